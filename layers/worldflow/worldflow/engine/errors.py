@@ -1,0 +1,167 @@
+"""Every error that Worldflow raises.
+
+    WorldflowError
+    ├── FatalError                   raised by a step: do not try again
+    ├── RetryableError               raised by a step: try again, after `retry_after`
+    ├── StepError                    a step failed with an exception that cannot be rebuilt here
+    │   ├── StepNotFoundError        no deployed code has a step of that name
+    │   └── StepCrashedError         the function died on every delivery of the attempt
+    ├── RunError                     about one run; has `run_id`
+    │   ├── RunNotFoundError
+    │   ├── RunEndedError            the run has ended and takes no more signals or cancellations
+    │   ├── RunExistsError           the id belongs to a run of another workflow
+    │   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
+    │   ├── RunCancelledError        from `result()`: the run was cancelled
+    │   └── RunBlockedError          from `result()`: the run waits for its code to be mended
+    ├── InvalidInputError            input that does not fit; has `fields`
+    │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
+    ├── SerializationError           a value that JSON cannot carry; has `path`
+    ├── NonDeterminismError          a replay asked for something else than the history holds
+    ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
+    ├── OutsideError                 a workflow's or step's function called where there is none
+    ├── ConfigurationError           a missing environment variable, two steps of one name, ...
+    └── ConflictError                somebody else wrote this history first (internal: the turn is redone)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class WorldflowError(Exception):
+    """The root of all errors of this library."""
+
+
+class FatalError(WorldflowError):
+    """Raised by a step to fail at once, whatever its retry policy says."""
+
+
+class RetryableError(WorldflowError):
+    """Raised by a step to be tried again after `retry_after`, in place of the policy's own interval.
+
+    `retry_after` is a number of seconds, a `timedelta` or a duration such as `"30s"`. The policy's
+    `max_attempts` still holds.
+    """
+
+    def __init__(self, *args: object, retry_after: float | str | timedelta | None = None) -> None:
+        super().__init__(*args)
+        self.retry_after = retry_after
+
+
+class StepError(WorldflowError):
+    """A step's exception whose type cannot be rebuilt in this process.
+
+    `type_name` is the original's `module:qualname`; `traceback` is its text, where it was recorded.
+    """
+
+    def __init__(self, message: str = "", type_name: str = "", traceback: str = "") -> None:
+        super().__init__(message)
+        self.type_name = type_name
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{self.type_name}: {message}" if self.type_name else message
+
+
+class StepNotFoundError(StepError):
+    """No step of this name is registered by the deployed code."""
+
+
+class StepCrashedError(StepError):
+    """The function that ran the step died (out of memory, out of time) on every delivery of the attempt."""
+
+
+class RunError(WorldflowError):
+    """An error about the run `run_id`."""
+
+    def __init__(self, message: str, run_id: str) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+
+
+class RunNotFoundError(RunError):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"there is no run {run_id!r}", run_id)
+
+
+class RunEndedError(RunError):
+    """The run has ended as `status`: it takes no more signals and cannot be cancelled."""
+
+    def __init__(self, run_id: str, status: str) -> None:
+        super().__init__(f"run {run_id!r} has ended: it is {status}", run_id)
+        self.status = status
+
+
+class RunExistsError(RunError):
+    """The run id is taken by a run of another workflow."""
+
+
+class RunFailedError(RunError):
+    """The workflow raised. Its exception is the `__cause__`."""
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled before it had a result."""
+
+
+class RunBlockedError(RunError):
+    """The run waits for its code to be mended; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """What is wrong with one field: `field` is a dotted path such as `input.order.lines.0.quantity`."""
+
+    field: str
+    message: str
+
+
+class InvalidInputError(WorldflowError):
+    """Input that does not fit what it is for. `fields` says what is wrong, and where."""
+
+    def __init__(self, message: str, fields: Sequence[FieldError] = ()) -> None:
+        details = "".join(f"\n  {error.field}: {error.message}" for error in fields)
+        super().__init__(message + details)
+        self.summary = message
+        self.fields = tuple(fields)
+
+
+class WorkflowNotFoundError(InvalidInputError):
+    """No workflow of this name is registered by the deployed code."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        message = f"there is no workflow {name!r}; the deployed code has: {there}"
+        super().__init__(message, [FieldError("workflow", f"unknown workflow {name!r}")])
+        self.summary = message
+
+
+class SerializationError(WorldflowError):
+    """A value that cannot be carried as JSON. `path` leads to it, as in `order.lines[2].price`."""
+
+    def __init__(self, message: str, path: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+
+
+class NonDeterminismError(WorldflowError):
+    """A replay asked for something else than the history holds: the code changed, or reads the outside world."""
+
+
+class UnsupportedOperationError(WorldflowError):
+    """A workflow used its event loop for what cannot be replayed. The message says what to do instead."""
+
+
+class OutsideError(WorldflowError):
+    """A function that only works inside a workflow (or inside a step) was called elsewhere."""
+
+
+class ConfigurationError(WorldflowError):
+    """The process or the code is not set up as it must be; the message names what is missing."""
+
+
+class ConflictError(WorldflowError):
+    """Another writer appended to this history first. Callers reload and try again."""

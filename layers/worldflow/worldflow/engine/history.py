@@ -1,0 +1,260 @@
+"""The events of a run's history: facts, and the decisions that the workflow took in answer.
+
+A history is one ordered list. A *fact* says what happened; the *decisions* that follow it are what the workflow asked
+for when it learned of it. Replay feeds the facts and compares the decisions (see `execution.py`).
+
+On the wire an event is one flat JSON object: `event_type`, `seq`, `at`, and its own fields. Unknown fields are kept and
+every field beyond those that identify the event has a default, so that histories of older and newer versions load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+Json = Any
+"""A value made of dict, list, str, int, float, bool and None."""
+
+UNRECORDED = datetime.fromtimestamp(0, UTC)
+
+
+class Failure(BaseModel):
+    """An exception as data: see `failures.py`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    """`module:qualname`"""
+    message: str = ""
+    args: list[Json] | None = None
+    """The arguments and attributes to rebuild it from; None where it cannot be rebuilt."""
+    state: dict[str, Json] = {}
+    notes: list[str] = []
+    cause: Failure | None = None
+    members: list[Failure] = []
+    """The exceptions of a group."""
+    traceback: str = ""
+
+
+class BaseEvent(BaseModel):
+    """What all events share. `seq` and `at` are 0 and 1970 until the event is recorded."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    data_field: ClassVar[str | None] = None
+    """The field that holds the user's own data, which may be large."""
+
+    event_type: str
+    seq: int = 0
+    at: datetime = UNRECORDED
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        """The event's own fields, as JSON values."""
+        return self.model_dump(mode="json", exclude={"event_type", "seq", "at"}, exclude_none=True)
+
+    def recorded(self, seq: int, at: datetime) -> Any:
+        """This event at its place in the history."""
+        return self.model_copy(update={"seq": seq, "at": at})
+
+
+class Fact(BaseEvent):
+    """Something that happened. Delivered at least once, so each has an id that is recorded once."""
+
+    held: bool | None = None
+    """Recorded while the workflow's code could not run; an `Applied` event marks where the workflow learned of it."""
+
+    @property
+    def fact_id(self) -> str:
+        raise TypeError(f"{type(self).__name__} has no fact id")
+
+
+class Decision(BaseEvent):
+    """Something that the workflow asked for, or that the engine decided for it."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What a replay compares: kind, id and name."""
+        return (self.event_type, "", "")
+
+
+# --- facts ---------------------------------------------------------------------------------------------------------
+
+
+class RunStarted(Fact):
+    event_type: Literal["RunStarted"] = "RunStarted"
+    data_field: ClassVar[str | None] = "input"
+    run_id: str = ""
+    workflow_name: str = ""
+    created_at: datetime = UNRECORDED
+    """When somebody asked for the run."""
+    input: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return "start"
+
+
+class StepCompleted(Fact):
+    event_type: Literal["StepCompleted"] = "StepCompleted"
+    data_field: ClassVar[str | None] = "result"
+    step_id: str
+    attempt: int = 1
+    result: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return f"{self.step_id}/{self.attempt}"
+
+
+class StepFailed(Fact):
+    event_type: Literal["StepFailed"] = "StepFailed"
+    step_id: str
+    attempt: int = 1
+    error: Failure
+    retryable: bool = True
+    retry_after: float | None = None
+    """Seconds, where the step asked for its own interval."""
+
+    @property
+    def fact_id(self) -> str:
+        return f"{self.step_id}/{self.attempt}"
+
+
+class TimerFired(Fact):
+    event_type: Literal["TimerFired"] = "TimerFired"
+    timer_id: str
+
+    @property
+    def fact_id(self) -> str:
+        return self.timer_id
+
+
+class SignalReceived(Fact):
+    event_type: Literal["SignalReceived"] = "SignalReceived"
+    data_field: ClassVar[str | None] = "value"
+    signal_id: str
+    name: str = ""
+    value: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return f"signal/{self.signal_id}"
+
+
+class CancelRequested(Fact):
+    event_type: Literal["CancelRequested"] = "CancelRequested"
+    reason: str | None = None
+
+    @property
+    def fact_id(self) -> str:
+        return "cancel"
+
+
+# --- decisions -----------------------------------------------------------------------------------------------------
+
+
+class Applied(Decision):
+    """The workflow learns here of a fact that was held."""
+
+    event_type: Literal["Applied"] = "Applied"
+    fact_id: str
+
+
+class StepScheduled(Decision):
+    event_type: Literal["StepScheduled"] = "StepScheduled"
+    data_field: ClassVar[str | None] = "input"
+    step_id: str
+    name: str = ""
+    input: Json = None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.step_id, self.name)
+
+
+class StepRetryScheduled(Decision):
+    """The engine's own answer to a `StepFailed`: attempt `attempt` is due at `due`."""
+
+    event_type: Literal["StepRetryScheduled"] = "StepRetryScheduled"
+    step_id: str
+    attempt: int
+    due: datetime
+
+
+class StepAbandoned(Decision):
+    """Nobody waits for the step any more: its await was cancelled."""
+
+    event_type: Literal["StepAbandoned"] = "StepAbandoned"
+    step_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.step_id, "")
+
+
+class TimerStarted(Decision):
+    event_type: Literal["TimerStarted"] = "TimerStarted"
+    timer_id: str
+    due: datetime
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.timer_id, "")
+
+
+class TimerCancelled(Decision):
+    event_type: Literal["TimerCancelled"] = "TimerCancelled"
+    timer_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.timer_id, "")
+
+
+class RunCompleted(Decision):
+    event_type: Literal["RunCompleted"] = "RunCompleted"
+    data_field: ClassVar[str | None] = "result"
+    result: Json = None
+
+
+class RunFailed(Decision):
+    event_type: Literal["RunFailed"] = "RunFailed"
+    error: Failure
+
+
+class RunCancelled(Decision):
+    event_type: Literal["RunCancelled"] = "RunCancelled"
+    reason: str | None = None
+
+
+AnyFact = RunStarted | StepCompleted | StepFailed | TimerFired | SignalReceived | CancelRequested
+AnyDecision = (
+    Applied
+    | StepScheduled
+    | StepRetryScheduled
+    | StepAbandoned
+    | TimerStarted
+    | TimerCancelled
+    | RunCompleted
+    | RunFailed
+    | RunCancelled
+)
+Event = AnyFact | AnyDecision
+RunEnded = (RunCompleted, RunFailed, RunCancelled)
+
+_events: TypeAdapter[list[Event]] = TypeAdapter(list[Annotated[Event, Field(discriminator="event_type")]])
+
+
+def dump_events(events: Sequence[Event]) -> str:
+    """The JSON text of one commit."""
+    return _events.dump_json(list(events), exclude_none=True).decode()
+
+
+def load_events(text: str | bytes) -> list[Event]:
+    """The events of one commit's JSON text. Raises pydantic's `ValidationError` for what is not one."""
+    return _events.validate_json(text)
+

@@ -1,0 +1,285 @@
+"""An asyncio event loop whose clock is a history.
+
+It is a real `asyncio.AbstractEventLoop`, so that tasks, futures, `gather`, `TaskGroup`, `timeout`, `Queue` and the rest of
+asyncio mean in a workflow what they always mean. It has no selector and no threads: it runs what is ready until nothing
+is, and then returns. Time stands still while it runs; a `call_later` becomes a timer of its host, which fires it by a
+fact in the history. What cannot be replayed (sockets, threads, subprocesses, signals) is refused by name.
+
+Three things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
+is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps return
+(`Call`). And `asyncio.as_completed` puts its coroutines in a set before it makes tasks of them: see the end of this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import itertools
+import logging
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from worldflow.engine.errors import UnsupportedOperationError
+
+T = TypeVar("T")
+
+_log = logging.getLogger("worldflow")
+
+
+class Host(Protocol):
+    """Whom the loop serves: the execution."""
+
+    def call_step(self, step: Any, args: Any, kwargs: Any) -> Call[Any]:
+        """An awaitable that schedules the step and gives its result."""
+
+    def timer_started(self, when: float) -> str:
+        """A timer is wanted for `when` (seconds since 1970). Returns its id."""
+
+    def timer_cancelled(self, timer_id: str) -> None:
+        """A timer that has not fired is wanted no longer."""
+
+
+class _Timer(asyncio.TimerHandle):
+    __slots__ = ("timer_id",)
+    timer_id: str
+
+
+class _Future(asyncio.Future[Any]):
+    def __init__(self, order: int, loop: WorkflowLoop) -> None:
+        self._order = order
+        super().__init__(loop=loop)
+
+    def __hash__(self) -> int:
+        return self._order
+
+    __eq__ = object.__eq__
+
+
+class _Task(asyncio.Task[Any]):
+    def __init__(self, order: int, coro: Any, **kwargs: Any) -> None:
+        self._order = order
+        super().__init__(coro, **kwargs)
+
+    def __hash__(self) -> int:
+        return self._order
+
+    __eq__ = object.__eq__
+
+
+class Call(Coroutine[Any, Any, T]):
+    """A coroutine that hashes by order of creation within its run."""
+
+    __slots__ = ("_coroutine", "_order")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], order: int) -> None:
+        self._coroutine = coroutine
+        self._order = order
+
+    def __hash__(self) -> int:
+        return self._order
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any) -> Any:
+        return self._coroutine.send(value)
+
+    def throw(self, *args: Any) -> Any:
+        return self._coroutine.throw(*args)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+
+class WorkflowLoop(asyncio.AbstractEventLoop):
+    """The loop of one execution. Not thread-safe; runs in a thread that has no other running loop."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._now = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: dict[str, _Timer] = {}
+        self._orders = itertools.count(1)
+        self._task_names = itertools.count(1)
+        self._tasks: dict[_Task, None] = {}
+        self._closed = False
+
+    # --- what the execution calls ---
+
+    def run(self, now: float, until: asyncio.Future[Any]) -> None:
+        """Runs what is ready, with the clock at `now`, until nothing is or `until` is done."""
+        if events._get_running_loop() is not None:
+            raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
+        self._now = now
+        events._set_running_loop(self)
+        try:
+            while self._ready and not until.done():
+                handle = self._ready.popleft()
+                if not handle._cancelled:  # type: ignore[attr-defined]
+                    handle._run()  # type: ignore[attr-defined]
+        finally:
+            events._set_running_loop(None)
+
+    def fire(self, timer_id: str) -> None:
+        """Makes a timer's callback ready. A timer that was cancelled is ignored."""
+        timer = self._timers.pop(timer_id, None)
+        if timer is not None:
+            self._ready.append(timer)
+
+    def dispose(self) -> None:
+        """Ends all tasks without letting them run any further; a `finally` sees `GeneratorExit`."""
+        self._closed = True
+        self._ready.clear()
+        self._timers.clear()
+        for task in list(self._tasks):
+            if not task.done():
+                task._log_destroy_pending = False  # type: ignore[attr-defined]
+                try:
+                    task.get_coro().close()  # type: ignore[union-attr]
+                except (Exception, GeneratorExit, asyncio.CancelledError):
+                    continue  # the user's `finally` tried to go on: there is nothing to go on with
+        self._tasks.clear()
+
+    def next_order(self) -> int:
+        return next(self._orders)
+
+    # --- what asyncio calls ---
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        if not self._closed:
+            self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = _Timer(when, callback, args, self, context)
+        if self._closed:
+            return timer
+        if when <= self._now:
+            timer.timer_id = ""
+            self._ready.append(timer)
+        else:
+            timer.timer_id = self.host.timer_started(when)
+            self._timers[timer.timer_id] = timer
+        return timer
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        assert isinstance(handle, _Timer)
+        if self._timers.pop(handle.timer_id, None) is not None:
+            self.host.timer_cancelled(handle.timer_id)
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return _Future(self.next_order(), self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **kwargs: Any
+    ) -> asyncio.Task[Any]:
+        name = name or f"task-{next(self._task_names)}"
+        task = _Task(self.next_order(), coro, loop=self, name=name, context=context, **kwargs)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)  # type: ignore[call-overload]
+
+    def get_debug(self) -> bool:
+        return False
+
+    def set_debug(self, enabled: bool) -> None:
+        if enabled:
+            raise UnsupportedOperationError("a workflow's event loop has no debug mode")
+
+    def is_running(self) -> bool:
+        return events._get_running_loop() is self
+
+    def is_closed(self) -> bool:
+        return self._closed
+
+    def get_task_factory(self) -> None:
+        return None
+
+    def get_exception_handler(self) -> None:
+        return None
+
+    def default_exception_handler(self, context: dict[str, Any]) -> None:
+        self.call_exception_handler(context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        _log.error("in a workflow: %s", context.get("message"), exc_info=context.get("exception"))
+
+    async def shutdown_asyncgens(self) -> None:
+        return None
+
+
+_INSTEAD = {
+    "run_in_executor": "a thread; call a plain (not async) function decorated with @step",
+    "call_soon_threadsafe": "a callback from another thread; workflows have one thread",
+    "subprocess_exec": "a subprocess; start it in a @step",
+    "subprocess_shell": "a subprocess; start it in a @step",
+    "add_signal_handler": "a process signal; use wait_for_signal()",
+    "remove_signal_handler": "a process signal; use wait_for_signal()",
+    "run_forever": "the loop itself; only Worldflow runs it",
+    "run_until_complete": "the loop itself; await the coroutine",
+    "stop": "the loop itself; return from the workflow",
+    "close": "the loop itself; return from the workflow",
+}
+
+
+def _refuse(name: str) -> Callable[..., NoReturn]:
+    what = _INSTEAD.get(name, "input or output; do it in a @step")
+
+    def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
+        raise UnsupportedOperationError(f"a workflow cannot be replayed through loop.{name}(): it is {what}")
+
+    refuse.__name__ = name
+    return refuse
+
+
+def _refused() -> Iterator[str]:
+    for name in dir(asyncio.AbstractEventLoop):
+        if not name.startswith("_") and name not in vars(WorkflowLoop):
+            yield name
+
+
+for _name in list(_refused()):
+    setattr(WorkflowLoop, _name, _refuse(_name))
+
+
+def running_loop() -> WorkflowLoop | None:
+    """The workflow loop that runs in this thread, if one does."""
+    loop = events._get_running_loop()
+    return loop if isinstance(loop, WorkflowLoop) else None
+
+
+_as_completed = asyncio.as_completed
+
+
+@functools.wraps(_as_completed)
+def _ordered_as_completed(fs: Any, *, timeout: float | None = None) -> Any:
+    if running_loop() is not None and not asyncio.isfuture(fs) and not asyncio.iscoroutine(fs):
+        fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
+    return _as_completed(fs, timeout=timeout)
+
+
+# Outside a workflow this is asyncio's own function. Inside, coroutines become tasks in the order given: asyncio walks
+# a set of them, whose order is that of their addresses and differs on replay.
+asyncio.as_completed = asyncio.tasks.as_completed = _ordered_as_completed

@@ -1,0 +1,65 @@
+"""When a failed step is tried again."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.errors import FatalError, RetryableError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How often, and how soon, a failed step is tried again.
+
+    The wait before attempt n + 1 is `initial_interval * backoff ** (n - 1)`, at most `max_interval`, of which a random
+    part of up to `jitter` (0 to 1) is taken off, so that many failing steps do not come back at the same moment.
+    The default is three retries after about 1, 2 and 4 seconds.
+
+    max_attempts: all attempts, the first one included; 1 means no retry.
+    initial_interval, max_interval: durations (`"1s"`, seconds or a timedelta).
+    non_retryable: exception types, or names of them, that end the step at once. `FatalError` always does.
+    """
+
+    max_attempts: int = 4
+    initial_interval: Duration = "1s"
+    backoff: float = 2.0
+    max_interval: Duration = "1m"
+    jitter: float = 0.5
+    non_retryable: tuple[type[BaseException] | str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_attempts < 1:
+            raise ValueError(f"max_attempts is {self.max_attempts}: it counts the first attempt, so it is at least 1")
+        if self.backoff < 1:
+            raise ValueError(f"backoff is {self.backoff}: it is at least 1")
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter is {self.jitter}: it is between 0 (none) and 1 (all of the interval)")
+        seconds(self.initial_interval), seconds(self.max_interval)
+
+    def retries(self, error: BaseException) -> bool:
+        """Whether `error` may be tried again at all."""
+        if isinstance(error, FatalError):
+            return False
+        names = {name for cls in type(error).__mro__ for name in (cls.__name__, f"{cls.__module__}.{cls.__qualname__}")}
+        return not any(
+            other in names if isinstance(other, str) else isinstance(error, other) for other in self.non_retryable
+        )
+
+    def delay(self, attempt: int, random: float) -> float:
+        """Seconds to wait after failed attempt `attempt` (from 1); `random` is from 0 to 1."""
+        limit = seconds(self.max_interval)
+        try:
+            interval = min(seconds(self.initial_interval) * self.backoff ** (attempt - 1), limit)
+        except OverflowError:
+            interval = limit
+        return interval * (1 - self.jitter * random)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The seconds that a `RetryableError` asks to wait, if it does and they can be read."""
+    if isinstance(error, RetryableError) and error.retry_after is not None:
+        with contextlib.suppress(ValueError):
+            return seconds(error.retry_after)
+    return None

@@ -1,0 +1,193 @@
+"""Values to JSON and back, by the annotations of the user's functions, through pydantic.
+
+Whatever pydantic can validate and dump is carried: models, dataclasses, datetime, Decimal, UUID, Enum, bytes, generics of
+these. Without an annotation a value is carried as the JSON that it becomes, and comes back as that.
+A value is dumped by its annotation and not by its own type: what does not fit the annotation is an error and never a guess.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_json
+
+from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
+from worldflow.engine.history import Json
+
+_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=_CONFIG)
+
+
+class Codec:
+    """Carries the values of one annotation. `where` names the place in error messages."""
+
+    def __init__(self, annotation: Any, where: str) -> None:
+        self.where = where
+        self._adapter = _adapter(annotation, where)
+
+    def encode(self, value: Any) -> Json:
+        """The JSON form of `value`. Raises `SerializationError` with the path to what does not fit."""
+        try:
+            return _dump(self._adapter, value)
+        except (PydanticSerializationError, ValueError, TypeError) as error:
+            path, reason = _culprit(value, self.where) or (self.where, _reason(error))
+            raise SerializationError(reason, path) from None
+
+    def decode(self, value: Json) -> Any:
+        """The value whose JSON form is `value`. Raises pydantic's `ValidationError`."""
+        return self._adapter.validate_json(to_json(value, inf_nan_mode="constants"))
+
+    def validate(self, value: Any) -> Any:
+        """A value of this annotation out of a Python value. Raises pydantic's `ValidationError`."""
+        return self._adapter.validate_python(value)
+
+
+class Signature:
+    """Carries the arguments of one function, as a JSON object of them by name, and its result."""
+
+    def __init__(self, function: Callable[..., Any], name: str) -> None:
+        self._function = function
+        self._name = name
+
+    @cached_property
+    def _signature(self) -> inspect.Signature:
+        return inspect.signature(self._function)
+
+    @cached_property
+    def _hints(self) -> dict[str, Any]:
+        try:
+            return get_type_hints(self._function, include_extras=True)
+        except NameError as error:
+            raise ConfigurationError(
+                f"{self._name}: an annotation cannot be resolved: {error}. Import the name where the module can see it "
+                f"at run time, not under TYPE_CHECKING"
+            ) from error
+
+    @cached_property
+    def _arguments(self) -> dict[str, Codec]:
+        codecs = {}
+        for name, parameter in self._signature.parameters.items():
+            annotation = self._hints.get(name, Any)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                annotation = list[annotation]
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                annotation = dict[str, annotation]
+            codecs[name] = Codec(annotation, name)
+        return codecs
+
+    @cached_property
+    def result(self) -> Codec:
+        return Codec(self._hints.get("return", Any), f"{self._name}()")
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments of a call, by name. Raises `TypeError` as the call itself would."""
+        try:
+            arguments = dict(self._signature.bind(*args, **kwargs).arguments)
+        except TypeError as error:
+            raise TypeError(f"{self._name}() {error}") from None
+        # A list, as its annotation says and as it comes back.
+        return {name: list(value) if self._is_variadic(name) else value for name, value in arguments.items()}
+
+    def encode(self, arguments: Mapping[str, Any]) -> dict[str, Json]:
+        """The JSON form of arguments by name. Raises `SerializationError`."""
+        return {name: self._arguments[name].encode(value) for name, value in arguments.items()}
+
+    def decode(self, values: Mapping[str, Json]) -> dict[str, Any]:
+        """The arguments by name of which `values` is the JSON form. Raises `InvalidInputError` with every misfit."""
+        return self._read(values, Codec.decode)
+
+    def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments by name out of Python values that may be near them, such as a dict for a model.
+
+        Raises `InvalidInputError` with every misfit.
+        """
+        return self._read(values, Codec.validate)
+
+    def call(self, arguments: Mapping[str, Any]) -> Any:
+        """Calls the function with arguments by name."""
+        bound = inspect.BoundArguments(self._signature, dict(arguments))  # type: ignore[arg-type]
+        return self._function(*bound.args, **bound.kwargs)
+
+    def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:
+        problems = list(self._misfits(values))
+        arguments: dict[str, Any] = {}
+        for name, codec in self._arguments.items():
+            if name in values:
+                try:
+                    arguments[name] = read(codec, values[name])
+                except ValidationError as error:
+                    problems += _field_errors(error, name)
+        if problems:
+            shape = str(self._signature.replace(return_annotation=inspect.Signature.empty))
+            raise InvalidInputError(f"the input does not fit {self._name}{shape}", problems)
+        return arguments
+
+    def _misfits(self, values: Mapping[str, Any]) -> Iterator[FieldError]:
+        parameters = self._signature.parameters
+        for name in values:
+            if name not in parameters:
+                yield FieldError(name, "no such parameter")
+        for name, parameter in parameters.items():
+            variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+            if name not in values and parameter.default is parameter.empty and not variadic:
+                yield FieldError(name, "required, and missing")
+
+    def _is_variadic(self, name: str) -> bool:
+        return self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+
+
+def _adapter(annotation: Any, where: str) -> TypeAdapter[Any]:
+    try:
+        try:
+            return TypeAdapter(annotation, config=_CONFIG)
+        except PydanticUserError as error:
+            if error.code != "type-adapter-config-unused":
+                raise
+            return TypeAdapter(annotation)
+    except PydanticUserError as error:
+        reason = str(error).split("\n")[0]
+        raise ConfigurationError(f"{where}: {annotation!r} cannot be carried between functions: {reason}") from error
+
+
+def _dump(adapter: TypeAdapter[Any], value: Any) -> Json:
+    return adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="error")
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(line.strip() for line in str(error).splitlines() if not line.startswith("Pydantic serializer"))
+    return text.removeprefix("PydanticSerializationUnexpectedValue") or type(error).__name__
+
+
+def _culprit(value: Any, path: str) -> tuple[str, str] | None:
+    """The path to the innermost part of `value` that cannot become JSON by itself, and why."""
+    for name, part in _parts(value):
+        if found := _culprit(part, path + name):
+            return found
+    try:
+        _dump(_ANYTHING, value)
+    except (PydanticSerializationError, ValueError, TypeError) as error:
+        return path, _reason(error)
+    return None
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, BaseModel):
+        yield from ((f".{name}", part) for name, part in value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        yield from ((f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))
+    elif isinstance(value, Mapping):
+        yield from ((f"[{key!r}]", part) for key, part in value.items())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        yield from ((f"[{index}]", part) for index, part in enumerate(value))
+
+
+def _field_errors(error: ValidationError, prefix: str) -> list[FieldError]:
+    return [
+        FieldError(".".join([prefix, *map(str, detail["loc"])]), detail["msg"])
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)
+    ]

@@ -1,0 +1,42 @@
+"""Finding the user's workflows and steps: by importing the modules that hold them."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import pkgutil
+from collections.abc import Iterable
+
+_log = logging.getLogger("worldflow")
+
+import_failures: dict[str, str] = {}
+"""The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this reason."""
+
+
+def load_workflows(modules: Iterable[str]) -> None:
+    """Imports modules, and every submodule of those that are packages, so that their workflows and steps are known.
+
+    A module that cannot be imported stops no other: it is logged, and named by the runs that need it.
+    """
+    for name in modules:
+        _load(name)
+
+
+def _load(name: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:
+        _log.exception("module %s does not import", name)
+        import_failures[name] = f"{type(error).__name__}: {error}"
+        return
+    import_failures.pop(name, None)
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        _load(found.name)
+
+
+def explain_failures() -> str:
+    """What to add to "there is no such workflow": the modules that may have had it."""
+    if not import_failures:
+        return ""
+    return "; not imported: " + ", ".join(f"{name} ({why})" for name, why in sorted(import_failures.items()))

@@ -1,0 +1,103 @@
+"""Running one attempt of a step, and telling its run what came of it.
+
+Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died between
+the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from worldflow.engine.context import StepInfo, current_step
+from worldflow.engine.definitions import Step, find_step
+from worldflow.engine.errors import StepCrashedError, StepNotFoundError, WorldflowError
+from worldflow.engine.failures import encode_exception
+from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.retry import retry_after
+from worldflow.runtime.loading import explain_failures
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
+from worldflow.worlds.payloads import fetch, stash_event
+
+_log = logging.getLogger("worldflow")
+
+
+class StepExecutor:
+    """Runs the steps that a world's queue of steps asks for."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def execute(self, task: StepTask, *, redelivered: bool = False) -> None:
+        """Runs one attempt and sends its outcome to the run.
+
+        redelivered: the task was received before, so that it may have an outcome already.
+        When it returns, the task may be acknowledged; if it raises, it must come again.
+        """
+        outcome = await asyncio.to_thread(self._recorded, task) if redelivered or task.redo else None
+        if outcome is None:
+            fact = await self._run(task)
+            await asyncio.to_thread(self._finish, task, fact)
+        else:
+            await asyncio.to_thread(self._tell, outcome)
+
+    def bury(self, task: StepTask) -> None:
+        """Fails an attempt whose function died on every delivery, unless it had an outcome."""
+        outcome = self._recorded(task)
+        if outcome is None:
+            error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
+            self._finish(task, _failed(task, error, retryable=True))
+        else:
+            self._tell(outcome)
+
+    def _recorded(self, task: StepTask) -> StepOutcome | None:
+        return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
+
+    def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
+        outcome = StepOutcome(run_id=task.run_id, fact=stash_event(self._world, task.run_id, fact))
+        self._world.put_outcome(outcome)
+        self._tell(outcome)
+
+    def _tell(self, outcome: StepOutcome) -> None:
+        self._world.send([FactArrived(run_id=outcome.run_id, fact=outcome.fact)])
+
+    async def _run(self, task: StepTask) -> StepCompleted | StepFailed:
+        try:
+            step = find_step(task.name)
+        except StepNotFoundError as error:
+            # Perhaps a deployment is under way and the next attempt finds it.
+            return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
+        try:
+            arguments = step.signature.decode(await asyncio.to_thread(fetch, self._world, task.input) or {})
+        except WorldflowError as error:
+            return _failed(task, error, retryable=False)
+        token = current_step.set(StepInfo(task.run_id, task.step_id, task.attempt))
+        try:
+            value = await _call(step, arguments)
+        except (Exception, asyncio.CancelledError) as error:
+            _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error)
+            return _failed(task, error, retryable=step.retry.retries(error))
+        finally:
+            current_step.reset(token)
+        try:
+            result = step.signature.result.encode(value)
+        except WorldflowError as error:
+            return _failed(task, error, retryable=False)
+        return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
+
+
+async def _call(step: Step[..., object], arguments: dict[str, object]) -> object:
+    if step.is_async:
+        return await step.signature.call(arguments)
+    return await asyncio.to_thread(step.signature.call, arguments)
+
+
+def _failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:
+    return StepFailed(
+        step_id=task.step_id,
+        attempt=task.attempt,
+        error=encode_exception(error),
+        retryable=retryable,
+        retry_after=retry_after(error),
+    )

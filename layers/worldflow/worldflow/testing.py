@@ -1,0 +1,106 @@
+"""Testing workflows: an in-memory world whose clock skips.
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(fulfil_order, order)
+        await env.advance("3d")
+        await run.signal("approval", Approval(by="me"))
+        assert (await run.result()).tracking
+
+Nothing waits for time to pass: `result` jumps from timer to timer until the run has ended, and `advance` to a given time. Steps
+run as they are, in the test's own process, so what they talk to is patched as in any other test.
+"""
+
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+from typing import Any, ParamSpec, TypeVar
+
+from worldflow.engine.definitions import Workflow
+from worldflow.engine.durations import Duration, seconds
+from worldflow.runtime.orchestrator import Orchestrator, RunHandle
+from worldflow.worker import Worker
+from worldflow.worlds.local import LocalWorld
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_STEP_PATIENCE = 0.01
+
+
+class WorkflowEnvironment:
+    """A world in memory, with its own clock and worker.
+
+    start_time: what the clock shows at first; now, unless given.
+    """
+
+    def __init__(self, *, start_time: datetime | None = None) -> None:
+        self._now = start_time or datetime.now(UTC)
+        self._ids = itertools.count(1)
+        self.world = LocalWorld(clock=lambda: self._now)
+        self._orchestrator = Orchestrator(self.world)
+        self._worker = Worker(self.world)
+
+    async def __aenter__(self) -> WorkflowEnvironment:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.world.close()
+
+    def now(self) -> datetime:
+        """What the clock shows."""
+        return self._now
+
+    async def start(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> TestRun:
+        """Starts a run of `workflow` with these arguments, and lets it go as far as it can without time passing."""
+        arguments = workflow.signature.bind(*args, **kwargs)
+        run_id = f"test-{next(self._ids)}"
+        await self._orchestrator.start_workflow(run_id, workflow, arguments)
+        await self.settle()
+        return TestRun(self, run_id)
+
+    async def advance(self, duration: Duration) -> None:
+        """Lets time pass, timer by timer."""
+        until = self._now + timedelta(seconds=seconds(duration))
+        while await self.skip(until):
+            pass
+        self._now = until
+
+    async def settle(self) -> None:
+        """Lets everything happen that can happen now."""
+        while await self._worker.work() or self._worker.busy:
+            if self._worker.busy:
+                await self._worker.pause(_STEP_PATIENCE)
+
+    async def skip(self, until: datetime | None = None) -> bool:
+        """Jumps to the next moment at which something is due, unless that is after `until`. Returns whether it did."""
+        await self.settle()
+        due = self.world.next_due()
+        if due is None or (until and due > until):
+            return False
+        self._now = max(self._now, due)
+        await self.settle()
+        return True
+
+
+class TestRun(RunHandle):
+    """A run in a `WorkflowEnvironment`. Signals and cancellations have been dealt with when their calls return."""
+
+    __test__ = False
+
+    def __init__(self, env: WorkflowEnvironment, run_id: str) -> None:
+        super().__init__(env.world, run_id)
+        self._env = env
+
+    async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
+        signal_id = await super().signal(name, value, signal_id=signal_id)
+        await self._env.settle()
+        return signal_id
+
+    async def cancel(self, reason: str | None = None) -> None:
+        await super().cancel(reason)
+        await self._env.settle()
+
+    async def _pause(self, seconds: float) -> None:
+        if not await self._env.skip():
+            raise AssertionError(f"run {self.id!r} waits for something that will not come: a signal?")

@@ -1,0 +1,109 @@
+"""Serves a `LocalWorld`: takes its runs' turns and runs their steps, as the Lambda functions do on AWS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.local import Delivery, LocalWorld
+from worldflow.worlds.messages import StepTask
+
+_log = logging.getLogger("worldflow")
+
+_IDLE = 0.05
+
+
+class Worker:
+    """The one worker of a `LocalWorld`.
+
+        async with Worker(world):
+            run = await Orchestrator(world).start_workflow("order-1", fulfil_order, {"order": order})
+            await run.result()
+
+    concurrency: the most steps that run at a time.
+    """
+
+    def __init__(self, world: LocalWorld, *, concurrency: int = 10) -> None:
+        self._world = world
+        self._turns = Turns(world)
+        self._executor = StepExecutor(world)
+        self._concurrency = concurrency
+        self._running: set[asyncio.Task[None]] = set()
+        self._serving: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Worker:
+        self._serving = asyncio.create_task(self.serve())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._serving is not None
+        self._serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._serving
+
+    async def serve(self) -> None:
+        """Serves until it is cancelled. Steps that run then are left, and run again when a worker comes back."""
+        await asyncio.to_thread(self._world.recover)
+        try:
+            while True:
+                if not await self.work():
+                    await self.pause(_IDLE)
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def work(self) -> bool:
+        """Takes the turn of one run, and starts one step if there is room. Returns whether there was anything to do."""
+        took_turn = await asyncio.to_thread(self._take_turn)
+        return await self._start_step() or took_turn
+
+    async def pause(self, timeout: float) -> None:
+        """Waits for a running step to end, for at most `timeout` seconds."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        else:
+            await asyncio.sleep(timeout)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step runs."""
+        return bool(self._running)
+
+    def _take_turn(self) -> bool:
+        deliveries = self._world.receive("runs")
+        if not deliveries:
+            return False
+        messages = [delivery.message for delivery in deliveries if not isinstance(delivery.message, StepTask)]
+        try:
+            redo = any(delivery.redelivered for delivery in deliveries)
+            self._turns.take(messages[0].run_id, messages, redo=redo)
+        except Exception:
+            _log.exception("a turn of run %s failed, and will be taken again", messages[0].run_id)
+            self._world.reject(deliveries)
+        else:
+            self._world.acknowledge(deliveries)
+        return True
+
+    async def _start_step(self) -> bool:
+        if len(self._running) >= self._concurrency:
+            return False
+        deliveries = await asyncio.to_thread(self._world.receive, "steps", 1)
+        for delivery in deliveries:
+            task = asyncio.create_task(self._run_step(delivery))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return bool(deliveries)
+
+    async def _run_step(self, delivery: Delivery) -> None:
+        assert isinstance(delivery.message, StepTask)
+        try:
+            await self._executor.execute(delivery.message, redelivered=delivery.redelivered)
+        except Exception:
+            _log.exception("step %s could not be run, and will be tried again", delivery.message.name)
+            await asyncio.to_thread(self._world.reject, [delivery])
+        else:
+            await asyncio.to_thread(self._world.acknowledge, [delivery])

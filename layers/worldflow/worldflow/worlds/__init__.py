@@ -1,0 +1,26 @@
+"""Where runs live: `LocalWorld` (SQLite) and `AWSWorld` (DynamoDB, SQS, EventBridge Scheduler, S3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from worldflow.worlds.base import RunPage, RunRecord, World
+
+if TYPE_CHECKING:
+    from worldflow.worlds.aws import AWSWorld
+    from worldflow.worlds.local import LocalWorld
+
+__all__ = ["AWSWorld", "LocalWorld", "RunPage", "RunRecord", "World"]
+
+
+def __getattr__(name: str) -> Any:
+    # Each on its own: a Lambda function has no use for SQLite, and a laptop may have no boto3.
+    if name == "AWSWorld":
+        from worldflow.worlds.aws import AWSWorld
+
+        return AWSWorld
+    if name == "LocalWorld":
+        from worldflow.worlds.local import LocalWorld
+
+        return LocalWorld
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,337 @@
+"""Runs on AWS: DynamoDB for histories and records, SQS FIFO for messages, a delay line for timers, S3 for large data.
+
+The delay line: a FIFO queue has no delay for a single message, and EventBridge Scheduler is good to the minute only. What is due within
+fifteen minutes waits in the standard queue of timers (`DelaySeconds`); what is due later is put there by a schedule, a
+minute early, and waits there for the rest. The orchestrator's function sends on what is due (`aws_handlers.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from worldflow.engine.errors import ConfigurationError, ConflictError, InvalidInputError, WorldflowError
+from worldflow.engine.history import Event, dump_events, load_events
+from worldflow.settings import Settings
+from worldflow.worlds.base import RunPage, RunRecord, Status, World
+from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+
+SHARDS = 8
+"""Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
+
+ITEM_LIMIT = 350_000
+"""Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
+
+BATCH_LIMIT = 200_000
+"""Bytes of messages in one request: below SQS's older limit of 256 KiB, which emulators still have."""
+
+LONGEST_DELAY = timedelta(minutes=15)
+"""SQS's `DelaySeconds` ends here."""
+
+SCHEDULER_MARGIN = timedelta(minutes=1)
+"""Scheduler fires within a minute after its time."""
+
+OUTCOME_DAYS = 90
+"""How long the ledger keeps what a step came to: longer than any copy of its task can wait in a queue."""
+
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10, max_pool_connections=20
+)
+
+
+class AWSWorld(World):
+    """A World in one AWS account. May be used from several threads.
+
+    settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
+    session: whose credentials and region are used; boto3's default unless given.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
+        self.settings = settings or Settings.from_environment()
+        self._session = session or boto3.Session()
+
+    def _client(self, service: str) -> Any:
+        return self._session.client(service, config=_CONFIG)
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        return self._client("dynamodb")
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return self._client("sqs")
+
+    @cached_property
+    def _scheduler(self) -> Any:
+        return self._client("scheduler")
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self._client("s3")
+
+    def _put(self, table: str, item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> bool:
+        """Puts an item on a condition. Returns whether the condition held."""
+        request = {"TableName": table, "Item": _attributes(item), "ConditionExpression": condition}
+        if values:
+            request["ExpressionAttributeValues"] = _attributes(values)
+        try:
+            self._dynamodb.put_item(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    def _get(self, run_id: str) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(
+            TableName=self.settings.runs_table, Key=_attributes({"run_id": run_id}), ConsistentRead=True
+        )
+        return _values(answer["Item"]) if "Item" in answer else None
+
+    def _query(self, **request: Any) -> Iterator[dict[str, Any]]:
+        """The items of a query, page after page."""
+        while True:
+            answer = self._dynamodb.query(**request)
+            yield from map(_values, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    # --- history ---
+
+    def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
+        request: dict[str, Any] = {
+            "TableName": self.settings.events_table,
+            "KeyConditionExpression": "run_id = :run AND seq > :after",
+            "ExpressionAttributeValues": _attributes({":run": run_id, ":after": after}),
+            "ConsistentRead": True,
+        }
+        if commits is not None:
+            request["Limit"] = commits
+        events: list[Event] = []
+        for count, item in enumerate(self._query(**request), 1):
+            text = self.get_payload(item["payload"]) if "payload" in item else item["events"]
+            events += load_events(text)
+            if count == commits:
+                break
+        return events
+
+    def append(self, run_id: str, events: Sequence[Event]) -> None:
+        first, text = events[0].seq, dump_events(events)
+        item: dict[str, Any] = {"run_id": run_id, "seq": first}
+        data = text.encode()
+        if len(data) <= ITEM_LIMIT:
+            item["events"] = text
+        else:
+            item["payload"] = f"{run_id}/commit-{first}-{hashlib.sha256(data).hexdigest()}"
+            self.put_payload(item["payload"], data)
+        if not self._put(self.settings.events_table, item, "attribute_not_exists(run_id)"):
+            raise ConflictError(f"run {run_id!r} has an event {first} already")
+
+    # --- records ---
+
+    def create_run(self, record: RunRecord) -> RunRecord | None:
+        if self._put(self.settings.runs_table, _record_item(record), "attribute_not_exists(run_id)"):
+            return None
+        return self.get_run(record.run_id)
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        item = self._get(run_id)
+        return RunRecord.model_validate_json(item["record"]) if item and "record" in item else None
+
+    def update_run(self, record: RunRecord) -> None:
+        self._put(self.settings.runs_table, _record_item(record), "record_seq <= :seq", {":seq": record.seq})
+
+    def list_runs(
+        self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> RunPage:
+        if cursor and "#" not in cursor:
+            raise InvalidInputError(f"{cursor!r} is not a cursor")
+        found: list[dict[str, Any]] = []
+        for shard in range(SHARDS):
+            items = self._query_shard(str(shard), status, workflow, limit + 1, cursor)
+            found += (item for item, _ in zip(items, range(limit + 1), strict=False))
+        found.sort(key=lambda item: str(item["created_at"]), reverse=True)
+        runs = [_listed(item) for item in found[:limit]]
+        return RunPage(runs, found[limit - 1]["created_at"] if len(found) > limit else None)
+
+    def _query_shard(
+        self, shard: str, status: Status | None, workflow: str | None, limit: int, cursor: str | None
+    ) -> Iterator[dict[str, Any]]:
+        index, key = ("by_status", "status_shard") if status else ("by_time", "shard")
+        values = {":key": f"{status}#{shard}" if status else shard, ":before": cursor or "9"}
+        request: dict[str, Any] = {
+            "TableName": self.settings.runs_table,
+            "IndexName": index,
+            "KeyConditionExpression": f"{key} = :key AND created_at < :before",
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if workflow:
+            values[":workflow"] = workflow
+            request["FilterExpression"] = "workflow_name = :workflow"
+        return self._query(**request, ExpressionAttributeValues=_attributes(values))
+
+    # --- messages ---
+
+    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
+        if deliver_at is not None and (delay := deliver_at - self.now()) > timedelta(0):
+            self._send_later(messages, deliver_at, delay)
+            return
+        for url, queue_messages in self._by_queue(messages):
+            self._send_batches(
+                url,
+                [
+                    {
+                        "MessageBody": message.dump(),
+                        "MessageGroupId": message.group,
+                        "MessageDeduplicationId": message.dedup_id,
+                    }
+                    for message in queue_messages
+                ],
+            )
+
+    def _by_queue(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
+        tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
+        others = [message for message in messages if not isinstance(message, StepTask)]
+        if tasks:
+            yield self.settings.step_queue_url, tasks
+        if others:
+            yield self.settings.run_queue_url, others
+
+    def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
+        delayed = [Delayed(due=deliver_at, message=message) for message in messages]
+        if delay <= LONGEST_DELAY:
+            seconds = math.ceil(delay.total_seconds())
+            bodies = [{"MessageBody": message.dump(), "DelaySeconds": seconds} for message in delayed]
+            self._send_batches(self.settings.timer_queue_url, bodies)
+        else:
+            for message in delayed:
+                self._schedule(message)
+
+    def _send_batches(self, url: str, entries: Sequence[dict[str, Any]]) -> None:
+        for batch in _batches(entries):
+            numbered = [{"Id": str(index), **entry} for index, entry in enumerate(batch)]
+            answer = self._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
+            if failed := answer.get("Failed"):
+                # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
+                reasons = {failure.get("Message") or failure["Code"] for failure in failed}
+                raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
+
+    def _schedule(self, delayed: Delayed) -> None:
+        target = {
+            "Arn": self._required("timer_queue_arn"),
+            "RoleArn": self._required("scheduler_role_arn"),
+            "Input": delayed.dump(),
+        }
+        try:
+            self._scheduler.create_schedule(
+                # The name is the message's identity, so that creating it twice is found out.
+                Name=hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest(),
+                GroupName=self._required("scheduler_group"),
+                ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
+                ScheduleExpressionTimezone="UTC",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target=target,
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConflictException":
+                raise
+
+    def _required(self, name: str) -> str:
+        value: str | None = getattr(self.settings, name)
+        if not value:
+            raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")
+        return value
+
+    # --- the step ledger ---
+
+    def put_outcome(self, outcome: StepOutcome) -> None:
+        expires = self.now() + timedelta(days=OUTCOME_DAYS)
+        item = {
+            "run_id": _outcome_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
+            "outcome": outcome.model_dump_json(exclude_none=True),
+            "expires_at": int(expires.timestamp()),
+        }
+        self._dynamodb.put_item(TableName=self.settings.runs_table, Item=_attributes(item))
+
+    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
+        item = self._get(_outcome_key(run_id, step_id, attempt))
+        return StepOutcome.model_validate_json(item["outcome"]) if item else None
+
+    # --- payloads ---
+
+    def put_payload(self, key: str, data: bytes) -> None:
+        self._s3.put_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}", Body=data)
+
+    def get_payload(self, key: str) -> bytes:
+        answer = self._s3.get_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}")
+        data: bytes = answer["Body"].read()
+        return data
+
+
+def _attributes(item: dict[str, Any]) -> dict[str, Any]:
+    """Text and whole numbers as DynamoDB's JSON has them."""
+    return {key: {"N": str(value)} if isinstance(value, int) else {"S": value} for key, value in item.items()}
+
+
+def _values(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {key: int(value["N"]) if "N" in value else value["S"] for key, value in attributes.items()}
+
+
+def _outcome_key(run_id: str, step_id: str, attempt: int) -> str:
+    return f"step#{run_id}#{step_id}#{attempt}"
+
+
+def _record_item(record: RunRecord) -> dict[str, Any]:
+    shard = str(zlib.crc32(record.run_id.encode()) % SHARDS)
+    item = {
+        "run_id": record.run_id,
+        "record": record.model_dump_json(exclude_none=True),
+        "record_seq": record.seq,
+        "shard": shard,
+        "status_shard": f"{record.status}#{shard}",
+        # With the id behind it the key is unique, and so a place to go on from.
+        "created_at": f"{_time(record.created_at)}#{record.run_id}",
+        "workflow_name": record.workflow_name,
+        "status": record.status,
+        "updated_at": _time(record.updated_at),
+    }
+    if record.ended_at:
+        item["ended_at"] = _time(record.ended_at)
+    return item
+
+
+def _listed(item: dict[str, Any]) -> RunRecord:
+    created_at = item["created_at"].partition("#")[0]
+    known = {key: item[key] for key in ("run_id", "workflow_name", "status", "updated_at", "ended_at") if key in item}
+    return RunRecord.model_validate({**known, "created_at": created_at, "seq": item["record_seq"]})
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Entries in batches that one request may carry."""
+    batch: list[dict[str, Any]] = []
+    size = 0
+    for entry in entries:
+        length = len(entry["MessageBody"].encode())
+        if batch and (len(batch) == 10 or size + length > BATCH_LIMIT):
+            yield batch
+            batch, size = [], 0
+        batch.append(entry)
+        size += length
+    if batch:
+        yield batch

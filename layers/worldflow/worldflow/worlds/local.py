@@ -1,0 +1,240 @@
+"""Runs in one SQLite database: `:memory:` for tests, or a file as an embedded, durable default.
+
+The queues are tables too. Messages of one group are received together and no others of the group until they are
+acknowledged, as from an SQS FIFO queue; a message that was received before and never acknowledged comes again after
+`recover`, which a worker calls when it starts. One worker at a time serves a file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from worldflow.engine.errors import ConflictError, InvalidInputError
+from worldflow.engine.history import Event, dump_events, load_events
+from worldflow.worlds.base import RunPage, RunRecord, Status, World
+from worldflow.worlds.messages import Message, StepOutcome, StepTask, load_message
+
+Queue = Literal["runs", "steps", "dead"]
+
+MAX_RECEIVES = 5
+_REDELIVERY_DELAY = timedelta(seconds=1)
+
+_SCHEMA = """
+create table if not exists commits (run_id text, seq integer, last integer, events text, primary key (run_id, seq))
+  without rowid;
+create table if not exists runs (run_id text primary key, seq integer, status text, workflow_name text,
+  created_at text, record text) without rowid;
+create index if not exists runs_by_time on runs (created_at, run_id);
+create table if not exists messages (id integer primary key, queue text, grp text, body text, visible_at real,
+  in_flight integer default 0, receives integer default 0);
+create index if not exists messages_by_time on messages (queue, visible_at, id);
+create index if not exists messages_by_group on messages (queue, grp);
+create table if not exists outcomes (id text primary key, outcome text) without rowid;
+create table if not exists payloads (key text primary key, data blob) without rowid;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it was received, for the `receives`th time."""
+
+    id: int
+    message: Message
+    receives: int
+
+    @property
+    def redelivered(self) -> bool:
+        return self.receives > 1
+
+
+class LocalWorld(World):
+    """A World in one SQLite database. May be used from several threads.
+
+    path: a file, or `:memory:`.
+    clock: where the time comes from; the machine's clock unless given.
+    synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last commits.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = ":memory:",
+        *,
+        clock: Callable[[], datetime] | None = None,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+    ) -> None:
+        self.path = str(path)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute(f"pragma synchronous = {synchronous}")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def now(self) -> datetime:
+        return self._clock() if self._clock else super().now()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
+        with self._lock:
+            return self._db.execute(sql, values).fetchall()
+
+    # --- history ---
+
+    def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
+        rows = self._rows(
+            "select events from commits where run_id = ? and seq > ? order by seq limit ?", run_id, after, commits or -1
+        )
+        return [event for (text,) in rows for event in load_events(text)]
+
+    def append(self, run_id: str, events: Sequence[Event]) -> None:
+        first, last = events[0].seq, events[-1].seq
+        with self._transaction() as db:
+            found = db.execute("select max(last) from commits where run_id = ?", (run_id,)).fetchone()[0] or 0
+            if found != first - 1:
+                raise ConflictError(f"run {run_id!r} is at event {found}, and the commit begins with {first}")
+            db.execute("insert into commits values (?, ?, ?, ?)", (run_id, first, last, dump_events(events)))
+
+    # --- records ---
+
+    def create_run(self, record: RunRecord) -> RunRecord | None:
+        with self._transaction() as db:
+            existing = self.get_run(record.run_id)
+            if existing is None:
+                db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+            return existing
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        rows = self._rows("select record from runs where run_id = ?", run_id)
+        return RunRecord.model_validate_json(rows[0][0]) if rows else None
+
+    def update_run(self, record: RunRecord) -> None:
+        with self._transaction() as db:
+            sql = "delete from runs where run_id = ? and seq <= ?"
+            if db.execute(sql, (record.run_id, record.seq)).rowcount:
+                db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+
+    def list_runs(
+        self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+    ) -> RunPage:
+        created_at, _, run_id = cursor.partition("|") if cursor else ("9", "", "")
+        if cursor and not run_id:
+            raise InvalidInputError(f"{cursor!r} is not a cursor")
+        rows = self._rows(
+            "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
+            "and workflow_name = coalesce(?, workflow_name) order by created_at desc, run_id desc limit ?",
+            created_at,
+            run_id,
+            status,
+            workflow,
+            limit + 1,
+        )
+        records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
+        runs = [record.model_copy(update={"input": None, "result": None}) for record in records]
+        more = len(rows) > limit
+        return RunPage(runs, f"{_time(runs[-1].created_at)}|{runs[-1].run_id}" if more else None)
+
+    # --- messages ---
+
+    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
+        visible_at = (deliver_at or self.now()).timestamp()
+        rows = [(_queue(message), message.group, message.dump(), visible_at) for message in messages]
+        with self._transaction() as db:
+            db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
+
+    def receive(self, queue: Queue, limit: int = 10) -> list[Delivery]:
+        """The oldest messages of one group of which none is in flight. They are in flight from now on."""
+        now = self.now().timestamp()
+        with self._transaction() as db:
+            group = db.execute(
+                "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 from messages o "
+                "where o.queue = m.queue and o.grp = m.grp and o.in_flight) order by visible_at, id limit 1",
+                (queue, now),
+            ).fetchone()
+            if group is None:
+                return []
+            rows = db.execute(
+                "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages "
+                "where queue = ? and grp = ? and visible_at <= ? order by id limit ?) returning id, body, receives",
+                (queue, group[0], now, limit),
+            ).fetchall()
+        deliveries = [Delivery(id, load_message(body), receives) for id, body, receives in rows]  # type: ignore[arg-type]
+        return sorted(deliveries, key=lambda delivery: delivery.id)
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """The messages were handled, and are gone."""
+        with self._transaction() as db:
+            db.executemany("delete from messages where id = ?", [(delivery.id,) for delivery in deliveries])
+
+    def reject(self, deliveries: Sequence[Delivery]) -> None:
+        """The messages could not be handled: they come again, or are dead when they have come too often."""
+        again = (self.now() + _REDELIVERY_DELAY).timestamp()
+        with self._transaction() as db:
+            db.executemany(
+                "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
+                "else 'dead' end where id = ?",
+                [(again, MAX_RECEIVES, delivery.id) for delivery in deliveries],
+            )
+
+    def recover(self) -> None:
+        """Makes what was in flight when a worker died receivable again."""
+        with self._transaction() as db:
+            db.execute("update messages set in_flight = 0")
+
+    def next_due(self) -> datetime | None:
+        """When the earliest waiting message may be received: now or before, if some already may."""
+        sql = "select min(visible_at) from messages where queue != 'dead' and not in_flight"
+        (when,) = self._rows(sql)[0]
+        return None if when is None else datetime.fromtimestamp(float(when), UTC)
+
+    # --- the step ledger ---
+
+    def put_outcome(self, outcome: StepOutcome) -> None:
+        key = f"{outcome.run_id}#{outcome.fact.fact_id}"
+        with self._transaction() as db:
+            db.execute("insert or replace into outcomes values (?, ?)", (key, outcome.model_dump_json()))
+
+    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
+        rows = self._rows("select outcome from outcomes where id = ?", f"{run_id}#{step_id}/{attempt}")
+        return StepOutcome.model_validate_json(rows[0][0]) if rows else None
+
+    # --- payloads ---
+
+    def put_payload(self, key: str, data: bytes) -> None:
+        with self._transaction() as db:
+            db.execute("insert or replace into payloads values (?, ?)", (key, data))
+
+    def get_payload(self, key: str) -> bytes:
+        return self._rows("select data from payloads where key = ?", key)[0][0]  # type: ignore[return-value]
+
+
+def _queue(message: Message) -> Queue:
+    return "steps" if isinstance(message, StepTask) else "runs"
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _row(record: RunRecord) -> tuple[object, ...]:
+    text = record.model_dump_json(exclude_none=True)
+    return (record.run_id, record.seq, record.status, record.workflow_name, _time(record.created_at), text)

@@ -1,0 +1,152 @@
+"""The messages between the functions.
+
+To the orchestrator, in the queue of runs, grouped by run: `RunMessage`. To the step executor, in the queue of steps, each
+in a group of its own: `StepTask`. Facts travel in the messages themselves. On the wire each is a JSON object with a version
+`v`; one of another version is refused, so that it waits in the queue for a deployment that knows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from worldflow.engine.history import AnyFact, Json, StepCompleted, StepFailed
+
+VERSION = 1
+_SAFE_ID = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
+
+
+def safe_id(text: str) -> str:
+    """`text` as a queue's deduplication or group id: itself where that is allowed, else a hash of it."""
+    return text if _SAFE_ID.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
+
+
+class BaseMessage(BaseModel):
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    v: Literal[1] = VERSION
+    run_id: str
+
+    @property
+    def group(self) -> str:
+        """Messages of one group are handled one at a time, in order."""
+        raise NotImplementedError
+
+    @property
+    def dedup_id(self) -> str:
+        """The same for every copy of this message, and for no other."""
+        raise NotImplementedError
+
+    def dump(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+class _RunMessage(BaseMessage):
+    @property
+    def group(self) -> str:
+        return safe_id(self.run_id)
+
+
+class Start(_RunMessage):
+    """A run's record exists: begin. Carries nothing, since the record has it all."""
+
+    kind: Literal["start"] = "start"
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:start")
+
+
+class FactArrived(_RunMessage):
+    """Something happened."""
+
+    kind: Literal["fact"] = "fact"
+    fact: Annotated[AnyFact, Field(discriminator="event_type")]
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:{self.fact.fact_id}")
+
+
+class StepDue(_RunMessage):
+    """It is time for attempt `attempt` of a step. A wake-up and not a fact: it is never recorded."""
+
+    kind: Literal["step_due"] = "step_due"
+    step_id: str
+    attempt: int
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}")
+
+
+class Poke(_RunMessage):
+    """Look again: do once more whatever is open."""
+
+    kind: Literal["poke"] = "poke"
+    nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:poke:{self.nonce}")
+
+
+class StepTask(BaseMessage):
+    """Run one attempt of a step."""
+
+    kind: Literal["step"] = "step"
+    step_id: str
+    attempt: int = 1
+    name: str
+    input: Json = None
+    redo: bool = False
+    """Sent again after a crash: the attempt may have an outcome already."""
+
+    @property
+    def group(self) -> str:
+        return safe_id(f"{self.run_id}#{self.step_id}")
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}")
+
+
+RunMessage = Start | FactArrived | StepDue | Poke
+Message = RunMessage | StepTask
+
+
+class Delayed(BaseModel):
+    """A message that waits in the queue of timers until `due`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    v: Literal[1] = VERSION
+    kind: Literal["delayed"] = "delayed"
+    due: datetime
+    message: Annotated[Message, Field(discriminator="kind")]
+
+    def dump(self) -> str:
+        return self.model_dump_json(exclude_none=True)
+
+
+class StepOutcome(BaseModel):
+    """What an attempt of a step came to."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    run_id: str
+    fact: Annotated[StepCompleted | StepFailed, Field(discriminator="event_type")]
+
+
+_messages: TypeAdapter[Any] = TypeAdapter(Annotated[Message | Delayed, Field(discriminator="kind")])
+
+
+def load_message(text: str | bytes) -> Message | Delayed:
+    """The message of a queue's body. Raises pydantic's `ValidationError` for what is none."""
+    message: Message | Delayed = _messages.validate_json(text)
+    return message

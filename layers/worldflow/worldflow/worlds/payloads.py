@@ -1,0 +1,60 @@
+"""Large data: out of histories and messages into the payload store, and back.
+
+A value of more than `world.inline_limit` bytes is stored under a key of its run, and a reference stands in its place:
+`{"$payload": key, "bytes": n}`. A value of the user's that looks like one is stored too, so that no value is ever mistaken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from pydantic_core import from_json, to_json
+
+from worldflow.engine.history import BaseEvent, Json
+
+if TYPE_CHECKING:
+    from worldflow.worlds.base import World
+
+_KEY = "$payload"
+
+E = TypeVar("E", bound=BaseEvent)
+
+
+def stash(world: World, run_id: str, value: Json) -> Json:
+    """`value`, or a reference to it where it is large."""
+    data = to_json(value, inf_nan_mode="constants")
+    if len(data) <= world.inline_limit and not _is_reference(value):
+        return value
+    key = f"{run_id}/{hashlib.sha256(data).hexdigest()}"
+    world.put_payload(key, data)
+    return {_KEY: key, "bytes": len(data)}
+
+
+def fetch(world: World, value: Json) -> Json:
+    """The value itself, where `value` is a reference."""
+    return from_json(world.get_payload(value[_KEY])) if _is_reference(value) else value
+
+
+def stash_event(world: World, run_id: str, event: E) -> E:
+    """The event as it is stored."""
+    return _with_data(event, lambda value: stash(world, run_id, value))
+
+
+def fetch_event(world: World, event: E) -> E:
+    """The event as the workflow sees it."""
+    return _with_data(event, lambda value: fetch(world, value))
+
+
+def _with_data(event: E, change: Callable[[Json], Json]) -> E:
+    field = event.data_field
+    if field is None:
+        return event
+    value = getattr(event, field)
+    changed = change(value)
+    return event if changed is value else event.model_copy(update={field: changed})
+
+
+def _is_reference(value: Json) -> bool:
+    return isinstance(value, dict) and _KEY in value
