@@ -1,0 +1,133 @@
+# `make help` lists the targets. All that they need is Python 3.11 or later and a way to PyPI; it is installed in .venv.
+
+PYTHON ?= $(call first-that-runs,python3.11 python3,sys.version_info >= (3, 11))
+CONFIG ?= default
+ENVIRONMENT ?= .local-aws/environment.json
+
+# What `make build` builds for: the interpreter in use and this machine, where the local AWS runs it.
+RUNTIME ?= python$(shell python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+ARCHITECTURE ?= $(patsubst aarch64,arm64,$(shell uname -m))
+BUILD_DIR ?= .local-aws/build
+OVERRIDES = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+
+SAM ?= sam
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export SAM_CLI_TELEMETRY ?= 0
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+# uv has certificates of its own and would not know a company's.
+export UV_SYSTEM_CERTS ?= 1
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+# The first of $(1) that starts and for which $(2) holds. A pyenv shim exists for every version and starts for some.
+first-that-runs = $(shell for python in $(1); do "$$python" -c 'import sys; sys.exit(not ($(2)))' 2>/dev/null && echo "$$python" && break; done)
+
+# Installs $(2) for the interpreter $(1). uv takes seconds where pip takes two minutes, but does not read pip's configuration: where
+# only pip knows the way to the packages, pip goes it.
+install = { uv pip install --quiet --python $(1) $(2) 2>/dev/null || $(VENV)/bin/python -m pip --python $(1) install --quiet $(2); }
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | awk -F ':.* ## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+# ------------------------------------------------------------------------------------------------------------------ tools
+
+$(VENV)/ready: requirements-dev.txt layers/worldflow/pyproject.toml
+	@$(if $(PYTHON),,$(error Python 3.11 or later is needed, as python3.11 or python3, or with make PYTHON=...))
+	@echo "Installing what the project needs into $(VENV), once."
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@python -m pip install --quiet --constraint requirements-dev.txt uv || true
+	@$(call install,$(VENV)/bin/python,--requirement requirements-dev.txt)
+	@$(call install,$(VENV)/bin/python,--no-deps --editable layers/worldflow)
+	@touch $@
+
+$(VENV)/checkov/ready: requirements-checkov.txt $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/checkov
+	@$(call install,$(VENV)/checkov/bin/python,--requirement requirements-checkov.txt)
+	@touch $@
+
+.PHONY: requirements
+requirements: $(VENV)/ready ## Pin the newest versions that fit in every requirements*.txt
+	$(COMPILE) --all-extras requirements-dev.in layers/worldflow/pyproject.toml --output-file requirements-dev.txt
+	$(COMPILE) requirements-checkov.in --output-file requirements-checkov.txt
+	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra functions $(WITH_THE_RUNTIME:%=--no-emit-package %) \
+		layers/worldflow/pyproject.toml --output-file layers/worldflow/requirements.txt
+
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet --upgrade --universal --python-version 3.11 --annotation-style line
+# aws-xray-sdk asks for botocore, which the Lambda runtime brings, with what botocore asks for.
+WITH_THE_RUNTIME := botocore python-dateutil six urllib3
+
+# ------------------------------------------------------------------------------------------------------------------ tests
+
+.PHONY: demo
+demo: $(VENV)/ready ## Run a durable order through the deployed template on a local AWS
+	@python -m tools.demo
+
+.PHONY: test
+test: $(VENV)/ready ## Run every test, the unit tests on every supported Python of this machine
+	python -m pytest -n 2 --ignore tests/e2e
+	python -m pytest tests/e2e
+	@$(MAKE) --no-print-directory test-pythons
+
+.PHONY: test-pythons
+test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are
+
+PYENVS := $(sort $(HOME)/.pyenv $(patsubst %/shims,%,$(filter %/shims,$(subst :, ,$(PATH)))))
+UNIT_TEST_TOOLS := hypothesis pytest pytest-asyncio pytest-xdist
+
+.PHONY: test-python-%
+test-python-%: $(VENV)/ready
+	@python='$(call first-that-runs,python$* $(wildcard $(PYENVS:%=%/versions/$*.*/bin/python$*)),True)'; \
+	test -n "$$python" || { echo "Python $*: not on this machine."; exit 0; }; \
+	test -e $(VENV)/python$*/ready || { "$$python" -m venv --clear --without-pip $(VENV)/python$* \
+		&& $(call install,$(VENV)/python$*/bin/python,--constraint requirements-dev.txt $(UNIT_TEST_TOOLS) --editable 'layers/worldflow[aws$(,)cli$(,)functions]') \
+		&& touch $(VENV)/python$*/ready; } || exit 1; \
+	echo "Python $*:"; \
+	$(VENV)/python$*/bin/python -m pytest -n 2 tests/unit
+
+, := ,
+
+.PHONY: check
+check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types and the template
+	ruff format --check .
+	ruff check .
+	mypy
+	$(SAM) validate --lint --region us-east-1
+	cfn-lint template.yaml
+	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
+
+.PHONY: format
+format: $(VENV)/ready ## Format the code, and mend what lint can mend
+	ruff check --fix-only .
+	ruff format .
+
+# ------------------------------------------------------------------------------------------------------------------- sam
+
+.PHONY: build
+build: $(VENV)/ready ## Build for the local AWS: RUNTIME= and ARCHITECTURE= are this machine's
+	$(SAM) build --build-dir $(BUILD_DIR) --cache-dir $(dir $(BUILD_DIR))cache --parameter-overrides $(OVERRIDES)
+
+.PHONY: local-aws
+local-aws: $(VENV)/ready ## Keep a local AWS up, and print how to reach it
+	@python -m tools.local_aws
+
+.PHONY: invoke
+invoke: build ## Run one function in Docker: make invoke FUNCTION=SignalFunction EVENT=events/....json
+	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
+	@$(if $(EVENT),,$(error EVENT is missing: a file in events/))
+	$(SAM) local invoke $(FUNCTION) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides $(OVERRIDES) \
+		--event $(EVENT) --env-vars $(ENVIRONMENT) --docker-network host
+
+.PHONY: deploy
+deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml
+	$(SAM) build --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG)
+
+.PHONY: clean
+clean: ## Remove all that make has made
+	rm -rf $(VENV) .aws-sam .local-aws .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
