@@ -1,0 +1,93 @@
+"""IAM, where it is enforced: what our roles say of leading keys, schedules and passed roles is heeded.
+
+Wrong, and what AWS does:
+
+- `dynamodb:LeadingKeys` has no value, so that a statement with that condition never allows anything. On AWS it is the
+  partition keys that the request names.
+- The schedule of a request is looked for in the group `default`, whatever its group. AWS checks
+  `schedule/<group>/<name>`.
+- Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
+"""
+
+import json
+import re
+from typing import Any
+
+from ministack import app
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_region
+from ministack.services import dynamodb, scheduler
+
+_dynamodb_service_context = iam_actions.dynamodb_service_context
+_extract_resource_arn = iam_actions.extract_resource_arn
+_handle_scheduler_request = scheduler.handle_request
+
+
+def apply() -> None:
+    iam_actions.dynamodb_service_context = _context_with_leading_keys
+    iam_actions.extract_resource_arn = _resource_in_its_group
+    scheduler.handle_request = _with_passed_role
+
+
+def _context_with_leading_keys(body: bytes) -> dict[str, Any]:
+    context: dict[str, Any] = _dynamodb_service_context(body)
+    keys = _leading_keys(json.loads(body or b"{}"))
+    if keys:
+        context["dynamodb:LeadingKeys"] = keys
+    return context
+
+
+def _leading_keys(request: dict[str, Any]) -> list[str]:
+    if "TransactItems" in request:
+        operations = [operation for item in request["TransactItems"] for operation in item.values()]
+        return [key for operation in operations for key in _leading_keys(operation)]
+    table = dynamodb._tables.get(str(request.get("TableName", "")).rsplit("/", 1)[-1])
+    if table is None:
+        return []
+    hash_key = _hash_key(table, request.get("IndexName"))
+    named = (request.get("Key") or request.get("Item") or {}).get(hash_key) or _queried(request, hash_key)
+    return [str(value) for value in (named or {}).values()]
+
+
+def _hash_key(table: dict[str, Any], index_name: str | None) -> str:
+    indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes") or []}
+    schema = indexes[index_name]["KeySchema"] if index_name in indexes else table["KeySchema"]
+    return next(str(key["AttributeName"]) for key in schema if key["KeyType"] == "HASH")
+
+
+def _queried(request: dict[str, Any], hash_key: str) -> dict[str, Any] | None:
+    """The value of `hash_key = :value` in a key condition."""
+    names = request.get("ExpressionAttributeNames") or {}
+    for name, value in re.findall(r"([#\w]+)\s*=\s*(:\w+)", request.get("KeyConditionExpression", "")):
+        if names.get(name, name) == hash_key:
+            found: dict[str, Any] | None = (request.get("ExpressionAttributeValues") or {}).get(value)
+            return found
+    return None
+
+
+def _resource_in_its_group(
+    service: str, method: str, path: str, headers: Any, body: bytes, query: dict[str, Any], region: str, account: str
+) -> Any:
+    arn = _extract_resource_arn(service, method, path, headers, body, query, region, account)
+    if service != "scheduler" or ":schedule/default/" not in arn:
+        return arn
+    named = query.get("groupName") or [json.loads(body or b"{}").get("GroupName", "default")]
+    return arn.replace(":schedule/default/", f":schedule/{named[0]}/")
+
+
+async def _with_passed_role(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
+    role = json.loads(body or b"{}").get("Target", {}).get("RoleArn")
+    if app.AUTH and role:
+        denied = iam_evaluator.enforce(
+            app.extract_access_key_id(headers, query),
+            "iam:PassRole",
+            "iam",
+            get_region(),
+            resource_arn=role,
+            service_context={"iam:PassedToService": "scheduler.amazonaws.com"},
+        )
+        if denied:
+            return iam_actions.access_denied_response(
+                "scheduler", "iam:PassRole", denied.principal_arn, "", headers=headers, resource_arn=role
+            )
+    return await _handle_scheduler_request(method, path, headers, body, query)
