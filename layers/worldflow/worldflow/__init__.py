@@ -1,4 +1,5 @@
-"""Durable execution for Python on AWS: workflows are plain `async def` functions that survive crashes and months of waiting.
+"""Durable execution for Python on AWS: workflows are plain `async def` functions that survive crashes and months of
+waiting.
 
 The names here are the whole public API for writing workflows. To start and watch them: `worldflow.runtime` and
 `worldflow.worlds`. To test them: `worldflow.testing`.

@@ -6,8 +6,8 @@
         await run.signal("approval", Approval(by="me"))
         assert (await run.result()).tracking
 
-Nothing waits for time to pass: `result` jumps from timer to timer until the run has ended, and `advance` to a given time. Steps
-run as they are, in the test's own process, so what they talk to is patched as in any other test.
+Nothing waits for time to pass: `result` jumps from timer to timer until the run has ended, and `advance` to a given
+time. Steps run as they are, in the test's own process, so what they talk to is patched as in any other test.
 """
 
 from __future__ import annotations

@@ -35,7 +35,8 @@ class Workflow(Generic[P, R]):
 class Step(Generic[P, R]):
     """A step: a function whose result is recorded, so that it is not run again on replay.
 
-    Called in a workflow, it is run by the step executor and its result awaited. Called anywhere else, it is the function.
+    Called in a workflow, it is run by the step executor and its result awaited. Called anywhere else, it is the
+    function.
     """
 
     def __init__(self, function: Callable[P, Any], name: str, retry: RetryPolicy) -> None:

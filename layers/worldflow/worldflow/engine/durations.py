@@ -15,8 +15,8 @@ _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 def seconds(duration: Duration) -> float:
     """The length of `duration` in seconds.
 
-    Accepts a number of seconds, a `timedelta`, or text of numbers with units `ms s m h d w`: `"10s"`, `"1h30m"`, `"3d"`.
-    Raises `ValueError` for anything else, for negative lengths and for what is not finite.
+    Accepts a number of seconds, a `timedelta`, or text of numbers with units `ms s m h d w`: `"10s"`, `"1h30m"`,
+    `"3d"`. Raises `ValueError` for anything else, for negative lengths and for what is not finite.
     """
     if isinstance(duration, timedelta):
         length = duration.total_seconds()

@@ -1,26 +1,26 @@
 """Every error that Worldflow raises.
 
-    WorldflowError
-    ├── FatalError                   raised by a step: do not try again
-    ├── RetryableError               raised by a step: try again, after `retry_after`
-    ├── StepError                    a step failed with an exception that cannot be rebuilt here
-    │   ├── StepNotFoundError        no deployed code has a step of that name
-    │   └── StepCrashedError         the function died on every delivery of the attempt
-    ├── RunError                     about one run; has `run_id`
-    │   ├── RunNotFoundError
-    │   ├── RunEndedError            the run has ended and takes no more signals or cancellations
-    │   ├── RunExistsError           the id belongs to a run of another workflow
-    │   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
-    │   ├── RunCancelledError        from `result()`: the run was cancelled
-    │   └── RunBlockedError          from `result()`: the run waits for its code to be mended
-    ├── InvalidInputError            input that does not fit; has `fields`
-    │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
-    ├── SerializationError           a value that JSON cannot carry; has `path`
-    ├── NonDeterminismError          a replay asked for something else than the history holds
-    ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
-    ├── OutsideError                 a workflow's or step's function called where there is none
-    ├── ConfigurationError           a missing environment variable, two steps of one name, ...
-    └── ConflictError                somebody else wrote this history first (internal: the turn is redone)
+WorldflowError
+├── FatalError                   raised by a step: do not try again
+├── RetryableError               raised by a step: try again, after `retry_after`
+├── StepError                    a step failed with an exception that cannot be rebuilt here
+│   ├── StepNotFoundError        no deployed code has a step of that name
+│   └── StepCrashedError         the function died on every delivery of the attempt
+├── RunError                     about one run; has `run_id`
+│   ├── RunNotFoundError
+│   ├── RunEndedError            the run has ended and takes no more signals or cancellations
+│   ├── RunExistsError           the id belongs to a run of another workflow
+│   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
+│   ├── RunCancelledError        from `result()`: the run was cancelled
+│   └── RunBlockedError          from `result()`: the run waits for its code to be mended
+├── InvalidInputError            input that does not fit; has `fields`
+│   └── WorkflowNotFoundError    no deployed code has a workflow of that name
+├── SerializationError           a value that JSON cannot carry; has `path`
+├── NonDeterminismError          a replay asked for something else than the history holds
+├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
+├── OutsideError                 a workflow's or step's function called where there is none
+├── ConfigurationError           a missing environment variable, two steps of one name, ...
+└── ConflictError                somebody else wrote this history first (internal: the turn is redone)
 """
 
 from __future__ import annotations

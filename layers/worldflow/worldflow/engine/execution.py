@@ -8,9 +8,9 @@ result, a timer, a signal), lets it run until it waits again, and returns what i
 same with a recorded history, and compares each decision with the one recorded: kind, id and name. A difference is a
 `NonDeterminismError`, and the execution is good for nothing after it.
 
-The loop's clock is the `at` of the fact being applied, and ids are counted from the start of the run; so the decisions are a
-function of the workflow's code and the facts alone. One decision is not the workflow's: whether a failed step is tried
-again. It is taken once, when the failure is first applied, and replay follows what was recorded, so that retry
+The loop's clock is the `at` of the fact being applied, and ids are counted from the start of the run; so the decisions
+are a function of the workflow's code and the facts alone. One decision is not the workflow's: whether a failed step is
+tried again. It is taken once, when the failure is first applied, and replay follows what was recorded, so that retry
 policies can change under running workflows.
 
 What can never happen here: input or output, a read of the clock, a decision after the end of the run, a decision
@@ -86,7 +86,7 @@ class Execution:
         self.info: WorkflowInfo | None = None
         self._workflow = workflow
         self._jitter = jitter or random.Random()
-        self._loop = WorkflowLoop(self)
+        self._loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
         self._main: asyncio.Future[Any] = self._loop.create_future()
         self._decisions: list[AnyDecision] = []
         self._now = datetime.fromtimestamp(0, UTC)
@@ -207,9 +207,9 @@ class Execution:
         return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=self._due(delay))
 
     def _receive(self, name: str, value: Json) -> None:
-        waiters = self._waiters.get(name, ())
+        waiters = self._waiters.get(name)
         while waiters:
-            future = waiters.popleft()  # type: ignore[union-attr]
+            future = waiters.popleft()
             if not future.done():
                 future.set_result(value)
                 return

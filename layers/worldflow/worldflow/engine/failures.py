@@ -2,7 +2,8 @@
 
 An exception is rebuilt from its type, arguments and attributes, without calling `__init__`, as pickle does. Only a type
 that the running code has loaded already is used: nothing is imported because a message names it. Whether the
-data rebuilds the same exception is tried when it is recorded; what fails becomes a `StepError` there and on every replay.
+data rebuilds the same exception is tried when it is recorded; what fails becomes a `StepError` there and on every
+replay.
 """
 
 from __future__ import annotations

@@ -257,4 +257,3 @@ def dump_events(events: Sequence[Event]) -> str:
 def load_events(text: str | bytes) -> list[Event]:
     """The events of one commit's JSON text. Raises pydantic's `ValidationError` for what is not one."""
     return _events.validate_json(text)
-

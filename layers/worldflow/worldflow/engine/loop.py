@@ -1,13 +1,15 @@
 """An asyncio event loop whose clock is a history.
 
-It is a real `asyncio.AbstractEventLoop`, so that tasks, futures, `gather`, `TaskGroup`, `timeout`, `Queue` and the rest of
-asyncio mean in a workflow what they always mean. It has no selector and no threads: it runs what is ready until nothing
-is, and then returns. Time stands still while it runs; a `call_later` becomes a timer of its host, which fires it by a
-fact in the history. What cannot be replayed (sockets, threads, subprocesses, signals) is refused by name.
+It is a real `asyncio.AbstractEventLoop`, so that tasks, futures, `gather`, `TaskGroup`, `timeout`, `Queue` and the
+rest of asyncio mean in a workflow what they always mean. It has no selector and no threads: it runs what is ready
+until nothing is, and then returns. Time stands still while it runs; a `call_later` becomes a timer of its host, which
+fires it by a fact in the history. What cannot be replayed (sockets, threads, subprocesses, signals) is refused by
+name.
 
 Three things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
-is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps return
-(`Call`). And `asyncio.as_completed` puts its coroutines in a set before it makes tasks of them: see the end of this file.
+is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps
+return (`Call`). And `asyncio.as_completed` puts its coroutines in a set before it makes tasks of them: see the end of
+this file.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import logging
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple, Unpack
 
 from worldflow.engine.errors import UnsupportedOperationError
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("worldflow")
 
@@ -121,8 +124,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         try:
             while self._ready and not until.done():
                 handle = self._ready.popleft()
-                if not handle._cancelled:  # type: ignore[attr-defined]
-                    handle._run()  # type: ignore[attr-defined]
+                if not handle._cancelled:
+                    handle._run()
         finally:
             events._set_running_loop(None)
 
@@ -141,7 +144,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             if not task.done():
                 task._log_destroy_pending = False  # type: ignore[attr-defined]
                 try:
-                    task.get_coro().close()  # type: ignore[union-attr]
+                    task.get_coro().close()
                 except (Exception, GeneratorExit, asyncio.CancelledError):
                     continue  # the user's `finally` tried to go on: there is nothing to go on with
         self._tasks.clear()
@@ -155,7 +158,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return self._now
 
     def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if not self._closed:
@@ -163,12 +166,20 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return handle
 
     def call_later(
-        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        delay: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: Unpack[Ts],
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
-        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[Ts]], object],
+        *args: Unpack[Ts],
+        context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         timer = _Timer(when, callback, args, self, context)
         if self._closed:

@@ -1,8 +1,8 @@
 """Values to JSON and back, by the annotations of the user's functions, through pydantic.
 
-Whatever pydantic can validate and dump is carried: models, dataclasses, datetime, Decimal, UUID, Enum, bytes, generics of
-these. Without an annotation a value is carried as the JSON that it becomes, and comes back as that.
-A value is dumped by its annotation and not by its own type: what does not fit the annotation is an error and never a guess.
+Whatever pydantic can validate and dump is carried: models, dataclasses, datetime, Decimal, UUID, Enum, bytes, generics
+of these. Without an annotation a value is carried as the JSON that it becomes, and comes back as that. A value is
+dumped by its annotation and not by its own type: what does not fit the annotation is an error and never a guess.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from types import GenericAlias
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
@@ -72,11 +73,11 @@ class Signature:
     def _arguments(self) -> dict[str, Codec]:
         codecs = {}
         for name, parameter in self._signature.parameters.items():
-            annotation = self._hints.get(name, Any)
+            annotation: Any = self._hints.get(name, Any)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                annotation = list[annotation]
+                annotation = GenericAlias(list, (annotation,))
             elif parameter.kind is parameter.VAR_KEYWORD:
-                annotation = dict[str, annotation]
+                annotation = GenericAlias(dict, (str, annotation))
             codecs[name] = Codec(annotation, name)
         return codecs
 
@@ -110,7 +111,7 @@ class Signature:
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
-        bound = inspect.BoundArguments(self._signature, dict(arguments))  # type: ignore[arg-type]
+        bound = inspect.BoundArguments(self._signature, dict(arguments))
         return self._function(*bound.args, **bound.kwargs)
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:

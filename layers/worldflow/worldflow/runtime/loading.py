@@ -11,7 +11,9 @@ from collections.abc import Iterable
 _log = logging.getLogger("worldflow")
 
 import_failures: dict[str, str] = {}
-"""The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this reason."""
+"""The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
+reason.
+"""
 
 
 def load_workflows(modules: Iterable[str]) -> None:

@@ -77,7 +77,9 @@ def outcome(record: RunRecord) -> Any:
         case "failed":
             assert record.error is not None
             error = decode_exception(record.error)
-            raise RunFailedError(f"run {record.run_id!r} failed: {type(error).__name__}: {error}", record.run_id) from error
+            raise RunFailedError(
+                f"run {record.run_id!r} failed: {type(error).__name__}: {error}", record.run_id
+            ) from error
         case "blocked":
             raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
         case _:
@@ -101,7 +103,8 @@ class Orchestrator:
         """Starts a run, and returns a handle on it. The id of a run that exists gives that run, and starts nothing.
 
         run_id: up to 100 letters, digits and `_.:=@+-`.
-        workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, where its code is not
+        workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, where its code is
+        not
             in this process (its input is then only checked when it runs).
         input: its arguments by name.
         Raises `InvalidInputError` for what does not fit, and `RunExistsError` for the id of another workflow's run.

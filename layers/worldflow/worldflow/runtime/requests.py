@@ -30,7 +30,8 @@ def start(
 
     workflow: the workflow, or its name where its code is not in this process; then the input cannot be checked here.
     input: the workflow's arguments by name.
-    Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` for the id of another workflow's run.
+    Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` for the id of another
+    workflow's run.
     """
     _check(run_id, _RUN_ID, "run_id", "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit")
     name, values = _encode_input(workflow, input)
@@ -102,7 +103,8 @@ def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None
     if isinstance(workflow, Workflow):
         if workflow_name not in (None, workflow.name):
             raise InvalidInputError(
-                f"{workflow!r} is not named {workflow_name!r}", [FieldError("workflow_name", f"must be {workflow.name!r}")]
+                f"{workflow!r} is not named {workflow_name!r}",
+                [FieldError("workflow_name", f"must be {workflow.name!r}")],
             )
         return workflow
     name = workflow or workflow_name

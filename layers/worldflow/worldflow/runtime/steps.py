@@ -1,7 +1,8 @@
 """Running one attempt of a step, and telling its run what came of it.
 
-Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died between
-the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second time.
+Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died
+between the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second
+time.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class StepExecutor:
         try:
             value = await _call(step, arguments)
         except (Exception, asyncio.CancelledError) as error:
-            _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error)
+            _log.warning(
+                "step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error
+            )
             return _failed(task, error, retryable=step.retry.retries(error))
         finally:
             current_step.reset(token)

@@ -7,15 +7,16 @@
     acknowledge  the messages (the caller does, when `take` returns)
 
 Turns of one run are taken one at a time, since the queue groups its messages by run; two at once do no harm, because a
-commit is written only if it is the next. A crash anywhere leaves the messages unacknowledged, and the turn is taken again.
+commit is written only if it is the next. A crash anywhere leaves the messages unacknowledged, and the turn is taken
+again.
 
 A live execution is trusted without a read, since the conditional write finds out if it is stale. So a turn that has
-nothing to commit reads the tail of the history before it drops messages or acts again. Whatever goes wrong between apply
-and commit discards the live execution, which may be ahead of the history. What may have been committed and not acted on
-(messages received before, a lost conditional write, a poke) is acted on again: acts are harmless to repeat.
+nothing to commit reads the tail of the history before it drops messages or acts again. Whatever goes wrong between
+apply and commit discards the live execution, which may be ahead of the history. What may have been committed and not
+acted on (messages received before, a lost conditional write, a poke) is acted on again: acts are harmless to repeat.
 
-Code that cannot run (it does not import, has no such workflow, is not deterministic, cannot read the history) blocks its
-run and no other: facts are committed as `held`, and applied by the first turn of code that can.
+Code that cannot run (it does not import, has no such workflow, is not deterministic, cannot read the history) blocks
+its run and no other: facts are committed as `held`, and applied by the first turn of code that can.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Runs on AWS: DynamoDB for histories and records, SQS FIFO for messages, a delay line for timers, S3 for large data.
 
-The delay line: a FIFO queue has no delay for a single message, and EventBridge Scheduler is good to the minute only. What is due within
-fifteen minutes waits in the standard queue of timers (`DelaySeconds`); what is due later is put there by a schedule, a
-minute early, and waits there for the rest. The orchestrator's function sends on what is due (`aws_handlers.py`).
+The delay line: a FIFO queue has no delay for a single message, and EventBridge Scheduler is good to the minute only.
+What is due within fifteen minutes waits in the standard queue of timers (`DelaySeconds`); what is due later is put
+there by a schedule, a minute early, and waits there for the rest. The orchestrator's function sends on what is due
+(`aws_handlers.py`).
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class AWSWorld(World):
         self._session = session or boto3.Session()
 
     def _client(self, service: str) -> Any:
-        return self._session.client(service, config=_CONFIG)
+        session: Any = self._session
+        return session.client(service, config=_CONFIG)
 
     @cached_property
     def _dynamodb(self) -> Any:
@@ -202,7 +204,7 @@ class AWSWorld(World):
 
     def _by_queue(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
         tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
-        others = [message for message in messages if not isinstance(message, StepTask)]
+        others: list[Message] = [message for message in messages if not isinstance(message, StepTask)]
         if tasks:
             yield self.settings.step_queue_url, tasks
         if others:
@@ -225,7 +227,9 @@ class AWSWorld(World):
             if failed := answer.get("Failed"):
                 # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
                 reasons = {failure.get("Message") or failure["Code"] for failure in failed}
-                raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
+                raise WorldflowError(
+                    f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}"
+                )
 
     def _schedule(self, delayed: Delayed) -> None:
         target = {

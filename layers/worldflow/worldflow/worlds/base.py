@@ -142,7 +142,7 @@ class World(ABC):
     # --- with their data ---
 
     def read_run(self, run_id: str) -> RunRecord:
-        """The record of a run with its data, and `pending` where nothing has happened yet. Raises `RunNotFoundError`."""
+        """The record of a run with its data; `pending` where nothing has happened yet. Raises `RunNotFoundError`."""
         record = self.get_run(run_id)
         if record is None:
             raise RunNotFoundError(run_id)

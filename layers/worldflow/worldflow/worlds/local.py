@@ -59,7 +59,8 @@ class LocalWorld(World):
 
     path: a file, or `:memory:`.
     clock: where the time comes from; the machine's clock unless given.
-    synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last commits.
+    synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last
+    commits.
     """
 
     def __init__(
@@ -166,8 +167,9 @@ class LocalWorld(World):
         now = self.now().timestamp()
         with self._transaction() as db:
             group = db.execute(
-                "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 from messages o "
-                "where o.queue = m.queue and o.grp = m.grp and o.in_flight) order by visible_at, id limit 1",
+                "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 "
+                "from messages o where o.queue = m.queue and o.grp = m.grp and o.in_flight) "
+                "order by visible_at, id limit 1",
                 (queue, now),
             ).fetchone()
             if group is None:

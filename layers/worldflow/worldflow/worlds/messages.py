@@ -1,8 +1,8 @@
 """The messages between the functions.
 
-To the orchestrator, in the queue of runs, grouped by run: `RunMessage`. To the step executor, in the queue of steps, each
-in a group of its own: `StepTask`. Facts travel in the messages themselves. On the wire each is a JSON object with a version
-`v`; one of another version is refused, so that it waits in the queue for a deployment that knows it.
+To the orchestrator, in the queue of runs, grouped by run: `RunMessage`. To the step executor, in the queue of steps,
+each in a group of its own: `StepTask`. Facts travel in the messages themselves. On the wire each is a JSON object with
+a version `v`; one of another version is refused, so that it waits in the queue for a deployment that knows it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from worldflow.engine.history import AnyFact, Json, StepCompleted, StepFailed
 
-VERSION = 1
 _SAFE_ID = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
 
@@ -29,7 +28,7 @@ def safe_id(text: str) -> str:
 class BaseMessage(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
-    v: Literal[1] = VERSION
+    v: Literal[1] = 1
     run_id: str
 
     @property
@@ -125,7 +124,7 @@ class Delayed(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
-    v: Literal[1] = VERSION
+    v: Literal[1] = 1
     kind: Literal["delayed"] = "delayed"
     due: datetime
     message: Annotated[Message, Field(discriminator="kind")]

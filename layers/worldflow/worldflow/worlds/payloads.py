@@ -1,7 +1,8 @@
 """Large data: out of histories and messages into the payload store, and back.
 
 A value of more than `world.inline_limit` bytes is stored under a key of its run, and a reference stands in its place:
-`{"$payload": key, "bytes": n}`. A value of the user's that looks like one is stored too, so that no value is ever mistaken.
+`{"$payload": key, "bytes": n}`. A value of the user's that looks like one is stored too, so that no value is ever
+mistaken.
 """
 
 from __future__ import annotations

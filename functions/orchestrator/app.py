@@ -1,0 +1,30 @@
+"""Takes the turns of runs: behind the queues of runs and timers, and behind every dead-letter queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from worldflow.aws_handlers import create_orchestrator_handler
+from worldflow.worlds import AWSWorld
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+copy_config_to_registered_loggers(logger, include={"worldflow"})
+take_turns = create_orchestrator_handler(AWSWorld(), scope=logger.append_context_keys)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    answer = take_turns(event, context)
+    metrics.add_metric("MessagesHandled", MetricUnit.Count, len(event["Records"]))
+    metrics.add_metric("MessagesFailed", MetricUnit.Count, len(answer["batchItemFailures"]))
+    return answer

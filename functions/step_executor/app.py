@@ -1,0 +1,43 @@
+"""Runs steps: behind the queue of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from worldflow.aws_handlers import create_step_handler
+from worldflow.worlds import AWSWorld
+
+logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+
+@contextmanager
+def log_keys(**keys: Any) -> Iterator[None]:
+    """Puts the run and the step on each line that is logged meanwhile; steps of one batch run side by side."""
+    logger.thread_safe_append_keys(**keys)
+    try:
+        yield
+    finally:
+        logger.thread_safe_remove_keys(list(keys))
+
+
+copy_config_to_registered_loggers(logger, include={"worldflow"})
+run_steps = create_step_handler(AWSWorld(), scope=log_keys)
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    answer = run_steps(event, context)
+    metrics.add_metric("StepAttempts", MetricUnit.Count, len(event["Records"]))
+    metrics.add_metric("MessagesFailed", MetricUnit.Count, len(answer["batchItemFailures"]))
+    return answer

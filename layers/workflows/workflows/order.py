@@ -1,0 +1,142 @@
+"""An order, from the basket to the parcel.
+
+    reserve stock for every line, in parallel
+    a high total waits for approval, at most three days
+    charge the card
+    let the warehouse pack, and ship
+
+Whatever fails after a reservation or a charge undoes them: the stock is released and the money refunded. The steps here
+stand for the shop's own services, and pass on the idempotency key with which those recognise a repeated request.
+"""
+
+import asyncio
+import logging
+from decimal import Decimal
+
+from pydantic import BaseModel, Field
+
+from worldflow import FatalError, RetryPolicy, sleep, step, step_info, wait_for_signal, workflow
+
+APPROVAL_LIMIT = Decimal(1_000)
+APPROVAL_TIMEOUT = 3 * 86_400
+PACKING_TIME = "3s"  # a warehouse takes longer
+
+_log = logging.getLogger(__name__)
+
+
+class Line(BaseModel):
+    sku: str
+    quantity: int = Field(gt=0)
+    unit_price: Decimal = Field(gt=0)
+
+
+class Order(BaseModel):
+    order_id: str
+    customer: str
+    card: str
+    lines: list[Line] = Field(min_length=1)
+
+    @property
+    def total(self) -> Decimal:
+        return sum((line.quantity * line.unit_price for line in self.lines), Decimal(0))
+
+
+class Approval(BaseModel):
+    approved: bool
+    by: str
+
+
+class Reservation(BaseModel):
+    reservation_id: str
+    sku: str
+    quantity: int
+
+
+class Receipt(BaseModel):
+    charge_id: str
+    amount: Decimal
+
+
+class Shipment(BaseModel):
+    order_id: str
+    tracking: str
+    charged: Decimal
+
+
+class OutOfStock(FatalError):
+    """Trying again will not fill the shelf."""
+
+
+class CardDeclined(FatalError):
+    """The bank's answer is final."""
+
+
+class ApprovalRefused(Exception):
+    """Somebody said no, or nobody said anything in time."""
+
+
+@step
+async def reserve(line: Line) -> Reservation:
+    if line.sku.startswith("SOLD-OUT"):
+        raise OutOfStock(f"{line.sku} is out of stock")
+    return Reservation(reservation_id=step_info().idempotency_key, sku=line.sku, quantity=line.quantity)
+
+
+@step
+async def release(reservation: Reservation) -> None:
+    _log.info("released %s", reservation.reservation_id)
+
+
+@step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"))
+async def charge(card: str, amount: Decimal) -> Receipt:
+    if card == "declined":
+        raise CardDeclined("the card was declined")
+    if card == "flaky" and step_info().attempt == 1:
+        raise ConnectionError("the bank did not answer")
+    return Receipt(charge_id=step_info().idempotency_key, amount=amount)
+
+
+@step
+async def refund(receipt: Receipt) -> None:
+    _log.info("refunded %s", receipt.charge_id)
+
+
+@step
+async def ship(order: Order, reservations: list[Reservation]) -> str:
+    if order.customer == "nowhere":
+        raise FatalError("the address does not exist")
+    return f"PARCEL-{order.order_id}"
+
+
+@workflow
+async def fulfil_order(order: Order) -> Shipment:
+    reservations: list[Reservation] = []
+    receipt: Receipt | None = None
+    try:
+        outcomes = await asyncio.gather(*(reserve(line) for line in order.lines), return_exceptions=True)
+        reservations += [outcome for outcome in outcomes if isinstance(outcome, Reservation)]
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        if order.total > APPROVAL_LIMIT:
+            await approval(order)
+        receipt = await charge(order.card, order.total)
+        await sleep(PACKING_TIME)
+        tracking = await ship(order, reservations)
+    except BaseException:
+        # Also when the run is cancelled: what was taken is given back before it ends.
+        await asyncio.gather(*(release(reservation) for reservation in reservations))
+        if receipt:
+            await refund(receipt)
+        raise
+    return Shipment(order_id=order.order_id, tracking=tracking, charged=order.total)
+
+
+async def approval(order: Order) -> None:
+    try:
+        async with asyncio.timeout(APPROVAL_TIMEOUT):
+            answer = await wait_for_signal("approval", Approval)
+    except TimeoutError:
+        raise ApprovalRefused(f"nobody approved order {order.order_id} in time") from None
+    if not answer.approved:
+        raise ApprovalRefused(f"{answer.by} refused order {order.order_id}")

@@ -1,0 +1,155 @@
+"""Lambda handlers: batches of SQS messages in, the batch items that failed out.
+
+The event source mappings must have `ReportBatchItemFailures` on. A message that cannot be read fails alone; a turn that
+fails fails with all messages of its run, so that their order holds; other runs of the batch go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from worldflow.runtime.loading import load_workflows
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.aws import AWSWorld
+from worldflow.worlds.messages import Delayed, Message, RunMessage, StepTask, load_message
+
+_log = logging.getLogger("worldflow")
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+Scope = Callable[..., AbstractContextManager[Any]]
+"""Called with `run_id=` (and `step_id=`, `attempt=`) around the work on a run or step: to put them on each line of a
+log.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    id: str
+    message: Message | Delayed
+    receives: int
+    is_dead: bool
+
+
+def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = nullcontext) -> Handler:
+    """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
+
+    Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known.
+    """
+    _load(world)
+    turns, executor = Turns(world), StepExecutor(world)
+
+    def handle(group: Sequence[_Record]) -> None:
+        match group[0].message:
+            case Delayed() as delayed:
+                # What is due goes on to its queue; what came early waits for the rest of its time.
+                world.send([delayed.message], deliver_at=delayed.due)
+            case StepTask() as task:
+                executor.bury(task)
+            case message if group[0].is_dead:
+                # Once more as usual. A turn that dies of its code again is then taken without it.
+                turns.take(message.run_id, [message], redo=True, use_code=group[0].receives == 1)
+            case message:
+                messages = [record.message for record in group if isinstance(record.message, RunMessage)]
+                turns.take(message.run_id, messages, redo=any(record.receives > 1 for record in group))
+
+    def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+        records, failed = _read(event, world.settings.dead_letter_arns)
+        for group in _by_run(records):
+            with scope(run_id=_run_id(group[0])):
+                try:
+                    handle(group)
+                except Exception:
+                    _log.exception("the turn failed and will be taken again")
+                    failed += [record.id for record in group]
+        return _answer(failed)
+
+    return handler
+
+
+def create_step_handler(world: AWSWorld, *, scope: Scope = nullcontext) -> Handler:
+    """The handler of the function behind the queue of steps. The steps of one batch run at the same time.
+
+    Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their steps are known. One event loop lives as long as
+    the function's process, so that what steps keep (a client, a pool) may be tied to it.
+    """
+    _load(world)
+    executor, runner = StepExecutor(world), asyncio.Runner()
+
+    async def execute(record: _Record) -> str | None:
+        task = record.message
+        if not isinstance(task, StepTask):
+            _log.error("a message of kind %s in the queue of steps", task.kind)
+            return record.id
+        with scope(run_id=task.run_id, step_id=task.step_id, attempt=task.attempt):
+            try:
+                await executor.execute(task, redelivered=record.receives > 1)
+            except Exception:
+                _log.exception("step %s could not be run, and will be tried again", task.name)
+                return record.id
+        return None
+
+    async def execute_all(records: Sequence[_Record]) -> list[str]:
+        failed = await asyncio.gather(*map(execute, records))
+        return [id for id in failed if id]
+
+    def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+        records, unreadable = _read(event, ())
+        return _answer(unreadable + runner.run(execute_all(records)))
+
+    return handler
+
+
+def _load(world: AWSWorld) -> None:
+    load_workflows(world.settings.workflows)
+
+
+def _read(event: dict[str, Any], dead_letter_arns: Sequence[str]) -> tuple[list[_Record], list[str]]:
+    """The records of a batch, and the ids of those that cannot be read."""
+    records, unreadable = [], []
+    for record in event["Records"]:
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
+        try:
+            message = load_message(record["body"])
+        except ValidationError as error:
+            _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
+            unreadable.append(record["messageId"])
+        else:
+            is_dead = record["eventSourceARN"] in dead_letter_arns
+            records.append(_Record(record["messageId"], message, receives, is_dead))
+    return records, unreadable
+
+
+def _summary(error: ValidationError) -> str:
+    """What is wrong, without what the message says."""
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in details)
+
+
+def _by_run(records: Sequence[_Record]) -> list[list[_Record]]:
+    """The records that are handled together; those that failed least often come first, so that a bad one delays no
+    other.
+    """
+    groups: dict[str, list[_Record]] = {}
+    for record in records:
+        is_turn = isinstance(record.message, RunMessage) and not record.is_dead
+        key = _run_id(record) if is_turn else record.id
+        groups.setdefault(key, []).append(record)
+    return sorted(groups.values(), key=lambda group: max(record.receives for record in group))
+
+
+def _run_id(record: _Record) -> str:
+    message = record.message
+    return message.message.run_id if isinstance(message, Delayed) else message.run_id
+
+
+def _answer(failed: Sequence[str]) -> dict[str, Any]:
+    return {"batchItemFailures": [{"itemIdentifier": id} for id in failed]}
