@@ -63,6 +63,13 @@ once = idempotent_function(
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
 
+class MalformedBodyError(InvalidInputError):
+    """A body that is not JSON."""
+
+    def __init__(self) -> None:
+        super().__init__("the body is not JSON", [FieldError("body", "must be JSON")])
+
+
 class StartRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -163,8 +170,8 @@ def json_body() -> Any:
     body = app.current_event.decoded_body
     try:
         return from_json(body) if body else None
-    except ValueError as error:
-        raise InvalidInputError("the body is not JSON", [FieldError("body", str(error))]) from None
+    except ValueError:
+        raise MalformedBodyError from None
 
 
 def json_response(status: int, body: Any) -> Response[Any]:
@@ -180,10 +187,15 @@ def refusal(status: int, error: Exception, fields: list[FieldError] | tuple[Fiel
 @app.exception_handler(RequestValidationError)
 def refuse_request(error: RequestValidationError) -> Response[Any]:
     details = error.errors()
-    malformed = any(detail["type"] == "json_invalid" for detail in details)
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return refuse_body(MalformedBodyError())
     fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in details]
-    summary = InvalidInputError("the body is not JSON" if malformed else "the request does not fit", fields)
-    return refusal(400 if malformed else 422, summary, fields)
+    return refusal(422, InvalidInputError("the request does not fit", fields), fields)
+
+
+@app.exception_handler(MalformedBodyError)
+def refuse_body(error: MalformedBodyError) -> Response[Any]:
+    return refusal(400, error, error.fields)
 
 
 @app.exception_handler(InvalidInputError)
@@ -191,7 +203,7 @@ def refuse_input(error: InvalidInputError) -> Response[Any]:
     return refusal(422, error, error.fields)
 
 
-@app.exception_handler([RunNotFoundError])
+@app.exception_handler(RunNotFoundError)
 def refuse_unknown(error: RunNotFoundError) -> Response[Any]:
     return refusal(404, error, [FieldError("run_id", str(error))])
 

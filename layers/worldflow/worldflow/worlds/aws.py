@@ -174,7 +174,8 @@ class AWSWorld(World):
         request: dict[str, Any] = {
             "TableName": self.settings.runs_table,
             "IndexName": index,
-            "KeyConditionExpression": f"{key} = :key AND created_at < :before",
+            "KeyConditionExpression": "#key = :key AND created_at < :before",
+            "ExpressionAttributeNames": {"#key": key},  # `shard` is a reserved word
             "ScanIndexForward": False,
             "Limit": limit,
         }

@@ -1,0 +1,95 @@
+"""The template, deployed to a local AWS with the real `sam deploy`, and its API as a client sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.httpsession import URLLib3Session
+
+from tools.local_aws import LocalAws
+
+
+class DeploymentError(Exception):
+    """`sam deploy` failed; the message is what it printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Any
+
+
+class Stack:
+    """A deployed stack. `outputs` are the template's."""
+
+    def __init__(self, aws: LocalAws, outputs: Mapping[str, str]) -> None:
+        self.aws = aws
+        self.outputs = outputs
+        self._http = URLLib3Session()
+        self._url = aws.http_api_url(outputs["ApiUrl"])
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, sign: bool = True
+    ) -> Answer:
+        """One request to the API, signed as IAM authorisation asks for. A `str` body is sent as it is."""
+        data = body if isinstance(body, str) else None if body is None else json.dumps(body)
+        request = AWSRequest(method, self._url + path, data=data, headers=dict(headers or {}))
+        if data is not None:
+            request.headers["Content-Type"] = "application/json"
+        if sign:
+            env = self.aws.env
+            credentials = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
+            SigV4Auth(credentials, "execute-api", env["AWS_REGION"]).add_auth(request)
+        response = self._http.send(request.prepare())
+        return Answer(response.status_code, json.loads(response.content) if response.content else None)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which an application reaches this stack."""
+        outputs = self.outputs
+        return {
+            **self.aws.env,
+            "WORLDFLOW_EVENTS_TABLE": outputs["EventsTableName"],
+            "WORLDFLOW_RUNS_TABLE": outputs["RunsTableName"],
+            "WORLDFLOW_RUN_QUEUE_URL": outputs["RunQueueUrl"],
+            "WORLDFLOW_STEP_QUEUE_URL": outputs["StepQueueUrl"],
+            "WORLDFLOW_TIMER_QUEUE_URL": outputs["TimerQueueUrl"],
+            "WORLDFLOW_TIMER_QUEUE_ARN": outputs["TimerQueueArn"],
+            "WORLDFLOW_SCHEDULER_GROUP": outputs["SchedulerGroupName"],
+            "WORLDFLOW_SCHEDULER_ROLE_ARN": outputs["SchedulerRoleArn"],
+            "WORLDFLOW_PAYLOAD_BUCKET": outputs["PayloadBucketName"],
+            "WORLDFLOW_ORCHESTRATOR_FUNCTION": outputs["OrchestratorFunctionName"],
+            "WORLDFLOW_API_GATEWAY_URL": self._url,
+        }
+
+
+def deploy(aws: LocalAws, template: Path, *, name: str = "worldflow-local", parameters: Sequence[str] = ()) -> Stack:
+    """Deploys a built template. `parameters` are `Name=value`. Raises `DeploymentError`."""
+    command = [
+        "sam",
+        "deploy",
+        "--template-file",
+        str(template),
+        "--stack-name",
+        name,
+        "--region",
+        aws.env["AWS_REGION"],
+    ]
+    command += ["--resolve-s3", "--s3-prefix", name, "--capabilities", "CAPABILITY_IAM"]
+    command += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
+    if parameters:
+        command += ["--parameter-overrides", *parameters]
+    done = subprocess.run(command, env={**os.environ, **aws.env}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DeploymentError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+    (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    return Stack(aws, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
