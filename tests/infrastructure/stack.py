@@ -1,0 +1,88 @@
+"""The template as CloudFormation gets it: parameters put in, SAM's resources expanded."""
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
+
+Properties = Mapping[str, Any]
+
+
+class Stack:
+    """The resources that the template makes of some parameters."""
+
+    def __init__(self, **parameters: object) -> None:
+        defaults = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()}
+        self.parameters = defaults | parameters
+        template = self._resolved(copy.deepcopy(TEMPLATE))
+        for resource in template["Resources"].values():
+            for code in ("CodeUri", "ContentUri") & resource.get("Properties", {}).keys():
+                resource["Properties"][code] = "s3://bucket/code.zip"
+        # No managed policies to look up: every role is spelled out.
+        sam = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+        self.resources: dict[str, Any] = sam.translate(template, {})["Resources"]
+
+    def all(self, kind: str) -> dict[str, Properties]:
+        """Logical ids and properties of the resources of a type, without its `AWS::`."""
+        found = {id: r.get("Properties", {}) for id, r in self.resources.items() if r["Type"] == f"AWS::{kind}"}
+        assert found, f"the template has no AWS::{kind}"
+        return found
+
+    def __getitem__(self, logical_id: str) -> Properties:
+        properties: Properties = self.resources[logical_id]["Properties"]
+        return properties
+
+    def event_source(self, queue: str) -> Properties:
+        """The event source mapping that reads a queue."""
+        mappings = self.all("Lambda::EventSourceMapping").values()
+        (mapping,) = (mapping for mapping in mappings if target(mapping["EventSourceArn"]) == queue)
+        return mapping
+
+    def statements(self, role: str) -> dict[str, Properties]:
+        """The statements of a role's policies by their Sid."""
+        documents = [policy["PolicyDocument"] for policy in self[role]["Policies"]]
+        return {statement["Sid"]: statement for document in documents for statement in document["Statement"]}
+
+    def _resolved(self, node: Any) -> Any:
+        match node:
+            case {"Ref": str(name)} if name in self.parameters:
+                return self.parameters[name]
+            case {"Fn::FindInMap": [name, key, field]}:
+                return TEMPLATE["Mappings"][name][str(self._resolved(key))][field]
+            case {"Fn::If": [condition, yes, no]}:
+                return self._resolved(yes if self._holds(TEMPLATE["Conditions"][condition]) else no)
+            case dict():
+                return {key: self._resolved(value) for key, value in node.items()}
+            case list():
+                return [self._resolved(value) for value in node]
+        return node
+
+    def _holds(self, condition: Any) -> bool:
+        match condition:
+            case {"Fn::Equals": [left, right]}:
+                return bool(self._resolved(left) == self._resolved(right))
+            case {"Fn::Not": [inner]}:
+                return not self._holds(inner)
+        raise AssertionError(f"unknown condition {condition}")
+
+
+def target(reference: Any) -> str:
+    """The logical id that a Ref, a GetAtt or a Sub begins with or, of a plain string, the string."""
+    match reference:
+        case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]}:
+            return name
+        case {"Fn::Sub": str(text)}:
+            return text.removeprefix("${").partition("}")[0].partition(".")[0]
+    return str(reference)
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,166 @@
+"""What the functions promise: how they are fed, what they are told and what stops them from being stopped."""
+
+import pytest
+
+from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
+
+FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction"]
+
+RESOURCES_IN_THE_ENVIRONMENT = {
+    "WORLDFLOW_EVENTS_TABLE": {"Ref": "EventsTable"},
+    "WORLDFLOW_RUNS_TABLE": {"Ref": "RunsTable"},
+    "WORLDFLOW_RUN_QUEUE_URL": {"Ref": "RunQueue"},
+    "WORLDFLOW_STEP_QUEUE_URL": {"Ref": "StepQueue"},
+    "WORLDFLOW_TIMER_QUEUE_URL": {"Ref": "TimerQueue"},
+    "WORLDFLOW_TIMER_QUEUE_ARN": {"Fn::GetAtt": ["TimerQueue", "Arn"]},
+    "WORLDFLOW_SCHEDULER_GROUP": {"Ref": "SchedulerGroup"},
+    "WORLDFLOW_SCHEDULER_ROLE_ARN": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
+    "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
+    "WORLDFLOW_WORKFLOWS": "workflows",
+}
+
+
+def test_these_are_all_functions(stack: Stack) -> None:
+    assert stack.all("Lambda::Function").keys() == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_lambda_does_not_take_a_long_run_for_a_loop(stack: Stack, function: str) -> None:
+    assert stack[function]["RecursiveLoop"] == "Allow"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_knows_every_resource(stack: Stack, function: str) -> None:
+    variables = stack[function]["Environment"]["Variables"]
+    told = {name: value for name, value in variables.items() if name.startswith("WORLDFLOW_")}
+    assert told == RESOURCES_IN_THE_ENVIRONMENT
+
+
+def test_a_function_says_who_it_is_in_logs_metrics_and_traces() -> None:
+    stack = Stack(LogLevel="DEBUG", Tracing="PassThrough")
+    names = set()
+    for function in FUNCTIONS:
+        variables = stack[function]["Environment"]["Variables"]
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Worldflow"
+        assert variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
+        assert variables["POWERTOOLS_TRACE_DISABLED"] == "true"
+        assert stack[function]["TracingConfig"] == {"Mode": "PassThrough"}
+        names.add(variables["POWERTOOLS_SERVICE_NAME"])
+    assert names == {"orchestrator", "step_executor", "signal"}
+
+
+def test_traces_are_on_by_default(stack: Stack) -> None:
+    for function in FUNCTIONS:
+        assert stack[function]["TracingConfig"] == {"Mode": "Active"}
+        assert stack[function]["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == "false"
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_concurrency_is_bounded_at_the_queues_and_never_reserved(stack: Stack, function: str) -> None:
+    assert "ReservedConcurrentExecutions" not in stack[function]
+    for source in stack.all("Lambda::EventSourceMapping").values():
+        assert source["ScalingConfig"]["MaximumConcurrency"] >= 2
+
+
+def test_the_parameters_bound_concurrency() -> None:
+    stack = Stack(OrchestratorMaximumConcurrency=70, StepMaximumConcurrency=80)
+    bounds = {
+        queue: stack.event_source(queue)["ScalingConfig"]["MaximumConcurrency"]
+        for queue in ("RunQueue", "TimerQueue", "StepQueue")
+    }
+    assert bounds == {"RunQueue": 70, "TimerQueue": 70, "StepQueue": 80}
+
+
+def test_every_event_source_tells_failed_messages_from_done_ones(stack: Stack) -> None:
+    for source in stack.all("Lambda::EventSourceMapping").values():
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_no_event_source_waits_for_more_messages(stack: Stack) -> None:
+    for source in stack.all("Lambda::EventSourceMapping").values():
+        assert "MaximumBatchingWindowInSeconds" not in source
+        assert source["BatchSize"] <= 10
+
+
+def test_messages_of_one_run_can_be_one_turn(stack: Stack) -> None:
+    assert stack.event_source("RunQueue")["BatchSize"] == 10
+
+
+def test_a_step_that_dies_takes_no_neighbour_with_it_unless_asked_to(stack: Stack) -> None:
+    assert stack.event_source("StepQueue")["BatchSize"] == 1
+    assert Stack(StepBatchSize=5).event_source("StepQueue")["BatchSize"] == 5
+
+
+def test_who_reads_which_queue(stack: Stack) -> None:
+    readers = {
+        target(s["EventSourceArn"]): target(s["FunctionName"]) for s in stack.all("Lambda::EventSourceMapping").values()
+    }
+    assert readers == {
+        "RunQueue": "OrchestratorFunction",
+        "TimerQueue": "OrchestratorFunction",
+        "RunDeadLetterQueue": "OrchestratorFunction",
+        "StepDeadLetterQueue": "OrchestratorFunction",
+        "TimerDeadLetterQueue": "OrchestratorFunction",
+        "StepQueue": "StepExecutorFunction",
+    }
+
+
+def test_timeouts_and_memory() -> None:
+    stack = Stack(StepTimeout=900, StepMemory=2048)
+    assert stack["OrchestratorFunction"]["Timeout"] == 60
+    assert stack["SignalFunction"]["Timeout"] < 30, "the API gives up at 30 s"
+    assert stack["StepExecutorFunction"]["Timeout"] == 900
+    assert stack["StepExecutorFunction"]["MemorySize"] == 2048
+
+
+def test_functions_and_layers_are_for_the_same_machine() -> None:
+    stack = Stack(Runtime="python3.13", Architecture="x86_64")
+    for function in FUNCTIONS:
+        assert stack[function]["Runtime"] == "python3.13"
+        assert stack[function]["Architectures"] == ["x86_64"]
+        assert stack[function]["Handler"] == "app.handler"
+    for layer in stack.all("Lambda::LayerVersion").values():
+        assert layer["CompatibleRuntimes"] == ["python3.13"]
+        assert layer["CompatibleArchitectures"] == ["x86_64"]
+
+
+@pytest.mark.parametrize("runtime", TEMPLATE["Parameters"]["Runtime"]["AllowedValues"])
+@pytest.mark.parametrize("architecture", TEMPLATE["Parameters"]["Architecture"]["AllowedValues"])
+@pytest.mark.parametrize("layer", ["EngineLayer", "WorkflowsLayer"])
+def test_a_layer_is_built_for_the_machine_of_the_parameters(layer: str, runtime: str, architecture: str) -> None:
+    metadata = TEMPLATE["Resources"][layer]["Metadata"]
+    assert metadata == {
+        "BuildMethod": "makefile",
+        "BuildArchitecture": {"Ref": "Architecture"},
+        "ContextPath": {"Fn::Sub": "layers/targets/${Runtime}-${Architecture}"},
+    }
+    makefile = ROOT / "layers" / "targets" / f"{runtime}-{architecture}" / "Makefile"
+    assert makefile.samefile(ROOT / "layers" / "Makefile")
+    assert f"build-{layer}:" in makefile.read_text()
+
+
+def test_the_engines_layer_leaves_the_sdk_to_the_runtime() -> None:
+    requirements = (ROOT / "layers" / "worldflow" / "requirements.txt").read_text()
+    packages = {line.partition("==")[0] for line in requirements.splitlines() if not line.startswith("#")}
+    assert {"pydantic", "pydantic-core", "aws-lambda-powertools", "aws-xray-sdk"} <= packages
+    assert not {"boto3", "botocore", "pip"} & packages
+
+
+def test_the_api_answers_these_requests_and_only_signed_ones(stack: Stack) -> None:
+    body = stack["Api"]["Body"]
+    routes = {
+        f"{method.upper()} {path}": operation
+        for path, operations in body["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert routes.keys() == {
+        "POST /runs",
+        "GET /runs",
+        "GET /runs/{run_id}",
+        "GET /runs/{run_id}/events",
+        "POST /runs/{run_id}/signals/{name}",
+        "POST /runs/{run_id}/cancel",
+    }
+    for operation in routes.values():
+        assert operation["security"] == [{"AWS_IAM": []}]
+        assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])

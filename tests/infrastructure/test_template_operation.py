@@ -1,0 +1,120 @@
+"""What whoever operates a stack counts on: logs, alarms, outputs, parameters, and names that never collide."""
+
+import pytest
+
+from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
+
+OUTPUTS = {
+    "ApiUrl": "Api",
+    "EventsTableName": "EventsTable",
+    "RunsTableName": "RunsTable",
+    "RunQueueUrl": "RunQueue",
+    "StepQueueUrl": "StepQueue",
+    "TimerQueueUrl": "TimerQueue",
+    "TimerQueueArn": "TimerQueue",
+    "RunDeadLetterQueueUrl": "RunDeadLetterQueue",
+    "StepDeadLetterQueueUrl": "StepDeadLetterQueue",
+    "TimerDeadLetterQueueUrl": "TimerDeadLetterQueue",
+    "SchedulerGroupName": "SchedulerGroup",
+    "SchedulerRoleArn": "SchedulerRole",
+    "PayloadBucketName": "PayloadBucket",
+    "OrchestratorFunctionName": "OrchestratorFunction",
+    "StepExecutorFunctionName": "StepExecutorFunction",
+    "SignalFunctionName": "SignalFunction",
+}
+# Properties that give a resource a name which no second one in the account may have.
+NAMES = {
+    "AlarmName",
+    "BucketName",
+    "FunctionName",
+    "LayerName",
+    "LogGroupName",
+    "Name",
+    "QueueName",
+    "RoleName",
+    "TableName",
+    "TopicName",
+}
+# What has such a property and means the name of something else.
+REFERRING = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
+
+
+def test_every_log_is_kept_as_long_as_the_parameter_says() -> None:
+    stack = Stack(LogRetentionDays=90)
+    for group in stack.all("Logs::LogGroup").values():
+        assert group["RetentionInDays"] == 90
+
+
+def test_every_function_and_the_api_write_to_a_log_group_of_their_own(stack: Stack) -> None:
+    used = [target(function["LoggingConfig"]["LogGroup"]) for function in stack.all("Lambda::Function").values()]
+    used += [
+        target(stage["AccessLogSettings"]["DestinationArn"]) for stage in stack.all("ApiGatewayV2::Stage").values()
+    ]
+    assert sorted(used) == sorted(stack.all("Logs::LogGroup"))
+
+
+def test_every_dead_letter_raises_an_alarm(stack: Stack) -> None:
+    watched = {
+        target(alarm["Dimensions"][0]["Value"])
+        for alarm in stack.all("CloudWatch::Alarm").values()
+        if alarm["MetricName"] == "NumberOfMessagesReceived"
+        and (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
+    }
+    assert watched == {
+        target(queue["RedrivePolicy"]["deadLetterTargetArn"])
+        for queue in stack.all("SQS::Queue").values()
+        if "RedrivePolicy" in queue
+    }
+
+
+def test_turns_that_nobody_takes_raise_an_alarm(stack: Stack) -> None:
+    alarm = stack["RunQueueAgeAlarm"]
+    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
+    assert target(alarm["Dimensions"][0]["Value"]) == "RunQueue"
+    assert alarm["Threshold"] > 3 * stack["RunQueue"]["VisibilityTimeout"]
+
+
+def test_an_alarm_is_quiet_without_data_and_mailed_only_when_there_is_an_address() -> None:
+    silent, mailed = Stack(), Stack(AlarmEmail="ops@example.com")
+    for name, alarm in silent.all("CloudWatch::Alarm").items():
+        assert alarm["TreatMissingData"] == "notBreaching"
+        assert alarm["AlarmActions"] == {"Ref": "AWS::NoValue"}
+        assert mailed[name]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+    assert mailed["AlarmTopic"]["Subscription"] == [{"Protocol": "email", "Endpoint": "ops@example.com"}]
+    assert TEMPLATE["Resources"]["AlarmTopic"]["Condition"] == "HasAlarmEmail"
+
+
+def test_the_outputs_name_everything_that_an_application_needs() -> None:
+    outputs = {name: output["Value"] for name, output in TEMPLATE["Outputs"].items()}
+    assert outputs.keys() == OUTPUTS.keys()
+    for name, resource in OUTPUTS.items():
+        assert resource in str(outputs[name]), name
+    assert outputs["ApiUrl"] == {"Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}
+
+
+@pytest.mark.parametrize("section", ["Parameters", "Outputs"])
+def test_everything_that_a_person_sees_is_described(section: str) -> None:
+    assert [name for name, entry in TEMPLATE[section].items() if not entry.get("Description", "").endswith(".")] == []
+
+
+def test_every_parameter_has_a_default_and_a_place_in_the_console() -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    shown = [name for group in groups for name in group["Parameters"]]
+    assert sorted(shown) == sorted(TEMPLATE["Parameters"])
+    for name, parameter in TEMPLATE["Parameters"].items():
+        assert parameter["Default"] in parameter.get("AllowedValues", [parameter["Default"]]), name
+
+
+def test_an_account_can_hold_two_stacks(stack: Stack) -> None:
+    named = {
+        id: [resource["Properties"][name] for name in NAMES & resource.get("Properties", {}).keys()]
+        for id, resource in stack.resources.items()
+        if resource["Type"] not in REFERRING
+    }
+    assert {id: names for id, names in named.items() if not all("${AWS::StackName}" in str(n) for n in names)} == {}
+
+
+def test_the_template_needs_no_yaml_that_cloudformation_lacks() -> None:
+    lines = (ROOT / "template.yaml").read_text().splitlines()
+    code = [line.partition(" #")[0] for line in lines]
+    assert [line for line in code if ": &" in line or ": *" in line or "<<:" in line or "- &" in line] == []

@@ -1,0 +1,143 @@
+"""Least privilege: a role for each function, and in it what that function does and nothing else."""
+
+from typing import Any
+
+import pytest
+
+from tests.infrastructure.stack import Stack, listed, target
+
+ROLES = {
+    "OrchestratorFunction": "OrchestratorRole",
+    "StepExecutorFunction": "StepExecutorRole",
+    "SignalFunction": "SignalRole",
+}
+RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+SEND = {"sqs:SendMessage"}
+LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
+PAYLOADS = {"s3:GetObject", "s3:PutObject"}
+
+# Everything that a role may do with anything of the stack.
+ALLOWED = {
+    "OrchestratorRole": {
+        "EventsTable": {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem"},
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "RunQueue": RECEIVE | SEND,
+        "StepQueue": SEND,
+        "TimerQueue": RECEIVE | SEND,
+        "RunDeadLetterQueue": RECEIVE,
+        "StepDeadLetterQueue": RECEIVE,
+        "TimerDeadLetterQueue": RECEIVE,
+        "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
+        "SchedulerRole": {"iam:PassRole"},
+        "PayloadBucket": PAYLOADS,
+        "OrchestratorLogGroup": LOG,
+    },
+    "StepExecutorRole": {
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "RunQueue": SEND,
+        "StepQueue": RECEIVE,
+        "PayloadBucket": PAYLOADS,
+        "StepExecutorLogGroup": LOG,
+    },
+    "SignalRole": {
+        "EventsTable": {"dynamodb:Query"},
+        "RunsTable": {
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:Query",
+        },
+        "RunQueue": SEND,
+        "PayloadBucket": PAYLOADS,
+        "SignalLogGroup": LOG,
+    },
+}
+SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${SchedulerGroup}/*"
+TRACE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def place(resource: Any) -> str:
+    return "schedules" if resource == {"Fn::Sub": SCHEDULES} else target(resource)
+
+
+@pytest.mark.parametrize(("function", "role"), ROLES.items())
+def test_every_function_has_a_role_of_its_own(stack: Stack, function: str, role: str) -> None:
+    assert target(stack[function]["Role"]) == role
+    (statement,) = stack[role]["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_no_role_is_left_to_sam_or_to_a_managed_policy(stack: Stack) -> None:
+    assert stack.all("IAM::Role").keys() == {*ROLES.values(), "SchedulerRole"}
+    for role in stack.all("IAM::Role").values():
+        assert "ManagedPolicyArns" not in role
+
+
+@pytest.mark.parametrize("role", ROLES.values())
+def test_what_a_role_may_do(stack: Stack, role: str) -> None:
+    allowed: dict[str, set[str]] = {}
+    for statement in stack.statements(role).values():
+        assert statement["Effect"] == "Allow"
+        for resource in listed(statement["Resource"]):
+            allowed.setdefault(place(resource), set()).update(listed(statement["Action"]))
+    assert allowed.pop("*") == TRACE, "only X-Ray, which has no resources to name"
+    assert allowed == ALLOWED[role]
+
+
+@pytest.mark.parametrize("role", [*ROLES.values(), "SchedulerRole"])
+def test_no_action_has_a_wildcard(stack: Stack, role: str) -> None:
+    for policy in stack[role]["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert "NotAction" not in statement
+            assert "NotResource" not in statement
+            assert not [action for action in listed(statement["Action"]) if "*" in action]
+
+
+def test_the_orchestrator_schedules_in_its_group_and_passes_one_role_to_one_service(stack: Stack) -> None:
+    statements = stack.statements("OrchestratorRole")
+    assert statements["Schedule"]["Resource"] == {"Fn::Sub": SCHEDULES}
+    assert statements["PassSchedulerRole"]["Resource"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]}
+    assert statements["PassSchedulerRole"]["Condition"] == {
+        "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
+    }
+
+
+def test_the_step_executor_sees_the_ledger_and_no_run_record(stack: Stack) -> None:
+    assert stack.statements("StepExecutorRole")["Ledger"]["Condition"] == {
+        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["step#*"]}
+    }
+
+
+def test_the_api_deletes_idempotency_records_and_no_run(stack: Stack) -> None:
+    deleting = [s for s in stack.statements("SignalRole").values() if "dynamodb:DeleteItem" in listed(s["Action"])]
+    assert [statement["Condition"] for statement in deleting] == [
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["idempotency#*"]}}
+    ]
+
+
+def test_the_api_queries_the_two_indexes_by_name(stack: Stack) -> None:
+    indexes = {index["IndexName"] for index in stack["RunsTable"]["GlobalSecondaryIndexes"]}
+    assert stack.statements("SignalRole")["ListRuns"]["Resource"] == [
+        {"Fn::Sub": f"${{RunsTable.Arn}}/index/{index}"} for index in sorted(indexes, reverse=True)
+    ]
+
+
+@pytest.mark.parametrize("role", ROLES.values())
+def test_only_payloads_are_touched_in_the_bucket(stack: Stack, role: str) -> None:
+    assert stack.statements(role)["Payloads"]["Resource"] == {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}
+
+
+def test_the_scheduler_wakes_timers_for_this_group_only(stack: Stack) -> None:
+    (trust,) = stack["SchedulerRole"]["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"] == {
+        "StringEquals": {
+            "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+            "aws:SourceArn": {"Fn::GetAtt": ["SchedulerGroup", "Arn"]},
+        }
+    }
+    (policy,) = stack["SchedulerRole"]["Policies"]
+    assert policy["PolicyDocument"]["Statement"] == [
+        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["TimerQueue", "Arn"]}}
+    ]

@@ -1,0 +1,91 @@
+"""What the tables and the bucket promise: keys, encryption, recovery."""
+
+import pytest
+
+from tests.infrastructure.stack import Stack, listed
+
+TABLES = ["EventsTable", "RunsTable"]
+
+
+def keys(schema: list[dict[str, str]]) -> dict[str, str]:
+    return {key["KeyType"]: key["AttributeName"] for key in schema}
+
+
+def test_history_is_keyed_by_run_and_sequence(stack: Stack) -> None:
+    assert keys(stack["EventsTable"]["KeySchema"]) == {"HASH": "run_id", "RANGE": "seq"}
+    assert {"AttributeName": "seq", "AttributeType": "N"} in stack["EventsTable"]["AttributeDefinitions"]
+
+
+def test_history_does_not_expire(stack: Stack) -> None:
+    assert "TimeToLiveSpecification" not in stack["EventsTable"]
+
+
+def test_runs_are_keyed_by_run_and_listed_by_time_and_status(stack: Stack) -> None:
+    runs = stack["RunsTable"]
+    assert keys(runs["KeySchema"]) == {"HASH": "run_id"}
+    assert {index["IndexName"]: keys(index["KeySchema"]) for index in runs["GlobalSecondaryIndexes"]} == {
+        "by_time": {"HASH": "shard", "RANGE": "created_at"},
+        "by_status": {"HASH": "status_shard", "RANGE": "created_at"},
+    }
+    for index in runs["GlobalSecondaryIndexes"]:
+        assert index["Projection"] == {
+            "ProjectionType": "INCLUDE",
+            "NonKeyAttributes": ["workflow_name", "status", "updated_at", "ended_at", "record_seq"],
+        }
+
+
+def test_the_ledger_and_idempotency_records_expire(stack: Stack) -> None:
+    assert stack["RunsTable"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+
+
+def test_these_are_all_tables(stack: Stack) -> None:
+    assert stack.all("DynamoDB::Table").keys() == set(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_is_on_demand_encrypted_and_recoverable(stack: Stack, table: str) -> None:
+    assert stack[table]["BillingMode"] == "PAY_PER_REQUEST"
+    assert stack[table]["SSESpecification"] == {"SSEEnabled": True}
+    assert stack[table]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_in_production_is_not_deleted(table: str) -> None:
+    assert Stack(Stage="prod")[table]["DeletionProtectionEnabled"] is True
+    assert Stack(Stage="dev")[table]["DeletionProtectionEnabled"] is False
+
+
+@pytest.mark.parametrize("resource", [*TABLES, "PayloadBucket"])
+def test_what_is_replaced_is_kept(stack: Stack, resource: str) -> None:
+    assert stack.resources[resource]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_bucket_is_encrypted_private_and_recoverable(stack: Stack) -> None:
+    bucket = stack["PayloadBucket"]
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    ]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+
+
+def test_no_payload_expires_while_history_refers_to_it(stack: Stack) -> None:
+    (rule,) = stack["PayloadBucket"]["LifecycleConfiguration"]["Rules"]
+    assert rule["Status"] == "Enabled"
+    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 35}
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert not {"ExpirationInDays", "ExpirationDate"} & rule.keys()
+
+
+def test_the_bucket_is_reached_over_tls_only(stack: Stack) -> None:
+    policy = stack["PayloadBucketPolicy"]
+    assert policy["Bucket"] == {"Ref": "PayloadBucket"}
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert listed(statement["Resource"]) == [
+        {"Fn::GetAtt": ["PayloadBucket", "Arn"]},
+        {"Fn::Sub": "${PayloadBucket.Arn}/*"},
+    ]
