@@ -71,7 +71,11 @@ def silent(event): pass
 def environment(event): return dict(os.environ)
 def load(event): __import__(event["module"])
 def put(event): boto3.client("dynamodb").put_item(TableName=os.environ["TABLE"], Item={"run_id": {"S": event["key"]}})
+def send(event): return boto3.client("sqs").send_message_batch(**event["batch"])["Successful"]
+def schedule(event): boto3.client("scheduler").create_schedule(**event["schedule"])
 """
+
+ROLE = "arn:aws:iam::000000000000:role/scheduler"
 
 TEMPLATE: dict[str, Any] = {
     "Transform": "AWS::Serverless-2016-10-31",
@@ -97,6 +101,7 @@ TEMPLATE: dict[str, Any] = {
             },
         },
         "Timers": {"Type": "AWS::SQS::Queue"},
+        "Group": {"Type": "AWS::Scheduler::ScheduleGroup"},
         "Api": {
             "Type": "AWS::Serverless::HttpApi",
             "Properties": {"Auth": {"EnableIamAuthorizer": True, "DefaultAuthorizer": "AWS_IAM"}},
@@ -112,12 +117,25 @@ TEMPLATE: dict[str, Any] = {
                 "Policies": [
                     {
                         "Version": "2012-10-17",
-                        "Statement": {
-                            "Effect": "Allow",
-                            "Action": "dynamodb:PutItem",
-                            "Resource": {"Fn::GetAtt": "Table.Arn"},
-                            "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["step#*"]}},
-                        },
+                        "Statement": [
+                            {
+                                "Effect": "Allow",
+                                "Action": "dynamodb:PutItem",
+                                "Resource": {"Fn::GetAtt": "Table.Arn"},
+                                "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["step#*"]}},
+                            },
+                            {
+                                "Effect": "Allow",
+                                "Action": "sqs:SendMessage",
+                                "Resource": {"Fn::GetAtt": "Timers.Arn"},
+                            },
+                            {
+                                "Effect": "Allow",
+                                "Action": "scheduler:CreateSchedule",
+                                "Resource": {"Fn::Sub": "arn:aws:scheduler:*:*:schedule/${Group}/*"},
+                            },
+                            {"Effect": "Allow", "Action": "iam:PassRole", "Resource": ROLE},
+                        ],
                     }
                 ],
                 "Events": {
@@ -147,6 +165,7 @@ TEMPLATE: dict[str, Any] = {
     },
     "Outputs": {
         "Function": {"Value": {"Ref": "Function"}},
+        "Group": {"Value": {"Ref": "Group"}},
         "Runs": {"Value": {"Ref": "Runs"}},
         "Timers": {"Value": {"Ref": "Timers"}},
         "TimersArn": {"Value": {"Fn::GetAtt": "Timers.Arn"}},
@@ -382,7 +401,7 @@ def test_a_schedule_fires_once_and_in_time(stack: Stack) -> None:
         "ActionAfterCompletion": "DELETE",
         "Target": {
             "Arn": stack.outputs["TimersArn"],
-            "RoleArn": "arn:aws:iam::000000000000:role/any",
+            "RoleArn": ROLE,
             "Input": '{"number": 2}',
         },
     }
@@ -413,9 +432,35 @@ def test_the_routes_of_an_http_api_work(stack: Stack) -> None:
 # ------------------------------------------------------------------------------------------------------------------ IAM
 
 
-def test_leading_keys_are_enforced(tmp_path: Path) -> None:
-    with LocalAws(tmp_path, enforce_iam=True) as aws:
-        stack = Stack(aws)
-        assert stack.invoke("put", key="step#1") is None
-        assert "AccessDenied" in stack.invoke("put", key="run")["errorMessage"]
-        assert aws.usage().write_units == 1
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with LocalAws(tmp_path_factory.mktemp("guarded"), enforce_iam=True) as aws:
+        yield Stack(aws)
+
+
+def test_leading_keys_are_enforced(guarded: Stack) -> None:
+    assert guarded.invoke("put", key="step#1") is None
+    assert "AccessDenied" in guarded.invoke("put", key="run")["errorMessage"]
+    assert guarded.aws.usage().write_units == 1
+
+
+def test_who_may_send_may_send_batches(guarded: Stack) -> None:
+    batch = {"QueueUrl": guarded.outputs["Timers"], "Entries": [{"Id": "1", "MessageBody": '{"number": 1}'}]}
+    assert guarded.invoke("send", batch=batch)[0]["Id"] == "1"
+    elsewhere = {**batch, "QueueUrl": guarded.outputs["Runs"]}
+    assert "AccessDenied" in guarded.invoke("send", batch=elsewhere)["errorMessage"]
+
+
+def test_schedules_are_guarded_by_their_group_and_their_role(guarded: Stack) -> None:
+    schedule: dict[str, Any] = {
+        "Name": "timer",
+        "GroupName": guarded.outputs["Group"],
+        "ScheduleExpression": "at(2100-01-01T00:00:00)",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {"Arn": guarded.outputs["TimersArn"], "RoleArn": ROLE},
+    }
+    assert guarded.invoke("schedule", schedule=schedule) is None
+    elsewhere = {**schedule, "GroupName": "default"}
+    assert "scheduler:CreateSchedule" in guarded.invoke("schedule", schedule=elsewhere)["errorMessage"]
+    other_role = {**schedule, "Target": {**schedule["Target"], "RoleArn": f"{ROLE}-of-another"}}
+    assert "iam:PassRole" in guarded.invoke("schedule", schedule=other_role)["errorMessage"]

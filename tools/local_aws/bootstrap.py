@@ -42,7 +42,7 @@ def main() -> None:
         handler = getattr(importlib.import_module(module.replace("/", ".")), name)
     except BaseException as error:
         _answer(connection, _failure(error))
-        raise
+        return
     _answer(connection, {"status": "ok"})
     while True:
         try:
@@ -59,7 +59,8 @@ def main() -> None:
 
 
 def _failure(error: BaseException) -> dict[str, str]:
-    return {"status": "error", "error": f"{type(error).__name__}: {error}", "trace": traceback.format_exc()}
+    print("[ERROR]", traceback.format_exc(), file=sys.stderr)
+    return {"status": "error", "error": f"{type(error).__name__}: {error}"}
 
 
 def _answer(connection: Connection, answer: dict[str, Any]) -> None:

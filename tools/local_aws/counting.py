@@ -57,6 +57,7 @@ class Counts:
 
 counts = Counts()
 
+_extract_iam_action = iam_actions.extract_iam_action
 _dispatch = app._dispatch_service_request
 _execute_api = app._handle_execute_api_request
 _execute = lambda_svc._execute_function_dispatch
@@ -73,7 +74,7 @@ async def _count_request(
 ) -> Any:
     parameters = app._routing_params(method, path, headers, body, query)
     service = app.detect_service(method, path, headers, parameters)
-    action = iam_actions.extract_iam_action(service, method, path, headers, body, parameters) or f"{service}:{method}"
+    action = _extract_iam_action(service, method, path, headers, body, parameters) or f"{service}:{method}"
     namespace, _, operation = action.partition(":")
     if namespace == "lambda" and operation == "InvokeFunction":  # counted with all the other invocations
         return await _dispatch(method, path, headers, body, query, request_id)

@@ -1,4 +1,4 @@
-"""IAM, where it is enforced: what our roles say of leading keys, schedules and passed roles is heeded.
+"""IAM, where it is enforced: what our roles say is understood as AWS does.
 
 Wrong, and what AWS does:
 
@@ -6,6 +6,8 @@ Wrong, and what AWS does:
   partition keys that the request names.
 - The schedule of a request is looked for in the group `default`, whatever its group. AWS checks
   `schedule/<group>/<name>`.
+- A batch of messages needs an action of its own, such as `sqs:SendMessageBatch`. On AWS that does not exist, and
+  `sqs:SendMessage` allows both.
 - Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
 """
 
@@ -19,12 +21,14 @@ from ministack.core.responses import get_region
 from ministack.services import dynamodb, scheduler
 
 _dynamodb_service_context = iam_actions.dynamodb_service_context
+_extract_iam_action = iam_actions.extract_iam_action
 _extract_resource_arn = iam_actions.extract_resource_arn
 _handle_scheduler_request = scheduler.handle_request
 
 
 def apply() -> None:
     iam_actions.dynamodb_service_context = _context_with_leading_keys
+    iam_actions.extract_iam_action = _without_batch
     iam_actions.extract_resource_arn = _resource_in_its_group
     scheduler.handle_request = _with_passed_role
 
@@ -63,6 +67,11 @@ def _queried(request: dict[str, Any], hash_key: str) -> dict[str, Any] | None:
             found: dict[str, Any] | None = (request.get("ExpressionAttributeValues") or {}).get(value)
             return found
     return None
+
+
+def _without_batch(*request: Any) -> str | None:
+    action: str | None = _extract_iam_action(*request)
+    return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
 
 def _resource_in_its_group(
