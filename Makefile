@@ -2,13 +2,17 @@
 
 PYTHON ?= $(call first-that-runs,python3.11 python3,sys.version_info >= (3, 11))
 CONFIG ?= default
-ENVIRONMENT ?= .local-aws/environment.json
 
 # What `make build` builds for: the interpreter in use and this machine, where the local AWS runs it.
-RUNTIME ?= python$(shell python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+RUNTIME ?= python$(shell $(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 ARCHITECTURE ?= $(patsubst aarch64,arm64,$(shell uname -m))
 BUILD_DIR ?= .local-aws/build
 OVERRIDES = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
+
+# Where `make local-aws` listens.
+LOCAL_STACK ?= worldflow-local
+LOCAL_AWS ?= AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 \
+	AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 SAM ?= sam
 VENV := .venv
@@ -64,11 +68,11 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 # ------------------------------------------------------------------------------------------------------------------ tests
 
 .PHONY: demo
-demo: $(VENV)/ready ## Run a durable order through the deployed template on a local AWS
+demo: build ## Run a durable order through the deployed template on a local AWS
 	@python -m tools.demo
 
 .PHONY: test
-test: $(VENV)/ready ## Run every test, the unit tests on every supported Python of this machine
+test: build ## Run every test, the unit tests on every supported Python of this machine
 	python -m pytest -n 2 --ignore tests/e2e
 	python -m pytest tests/e2e
 	@$(MAKE) --no-print-directory test-pythons
@@ -115,12 +119,19 @@ build: $(VENV)/ready ## Build for the local AWS: RUNTIME= and ARCHITECTURE= are 
 local-aws: $(VENV)/ready ## Keep a local AWS up, and print how to reach it
 	@python -m tools.local_aws
 
+.PHONY: deploy-local
+deploy-local: build ## Deploy to the local AWS that `make local-aws` keeps up
+	$(LOCAL_AWS) $(SAM) deploy --config-file $(CURDIR)/samconfig.toml --template-file $(BUILD_DIR)/template.yaml \
+		--stack-name $(LOCAL_STACK) --parameter-overrides $(OVERRIDES)
+
 .PHONY: invoke
-invoke: build ## Run one function in Docker: make invoke FUNCTION=SignalFunction EVENT=events/....json
+invoke: build ## Run a function of that stack in Docker: FUNCTION=SignalFunction EVENT=events/....json
 	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
 	@$(if $(EVENT),,$(error EVENT is missing: a file in events/))
-	$(SAM) local invoke $(FUNCTION) --template-file $(BUILD_DIR)/template.yaml --parameter-overrides $(OVERRIDES) \
-		--event $(EVENT) --env-vars $(ENVIRONMENT) --docker-network host
+	@$(LOCAL_AWS) python -m tools.invocation --stack $(LOCAL_STACK) --template $(BUILD_DIR)/template.yaml \
+		--output $(BUILD_DIR)/invoke.yaml --env-vars $(BUILD_DIR)/variables.json
+	$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --event $(EVENT) --template-file $(BUILD_DIR)/invoke.yaml \
+		--env-vars $(BUILD_DIR)/variables.json --parameter-overrides $(OVERRIDES) --docker-network host
 
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml
