@@ -1,7 +1,7 @@
 """`python -m tools.invocation`: what `sam local invoke` needs to run a function of the stack that is on the local AWS.
 
-`--env-vars` overrides only variables that the template declares, and none declares where AWS is. So beside the file of variables goes a
-copy of the built template that declares it.
+`--env-vars` overrides only variables that the template declares, and none declares where AWS is. So beside the file of
+variables goes a copy of the built template that declares it.
 """
 
 import argparse
