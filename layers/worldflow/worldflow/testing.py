@@ -45,6 +45,7 @@ class WorkflowEnvironment:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._worker.close()
         self.world.close()
 
     def now(self) -> datetime:

@@ -55,6 +55,11 @@ class Worker:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of what the worker holds in memory."""
+        self._turns.close()
 
     async def work(self) -> bool:
         """Takes the turn of one run, and starts one step if there is room. Returns whether there was anything to do."""

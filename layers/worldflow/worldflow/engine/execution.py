@@ -133,8 +133,11 @@ class Execution:
         self._expect_none(expected, None)
 
     def dispose(self) -> None:
-        """Ends the coroutine without letting it run any further."""
+        """Ends the workflow's tasks without letting them run any further."""
         self._loop.dispose()
+
+    # Garbage collection would close the coroutines with no loop running, where a step is just a function.
+    __del__ = dispose
 
     def _take(self) -> list[AnyDecision]:
         """The decisions since the last fact, less the timers that were started and cancelled among them."""
@@ -229,8 +232,9 @@ class Execution:
     # --- what the workflow asks for ---
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        self._loop.check_open()
         arguments = step.signature.bind(*args, **kwargs)
-        return Call(self._run_step(step, arguments), self._loop.next_order())
+        return Call(self._run_step(step, arguments), self._loop)
 
     async def _run_step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
         values = step.signature.encode(arguments)
@@ -247,6 +251,7 @@ class Execution:
             raise
 
     async def wait_for_signal(self, name: str) -> Json:
+        self._loop.check_open()
         if buffered := self._signals.get(name):
             return buffered.popleft()
         future: asyncio.Future[Json] = self._loop.create_future()

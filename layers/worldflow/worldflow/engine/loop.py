@@ -6,7 +6,7 @@ until nothing is, and then returns. Time stands still while it runs; a `call_lat
 fires it by a fact in the history. What cannot be replayed (sockets, threads, subprocesses, signals) is refused by
 name.
 
-Three things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
+Some things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
 is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps
 return (`Call`). And `asyncio.as_completed` puts its coroutines in a set before it makes tasks of them: see the end of
 this file.
@@ -15,6 +15,7 @@ this file.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import itertools
@@ -75,11 +76,16 @@ class _Task(asyncio.Task[Any]):
 class Call(Coroutine[Any, Any, T]):
     """A coroutine that hashes by order of creation within its run."""
 
-    __slots__ = ("_coroutine", "_order")
+    __slots__ = ("_coroutine", "_loop", "_order")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], order: int) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, T], loop: WorkflowLoop) -> None:
         self._coroutine = coroutine
-        self._order = order
+        self._loop = loop
+        self._order = loop.next_call()
+
+    def __del__(self) -> None:
+        if self._loop.is_closed():
+            self._coroutine.close()  # nobody forgot to await it: the run is over
 
     def __hash__(self) -> int:
         return self._order
@@ -108,8 +114,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._now = 0.0
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: dict[str, _Timer] = {}
-        self._orders = itertools.count(1)
-        self._task_names = itertools.count(1)
+        # One count a kind: tasks alone in a set then come in the order of their creation.
+        self._calls, self._futures, self._task_count = itertools.count(1), itertools.count(1), itertools.count(1)
         self._tasks: dict[_Task, None] = {}
         self._closed = False
 
@@ -136,21 +142,37 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self._ready.append(timer)
 
     def dispose(self) -> None:
-        """Ends all tasks without letting them run any further; a `finally` sees `GeneratorExit`."""
+        """Ends all tasks without letting them run any further.
+
+        A `finally` sees `GeneratorExit`, and again where it calls a step, sleeps or starts a task: it must not do for
+        real, in this process, what it would have decided to do. Hence the loop counts as running meanwhile.
+        """
         self._closed = True
         self._ready.clear()
         self._timers.clear()
-        for task in list(self._tasks):
-            if not task.done():
-                task._log_destroy_pending = False  # type: ignore[attr-defined]
-                try:
-                    task.get_coro().close()
-                except (Exception, GeneratorExit, asyncio.CancelledError):
-                    continue  # the user's `finally` tried to go on: there is nothing to go on with
-        self._tasks.clear()
+        tasks, self._tasks = self._tasks, {}
+        outer = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            for task in tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    # Whatever the user's code makes of GeneratorExit, it ends here.
+                    with contextlib.suppress(BaseException):
+                        task.get_coro().close()
+        finally:
+            events._set_running_loop(outer)
 
-    def next_order(self) -> int:
-        return next(self._orders)
+    def check_open(self) -> None:
+        """Raises `GeneratorExit` during disposal, where nothing can be awaited any more."""
+        if self._closed:
+            raise GeneratorExit
+
+    def next_call(self) -> int:
+        return next(self._calls)
+
+    def next_future(self) -> int:
+        return next(self._futures)
 
     # --- what asyncio calls ---
 
@@ -181,9 +203,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
+        self.check_open()
         timer = _Timer(when, callback, args, self, context)
-        if self._closed:
-            return timer
         if when <= self._now:
             timer.timer_id = ""
             self._ready.append(timer)
@@ -198,13 +219,17 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self.host.timer_cancelled(handle.timer_id)
 
     def create_future(self) -> asyncio.Future[Any]:
-        return _Future(self.next_order(), self)
+        self.check_open()
+        return _Future(self.next_future(), self)
 
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **kwargs: Any
     ) -> asyncio.Task[Any]:
-        name = name or f"task-{next(self._task_names)}"
-        task = _Task(self.next_order(), coro, loop=self, name=name, context=context, **kwargs)
+        if self._closed:
+            coro.close()
+        self.check_open()
+        order = next(self._task_count)
+        task = _Task(order, coro, loop=self, name=name or f"task-{order}", context=context, **kwargs)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
@@ -282,6 +307,7 @@ def running_loop() -> WorkflowLoop | None:
 
 
 _as_completed = asyncio.as_completed
+_GatheringFuture: Any = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 
 
 @functools.wraps(_as_completed)
@@ -291,6 +317,19 @@ def _ordered_as_completed(fs: Any, *, timeout: float | None = None) -> Any:
     return _as_completed(fs, timeout=timeout)
 
 
-# Outside a workflow this is asyncio's own function. Inside, coroutines become tasks in the order given: asyncio walks
-# a set of them, whose order is that of their addresses and differs on replay.
+class _OrderedGatheringFuture(_GatheringFuture):  # type: ignore[misc]
+    def __init__(self, children: Any, *, loop: Any) -> None:
+        self._order = loop.next_future() if isinstance(loop, WorkflowLoop) else None
+        super().__init__(children, loop=loop)
+
+    def __hash__(self) -> int:
+        return object.__hash__(self) if self._order is None else self._order
+
+    __eq__ = object.__eq__
+
+
+# Outside a workflow these are asyncio's own. Inside, `as_completed` makes tasks of its coroutines in the order given,
+# where asyncio walks a set of them in the order of their addresses; and what `gather` returns hashes by order of
+# creation too.
 asyncio.as_completed = asyncio.tasks.as_completed = _ordered_as_completed
+asyncio.tasks._GatheringFuture = _OrderedGatheringFuture  # type: ignore[attr-defined]

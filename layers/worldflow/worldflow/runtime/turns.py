@@ -115,6 +115,14 @@ class Turns:
                 redo = True
         raise ConflictError(f"run {run_id!r}: {CONFLICT_LIMIT} turns in a row lost their conditional write")
 
+    def close(self) -> None:
+        """Lets go of all live executions."""
+        with self._lock:
+            runs, self._live = list(self._live.values()), OrderedDict()
+        for run in runs:
+            if run.execution:
+                run.execution.dispose()
+
     def _take(self, run_id: str, messages: Sequence[RunMessage], redo: bool, use_code: bool) -> None:
         run = self._recall(run_id) if use_code else None
         if run is None:
