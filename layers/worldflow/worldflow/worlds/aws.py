@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -53,12 +54,12 @@ class AWSWorld(World):
     """A World in one AWS account. May be used from several threads.
 
     settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
-    session: whose credentials and region are used; boto3's default unless given.
+    session: whose credentials and region are used; `AWS_REGION` and boto3's default unless given.
     """
 
     def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
         self.settings = settings or Settings.from_environment()
-        self._session = session or boto3.Session()
+        self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
 
     def _client(self, service: str) -> Any:
         session: Any = self._session

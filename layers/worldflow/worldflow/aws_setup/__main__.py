@@ -1,0 +1,113 @@
+"""`python -m worldflow.aws_setup setup|status|teardown`.
+
+What an application needs to know goes to stdout as `export` lines, for `eval "$(...)"`; all else goes to stderr.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated
+
+import typer
+
+from worldflow.aws_setup import EVENTS_TABLE, RUNS_TABLE, STEP_QUEUE, Infrastructure, Resources
+from worldflow.terminal import application
+
+app = application(
+    "python -m worldflow.aws_setup",
+    "Worldflow's tables and queues in your AWS account, without the template. It deploys no functions.",
+)
+
+Region = Annotated[str | None, typer.Option(help="AWS region; AWS_REGION or that of the profile, unless given.")]
+EventsTable = Annotated[str, typer.Option(help="Name of the table of histories.")]
+RunsTable = Annotated[str, typer.Option(help="Name of the table of runs.")]
+StepQueue = Annotated[
+    str, typer.Option(help="Name of the step queue, which ends in steps.fifo. What has no name here is named alike.")
+]
+PayloadBucket = Annotated[str | None, typer.Option(help="Name of the bucket for large values.")]
+
+
+@app.command()
+def setup(
+    region: Region = None,
+    events_table: EventsTable = EVENTS_TABLE,
+    runs_table: RunsTable = RUNS_TABLE,
+    step_queue: StepQueue = STEP_QUEUE,
+    payload_bucket: PayloadBucket = None,
+) -> None:
+    """Make what is missing, and print the environment of an application that uses it."""
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    changes = infrastructure.mend(on_change=_say)
+    _say("Ready." if changes else "Nothing to do: all is there, as it should be.")
+    _print_environment(infrastructure.resources())
+
+
+@app.command()
+def status(
+    region: Region = None,
+    events_table: EventsTable = EVENTS_TABLE,
+    runs_table: RunsTable = RUNS_TABLE,
+    step_queue: StepQueue = STEP_QUEUE,
+    payload_bucket: PayloadBucket = None,
+) -> None:
+    """Say what is missing or other than it should be, and exit with 1; or print the environment."""
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    faults = list(infrastructure.faults())
+    for fault in faults:
+        _say(str(fault))
+    if faults:
+        _say("`setup` mends this.")
+        raise typer.Exit(1)
+    _say("All is there, as it should be.")
+    _print_environment(infrastructure.resources())
+
+
+@app.command()
+def teardown(
+    region: Region = None,
+    events_table: EventsTable = EVENTS_TABLE,
+    runs_table: RunsTable = RUNS_TABLE,
+    step_queue: StepQueue = STEP_QUEUE,
+    payload_bucket: PayloadBucket = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete it all, with all runs and their histories."""
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    # What refers to another goes before it.
+    parts = [part for part in reversed(infrastructure.parts) if part.exists()]
+    if not parts:
+        _say("Nothing to do: none of it is there.")
+        return
+    for part in parts:
+        _say(str(part))
+    if not yes:
+        question = f"Delete these in {infrastructure.region}, with all runs and their histories?"
+        typer.confirm(question, abort=True, err=True)
+    for part in parts:
+        part.remove()
+        _say(f"{part}: deleted")
+
+
+def _infrastructure(
+    region: str | None, events_table: str, runs_table: str, step_queue: str, payload_bucket: str | None
+) -> Infrastructure:
+    return Infrastructure(
+        region=region,
+        events_table=events_table,
+        runs_table=runs_table,
+        step_queue=step_queue,
+        payload_bucket=payload_bucket,
+    )
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _print_environment(resources: Resources) -> None:
+    for name, value in {"AWS_REGION": resources.region, **resources.environment()}.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+if __name__ == "__main__":
+    app()

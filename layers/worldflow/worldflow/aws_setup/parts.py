@@ -1,0 +1,192 @@
+"""The kinds of resources that Worldflow needs: what each should be, and how to make it so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+from botocore.exceptions import ClientError
+
+_NOT_THERE = {
+    "ResourceNotFoundException",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDoesNotExist",
+    "NoSuchEntity",
+    "404",
+    "NoSuchBucketPolicy",
+    "NoSuchLifecycleConfiguration",
+    "NoSuchPublicAccessBlockConfiguration",
+    "OwnershipControlsNotFoundError",
+    "ServerSideEncryptionConfigurationNotFoundError",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a resource, and what mends it."""
+
+    part: str
+    what: str
+    mend: Callable[[], object]
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.what}"
+
+    @property
+    def mended(self) -> str:
+        """What to say when it is."""
+        return f"{self.part}: made" if self.what == "missing" else f"{self.part}: mended, it had {self.what}"
+
+
+class Part(Protocol):
+    """A resource. Its text says what it is, and its name."""
+
+    def exists(self) -> bool: ...
+
+    def faults(self) -> Iterator[Fault]:
+        """What is missing or other than it should be. Making a missing resource leaves no fault."""
+
+    def remove(self) -> None:
+        """Deletes it, with all that it holds."""
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A queue of SQS."""
+
+    client: Any
+    name: str
+    attributes: Mapping[str, str]
+
+    def __str__(self) -> str:
+        return f"queue {self.name}"
+
+    def url(self) -> str:
+        url: str = self.client.get_queue_url(QueueName=self.name)["QueueUrl"]
+        return url
+
+    def exists(self) -> bool:
+        return find(self.client.get_queue_url, QueueName=self.name) is not None
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.exists():
+            create = partial(self.client.create_queue, QueueName=self.name, Attributes=dict(self.attributes))
+            yield Fault(str(self), "missing", create)
+            return
+        url = self.url()
+        found = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        for name, value in self.attributes.items():
+            if not covers(found.get(name), value):
+                mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes={name: value})
+                yield Fault(str(self), f"{name} {found.get(name, 'unset')} in place of {value}", mend)
+
+    def remove(self) -> None:
+        self.client.delete_queue(QueueUrl=self.url())
+
+
+@dataclass(frozen=True)
+class ScheduleGroup:
+    """Where schedules are."""
+
+    client: Any
+    name: str
+
+    def __str__(self) -> str:
+        return f"schedule group {self.name}"
+
+    def exists(self) -> bool:
+        return find(self.client.get_schedule_group, Name=self.name) is not None
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.exists():
+            yield Fault(str(self), "missing", partial(self.client.create_schedule_group, Name=self.name))
+
+    def remove(self) -> None:
+        self.client.delete_schedule_group(Name=self.name)
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role of IAM with one policy.
+
+    trust: the statement that says who may take it.
+    permission: the statement that says what it may do.
+    """
+
+    client: Any
+    name: str
+    trust: Mapping[str, Any]
+    policy_name: str
+    permission: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"role {self.name}"
+
+    def arn(self) -> str:
+        arn: str = self.client.get_role(RoleName=self.name)["Role"]["Arn"]
+        return arn
+
+    def exists(self) -> bool:
+        return find(self.client.get_role, RoleName=self.name) is not None
+
+    def faults(self) -> Iterator[Fault]:
+        answer = find(self.client.get_role, RoleName=self.name)
+        if answer is None:
+            yield Fault(str(self), "missing", self._create)
+            return
+        if answer["Role"]["AssumeRolePolicyDocument"] != document(self.trust):
+            yield Fault(str(self), "other trust", self._set_trust)
+        policy = find(self.client.get_role_policy, RoleName=self.name, PolicyName=self.policy_name)
+        if policy is None or policy["PolicyDocument"] != document(self.permission):
+            yield Fault(str(self), "other permissions", self._set_permission)
+
+    def remove(self) -> None:
+        for name in self.client.list_role_policies(RoleName=self.name)["PolicyNames"]:
+            self.client.delete_role_policy(RoleName=self.name, PolicyName=name)
+        self.client.delete_role(RoleName=self.name)
+
+    def _create(self) -> None:
+        self.client.create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(document(self.trust)))
+        self._set_permission()
+
+    def _set_trust(self) -> None:
+        trust = json.dumps(document(self.trust))
+        self.client.update_assume_role_policy(RoleName=self.name, PolicyDocument=trust)
+
+    def _set_permission(self) -> None:
+        policy = json.dumps(document(self.permission))
+        self.client.put_role_policy(RoleName=self.name, PolicyName=self.policy_name, PolicyDocument=policy)
+
+
+def find(call: Callable[..., Any], **request: Any) -> dict[str, Any] | None:
+    """The answer to a question for something, or None if there is no such thing."""
+    try:
+        answer: dict[str, Any] = call(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _NOT_THERE:
+            return None
+        raise
+    return answer
+
+
+def covers(found: Any, wanted: Any) -> bool:
+    """Whether `found` is as `wanted` says. AWS answers with more than was asked for, and lists names in any order."""
+    match wanted:
+        case Mapping():
+            return not wanted or (
+                isinstance(found, Mapping) and all(covers(found.get(name), value) for name, value in wanted.items())
+            )
+        case [str(), *_]:
+            return isinstance(found, list) and sorted(found) == sorted(wanted)
+        case list():
+            return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
+        case str() if wanted.startswith("{"):
+            return isinstance(found, str) and covers(json.loads(found), json.loads(wanted))
+    return bool(found == wanted)
+
+
+def document(statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": [dict(statement)]}

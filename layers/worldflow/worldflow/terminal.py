@@ -1,0 +1,63 @@
+"""What the command lines share: where they write, and how they fail."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from worldflow.engine.errors import InvalidInputError, WorldflowError
+
+WIDTH_OF_FILES = 160
+"""Columns of a table that goes to a file or a pipe, which has no width of its own."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or whatever stands in its place now."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(file=stream, highlight=False, markup=False, width=None if stream.isatty() else WIDTH_OF_FILES)
+
+
+class Commands(TyperGroup):
+    """Commands that fail with one line on stderr: what is wrong is the user's to mend, and no traceback says how."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except WorldflowError as error:
+            message = describe_error(error)
+        except sqlite3.Error as error:
+            message = f"the LocalWorld file cannot be used: {error}"
+        except Exception as error:
+            if not _is_from_aws(error):
+                raise
+            message = f"{error}"
+        typer.echo(f"Error: {' '.join(message.split())}", err=True)
+        raise typer.Exit(1)
+
+
+def describe_error(error: WorldflowError) -> str:
+    """An error in one line."""
+    if isinstance(error, InvalidInputError) and error.fields and str(error) != error.summary:
+        return f"{error.summary}: " + "; ".join(f"{field.field}: {field.message}" for field in error.fields)
+    return str(error)
+
+
+def _is_from_aws(error: Exception) -> bool:
+    """Whether AWS, the way to it or the credentials for it are at fault. A laptop may have no boto3."""
+    try:
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError:
+        return False
+    return isinstance(error, (BotoCoreError, ClientError))
+
+
+def application(name: str, help: str) -> typer.Typer:
+    """A command line without commands."""
+    return typer.Typer(
+        name=name, help=help, cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+    )
