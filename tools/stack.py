@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +72,12 @@ class Stack:
             "WORLDFLOW_ORCHESTRATOR_FUNCTION": outputs["OrchestratorFunctionName"],
             "WORLDFLOW_API_GATEWAY_URL": self._url,
         }
+
+
+def parameters_of_this_machine() -> list[str]:
+    """The template's parameters for functions that run in this interpreter, on this machine."""
+    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    return [f"Runtime=python{sys.version_info.major}.{sys.version_info.minor}", f"Architecture={architecture}"]
 
 
 def deploy(aws: LocalAws, template: Path, *, name: str = "worldflow-local", parameters: Sequence[str] = ()) -> Stack:

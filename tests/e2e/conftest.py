@@ -6,10 +6,8 @@ The copy has one more file of workflows, which is all that a person who writes t
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,12 +17,9 @@ from typing import Any, TypeVar
 import pytest
 
 from tools.local_aws import LocalAws
-from tools.stack import Stack, deploy
+from tools.stack import Stack, deploy, parameters_of_this_machine
 
 PROJECT = Path(__file__).parents[2]
-RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
-ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-PARAMETERS = (f"Runtime={RUNTIME}", f"Architecture={ARCHITECTURE}")
 T = TypeVar("T")
 ENDED = {"completed", "failed", "cancelled", "blocked"}
 
@@ -39,11 +34,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             PROJECT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
     shutil.copy(Path(__file__).with_name("flows.py"), copy / "layers/workflows/workflows/flows.py")
-    command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *PARAMETERS]
+    command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *parameters_of_this_machine()]
     built = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     with LocalAws(copy / "local-aws") as aws:
-        yield deploy(aws, copy / "built/template.yaml", parameters=PARAMETERS)
+        yield deploy(aws, copy / "built/template.yaml", parameters=parameters_of_this_machine())
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from ministack import app
 from ministack.core import iam_actions
 from ministack.services import lambda_svc
 
+from tools.local_aws.launcher import UNCOUNTED
+
 _READS = {"GetItem", "Query", "Scan", "BatchGetItem", "TransactGetItems"}
 _WRITES = {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
 
@@ -76,6 +78,8 @@ async def _count_request(
     service = app.detect_service(method, path, headers, parameters)
     action = _extract_iam_action(service, method, path, headers, body, parameters) or f"{service}:{method}"
     namespace, _, operation = action.partition(":")
+    if UNCOUNTED in headers:
+        return await _dispatch(method, path, headers, body, query, request_id)
     if namespace == "lambda" and operation == "InvokeFunction":  # counted with all the other invocations
         return await _dispatch(method, path, headers, body, query, request_id)
     counts.request(namespace, operation)

@@ -23,6 +23,7 @@ import boto3
 
 MINISTACK_VERSION = "1.5.33"  # the mends reach into its internals
 REGION = "us-east-1"
+UNCOUNTED = "x-local-aws-uncounted"  # the header of a request that only watches, and that AWS would not see
 
 _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 30
@@ -133,6 +134,16 @@ class LocalAws:
             aws_access_key_id="test",
             aws_secret_access_key="test",
         )
+
+    def observer(self) -> boto3.session.Session:
+        """A session whose requests are not counted. It reaches the emulator in the environment of `env`."""
+        session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+
+        def mark(params: dict[str, Any], **_: Any) -> None:
+            params["headers"][UNCOUNTED] = "1"
+
+        session.events.register("before-call", mark)
+        return session
 
     def worker_pids(self, function_name: str) -> list[int]:
         """The live processes of a function, warm or at work."""

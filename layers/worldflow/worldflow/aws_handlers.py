@@ -23,6 +23,9 @@ from worldflow.worlds.messages import Delayed, Message, RunMessage, StepTask, lo
 
 _log = logging.getLogger("worldflow")
 
+LIFE_RECEIVES = 5
+"""The queues' `maxReceiveCount`. A dead letter's receives go on being counted from there."""
+
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 Scope = Callable[..., AbstractContextManager[Any]]
@@ -56,7 +59,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = nullcontext) 
                 executor.bury(task)
             case message if group[0].is_dead:
                 # Once more as usual. A turn that dies of its code again is then taken without it.
-                turns.take(message.run_id, [message], redo=True, use_code=group[0].receives == 1)
+                use_code = group[0].receives <= LIFE_RECEIVES + 1
+                turns.take(message.run_id, [message], redo=True, use_code=use_code)
             case message:
                 messages = [record.message for record in group if isinstance(record.message, RunMessage)]
                 turns.take(message.run_id, messages, redo=any(record.receives > 1 for record in group))
