@@ -72,7 +72,7 @@ demo: build ## Run a durable order through the deployed template on a local AWS
 	@python -m tools.demo
 
 .PHONY: test
-test: build ## Run every test, the unit tests on every supported Python of this machine
+test: $(VENV)/ready ## Run every test, the unit tests on every supported Python of this machine
 	python -m pytest -n 2 --ignore tests/e2e
 	python -m pytest tests/e2e
 	@$(MAKE) --no-print-directory test-pythons
