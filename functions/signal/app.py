@@ -41,7 +41,9 @@ DAY = 86_400
 logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
-app = APIGatewayHttpResolver(enable_validation=True, serializer=lambda body: to_json(body).decode())
+app = APIGatewayHttpResolver(
+    enable_validation=True, serializer=lambda body: to_json(body, inf_nan_mode="null").decode()
+)
 
 copy_config_to_registered_loggers(logger, include={"worldflow"})
 world = AWSWorld()
@@ -188,7 +190,8 @@ def refusal(status: int, error: Exception, fields: list[FieldError] | tuple[Fiel
 def refuse_request(error: RequestValidationError) -> Response[Any]:
     details = error.errors()
     if any(detail["type"] == "json_invalid" for detail in details):
-        return refuse_body(MalformedBodyError())
+        malformed = MalformedBodyError()
+        return refusal(400, malformed, malformed.fields)
     fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in details]
     return refusal(422, InvalidInputError("the request does not fit", fields), fields)
 

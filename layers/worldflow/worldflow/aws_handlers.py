@@ -34,6 +34,10 @@ log.
 """
 
 
+def _unscoped(**_: Any) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     id: str
@@ -42,7 +46,7 @@ class _Record:
     is_dead: bool
 
 
-def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = nullcontext) -> Handler:
+def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler:
     """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
 
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known.
@@ -79,7 +83,7 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = nullcontext) 
     return handler
 
 
-def create_step_handler(world: AWSWorld, *, scope: Scope = nullcontext) -> Handler:
+def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler:
     """The handler of the function behind the queue of steps. The steps of one batch run at the same time.
 
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their steps are known. One event loop lives as long as

@@ -21,10 +21,19 @@ from worldflow.engine.history import Failure, Json
 _TRACEBACK_LIMIT = 8_000
 _MESSAGE_LIMIT = 16_000
 _DEPTH_LIMIT = 8
+_SIZE_LIMIT = 100_000
+"""Bytes of a failure: it travels in messages and stands in the record of a run."""
 
 
-def encode_exception(error: BaseException, depth: int = 0) -> Failure:
+def encode_exception(error: BaseException) -> Failure:
     """`error` as data, with its notes, its cause and, for a group, its members."""
+    failure = _encode(error, depth=0)
+    if len(failure.model_dump_json()) > _SIZE_LIMIT:
+        failure = Failure(type=failure.type, message=failure.message, traceback=failure.traceback)
+    return failure
+
+
+def _encode(error: BaseException, depth: int) -> Failure:
     cause = error.__cause__
     members = error.exceptions if isinstance(error, BaseExceptionGroup) and depth < _DEPTH_LIMIT else ()
     failure = Failure(
@@ -33,9 +42,9 @@ def encode_exception(error: BaseException, depth: int = 0) -> Failure:
         args=_arguments(error),
         state=_state(error),
         notes=[str(note) for note in getattr(error, "__notes__", [])],
-        cause=encode_exception(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
-        members=[encode_exception(member, depth + 1) for member in members],
-        traceback="".join(traceback.format_exception(error))[-_TRACEBACK_LIMIT:],
+        cause=_encode(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
+        members=[_encode(member, depth + 1) for member in members],
+        traceback="" if depth else "".join(traceback.format_exception(error))[-_TRACEBACK_LIMIT:],
     )
     if failure.args is not None:
         copy = _rebuild(failure)

@@ -246,7 +246,9 @@ AnyDecision = (
 Event = AnyFact | AnyDecision
 RunEnded = (RunCompleted, RunFailed, RunCancelled)
 
-_events: TypeAdapter[list[Event]] = TypeAdapter(list[Annotated[Event, Field(discriminator="event_type")]])
+_events: TypeAdapter[list[Event]] = TypeAdapter(
+    list[Annotated[Event, Field(discriminator="event_type")]], config=ConfigDict(ser_json_inf_nan="constants")
+)
 
 
 def dump_events(events: Sequence[Event]) -> str:

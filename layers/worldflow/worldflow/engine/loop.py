@@ -115,7 +115,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: dict[str, _Timer] = {}
         # One count a kind: tasks alone in a set then come in the order of their creation.
-        self._calls, self._futures, self._task_count = itertools.count(1), itertools.count(1), itertools.count(1)
+        self._calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
+        self._task_names = itertools.count(1)
         self._tasks: dict[_Task, None] = {}
         self._closed = False
 
@@ -228,8 +229,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         if self._closed:
             coro.close()
         self.check_open()
-        order = next(self._task_count)
-        task = _Task(order, coro, loop=self, name=name or f"task-{order}", context=context, **kwargs)
+        name = name or f"task-{next(self._task_names)}"
+        task = _Task(next(self._task_orders), coro, loop=self, name=name, context=context, **kwargs)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task

@@ -15,16 +15,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from worldflow.engine.errors import ConfigurationError, ConflictError, InvalidInputError, WorldflowError
+from worldflow.engine.errors import ConfigurationError, ConflictError, WorldflowError
 from worldflow.engine.history import Event, dump_events, load_events
 from worldflow.settings import Settings
-from worldflow.worlds.base import RunPage, RunRecord, Status, World
+from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 
 SHARDS = 8
@@ -112,20 +113,26 @@ class AWSWorld(World):
     # --- history ---
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
-        request: dict[str, Any] = {
-            "TableName": self.settings.events_table,
-            "KeyConditionExpression": "run_id = :run AND seq > :after",
-            "ExpressionAttributeValues": _attributes({":run": run_id, ":after": after}),
-            "ConsistentRead": True,
-        }
-        if commits is not None:
-            request["Limit"] = commits
+        events = self._load_commits(run_id, "seq > :after", after, limit=commits)
+        if after and (not events or events[0].seq != after + 1):
+            # `after` may lie within a commit, which then begins before it.
+            before = self._load_commits(run_id, "seq <= :after", after, limit=1, ScanIndexForward=False)
+            events = [event for event in before if event.seq > after] + events
+        return events
+
+    def _load_commits(self, run_id: str, condition: str, after: int, limit: int | None, **request: Any) -> list[Event]:
+        if limit is not None:
+            request["Limit"] = limit
+        items = self._query(
+            TableName=self.settings.events_table,
+            KeyConditionExpression=f"run_id = :run AND {condition}",
+            ExpressionAttributeValues=_attributes({":run": run_id, ":after": after}),
+            ConsistentRead=True,
+            **request,
+        )
         events: list[Event] = []
-        for count, item in enumerate(self._query(**request), 1):
-            text = self.get_payload(item["payload"]) if "payload" in item else item["events"]
-            events += load_events(text)
-            if count == commits:
-                break
+        for item in islice(items, limit):
+            events += load_events(self.get_payload(item["payload"]) if "payload" in item else item["events"])
         return events
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
@@ -157,12 +164,12 @@ class AWSWorld(World):
     def list_runs(
         self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> RunPage:
-        if cursor and "#" not in cursor:
-            raise InvalidInputError(f"{cursor!r} is not a cursor")
+        if cursor:
+            check_cursor(cursor)
         found: list[dict[str, Any]] = []
         for shard in range(SHARDS):
             items = self._query_shard(str(shard), status, workflow, limit + 1, cursor)
-            found += (item for item, _ in zip(items, range(limit + 1), strict=False))
+            found += islice(items, limit + 1)
         found.sort(key=lambda item: str(item["created_at"]), reverse=True)
         runs = [_listed(item) for item in found[:limit]]
         return RunPage(runs, found[limit - 1]["created_at"] if len(found) > limit else None)

@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from worldflow.engine.errors import RunNotFoundError
+from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.engine.history import Event, Failure, Json
 from worldflow.worlds.messages import Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event
@@ -34,7 +34,7 @@ ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "conti
 class RunRecord(BaseModel):
     """What is known of a run without its history. `seq` is that of the history it reflects."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
     run_id: str
     workflow_name: str
@@ -66,6 +66,18 @@ class RunPage:
     cursor: str | None = None
 
 
+def check_cursor(cursor: str) -> tuple[str, str]:
+    """The time and the run id of a cursor of `list_runs`. Raises `InvalidInputError`."""
+    moment, _, run_id = cursor.partition("#")
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        run_id = ""
+    if not run_id:
+        raise InvalidInputError(f"{cursor!r} is not a cursor", [FieldError("cursor", "must come from another page")])
+    return moment, run_id
+
+
 class World(ABC):
     """Where runs live."""
 
@@ -76,9 +88,9 @@ class World(ABC):
 
     @abstractmethod
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
-        """The events of the commits that begin after `after`, in order; of the first `commits` of them, if given.
+        """The events with a `seq` above `after`, in order; those of the first `commits` commits, if given.
 
-        A consistent read. `after` is the `seq` at the end of a commit, or 0.
+        A consistent read.
         """
 
     @abstractmethod
@@ -156,7 +168,7 @@ class World(ABC):
         events = self.load_history(run_id, after)
         if not events and self.get_run(run_id) is None:
             raise RunNotFoundError(run_id)
-        return [fetch_event(self, event) for event in events if event.seq > after]
+        return [fetch_event(self, event) for event in events]
 
     async def get_run_status(self, run_id: str) -> dict[str, Any]:
         """`read_run` as JSON values: `status`, `workflow_name`, `input`, `result` and the rest."""

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from worldflow.engine.errors import ConflictError, InvalidInputError
+from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Event, dump_events, load_events
-from worldflow.worlds.base import RunPage, RunRecord, Status, World
+from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Message, StepOutcome, StepTask, load_message
 
 Queue = Literal["runs", "steps", "dead"]
@@ -103,9 +103,12 @@ class LocalWorld(World):
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         rows = self._rows(
-            "select events from commits where run_id = ? and seq > ? order by seq limit ?", run_id, after, commits or -1
+            "select events from commits where run_id = ? and last > ? order by seq limit ?",
+            run_id,
+            after,
+            commits or -1,
         )
-        return [event for (text,) in rows for event in load_events(text)]
+        return [event for (text,) in rows for event in load_events(text) if event.seq > after]
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
         first, last = events[0].seq, events[-1].seq
@@ -137,9 +140,7 @@ class LocalWorld(World):
     def list_runs(
         self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
     ) -> RunPage:
-        created_at, _, run_id = cursor.partition("|") if cursor else ("9", "", "")
-        if cursor and not run_id:
-            raise InvalidInputError(f"{cursor!r} is not a cursor")
+        created_at, run_id = check_cursor(cursor) if cursor else ("9", "")
         rows = self._rows(
             "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
             "and workflow_name = coalesce(?, workflow_name) order by created_at desc, run_id desc limit ?",
@@ -152,7 +153,7 @@ class LocalWorld(World):
         records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
         runs = [record.model_copy(update={"input": None, "result": None}) for record in records]
         more = len(rows) > limit
-        return RunPage(runs, f"{_time(runs[-1].created_at)}|{runs[-1].run_id}" if more else None)
+        return RunPage(runs, f"{_time(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
 
     # --- messages ---
 
