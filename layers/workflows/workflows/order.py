@@ -5,13 +5,15 @@
     charge the card
     let the warehouse pack, and ship
 
-Whatever fails after a reservation or a charge undoes them: the stock is released and the money refunded. The steps here
+Whatever fails after a reservation or a charge undoes them: the stock is released and the money refunded. So does a
+cancellation, unless the parcel is on its way already. The steps here
 stand for the shop's own services, and pass on the idempotency key with which those recognise a repeated request.
 """
 
 import asyncio
 import logging
 from decimal import Decimal
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -20,6 +22,8 @@ from worldflow import FatalError, RetryPolicy, sleep, step, step_info, wait_for_
 APPROVAL_LIMIT = Decimal(1_000)
 APPROVAL_TIMEOUT = 3 * 86_400
 PACKING_TIME = "3s"  # a warehouse takes longer
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -110,26 +114,42 @@ async def ship(order: Order, reservations: list[Reservation]) -> str:
 
 @workflow
 async def fulfil_order(order: Order) -> Shipment:
-    reservations: list[Reservation] = []
-    receipt: Receipt | None = None
+    reserving = [asyncio.create_task(reserve(line)) for line in order.lines]
+    charging: asyncio.Task[Receipt] | None = None
+    shipping: asyncio.Task[str] | None = None
     try:
-        outcomes = await asyncio.gather(*(reserve(line) for line in order.lines), return_exceptions=True)
-        reservations += [outcome for outcome in outcomes if isinstance(outcome, Reservation)]
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        reservations = await all_of(*reserving)
         if order.total > APPROVAL_LIMIT:
             await approval(order)
-        receipt = await charge(order.card, order.total)
+        charging = asyncio.create_task(charge(order.card, order.total))
+        await all_of(charging)
         await sleep(PACKING_TIME)
-        tracking = await ship(order, reservations)
+        shipping = asyncio.create_task(ship(order, reservations))
+        await all_of(shipping)
     except BaseException:
-        # Also when the run is cancelled: what was taken is given back before it ends.
-        await asyncio.gather(*(release(reservation) for reservation in reservations))
-        if receipt:
-            await refund(receipt)
-        raise
-    return Shipment(order_id=order.order_id, tracking=tracking, charged=order.total)
+        # A failure, or the run is cancelled. What is under way comes to its end first: a charge that nobody waits for
+        # is a charge that nobody refunds.
+        await asyncio.wait([task for task in (*reserving, charging, shipping) if task])
+        if not (shipping and succeeded(shipping)):
+            await undo(reserving, charging)
+            raise
+    return Shipment(order_id=order.order_id, tracking=shipping.result(), charged=order.total)
+
+
+async def all_of(*tasks: asyncio.Task[T]) -> list[T]:
+    """The results of tasks, once all have ended. Cancelled, it leaves them running, where `gather` would cancel them."""
+    await asyncio.wait(tasks)
+    return [task.result() for task in tasks]
+
+
+def succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.exception() is None
+
+
+async def undo(reserving: list[asyncio.Task[Reservation]], charging: asyncio.Task[Receipt] | None) -> None:
+    await asyncio.gather(*(release(task.result()) for task in reserving if succeeded(task)))
+    if charging and succeeded(charging):
+        await refund(charging.result())
 
 
 async def approval(order: Order) -> None:

@@ -52,7 +52,7 @@ class WorkflowEnvironment:
         """What the clock shows."""
         return self._now
 
-    async def start(self, workflow: Workflow[P, R], *args: P.args, **kwargs: P.kwargs) -> TestRun:
+    async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> TestRun:
         """Starts a run of `workflow` with these arguments, and lets it go as far as it can without time passing."""
         arguments = workflow.signature.bind(*args, **kwargs)
         run_id = f"test-{next(self._ids)}"

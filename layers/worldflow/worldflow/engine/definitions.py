@@ -25,7 +25,7 @@ class Workflow(Generic[P, R]):
         self.name = name
         self.signature = Signature(function, name)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -47,7 +47,7 @@ class Step(Generic[P, R]):
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(function)
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         loop = running_loop()
         if loop is None:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]

@@ -20,8 +20,7 @@ from pydantic_core import PydanticSerializationError, to_json
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
 from worldflow.engine.history import Json
 
-_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
-_ANYTHING: TypeAdapter[Any] = TypeAdapter(Any, config=_CONFIG)
+_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 
 class Codec:
@@ -32,20 +31,29 @@ class Codec:
         self._adapter = _adapter(annotation, where)
 
     def encode(self, value: Any) -> Json:
-        """The JSON form of `value`. Raises `SerializationError` with the path to what does not fit."""
+        """The JSON form of `value`. Raises `SerializationError` with the path to what does not fit or does not come
+        back.
+        """
         try:
-            return _dump(self._adapter, value)
-        except (PydanticSerializationError, ValueError, TypeError) as error:
-            path, reason = _culprit(value, self.where) or (self.where, _reason(error))
+            encoded = _dump(self._adapter, value)
+            self.decode(encoded)
+        except ValidationError as error:
+            field = _field_errors(error, self.where)[0]
+            raise SerializationError(f"it would not come back: {field.message}", field.field) from None
+        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
+            path, reason = _culprit(value, self.where, ()) or (self.where, _reason(error))
             raise SerializationError(reason, path) from None
+        return encoded
 
     def decode(self, value: Json) -> Any:
         """The value whose JSON form is `value`. Raises pydantic's `ValidationError`."""
-        return self._adapter.validate_json(to_json(value, inf_nan_mode="constants"))
+        text = to_json(value, inf_nan_mode="constants")
+        # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
+        return self._adapter.validate_json(text, by_alias=True, by_name=True)
 
     def validate(self, value: Any) -> Any:
         """A value of this annotation out of a Python value. Raises pydantic's `ValidationError`."""
-        return self._adapter.validate_python(value)
+        return self._adapter.validate_python(value, by_alias=True, by_name=True)
 
 
 class Signature:
@@ -85,7 +93,7 @@ class Signature:
     def result(self) -> Codec:
         return Codec(self._hints.get("return", Any), f"{self._name}()")
 
-    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call, by name. Raises `TypeError` as the call itself would."""
         try:
             arguments = dict(self._signature.bind(*args, **kwargs).arguments)
@@ -112,6 +120,7 @@ class Signature:
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
         bound = inspect.BoundArguments(self._signature, dict(arguments))
+        bound.apply_defaults()  # what follows a gap could only be given by name, which positional-only ones are not
         return self._function(*bound.args, **bound.kwargs)
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:
@@ -145,18 +154,24 @@ class Signature:
 def _adapter(annotation: Any, where: str) -> TypeAdapter[Any]:
     try:
         try:
-            return TypeAdapter(annotation, config=_CONFIG)
+            adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=_CONFIG)
         except PydanticUserError as error:
             if error.code != "type-adapter-config-unused":
                 raise
-            return TypeAdapter(annotation)
+            adapter = TypeAdapter(annotation)
     except PydanticUserError as error:
         reason = str(error).split("\n")[0]
         raise ConfigurationError(f"{where}: {annotation!r} cannot be carried between functions: {reason}") from error
+    if "pydantic.types.Secret" in repr(adapter.core_schema):
+        raise ConfigurationError(
+            f"{where}: {annotation!r} holds a secret, which pydantic masks when it is written. A history is no place "
+            f"for it: carry its name, and let the step look it up"
+        )
+    return adapter
 
 
 def _dump(adapter: TypeAdapter[Any], value: Any) -> Json:
-    return adapter.dump_python(value, mode="json", by_alias=True, round_trip=True, warnings="error")
+    return adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
 
 
 def _reason(error: Exception) -> str:
@@ -164,13 +179,15 @@ def _reason(error: Exception) -> str:
     return text.removeprefix("PydanticSerializationUnexpectedValue") or type(error).__name__
 
 
-def _culprit(value: Any, path: str) -> tuple[str, str] | None:
+def _culprit(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str] | None:
     """The path to the innermost part of `value` that cannot become JSON by itself, and why."""
+    if id(value) in inside:
+        return path, "it contains itself"
     for name, part in _parts(value):
-        if found := _culprit(part, path + name):
+        if found := _culprit(part, path + name, (*inside, id(value))):
             return found
     try:
-        _dump(_ANYTHING, value)
+        _dump(_adapter(Any, path), value)
     except (PydanticSerializationError, ValueError, TypeError) as error:
         return path, _reason(error)
     return None
