@@ -137,7 +137,7 @@ async def fulfil_order(order: Order) -> Shipment:
 
 
 async def all_of(*tasks: asyncio.Task[T]) -> list[T]:
-    """The results of tasks, once all have ended. Cancelled, it leaves them running, where `gather` would cancel them."""
+    """The results of tasks, once all have ended. Cancelled, it leaves them be, where `gather` would cancel them."""
     await asyncio.wait(tasks)
     return [task.result() for task in tasks]
 

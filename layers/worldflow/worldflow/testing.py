@@ -69,7 +69,11 @@ class WorkflowEnvironment:
 
     async def settle(self) -> None:
         """Lets everything happen that can happen now."""
-        while await self._worker.work() or self._worker.busy:
+        while True:
+            # Asked first: a step that ends while `work` looks for something to do has sent what it looks for.
+            busy = self._worker.busy
+            if not await self._worker.work() and not busy:
+                return
             if self._worker.busy:
                 await self._worker.pause(_STEP_PATIENCE)
 

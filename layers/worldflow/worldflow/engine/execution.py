@@ -60,6 +60,9 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.loop import Call, WorkflowLoop
 
+LONGEST_RETRY = 366 * 86_400.0
+"""Seconds that a retry may be put off."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
@@ -207,7 +210,8 @@ class Execution:
         delay = fact.retry_after
         if delay is None:
             delay = step.retry.delay(fact.attempt, self._jitter.random())
-        return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=self._due(delay))
+        due = self._due(min(delay, LONGEST_RETRY))
+        return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=due)
 
     def _receive(self, name: str, value: Json) -> None:
         waiters = self._waiters.get(name)

@@ -1,19 +1,31 @@
 """Exceptions to data and back, so that a workflow catches what its step raised.
 
-An exception is rebuilt from its type, arguments and attributes, without calling `__init__`, as pickle does. Only a type
-that the running code has loaded already is used: nothing is imported because a message names it. Whether the
+An exception is rebuilt from its type, arguments and attributes, without calling `__init__`, as pickle does. Only a
+type that the running code has loaded already is used: nothing is imported because a message names it. Whether the
 data rebuilds the same exception is tried when it is recorded; what fails becomes a `StepError` there and on every
-replay.
+replay. So does what would mean something to asyncio or to Python itself: `CancelledError`, `StopIteration`,
+`SystemExit`.
 """
 
 from __future__ import annotations
 
+import base64
 import sys
 import traceback
+from asyncio import CancelledError
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import (
+    InitErrorDetails,
+    PydanticCustomError,
+    PydanticKnownError,
+    PydanticSerializationError,
+    from_json,
+    to_json,
+)
 
 from worldflow.engine.errors import StepError
 from worldflow.engine.history import Failure, Json
@@ -24,6 +36,9 @@ _DEPTH_LIMIT = 8
 _SIZE_LIMIT = 100_000
 """Bytes of a failure: it travels in messages and stands in the record of a run."""
 
+_BYTES = "$bytes"
+_NOT_FOR_US = (CancelledError, GeneratorExit, KeyboardInterrupt, StopIteration, SystemExit)
+
 
 def encode_exception(error: BaseException) -> Failure:
     """`error` as data, with its notes, its cause and, for a group, its members."""
@@ -33,30 +48,10 @@ def encode_exception(error: BaseException) -> Failure:
     return failure
 
 
-def _encode(error: BaseException, depth: int) -> Failure:
-    cause = error.__cause__
-    members = error.exceptions if isinstance(error, BaseExceptionGroup) and depth < _DEPTH_LIMIT else ()
-    failure = Failure(
-        type=f"{type(error).__module__}:{type(error).__qualname__}",
-        message=_message(error),
-        args=_arguments(error),
-        state=_state(error),
-        notes=[str(note) for note in getattr(error, "__notes__", [])],
-        cause=_encode(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
-        members=[_encode(member, depth + 1) for member in members],
-        traceback="" if depth else "".join(traceback.format_exception(error))[-_TRACEBACK_LIMIT:],
-    )
-    if failure.args is not None:
-        copy = _rebuild(failure)
-        if type(copy) is not type(error) or _message(copy) != failure.message:
-            failure = failure.model_copy(update={"args": None, "state": {}})
-    return failure
-
-
 def decode_exception(failure: Failure) -> BaseException:
     """The exception that `failure` describes, or a `StepError` where its type cannot be rebuilt in this process."""
-    error = _rebuild(failure) if failure.args is not None else None
-    if error is None:
+    error = _rebuild(failure)
+    if error is None or isinstance(error, _NOT_FOR_US):
         error = StepError(failure.message, failure.type, failure.traceback)
     if failure.notes:
         error.__notes__ = list(failure.notes)
@@ -65,18 +60,39 @@ def decode_exception(failure: Failure) -> BaseException:
     return error
 
 
+def _encode(error: BaseException, depth: int) -> Failure:
+    cause = error.__cause__
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) and depth < _DEPTH_LIMIT else ()
+    failure = Failure(
+        type=f"{type(error).__module__}:{type(error).__qualname__}",
+        message=_message(error),
+        args=_encode_arguments(error),
+        state=_state(error),
+        notes=[_text(note) for note in getattr(error, "__notes__", [])],
+        cause=_encode(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
+        members=[_encode(member, depth + 1) for member in members],
+        traceback="" if depth else _text("".join(traceback.format_exception(error)))[-_TRACEBACK_LIMIT:],
+    )
+    copy = _rebuild(failure)
+    same = type(copy) is type(error) and (_message(copy) == failure.message or isinstance(error, ValidationError))
+    return failure if same else failure.model_copy(update={"args": None, "state": {}})
+
+
 def _rebuild(failure: Failure) -> BaseException | None:
     cls = _loaded_class(failure.type)
-    if cls is None:
+    if cls is None or failure.args is None:
         return None
-    args: list[Any] = list(failure.args or [])
-    if issubclass(cls, BaseExceptionGroup):
-        args = [failure.args[0] if failure.args else "", [decode_exception(member) for member in failure.members]]
     try:
+        args = [_decode_argument(arg) for arg in failure.args]
+        if issubclass(cls, ValidationError):
+            return cls.from_exception_data(args[0], [_validation_detail(detail) for detail in args[1]])
+        if issubclass(cls, BaseExceptionGroup):
+            args.append([decode_exception(member) for member in failure.members])
         error = cls.__new__(cls, *args)
-        error.args = tuple(args)
-        if cls.__init__ in (Exception.__init__, BaseException.__init__) or cls.__module__ == "builtins":
+        if cls.__init__ is Exception.__init__ or cls.__module__ == "builtins":
             error.__init__(*args)  # type: ignore[misc]
+        else:
+            error.args = tuple(args)
         error.__dict__.update(failure.state)
         str(error)
     except Exception:
@@ -84,7 +100,7 @@ def _rebuild(failure: Failure) -> BaseException | None:
     return error
 
 
-def _loaded_class(name: str) -> type[BaseException] | None:
+def _loaded_class(name: str) -> type[Any] | None:
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
@@ -92,30 +108,71 @@ def _loaded_class(name: str) -> type[BaseException] | None:
     return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
+# --- messages and arguments ---
+
+
 def _message(error: BaseException | None) -> str:
     try:
-        text = str(error)
+        return _text(error)[:_MESSAGE_LIMIT]
     except Exception as broken:
-        text = f"<its message cannot be read: {type(broken).__name__}>"
-    return text[:_MESSAGE_LIMIT]
+        return f"<its message cannot be read: {type(broken).__name__}>"
 
 
-def _arguments(error: BaseException) -> list[Json] | None:
-    args = error.args[:1] if isinstance(error, BaseExceptionGroup) else error.args
-    values = [_json(arg) for arg in args]
-    return values if all(value == arg for value, arg in zip(values, args, strict=True)) else None
+def _text(value: object) -> str:
+    """Text that UTF-8 can carry: a file's name, say, may hold bytes that are none."""
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
+def _encode_arguments(error: BaseException) -> list[Json] | None:
+    """What to rebuild the exception from; None if that cannot be carried."""
+    args: Sequence[Any] = error.args
+    if isinstance(error, BaseExceptionGroup):
+        args = args[:1]
+    elif isinstance(error, OSError) and error.filename is not None:
+        args = (error.errno, error.strerror, error.filename, None, error.filename2)
+    elif isinstance(error, ValidationError):
+        args = (error.title, [_carried_detail(detail) for detail in error.errors(include_url=False)])
+    carried = [{_BYTES: base64.b64encode(arg).decode()} if isinstance(arg, bytes) else _json(arg) for arg in args]
+    back = [_decode_argument(arg) for arg in carried]
+    return carried if back == list(args) else None
+
+
+def _decode_argument(value: Json) -> Any:
+    is_bytes = isinstance(value, dict) and value.keys() == {_BYTES}
+    return base64.b64decode(value[_BYTES]) if is_bytes else value
+
+
+def _carried_detail(detail: Any) -> dict[str, Json]:
+    carried = {name: detail[name] for name in ("type", "loc", "msg")}
+    context = detail.get("ctx", {})
+    return {**carried, "loc": list(detail["loc"]), "input": _json(detail["input"]), "ctx": _same(context)}
+
+
+def _validation_detail(detail: dict[str, Json]) -> InitErrorDetails:
+    loc = tuple(detail["loc"])
+    with suppress(KeyError, TypeError):
+        PydanticKnownError(detail["type"], detail["ctx"])
+        return InitErrorDetails(type=detail["type"], loc=loc, input=detail["input"], ctx=detail["ctx"] or {})
+    message = detail["msg"].replace("{", "{{").replace("}", "}}")
+    return InitErrorDetails(type=PydanticCustomError(detail["type"], message), loc=loc, input=detail["input"])
 
 
 def _state(error: BaseException) -> dict[str, Json]:
     """The attributes that survive JSON unchanged; the others are left out."""
-    attributes = {name: value for name, value in vars(error).items() if name != "__notes__"}
-    values = {name: _json(value) for name, value in attributes.items()}
-    return {name: value for name, value in values.items() if value == attributes[name]}
+    attributes = {name: value for name, value in getattr(error, "__dict__", {}).items() if name != "__notes__"}
+    values = {name: _same(value) for name, value in attributes.items()}
+    return {name: value for name, value in values.items() if value is not None or attributes[name] is None}
+
+
+def _same(value: Any) -> Json:
+    """`value` if JSON carries it unchanged, else None."""
+    carried = _json(value)
+    return carried if carried == value else None
 
 
 def _json(value: Any) -> Json:
-    """`value` after a way through JSON, or a value that equals nothing."""
+    """`value` after a way through JSON; None if that does not carry it."""
     try:
         return from_json(to_json(value, inf_nan_mode="constants"))
-    except (PydanticSerializationError, ValidationError, ValueError, TypeError, RecursionError):
-        return float("nan")
+    except (PydanticSerializationError, ValueError, TypeError, RecursionError):
+        return None

@@ -187,7 +187,7 @@ def _culprit(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str] 
         if found := _culprit(part, path + name, (*inside, id(value))):
             return found
     try:
-        _dump(_adapter(Any, path), value)
+        to_json(_dump(_adapter(Any, path), value))
     except (PydanticSerializationError, ValueError, TypeError) as error:
         return path, _reason(error)
     return None

@@ -76,7 +76,10 @@ class StepExecutor:
         token = current_step.set(StepInfo(task.run_id, task.step_id, task.attempt))
         try:
             value = await _call(step, arguments)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError, BaseExceptionGroup) as error:
+            task_here = asyncio.current_task()
+            if task_here and task_here.cancelling():
+                raise  # it is the executor that is stopped, and not the step that failed
             _log.warning(
                 "step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error
             )
@@ -93,7 +96,18 @@ class StepExecutor:
 async def _call(step: Step[..., object], arguments: dict[str, object]) -> object:
     if step.is_async:
         return await step.signature.call(arguments)
-    return await asyncio.to_thread(step.signature.call, arguments)
+    value, error = await asyncio.to_thread(_call_plain, step, arguments)
+    if error:
+        raise error
+    return value
+
+
+def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[object, Exception | None]:
+    """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
+    try:
+        return step.signature.call(arguments), None
+    except Exception as error:
+        return None, error
 
 
 def _failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:

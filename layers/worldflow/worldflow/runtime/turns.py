@@ -281,12 +281,12 @@ class Turns:
             yield timer.due, _timer(run_id, timer)
 
     def _due_acts(self, run_id: str, state: RunState, messages: Sequence[RunMessage]) -> Iterator[_Act]:
-        """The attempts whose time has come."""
+        """The attempts whose time has come. A wake may come twice, so each may have been under way before."""
         for message in messages:
             if isinstance(message, StepDue):
                 step = state.steps.get(message.step_id)
                 if step and step.attempt == message.attempt:
-                    yield None, _task(run_id, step, redo=False)
+                    yield None, _task(run_id, step, redo=True)
 
     def _send(self, acts: Sequence[_Act]) -> None:
         def due(act: _Act) -> float:

@@ -114,8 +114,9 @@ class AWSWorld(World):
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         events = self._load_commits(run_id, "seq > :after", after, limit=commits)
-        if after and (not events or events[0].seq != after + 1):
-            # `after` may lie within a commit, which then begins before it.
+        if after and commits is None and (not events or events[0].seq != after + 1):
+            # `after` may lie within a commit, which then begins before it. Turns ask for a number of commits, and from
+            # the end of one.
             before = self._load_commits(run_id, "seq <= :after", after, limit=1, ScanIndexForward=False)
             events = [event for event in before if event.seq > after] + events
         return events

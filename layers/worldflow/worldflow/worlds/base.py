@@ -88,9 +88,9 @@ class World(ABC):
 
     @abstractmethod
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
-        """The events with a `seq` above `after`, in order; those of the first `commits` commits, if given.
+        """The events with a `seq` above `after`, in order. A consistent read.
 
-        A consistent read.
+        commits: reads this many commits and no more; `after` is then the end of one.
         """
 
     @abstractmethod
