@@ -3,7 +3,9 @@
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
+from worldflow.aws_handlers import LIFE_RECEIVES
 
+DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction"]
 
 RESOURCES_IN_THE_ENVIRONMENT = {
@@ -33,7 +35,22 @@ def test_lambda_does_not_take_a_long_run_for_a_loop(stack: Stack, function: str)
 def test_a_function_knows_every_resource(stack: Stack, function: str) -> None:
     variables = stack[function]["Environment"]["Variables"]
     told = {name: value for name, value in variables.items() if name.startswith("WORLDFLOW_")}
+    told.pop("WORLDFLOW_DEAD_LETTER_ARNS", None)
     assert told == RESOURCES_IN_THE_ENVIRONMENT
+
+
+def test_the_orchestrator_knows_each_dead_letter_queue_that_it_reads(stack: Stack) -> None:
+    arns = stack["OrchestratorFunction"]["Environment"]["Variables"]["WORLDFLOW_DEAD_LETTER_ARNS"]
+    separator, queues = arns["Fn::Join"]
+    assert separator == ","
+    assert {target(arn) for arn in queues} == DEAD_LETTER_QUEUES
+    for function in ("StepExecutorFunction", "SignalFunction"):
+        assert "WORLDFLOW_DEAD_LETTER_ARNS" not in stack[function]["Environment"]["Variables"]
+
+
+def test_the_handler_knows_when_a_message_died(stack: Stack) -> None:
+    policies = [queue["RedrivePolicy"] for queue in stack.all("SQS::Queue").values() if "RedrivePolicy" in queue]
+    assert {policy["maxReceiveCount"] for policy in policies} == {LIFE_RECEIVES}
 
 
 def test_a_function_says_who_it_is_in_logs_metrics_and_traces() -> None:
