@@ -45,17 +45,20 @@ class Worker:
             await self._serving
 
     async def serve(self) -> None:
-        """Serves until it is cancelled. Steps that run then are left, and run again when a worker comes back."""
-        await asyncio.to_thread(self._world.recover)
-        try:
-            while True:
-                if not await self.work():
-                    await self.pause(_IDLE)
-        finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, return_exceptions=True)
-            self.close()
+        """Serves until it is cancelled. Steps that run then are left, and run again when a worker comes back.
+
+        Raises `ConfigurationError` if another worker serves the file.
+        """
+        with self._world.serving():
+            try:
+                while True:
+                    if not await self.work():
+                        await self.pause(_IDLE)
+            finally:
+                for task in self._running:
+                    task.cancel()
+                await asyncio.gather(*self._running, return_exceptions=True)
+                self.close()
 
     def close(self) -> None:
         """Lets go of what the worker holds in memory."""

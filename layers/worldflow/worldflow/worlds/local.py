@@ -1,13 +1,14 @@
 """Runs in one SQLite database: `:memory:` for tests, or a file as an embedded, durable default.
 
 The queues are tables too. Messages of one group are received together and no others of the group until they are
-acknowledged, as from an SQS FIFO queue; a message that was received before and never acknowledged comes again after
-`recover`, which a worker calls when it starts. One worker at a time serves a file.
+acknowledged, as from an SQS FIFO queue; a message that was received and never acknowledged comes again when the next
+worker starts. One worker at a time serves a file.
 """
 
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
-from worldflow.engine.errors import ConflictError
+from worldflow.engine.errors import ConfigurationError, ConflictError
 from worldflow.engine.history import Event, dump_events, load_events
 from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Message, StepOutcome, StepTask, load_message
@@ -202,6 +203,23 @@ class LocalWorld(World):
         """Makes what was in flight when a worker died receivable again."""
         with self._transaction() as db:
             db.execute("update messages set in_flight = 0")
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Makes this process the one worker of the file. Raises `ConfigurationError` if another is at work."""
+        if self.path == ":memory:" or sys.platform == "win32":
+            self.recover()
+            yield
+            return
+        import fcntl
+
+        with open(f"{self.path}.worker", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigurationError(f"another worker serves {self.path}, and a file has one") from None
+            self.recover()
+            yield
 
     def next_due(self) -> datetime | None:
         """When the earliest waiting message may be received: now or before, if some already may."""
