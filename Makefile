@@ -81,7 +81,7 @@ test: $(VENV)/ready ## Run every test, the unit tests on every supported Python 
 test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are
 
 PYENVS := $(sort $(HOME)/.pyenv $(patsubst %/shims,%,$(filter %/shims,$(subst :, ,$(PATH)))))
-UNIT_TEST_TOOLS := hypothesis pytest pytest-asyncio pytest-xdist
+UNIT_TEST_TOOLS := hypothesis pytest pytest-asyncio pytest-timeout pytest-xdist
 
 .PHONY: test-python-%
 test-python-%: $(VENV)/ready
