@@ -1,0 +1,119 @@
+"""A world whose process dies at a chosen call, and the serving of it across deaths.
+
+A process here is what a Lambda function or a worker keeps in memory: the live executions. When it dies, it is replaced
+by a new one, and the messages that it had received come again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from tests.support.driver import START
+from worldflow.engine.history import Event
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.base import RunRecord
+from worldflow.worlds.local import Delivery, LocalWorld
+from worldflow.worlds.messages import Message, StepOutcome, StepTask
+
+When = Literal["before", "after"]
+
+
+class Crash(BaseException):
+    """The process dies."""
+
+
+class CrashingWorld(LocalWorld):
+    """Raises `Crash` before or after the calls (writes, sends and acknowledgements, by number) that `crashes` names."""
+
+    def __init__(self, crashes: Callable[[int, When], bool] = lambda call, when: False, path: str = ":memory:") -> None:
+        self.time = START
+        super().__init__(path, clock=self._tick, synchronous="NORMAL")
+        self.crashes = crashes
+        self.calls: list[str] = []
+        self.crashed: list[str] = []
+
+    def _tick(self) -> datetime:
+        self.time += timedelta(microseconds=1)
+        return self.time
+
+    def _call(self, name: str, method: Callable[..., Any], *args: Any) -> Any:
+        number = len(self.calls)
+        self.calls.append(name)
+        if self.crashes(number, "before"):
+            self.crashed.append(f"before {name}")
+            raise Crash(f"before {name} ({number})")
+        result = method(*args)
+        if self.crashes(number, "after"):
+            self.crashed.append(f"after {name}")
+            raise Crash(f"after {name} ({number})")
+        return result
+
+    def append(self, run_id: str, events: Sequence[Event]) -> None:
+        self._call("append", super().append, run_id, events)
+
+    def create_run(self, record: RunRecord) -> RunRecord | None:
+        return self._call("create_run", super().create_run, record)  # type: ignore[no-any-return]
+
+    def update_run(self, record: RunRecord) -> None:
+        self._call("update_run", super().update_run, record)
+
+    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
+        self._call("send", super().send, messages, deliver_at)
+
+    def put_outcome(self, outcome: StepOutcome) -> None:
+        self._call("put_outcome", super().put_outcome, outcome)
+
+    def put_payload(self, key: str, data: bytes) -> None:
+        self._call("put_payload", super().put_payload, key, data)
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        self._call("acknowledge", super().acknowledge, deliveries)
+
+
+def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000) -> None:
+    """Serves the world, process after process, until nothing is left to do; the clock skips to what is due."""
+    while patience:
+        turns, executor = Turns(world, live_limit=live_limit), StepExecutor(world)
+        try:
+            while patience := patience - 1:
+                if not (_take_turn(world, turns) or _run_step(world, executor)):
+                    due = world.next_due()
+                    if due is None:
+                        return
+                    world.time = max(world.time, due)
+        except Crash:
+            world.recover()
+    raise AssertionError("the world does not come to rest")
+
+
+def persist(action: Callable[[], object]) -> None:
+    """Does what a client does whose request failed: asks again."""
+    for _ in range(20):
+        try:
+            action()
+            return
+        except Crash:
+            continue
+    raise AssertionError("the request never succeeds")
+
+
+def _take_turn(world: CrashingWorld, turns: Turns) -> bool:
+    deliveries = world.receive("runs")
+    if deliveries:
+        messages: list[Any] = [delivery.message for delivery in deliveries]
+        turns.take(messages[0].run_id, messages, redo=any(delivery.redelivered for delivery in deliveries))
+        world.acknowledge(deliveries)
+    return bool(deliveries)
+
+
+def _run_step(world: CrashingWorld, executor: StepExecutor) -> bool:
+    deliveries = world.receive("steps", 1)
+    for delivery in deliveries:
+        assert isinstance(delivery.message, StepTask)
+        asyncio.run(executor.execute(delivery.message, redelivered=delivery.redelivered))
+        world.acknowledge([delivery])
+    return bool(deliveries)

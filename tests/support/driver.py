@@ -1,0 +1,220 @@
+"""Runs driven by hand: a live execution, fed with facts, and a history that is replayed at every commit.
+
+Beside the live execution walks a second one, which is made anew from the recorded history after each fact. Both are
+given the next fact, and must decide the same. So every test that drives a run also tests its replay, from every point
+that the run was at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worldflow.engine.definitions import Step, Workflow, find_step
+from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.execution import Execution
+from worldflow.engine.failures import decode_exception, encode_exception
+from worldflow.engine.history import (
+    AnyDecision,
+    AnyFact,
+    CancelRequested,
+    Decision,
+    Event,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    SignalReceived,
+    StepCompleted,
+    StepFailed,
+    TimerFired,
+    dump_events,
+    load_events,
+)
+from worldflow.engine.state import RunState
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Chance(random.Random):
+    """A source of chance that always gives the same number."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def random(self) -> float:
+        return self.value
+
+
+class Driver:
+    """One run of `workflow`, started with these arguments, as the orchestrator would drive it."""
+
+    def __init__(self, workflow: Workflow[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        self.workflow = workflow
+        self.run_id = "run-1"
+        self.clock = START
+        self.jitter = 0.5
+        self.history: list[Event] = []
+        self.state = RunState()
+        self.decisions: list[AnyDecision] = []
+        """What the workflow decided on the last fact."""
+        self._signals = 0
+        self._live = self._execution()
+        self._replica = self._execution()
+        arguments = workflow.signature.encode(workflow.signature.bind(*args, **kwargs))
+        self.feed(
+            RunStarted(run_id=self.run_id, workflow_name=workflow.name, created_at=self.clock, input=arguments or None)
+        )
+
+    def _execution(self) -> Execution:
+        return Execution(self.run_id, self.workflow, Chance(self.jitter))
+
+    # --- facts ---
+
+    def feed(self, fact: AnyFact) -> list[AnyDecision]:
+        """Gives the run a new fact, commits it with the decisions, and replays the history."""
+        assert self.state.accepts(fact), f"not a new fact: {fact!r}"
+        at = max(self.clock, self.state.earliest(fact))
+        self.clock = at
+        (fact,) = load_events(dump_events([fact]))  # as it is when it has been through a queue
+        decisions = self._live.apply(fact, at)
+        replayed = self._replica.apply(fact, at)
+        assert replayed == decisions, "a replayed execution decided otherwise than the live one"
+        self._replica.dispose()
+        commit = [event.recorded(self.state.seq + 1 + n, at) for n, event in enumerate([fact, *decisions])]
+        commit = load_events(dump_events(commit))
+        self.history += commit
+        for event in commit:
+            self.state.record(event)
+        self._replica = self.replay()
+        self.decisions = decisions
+        return decisions
+
+    def replay(self, workflow: Workflow[..., Any] | None = None) -> Execution:
+        """A fresh execution that has been through the history; of other code, if given."""
+        execution = Execution(self.run_id, workflow or self.workflow, Chance(self.jitter))
+        try:
+            execution.replay(self.history)
+        except BaseException:
+            execution.dispose()
+            raise
+        return execution
+
+    def complete(self, step: Step[..., Any] | str, result: Any = None) -> list[AnyDecision]:
+        """The oldest open call of a step (or the one of this id) returns `result`."""
+        step_id = self.open_step(step)
+        definition = find_step(self.state.steps[step_id].scheduled.name)
+        encoded = definition.signature.result.encode(result)
+        return self.feed(StepCompleted(step_id=step_id, attempt=self._attempt(step_id), result=encoded))
+
+    def fail(
+        self,
+        step: Step[..., Any] | str,
+        error: BaseException,
+        *,
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> list[AnyDecision]:
+        """The oldest open call of a step (or the one of this id) raises `error`."""
+        step_id = self.open_step(step)
+        return self.feed(
+            StepFailed(
+                step_id=step_id,
+                attempt=self._attempt(step_id),
+                error=encode_exception(raised(error)),
+                retryable=retryable,
+                retry_after=retry_after,
+            )
+        )
+
+    def fire(self, timer_id: str | None = None) -> list[AnyDecision]:
+        """The earliest timer (or the one of this id) fires; the clock moves on to its time."""
+        timer_id = timer_id or min(self.state.timers.values(), key=lambda timer: timer.due).timer_id
+        return self.feed(TimerFired(timer_id=timer_id))
+
+    def advance(self, duration: Duration) -> None:
+        """Lets time pass, timer by timer."""
+        until = self.clock + timedelta(seconds=seconds(duration))
+        while not self.ended and any(timer.due <= until for timer in self.state.timers.values()):
+            self.fire()
+        self.clock = until
+
+    def signal(self, name: str, value: Any = None) -> list[AnyDecision]:
+        self._signals += 1
+        return self.feed(SignalReceived(signal_id=f"signal-{self._signals}", name=name, value=value))
+
+    def cancel(self, reason: str | None = None) -> list[AnyDecision]:
+        return self.feed(CancelRequested(reason=reason))
+
+    # --- what came of them ---
+
+    @property
+    def decided(self) -> list[str]:
+        """The decisions on the last fact: kind, id and name."""
+        return describe(self.decisions)
+
+    @property
+    def all_decided(self) -> list[str]:
+        """All decisions of the history."""
+        return describe([event for event in self.history if isinstance(event, Decision)])
+
+    @property
+    def ended(self) -> bool:
+        return self.state.ended is not None
+
+    def open_steps(self, step: Step[..., Any] | None = None) -> list[str]:
+        """The ids of the calls that have no outcome yet, in order."""
+        return [
+            step_id
+            for step_id, opened in self.state.steps.items()
+            if opened.attempt is not None and (step is None or opened.scheduled.name == step.name)
+        ]
+
+    def open_step(self, step: Step[..., Any] | str) -> str:
+        if isinstance(step, str):
+            return step
+        ids = self.open_steps(step)
+        assert ids, f"no open call of {step!r}"
+        return ids[0]
+
+    def input_of(self, step_id: str) -> Any:
+        return self.state.steps[step_id].scheduled.input
+
+    def _attempt(self, step_id: str) -> int:
+        attempt = self.state.steps[step_id].attempt
+        assert attempt is not None
+        return attempt
+
+    def result(self) -> Any:
+        """What the workflow returned. Raises what it raised."""
+        match self.state.ended:
+            case RunCompleted(result=value):
+                return self.workflow.signature.result.decode(value)
+            case RunFailed(error=failure):
+                raise decode_exception(failure)
+            case RunCancelled():
+                raise asyncio.CancelledError
+        raise AssertionError(f"the run has not ended: it waits for {self.open_steps()} and {[*self.state.timers]}")
+
+    def close(self) -> None:
+        self._live.dispose()
+        self._replica.dispose()
+
+
+Drive = Callable[..., Driver]
+
+
+def describe(decisions: Sequence[Decision]) -> list[str]:
+    return [" ".join(part for part in decision.identity if part) for decision in decisions]
+
+
+def raised(error: BaseException) -> BaseException:
+    """`error` with the traceback that raising it gives."""
+    try:
+        raise error
+    except BaseException as caught:
+        return caught

@@ -1,0 +1,199 @@
+"""Evicting a live execution runs no user code: a `finally` sees `GeneratorExit`, and nothing comes of it."""
+
+import asyncio
+import gc
+
+import pytest
+
+from tests.support.driver import START, Drive
+from tests.support.steps import work
+from worldflow import sleep, step, uuid4, wait_for_signal, workflow
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import RunStarted
+from worldflow.testing import WorkflowEnvironment
+
+ran: list[str] = []
+
+
+@step
+def plain_cleanup() -> None:
+    ran.append("plain")
+
+
+@step
+async def async_cleanup() -> None:
+    ran.append("async")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_ran() -> None:
+    ran.clear()
+
+
+def live(function) -> Execution:
+    execution = Execution("run-1", function)
+    execution.apply(RunStarted(run_id="run-1", workflow_name=function.name), START)
+    return execution
+
+
+@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
+def test_a_step_in_a_finally_does_not_run(cleanup):
+    @workflow
+    async def tidy() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await cleanup()
+
+    execution = live(tidy)
+    execution.dispose()
+    assert ran == []
+    assert execution._decisions == []
+
+
+@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
+def test_a_step_in_the_finally_of_a_child_task_does_not_run(cleanup):
+    async def child() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await cleanup()
+
+    @workflow
+    async def tidy() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(child())
+            group.create_task(child())
+
+    live(tidy).dispose()
+    assert ran == []
+
+
+@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
+def test_a_step_in_the_finally_of_a_task_left_over_at_the_end_does_not_run(drive: Drive, cleanup):
+    async def child() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await cleanup()
+
+    @workflow
+    async def hasty() -> str:
+        left_over = asyncio.create_task(child())
+        await work()
+        return left_over.get_name() and "done"
+
+    run = drive(hasty)
+    run.complete(work)
+    assert run.decided == ["RunCompleted"]
+    assert ran == []
+
+
+@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
+def test_a_step_in_an_async_context_manager_does_not_run(cleanup):
+    class Reservation:
+        async def __aenter__(self) -> None:
+            return None
+
+        async def __aexit__(self, *_: object) -> None:
+            await cleanup()
+
+    @workflow
+    async def tidy() -> None:
+        async with Reservation():
+            await wait_for_signal("go")
+
+    live(tidy).dispose()
+    assert ran == []
+
+
+async def test_nothing_runs_when_a_test_ends_with_a_run_that_waits():
+    @workflow
+    async def tidy() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await plain_cleanup()
+            await async_cleanup()
+
+    async with WorkflowEnvironment() as env:
+        await env.start(tidy)
+    del env
+    gc.collect()
+    assert ran == []
+
+
+def test_code_that_goes_on_after_the_exit_is_left():
+    @workflow
+    async def stubborn() -> None:
+        while True:
+            try:
+                await sleep("1h")
+            except BaseException:
+                await asyncio.sleep(0)
+
+    execution = live(stubborn)
+    execution.dispose()
+    assert execution._decisions == []
+
+
+def test_what_the_workflow_asks_of_its_run_during_the_exit_makes_no_decision():
+    asked = []
+
+    @workflow
+    async def curious() -> None:
+        try:
+            async with asyncio.timeout(3600):
+                await wait_for_signal("go")
+        finally:
+            try:
+                asked.append(uuid4())
+            except Exception as error:
+                asked.append(error)
+
+    execution = live(curious)
+    execution.dispose()
+    assert execution._decisions == []
+
+
+def test_a_step_that_was_called_and_not_awaited_yet_goes_quietly():
+    @workflow
+    async def one_by_one() -> None:
+        for call in [work(n) for n in range(3)]:
+            await call
+
+    execution = live(one_by_one)
+    execution.dispose()
+    del execution
+    gc.collect()
+
+
+def test_an_execution_that_is_never_disposed_of_runs_nothing_either():
+    @workflow
+    async def tidy() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await plain_cleanup()
+
+    live(tidy)
+    gc.collect()
+    assert ran == []
+
+
+def test_a_finally_that_fans_out_goes_quietly():
+    async def undo(n: int) -> None:
+        await async_cleanup()
+
+    @workflow
+    async def tidy() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            await asyncio.gather(undo(1), undo(2), async_cleanup())
+
+    execution = live(tidy)
+    execution.dispose()
+    del execution
+    gc.collect()
+    assert ran == []
