@@ -217,6 +217,8 @@ def worker(
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with closing(LocalWorld(local)) as world:
+        with world.serving():
+            pass  # or there is a worker already, which is better said before that this one serves
         if as_json:
             _print_json({"local": str(local), "workflows": workflows})
         else:

@@ -1,0 +1,30 @@
+import pytest
+from typer.testing import CliRunner
+
+from tests.unit.cli.conftest import Cli
+from worldflow.cli import app
+
+
+@pytest.mark.parametrize(
+    ("args", "complaint"),
+    [
+        (["start"], "Missing argument"),
+        (["start", "ask", "--input", "{"], "not JSON"),
+        (["start", "ask", "--input", "[1]"], "must be a JSON object"),
+        (["start", "ask", "--input", "@nowhere.json"], "nowhere.json: No such file"),
+        (["signal", "one", "answer", "--value", "yes"], "not JSON"),
+        (["events", "one", "--after", "-1"], "'--after'"),
+        (["list", "--status", "sleepy"], "'sleepy' is not one of"),
+        (["list", "--limit", "0"], "'--limit'"),
+        (["dance"], "No such command"),
+    ],
+)
+def test_and_nothing_is_stored(cli: Cli, args: list[str], complaint: str):
+    assert complaint in " ".join(cli.fails(*args, code=2).split())
+    assert not cli.file.exists()
+
+
+def test_there_is_no_worker_for_aws():
+    result = CliRunner().invoke(app, ["worker"])
+    assert result.exit_code == 2
+    assert "on AWS, functions serve the runs" in result.stderr

@@ -1,0 +1,36 @@
+import pytest
+
+from tests.unit.cli.conftest import FLOWS, Cli
+
+
+@pytest.mark.parametrize(
+    ("input", "complaint"),
+    [
+        ('{"day": "soon"}', "day: Input should be a valid date"),
+        ("{}", "day: required, and missing"),
+        ('{"day": "2026-02-28", "night": 1}', "night: no such parameter"),
+    ],
+)
+def test_what_does_not_fit_is_named_in_a_line_and_nothing_is_stored(cli: Cli, input: str, complaint: str):
+    error = cli.fails("start", "tomorrow", "--input", input, "-w", FLOWS)
+    assert error.startswith("Error: the input does not fit tomorrow(day: datetime.date): ")
+    assert complaint in error
+    assert error.count("\n") == 1
+    assert not cli.file.exists()
+
+
+def test_an_unknown_workflow_is_refused(cli: Cli):
+    error = cli.fails("start", "yesterday", "-w", FLOWS)
+    assert error.startswith("Error: there is no workflow 'yesterday'; the deployed code has: ")
+    assert "tomorrow" in error
+
+
+def test_a_module_that_does_not_import_is_named_and_shows_no_traceback(cli: Cli):
+    error = cli.fails("start", "yesterday", "-w", f"{FLOWS},no_such_module")
+    assert "not imported: no_such_module (ModuleNotFoundError: No module named 'no_such_module')" in error
+    assert error.count("\n") == 1
+
+
+def test_the_modules_are_named_by_the_environment_too(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLDFLOW_WORKFLOWS", FLOWS)
+    assert "there is no workflow" in cli.fails("start", "yesterday")

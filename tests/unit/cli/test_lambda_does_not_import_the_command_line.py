@@ -1,0 +1,15 @@
+import subprocess
+import sys
+
+CODE = """
+import sys
+import worldflow.aws_handlers, worldflow.testing, worldflow.aws_setup
+print(sorted({"typer", "rich", "click", "worldflow.cli", "worldflow.presentation"} & sys.modules.keys()))
+"""
+
+
+def test_nor_typer_nor_rich():
+    run = subprocess.run(
+        [sys.executable, "-c", CODE], capture_output=True, text=True, check=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )
+    assert run.stdout == "[]\n"

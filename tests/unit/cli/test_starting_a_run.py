@@ -1,0 +1,50 @@
+import json
+import re
+
+from tests.unit.cli.conftest import FLOWS, Cli
+
+
+def test_the_id_is_what_start_prints(cli: Cli):
+    run_id = cli("start", "ask").strip()
+    assert cli.json("status", run_id)["workflow_name"] == "ask"
+
+
+def test_an_id_says_what_runs_and_is_nobody_elses(cli: Cli):
+    ids = {cli("start", "ask").strip() for _ in range(5)}
+    assert len(ids) == 5
+    assert all(re.fullmatch(r"ask-\d{8}-\d{6}-[0-9a-f]{6}", run_id) for run_id in ids)
+
+
+def test_an_id_of_ones_own(cli: Cli):
+    assert cli("start", "ask", "--run-id", "mine") == "mine\n"
+
+
+def test_a_run_that_exists_is_shown_and_not_started_again(cli: Cli):
+    first = cli.json("start", "ask", "--run-id", "one", "--input", '{"question": "Red?"}')
+    second = cli.json("start", "ask", "--run-id", "one", "--input", '{"question": "Blue?"}')
+    assert (first["created"], second["created"]) == (True, False)
+    assert second["input"] == {"question": "Red?"}
+    assert len(cli.json("list")["runs"]) == 1
+
+
+def test_people_are_told_that_a_run_exists(cli: Cli):
+    cli("start", "ask", "--run-id", "one")
+    cli.settle()
+    assert cli.run("start", "ask", "--run-id", "one").stderr == "It exists already, and is running.\n"
+
+
+def test_json_is_the_record_of_the_run(cli: Cli):
+    started = cli.json("start", "tomorrow", "--run-id", "one", "--input", '{"day": "2026-02-28"}')
+    assert started.pop("created") is True
+    assert started == cli.json("status", "one")
+    assert started["status"] == "pending"
+    assert started["input"] == {"day": "2026-02-28"}
+
+
+def test_without_its_code_a_workflow_is_started_by_name(cli: Cli):
+    assert cli.json("start", "elsewhere", "--input", '{"anything": 1}')["input"] == {"anything": 1}
+
+
+def test_with_its_code_the_input_is_read_by_the_annotations(cli: Cli):
+    started = cli.json("start", "tomorrow", "-w", FLOWS, "--input", json.dumps({"day": "2026-02-28"}))
+    assert started["input"] == {"day": "2026-02-28"}

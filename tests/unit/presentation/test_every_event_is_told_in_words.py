@@ -1,0 +1,80 @@
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+import pytest
+
+from worldflow.engine.history import (
+    Applied,
+    CancelRequested,
+    Event,
+    Failure,
+    RunCancelled,
+    RunCompleted,
+    RunFailed,
+    RunStarted,
+    SignalReceived,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    TimerCancelled,
+    TimerFired,
+    TimerStarted,
+)
+from worldflow.presentation import describe_event
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+STEPS = {"s1": "charge"}
+ERROR = Failure(type="shop.bank:CardDeclined", message="no funds\nleft")
+
+WORDS = [
+    (RunStarted(workflow_name="order", input={"id": 7}), 'run of order started  {"id": 7}'),
+    (StepScheduled(step_id="s1", name="charge", input={"amount": "3"}), 'step charge (s1) scheduled  {"amount": "3"}'),
+    (StepCompleted(step_id="s1", result="ok"), 'step charge (s1) completed  "ok"'),
+    (StepCompleted(step_id="s9"), "step s9 completed"),
+    (
+        StepFailed(step_id="s1", attempt=2, error=ERROR),
+        "step charge (s1) failed, attempt 2  CardDeclined: no funds left",
+    ),
+    (
+        StepRetryScheduled(step_id="s1", attempt=3, due=AT + timedelta(seconds=1.5)),
+        "step charge (s1) is tried again in 1.5 s  attempt 3",
+    ),
+    (StepAbandoned(step_id="s1"), "step charge (s1) abandoned  nobody waits for it any more"),
+    (TimerStarted(timer_id="t1", due=AT + timedelta(days=3)), "timer t1 started  due in 3 d"),
+    (TimerFired(timer_id="t1"), "timer t1 fired"),
+    (TimerCancelled(timer_id="t1"), "timer t1 cancelled"),
+    (SignalReceived(signal_id="x", name="approval", value=True), "signal approval received  true"),
+    (SignalReceived(signal_id="x", name="approval"), "signal approval received"),
+    (CancelRequested(reason="too late"), "cancellation requested  too late"),
+    (Applied(fact_id="t1"), "the workflow learns of t1"),
+    (RunCompleted(result=[1, 2]), "run completed  [1, 2]"),
+    (RunFailed(error=ERROR), "run failed  CardDeclined: no funds left"),
+    (RunCancelled(reason="too late"), "run cancelled  too late"),
+]
+
+
+@pytest.mark.parametrize(("event", "words"), WORDS)
+def test_in_these(event: Event, words: str):
+    assert describe_event(event.recorded(1, AT), STEPS).plain == words
+
+
+def test_and_none_is_left_out():
+    assert {type(event) for event, _ in WORDS} == set(get_args(Event))
+
+
+def test_a_fact_that_is_held_says_so():
+    event = TimerFired(timer_id="t1", held=True)
+    assert describe_event(event).plain == "timer t1 fired  held: the workflow's code cannot run"
+
+
+def test_a_long_value_is_cut():
+    words = describe_event(RunCompleted(result="x" * 1_000)).plain
+    assert words.endswith("x…")
+    assert len(words) < 150
+
+
+def test_what_users_write_cannot_move_the_cursor():
+    words = describe_event(RunFailed(error=Failure(type="a:B", message="\x1b[2J\r\x07boo"))).plain
+    assert words == "run failed  B: [2J boo"
