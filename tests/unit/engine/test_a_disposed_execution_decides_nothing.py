@@ -197,3 +197,20 @@ def test_a_finally_that_fans_out_goes_quietly():
     del execution
     gc.collect()
     assert ran == []
+
+
+def test_an_exception_that_nobody_has_looked_at_yet_is_no_error(caplog: pytest.LogCaptureFixture):
+    async def fail() -> None:
+        raise LookupError
+
+    @workflow
+    async def looks_later() -> None:
+        task = asyncio.create_task(fail())
+        await sleep("1h")
+        await task
+
+    execution = live(looks_later)
+    execution.dispose()
+    del execution
+    gc.collect()
+    assert caplog.text == ""

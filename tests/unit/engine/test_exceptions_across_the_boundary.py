@@ -96,7 +96,7 @@ EXCEPTIONS = [
     AssertionError("1 == 2"),
     OSError(28, "No space left on device"),
     ConnectionResetError(104, "Connection reset by peer"),
-    FileExistsError(17, "File exists", "/tmp/a"),
+    FileExistsError(17, "File exists", "/a"),
     OSError("only text"),
     UnicodeDecodeError("utf-8", b"\xff\x00", 0, 1, "invalid start byte"),
     UnicodeEncodeError("ascii", "\u00fc", 0, 1, "ordinal not in range(128)"),

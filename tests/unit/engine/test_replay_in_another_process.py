@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.driver import Drive
 from tests.support.programs import everything, replay_text
 from worldflow.engine.history import dump_events
@@ -15,12 +13,11 @@ from worldflow.engine.history import dump_events
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_it_decides_the_same(drive: Drive, seed: int):
-    run = drive(everything, 60)
+def test_it_decides_the_same(drive: Drive):
+    run = drive(everything, 40)
     turn = 0
     while not run.ended:
-        turn = turn * 31 + 7 + seed
+        turn = turn * 31 + 7
         work = [*run.open_steps(), *run.state.timers]
         chosen = work[turn % len(work)]
         if chosen in run.state.timers:
@@ -31,7 +28,7 @@ def test_it_decides_the_same(drive: Drive, seed: int):
             run.complete(chosen, turn % 1000)
         if turn % 7 == 0:
             run.signal("nudge", turn % 100) if not run.ended else None
-    assert len(run.history) > 200
+    assert len(run.history) > 150
     for hash_seed in ("1", "424242"):
         answer = subprocess.run(
             [sys.executable, "-c", "from tests.support.programs import main; main()"],

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
@@ -16,6 +16,7 @@ from worldflow.engine.history import Event, StepCompleted, StepFailed
 from worldflow.runtime import requests
 
 executions: Counter[str] = Counter()
+worlds: list[CrashingWorld] = []
 
 
 def executed() -> None:
@@ -69,14 +70,18 @@ async def crash_order(lines: int) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     executions.clear()
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
+    yield
+    while worlds:
+        worlds.pop().close()
 
 
 def ordered(crashes: Callable[[int, When], bool], *, live_limit: int = 200) -> CrashingWorld:
     """Runs the workflow from beginning to end."""
     world = CrashingWorld(crashes)
+    worlds.append(world)
     world.inline_limit = 200
     persist(lambda: requests.start(world, "order-1", crash_order, {"lines": 2}))
     persist(lambda: requests.signal(world, "order-1", "approval", "approved", signal_id="signal-1"))
@@ -139,7 +144,6 @@ def test_the_process_dies_once(expected: list[str], when: When):
         # An attempt runs again only if the function died with it, before its outcome was in the ledger.
         may_repeat = world.crashed[0] in ("before put_outcome", "before put_payload", "after put_payload")
         assert max(executions.values()) == 1 or may_repeat, (call, world.crashed, executions)
-        world.close()
 
 
 @pytest.mark.parametrize("seed", range(40))
