@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -16,7 +16,9 @@ logger = Logger()
 tracer = Tracer()
 metrics = Metrics()
 
-copy_config_to_registered_loggers(logger, include={"worldflow"})
+# Whatever logs, the engine or a workflow's module, says which run it is about.
+logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
+logging.getLogger("botocore").setLevel(logging.WARNING)
 take_turns = create_orchestrator_handler(AWSWorld(), scope=logger.append_context_keys)
 
 

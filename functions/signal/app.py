@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
@@ -96,7 +96,7 @@ def start(*, call: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInputError(
             error.summary, [FieldError(f"input.{e.field}", e.message) for e in error.fields]
         ) from None
-    run_id = request.run_id or derived_id(call["key"])
+    run_id = derived_id(call["key"]) if request.run_id is None else request.run_id
     logger.append_keys(run_id=run_id)
     record, created = requests.start(world, run_id, workflow, arguments)
     metrics.add_metric("RunsStarted", MetricUnit.Count, int(created))
@@ -196,6 +196,12 @@ def refuse_request(error: RequestValidationError) -> Response[Any]:
     return refusal(422, InvalidInputError("the request does not fit", fields), fields)
 
 
+@app.exception_handler(RequestUnsupportedContentType)
+def refuse_type(error: RequestUnsupportedContentType) -> Response[Any]:
+    unread = InvalidInputError("the body must be application/json")
+    return refusal(415, unread, [FieldError("Content-Type", "must be application/json")])
+
+
 @app.exception_handler(MalformedBodyError)
 def refuse_body(error: MalformedBodyError) -> Response[Any]:
     return refusal(400, error, error.fields)
@@ -233,4 +239,5 @@ def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     idempotency.register_lambda_context(context)
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
     return app.resolve(event, context)

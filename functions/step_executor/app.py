@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
-from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -29,7 +29,9 @@ def log_keys(**keys: Any) -> Iterator[None]:
         logger.thread_safe_remove_keys(list(keys))
 
 
-copy_config_to_registered_loggers(logger, include={"worldflow"})
+# Whatever logs, the engine or a step's module, says which run and step it is about.
+logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
+logging.getLogger("botocore").setLevel(logging.WARNING)
 run_steps = create_step_handler(AWSWorld(), scope=log_keys)
 
 

@@ -276,11 +276,9 @@ def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
     """The events of a run; if they are followed, those to come too, until it has ended."""
     after, pause = 0, FIRST_POLL
     while True:
-        # The record first: the history has all that the record of an ended run reflects.
-        record = world.get_run(run_id) if follow else None
         news = world.read_events(run_id, after)
         yield from news
-        if not follow or (record and record.ended) or any(isinstance(event, RunEnded) for event in news):
+        if not follow or any(isinstance(event, RunEnded) for event in news):
             return
         if news:
             after, pause = news[-1].seq, FIRST_POLL

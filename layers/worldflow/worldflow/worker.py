@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator, Sequence
 
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
@@ -66,8 +67,8 @@ class Worker:
 
     async def work(self) -> bool:
         """Takes the turn of one run, and starts one step if there is room. Returns whether there was anything to do."""
-        took_turn = await asyncio.to_thread(self._take_turn)
-        return await self._start_step() or took_turn
+        handled = await asyncio.to_thread(self._take_turn) or await asyncio.to_thread(self._bury)
+        return await self._start_step() or handled
 
     async def pause(self, timeout: float) -> None:
         """Waits for a running step to end, for at most `timeout` seconds."""
@@ -83,18 +84,34 @@ class Worker:
 
     def _take_turn(self) -> bool:
         deliveries = self._world.receive("runs")
-        if not deliveries:
-            return False
-        messages = [delivery.message for delivery in deliveries if not isinstance(delivery.message, StepTask)]
-        try:
+        if deliveries:
+            messages = [delivery.message for delivery in deliveries if not isinstance(delivery.message, StepTask)]
             redo = any(delivery.redelivered for delivery in deliveries)
-            self._turns.take(messages[0].run_id, messages, redo=redo)
+            with self._settle(deliveries):
+                self._turns.take(messages[0].run_id, messages, redo=redo)
+        return bool(deliveries)
+
+    def _bury(self) -> bool:
+        """Handles what was rejected too often: fails the attempt, or takes the turn without the workflow's code."""
+        deliveries = self._world.receive("dead", 1)
+        for delivery in deliveries:
+            with self._settle([delivery]):
+                if isinstance(delivery.message, StepTask):
+                    self._executor.bury(delivery.message)
+                else:
+                    self._turns.take(delivery.message.run_id, [delivery.message], redo=True, use_code=False)
+        return bool(deliveries)
+
+    @contextlib.contextmanager
+    def _settle(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
+        """Acknowledges messages that were handled, and rejects those that were not."""
+        try:
+            yield
         except Exception:
-            _log.exception("a turn of run %s failed, and will be taken again", messages[0].run_id)
+            _log.exception("run %s: a message could not be handled, and comes again", deliveries[0].message.run_id)
             self._world.reject(deliveries)
         else:
             self._world.acknowledge(deliveries)
-        return True
 
     async def _start_step(self) -> bool:
         if len(self._running) >= self._concurrency:

@@ -15,7 +15,6 @@ this file.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import functools
 import itertools
@@ -31,6 +30,8 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("worldflow")
+
+_CLOSE_LIMIT = 100
 
 
 class Host(Protocol):
@@ -158,9 +159,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             for task in tasks:
                 if not task.done():
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
-                    # Whatever the user's code makes of GeneratorExit, it ends here.
-                    with contextlib.suppress(BaseException):
-                        task.get_coro().close()
+                    _close(task.get_coro())
         finally:
             events._set_running_loop(outer)
 
@@ -228,7 +227,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         if self._closed:
             coro.close()
-        self.check_open()
+            never: Any = _Future(self.next_future(), self)
+            never.cancel()
+            return never  # type: ignore[no-any-return]
         name = name or f"task-{next(self._task_names)}"
         task = _Task(next(self._task_orders), coro, loop=self, name=name, context=context, **kwargs)
         self._tasks[task] = None
@@ -261,10 +262,24 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.call_exception_handler(context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
+        if self._closed:
+            return  # somebody would have looked at the exception, had the execution not been disposed of
         _log.error("in a workflow: %s", context.get("message"), exc_info=context.get("exception"))
 
     async def shutdown_asyncgens(self) -> None:
         return None
+
+
+def _close(coro: Any) -> None:
+    """Closes a coroutine, whatever the user's code makes of `GeneratorExit`."""
+    for _ in range(_CLOSE_LIMIT):
+        try:
+            coro.close()
+        except RuntimeError:
+            continue  # it awaited something in a `finally`, and gets GeneratorExit there
+        except BaseException:
+            return
+        return
 
 
 _INSTEAD = {

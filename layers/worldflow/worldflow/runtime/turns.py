@@ -208,8 +208,13 @@ class Turns:
             for fact in list(run.state.held.values()):
                 self._apply_held(run, run_id, fact, now)
         for message in messages:
-            if isinstance(message, FactArrived) and run.state.accepts(message.fact):
+            if not isinstance(message, FactArrived):
+                continue
+            if run.state.accepts(message.fact):
                 self._apply_fact(run, run_id, message.fact, now)
+            elif run.blocked and not run.state.ended and isinstance(message.fact, CancelRequested):
+                # It was asked to cancel, and its code broke while it did.
+                run.record(RunCancelled(reason=message.fact.reason), max(now, run.state.at))
         return True
 
     def _apply_fact(self, run: _Run, run_id: str, fact: AnyFact, now: datetime) -> None:

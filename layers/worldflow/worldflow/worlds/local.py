@@ -7,6 +7,7 @@ worker starts. One worker at a time serves a file.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import sys
 import threading
@@ -17,12 +18,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from worldflow.engine.errors import ConfigurationError, ConflictError
 from worldflow.engine.history import Event, dump_events, load_events
 from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
-from worldflow.worlds.messages import Message, StepOutcome, StepTask, load_message
+from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message
 
 Queue = Literal["runs", "steps", "dead"]
+"""Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
+reads.
+"""
+
+_log = logging.getLogger("worldflow")
 
 MAX_RECEIVES = 5
 _REDELIVERY_DELAY = timedelta(seconds=1)
@@ -75,9 +83,13 @@ class LocalWorld(World):
         self._clock = clock
         self._lock = threading.RLock()
         self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute(f"pragma synchronous = {synchronous}")
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute(f"pragma synchronous = {synchronous}")
+            self._db.executescript(_SCHEMA)
+        except sqlite3.Error:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         self._db.close()
@@ -181,8 +193,19 @@ class LocalWorld(World):
                 "where queue = ? and grp = ? and visible_at <= ? order by id limit ?) returning id, body, receives",
                 (queue, group[0], now, limit),
             ).fetchall()
-        deliveries = [Delivery(id, load_message(body), receives) for id, body, receives in rows]  # type: ignore[arg-type]
-        return sorted(deliveries, key=lambda delivery: delivery.id)
+        deliveries = [self._read(*row) for row in rows]
+        return sorted((delivery for delivery in deliveries if delivery), key=lambda delivery: delivery.id)
+
+    def _read(self, id: int, body: str, receives: int) -> Delivery | None:
+        try:
+            message = load_message(body)
+        except ValidationError:
+            _log.exception("message %d cannot be read, and is put aside", id)
+            with self._transaction() as db:
+                db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
+            return None
+        assert not isinstance(message, Delayed)
+        return Delivery(id, message, receives)
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """The messages were handled, and are gone."""
@@ -223,7 +246,7 @@ class LocalWorld(World):
 
     def next_due(self) -> datetime | None:
         """When the earliest waiting message may be received: now or before, if some already may."""
-        sql = "select min(visible_at) from messages where queue != 'dead' and not in_flight"
+        sql = "select min(visible_at) from messages where queue != 'unreadable' and not in_flight"
         (when,) = self._rows(sql)[0]
         return None if when is None else datetime.fromtimestamp(float(when), UTC)
 
