@@ -1,0 +1,56 @@
+"""The commands do on AWS what they do on a LocalWorld file, with the environment that `aws_setup` prints."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from moto import mock_aws
+from typer.testing import CliRunner
+
+from worldflow import wait_for_signal, workflow
+from worldflow.aws_setup import setup_worldflow_infrastructure
+from worldflow.cli import app
+from worldflow.runtime.turns import Turns
+from worldflow.worlds import AWSWorld
+from worldflow.worlds.messages import Poke
+
+REGION = "eu-west-1"
+
+Command = Callable[..., Any]
+
+
+@workflow
+async def ask_on_aws(question: str) -> dict[str, object]:
+    return {question: await wait_for_signal("answer")}
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
+    for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_DEFAULT_REGION", "WORLDFLOW_LOCAL", "WORLDFLOW_WORKFLOWS"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)  # moto's own
+        monkeypatch.setenv("AWS_REGION", REGION)
+        for name, value in setup_worldflow_infrastructure().environment().items():
+            monkeypatch.setenv(name, value)
+
+        def run(*args: str) -> Any:
+            result = CliRunner().invoke(app, [*args, "--json"])
+            assert result.exit_code == 0, result.output
+            return json.loads(result.stdout)
+
+        yield run
+
+
+def test_a_run_is_started_signalled_shown_and_listed(command: Command):
+    started = command("start", "ask_on_aws", "--run-id", "one", "--input", '{"question": "Well?"}')
+    assert (started["status"], started["created"]) == ("pending", True)
+    assert command("signal", "one", "answer", "--value", "42").keys() == {"run_id", "signal_id"}
+    # One turn, as the orchestrator's function would take it.
+    Turns(AWSWorld()).take("one", [Poke(run_id="one")])
+    assert command("events", "one")["payload"]["input"] == {"question": "Well?"}
+    assert command("status", "one")["status"] == "running"
+    (listed,) = command("list", "--status", "running", "--workflow", "ask_on_aws")["runs"]
+    assert listed["run_id"] == "one"
+    assert command("cancel", "one") == {"run_id": "one"}
