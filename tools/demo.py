@@ -21,7 +21,7 @@ from tools.local_aws.launcher import LocalAwsError, Usage
 from tools.prices import COMPUTE, bill
 from tools.stack import Answer, DeploymentError, Stack, deploy, parameters_of_this_machine
 from worldflow.engine.history import Event, TimerStarted
-from worldflow.presentation import EventLines, timeline
+from worldflow.presentation import EventLines, describe_event, timeline
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld
 
@@ -57,7 +57,7 @@ def main() -> int:
             console.print(f"Deployed in {time.monotonic() - began:.0f} s. The API is {stack.outputs['ApiUrl']}\n")
             run_order(stack)
     except (DemoFailed, DeploymentError, LocalAwsError) as error:
-        Console(stderr=True, highlight=False).print(f"The demo failed: {error}", style="red", markup=False)
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"The demo failed: {error}", style="red", markup=False)
         return 1
     return 0
 
@@ -102,7 +102,8 @@ def follow(stack: Stack, world: AWSWorld, run_id: str) -> list[Event]:
         if world.read_run(run_id).status in ENDED:
             return events + world.read_events(run_id, events[-1].seq)
         time.sleep(0.1)
-    raise DemoFailed(f"the order had not ended after {PATIENCE:g} s; its last event is {events[-1:]}")
+    last = describe_event(events[-1]).plain if events else "none"
+    raise DemoFailed(f"the order had not ended after {PATIENCE:g} s; the last event: {last}")
 
 
 def approve(stack: Stack, run_id: str) -> None:

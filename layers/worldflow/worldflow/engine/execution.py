@@ -236,11 +236,11 @@ class Execution:
     # --- what the workflow asks for ---
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
-        self._loop.check_open()
         arguments = step.signature.bind(*args, **kwargs)
         return Call(self._run_step(step, arguments), self._loop)
 
     async def _run_step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
+        self._loop.check_open()
         values = step.signature.encode(arguments)
         self._step_count += 1
         step_id = f"s{self._step_count}"
