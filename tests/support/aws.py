@@ -1,0 +1,168 @@
+"""An AWS account in this process (moto) with one deployment of Worldflow in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import Any, Literal
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
+from moto.s3.models import s3_backends
+from moto.scheduler.models import scheduler_backends
+from moto.sqs.models import sqs_backends
+
+from worldflow.aws_setup import setup_worldflow_infrastructure
+from worldflow.settings import Settings
+
+REGION = "eu-west-1"
+MODULES = "workflows,tests.support.workflows"
+
+QueueName = Literal["runs", "steps", "timers", "dead-runs", "dead-steps", "dead-timers"]
+
+
+class Stack:
+    """The deployment's resources, to look into and to empty."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+        """What the clients of `session` have asked AWS for, such as `dynamodb.PutItem`. The tests themselves ask with
+        others.
+        """
+        self.session = boto3.Session(region_name=REGION)
+        self.session.events.register("request-created", self._count)
+        self.resources = setup_worldflow_infrastructure(region=REGION)
+        self.environment = {
+            **self.resources.environment(),
+            "WORLDFLOW_WORKFLOWS": MODULES,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+        }
+        self.settings = Settings.from_environment(self.environment)
+        own = boto3.Session(region_name=REGION)
+        self.dynamodb, self.sqs, self.s3, self.scheduler = (
+            own.client(service) for service in ("dynamodb", "sqs", "s3", "scheduler")
+        )
+        # moto reads no conditions, and would refuse everything for want of TLS.
+        self.s3.delete_bucket_policy(Bucket=self.resources.payload_bucket)
+        dead = self.resources.dead_letter_arns
+        self.arns: dict[QueueName, str] = {
+            "runs": self._arn(self.resources.run_queue_url),
+            "steps": self._arn(self.resources.step_queue_url),
+            "timers": self.resources.timer_queue_arn,
+            "dead-runs": dead[0],
+            "dead-steps": dead[1],
+            "dead-timers": dead[2],
+        }
+        self.urls = {
+            name: self.sqs.get_queue_url(QueueName=arn.split(":")[-1])["QueueUrl"] for name, arn in self.arns.items()
+        }
+
+    def _count(self, event_name: str, **_: Any) -> None:
+        self.requests.append(event_name.removeprefix("request-created."))
+
+    def _arn(self, url: str) -> str:
+        return f"arn:aws:sqs:{REGION}:{DEFAULT_ACCOUNT_ID}:{url.rsplit('/', 1)[1]}"
+
+    # --- to look into ---
+
+    def items(self, table: Literal["events", "runs"]) -> list[dict[str, Any]]:
+        """The table's items in DynamoDB's JSON."""
+        name = self.resources.events_table if table == "events" else self.resources.runs_table
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName=name)
+        return [item for page in pages for item in page["Items"]]
+
+    def messages(self, queue: QueueName) -> list[Any]:
+        """Everything in a queue, also what is delayed or in flight: moto's own objects."""
+        return list(self._queue(queue)._messages)
+
+    def objects(self) -> list[str]:
+        """The keys of the payload bucket."""
+        return list(self._bucket().keys.keys())
+
+    def schedules(self) -> list[dict[str, Any]]:
+        group = self.resources.scheduler_group
+        names = list(self._schedule_group().schedules)
+        return [self.scheduler.get_schedule(GroupName=group, Name=name) for name in names]
+
+    def delete_schedule(self, name: str) -> None:
+        self.scheduler.delete_schedule(GroupName=self.resources.scheduler_group, Name=name)
+
+    def is_untouched(self) -> bool:
+        """Whether nothing is stored and nothing sent."""
+        queued = [message for queue in self.arns for message in self.messages(queue)]
+        return not (queued or self.items("events") or self.items("runs") or self.objects() or self.schedules())
+
+    # --- to use again ---
+
+    def exists(self) -> bool:
+        try:
+            self.dynamodb.describe_table(TableName=self.resources.runs_table)
+        except ClientError:
+            return False
+        return True
+
+    def empty(self) -> None:
+        """Removes all that the last test left, without waiting for it to be asked for."""
+        for table in (self.resources.events_table, self.resources.runs_table):
+            dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[table].items.clear()
+        for queue in self.arns:
+            self.purge(queue)
+        self._schedule_group().schedules.clear()
+        self._bucket().keys.clear()
+        self.requests.clear()
+
+    def purge(self, queue: QueueName) -> None:
+        """As SQS purges a queue, which it does once a minute at most."""
+        purged = self._queue(queue)
+        purged._messages.clear()
+        purged._pending_messages.clear()
+        purged.deleted_messages.clear()
+
+    def _queue(self, queue: QueueName) -> Any:
+        return sqs_backends[DEFAULT_ACCOUNT_ID][REGION].queues[self.arns[queue].split(":")[-1]]
+
+    def _schedule_group(self) -> Any:
+        return scheduler_backends[DEFAULT_ACCOUNT_ID][REGION].schedule_groups[self.resources.scheduler_group]
+
+    def _bucket(self) -> Any:
+        return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.resources.payload_bucket]
+
+
+_mock: Any = mock_aws()
+_moto_put_item = DynamoDBBackend.put_item
+_one_at_a_time = Lock()
+
+
+def _put_item(*args: Any, **kwargs: Any) -> Any:
+    # DynamoDB looks and writes in one go. moto lets another thread come between.
+    with _one_at_a_time:
+        return _moto_put_item(*args, **kwargs)
+
+
+_stack: Stack | None = None
+
+
+@contextmanager
+def deployed() -> Iterator[Stack]:
+    """A deployment with nothing in it: made once a process, emptied each time. AWS is only mocked meanwhile."""
+    global _stack
+    with pytest.MonkeyPatch.context() as environment:
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            environment.delenv(name, raising=False)
+        _mock.start(reset=False)
+        environment.setattr(DynamoDBBackend, "put_item", _put_item)
+        try:
+            if _stack is None or not _stack.exists():
+                _stack = Stack()
+            _stack.empty()
+            for name, value in _stack.environment.items():
+                environment.setenv(name, value)
+            yield _stack
+        finally:
+            _mock.stop(remove_data=False)

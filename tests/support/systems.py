@@ -1,0 +1,348 @@
+"""A World and all that serves it, driven by hand: one interface for tests that hold on every World.
+
+Nothing waits for time to pass. A system's clock goes on by itself and can be put forward, which also brings what was to
+be delivered later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import moto.sqs.models
+import pytest
+
+from tests.support.aws import QueueName, Stack
+from tests.support.lambdas import failures, sqs_event, sqs_record
+from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
+from worldflow.engine.definitions import Workflow
+from worldflow.engine.history import Event
+from worldflow.runtime import load_workflows, requests
+from worldflow.worker import Worker
+from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
+from worldflow.worlds.local import Delivery
+from worldflow.worlds.messages import Delayed, Message, load_message
+
+TURNS_LIMIT = 2_000
+"""More than any test takes: beyond it something goes round in circles."""
+
+
+class Clock:
+    """Goes on by a millisecond each time that somebody looks at it, however busy the machine is."""
+
+    def __init__(self) -> None:
+        self._now = time.time()
+        self._lock = threading.Lock()
+
+    def timestamp(self) -> float:
+        with self._lock:
+            self._now += 0.001
+            return self._now
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.timestamp(), UTC)
+
+    def forward(self, until: datetime) -> None:
+        with self._lock:
+            self._now = max(self._now, until.timestamp())
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as its consumer gets it. `handle` is what the system acknowledges it by."""
+
+    message: Message
+    receives: int
+    handle: Any
+
+
+class System(Protocol):
+    """A World with its orchestrator and step executor."""
+
+    world: World
+    clock: Clock
+
+    def settle(self) -> None:
+        """Lets everything happen that can happen now."""
+
+    def next_due(self) -> datetime | None:
+        """When the next thing happens by itself."""
+
+    def receive(self, queue: Literal["runs", "steps"]) -> list[Received]:
+        """What a consumer gets now. It is in flight until it is acknowledged or rejected."""
+
+    def acknowledge(self, received: Sequence[Received]) -> None: ...
+    def reject(self, received: Sequence[Received]) -> None: ...
+
+    def restart(self) -> None:
+        """Forgets what processes remember, as if all of them had died."""
+
+
+# --- what every system can do --------------------------------------------------------------------------------------
+
+
+def start(system: System, run_id: str, workflow: Workflow[..., Any], **arguments: Any) -> None:
+    """Starts a run and lets it go as far as it can without time passing."""
+    requests.start(system.world, run_id, workflow, arguments)
+    system.settle()
+
+
+def signal(system: System, run_id: str, name: str, value: Any = None) -> None:
+    requests.signal(system.world, run_id, name, value, signal_id=f"{name}-1")
+    system.settle()
+
+
+def cancel(system: System, run_id: str) -> None:
+    requests.cancel(system.world, run_id)
+    system.settle()
+
+
+def skip(system: System) -> bool:
+    """Goes on to the next moment at which something is due. Returns whether there is one."""
+    due = system.next_due()
+    if due is None:
+        return False
+    system.clock.forward(due)
+    system.settle()
+    return True
+
+
+def finish(system: System, run_id: str) -> RunRecord:
+    """Lets time pass until the run has ended."""
+    system.settle()
+    for _ in range(TURNS_LIMIT):
+        record = system.world.read_run(run_id)
+        if record.ended or record.status == "blocked":
+            return record
+        assert skip(system), f"run {run_id!r} waits for something that will not come"
+    raise AssertionError(f"run {run_id!r} does not end")
+
+
+def story(system: System, run_id: str) -> list[tuple[str, dict[str, Any]]]:
+    """The run's events, without what differs from one run to the next."""
+    return [_told(event) for event in system.world.read_events(run_id)]
+
+
+def _told(event: Event) -> tuple[str, dict[str, Any]]:
+    payload = event.payload
+    for moment in ("due", "created_at"):
+        payload.pop(moment, None)
+    if "error" in payload:
+        payload["error"] = {key: payload["error"].get(key) for key in ("type", "message", "args")}
+    return event.event_type, payload
+
+
+# --- SQLite --------------------------------------------------------------------------------------------------------
+
+
+class LocalSystem:
+    def __init__(self, path: str | Path) -> None:
+        self.clock = Clock()
+        self.world = LocalWorld(path, clock=self.clock.now, synchronous="NORMAL")
+        self.restart()
+
+    def restart(self) -> None:
+        # One step at a time, so that results arrive in the same order each time.
+        self._worker = Worker(self.world, concurrency=1)
+        self.world.recover()
+
+    def settle(self) -> None:
+        asyncio.run(self._settle())
+
+    async def _settle(self) -> None:
+        for _ in range(TURNS_LIMIT):
+            if not await self._worker.work() and not self._worker.busy:
+                return
+            if self._worker.busy:
+                await self._worker.pause(1)
+        raise AssertionError("the system does not come to rest")
+
+    def next_due(self) -> datetime | None:
+        return self.world.next_due()
+
+    def receive(self, queue: Literal["runs", "steps"]) -> list[Received]:
+        return [Received(delivery.message, delivery.receives, delivery) for delivery in self.world.receive(queue)]
+
+    def acknowledge(self, received: Sequence[Received]) -> None:
+        self.world.acknowledge(_deliveries(received))
+
+    def reject(self, received: Sequence[Received]) -> None:
+        self.world.reject(_deliveries(received))
+        due = self.world.next_due()
+        assert due
+        self.clock.forward(due)
+
+
+def _deliveries(received: Sequence[Received]) -> list[Delivery]:
+    return [one.handle for one in received]
+
+
+@contextmanager
+def local_system(path: str | Path) -> Iterator[LocalSystem]:
+    system = LocalSystem(path)
+    try:
+        yield system
+    finally:
+        system.world.close()
+
+
+# --- AWS -----------------------------------------------------------------------------------------------------------
+
+
+class ClockedAWSWorld(AWSWorld):
+    clock = Clock()
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+
+@functools.cache
+def _world(stack: Stack) -> ClockedAWSWorld:
+    # One for all tests: its clients take longer to make than most tests to run.
+    return ClockedAWSWorld(stack.settings, session=stack.session)
+
+
+class AWSSystem:
+    """Does what Lambda's pollers and EventBridge Scheduler do on AWS."""
+
+    def __init__(self, stack: Stack, clock: Clock) -> None:
+        self.stack = stack
+        self.clock = clock
+        self.world = _world(stack)
+        self.world.clock = clock
+        self._step_handler: Any = None
+        self.restart()
+
+    def restart(self) -> None:
+        self.close()
+        self._orchestrator = create_orchestrator_handler(self.world, scope=no_scope)
+        self._step_handler = create_step_handler(self.world, scope=no_scope)
+
+    def close(self) -> None:
+        if self._step_handler:
+            close_step_handler(self._step_handler)
+
+    def settle(self) -> None:
+        self._run_schedules()
+        for _ in range(TURNS_LIMIT):
+            if not any([self.poll(queue) for queue in self.stack.arns if self.stack.messages(queue)]):
+                return
+        raise AssertionError("the system does not come to rest")
+
+    def poll(self, queue: QueueName) -> bool:
+        """Gives the messages of one receipt to the function behind the queue. Returns whether there were any."""
+        url, arn = self.stack.urls[queue], self.stack.arns[queue]
+        # One step in an invocation, as the template has it: results arrive in the same order each time.
+        size = 10 if queue in ("runs", "timers") else 1
+        messages = self._receive(queue, size)
+        if not messages:
+            return False
+        records = [
+            sqs_record(
+                arn,
+                message["Body"],
+                id=message["MessageId"],
+                receives=int(message["Attributes"]["ApproximateReceiveCount"]),
+                group=message["Attributes"].get("MessageGroupId"),
+            )
+            for message in messages
+        ]
+        failed = self._invoke(queue, records)
+        for message in messages:
+            handle = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
+            if message["MessageId"] in failed:
+                self.stack.sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+            else:
+                self.stack.sqs.delete_message(**handle)
+        return True
+
+    def deliver(self, queue: QueueName, *messages: Message) -> None:
+        """Gives messages to the function behind the queue that were never in it."""
+        assert not self._invoke(queue, [sqs_record(self.stack.arns[queue], message.dump()) for message in messages])
+
+    def _invoke(self, queue: QueueName, records: Sequence[dict[str, Any]]) -> list[str]:
+        handler = self._step_handler if queue == "steps" else self._orchestrator
+        return failures(handler(sqs_event(*records)))
+
+    def _receive(self, queue: QueueName, size: int) -> list[dict[str, Any]]:
+        answer = self.stack.sqs.receive_message(
+            QueueUrl=self.stack.urls[queue], MaxNumberOfMessages=size, AttributeNames=["All"]
+        )
+        messages: list[dict[str, Any]] = answer.get("Messages", [])
+        return messages
+
+    def next_due(self) -> datetime | None:
+        self._run_schedules()
+        moments = [message.delayed_until / 1_000 for message in self.stack.messages("timers") if message.delayed]
+        moments += [_at(schedule).timestamp() for schedule in self.stack.schedules()]
+        # A millisecond later, as moto asks for "after" and not "at".
+        return datetime.fromtimestamp(min(moments) + 0.001, UTC) if moments else None
+
+    def _run_schedules(self) -> None:
+        for schedule in self.stack.schedules():
+            if _at(schedule) <= self.clock.now():
+                target = schedule["Target"]
+                assert target["Arn"] == self.stack.arns["timers"]
+                self.stack.sqs.send_message(QueueUrl=self.stack.urls["timers"], MessageBody=target["Input"])
+                self.stack.delete_schedule(schedule["Name"])
+
+    def receive(self, queue: Literal["runs", "steps"]) -> list[Received]:
+        self._run_schedules()
+        while self.poll("timers"):
+            pass
+        received = []
+        for message in self._receive(queue, 10):
+            content = load_message(message["Body"])
+            assert not isinstance(content, Delayed)
+            receives = int(message["Attributes"]["ApproximateReceiveCount"])
+            received.append(Received(content, receives, (self.stack.urls[queue], message["ReceiptHandle"])))
+        return received
+
+    def acknowledge(self, received: Sequence[Received]) -> None:
+        for url, handle in (one.handle for one in received):
+            self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+
+    def reject(self, received: Sequence[Received]) -> None:
+        for url, handle in (one.handle for one in received):
+            self.stack.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+
+
+def _at(schedule: Mapping[str, Any]) -> datetime:
+    assert schedule["ScheduleExpressionTimezone"] == "UTC"
+    return datetime.strptime(schedule["ScheduleExpression"], "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
+
+
+def no_scope(**_: Any) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def close_step_handler(handler: Any) -> None:
+    """Closes the event loop that lives as long as the function's process."""
+    inspect.getclosurevars(handler).nonlocals["runner"].close()
+
+
+@contextmanager
+def aws_system(stack: Stack) -> Iterator[AWSSystem]:
+    clock = Clock()
+    with pytest.MonkeyPatch.context() as patch:
+        # SQS's clock too: its delays and visibility timeouts.
+        patch.setattr(moto.sqs.models, "unix_time_millis", lambda: clock.timestamp() * 1_000)
+        patch.setattr(moto.sqs.models, "unix_time", clock.timestamp)
+        system = AWSSystem(stack, clock)
+        try:
+            yield system
+        finally:
+            system.close()
+
+
+# Registered once for all systems, as each process of a function does when it starts.
+load_workflows(["workflows", "tests.support.workflows"])

@@ -1,0 +1,326 @@
+"""The events in `events/`: one for every function and kind of message, in the order in which an order meets them.
+
+Each makes sense on a fresh stack after those before it, as `sam local invoke` can show one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from tests.support.api import Answer
+from tests.support.aws import QueueName
+from tests.support.lambdas import ROOT, Context, function, load_function, own_log
+from tests.support.systems import AWSSystem
+from worldflow.engine.history import AnyFact
+from worldflow.worlds.messages import Delayed, FactArrived, Message, StepTask, load_message
+
+RUN = "order-1001"
+
+CASES: dict[str, Callable[[After], None]] = {}
+"""By the file's name, in the order of the story."""
+
+
+class After:
+    """What is to be seen after an event was handled, and not before."""
+
+    def __init__(self, aws: AWSSystem, answer: dict[str, Any], queued_before: dict[QueueName, int], seq: int) -> None:
+        self.world = aws.world
+        self._aws = aws
+        self._answer = answer
+        self._queued = queued_before
+        self._seq = seq
+
+    @property
+    def http(self) -> Answer:
+        return Answer(self._answer["statusCode"], self._answer["headers"], self._answer["body"])
+
+    def handled(self) -> bool:
+        return self._answer == {"batchItemFailures": []}
+
+    def recorded(self) -> list[str]:
+        """The events that were added to the history."""
+        events = self.world.load_history(RUN, self._seq)
+        return [" ".join(filter(None, [event.event_type, _subject(event)])) for event in events]
+
+    def sent(self, queue: QueueName) -> list[Message]:
+        messages = [load_message(message.body) for message in self._aws.stack.messages(queue)[self._queued[queue] :]]
+        return [message.message if isinstance(message, Delayed) else message for message in messages]
+
+    def tasks(self) -> list[str]:
+        return [
+            f"{task.step_id}/{task.attempt} {task.name}" for task in self.sent("steps") if isinstance(task, StepTask)
+        ]
+
+    def facts(self) -> list[str]:
+        facts = [message.fact for message in self.sent("runs") if isinstance(message, FactArrived)]
+        return [" ".join(filter(None, [fact.event_type, _subject(fact)])) for fact in facts]
+
+
+def _subject(event: Any) -> str:
+    return getattr(event, "step_id", "") or getattr(event, "timer_id", "") or getattr(event, "name", "")
+
+
+def case(name: str) -> Callable[[Callable[[After], None]], Callable[[After], None]]:
+    def register(check: Callable[[After], None]) -> Callable[[After], None]:
+        CASES[name] = check
+        return check
+
+    return register
+
+
+@case("signal-start-run")
+def _(after: After) -> None:
+    assert after.http.status == 201
+    assert after.http.body == {"run_id": RUN, "workflow": "fulfil_order", "status": "running"}
+    assert [message.kind for message in after.sent("runs")] == ["start"]
+
+
+@case("orchestrator-start")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["RunStarted", "StepScheduled s1"]
+    assert after.tasks() == ["s1/1 reserve"]
+
+
+@case("step-executor-step-task")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.facts() == ["StepCompleted s1"]
+    assert after.world.get_outcome(RUN, "s1", 1)
+
+
+@case("orchestrator-step-completed")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["StepCompleted s1", "TimerStarted t1"]
+    assert len(after._aws.stack.schedules()) == 1
+
+
+@case("signal-list-runs")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    assert [(run["run_id"], run["status"]) for run in after.http.body["runs"]] == [(RUN, "running")]
+
+
+@case("signal-get-run")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    assert (after.http.body["run_id"], after.http.body["status"]) == (RUN, "running")
+
+
+@case("signal-get-events")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    shown = [event["event_type"] for event in after.http.body["events"]]
+    assert shown == ["StepScheduled", "StepCompleted", "TimerStarted"]
+
+
+@case("signal-signal-run")
+def _(after: After) -> None:
+    assert after.http.status == 202
+    assert after.facts() == ["SignalReceived approval"]
+
+
+@case("orchestrator-signal")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["SignalReceived approval", "TimerCancelled t1", "StepScheduled s2"]
+    assert after.tasks() == ["s2/1 charge"]
+
+
+@case("orchestrator-step-failed")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["StepFailed s2", "StepRetryScheduled s2"]
+    (wake,) = after.sent("timers")
+    assert (wake.kind, wake.dedup_id) == ("step_due", f"{RUN}:due:s2/2")
+
+
+@case("orchestrator-step-due")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == []
+    assert after.tasks() == ["s2/2 charge"]
+
+
+@case("orchestrator-retry-completed")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["StepCompleted s2", "TimerStarted t2"]
+
+
+@case("orchestrator-timer-due")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == []
+    assert after.facts() == ["TimerFired t2"]
+
+
+@case("orchestrator-timer-fired")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["TimerFired t2", "StepScheduled s3"]
+    assert after.tasks() == ["s3/1 ship"]
+
+
+@case("orchestrator-dead-step-task")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.facts() == ["StepFailed s3"]
+    assert after.world.get_outcome(RUN, "s3", 1)
+
+
+@case("orchestrator-poke")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == []
+    assert after.world.read_run(RUN).status == "running"
+
+
+@case("signal-cancel-run")
+def _(after: After) -> None:
+    assert after.http.status == 202
+    assert after.facts() == ["CancelRequested"]
+
+
+@case("orchestrator-cancel")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded()[0] == "CancelRequested"
+
+
+# --- the files -----------------------------------------------------------------------------------------------------
+
+FILES = {path.stem: path for path in sorted((ROOT / "events").iterdir())}
+FUNCTIONS = {"orchestrator": "orchestrator", "step-executor": "step_executor", "signal": "signal"}
+
+
+def read(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads(FILES[name].read_text())
+    return event
+
+
+@pytest.fixture
+def invoke(aws: AWSSystem) -> Callable[[str], dict[str, Any]]:
+    with own_log():
+        # Its own, since it remembers runs of a stack that is emptied after each test.
+        orchestrator = load_function("orchestrator")
+
+    def invoke(name: str) -> dict[str, Any]:
+        folder = next(folder for prefix, folder in FUNCTIONS.items() if name.startswith(f"{prefix}-"))
+        app = orchestrator if folder == "orchestrator" else function(folder)
+        answer: dict[str, Any] = app.handler(read(name), Context(function_name=folder))
+        return answer
+
+    return invoke
+
+
+def bodies(*names: str) -> Iterator[Message | Delayed]:
+    for name in names or FILES:
+        for record in read(name).get("Records", []):
+            yield load_message(record["body"])
+
+
+def test_every_file_has_a_case_and_every_case_a_file() -> None:
+    assert {path.name for path in FILES.values()} == {f"{name}.json" for name in CASES}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_sample_does_what_it_should_after_those_before_it(
+    aws: AWSSystem, invoke: Callable[[str], dict[str, Any]], name: str
+) -> None:
+    story = list(CASES)
+    for earlier in story[: story.index(name)]:
+        invoke(earlier)
+    queued = {queue: len(aws.stack.messages(queue)) for queue in aws.stack.arns}
+    history = aws.world.load_history(RUN)
+
+    answer = invoke(name)
+
+    CASES[name](After(aws, answer, queued, history[-1].seq if history else 0))
+
+
+def test_every_function_has_a_file() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/app.py")}
+
+    assert {folder for prefix, folder in FUNCTIONS.items() if any(n.startswith(f"{prefix}-") for n in FILES)} == folders
+
+
+def test_every_kind_of_message_has_a_file() -> None:
+    kinds = {
+        Delayed.model_fields["kind"].default,
+        *(get_args(cls.model_fields["kind"].annotation)[0] for cls in get_args(Message)),
+    }
+
+    assert {message.kind for message in bodies()} == kinds
+
+
+def test_every_fact_that_is_sent_has_a_file() -> None:
+    sent = {cls.__name__ for cls in get_args(AnyFact)} - {"RunStarted"}  # which no message carries
+
+    assert {message.fact.event_type for message in bodies() if isinstance(message, FactArrived)} == sent
+
+
+def test_every_route_has_a_file() -> None:
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("!", lambda *_: None)
+    template = yaml.load((ROOT / "template.yaml").read_text(), loader)
+    events = template["Resources"]["SignalFunction"]["Properties"]["Events"].values()
+    routes = {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events}
+
+    assert {read(name)["routeKey"] for name in FILES if name.startswith("signal-")} == routes
+
+
+# --- what is in them -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if not name.startswith("signal-")])
+def test_a_message_is_what_worldflow_sends(name: str) -> None:
+    (record,) = read(name)["Records"]
+    (message,) = bodies(name)
+
+    assert load_message(message.dump()) == message
+    assert json.loads(record["body"]) == json.loads(message.dump())
+    assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
+    if isinstance(message, Delayed):
+        assert message.message.run_id == RUN
+        assert "MessageGroupId" not in record["attributes"]
+        assert message.due < datetime.now(UTC)
+    else:
+        assert message.run_id == RUN
+        assert record["attributes"]["MessageGroupId"] == message.group
+        assert record["attributes"]["MessageDeduplicationId"] == message.dedup_id
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.startswith("signal-")])
+def test_a_request_is_what_api_gateway_sends(name: str) -> None:
+    event = read(name)
+    method, route = event["routeKey"].split(" ")
+    pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route)
+    match = re.fullmatch(pattern, event["rawPath"])
+
+    assert event["version"] == "2.0"
+    assert match and match.groupdict() == event.get("pathParameters", {})
+    http = event["requestContext"]["http"]
+    assert (http["method"], http["path"]) == (method, event["rawPath"])
+    assert event["requestContext"]["routeKey"] == event["routeKey"]
+    assert event["rawQueryString"] == "&".join(f"{k}={v}" for k, v in event.get("queryStringParameters", {}).items())
+
+
+def test_no_file_names_an_account_that_may_be_somebodys() -> None:
+    for path in FILES.values():
+        assert set(re.findall(r"\b\d{12}\b", path.read_text())) <= {"123456789012", *_message_ids(path.read_text())}, (
+            path
+        )
+
+
+def _message_ids(text: str) -> list[str]:
+    return re.findall(r"-(\d{12})\b", text)
