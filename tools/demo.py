@@ -57,7 +57,8 @@ def main() -> int:
             console.print(f"Deployed in {time.monotonic() - began:.0f} s. The API is {stack.outputs['ApiUrl']}\n")
             run_order(stack)
     except (DemoFailed, DeploymentError, LocalAwsError) as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"The demo failed: {error}", style="red", markup=False)
+        stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+        stderr.print(f"The demo failed: {error}", style="red", markup=False)
         return 1
     return 0
 
