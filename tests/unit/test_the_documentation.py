@@ -1,0 +1,64 @@
+"""What the README and the guides say is so: their links lead somewhere, their commands exist, their examples run."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from worldflow.cli import app
+
+PROJECT = Path(__file__).parents[2]
+PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"[`\n]make ([a-z][a-z-]*)", text)) <= targets
+    commands = set(getattr(get_command(app), "commands"))  # noqa: B009  the type is click's own
+    assert set(re.findall(r"python -m worldflow ([a-z]+)", text)) <= commands
+
+
+def test_the_page_of_the_guide_for_testing(tmp_path: Path) -> None:
+    (snippet,) = _python(PROJECT / "docs/guide/testing.md")
+    assert _run_tests(tmp_path, snippet) == "1 passed"
+
+
+def test_the_workflow_and_the_test_of_the_readme(tmp_path: Path) -> None:
+    workflow, test = _python(PROJECT / "README.md")[1:3]
+    assert _run_tests(tmp_path, test, greet=workflow) == "1 passed"
+
+
+def test_the_first_workflow_of_the_guide_is_the_example() -> None:
+    example = (PROJECT / "layers/workflows/workflows/hello.py").read_text()
+    assert _python(PROJECT / "docs/guide/workflows.md")[0] in example
+
+
+def _python(page: Path) -> list[str]:
+    """The Python snippets of a page."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def _run_tests(directory: Path, test: str, **modules: str) -> str:
+    """Runs a test as somebody would who has copied the project and added modules to its workflows."""
+    shutil.copytree(PROJECT / "layers/workflows/workflows", directory / "workflows")
+    for name, text in modules.items():
+        (directory / "workflows" / f"{name}.py").write_text(text)
+    (directory / "test_snippet.py").write_text(test)
+    (directory / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\npythonpath = .\n")
+    command = [sys.executable, "-m", "pytest", "-q", "test_snippet.py"]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()[-1].split(" in ")[0] if done.stdout else done.stderr
