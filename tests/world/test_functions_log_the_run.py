@@ -144,6 +144,13 @@ def test_the_api_counts_and_logs_the_runs_that_it_starts(functions: Any, aws: AW
     assert metrics["RunsStarted"] == [1]
 
 
-def test_loading_a_function_in_a_test_leaves_the_logs_of_others_alone() -> None:
-    assert logging.getLogger("worldflow").propagate
-    assert logging.getLogger("worldflow").handlers == []
+def test_loading_a_function_in_a_test_leaves_the_logs_of_others_alone(stack: Stack) -> None:
+    loggers = [logging.getLogger(name) for name in ("", "worldflow", "workflows")]
+
+    def look() -> list[object]:
+        return [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+
+    before = look()
+    with own_log():
+        load_function("orchestrator")
+    assert look() == before
