@@ -101,7 +101,7 @@ check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types and 
 	ruff check .
 	mypy
 	$(SAM) validate --lint --region us-east-1
-	cfn-lint template.yaml
+	cfn-lint
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: format
