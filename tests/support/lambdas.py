@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import functools
 import importlib.util
+import inspect
 import itertools
 import json
 import logging
@@ -53,11 +55,24 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
     return module
 
 
+def unload(module: ModuleType) -> None:
+    """The end of the function's process, for one that runs steps."""
+    if hasattr(module, "run_steps"):
+        close_step_handler(module.run_steps)
+
+
+def close_step_handler(handler: Any) -> None:
+    """Closes the event loop that lives as long as the function's process."""
+    inspect.getclosurevars(handler).nonlocals["runner"].close()
+
+
 @functools.cache
 def function(name: str) -> ModuleType:
     """A function that is warm: imported once for all tests."""
     with own_log():
-        return load_function(name)
+        module = load_function(name)
+    atexit.register(unload, module)
+    return module
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ import moto.sqs.models
 import pytest
 
 from tests.support.aws import QueueName, Stack
-from tests.support.lambdas import failures, sqs_event, sqs_record
+from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import Event
@@ -323,11 +322,6 @@ def _at(schedule: Mapping[str, Any]) -> datetime:
 
 def no_scope(**_: Any) -> AbstractContextManager[None]:
     return nullcontext()
-
-
-def close_step_handler(handler: Any) -> None:
-    """Closes the event loop that lives as long as the function's process."""
-    inspect.getclosurevars(handler).nonlocals["runner"].close()
 
 
 @contextmanager

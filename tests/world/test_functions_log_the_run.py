@@ -3,13 +3,14 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
 
 from tests.support import workflows
 from tests.support.aws import Stack
-from tests.support.lambdas import Context, http_event, load_function, own_log, sqs_event, sqs_record
+from tests.support.lambdas import Context, http_event, load_function, own_log, sqs_event, sqs_record, unload
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
@@ -24,6 +25,9 @@ class Function:
         self._capture = capture
         # Powertools keeps a logger, and the stream that it writes to, for as long as its service is known.
         self._app = load_function(name, service=f"{name}-{id(self)}")
+
+    def close(self) -> None:
+        unload(self._app)
 
     def __call__(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """What an invocation logs, without the metrics."""
@@ -41,8 +45,12 @@ class Function:
 
 @pytest.fixture
 def functions(aws: AWSSystem, capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    with own_log():
-        yield lambda name: Function(name, aws.stack, capsys)
+    with own_log(), ExitStack() as running:
+
+        def function(name: str) -> Function:
+            return running.enter_context(closing(Function(name, aws.stack, capsys)))
+
+        yield function
 
 
 def tasks(stack: Stack, *tasks: StepTask) -> dict[str, Any]:

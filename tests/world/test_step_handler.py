@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support import workflows
-from tests.support.lambdas import failures, sqs_event, sqs_record
-from tests.support.systems import AWSSystem, close_step_handler
+from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
+from tests.support.systems import AWSSystem
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
