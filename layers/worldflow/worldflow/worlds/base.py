@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some records, newest first, without inputs and results; `cursor` asks for those that follow, if any do."""
+    """Some records, newest first, without inputs, results and reasons; `cursor` asks for those that follow, if any do."""
 
     runs: Sequence[RunRecord]
     cursor: str | None = None
@@ -95,7 +95,7 @@ class World(ABC):
 
     @abstractmethod
     def append(self, run_id: str, events: Sequence[Event]) -> None:
-        """Adds one commit, whole or not at all. Raises `ConflictError` unless its first `seq` is the next one."""
+        """Adds one commit, whole or not at all. Raises `ConflictError` if its first `seq` is taken already."""
 
     # --- records ---
 

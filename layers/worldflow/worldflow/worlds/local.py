@@ -164,7 +164,10 @@ class LocalWorld(World):
             limit + 1,
         )
         records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
-        runs = [record.model_copy(update={"input": None, "result": None}) for record in records]
+        runs = [
+            record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
+            for record in records
+        ]
         more = len(rows) > limit
         return RunPage(runs, f"{_time(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
 
