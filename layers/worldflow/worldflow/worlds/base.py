@@ -60,7 +60,7 @@ class RunRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some records, newest first, without inputs, results and reasons; `cursor` asks for those that follow, if any do."""
+    """Some records, newest first, without inputs, results and reasons. `cursor` asks for those that follow, if any."""
 
     runs: Sequence[RunRecord]
     cursor: str | None = None
