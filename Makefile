@@ -2,6 +2,7 @@
 
 PYTHON ?= $(call first-that-runs,python3.11 python3,sys.version_info >= (3, 11))
 CONFIG ?= default
+STACK ?= worldflow-dev
 
 # What `make build` builds for: the interpreter in use and this machine, where the local AWS runs it.
 RUNTIME ?= python$(shell $(VENV)/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -9,9 +10,10 @@ ARCHITECTURE ?= $(patsubst aarch64,arm64,$(shell uname -m))
 BUILD_DIR ?= .local-aws/build
 OVERRIDES = Runtime=$(RUNTIME) Architecture=$(ARCHITECTURE)
 
-# Where `make local-aws` listens.
+# Where `make local-aws` listens, and the stack that `make deploy-local` puts there.
+PORT ?= 4566
 LOCAL_STACK ?= worldflow-local
-LOCAL_AWS ?= AWS_ENDPOINT_URL=http://127.0.0.1:4566 AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 \
+LOCAL_AWS ?= AWS_ENDPOINT_URL=http://127.0.0.1:$(PORT) AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1 \
 	AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
 
 SAM ?= sam
@@ -116,8 +118,8 @@ build: $(VENV)/ready ## Build for the local AWS: RUNTIME= and ARCHITECTURE= are 
 	$(SAM) build --build-dir $(BUILD_DIR) --cache-dir $(dir $(BUILD_DIR))cache --parameter-overrides $(OVERRIDES)
 
 .PHONY: local-aws
-local-aws: $(VENV)/ready ## Keep a local AWS up, and print how to reach it
-	@python -m tools.local_aws
+local-aws: $(VENV)/ready ## Keep a local AWS up, and print how to reach it: PORT=4566
+	@python -m tools.local_aws --port $(PORT)
 
 .PHONY: deploy-local
 deploy-local: build ## Deploy to the local AWS that `make local-aws` keeps up
@@ -125,13 +127,20 @@ deploy-local: build ## Deploy to the local AWS that `make local-aws` keeps up
 		--stack-name $(LOCAL_STACK) --parameter-overrides $(OVERRIDES)
 
 .PHONY: invoke
-invoke: build ## Run a function of that stack in Docker: FUNCTION=SignalFunction EVENT=events/....json
-	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
-	@$(if $(EVENT),,$(error EVENT is missing: a file in events/))
+invoke: what-to-invoke build ## Run a function of that stack in Docker: FUNCTION=SignalFunction EVENT=events/....json
 	@$(LOCAL_AWS) python -m tools.invocation --stack $(LOCAL_STACK) --template $(BUILD_DIR)/template.yaml \
 		--output $(BUILD_DIR)/invoke.yaml --env-vars $(BUILD_DIR)/variables.json
 	$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --event $(EVENT) --template-file $(BUILD_DIR)/invoke.yaml \
 		--env-vars $(BUILD_DIR)/variables.json --parameter-overrides $(OVERRIDES) --docker-network host
+
+.PHONY: what-to-invoke
+what-to-invoke:
+	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
+	@$(if $(wildcard $(EVENT)),,$(error EVENT is missing, or no file: one of $(wildcard events/*.json)))
+
+.PHONY: environment
+environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=worldflow-dev
+	@python -m tools.environment $(STACK)
 
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml

@@ -17,6 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
+from tools.environment import environment
 from tools.local_aws import LocalAws
 
 
@@ -57,21 +58,7 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which an application reaches this stack."""
-        outputs = self.outputs
-        return {
-            **self.aws.env,
-            "WORLDFLOW_EVENTS_TABLE": outputs["EventsTableName"],
-            "WORLDFLOW_RUNS_TABLE": outputs["RunsTableName"],
-            "WORLDFLOW_RUN_QUEUE_URL": outputs["RunQueueUrl"],
-            "WORLDFLOW_STEP_QUEUE_URL": outputs["StepQueueUrl"],
-            "WORLDFLOW_TIMER_QUEUE_URL": outputs["TimerQueueUrl"],
-            "WORLDFLOW_TIMER_QUEUE_ARN": outputs["TimerQueueArn"],
-            "WORLDFLOW_SCHEDULER_GROUP": outputs["SchedulerGroupName"],
-            "WORLDFLOW_SCHEDULER_ROLE_ARN": outputs["SchedulerRoleArn"],
-            "WORLDFLOW_PAYLOAD_BUCKET": outputs["PayloadBucketName"],
-            "WORLDFLOW_ORCHESTRATOR_FUNCTION": outputs["OrchestratorFunctionName"],
-            "WORLDFLOW_API_GATEWAY_URL": self._url,
-        }
+        return {**self.aws.env, **environment(self.outputs), "WORLDFLOW_API_GATEWAY_URL": self._url}
 
 
 def parameters_of_this_machine() -> list[str]:

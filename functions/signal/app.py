@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestUnsupportedContentType, RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
@@ -100,7 +100,8 @@ def start(*, call: dict[str, Any]) -> dict[str, Any]:
     logger.append_keys(run_id=run_id)
     record, created = requests.start(world, run_id, workflow, arguments)
     metrics.add_metric("RunsStarted", MetricUnit.Count, int(created))
-    return {"run_id": run_id, "workflow": record.workflow_name, "status": record.status, "created": created}
+    status = "pending" if created else record.status
+    return {"run_id": run_id, "workflow": record.workflow_name, "status": status, "created": created}
 
 
 @app.get("/runs")
@@ -196,12 +197,6 @@ def refuse_request(error: RequestValidationError) -> Response[Any]:
     return refusal(422, InvalidInputError("the request does not fit", fields), fields)
 
 
-@app.exception_handler(RequestUnsupportedContentType)
-def refuse_type(error: RequestUnsupportedContentType) -> Response[Any]:
-    unread = InvalidInputError("the body must be application/json")
-    return refusal(415, unread, [FieldError("Content-Type", "must be application/json")])
-
-
 @app.exception_handler(MalformedBodyError)
 def refuse_body(error: MalformedBodyError) -> Response[Any]:
     return refusal(400, error, error.fields)
@@ -240,4 +235,6 @@ def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     idempotency.register_lambda_context(context)
     metrics.add_metric("Requests", MetricUnit.Count, 1)
+    # Every body is JSON, whatever `curl -d` calls it.
+    event["headers"] = {**event.get("headers", {}), "content-type": "application/json"}
     return app.resolve(event, context)

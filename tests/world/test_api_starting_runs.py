@@ -25,7 +25,7 @@ def test_a_run_is_created_and_starts(api: Api, aws: AWSSystem) -> None:
 
     assert answer.status == 201
     assert answer.headers["Content-Type"] == "application/json"
-    assert answer.body == {"run_id": "order-1001", "workflow": "fulfil_order", "status": "running"}
+    assert answer.body == {"run_id": "order-1001", "workflow": "fulfil_order", "status": "pending"}
     (message,) = api.stack.messages("runs")
     assert load_message(message.body) == Start(run_id="order-1001")
     assert finish(aws, "order-1001").result == {"order_id": "1001", "tracking": "PARCEL-1001", "charged": "39.00"}

@@ -79,7 +79,7 @@ def case(name: str) -> Callable[[Callable[[After], None]], Callable[[After], Non
 @case("signal-start-run")
 def _(after: After) -> None:
     assert after.http.status == 201
-    assert after.http.body == {"run_id": RUN, "workflow": "fulfil_order", "status": "running"}
+    assert after.http.body == {"run_id": RUN, "workflow": "fulfil_order", "status": "pending"}
     assert [message.kind for message in after.sent("runs")] == ["start"]
 
 

@@ -104,12 +104,23 @@ def test_other_refusals_of_scheduler_are_errors(aws: AWSSystem) -> None:
         world.send([timer()], deliver_at=world.now() + timedelta(days=1))
 
 
-@pytest.mark.parametrize("name", ["timer_queue_arn", "scheduler_group", "scheduler_role_arn"])
+@pytest.mark.parametrize("name", ["timer_queue_arn", "scheduler_role_arn"])
 def test_a_long_timer_says_which_setting_it_misses(aws: AWSSystem, name: str) -> None:
     world = AWSWorld(aws.stack.settings.model_copy(update={name: None}), session=aws.stack.session)
 
     with pytest.raises(ConfigurationError, match=f"WORLDFLOW_{name.upper()}"):
         world.send([timer()], deliver_at=world.now() + timedelta(days=1))
+
+
+def test_without_a_scheduler_a_long_timer_waits_a_quarter_of_an_hour_at_a_time(aws: AWSSystem) -> None:
+    world = AWSWorld(aws.stack.settings.model_copy(update={"scheduler_group": None}), session=aws.stack.session)
+    sent, due = aws.clock.timestamp(), aws.clock.now() + timedelta(days=1)
+    world.send([timer()], deliver_at=due)
+
+    assert aws.stack.schedules() == []
+    (message,) = aws.stack.messages("timers")
+    assert message.delayed_until / 1_000 - sent == pytest.approx(900, abs=0.5)
+    assert load_message(message.body) == Delayed(due=due, message=timer())  # early: it is sent there again
 
 
 # --- what comes early, and what is due -------------------------------------------------------------------------------

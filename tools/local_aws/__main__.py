@@ -34,7 +34,7 @@ def _explain(aws: LocalAws) -> None:
     print("Point aws, sam and your application at it:\n")
     for name, value in aws.env.items():
         print(f"  export {name}={shlex.quote(value)}")
-    print("\nDeploy with:  sam deploy --resolve-s3")
+    print("\nDeploy the template to it with `make deploy-local`, which builds for this machine.")
     print("An API whose URL is https://<id>.execute-api.<region>.amazonaws.com answers on")
     print(f"  {aws.endpoint_url}/_aws/execute-api/<id>")
     print("\nCtrl-C stops it, and nothing is kept.", flush=True)

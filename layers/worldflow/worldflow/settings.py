@@ -50,6 +50,6 @@ class Settings(BaseModel):
         except ValidationError as error:
             missing = ", ".join(f"WORLDFLOW_{str(detail['loc'][0]).upper()}" for detail in error.errors())
             raise ConfigurationError(
-                f"missing from the environment: {missing}. The outputs of the deployed stack, or "
-                f"`python -m worldflow.aws_setup status`, tell their values"
+                f"missing from the environment: {missing}. They are outputs of the deployed stack; "
+                f"`python -m worldflow.aws_setup status` prints those of what it made"
             ) from None

@@ -13,9 +13,12 @@ time. Steps run as they are, in the test's own process, so what they talk to is 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
+from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.durations import Duration, seconds
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
@@ -26,6 +29,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _STEP_PATIENCE = 0.01
+
+
+@contextmanager
+def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> Iterator[StepInfo]:
+    """What `step_info()` gives to a step that is called alone, without a workflow."""
+    info = StepInfo(run_id, step_id, attempt)
+    token = current_step.set(info)
+    try:
+        yield info
+    finally:
+        current_step.reset(token)
 
 
 class WorkflowEnvironment:

@@ -37,7 +37,8 @@ def test_a_module_that_does_not_import_is_named_and_shows_no_traceback(cli: Cli)
     assert run.returncode == 1
     assert run.stderr == (
         "Error: there is no workflow 'ask'; the deployed code has: none; "
-        "not imported: no_such_module (ModuleNotFoundError: No module named 'no_such_module')\n"
+        "not imported: no_such_module (ModuleNotFoundError: No module named 'no_such_module'). "
+        "WORLDFLOW_WORKFLOWS names the modules that are imported\n"
     )
 
 

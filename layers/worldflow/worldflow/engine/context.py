@@ -16,7 +16,7 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import OutsideError, SerializationError
 from worldflow.engine.execution import Execution, WorkflowInfo
 from worldflow.engine.loop import running_loop
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import Codec, explain
 
 T = TypeVar("T")
 
@@ -71,7 +71,7 @@ async def wait_for_signal(name: str, type: Any = None) -> Any:
     try:
         return Codec(type, name).decode(value)
     except ValidationError as error:
-        raise SerializationError(f"the signal does not fit {type!r}: {error}", name) from None
+        raise SerializationError(f"the signal's value does not fit: {explain(error, 'value')}", name) from None
 
 
 def now() -> datetime:

@@ -95,6 +95,8 @@ def step(function: Any = None, /, *, name: str | None = None, retry: RetryPolicy
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
+        if not isinstance(retry, RetryPolicy):
+            raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), and not {retry!r}")
         return _register(_steps, Step(function, name or function.__name__, retry), "steps")
 
     return decorate if function is None else decorate(function)

@@ -59,6 +59,7 @@ from worldflow.engine.history import (
     TimerStarted,
 )
 from worldflow.engine.loop import Call, WorkflowLoop
+from worldflow.engine.serialization import explain
 
 LONGEST_RETRY = 366 * 86_400.0
 """Seconds that a retry may be put off."""
@@ -188,7 +189,7 @@ class Execution:
         try:
             result = open_step.step.signature.result.decode(fact.result)
         except ValidationError as error:
-            problem = f"the recorded result does not fit the step's annotation any more: {error}"
+            problem = f"the recorded result does not fit the step's annotation any more: {explain(error, 'result')}"
             raise SerializationError(problem, f"{open_step.step.name}()") from None
         open_step.future.set_result(result)
 

@@ -204,6 +204,11 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
 
 
+def explain(error: ValidationError, where: str) -> str:
+    """What does not fit, and where, on one line and without the value itself."""
+    return "; ".join(f"{field.field}: {field.message}" for field in _field_errors(error, where))
+
+
 def _field_errors(error: ValidationError, prefix: str) -> list[FieldError]:
     return [
         FieldError(".".join([prefix, *map(str, detail["loc"])]), detail["msg"])

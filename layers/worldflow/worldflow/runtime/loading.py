@@ -39,6 +39,6 @@ def _load(name: str) -> None:
 
 def explain_failures() -> str:
     """What to add to "there is no such workflow": the modules that may have had it."""
-    if not import_failures:
-        return ""
-    return "; not imported: " + ", ".join(f"{name} ({why})" for name, why in sorted(import_failures.items()))
+    failures = ", ".join(f"{name} ({why})" for name, why in sorted(import_failures.items()))
+    modules = f"; not imported: {failures}" if failures else ""
+    return f"{modules}. WORLDFLOW_WORKFLOWS names the modules that are imported"

@@ -104,8 +104,7 @@ class Orchestrator:
 
         run_id: up to 100 letters, digits and `_.:=@+-`.
         workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, where its code is
-        not
-            in this process (its input is then only checked when it runs).
+            not in this process (its input is then only checked when it runs).
         input: its arguments by name.
         Raises `InvalidInputError` for what does not fit, and `RunExistsError` for the id of another workflow's run.
         """

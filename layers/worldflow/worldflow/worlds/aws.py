@@ -222,8 +222,9 @@ class AWSWorld(World):
 
     def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
         delayed = [Delayed(due=deliver_at, message=message) for message in messages]
-        if delay <= LONGEST_DELAY:
-            seconds = math.ceil(delay.total_seconds())
+        # Without a Scheduler a long delay is made of short ones: what comes early is sent here again.
+        if delay <= LONGEST_DELAY or not self.settings.scheduler_group:
+            seconds = math.ceil(min(delay, LONGEST_DELAY).total_seconds())
             bodies = [{"MessageBody": message.dump(), "DelaySeconds": seconds} for message in delayed]
             self._send_batches(self.settings.timer_queue_url, bodies)
         else:
@@ -251,7 +252,7 @@ class AWSWorld(World):
             self._scheduler.create_schedule(
                 # The name is the message's identity, so that creating it twice is found out.
                 Name=hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest(),
-                GroupName=self._required("scheduler_group"),
+                GroupName=self.settings.scheduler_group,
                 ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
