@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import PROJECT
+from tools.stack import Stack
 from workflows.hello import hello
 from worldflow import InvalidInputError, RunEndedError, RunNotFoundError
 from worldflow.runtime import Orchestrator
@@ -39,6 +43,16 @@ async def test_bad_requests_are_refused_at_once() -> None:
         await orchestrator.start_workflow("app-2", hello, {"nme": "World"})
     with pytest.raises(RunNotFoundError):
         await orchestrator.signal("app-2", "approval")
+
+
+def test_the_variables_of_a_stack_are_printed(stack: Stack) -> None:
+    command = [sys.executable, "-m", "tools.environment", "worldflow-local"]
+    env = {**os.environ, **stack.aws.env}
+    done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    printed = dict(shlex.split(line)[1].split("=", 1) for line in done.stdout.splitlines())
+    told = {name: value for name, value in stack.environment.items() if name.startswith("WORLDFLOW_")}
+    assert printed == {**told, "WORLDFLOW_API_GATEWAY_URL": stack.outputs["ApiUrl"]}
 
 
 def test_the_command_line(application: dict[str, str]) -> None:
