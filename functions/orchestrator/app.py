@@ -18,6 +18,7 @@ metrics = Metrics()
 
 # Whatever logs, the engine or a workflow's module, says which run it is about.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
+logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
 take_turns = create_orchestrator_handler(AWSWorld(), scope=logger.append_context_keys)
 

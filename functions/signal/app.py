@@ -6,7 +6,9 @@ JSON: `{"error": {"type", "message", "fields": [{"field", "message"}]}}`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import uuid
 from typing import Annotated, Any, Literal
 
@@ -33,6 +35,7 @@ from pydantic_core import from_json, to_json
 from worldflow import InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError, WorldflowError
 from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import FieldError
+from worldflow.engine.history import dump_value
 from worldflow.runtime import load_workflows, requests
 from worldflow.worlds import AWSWorld
 
@@ -62,14 +65,15 @@ once = idempotent_function(
     key_prefix="idempotency",
 )
 
+UNREADABLE = {
+    "statusCode": 400,
+    "headers": {"Content-Type": "application/json"},
+    "body": '{"error":{"type":"MalformedBodyError","message":"the body is not JSON that can be read",'
+    '"fields":[{"field":"body","message":"must be JSON, of UTF-8, and not too deep"}]}}',
+    "isBase64Encoded": False,
+}
+
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
-
-
-class MalformedBodyError(InvalidInputError):
-    """A body that is not JSON."""
-
-    def __init__(self) -> None:
-        super().__init__("the body is not JSON", [FieldError("body", "must be JSON")])
 
 
 class StartRequest(BaseModel):
@@ -171,10 +175,20 @@ def derived_id(key: str | None) -> str:
 
 def json_body() -> Any:
     body = app.current_event.decoded_body
+    return from_json(body) if body else None
+
+
+def is_readable(event: dict[str, Any]) -> bool:
+    """Whether the body, if there is one, is JSON that all readers after this can read."""
+    body = (event.get("body") or "").encode()
     try:
-        return from_json(body) if body else None
-    except ValueError:
-        raise MalformedBodyError from None
+        text = base64.b64decode(body) if event.get("isBase64Encoded") else body
+        if text:
+            dump_value(from_json(text, allow_inf_nan=False))
+            json.loads(text)  # which Powertools uses, and which has a limit for numbers
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def json_response(status: int, body: Any) -> Response[Any]:
@@ -189,17 +203,8 @@ def refusal(status: int, error: Exception, fields: list[FieldError] | tuple[Fiel
 
 @app.exception_handler(RequestValidationError)
 def refuse_request(error: RequestValidationError) -> Response[Any]:
-    details = error.errors()
-    if any(detail["type"] == "json_invalid" for detail in details):
-        malformed = MalformedBodyError()
-        return refusal(400, malformed, malformed.fields)
-    fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in details]
+    fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
     return refusal(422, InvalidInputError("the request does not fit", fields), fields)
-
-
-@app.exception_handler(MalformedBodyError)
-def refuse_body(error: MalformedBodyError) -> Response[Any]:
-    return refusal(400, error, error.fields)
 
 
 @app.exception_handler(InvalidInputError)
@@ -237,4 +242,6 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     # Every body is JSON, whatever `curl -d` calls it.
     event["headers"] = {**event.get("headers", {}), "content-type": "application/json"}
+    if not is_readable(event):
+        return UNREADABLE
     return app.resolve(event, context)

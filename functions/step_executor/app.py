@@ -31,6 +31,7 @@ def log_keys(**keys: Any) -> Iterator[None]:
 
 # Whatever logs, the engine or a step's module, says which run and step it is about.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
+logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
 run_steps = create_step_handler(AWSWorld(), scope=log_keys)
 

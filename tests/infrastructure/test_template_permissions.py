@@ -19,7 +19,7 @@ PAYLOADS = {"s3:GetObject", "s3:PutObject"}
 # Everything that a role may do with anything of the stack.
 ALLOWED = {
     "OrchestratorRole": {
-        "EventsTable": {"dynamodb:Query", "dynamodb:GetItem", "dynamodb:PutItem"},
+        "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
         "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "RunQueue": RECEIVE | SEND,
         "StepQueue": SEND,

@@ -15,7 +15,7 @@ from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem, finish
-from worldflow.aws_handlers import LIFE_RECEIVES, create_orchestrator_handler
+from worldflow.aws_handlers import DEAD_RECEIVES, LIFE_RECEIVES, create_orchestrator_handler
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Failure, SignalReceived, StepCompleted, StepFailed, TimerFired
@@ -372,7 +372,7 @@ def test_a_dead_message_of_a_run_is_a_turn_that_does_all_again(orchestrator: Orc
     orchestrator.start("a", workflows.chain, length=2)
     orchestrator.sent("steps")
     # As the message was received when it was alive: SQS goes on counting.
-    dead = orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + 1)
+    dead = orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES)
 
     assert orchestrator(dead) == []
     assert orchestrator.kinds("a")[-1] == "SignalReceived"
@@ -382,7 +382,7 @@ def test_a_dead_message_of_a_run_is_a_turn_that_does_all_again(orchestrator: Orc
 
 def test_a_message_that_kills_its_turn_again_blocks_the_run(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=2)
-    dead = orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + 2)
+    dead = orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES + 1)
 
     assert orchestrator(dead) == []
     assert orchestrator.kinds("a")[-1] == "SignalReceived"
@@ -394,7 +394,7 @@ def test_a_message_that_kills_its_turn_again_blocks_the_run(orchestrator: Orches
 
 def test_a_blocked_run_goes_on_with_what_it_was_not_told(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=2)
-    orchestrator(orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + 2))
+    orchestrator(orchestrator.record(signal("a", 1), queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES + 1))
 
     assert orchestrator(orchestrator.record(signal("a", 2))) == []
     record = orchestrator.world.read_run("a")
@@ -405,8 +405,8 @@ def test_a_blocked_run_goes_on_with_what_it_was_not_told(orchestrator: Orchestra
 def test_dead_letters_of_one_batch_are_handled_one_by_one(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=3)
     failed = orchestrator(
-        orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=LIFE_RECEIVES + 1),
-        orchestrator.record(signal("a", 2), id="2", queue="dead-runs", receives=LIFE_RECEIVES + 2),
+        orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES),
+        orchestrator.record(signal("a", 2), id="2", queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES + 1),
     )
 
     assert failed == []

@@ -26,6 +26,9 @@ _log = logging.getLogger("worldflow")
 LIFE_RECEIVES = 5
 """The queues' `maxReceiveCount`. A dead letter's receives go on being counted from there."""
 
+DEAD_RECEIVES = 15
+"""How often a dead letter is tried as usual, 90 seconds apart."""
+
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 Scope = Callable[..., AbstractContextManager[Any]]
@@ -45,6 +48,10 @@ class _Record:
     receives: int
     is_dead: bool
 
+    @property
+    def group(self) -> str:
+        return self.id if isinstance(self.message, Delayed) else self.message.group
+
 
 def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler:
     """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
@@ -62,8 +69,9 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
             case StepTask() as task:
                 executor.bury(task)
             case message if group[0].is_dead:
-                # Once more as usual. A turn that dies of its code again is then taken without it.
-                use_code = group[0].receives <= LIFE_RECEIVES + 1
+                # For some twenty minutes as usual: perhaps it was an outage. What goes on failing is taken without the
+                # workflow's code, which may be what kills it.
+                use_code = group[0].receives <= LIFE_RECEIVES + DEAD_RECEIVES
                 turns.take(message.run_id, [message], redo=True, use_code=use_code)
             case message:
                 messages = [record.message for record in group if isinstance(record.message, RunMessage)]
@@ -105,9 +113,16 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
                 return record.id
         return None
 
+    async def execute_in_order(records: Sequence[_Record]) -> list[str | None]:
+        return [await execute(record) for record in records]
+
     async def execute_all(records: Sequence[_Record]) -> list[str]:
-        failed = await asyncio.gather(*map(execute, records))
-        return [id for id in failed if id]
+        # A task and its copy are of one group: the second finds what came of the first.
+        groups: dict[str, list[_Record]] = {}
+        for record in records:
+            groups.setdefault(record.group, []).append(record)
+        failed = await asyncio.gather(*map(execute_in_order, groups.values()))
+        return [id for ids in failed for id in ids if id]
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, unreadable = _read(event, ())

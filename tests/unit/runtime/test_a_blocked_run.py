@@ -103,9 +103,20 @@ def test_held_facts_are_held_once(started: CrashingWorld):
 def test_work_decided_before_is_still_sent_again(started: CrashingWorld):
     tasks(started)
     deploy(changed)
+    take(started, SignalReceived(signal_id="1", name="go", value="b"))
+    assert record(started).status == "blocked"
     Turns(started).take("run-1", [Poke(run_id="run-1")])
     assert record(started).status == "blocked"
     assert tasks(started) == ["s1"]
+
+
+def test_a_run_that_was_told_nothing_meanwhile_was_not_blocked(started: CrashingWorld):
+    deploy(changed)
+    Turns(started).take("run-1", [Poke(run_id="run-1")])
+    assert record(started).status == "running"
+    deploy(good)
+    take(started, StepCompleted(step_id="s1", result="a"))
+    assert record(started).status == "running"
 
 
 def test_a_failure_that_was_held_is_tried_again(started: CrashingWorld):
@@ -218,7 +229,7 @@ def test_a_live_execution_does_not_outlive_a_turn_without_code(started: Crashing
 def test_one_run_s_bad_code_stops_no_other(started: CrashingWorld):
     turns = Turns(started)
     deploy(changed)
-    turns.take("run-1", [Poke(run_id="run-1")])
+    take(started, SignalReceived(signal_id="1", name="go", value="b"))
     requests.start(started, "run-2", "shop")
     turns.take("run-2", [Start(run_id="run-2")])
     assert started.read_run("run-1").status == "blocked"

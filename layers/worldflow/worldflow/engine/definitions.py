@@ -126,6 +126,14 @@ def _register(registry: dict[str, D], definition: D, kind: str) -> D:
     return definition
 
 
+def forget(module: str) -> None:
+    """Forgets the workflows and steps that a module has defined."""
+    registries: tuple[dict[str, Any], ...] = (_workflows, _steps)
+    for registry in registries:
+        for name in [name for name, definition in registry.items() if definition.function.__module__ == module]:
+            del registry[name]
+
+
 def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
     return f"{definition.function.__module__}.{definition.function.__qualname__}"
 

@@ -24,11 +24,10 @@ from pydantic_core import (
     PydanticKnownError,
     PydanticSerializationError,
     from_json,
-    to_json,
 )
 
 from worldflow.engine.errors import StepError
-from worldflow.engine.history import Failure, Json
+from worldflow.engine.history import Failure, Json, dump_value
 
 _TRACEBACK_LIMIT = 8_000
 _MESSAGE_LIMIT = 16_000
@@ -42,10 +41,13 @@ _NOT_FOR_US = (CancelledError, GeneratorExit, KeyboardInterrupt, StopIteration, 
 
 def encode_exception(error: BaseException) -> Failure:
     """`error` as data, with its notes, its cause and, for a group, its members."""
-    failure = _encode(error, depth=0)
-    if len(failure.model_dump_json()) > _SIZE_LIMIT:
-        failure = Failure(type=failure.type, message=failure.message, traceback=failure.traceback)
-    return failure
+    try:
+        failure = _encode(error, depth=0)
+        if len(failure.model_dump_json().encode()) <= _SIZE_LIMIT:
+            return failure
+    except Exception:  # an attribute whose `==` raises, say
+        failure = Failure(type=_name(error))
+    return Failure(type=failure.type, message=_message(error), traceback=failure.traceback)
 
 
 def decode_exception(failure: Failure) -> BaseException:
@@ -64,7 +66,7 @@ def _encode(error: BaseException, depth: int) -> Failure:
     cause = error.__cause__
     members = error.exceptions if isinstance(error, BaseExceptionGroup) and depth < _DEPTH_LIMIT else ()
     failure = Failure(
-        type=f"{type(error).__module__}:{type(error).__qualname__}",
+        type=_name(error),
         message=_message(error),
         args=_encode_arguments(error),
         state=_state(error),
@@ -76,6 +78,10 @@ def _encode(error: BaseException, depth: int) -> Failure:
     copy = _rebuild(failure)
     same = type(copy) is type(error) and (_message(copy) == failure.message or isinstance(error, ValidationError))
     return failure if same else failure.model_copy(update={"args": None, "state": {}})
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__module__}:{type(error).__qualname__}"
 
 
 def _rebuild(failure: Failure) -> BaseException | None:
@@ -173,6 +179,6 @@ def _same(value: Any) -> Json:
 def _json(value: Any) -> Json:
     """`value` after a way through JSON; None if that does not carry it."""
     try:
-        return from_json(to_json(value, inf_nan_mode="constants"))
+        return from_json(dump_value(value))
     except (PydanticSerializationError, ValueError, TypeError, RecursionError):
         return None

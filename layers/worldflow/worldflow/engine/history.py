@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic_core import from_json, to_json
 
 Json = Any
 """A value made of dict, list, str, int, float, bool and None."""
@@ -245,6 +246,19 @@ AnyDecision = (
 )
 Event = AnyFact | AnyDecision
 RunEnded = (RunCompleted, RunFailed, RunCancelled)
+
+_DEEPEST = 150
+"""Levels of a value. It stands some levels deep in messages and commits, and pydantic reads no more than 200."""
+
+
+def dump_value(value: Json) -> bytes:
+    """The JSON text of a value. Raises `ValueError` for one that could not be read again from where it will stand."""
+    text = to_json(value, inf_nan_mode="constants")
+    if text.count(b"[") + text.count(b"{") > _DEEPEST:
+        margin = 200 - _DEEPEST
+        from_json(b"[" * margin + text + b"]" * margin)
+    return text
+
 
 _events: TypeAdapter[list[Event]] = TypeAdapter(
     list[Annotated[Event, Field(discriminator="event_type")]], config=ConfigDict(ser_json_inf_nan="constants")

@@ -7,6 +7,7 @@ dumped by its annotation and not by its own type: what does not fit the annotati
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -15,10 +16,10 @@ from types import GenericAlias
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError
 
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
-from worldflow.engine.history import Json
+from worldflow.engine.history import Json, dump_value
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
@@ -31,29 +32,42 @@ class Codec:
         self._adapter = _adapter(annotation, where)
 
     def encode(self, value: Any) -> Json:
-        """The JSON form of `value`. Raises `SerializationError` with the path to what does not fit or does not come
-        back.
+        """The JSON form of `value`.
+
+        Raises `SerializationError` with the path to what does not fit or would not come back.
         """
         try:
             encoded = _dump(self._adapter, value)
-            self.decode(encoded)
+            self._read(encoded)
         except ValidationError as error:
             field = _field_errors(error, self.where)[0]
             raise SerializationError(f"it would not come back: {field.message}", field.field) from None
-        except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
-            path, reason = _culprit(value, self.where, ()) or (self.where, _reason(error))
+        except Exception as error:  # a type's own serializer or validator may raise anything
+            path, reason = _culprit(value, self.where) or (self.where, _reason(error))
             raise SerializationError(reason, path) from None
         return encoded
 
     def decode(self, value: Json) -> Any:
-        """The value whose JSON form is `value`. Raises pydantic's `ValidationError`."""
-        text = to_json(value, inf_nan_mode="constants")
-        # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
-        return self._adapter.validate_json(text, by_alias=True, by_name=True)
+        """The value whose JSON form is `value`. Raises pydantic's `ValidationError`, or `SerializationError`."""
+        try:
+            return self._read(value)
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise SerializationError(_reason(error), self.where) from None
 
     def validate(self, value: Any) -> Any:
-        """A value of this annotation out of a Python value. Raises pydantic's `ValidationError`."""
-        return self._adapter.validate_python(value, by_alias=True, by_name=True)
+        """A value of this annotation out of a Python value. Raises as `decode` does."""
+        try:
+            return self._adapter.validate_python(value, by_alias=True, by_name=True)
+        except ValidationError:
+            raise
+        except Exception as error:
+            raise SerializationError(_reason(error), self.where) from None
+
+    def _read(self, value: Json) -> Any:
+        # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
+        return self._adapter.validate_json(dump_value(value), by_alias=True, by_name=True)
 
 
 class Signature:
@@ -132,6 +146,8 @@ class Signature:
                     arguments[name] = read(codec, values[name])
                 except ValidationError as error:
                     problems += _field_errors(error, name)
+                except SerializationError as error:
+                    problems.append(FieldError(error.path, str(error)))
         if problems:
             shape = str(self._signature.replace(return_annotation=inspect.Signature.empty))
             raise InvalidInputError(f"the input does not fit {self._name}{shape}", problems)
@@ -179,15 +195,21 @@ def _reason(error: Exception) -> str:
     return text.removeprefix("PydanticSerializationUnexpectedValue") or type(error).__name__
 
 
-def _culprit(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str] | None:
+def _culprit(value: Any, path: str) -> tuple[str, str] | None:
     """The path to the innermost part of `value` that cannot become JSON by itself, and why."""
+    with contextlib.suppress(Exception):
+        return _innermost(value, path, ())
+    return None
+
+
+def _innermost(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str] | None:
     if id(value) in inside:
         return path, "it contains itself"
     for name, part in _parts(value):
-        if found := _culprit(part, path + name, (*inside, id(value))):
+        if found := _innermost(part, path + name, (*inside, id(value))):
             return found
     try:
-        to_json(_dump(_adapter(Any, path), value))
+        dump_value(_dump(_adapter(Any, path), value))
     except (PydanticSerializationError, ValueError, TypeError) as error:
         return path, _reason(error)
     return None

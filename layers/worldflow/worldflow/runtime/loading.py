@@ -8,6 +8,8 @@ import logging
 import pkgutil
 from collections.abc import Iterable
 
+from worldflow.engine import definitions
+
 _log = logging.getLogger("worldflow")
 
 import_failures: dict[str, str] = {}
@@ -28,8 +30,9 @@ def load_workflows(modules: Iterable[str]) -> None:
 def _load(name: str) -> None:
     try:
         module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _log.exception("module %s does not import", name)
+        definitions.forget(name)  # a workflow without the half that failed would fail its runs, and not block them
         import_failures[name] = f"{type(error).__name__}: {error}"
         return
     import_failures.pop(name, None)

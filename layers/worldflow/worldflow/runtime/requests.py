@@ -69,7 +69,8 @@ def cancel(world: World, run_id: str, reason: str | None = None) -> None:
     Raises `RunNotFoundError` and `RunEndedError`.
     """
     _open_run(world, run_id)
-    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=reason))])
+    # Each request is a message of its own: a second one ends a run whose code broke while it was being cancelled.
+    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=reason), nonce=uuid.uuid4().hex)])
 
 
 def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:

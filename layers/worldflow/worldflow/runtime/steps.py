@@ -12,7 +12,7 @@ import logging
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Step, find_step
-from worldflow.engine.errors import StepCrashedError, StepNotFoundError, WorldflowError
+from worldflow.engine.errors import ConfigurationError, StepCrashedError, StepNotFoundError, WorldflowError
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.retry import retry_after
@@ -56,7 +56,11 @@ class StepExecutor:
         return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
 
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
-        outcome = StepOutcome(run_id=task.run_id, fact=stash_event(self._world, task.run_id, fact))
+        try:
+            fact = stash_event(self._world, task.run_id, fact)
+        except ConfigurationError as error:
+            fact = _failed(task, error, retryable=False)  # there is no place for large data
+        outcome = StepOutcome(run_id=task.run_id, fact=fact)
         self._world.put_outcome(outcome)
         self._tell(outcome)
 
@@ -76,7 +80,7 @@ class StepExecutor:
         token = current_step.set(StepInfo(task.run_id, task.step_id, task.attempt))
         try:
             value = await _call(step, arguments)
-        except (Exception, asyncio.CancelledError, BaseExceptionGroup) as error:
+        except (Exception, asyncio.CancelledError, BaseExceptionGroup, SystemExit) as error:
             task_here = asyncio.current_task()
             if task_here and task_here.cancelling():
                 raise  # it is the executor that is stopped, and not the step that failed
@@ -102,11 +106,11 @@ async def _call(step: Step[..., object], arguments: dict[str, object]) -> object
     return value
 
 
-def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[object, Exception | None]:
+def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[object, BaseException | None]:
     """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
     try:
         return step.signature.call(arguments), None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return None, error
 
 

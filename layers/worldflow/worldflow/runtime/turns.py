@@ -162,7 +162,7 @@ class Turns:
         history = self._world.load_history(run_id)
         run = _Run(RunState(history))
         if not use_code:
-            run.blocked = "the function died each time that it ran the workflow"
+            run.blocked = "its turns failed or died each time that they were taken; the log says why"
         elif run.state.started and not run.state.ended:
             self._revive(run, run_id, run.state.started.workflow_name, history)
         return run
@@ -206,12 +206,15 @@ class Turns:
             self._apply_fact(run, run_id, started, now)
         elif run.execution:
             for fact in list(run.state.held.values()):
-                self._apply_held(run, run_id, fact, now)
+                if not run.state.ended:
+                    self._apply_held(run, run_id, fact, now)
         for message in messages:
             if not isinstance(message, FactArrived):
                 continue
             if run.state.accepts(message.fact):
-                self._apply_fact(run, run_id, message.fact, now)
+                for fact in (*_timers_before(message.fact, run.state), message.fact):
+                    if run.state.accepts(fact):
+                        self._apply_fact(run, run_id, fact, now)
             elif run.blocked and not run.state.ended and isinstance(message.fact, CancelRequested):
                 # It was asked to cancel, and its code broke while it did.
                 run.record(RunCancelled(reason=message.fact.reason), max(now, run.state.at))
@@ -246,6 +249,9 @@ class Turns:
         except _BLOCKING as error:
             self._block(run, run_id, error)
             return None
+        except SystemExit as error:
+            self._block(run, run_id, ConfigurationError(f"the workflow's code raised {error!r}"))
+            return None
         return [stash_event(self._world, run_id, decision) for decision in decisions]
 
     # --- act ---
@@ -257,7 +263,8 @@ class Turns:
             self._send([*acts, *self._due_acts(run_id, state, messages)])
         unblocked = any(isinstance(event, Applied) for event in run.new)
         if state.ended or unblocked or redo or (run.blocked and run.new):
-            self._world.update_run(run_record(run_id, state, run.blocked, self._world.now()))
+            blocked = run.blocked if state.held else None
+            self._world.update_run(run_record(run_id, state, blocked, self._world.now()))
 
     def _new_acts(self, run_id: str, run: _Run) -> Iterator[_Act]:
         """What the decisions of this turn ask for, unless the turn itself has closed it again."""
@@ -300,6 +307,15 @@ class Turns:
         for _, same_time in groupby(sorted(acts, key=due), key=due):
             batch = list(same_time)
             self._world.send([message for _, message in batch], deliver_at=batch[0][0])
+
+
+def _timers_before(fact: AnyFact, state: RunState) -> list[TimerFired]:
+    """The open timers that were due before the one that fired: asyncio fires them first, and no queue keeps order."""
+    if not isinstance(fact, TimerFired):
+        return []
+    due = state.timers[fact.timer_id].due
+    earlier = sorted((timer.due, timer.timer_id) for timer in state.timers.values() if timer.due < due)
+    return [TimerFired(timer_id=timer_id) for _, timer_id in earlier]
 
 
 _Act = tuple[datetime | None, Message]

@@ -33,6 +33,11 @@ reads.
 _log = logging.getLogger("worldflow")
 
 MAX_RECEIVES = 5
+"""How often a message that is rejected comes again."""
+
+MAX_DEATHS = 20
+"""How often a message comes again of those that were in flight when a worker died: it may be what killed it, or not."""
+
 _REDELIVERY_DELAY = timedelta(seconds=1)
 
 _SCHEMA = """
@@ -228,7 +233,11 @@ class LocalWorld(World):
     def recover(self) -> None:
         """Makes what was in flight when a worker died receivable again."""
         with self._transaction() as db:
-            db.execute("update messages set in_flight = 0")
+            db.execute(
+                "update messages set in_flight = 0, queue = case when receives < ? then queue else 'dead' end "
+                "where in_flight",
+                (MAX_DEATHS,),
+            )
 
     @contextmanager
     def serving(self) -> Iterator[None]:

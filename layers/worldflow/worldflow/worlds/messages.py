@@ -25,6 +25,11 @@ def safe_id(text: str) -> str:
     return text if _SAFE_ID.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
 
 
+def _wire(message: BaseModel) -> str:
+    """A message's text. SQS takes every character but two, which only stand within JSON's strings."""
+    return message.model_dump_json(exclude_none=True).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
+
+
 class BaseMessage(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
@@ -42,7 +47,7 @@ class BaseMessage(BaseModel):
         raise NotImplementedError
 
     def dump(self) -> str:
-        return self.model_dump_json(exclude_none=True)
+        return _wire(self)
 
 
 class _RunMessage(BaseMessage):
@@ -66,10 +71,12 @@ class FactArrived(_RunMessage):
 
     kind: Literal["fact"] = "fact"
     fact: Annotated[AnyFact, Field(discriminator="event_type")]
+    nonce: str | None = None
+    """Tells apart messages of one fact that the queue must not take for copies: a run may be asked twice to cancel."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(f"{self.run_id}:{self.fact.fact_id}")
+        return safe_id(":".join(filter(None, [self.run_id, self.fact.fact_id, self.nonce])))
 
 
 class StepDue(_RunMessage):
@@ -130,7 +137,7 @@ class Delayed(BaseModel):
     message: Annotated[Message, Field(discriminator="kind")]
 
     def dump(self) -> str:
-        return self.model_dump_json(exclude_none=True)
+        return _wire(self)
 
 
 class StepOutcome(BaseModel):

@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
-from worldflow.engine.history import BaseEvent, Json
+from worldflow.engine.history import BaseEvent, Json, dump_value
 
 if TYPE_CHECKING:
     from worldflow.worlds.base import World
@@ -25,7 +25,7 @@ E = TypeVar("E", bound=BaseEvent)
 
 def stash(world: World, run_id: str, value: Json) -> Json:
     """`value`, or a reference to it where it is large."""
-    data = to_json(value, inf_nan_mode="constants")
+    data = dump_value(value)
     if len(data) <= world.inline_limit and not _is_reference(value):
         return value
     key = f"{run_id}/{hashlib.sha256(data).hexdigest()}"
