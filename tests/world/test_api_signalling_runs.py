@@ -82,7 +82,17 @@ def test_other_names_are_refused(api: Api, run_id: str, name: str) -> None:
     assert sent(api) == []
 
 
-@pytest.mark.parametrize("body", ["{", "approved=true", "yes"])
+NO_JSON = {
+    "cut off": "{",
+    "a form": "approved=true",
+    "a word": "yes",
+    "half a character": '"\\ud800"',
+    "too deep": "[" * 300 + "]" * 300,
+    "a number that Python refuses": "9" * 5_000,
+}
+
+
+@pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
 @pytest.mark.parametrize("key", [None, "k1"], ids=["", "with a key"])
 def test_a_body_that_is_no_json_is_refused(api: Api, run_id: str, body: str, key: str | None) -> None:
     answer = api.post(f"/runs/{run_id}/signals/value", body, key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from tests.support import workflows
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
+from worldflow import step
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
@@ -299,3 +301,20 @@ def test_a_whole_run_goes_through_the_handler(aws: AWSSystem) -> None:
 
 def _raise(*_: Any, **__: Any) -> None:
     raise WorldflowError("AWS is away")
+
+
+def test_a_task_and_its_copy_in_one_batch_run_once(aws: AWSSystem) -> None:
+    ran: list[str] = []
+
+    @step
+    async def count() -> None:
+        ran.append("once")
+        await asyncio.sleep(0.05)
+
+    executor = StepExecutor(aws)
+    try:
+        task = StepTask(run_id="r", step_id="s1", name="count", input={})
+        assert executor(task, task.model_copy(update={"redo": True})) == []
+        assert ran == ["once"]
+    finally:
+        executor.close()
