@@ -20,14 +20,14 @@ PAYLOADS = {"s3:GetObject", "s3:PutObject"}
 ALLOWED = {
     "OrchestratorRole": {
         "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
-        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
         "RunQueue": RECEIVE | SEND,
         "StepQueue": SEND,
         "TimerQueue": RECEIVE | SEND,
         "RunDeadLetterQueue": RECEIVE,
         "StepDeadLetterQueue": RECEIVE,
         "TimerDeadLetterQueue": RECEIVE,
-        "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
+        "schedules": {"scheduler:CreateSchedule"},
         "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS,
         "OrchestratorLogGroup": LOG,
