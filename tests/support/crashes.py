@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from tests.support.driver import START
-from worldflow.engine.history import Event
+from tests.support.driver import START, Chance
+from worldflow.engine.history import Event, Json
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.base import HookRecord, RunRecord
 from worldflow.worlds.local import Delivery, LocalWorld
 from worldflow.worlds.messages import Message, StepOutcome, StepTask
 
@@ -67,6 +67,27 @@ class CrashingWorld(LocalWorld):
     def put_outcome(self, outcome: StepOutcome) -> None:
         self._call("put_outcome", super().put_outcome, outcome)
 
+    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
+        return self._call("claim", super().claim, run_id, step_id, attempt)  # type: ignore[no-any-return]
+
+    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
+        return self._call("beat", super().beat, run_id, step_id, attempt, details)  # type: ignore[no-any-return]
+
+    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
+        self._call("abandon", super().abandon, run_id, step_id, attempt)
+
+    def put_generation(self, base: str, number: int) -> None:
+        self._call("put_generation", super().put_generation, base, number)
+
+    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+        return self._call("put_hook", super().put_hook, hook, holder)  # type: ignore[no-any-return]
+
+    def delete_hook(self, token: str, run_id: str) -> None:
+        self._call("delete_hook", super().delete_hook, token, run_id)
+
+    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+        self._call("cancel_delayed", super().cancel_delayed, message, deliver_at)
+
     def put_payload(self, key: str, data: bytes) -> None:
         self._call("put_payload", super().put_payload, key, data)
 
@@ -77,7 +98,7 @@ class CrashingWorld(LocalWorld):
 def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000) -> None:
     """Serves the world, process after process, until nothing is left to do; the clock skips to what is due."""
     while patience:
-        turns, executor = Turns(world, live_limit=live_limit), StepExecutor(world)
+        turns, executor = Turns(world, live_limit=live_limit, chance=Chance(0.5)), StepExecutor(world)
         try:
             while patience := patience - 1:
                 if not (_take_turn(world, turns) or _run_step(world, executor)):

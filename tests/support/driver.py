@@ -49,6 +49,9 @@ class Chance(random.Random):
     def random(self) -> float:
         return self.value
 
+    def getrandbits(self, k: int) -> int:
+        return 7
+
 
 class Driver:
     """One run of `workflow`, started with these arguments, as the orchestrator would drive it."""

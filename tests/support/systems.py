@@ -133,7 +133,7 @@ def story(system: System, run_id: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _told(event: Event) -> tuple[str, dict[str, Any]]:
     payload = event.payload
-    for moment in ("due", "created_at"):
+    for moment in ("due", "created_at", "seed"):
         payload.pop(moment, None)
     if "error" in payload:
         payload["error"] = {key: payload["error"].get(key) for key in ("type", "message", "args")}

@@ -29,6 +29,9 @@ LIFE_RECEIVES = 5
 DEAD_RECEIVES = 15
 """How often a dead letter is tried as usual, 90 seconds apart."""
 
+TURN_MARGIN = 20
+"""Seconds before the function's timeout at which a turn begins no further inline step."""
+
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 Scope = Callable[..., AbstractContextManager[Any]]
@@ -61,7 +64,7 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
     _load(world)
     turns, executor = Turns(world), StepExecutor(world)
 
-    def handle(group: Sequence[_Record]) -> None:
+    def handle(group: Sequence[_Record], out_of_time: Callable[[], bool]) -> None:
         match group[0].message:
             case Delayed() as delayed:
                 # What is due goes on to its queue; what came early waits for the rest of its time.
@@ -75,14 +78,19 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
                 turns.take(message.run_id, [message], redo=True, use_code=use_code)
             case message:
                 messages = [record.message for record in group if isinstance(record.message, RunMessage)]
-                turns.take(message.run_id, messages, redo=any(record.receives > 1 for record in group))
+                redo = any(record.receives > 1 for record in group)
+                turns.take(message.run_id, messages, redo=redo, out_of_time=out_of_time)
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, failed = _read(event, world.settings.dead_letter_arns)
+
+        def out_of_time() -> bool:
+            return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
+
         for group in _by_run(records):
             with scope(run_id=_run_id(group[0])):
                 try:
-                    handle(group)
+                    handle(group, out_of_time)
                 except Exception:
                     _log.exception("the turn failed and will be taken again")
                     failed += [record.id for record in group]

@@ -15,13 +15,24 @@ from rich.text import Text
 
 from worldflow.engine.history import (
     Applied,
+    AttributesSet,
     CancelRequested,
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
     Event,
     Fact,
     Failure,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
     Json,
+    Replied,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFailed,
     RunStarted,
     SignalReceived,
@@ -30,9 +41,12 @@ from worldflow.engine.history import (
     StepFailed,
     StepRetryScheduled,
     StepScheduled,
+    TerminateRequested,
     TimerCancelled,
     TimerFired,
     TimerStarted,
+    UpdateReceived,
+    VersionMarked,
 )
 from worldflow.worlds.base import RunRecord
 
@@ -61,6 +75,7 @@ _EVENT_STYLES: Mapping[type[object], str] = {
     RunCompleted: "bold green",
     RunFailed: "bold red",
     RunCancelled: "bold yellow",
+    RunContinued: "bold",
 }
 
 
@@ -125,6 +140,35 @@ def _words(event: Event, steps: Mapping[str, str]) -> tuple[str, str]:
             return f"timer {event.timer_id} cancelled", ""
         case SignalReceived():
             return f"signal {event.name} received", _value(event.value)
+        case HookCreated():
+            return f"{'webhook' if event.webhook else 'hook'} {event.hook_id} created", _printable(event.token)
+        case HookResumed():
+            return f"hook {event.hook_id} resumed", _value(event.value)
+        case HookConflicted():
+            return f"hook {event.hook_id} refused", "another live run holds its token"
+        case HookDisposed():
+            return f"hook {event.hook_id} disposed of", ""
+        case UpdateReceived():
+            return f"update {event.name} received", _value(event.args)
+        case Replied():
+            return f"answered {event.fact_id}", _failure(event.error) if event.error else _value(event.result)
+        case ChildStarted():
+            return f"child {event.workflow_name} ({event.child_run_id}) started", _value(event.input)
+        case ChildCompleted():
+            return f"child {event.child_id} completed", _value(event.result)
+        case ChildFailed():
+            return f"child {event.child_id} failed", _failure(event.error)
+        case ChildCancelRequested():
+            return f"child {event.child_id} asked to end", "nobody waits for it any more"
+        case AttributesSet():
+            text = "" if event.status_text is None else f"status: {event.status_text}"
+            return "attributes set", _printable(" ".join(filter(None, [text, _value(event.attributes or None)])))
+        case VersionMarked():
+            return f"went the new way of change {event.change_id}", ""
+        case TerminateRequested():
+            return "termination requested", _printable(event.reason or "")
+        case RunContinued():
+            return f"run continued as {event.next_run_id}", _value(event.input)
         case CancelRequested():
             return "cancellation requested", _printable(event.reason or "")
         case Applied():

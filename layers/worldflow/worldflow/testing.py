@@ -22,6 +22,7 @@ from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.durations import Duration, seconds
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
+from worldflow.runtime.turns import LIVE_LIMIT
 from worldflow.worker import Worker
 from worldflow.worlds.local import LocalWorld
 
@@ -46,14 +47,16 @@ class WorkflowEnvironment:
     """A world in memory, with its own clock and worker.
 
     start_time: what the clock shows at first; now, unless given.
+    replay_every_turn: forgets live executions after each turn, so that every turn replays the history and fails the
+        test's run as `blocked` if the workflow is not deterministic.
     """
 
-    def __init__(self, *, start_time: datetime | None = None) -> None:
+    def __init__(self, *, start_time: datetime | None = None, replay_every_turn: bool = True) -> None:
         self._now = start_time or datetime.now(UTC)
         self._ids = itertools.count(1)
-        self.world = LocalWorld(clock=lambda: self._now)
+        self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
         self._orchestrator = Orchestrator(self.world)
-        self._worker = Worker(self.world)
+        self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT)
 
     async def __aenter__(self) -> WorkflowEnvironment:
         return self
@@ -81,13 +84,24 @@ class WorkflowEnvironment:
             pass
         self._now = until
 
-    async def settle(self) -> None:
-        """Lets everything happen that can happen now."""
+    def run(self, run_id: str) -> TestRun:
+        """A handle on a run of this environment, such as a child."""
+        return TestRun(self, run_id)
+
+    async def resume_hook(self, token: str, value: Any = None) -> None:
+        """Sends a value to the hook of this token, and lets its run go on."""
+        await self._orchestrator.resume_hook(token, value)
+        await self.settle()
+
+    async def settle(self) -> bool:
+        """Lets everything happen that can happen now. Returns whether anything did."""
+        happened = False
         while True:
             # Asked first: a step that ends while `work` looks for something to do has sent what it looks for.
             busy = self._worker.busy
             if not await self._worker.work() and not busy:
-                return
+                return happened
+            happened = True
             if self._worker.busy:
                 await self._worker.pause(_STEP_PATIENCE)
 
@@ -120,6 +134,14 @@ class TestRun(RunHandle):
         await super().cancel(reason)
         await self._env.settle()
 
+    async def terminate(self, reason: str | None = None) -> None:
+        await super().terminate(reason)
+        await self._env.settle()
+
+    async def retry(self) -> None:
+        await super().retry()
+        await self._env.settle()
+
     async def _pause(self, seconds: float) -> None:
-        if not await self._env.skip():
+        if not await self._env.settle() and not await self._env.skip():
             raise AssertionError(f"run {self.id!r} waits for something that will not come: a signal?")

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
+from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.worlds.local import Delivery, LocalWorld
 from worldflow.worlds.messages import StepTask
 
@@ -25,11 +25,12 @@ class Worker:
             await run.result()
 
     concurrency: the most steps that run at a time.
+    live_limit: how many runs are kept in memory between their turns; the others replay their histories.
     """
 
-    def __init__(self, world: LocalWorld, *, concurrency: int = 10) -> None:
+    def __init__(self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT) -> None:
         self._world = world
-        self._turns = Turns(world)
+        self._turns = Turns(world, live_limit=live_limit)
         self._executor = StepExecutor(world)
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()

@@ -192,5 +192,5 @@ def test_the_recorded_result_of_a_step_no_longer_fits(drive: Drive):
         return await count()
 
     run = drive(counting)
-    with pytest.raises(SerializationError, match="does not fit the step's annotation any more"):
+    with pytest.raises(SerializationError, match="does not fit the annotation any more"):
         run._live.apply(StepCompleted(step_id="s1", result="many"), run.clock)

@@ -26,7 +26,7 @@ async def changed() -> list[str]:
 
 def deploy(function) -> None:
     """New code under the old name."""
-    definitions._workflows["shop"] = definitions.Workflow(function, "shop")
+    definitions._workflows._versions["shop"] = {1: definitions.Workflow(function, "shop")}
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_an_unknown_workflow(world: CrashingWorld):
     assert record(world).status == "blocked"
     assert "no workflow 'shop_of_tomorrow'" in record(world).blocked_reason
     assert kinds(world) == ["RunStarted held"]
-    definitions._workflows["shop_of_tomorrow"] = definitions.Workflow(good, "shop_of_tomorrow")
+    definitions._workflows._versions["shop_of_tomorrow"] = {1: definitions.Workflow(good, "shop_of_tomorrow")}
     try:
         Turns(world).take("run-1", [Poke(run_id="run-1")])
         assert record(world).status == "running"
@@ -178,7 +178,7 @@ def test_an_unknown_workflow(world: CrashingWorld):
         take(world, StepCompleted(step_id="s2", result="c"))
         assert record(world).result == ["a", "b", "c"]
     finally:
-        del definitions._workflows["shop_of_tomorrow"]
+        del definitions._workflows._versions["shop_of_tomorrow"]
 
 
 def test_a_result_that_the_code_cannot_read(world: CrashingWorld):
@@ -194,7 +194,7 @@ def test_a_result_that_the_code_cannot_read(world: CrashingWorld):
     turns.take("run-1", [Start(run_id="run-1")])
     turns.take("run-1", [FactArrived(run_id="run-1", fact=StepCompleted(step_id="s1", result="five"))])
     assert record(world).status == "blocked"
-    assert "does not fit the step's annotation" in record(world).blocked_reason
+    assert "does not fit the annotation" in record(world).blocked_reason
 
     @step  # type: ignore[no-redef]
     async def count() -> str: ...  # noqa: F811

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import Crash, CrashingWorld
-from worldflow import FatalError, OutsideError, RetryableError, RetryPolicy, step, step_info
+from worldflow import FatalError, OutsideError, RetryableError, step, step_info
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime.steps import StepExecutor
 from worldflow.worlds.messages import FactArrived, StepTask
@@ -78,7 +78,7 @@ async def test_what_a_step_knows_of_itself(world: CrashingWorld, plain: bool):
     ("error", "retryable", "retry_after"),
     [
         (ValueError("x"), True, None),
-        (KeyError("x"), False, None),
+        (KeyError("x"), True, None),
         (FatalError("x"), False, None),
         (RetryableError("x", retry_after="1m"), True, 60),
         (asyncio.CancelledError(), True, None),
@@ -95,7 +95,7 @@ async def test_a_step_that_raises(
     async def fail_async() -> None:
         raise error
 
-    step(name="fail", retry=RetryPolicy(non_retryable=(KeyError,)))(fail if plain else fail_async)
+    step(name="fail")(fail if plain else fail_async)
     fact = await run(world, "fail")
     assert isinstance(fact, StepFailed)
     assert (fact.retryable, fact.retry_after) == (retryable, retry_after)

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random as _random
+import re
 import uuid
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar, overload
-
-from pydantic import ValidationError
+from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from worldflow.engine.durations import Duration, seconds
-from worldflow.engine.errors import OutsideError, SerializationError
+from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.execution import Execution, WorkflowInfo
+from worldflow.engine.history import Attribute, AttributesSet, Json
+from worldflow.engine.inbox import Hook
 from worldflow.engine.loop import running_loop
-from worldflow.engine.serialization import Codec, explain
+from worldflow.engine.mailbox import Receive
+from worldflow.engine.serialization import Codec
+from worldflow.engine.webhooks import Webhook
 
 T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ANYTHING = Codec(Any, "value")
+_TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,18 @@ class StepInfo:
     run_id: str
     step_id: str
     attempt: int
+    heartbeat_details: Any = None
+    """What the attempt before gave to its last heartbeat."""
+    _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
+
+    def heartbeat(self, details: Any = None) -> None:
+        """Says that the attempt goes on, for its `heartbeat_timeout`. A request to the store: some milliseconds.
+
+        details: what JSON carries; the next attempt finds it as `heartbeat_details`, should this one fail.
+        Raises `asyncio.CancelledError` if the workflow does not want the step any more.
+        """
+        if not self._beat(_ANYTHING.encode(details)):
+            raise asyncio.CancelledError("the workflow does not want this step any more")
 
     @property
     def idempotency_key(self) -> str:
@@ -46,32 +67,153 @@ def _execution(what: str) -> Execution:
     return loop.host
 
 
-async def sleep(duration: Duration) -> None:
-    """Waits for `duration` (`"10s"`, `"3d"`, seconds or a timedelta). In a workflow it is durable: no process waits.
+async def sleep(until: Duration | datetime) -> None:
+    """Waits for a duration (`"10s"`, `"3d"`, seconds or a timedelta), or until a time. In a workflow it is durable: no
+    process waits.
 
-    The same as `asyncio.sleep`, which is durable in a workflow too, with durations as people write them.
+    The same as `asyncio.sleep`, which is durable in a workflow too, with durations as people write them. A time without
+    a timezone is a `ValueError`; one that is past does not wait.
     """
-    await asyncio.sleep(seconds(duration))
+    if isinstance(until, datetime):
+        if until.tzinfo is None:
+            raise ValueError(f"{until!r} has no timezone: write datetime(..., tzinfo=UTC)")
+        loop = running_loop()
+        moment = loop.host.now() if loop else datetime.now(until.tzinfo)
+        await asyncio.sleep(max(0.0, (until - moment).total_seconds()))
+    else:
+        await asyncio.sleep(seconds(until))
 
 
 @overload
-async def wait_for_signal(name: str) -> Any: ...
+def wait_for_signal(name: str) -> Receive[Any]: ...
 @overload
-async def wait_for_signal(name: str, type: type[T]) -> T: ...
-async def wait_for_signal(name: str, type: Any = None) -> Any:
-    """The value of the next signal of this name. Signals that came before anybody waited are kept, in order.
+def wait_for_signal(name: str, type: type[T]) -> Receive[T]: ...
+def wait_for_signal(name: str, type: Any = None) -> Receive[Any]:
+    """Awaited, the value of the next signal of this name; in an `async for`, of one after the other.
+
+    Signals that came before anybody waited are kept, in order.
 
     type: what the value is read as (anything that pydantic validates); as the JSON it is, unless given.
     Raises `SerializationError` if the value does not fit `type`; the signal is then spent. To wait no longer than some
     time, use `asyncio.timeout`.
     """
-    value = await _execution("wait_for_signal()").wait_for_signal(name)
-    if type is None:
-        return value
-    try:
-        return Codec(type, name).decode(value)
-    except ValidationError as error:
-        raise SerializationError(f"the signal's value does not fit: {explain(error, 'value')}", name) from None
+    return _execution("wait_for_signal()").inbox.wait_for_signal(name, type)
+
+
+@overload
+def create_hook(*, token: str | None = None, metadata: Json = None) -> Hook[Any]: ...
+@overload
+def create_hook(type: type[T], *, token: str | None = None, metadata: Json = None) -> Hook[T]: ...
+def create_hook(type: Any = None, *, token: str | None = None, metadata: Json = None) -> Hook[Any]:
+    """A hook: whoever has its token can send it values, without knowing the run.
+
+    type: what the values are read as; as the JSON they are, unless given.
+    token: up to 200 letters, digits and `_.:=@+-`; one that nobody can guess, unless given. While another live run
+        holds it, awaiting the hook raises `HookConflictError`.
+    metadata: what JSON carries, for those who look the token up.
+    """
+    run = _execution("create_hook()")
+    data = _ANYTHING.encode(metadata)
+    if token is not None:
+        check_token(token)
+    hook: Hook[Any] = run.inbox.create_hook(
+        lambda hook_id: Hook(run, hook_id, run.uuid4().hex if token is None else token, data, type)
+    )
+    return hook
+
+
+def create_webhook(*, respond: Literal["accepted", "workflow"] = "accepted", metadata: Json = None) -> Webhook:
+    """A hook with a signed `url`, which takes any HTTP request: its values are `WebhookRequest`s.
+
+    respond: requests are answered 202 at once, or by the workflow's `request.respond(...)`.
+    """
+    if respond not in ("accepted", "workflow"):
+        raise ValueError(f'respond is "accepted" or "workflow", and not {respond!r}')
+    run = _execution("create_webhook()")
+    data = _ANYTHING.encode(metadata)
+    webhook: Webhook = run.inbox.create_hook(
+        lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data)
+    )
+    return webhook
+
+
+def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
+    """Ends this run as `continued`, and begins the workflow anew with these arguments and an empty history.
+
+    The next generation has the id `<id>~2` and so on. Signals and updates that nobody has read go with it; steps,
+    timers, hooks and children do not. Leaves by raising, so call it from the workflow and not from a task of it.
+    """
+    signature = _execution("continue_as_new()").workflow.signature
+    raise ContinueAsNew(signature.encode(signature.bind(*args, **kwargs)))
+
+
+def patched(change_id: str) -> bool:
+    """Whether to go the new way of a change to the workflow's code: not where the run had passed this place before.
+
+        if patched("charge-before-packing"):
+            ...  # new
+        else:
+            ...  # old, until no run needs it: then deprecate_patch("charge-before-packing")
+
+    As in Temporal: the first answer holds for the rest of the run.
+    """
+    return _execution("patched()").patched(change_id)
+
+
+def deprecate_patch(change_id: str) -> None:
+    """In place of `patched(change_id)` when only the new way is left in the code.
+
+    To be removed when no run is left that `patched` has answered.
+    """
+    _execution("deprecate_patch()").patched(change_id, deprecated=True)
+
+
+def set_attributes(**attributes: Attribute | None) -> None:
+    """Sets attributes of the run, by which runs can be listed. None takes one away."""
+    for name, value in attributes.items():
+        if value is not None and not isinstance(value, (str, int, float, bool)):
+            raise SerializationError(f"an attribute is text, a number or a bool, and not {value!r}", name)
+    _execution("set_attributes()").decide(AttributesSet(attributes=dict(attributes)))
+
+
+def set_status(text: str) -> None:
+    """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"."""
+    _execution("set_status()").decide(AttributesSet(status_text=str(text)))
+
+
+def publish(name: str, value: Any) -> None:
+    """Shows a value to queries (`run.query(name)`); a callable is called when somebody asks, and must only look.
+
+    Nothing is written: a query replays the run's history and asks what the workflow has published.
+    """
+    _execution("publish()").published[name] = value
+
+
+def on_update(name: str) -> Callable[[F], F]:
+    """Makes a function the handler of the updates of this name, from here to the end of the run.
+
+        @on_update("add_item")
+        async def add_item(item: Item) -> int: ...
+
+    It is called with the arguments of `run.update(name, ...)`, checked by its annotations. What it returns or raises is
+    the caller's answer. An async handler may call steps and wait; several run at a time, as tasks do.
+    """
+    run = _execution("on_update()")
+
+    def register(handler: F) -> F:
+        run.inbox.on_update(name, handler)
+        return handler
+
+    return register
+
+
+def check_token(token: str) -> None:
+    """Raises `InvalidInputError` for what is no hook's token."""
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        rule = "1 to 200 letters, digits and _.:=@+-"
+        raise InvalidInputError(
+            f"{token!r} is not a hook token: it takes {rule}", [FieldError("token", f"must be {rule}")]
+        )
 
 
 def now() -> datetime:
@@ -91,9 +233,7 @@ def random() -> _random.Random:
 
 def workflow_info() -> WorkflowInfo:
     """The run that this code is the workflow of."""
-    info = _execution("workflow_info()").info
-    assert info is not None
-    return info
+    return _execution("workflow_info()").info
 
 
 def step_info() -> StepInfo:
@@ -102,3 +242,14 @@ def step_info() -> StepInfo:
         return current_step.get()
     except LookupError:
         raise OutsideError("step_info() only works inside a step that a workflow called") from None
+
+
+class _Once(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        loop = running_loop()
+        return loop is None or not loop.host.replaying
+
+
+logger = logging.getLogger("worldflow.workflow")
+"""For workflows: what it logs is logged when it happens, and not again on each replay. Elsewhere an ordinary logger."""
+logger.addFilter(_Once())

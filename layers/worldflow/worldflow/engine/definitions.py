@@ -2,31 +2,78 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
 
-from worldflow.engine.errors import ConfigurationError, StepNotFoundError, WorkflowNotFoundError
+from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.errors import ConfigurationError, OutsideError, StepNotFoundError, WorkflowNotFoundError
+from worldflow.engine.history import ParentClose
 from worldflow.engine.loop import running_loop
 from worldflow.engine.retry import RetryPolicy
 from worldflow.engine.serialization import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
+D = TypeVar("D", "Workflow[..., Any]", "Step[..., Any]")
 
 
 class Workflow(Generic[P, R]):
-    """A workflow: an async function whose progress is durable. Calling it outside a run just calls the function."""
+    """A workflow: an async function whose progress is durable.
 
-    def __init__(self, function: Callable[P, Coroutine[Any, Any, R]], name: str) -> None:
+    Called in a workflow, it starts a child run and its result is awaited. Called anywhere else, it is the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        name: str,
+        *,
+        version: int = 1,
+        timeout: Duration | None = None,
+        inline_steps: bool = False,
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
+        self.version = version
+        self.timeout = None if timeout is None else seconds(timeout)
+        self.inline_steps = inline_steps
+        self.run_id: str | None = None
+        self.parent_close: ParentClose = "cancel"
         self.signature = Signature(function, name)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        return self.function(*args, **kwargs)
+        loop = running_loop()
+        if loop is None:
+            return self.function(*args, **kwargs)
+        return loop.host.call_child(self, args, kwargs)
+
+    def start_detached(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Starts a child run that nobody awaits and that outlives its parent. Returns its run id.
+
+        Raises `OutsideError` outside a workflow.
+        """
+        loop = running_loop()
+        if loop is None:
+            raise OutsideError("start_detached() only works inside a workflow; elsewhere use start_workflow()")
+        return loop.host.start_detached(self, args, kwargs)
+
+    def options(self, *, run_id: str | None = None, parent_close: ParentClose | None = None) -> Workflow[P, R]:
+        """This workflow, to be called as a child with these options.
+
+        run_id: the child's; `<parent>~c<n>` unless given. A run of that id that is no child of this call fails it.
+        parent_close: what becomes of the child if its parent ends first: it is asked to `cancel` (unless given), it is
+            made to `terminate`, or the parent `abandon`s it.
+        """
+        if parent_close not in (None, *get_args(ParentClose)):
+            raise ConfigurationError(f"parent_close is cancel, terminate or abandon, and not {parent_close!r}")
+        workflow = copy.copy(self)
+        workflow.run_id = run_id or self.run_id
+        workflow.parent_close = parent_close or self.parent_close
+        return workflow
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -39,13 +86,28 @@ class Step(Generic[P, R]):
     function.
     """
 
-    def __init__(self, function: Callable[P, Any], name: str, retry: RetryPolicy) -> None:
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        name: str,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        at_most_once: bool = False,
+        inline: bool | None = None,
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
-        self.retry = retry
+        self.at_most_once = at_most_once
+        self.inline = inline
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(function)
+        self.retry = RetryPolicy(max_attempts=1) if at_most_once else RetryPolicy()
+        self.timeout: float | None = None
+        self.heartbeat_timeout: float | None = None
+        self._set(retry, timeout, heartbeat_timeout)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         loop = running_loop()
@@ -53,28 +115,115 @@ class Step(Generic[P, R]):
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
         return loop.host.call_step(self, args, kwargs)
 
+    def options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        inline: bool | None = None,
+    ) -> Step[P, R]:
+        """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`."""
+        step = copy.copy(self)
+        step._set(retry, timeout, heartbeat_timeout)
+        if inline is not None:
+            step.inline = inline
+        return step
+
+    def _set(self, retry: RetryPolicy | None, timeout: Duration | None, heartbeat_timeout: Duration | None) -> None:
+        if retry is not None:
+            if not isinstance(retry, RetryPolicy):
+                raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), and not {retry!r}")
+            self.retry = retry
+        if timeout is not None:
+            self.timeout = _positive(timeout, "timeout")
+        if heartbeat_timeout is not None:
+            self.heartbeat_timeout = _positive(heartbeat_timeout, "heartbeat_timeout")
+
     def __repr__(self) -> str:
         return f"<step {self.name}>"
 
 
-_workflows: dict[str, Workflow[..., Any]] = {}
-_steps: dict[str, Step[..., Any]] = {}
+def _positive(duration: Duration, name: str) -> float:
+    length = seconds(duration)
+    if not length:
+        raise ConfigurationError(f"{name} is {duration!r}: it must be longer than nothing")
+    return length
+
+
+class _Registry(Generic[D]):
+    """Definitions by name and, of one name, by version."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._versions: dict[str, dict[int, D]] = {}
+
+    def add(self, definition: D, version: int = 1) -> D:
+        versions = self._versions.setdefault(definition.name, {})
+        other = versions.get(version)
+        local = "<locals>" in definition.function.__qualname__
+        if other is not None and _place(other) != _place(definition) and not local:
+            remedy = f"Give one of them a name of its own: @{self._kind}(name=...)"
+            if self._kind == "workflow":
+                remedy += ", or another version of that name: @workflow(name=..., version=2)"
+            raise ConfigurationError(
+                f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}. {remedy}"
+            )
+        versions[version] = definition
+        return definition
+
+    def versions(self, name: str) -> Mapping[int, D]:
+        return self._versions.get(name, {})
+
+    def names(self) -> list[str]:
+        return sorted(self._versions)
+
+    def forget(self, module: str) -> None:
+        for name, versions in list(self._versions.items()):
+            for version in [v for v, found in versions.items() if found.function.__module__ == module]:
+                del versions[version]
+            if not versions:
+                del self._versions[name]
+
+
+_workflows: _Registry[Workflow[..., Any]] = _Registry("workflow")
+_steps: _Registry[Step[..., Any]] = _Registry("step")
 
 
 @overload
 def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
-def workflow(*, name: str | None = None) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
-def workflow(function: Any = None, /, *, name: str | None = None) -> Any:
+def workflow(
+    *, name: str | None = None, version: int = 1, timeout: Duration | None = None, inline_steps: bool = False
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+def workflow(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+) -> Any:
     """Makes an `async def` function a workflow.
 
-    name: what runs and messages call it; the function's own name unless given. Two workflows cannot share one.
+    name: what runs and messages call it; the function's own name unless given.
+    version: a whole number from 1. Two workflows cannot share a name and a version; new runs take the highest version
+        of a name, and a run keeps to its own.
+    timeout: a duration after which a run sees `TimeoutError` where it waits, as within `asyncio.timeout`. That of a
+        run's start holds for all of it.
+    inline_steps: steps run in the orchestrator's own turn, unless they say `inline=False`.
     """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
         if not inspect.iscoroutinefunction(function):
             raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
-        return _register(_workflows, Workflow(function, name or function.__name__), "workflows")
+        definition = Workflow(
+            function, name or function.__name__, version=version, timeout=timeout, inline_steps=inline_steps
+        )
+        return _workflows.add(definition, version)
 
     return decorate if function is None else decorate(function)
 
@@ -84,20 +233,33 @@ def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
 @overload
 def step(function: Callable[P, R], /) -> Step[P, R]: ...
 @overload
-def step(*, name: str | None = None, retry: RetryPolicy = ...) -> _StepDecorator: ...
-def step(function: Any = None, /, *, name: str | None = None, retry: RetryPolicy = RetryPolicy()) -> Any:  # noqa: B008
+def step(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    at_most_once: bool = False,
+    inline: bool | None = None,
+) -> _StepDecorator: ...
+def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop.
 
     name: what histories and messages call it; the function's own name unless given. Two steps cannot share one.
     retry: when a failed attempt is tried again; three retries with exponential backoff unless given.
+    timeout: how long an attempt may take, counted from when it was sent to the executor; then it has failed with
+        `StepTimeoutError`, even if its function died. Without limit unless given.
+    heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`; then it has failed in the same way.
+    at_most_once: an attempt that was begun is never run again: where it is not known what came of it, the step fails
+        with `StepInterruptedError`. Such a step is not retried unless `retry` is given.
+    inline: the step runs in the orchestrator's own turn, without a message: for short steps that need no role and no
+        function of their own.
     """
 
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
-        if not isinstance(retry, RetryPolicy):
-            raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), and not {retry!r}")
-        return _register(_steps, Step(function, name or function.__name__, retry), "steps")
+        return _steps.add(Step(function, name or function.__name__, **options))
 
     return decorate if function is None else decorate(function)
 
@@ -112,47 +274,37 @@ class _StepDecorator:
     def __call__(self, function: Any, /) -> Any: ...
 
 
-D = TypeVar("D", Workflow[..., Any], Step[..., Any])
-
-
-def _register(registry: dict[str, D], definition: D, kind: str) -> D:
-    other = registry.get(definition.name)
-    if other is not None and _place(other) != _place(definition) and "<locals>" not in definition.function.__qualname__:
-        raise ConfigurationError(
-            f"two {kind} are named {definition.name!r}: {_place(other)} and {_place(definition)}. "
-            f"Give one of them a name of its own: @{kind[:-1]}(name=...)"
-        )
-    registry[definition.name] = definition
-    return definition
-
-
 def forget(module: str) -> None:
     """Forgets the workflows and steps that a module has defined."""
-    registries: tuple[dict[str, Any], ...] = (_workflows, _steps)
-    for registry in registries:
-        for name in [name for name, definition in registry.items() if definition.function.__module__ == module]:
-            del registry[name]
+    _workflows.forget(module)
+    _steps.forget(module)
 
 
 def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
     return f"{definition.function.__module__}.{definition.function.__qualname__}"
 
 
-def find_workflow(name: str) -> Workflow[..., Any]:
-    """The workflow of this name. Raises `WorkflowNotFoundError`."""
-    try:
-        return _workflows[name]
-    except KeyError:
-        raise WorkflowNotFoundError(name, list(_workflows)) from None
+def find_workflow(name: str, version: int | None = None) -> Workflow[..., Any]:
+    """The workflow of this name and version; the highest version unless given. Raises `WorkflowNotFoundError`."""
+    versions = _workflows.versions(name)
+    if not versions:
+        raise WorkflowNotFoundError(name, _workflows.names())
+    found = versions.get(max(versions) if version is None else version)
+    if found is None:
+        there = ", ".join(f"{name} (version {number})" for number in sorted(versions))
+        raise WorkflowNotFoundError(f"{name} (version {version})", [there])
+    return found
+
+
+def oldest_version(name: str) -> int | None:
+    """The lowest version of a workflow: that of runs that are older than versions."""
+    return min(_workflows.versions(name), default=None)
 
 
 def find_step(name: str) -> Step[..., Any]:
     """The step of this name. Raises `StepNotFoundError`."""
-    try:
-        return _steps[name]
-    except KeyError:
-        raise StepNotFoundError(f"there is no step {name!r}; the deployed code has: {_names(_steps)}") from None
-
-
-def _names(registry: Iterable[str]) -> str:
-    return ", ".join(sorted(registry)) or "none"
+    versions = _steps.versions(name)
+    if not versions:
+        names = ", ".join(_steps.names()) or "none"
+        raise StepNotFoundError(f"there is no step {name!r}; the deployed code has: {names}")
+    return versions[1]

@@ -5,14 +5,21 @@ WorldflowError
 ├── RetryableError               raised by a step: try again, after `retry_after`
 ├── StepError                    a step failed with an exception that cannot be rebuilt here
 │   ├── StepNotFoundError        no deployed code has a step of that name
-│   └── StepCrashedError         the function died on every delivery of the attempt
+│   ├── StepCrashedError         the function died on every delivery of the attempt
+│   ├── StepTimeoutError         an attempt took longer than its timeout, or sent no heartbeat; also a TimeoutError
+│   └── StepInterruptedError     an at-most-once attempt began, and nobody knows what came of it
 ├── RunError                     about one run; has `run_id`
 │   ├── RunNotFoundError
 │   ├── RunEndedError            the run has ended and takes no more signals or cancellations
 │   ├── RunExistsError           the id belongs to a run of another workflow
 │   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
-│   ├── RunCancelledError        from `result()`: the run was cancelled
-│   └── RunBlockedError          from `result()`: the run waits for its code to be mended
+│   ├── RunCancelledError        from `result()`, and where a parent awaits its child: the run was cancelled
+│   ├── RunBlockedError          from `result()`: the run waits for its code to be mended
+│   └── QueryNotFoundError       the run has published nothing of that name
+├── HookError                    about one hook; has `token`
+│   ├── HookNotFoundError        no live run holds the token
+│   └── HookConflictError        another live run holds the token
+├── HistoryLimitError            the run's history has become too long
 ├── InvalidInputError            input that does not fit; has `fields`
 │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
 ├── SerializationError           a value that JSON cannot carry; has `path`
@@ -21,6 +28,9 @@ WorldflowError
 ├── OutsideError                 a workflow's or step's function called where there is none
 ├── ConfigurationError           a missing environment variable, two steps of one name, ...
 └── ConflictError                somebody else wrote this history first (internal: the turn is redone)
+
+`ContinueAsNew` is none of them: it is how a workflow leaves, and derives from `BaseException` so that no
+`except Exception` keeps it.
 """
 
 from __future__ import annotations
@@ -74,6 +84,14 @@ class StepCrashedError(StepError):
     """The function that ran the step died (out of memory, out of time) on every delivery of the attempt."""
 
 
+class StepTimeoutError(StepError, TimeoutError):
+    """An attempt of the step took longer than its `timeout`, or sent no heartbeat for its `heartbeat_timeout`."""
+
+
+class StepInterruptedError(StepError):
+    """An attempt of an at-most-once step began, and it is not known what came of it. It is never run again."""
+
+
 class RunError(WorldflowError):
     """An error about the run `run_id`."""
 
@@ -109,6 +127,30 @@ class RunCancelledError(RunError):
 
 class RunBlockedError(RunError):
     """The run waits for its code to be mended; the message says why."""
+
+
+class QueryNotFoundError(RunError):
+    """The run has published nothing of this name."""
+
+
+class HookError(WorldflowError):
+    """An error about the hook of this `token`."""
+
+    def __init__(self, message: str, token: str) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class HookNotFoundError(HookError):
+    """No live run has a hook of this token: it never had, the hook was disposed of, or the run has ended."""
+
+
+class HookConflictError(HookError):
+    """A live run has a hook of this token already."""
+
+
+class HistoryLimitError(WorldflowError):
+    """The run's history has become too long. A workflow that goes on for long ends with `continue_as_new()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +207,11 @@ class ConfigurationError(WorldflowError):
 
 class ConflictError(WorldflowError):
     """Another writer appended to this history first. Callers reload and try again."""
+
+
+class ContinueAsNew(BaseException):
+    """Raised by `continue_as_new()`: the workflow begins anew with these arguments, by name and in their JSON form."""
+
+    def __init__(self, arguments: dict[str, object]) -> None:
+        super().__init__("continue as new")
+        self.arguments = arguments

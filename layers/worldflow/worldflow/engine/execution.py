@@ -20,49 +20,61 @@ during disposal. Which facts are new, and what work is open, is not asked here b
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import ValidationError
-
+from worldflow.engine.calls import NO_RETRY, Calls
 from worldflow.engine.definitions import Step, Workflow
-from worldflow.engine.errors import FatalError, InvalidInputError, NonDeterminismError, SerializationError
-from worldflow.engine.failures import decode_exception, encode_exception
+from worldflow.engine.errors import (
+    ConfigurationError,
+    ContinueAsNew,
+    FatalError,
+    InvalidInputError,
+    NonDeterminismError,
+    SerializationError,
+    WorldflowError,
+)
+from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
     Applied,
     CancelRequested,
+    ChildCompleted,
+    ChildFailed,
     Decision,
     Event,
     Fact,
+    HookConflicted,
+    HookResumed,
     Json,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFailed,
     RunStarted,
     SignalReceived,
-    StepAbandoned,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
-    StepScheduled,
     TimerCancelled,
     TimerFired,
     TimerStarted,
+    UpdateReceived,
+    VersionMarked,
 )
+from worldflow.engine.ids import next_generation
+from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
-from worldflow.engine.serialization import explain
+from worldflow.engine.serialization import Codec
 
-LONGEST_RETRY = 366 * 86_400.0
-"""Seconds that a retry may be put off."""
+_ANYTHING = Codec(Any, "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,73 +84,113 @@ class WorkflowInfo:
     run_id: str
     workflow_name: str
     started_at: datetime
+    version: int = 1
+    parent_run_id: str | None = None
+    """The run that started this one as its child."""
+    history_length: int = 0
+    """Events up to now. A workflow that goes on for long ends with `continue_as_new()` when they become many."""
 
 
-@dataclass(slots=True)
-class _OpenStep:
-    step: Step[..., Any]
-    future: asyncio.Future[Any]
+def _no_webhooks(run_id: str, hook_id: str) -> str:
+    raise ConfigurationError("webhooks need a World that has an address for them")
 
 
 class Execution:
     """The live workflow of one run. Not thread-safe."""
 
-    def __init__(self, run_id: str, workflow: Workflow[..., Any], jitter: random.Random | None = None) -> None:
-        """`jitter` is the source of chance for retry intervals, which are decided once and recorded."""
+    def __init__(
+        self,
+        run_id: str,
+        workflow: Workflow[..., Any],
+        jitter: random.Random | None = None,
+        webhook_url: Callable[[str, str], str] = _no_webhooks,
+    ) -> None:
+        """
+        jitter: the source of chance for retry intervals, which are decided once and recorded.
+        webhook_url: gives the URL for a run's id and a hook's.
+        """
         self.run_id = run_id
+        self.workflow = workflow
+        self.jitter = jitter or random.Random()
+        self._webhook_url = webhook_url
+        self._fault: Exception | None = None
         self.random = random.Random(run_id)
-        self.info: WorkflowInfo | None = None
-        self._workflow = workflow
-        self._jitter = jitter or random.Random()
-        self._loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
-        self._main: asyncio.Future[Any] = self._loop.create_future()
+        self.started: RunStarted | None = None
+        self.ended = False
+        self.replaying = False
+        self.published: dict[str, Any] = {}
+        self.loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
+        self.calls = Calls(self)
+        self.inbox = Inbox(self)
+        self._main: asyncio.Future[Any] = self.loop.create_future()
         self._decisions: list[AnyDecision] = []
         self._now = datetime.fromtimestamp(0, UTC)
-        self._step_count = 0
+        self._started_at = self._now
+        self._length = 0
         self._timer_count = 0
-        self._steps: dict[str, _OpenStep] = {}
-        self._signals: dict[str, deque[Json]] = {}
-        self._waiters: dict[str, deque[asyncio.Future[Json]]] = {}
         self._cancel_reason: str | None = None
-        self.ended = False
+        self._patches: dict[str, bool] = {}
+        self._recorded_patches: set[str] = set()
 
     # --- facts in, decisions out ---
 
     def apply(self, fact: AnyFact, at: datetime, recorded_retry: StepRetryScheduled | None = None) -> list[AnyDecision]:
         """Gives the workflow one fact and returns its decisions.
 
-        Raises `SerializationError` if the code cannot read what is recorded; the execution is then of no more use.
+        Raises `SerializationError` if the code cannot read what is recorded, and what `webhook_url` raises; the
+        execution is then of no more use.
         """
         self._now = at
+        self._length += 1
         self._feed(fact, recorded_retry)
-        self._loop.run(at.timestamp(), until=self._main)
+        self.loop.run(at.timestamp(), until=self._main)
+        if self._fault:
+            raise self._fault
         if self._main.done() and not self.ended:
             self.ended = True
-            self._decisions.append(self._outcome())
-            self._loop.dispose()
-        return self._take()
+            self.decide(self._outcome())
+            self.loop.dispose()
+        decisions = self._take()
+        self._length += len(decisions)
+        return decisions
 
     def replay(self, history: Iterable[Event]) -> None:
         """Brings the execution to where the history ends. Raises `NonDeterminismError` and `SerializationError`."""
+        self.replaying = True
+        try:
+            self._replay(list(history))
+        finally:
+            self.replaying = False
+
+    def _replay(self, events: list[Event]) -> None:
         expected: deque[AnyDecision] = deque()
         held: dict[str, AnyFact] = {}
-        events = list(history)
+        self._recorded_patches = {event.change_id for event in events if isinstance(event, VersionMarked)}
         for index, event in enumerate(events):
             if isinstance(event, Fact) and event.held:
                 held[event.fact_id] = event
+                self._length += 1
             elif isinstance(event, (Fact, Applied)):
                 self._expect_none(expected, event)
                 fact = held.pop(event.fact_id) if isinstance(event, Applied) else event
                 follows = events[index + 1] if index + 1 < len(events) else None
                 retry = follows if isinstance(follows, StepRetryScheduled) else None
-                expected.extend(self.apply(fact, event.at, retry or _NO_RETRY))
+                expected.extend(self.apply(fact, event.at, retry or NO_RETRY))
+            elif isinstance(event, VersionMarked):
+                self._length += 1
+                if event.change_id not in self._patches and not event.deprecated:
+                    self._compare(None, event)
+            elif isinstance(event, (RunFailed, RunCancelled)) and event.forced:
+                self._length += 1
+                self.ended = True
+                self.loop.dispose()
             else:
                 self._compare(expected.popleft() if expected else None, event)
         self._expect_none(expected, None)
 
     def dispose(self) -> None:
         """Ends the workflow's tasks without letting them run any further."""
-        self._loop.dispose()
+        self.loop.dispose()
 
     # Garbage collection would close the coroutines with no loop running, where a step is just a function.
     __del__ = dispose
@@ -160,68 +212,38 @@ class Execution:
         match fact:
             case RunStarted():
                 self._start(fact)
-            case StepCompleted():
-                self._complete_step(fact)
+            case StepCompleted() | ChildCompleted():
+                self.calls.complete(fact)
             case StepFailed():
-                self._fail_step(fact, recorded_retry)
+                self.calls.fail_step(fact, recorded_retry)
+            case ChildFailed():
+                self.calls.fail_child(fact)
             case TimerFired():
-                self._loop.fire(fact.timer_id)
-            case SignalReceived():
-                self._receive(fact.name, fact.value)
+                self.loop.fire(fact.timer_id)
+            case SignalReceived() | HookResumed() | HookConflicted() | UpdateReceived():
+                self.inbox.receive(fact)
             case CancelRequested():
                 self._cancel_reason = fact.reason
                 self._main.cancel()
 
     def _start(self, fact: RunStarted) -> None:
-        self.info = WorkflowInfo(self.run_id, fact.workflow_name, self._now)
+        self.started, self._started_at = fact, self._now
+        if fact.seed is not None:
+            self.random.seed(fact.seed)
+        self.inbox.restore(fact.carried, fact.seen or ())
         try:
-            arguments = self._workflow.signature.decode(fact.input or {})
+            arguments = self.workflow.signature.decode(fact.input or {})
         except InvalidInputError as error:
             self._main.set_exception(error)
             return
         # What the task does first happens in `run`, with the clock set.
-        self._main = self._loop.create_task(self._workflow.signature.call(arguments), name=fact.workflow_name)
+        call = self.workflow.signature.call(arguments)
+        main = call if fact.timeout is None else self._within(fact.timeout, call)
+        self._main = self.loop.create_task(main, name=fact.workflow_name)
 
-    def _complete_step(self, fact: StepCompleted) -> None:
-        open_step = self._steps.pop(fact.step_id, None)
-        if open_step is None or open_step.future.done():
-            return
-        try:
-            result = open_step.step.signature.result.decode(fact.result)
-        except ValidationError as error:
-            problem = f"the recorded result does not fit the step's annotation any more: {explain(error, 'result')}"
-            raise SerializationError(problem, f"{open_step.step.name}()") from None
-        open_step.future.set_result(result)
-
-    def _fail_step(self, fact: StepFailed, recorded_retry: StepRetryScheduled | None) -> None:
-        open_step = self._steps.get(fact.step_id)
-        if open_step is None:
-            return
-        retry = recorded_retry or self._retry(fact, open_step.step)
-        if retry.step_id == fact.step_id:
-            self._decisions.append(retry)
-            return
-        del self._steps[fact.step_id]
-        if not open_step.future.done():
-            open_step.future.set_exception(decode_exception(fact.error))
-
-    def _retry(self, fact: StepFailed, step: Step[..., Any]) -> StepRetryScheduled:
-        if not fact.retryable or fact.attempt >= step.retry.max_attempts:
-            return _NO_RETRY
-        delay = fact.retry_after
-        if delay is None:
-            delay = step.retry.delay(fact.attempt, self._jitter.random())
-        due = self._due(min(delay, LONGEST_RETRY))
-        return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=due)
-
-    def _receive(self, name: str, value: Json) -> None:
-        waiters = self._waiters.get(name)
-        while waiters:
-            future = waiters.popleft()
-            if not future.done():
-                future.set_result(value)
-                return
-        self._signals.setdefault(name, deque()).append(value)
+    async def _within(self, timeout: float, call: Any) -> Any:
+        async with asyncio.timeout(timeout):
+            return await call
 
     def _outcome(self) -> AnyDecision:
         if self._main.cancelled():
@@ -229,57 +251,79 @@ class Execution:
         error = self._main.exception()
         if error is None:
             try:
-                return RunCompleted(result=self._workflow.signature.result.encode(self._main.result()))
+                return RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
             except SerializationError as unfit:
                 error = unfit
+        if (anew := _continue_as_new(error)) is not None:
+            return RunContinued(
+                next_run_id=next_generation(self.run_id),
+                input=anew.arguments,
+                carried=self.inbox.unread(),
+                seen=self.inbox.seen() or None,
+            )
         return RunFailed(error=encode_exception(error))
 
     # --- what the workflow asks for ---
 
+    def decide(self, decision: AnyDecision) -> None:
+        self._decisions.append(decision)
+
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
-        arguments = step.signature.bind(*args, **kwargs)
-        return Call(self._run_step(step, arguments), self._loop)
+        return self.calls.call_step(step, args, kwargs)
 
-    async def _run_step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
-        self._loop.check_open()
-        values = step.signature.encode(arguments)
-        self._step_count += 1
-        step_id = f"s{self._step_count}"
-        future = self._loop.create_future()
-        self._steps[step_id] = _OpenStep(step, future)
-        self._decisions.append(StepScheduled(step_id=step_id, name=step.name, input=values))
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if self._steps.pop(step_id, None) is not None:
-                self._decisions.append(StepAbandoned(step_id=step_id))
-            raise
+    def call_child(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        return self.calls.call_child(workflow, args, kwargs)
 
-    async def wait_for_signal(self, name: str) -> Json:
-        self._loop.check_open()
-        if buffered := self._signals.get(name):
-            return buffered.popleft()
-        future: asyncio.Future[Json] = self._loop.create_future()
-        self._waiters.setdefault(name, deque()).append(future)
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                # It came while the await was being cancelled: it stays first in line.
-                self._signals.setdefault(name, deque()).appendleft(future.result())
-            else:
-                with contextlib.suppress(ValueError):
-                    self._waiters[name].remove(future)
-            raise
+    def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        return self.calls.start_detached(workflow, args, kwargs)
 
     def timer_started(self, when: float) -> str:
         self._timer_count += 1
         timer_id = f"t{self._timer_count}"
-        self._decisions.append(TimerStarted(timer_id=timer_id, due=self._due(when - self._now.timestamp())))
+        self.decide(TimerStarted(timer_id=timer_id, due=self.due(when - self._now.timestamp())))
         return timer_id
 
     def timer_cancelled(self, timer_id: str) -> None:
-        self._decisions.append(TimerCancelled(timer_id=timer_id))
+        self.decide(TimerCancelled(timer_id=timer_id))
+
+    def webhook_url(self, hook_id: str) -> str:
+        """The URL of a webhook. Where there is none, that is no error of the workflow's: the turn fails."""
+        try:
+            return self._webhook_url(self.run_id, hook_id)
+        except Exception as error:
+            self._fault = error
+            raise asyncio.CancelledError from error
+
+    def patched(self, change_id: str, *, deprecated: bool = False) -> bool:
+        """Whether the run goes the new way of a change: it was not past this place when the change was deployed."""
+        if change_id not in self._patches:
+            self._patches[change_id] = not self.replaying or change_id in self._recorded_patches
+            if not self.replaying:
+                self.decide(VersionMarked(change_id=change_id, deprecated=deprecated or None))
+        return self._patches[change_id]
+
+    def query(self, name: str) -> Json:
+        """What the workflow has published under `name`, as JSON. Raises `KeyError`, and what the published callable
+        raises.
+        """
+        value = self.published[name]
+        if callable(value):
+            value = self.loop.call(value)
+        if self._decisions:
+            raise WorldflowError(f"what answers the query {name!r} must only look, and it asked for a decision")
+        return _ANYTHING.encode(value)
+
+    @property
+    def info(self) -> WorkflowInfo:
+        assert self.started is not None
+        return WorkflowInfo(
+            run_id=self.run_id,
+            workflow_name=self.started.workflow_name,
+            started_at=self._started_at,
+            version=self.workflow.version,
+            parent_run_id=self.started.parent.run_id if self.started.parent else None,
+            history_length=self._length,
+        )
 
     def now(self) -> datetime:
         return self._now
@@ -287,7 +331,7 @@ class Execution:
     def uuid4(self) -> uuid.UUID:
         return uuid.UUID(int=self.random.getrandbits(128), version=4)
 
-    def _due(self, delay: float) -> datetime:
+    def due(self, delay: float) -> datetime:
         """`delay` seconds from now, rounded up to a millisecond: never early."""
         try:
             return self._now + timedelta(milliseconds=math.ceil(delay * 1_000 - 1e-3))
@@ -312,14 +356,18 @@ class Execution:
             )
 
     def _where(self) -> str:
-        code = self._workflow.function.__code__
+        code = self.workflow.function.__code__
         line = code.co_firstlineno
         if isinstance(self._main, asyncio.Task) and (frames := self._main.get_stack(limit=1)):
             line = frames[0].f_lineno
-        return f" (at {code.co_filename}:{line}, in {self._workflow.name})"
+        return f" (at {code.co_filename}:{line}, in {self.workflow.name})"
 
 
-_NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=datetime.fromtimestamp(0, UTC))
+def _continue_as_new(error: BaseException) -> ContinueAsNew | None:
+    """What `error` is, or holds as the one exception of a group: a `TaskGroup` wraps whatever leaves it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, ContinueAsNew) else None
 
 
 def _describe(decision: Decision | None) -> str:

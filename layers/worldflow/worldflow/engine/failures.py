@@ -36,6 +36,7 @@ _SIZE_LIMIT = 100_000
 """Bytes of a failure: it travels in messages and stands in the record of a run."""
 
 _BYTES = "$bytes"
+_OF_ALL = (Exception, BaseException, object)
 _NOT_FOR_US = (CancelledError, GeneratorExit, KeyboardInterrupt, StopIteration, SystemExit)
 
 
@@ -70,6 +71,7 @@ def _encode(error: BaseException, depth: int) -> Failure:
         message=_message(error),
         args=_encode_arguments(error),
         state=_state(error),
+        bases=[_class_name(cls) for cls in type(error).__mro__[1:] if cls not in _OF_ALL],
         notes=[_text(note) for note in getattr(error, "__notes__", [])],
         cause=_encode(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
         members=[_encode(member, depth + 1) for member in members],
@@ -81,7 +83,11 @@ def _encode(error: BaseException, depth: int) -> Failure:
 
 
 def _name(error: BaseException) -> str:
-    return f"{type(error).__module__}:{type(error).__qualname__}"
+    return _class_name(type(error))
+
+
+def _class_name(cls: type[Any]) -> str:
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _rebuild(failure: Failure) -> BaseException | None:

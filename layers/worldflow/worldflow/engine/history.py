@@ -19,6 +19,9 @@ from pydantic_core import from_json, to_json
 Json = Any
 """A value made of dict, list, str, int, float, bool and None."""
 
+Attribute = str | int | float | bool
+"""The value of an attribute of a run."""
+
 UNRECORDED = datetime.fromtimestamp(0, UTC)
 
 
@@ -34,6 +37,8 @@ class Failure(BaseModel):
     """The arguments and attributes to rebuild it from; None where it cannot be rebuilt."""
     state: dict[str, Json] = {}
     notes: list[str] = []
+    bases: list[str] = []
+    """The names of the classes that its type derives from, less those that all exceptions do."""
     cause: Failure | None = None
     members: list[Failure] = []
     """The exceptions of a group."""
@@ -45,8 +50,8 @@ class BaseEvent(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
-    data_field: ClassVar[str | None] = None
-    """The field that holds the user's own data, which may be large."""
+    data_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that hold the user's own data, which may be large."""
 
     event_type: str
     seq: int = 0
@@ -85,14 +90,36 @@ class Decision(BaseEvent):
 # --- facts ---------------------------------------------------------------------------------------------------------
 
 
+class Parent(BaseModel):
+    """The run, and its call, that started a child."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    run_id: str
+    child_id: str
+
+
 class RunStarted(Fact):
     event_type: Literal["RunStarted"] = "RunStarted"
-    data_field: ClassVar[str | None] = "input"
+    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
     run_id: str = ""
     workflow_name: str = ""
+    version: int | None = None
+    """The version of the workflow; None in a history that is older than versions."""
     created_at: datetime = UNRECORDED
     """When somebody asked for the run."""
     input: Json = None
+    timeout: float | None = None
+    """Seconds that the workflow may take."""
+    seed: str | None = None
+    """What chance in the workflow comes from; the run's id in a history that has none."""
+    parent: Parent | None = None
+    attributes: dict[str, Attribute] | None = None
+    """Those that the run begins with."""
+    carried: Json = None
+    """The signals and updates that the generation before left unread: their events."""
+    seen: list[str] | None = None
+    """The ids of facts that generations before have received."""
 
     @property
     def fact_id(self) -> str:
@@ -101,7 +128,7 @@ class RunStarted(Fact):
 
 class StepCompleted(Fact):
     event_type: Literal["StepCompleted"] = "StepCompleted"
-    data_field: ClassVar[str | None] = "result"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     step_id: str
     attempt: int = 1
     result: Json = None
@@ -136,7 +163,7 @@ class TimerFired(Fact):
 
 class SignalReceived(Fact):
     event_type: Literal["SignalReceived"] = "SignalReceived"
-    data_field: ClassVar[str | None] = "value"
+    data_fields: ClassVar[tuple[str, ...]] = ("value",)
     signal_id: str
     name: str = ""
     value: Json = None
@@ -146,6 +173,64 @@ class SignalReceived(Fact):
         return f"signal/{self.signal_id}"
 
 
+class HookResumed(Fact):
+    event_type: Literal["HookResumed"] = "HookResumed"
+    data_fields: ClassVar[tuple[str, ...]] = ("value",)
+    hook_id: str
+    resume_id: str
+    value: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return f"hook/{self.resume_id}"
+
+
+class HookConflicted(Fact):
+    """Another live run holds the token that the workflow asked for."""
+
+    event_type: Literal["HookConflicted"] = "HookConflicted"
+    hook_id: str
+
+    @property
+    def fact_id(self) -> str:
+        return self.hook_id
+
+
+class UpdateReceived(Fact):
+    """A signal that asks for an answer."""
+
+    event_type: Literal["UpdateReceived"] = "UpdateReceived"
+    data_fields: ClassVar[tuple[str, ...]] = ("args",)
+    update_id: str
+    name: str = ""
+    args: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return f"update/{self.update_id}"
+
+
+class ChildCompleted(Fact):
+    event_type: Literal["ChildCompleted"] = "ChildCompleted"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
+    child_id: str
+    result: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return self.child_id
+
+
+class ChildFailed(Fact):
+    event_type: Literal["ChildFailed"] = "ChildFailed"
+    child_id: str
+    error: Failure
+
+    @property
+    def fact_id(self) -> str:
+        return self.child_id
+
+
 class CancelRequested(Fact):
     event_type: Literal["CancelRequested"] = "CancelRequested"
     reason: str | None = None
@@ -153,6 +238,17 @@ class CancelRequested(Fact):
     @property
     def fact_id(self) -> str:
         return "cancel"
+
+
+class TerminateRequested(Fact):
+    """The run ends here, without its code: a forced `RunCancelled` follows."""
+
+    event_type: Literal["TerminateRequested"] = "TerminateRequested"
+    reason: str | None = None
+
+    @property
+    def fact_id(self) -> str:
+        return "terminate"
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------
@@ -167,10 +263,17 @@ class Applied(Decision):
 
 class StepScheduled(Decision):
     event_type: Literal["StepScheduled"] = "StepScheduled"
-    data_field: ClassVar[str | None] = "input"
+    data_fields: ClassVar[tuple[str, ...]] = ("input",)
     step_id: str
     name: str = ""
     input: Json = None
+    timeout: float | None = None
+    """Seconds for each attempt."""
+    heartbeat_timeout: float | None = None
+    """Seconds from one heartbeat of an attempt to the next."""
+    at_most_once: bool | None = None
+    inline: bool | None = None
+    """Run in the orchestrator's own turn."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -216,23 +319,137 @@ class TimerCancelled(Decision):
         return (self.event_type, self.timer_id, "")
 
 
+ParentClose = Literal["cancel", "terminate", "abandon"]
+
+
+class ChildStarted(Decision):
+    event_type: Literal["ChildStarted"] = "ChildStarted"
+    data_fields: ClassVar[tuple[str, ...]] = ("input",)
+    child_id: str
+    child_run_id: str = ""
+    workflow_name: str = ""
+    version: int | None = None
+    input: Json = None
+    parent_close: ParentClose = "cancel"
+    """What becomes of it when its parent ends first."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.child_id, self.workflow_name)
+
+
+class ChildCancelRequested(Decision):
+    event_type: Literal["ChildCancelRequested"] = "ChildCancelRequested"
+    child_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.child_id, "")
+
+
+class HookCreated(Decision):
+    event_type: Literal["HookCreated"] = "HookCreated"
+    hook_id: str
+    token: str = ""
+    metadata: Json = None
+    webhook: bool | None = None
+    """Reached by a signed URL: nobody looks its token up."""
+    answers: bool | None = None
+    """The workflow answers its requests itself."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.hook_id, "")
+
+
+class HookDisposed(Decision):
+    event_type: Literal["HookDisposed"] = "HookDisposed"
+    hook_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.hook_id, "")
+
+
+class Replied(Decision):
+    """The workflow's answer to an update, or to a request that came through a webhook."""
+
+    event_type: Literal["Replied"] = "Replied"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
+    fact_id: str
+    result: Json = None
+    error: Failure | None = None
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.fact_id, "")
+
+
+class AttributesSet(Decision):
+    event_type: Literal["AttributesSet"] = "AttributesSet"
+    attributes: dict[str, Attribute | None] = {}
+    """None takes an attribute away."""
+    status_text: str | None = None
+
+
+class VersionMarked(Decision):
+    """The workflow went the new way of a change: see `patched()`. Replay looks for it by its id, and not in order."""
+
+    event_type: Literal["VersionMarked"] = "VersionMarked"
+    change_id: str
+    deprecated: bool | None = None
+    """Code that does not ask for it any more may replay this history."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.change_id, "")
+
+
 class RunCompleted(Decision):
     event_type: Literal["RunCompleted"] = "RunCompleted"
-    data_field: ClassVar[str | None] = "result"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     result: Json = None
 
 
 class RunFailed(Decision):
     event_type: Literal["RunFailed"] = "RunFailed"
     error: Failure
+    forced: bool | None = None
+    """Decided without the workflow's code."""
 
 
 class RunCancelled(Decision):
     event_type: Literal["RunCancelled"] = "RunCancelled"
     reason: str | None = None
+    forced: bool | None = None
+    """Decided without the workflow's code."""
 
 
-AnyFact = RunStarted | StepCompleted | StepFailed | TimerFired | SignalReceived | CancelRequested
+class RunContinued(Decision):
+    """The workflow begins anew, as a run of its own."""
+
+    event_type: Literal["RunContinued"] = "RunContinued"
+    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
+    next_run_id: str = ""
+    input: Json = None
+    carried: Json = None
+    seen: list[str] | None = None
+
+
+AnyFact = (
+    RunStarted
+    | StepCompleted
+    | StepFailed
+    | TimerFired
+    | SignalReceived
+    | HookResumed
+    | HookConflicted
+    | UpdateReceived
+    | ChildCompleted
+    | ChildFailed
+    | CancelRequested
+    | TerminateRequested
+)
 AnyDecision = (
     Applied
     | StepScheduled
@@ -240,12 +457,21 @@ AnyDecision = (
     | StepAbandoned
     | TimerStarted
     | TimerCancelled
+    | ChildStarted
+    | ChildCancelRequested
+    | HookCreated
+    | HookDisposed
+    | Replied
+    | AttributesSet
+    | VersionMarked
     | RunCompleted
     | RunFailed
     | RunCancelled
+    | RunContinued
 )
 Event = AnyFact | AnyDecision
-RunEnded = (RunCompleted, RunFailed, RunCancelled)
+Ended = RunCompleted | RunFailed | RunCancelled | RunContinued
+RunEnded = (RunCompleted, RunFailed, RunCancelled, RunContinued)
 
 _DEEPEST = 150
 """Levels of a value. It stands some levels deep in messages and commits, and pydantic reads no more than 200."""

@@ -22,6 +22,7 @@ import logging
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
+from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
@@ -37,8 +38,20 @@ _CLOSE_LIMIT = 100
 class Host(Protocol):
     """Whom the loop serves: the execution."""
 
+    replaying: bool
+    """Whether what runs now has run before."""
+
+    def now(self) -> datetime:
+        """The time in the workflow."""
+
     def call_step(self, step: Any, args: Any, kwargs: Any) -> Call[Any]:
         """An awaitable that schedules the step and gives its result."""
+
+    def call_child(self, workflow: Any, args: Any, kwargs: Any) -> Call[Any]:
+        """An awaitable that starts a child run and gives its result."""
+
+    def start_detached(self, workflow: Any, args: Any, kwargs: Any) -> str:
+        """Starts a child run that nobody awaits. Returns its run id."""
 
     def timer_started(self, when: float) -> str:
         """A timer is wanted for `when` (seconds since 1970). Returns its id."""
@@ -136,6 +149,15 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                     handle._run()
         finally:
             events._set_running_loop(None)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Calls a function as code of the workflow; what it makes ready waits for the next `run`."""
+        outer = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            return function()
+        finally:
+            events._set_running_loop(outer)
 
     def fire(self, timer_id: str) -> None:
         """Makes a timer's callback ready. A timer that was cancelled is ignored."""
@@ -262,8 +284,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.call_exception_handler(context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self._closed:
-            return  # somebody would have looked at the exception, had the execution not been disposed of
+        if self._closed or self.host.replaying:
+            return  # disposed of, somebody would have looked at the exception; on replay it was told before
         _log.error("in a workflow: %s", context.get("message"), exc_info=context.get("exception"))
 
     async def shutdown_asyncgens(self) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import FatalError, RetryableError
+
+_log = logging.getLogger("worldflow")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +23,10 @@ class RetryPolicy:
 
     max_attempts: all attempts, the first one included; 1 means no retry.
     initial_interval, max_interval: durations (`"1s"`, seconds or a timedelta).
+    total_time: a duration; no attempt begins later than this after the step was called. Without limit unless given.
     non_retryable: exception types, or names of them, that end the step at once. `FatalError` always does.
+    retry_if: asked of any other exception: whether to try again. It decides in the workflow's process, on the exception
+        as the workflow would see it; what it raises counts as a no.
     """
 
     max_attempts: int = 4
@@ -27,7 +34,9 @@ class RetryPolicy:
     backoff: float = 2.0
     max_interval: Duration = "1m"
     jitter: float = 0.5
+    total_time: Duration | None = None
     non_retryable: tuple[type[BaseException] | str, ...] = ()
+    retry_if: Callable[[BaseException], bool] | None = None
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
@@ -37,15 +46,27 @@ class RetryPolicy:
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"jitter is {self.jitter}: it is between 0 (none) and 1 (all of the interval)")
         seconds(self.initial_interval), seconds(self.max_interval)
+        if self.total_time is not None:
+            seconds(self.total_time)
 
-    def retries(self, error: BaseException) -> bool:
-        """Whether `error` may be tried again at all."""
+    def retries(self, error: BaseException, types: Collection[str] = ()) -> bool:
+        """Whether `error` may be tried again at all.
+
+        types: the names (`module:qualname`) of the classes that it is of, where it could not be rebuilt here.
+        """
         if isinstance(error, FatalError):
             return False
-        names = {name for cls in type(error).__mro__ for name in (cls.__name__, f"{cls.__module__}.{cls.__qualname__}")}
-        return not any(
-            other in names if isinstance(other, str) else isinstance(error, other) for other in self.non_retryable
-        )
+        names = {f"{cls.__module__}:{cls.__qualname__}" for cls in type(error).__mro__}.union(types)
+        known = names | {name.replace(":", ".") for name in names} | {name.rpartition(":")[2] for name in names}
+        for other in self.non_retryable:
+            name = other if isinstance(other, str) else f"{other.__module__}:{other.__qualname__}"
+            if name in known or (isinstance(other, type) and isinstance(error, other)):
+                return False
+        try:
+            return self.retry_if is None or bool(self.retry_if(error))
+        except Exception:
+            _log.exception("retry_if raised, and the step is not tried again")
+            return False
 
     def delay(self, attempt: int, random: float) -> float:
         """Seconds to wait after failed attempt `attempt` (from 1); `random` is from 0 to 1."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import GenericAlias
 from typing import Any, get_type_hints
@@ -115,6 +115,13 @@ class Signature:
             raise TypeError(f"{self._name}() {error}") from None
         # A list, as its annotation says and as it comes back.
         return {name: list(value) if self._is_variadic(name) else value for name, value in arguments.items()}
+
+    def by_name(self, args: Sequence[Any]) -> dict[str, Any]:
+        """`bind` for arguments that came from outside. Raises `InvalidInputError`."""
+        try:
+            return self.bind(*args)
+        except TypeError as error:
+            raise InvalidInputError(str(error), [FieldError("args", str(error))]) from None
 
     def encode(self, arguments: Mapping[str, Any]) -> dict[str, Json]:
         """The JSON form of arguments by name. Raises `SerializationError`."""

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from worldflow.engine.history import (
     UNRECORDED,
     AnyFact,
     Applied,
+    Attribute,
+    AttributesSet,
     CancelRequested,
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Ended,
     Event,
     Fact,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFailed,
     RunStarted,
     SignalReceived,
@@ -27,9 +39,11 @@ from worldflow.engine.history import (
     StepFailed,
     StepRetryScheduled,
     StepScheduled,
+    TerminateRequested,
     TimerCancelled,
     TimerFired,
     TimerStarted,
+    UpdateReceived,
 )
 
 
@@ -41,6 +55,25 @@ class OpenStep:
     attempt: int | None = 1
     due: datetime | None = None
 
+    @property
+    def dispatched(self) -> datetime:
+        """When the attempt was sent to the executor, or is to be."""
+        return self.due or self.scheduled.at
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When the attempt has taken too long."""
+        timeout = self.scheduled.timeout
+        return None if timeout is None else self.dispatched + timedelta(seconds=timeout)
+
+
+@dataclass(slots=True)
+class OpenChild:
+    """A child that has not told how it ended."""
+
+    started: ChildStarted
+    cancel_requested: bool = False
+
 
 class RunState:
     """The projection of one history. `record` it event by event."""
@@ -49,12 +82,17 @@ class RunState:
         self.seq = 0
         self.at = UNRECORDED
         self.started: RunStarted | None = None
-        self.ended: RunCompleted | RunFailed | RunCancelled | None = None
+        self.ended: Ended | None = None
         self.cancel_requested = False
         self.steps: dict[str, OpenStep] = {}
         self.timers: dict[str, TimerStarted] = {}
+        self.children: dict[str, OpenChild] = {}
+        self.hooks: dict[str, HookCreated] = {}
+        self.closed_hooks: dict[str, HookCreated] = {}
         self.held: dict[str, AnyFact] = {}
-        self._signal_ids: set[str] = set()
+        self.attributes: dict[str, Attribute] = {}
+        self.status_text: str | None = None
+        self._seen: set[str] = set()
         for event in events:
             self.record(event)
 
@@ -68,12 +106,22 @@ class RunState:
                 return step is not None and step.attempt == fact.attempt
             case TimerFired():
                 return fact.timer_id in self.timers
-            case SignalReceived():
-                return fact.signal_id not in self._signal_ids
-            case CancelRequested():
-                return not self.cancel_requested
+            case ChildCompleted() | ChildFailed():
+                return fact.child_id in self.children
+            case HookConflicted():
+                return fact.hook_id in self.hooks
+            case HookResumed():
+                return fact.hook_id in self.hooks and not self.has_seen(fact)
+            case SignalReceived() | UpdateReceived() | CancelRequested():
+                return not self.has_seen(fact)
+            case TerminateRequested():
+                return True
             case _:
                 return False
+
+    def has_seen(self, fact: AnyFact) -> bool:
+        """Whether a fact that others send to the workflow is recorded, here or in a generation before."""
+        return self.cancel_requested if isinstance(fact, CancelRequested) else fact.fact_id in self._seen
 
     def earliest(self, fact: AnyFact) -> datetime:
         """The earliest `at` that an accepted fact may have."""
@@ -86,8 +134,10 @@ class RunState:
         match event:
             case RunStarted():
                 self.started = event
-            case SignalReceived():
-                self._signal_ids.add(event.signal_id)
+                self._seen.update(event.seen or ())
+                self.attributes = dict(event.attributes or {})
+            case SignalReceived() | HookResumed() | UpdateReceived():
+                self._seen.add(event.fact_id)
             case CancelRequested():
                 self.cancel_requested = True
             case StepCompleted() | StepFailed():
@@ -103,9 +153,23 @@ class RunState:
                 self.timers[event.timer_id] = event
             case TimerFired() | TimerCancelled():
                 self.timers.pop(event.timer_id, None)
+            case ChildStarted():
+                self.children[event.child_id] = OpenChild(event)
+            case ChildCancelRequested():
+                if child := self.children.get(event.child_id):
+                    child.cancel_requested = True
+            case ChildCompleted() | ChildFailed():
+                self.children.pop(event.child_id, None)
+            case HookCreated():
+                self.hooks[event.hook_id] = event
+            case HookDisposed() | HookConflicted():
+                if hook := self.hooks.pop(event.hook_id, None):
+                    self.closed_hooks[event.hook_id] = hook
+            case AttributesSet():
+                self._set_attributes(event)
             case Applied():
                 del self.held[event.fact_id]
-            case RunCompleted() | RunFailed() | RunCancelled():
+            case RunCompleted() | RunFailed() | RunCancelled() | RunContinued():
                 self.ended = event
 
     def _answer(self, fact: StepCompleted | StepFailed) -> None:
@@ -114,3 +178,8 @@ class RunState:
             step.attempt = None  # a StepRetryScheduled that follows opens the next one
         else:
             del self.steps[fact.step_id]
+
+    def _set_attributes(self, event: AttributesSet) -> None:
+        merged = {**self.attributes, **event.attributes}
+        self.attributes = {name: value for name, value in merged.items() if value is not None}
+        self.status_text = self.status_text if event.status_text is None else event.status_text

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from worldflow.engine.definitions import Workflow, find_workflow
+from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
-from worldflow.runtime import requests
+from worldflow.runtime import questions, requests, webhooks
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.base import HookRecord, RunRecord, World
 from worldflow.worlds.messages import Poke
 
 _FIRST_POLL = 0.05
@@ -33,19 +35,24 @@ class RunHandle:
         """`pending running completed failed cancelled continued` or `blocked`. Raises `RunNotFoundError`."""
         return (await self._read()).status
 
-    async def result(self) -> Any:
-        """What the workflow returned, once it has; waits for as long as that takes (see `asyncio.timeout`).
+    async def result(self, timeout: Duration | None = None) -> Any:
+        """What the workflow returned, once it has; of the newest generation, where others follow the run under its id.
 
+        timeout: how long to wait at most, after which it raises `TimeoutError`; without limit unless given.
         Raises `RunFailedError` with the workflow's exception as its cause, `RunCancelledError`, `RunBlockedError` for a
         run that waits for its code to be mended, and `RunNotFoundError`.
         """
-        poll = _FIRST_POLL
-        while True:
-            record = await self._read()
-            if record.ended or record.status == "blocked":
-                return outcome(record)
-            await self._pause(poll)
-            poll = min(poll * 1.5, _LONGEST_POLL)
+        async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+            polls = _polls()
+            while True:
+                record = await self._read()
+                if record.ended:
+                    newest = await asyncio.to_thread(requests.newest_generation, self._world, record)
+                    if newest.run_id != record.run_id:
+                        record = await asyncio.to_thread(self._world.read_run, newest.run_id)
+                if record.ended or record.status == "blocked":
+                    return outcome(record)
+                await self._pause(next(polls))
 
     async def events(self, after: int = 0) -> list[Event]:
         """The history, from the event behind `after` on."""
@@ -55,15 +62,54 @@ class RunHandle:
         """Sends a signal; see `Orchestrator.signal`."""
         return await asyncio.to_thread(requests.signal, self._world, self.id, name, value, signal_id=signal_id)
 
+    async def update(self, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None) -> Any:
+        """Calls the handler that the workflow has for updates of this name (`@on_update`), and returns its answer.
+
+        update_id: identifies the update, so that one that is sent twice is done once and gets one answer.
+        timeout: how long to wait for the answer; the update stays, and may be asked after with its id.
+        Raises what the handler raises, `InvalidInputError` for arguments that do not fit it, `RunEndedError` if the run
+        ends without an answer, `RunNotFoundError`, and `TimeoutError`.
+        """
+        send = functools.partial(questions.send_update, self._world, self.id, name, args, update_id=update_id)
+        update = await asyncio.to_thread(send)
+        async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+            polls = _polls()
+            while (reply := await asyncio.to_thread(questions.look_for_answer, self._world, update)) is None:
+                await self._pause(next(polls))
+        return questions.answer(reply)
+
+    async def query(self, name: str) -> Any:
+        """What the workflow has published under this name, as JSON. Nothing is written, and no turn is taken.
+
+        Replays the history in this process, which takes the workflow's code. Raises `QueryNotFoundError`.
+        """
+        return await asyncio.to_thread(questions.query, self._world, self.id, name)
+
     async def cancel(self, reason: str | None = None) -> None:
         """Asks the run to end; see `Orchestrator.cancel`."""
         await asyncio.to_thread(requests.cancel, self._world, self.id, reason)
+
+    async def terminate(self, reason: str | None = None) -> None:
+        """Ends the run at once; see `Orchestrator.terminate`."""
+        await asyncio.to_thread(requests.terminate, self._world, self.id, reason)
+
+    async def retry(self) -> None:
+        """Lets a run that failed go on; see `Orchestrator.retry`."""
+        await asyncio.to_thread(requests.retry, self._world, self.id)
 
     async def _read(self) -> RunRecord:
         return await asyncio.to_thread(self._world.read_run, self.id)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def _polls() -> Iterator[float]:
+    """Seconds between two looks at a run, which grow."""
+    poll = _FIRST_POLL
+    while True:
+        yield poll
+        poll = min(poll * 1.5, _LONGEST_POLL)
 
 
 def outcome(record: RunRecord) -> Any:
@@ -83,7 +129,8 @@ def outcome(record: RunRecord) -> Any:
         case "blocked":
             raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
         case _:
-            raise RunCancelledError(f"run {record.run_id!r} was cancelled", record.run_id)
+            because = f": {record.reason}" if record.reason else ""
+            raise RunCancelledError(f"run {record.run_id!r} was cancelled{because}", record.run_id)
 
 
 class Orchestrator:
@@ -99,6 +146,9 @@ class Orchestrator:
         workflow: Workflow[..., Any] | str | None = None,
         input: Mapping[str, Any] | None = None,
         workflow_name: str | None = None,
+        *,
+        if_running: requests.IfRunning = "return_existing",
+        reuse: requests.Reuse | None = None,
     ) -> RunHandle:
         """Starts a run, and returns a handle on it. The id of a run that exists gives that run, and starts nothing.
 
@@ -106,11 +156,32 @@ class Orchestrator:
         workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, where its code is
             not in this process (its input is then only checked when it runs).
         input: its arguments by name.
+        if_running: what else a run of this id that has not ended means: `fail` raises `RunExistsError`, and
+            `terminate_existing` puts a new one in its place.
+        reuse: what else one that has ended means: a new one is started (`allow`), or only where it failed or was
+            cancelled (`failed_only`), or `RunExistsError` (`reject`). A new one is the next generation of the id.
         Raises `InvalidInputError` for what does not fit, and `RunExistsError` for the id of another workflow's run.
         """
         known = requests.resolve(workflow, workflow_name)
-        await asyncio.to_thread(requests.start, self._world, run_id, known, input)
+        begin = functools.partial(requests.start, self._world, if_running=if_running, reuse=reuse)
+        await asyncio.to_thread(begin, run_id, known, input)
         return self.run(run_id)
+
+    async def signal_with_start(
+        self,
+        run_id: str,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        signal: str,
+        value: Any = None,
+        signal_id: str | None = None,
+    ) -> RunHandle:
+        """Sends a signal to a run, which is started first if there is none of this id, or if the last has ended."""
+        requests.check_name(signal)
+        run = await self.start_workflow(run_id, workflow, input, reuse="allow")
+        await run.signal(signal, value, signal_id=signal_id)
+        return run
 
     def run(self, run_id: str) -> RunHandle:
         """A handle on a run, which may or may not exist."""
@@ -130,6 +201,63 @@ class Orchestrator:
         Raises `RunNotFoundError` and `RunEndedError`.
         """
         await self.run(run_id).cancel(reason)
+
+    async def terminate(self, run_id: str, reason: str | None = None) -> None:
+        """Ends a run at once, as `cancelled`: its workflow learns nothing of it, and undoes nothing.
+
+        Raises `RunNotFoundError` and `RunEndedError`.
+        """
+        await self.run(run_id).terminate(reason)
+
+    async def update(
+        self, run_id: str, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None
+    ) -> Any:
+        """Asks a run's workflow for an answer; see `RunHandle.update`."""
+        return await self.run(run_id).update(name, *args, update_id=update_id, timeout=timeout)
+
+    async def query(self, run_id: str, name: str) -> Any:
+        """Looks at what a run's workflow has published; see `RunHandle.query`."""
+        return await self.run(run_id).query(name)
+
+    async def retry(self, run_id: str) -> RunHandle:
+        """Lets a run that failed go on from what it failed of, as the next generation of its id.
+
+        A step that failed is tried again, with all its attempts; what the workflow did in answer to the failure is
+        forgotten, though not undone. Where the workflow's own code failed, the last thing that it learned is held until
+        this turn, and given to the code as it is now. Raises `RunNotFoundError`, and `InvalidInputError` for a run that
+        has not failed.
+        """
+        await self.run(run_id).retry()
+        return self.run(run_id)
+
+    async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle:
+        """Starts a run that goes on from another's history, up to event `after` and what was decided with it.
+
+        Steps that were open there run again here. Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError`
+        where there is no such event before the end.
+        """
+        await asyncio.to_thread(functools.partial(requests.fork, self._world, run_id, new_run_id, after=after))
+        return self.run(new_run_id)
+
+    async def resume(self, run_id: str) -> None:
+        """Asks for a turn of a run, such as of one that is blocked, when its code is mended.
+
+        Raises `RunNotFoundError` and `RunEndedError`.
+        """
+        await asyncio.to_thread(requests.resume, self._world, run_id)
+
+    async def get_hook(self, token: str) -> HookRecord:
+        """Who holds a hook's token, with the hook's metadata. Raises `HookNotFoundError`."""
+        return await asyncio.to_thread(webhooks.get_hook, self._world, token)
+
+    async def resume_hook(self, token: str, value: Any = None, *, resume_id: str | None = None) -> HookRecord:
+        """Sends a value to the hook of this token. Returns who holds it.
+
+        resume_id: identifies the value, so that sending it twice delivers it once; a new one unless given.
+        Raises `HookNotFoundError` and `SerializationError`.
+        """
+        send = functools.partial(webhooks.resume_hook, self._world, token, value, resume_id=resume_id)
+        return await asyncio.to_thread(send)
 
     async def advance(self, run_id: str) -> None:
         """Takes a turn of the run here and now, which does again whatever is open. Harmless at any time.

@@ -1,4 +1,6 @@
-"""What the outside asks of runs: start, signal, cancel. Bad requests are refused here, before anything is stored.
+"""What the outside asks of runs: start, signal, cancel, retry.
+
+Bad requests are refused here, before anything is stored.
 
 These functions wait for the world; `Orchestrator` is the same for asyncio.
 """
@@ -8,14 +10,17 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args
 
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
-from worldflow.engine.history import CancelRequested, Json, SignalReceived
+from worldflow.engine.forking import forked
+from worldflow.engine.history import CancelRequested, Json, SignalReceived, TerminateRequested
+from worldflow.engine.ids import generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
-from worldflow.worlds.base import RunRecord, World
-from worldflow.worlds.messages import FactArrived, Start
+from worldflow.worlds.base import Fork, RunRecord, World
+from worldflow.worlds.messages import FactArrived, Poke, Start
 from worldflow.worlds.payloads import stash
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
@@ -23,40 +28,100 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 _ANYTHING = Codec(Any, "value")
 
 
+IfRunning = Literal["return_existing", "fail", "terminate_existing"]
+Reuse = Literal["allow", "failed_only", "reject"]
+
+
 def start(
-    world: World, run_id: str, workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None = None
+    world: World,
+    run_id: str,
+    workflow: Workflow[..., Any] | str,
+    input: Mapping[str, Any] | None = None,
+    *,
+    if_running: IfRunning = "return_existing",
+    reuse: Reuse | None = None,
 ) -> tuple[RunRecord, bool]:
     """Starts a run, unless it exists. Returns its record, and whether it is new.
 
     workflow: the workflow, or its name where its code is not in this process; then the input cannot be checked here.
     input: the workflow's arguments by name.
-    Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` for the id of another
+    if_running: what a run of this id that has not ended means: it is returned, or `RunExistsError`, or it is terminated
+        and a new one takes its place.
+    reuse: what one that has ended means: it is returned, unless given; a new one is started (`allow`), or only where it
+        failed or was cancelled (`failed_only`); or `RunExistsError` (`reject`). A new one is the next generation of the
+        id, `<id>~2`, which those who ask for the id are led to.
+    Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` also for the id of another
     workflow's run.
     """
     _check(run_id, _RUN_ID, "run_id", "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit")
+    _check_choice(if_running, IfRunning, "if_running")
+    _check_choice(reuse, Reuse | None, "reuse")
     name, values = _encode_input(workflow, input)
     now = world.now()
     record = RunRecord(
         run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stash(world, run_id, values)
     )
     existing = world.create_run(record)
-    if existing and existing.workflow_name != name:
-        raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
-    if existing is None or not existing.ended:
-        # Again for one that exists: whoever created it may have died before this line.
-        world.send([Start(run_id=run_id)])
-    return existing or record, existing is None
+    while existing:
+        if existing.workflow_name != name:
+            raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
+        newest = newest_generation(world, existing)
+        if not _gives_way(world, newest, if_running, reuse):
+            if not newest.ended:
+                # Again: whoever created it may have died before this line.
+                world.send([Start(run_id=newest.run_id)])
+            return newest, False
+        existing = create_generation(world, newest, record)
+        record = record if existing else _named(record, next_generation(newest.run_id))
+    world.send([Start(run_id=record.run_id)])
+    return record, True
+
+
+def _gives_way(world: World, run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
+    """Whether a new run is to take the place of one that exists. Raises `RunExistsError` where there must be none."""
+    if not run.ended:
+        if if_running == "fail":
+            raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
+        if if_running == "terminate_existing":
+            terminate(world, run.run_id, "another run takes its place")
+        return if_running == "terminate_existing"
+    if reuse == "reject" or (reuse == "failed_only" and run.status not in ("failed", "cancelled")):
+        raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
+    return reuse is not None
+
+
+def newest_generation(world: World, record: RunRecord) -> RunRecord:
+    """The newest run of those that follow each other under one id."""
+    if not record.ended:
+        return record
+    base, number = generation(record.run_id)
+    newest = world.get_generation(base)
+    found = world.get_run(generation_id(base, newest)) if newest > number else None
+    return found or record
+
+
+def create_generation(world: World, before: RunRecord, record: RunRecord) -> RunRecord | None:
+    """Creates the run that follows `before`, as `record` describes it. Returns None, or the run that is there."""
+    run_id = next_generation(before.run_id)
+    existing = world.create_run(_named(record, run_id))
+    # Also where it exists: whoever created it may have died before this line.
+    world.put_generation(*generation(run_id))
+    return existing
+
+
+def _named(record: RunRecord, run_id: str) -> RunRecord:
+    return record.model_copy(update={"run_id": run_id})
 
 
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
-    """Sends a signal to a run. Returns its id.
+    """Sends a signal to a run, in its newest generation. Returns the signal's id.
 
     signal_id: identifies the signal, so that sending it twice delivers it once; a new one unless given.
     Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
     """
-    _check(name, _NAME, "name", "up to 100 letters, digits and _.:-")
+    check_name(name)
     encoded = _ANYTHING.encode(value)
-    _open_run(world, run_id)
+    run_id = open_run(world, run_id).run_id
     signal_id = signal_id or uuid.uuid4().hex
     fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded))
     world.send([FactArrived(run_id=run_id, fact=fact)])
@@ -68,9 +133,70 @@ def cancel(world: World, run_id: str, reason: str | None = None) -> None:
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """
-    _open_run(world, run_id)
+    run_id = open_run(world, run_id).run_id
     # Each request is a message of its own: a second one ends a run whose code broke while it was being cancelled.
     world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=reason), nonce=uuid.uuid4().hex)])
+
+
+def terminate(world: World, run_id: str, reason: str | None = None) -> None:
+    """Ends a run at once, as `cancelled`: its workflow learns nothing of it, and undoes nothing.
+
+    Raises `RunNotFoundError` and `RunEndedError`.
+    """
+    run_id = open_run(world, run_id).run_id
+    world.send([FactArrived(run_id=run_id, fact=TerminateRequested(reason=reason), nonce=uuid.uuid4().hex)])
+
+
+def resume(world: World, run_id: str) -> None:
+    """Asks for a turn of a run, which does again whatever is open: for one that is blocked, when its code is mended.
+
+    Raises `RunNotFoundError` and `RunEndedError`.
+    """
+    world.send([Poke(run_id=open_run(world, run_id).run_id)])
+
+
+def retry(world: World, run_id: str) -> RunRecord:
+    """Lets a run that failed go on from what it failed of, as its next generation. Returns that one's record.
+
+    See `engine.forking.retried`. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
+    """
+    failed = newest_generation(world, _run(world, run_id))
+    if failed.status != "failed":
+        problem = f"run {failed.run_id!r} is {failed.status}, and only one that failed can be retried"
+        raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])
+    record = _fork_record(world, failed, next_generation(failed.run_id), None)
+    existing = create_generation(world, failed, record)
+    world.send([Start(run_id=record.run_id)])
+    return existing or record
+
+
+def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord:
+    """Starts a run that goes on from another's history, up to event `after` and what was decided with it.
+
+    Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end.
+    """
+    _check(new_run_id, _RUN_ID, "new_run_id", "up to 100 letters, digits and _.:=@+-")
+    source = _run(world, run_id)
+    forked(world.load_history(run_id), new_run_id, after)
+    record = _fork_record(world, source, new_run_id, after)
+    existing = world.create_run(record)
+    if existing and existing.fork_of != record.fork_of:
+        raise RunExistsError(f"run {new_run_id!r} exists", new_run_id)
+    world.send([Start(run_id=new_run_id)])
+    return existing or record
+
+
+def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None) -> RunRecord:
+    now = world.now()
+    return RunRecord(
+        run_id=run_id,
+        workflow_name=source.workflow_name,
+        version=source.version,
+        created_at=now,
+        updated_at=now,
+        input=source.input,
+        fork_of=Fork(run_id=source.run_id, after=after),
+    )
 
 
 def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:
@@ -86,12 +212,31 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
     return workflow.name, workflow.signature.encode(workflow.signature.validate(input or {}))
 
 
-def _open_run(world: World, run_id: str) -> None:
+def open_run(world: World, run_id: str) -> RunRecord:
+    """The record of a run that has not ended, in its newest generation. Raises `RunNotFoundError`, `RunEndedError`."""
+    record = newest_generation(world, _run(world, run_id))
+    if record.ended:
+        raise RunEndedError(run_id, record.status)
+    return record
+
+
+def _run(world: World, run_id: str) -> RunRecord:
     record = world.get_run(run_id)
     if record is None:
         raise RunNotFoundError(run_id)
-    if record.ended:
-        raise RunEndedError(run_id, record.status)
+    return record
+
+
+def check_name(name: str) -> None:
+    """Raises `InvalidInputError` for what is no name of a signal, an update or a query."""
+    _check(name, _NAME, "name", "up to 100 letters, digits and _.:-")
+
+
+def _check_choice(value: object, choices: Any, field: str) -> None:
+    known = [choice for part in get_args(choices) for choice in (get_args(part) or [part]) if choice is not NoneType]
+    if value is not None and value not in known:
+        rule = f"one of {', '.join(known)}"
+        raise InvalidInputError(f"{value!r} is no {field}: it is {rule}", [FieldError(field, f"must be {rule}")])
 
 
 def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:

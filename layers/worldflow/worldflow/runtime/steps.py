@@ -9,10 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Step, find_step
-from worldflow.engine.errors import ConfigurationError, StepCrashedError, StepNotFoundError, WorldflowError
+from worldflow.engine.errors import (
+    ConfigurationError,
+    FatalError,
+    StepCrashedError,
+    StepInterruptedError,
+    StepNotFoundError,
+    StepTimeoutError,
+    WorldflowError,
+)
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.retry import retry_after
@@ -37,18 +46,34 @@ class StepExecutor:
         When it returns, the task may be acknowledged; if it raises, it must come again.
         """
         outcome = await asyncio.to_thread(self._recorded, task) if redelivered or task.redo else None
-        if outcome is None:
-            fact = await self._run(task)
-            await asyncio.to_thread(self._finish, task, fact)
-        else:
+        if outcome:
             await asyncio.to_thread(self._tell, outcome)
+        elif task.deadline and self._world.now() >= task.deadline:
+            _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
+        elif task.at_most_once and not await asyncio.to_thread(self._claim, task):
+            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
+            await asyncio.to_thread(self._finish, task, _failed(task, error, retryable=False))
+        else:
+            await asyncio.to_thread(self._finish, task, await self._run(task))
+
+    def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
+        """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
+
+        async def run_all() -> list[StepCompleted | StepFailed]:
+            return await asyncio.gather(*map(self._run, tasks))
+
+        facts = asyncio.run(run_all()) if tasks else []
+        return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
+
+    def _claim(self, task: StepTask) -> bool:
+        return self._world.claim(task.run_id, task.step_id, task.attempt)
 
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
         outcome = self._recorded(task)
         if outcome is None:
             error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
-            self._finish(task, _failed(task, error, retryable=True))
+            self._finish(task, _failed(task, error, retryable=not task.at_most_once))
         else:
             self._tell(outcome)
 
@@ -56,16 +81,27 @@ class StepExecutor:
         return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
 
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
-        try:
-            fact = stash_event(self._world, task.run_id, fact)
-        except ConfigurationError as error:
-            fact = _failed(task, error, retryable=False)  # there is no place for large data
-        outcome = StepOutcome(run_id=task.run_id, fact=fact)
+        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
         self._world.put_outcome(outcome)
         self._tell(outcome)
 
+    def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
+        try:
+            return stash_event(self._world, task.run_id, fact)
+        except ConfigurationError as error:
+            return _failed(task, error, retryable=False)  # there is no place for large data
+
     def _tell(self, outcome: StepOutcome) -> None:
         self._world.send([FactArrived(run_id=outcome.run_id, fact=outcome.fact)])
+
+    async def _info(self, task: StepTask) -> StepInfo:
+        """What the step may know of itself."""
+        world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
+        details = None
+        if task.heartbeats and task.attempt > 1:
+            beat = await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, task.attempt - 1)
+            details = beat.details if beat else None
+        return StepInfo(*attempt, heartbeat_details=details, _beat=lambda value: world.beat(*attempt, value))
 
     async def _run(self, task: StepTask) -> StepCompleted | StepFailed:
         try:
@@ -77,9 +113,9 @@ class StepExecutor:
             arguments = step.signature.decode(await asyncio.to_thread(fetch, self._world, task.input) or {})
         except WorldflowError as error:
             return _failed(task, error, retryable=False)
-        token = current_step.set(StepInfo(task.run_id, task.step_id, task.attempt))
+        token = current_step.set(await self._info(task))
         try:
-            value = await _call(step, arguments)
+            value = await _call(step, arguments, task.timeout)
         except (Exception, asyncio.CancelledError, BaseExceptionGroup, SystemExit) as error:
             task_here = asyncio.current_task()
             if task_here and task_here.cancelling():
@@ -87,7 +123,10 @@ class StepExecutor:
             _log.warning(
                 "step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error
             )
-            return _failed(task, error, retryable=step.retry.retries(error))
+            if isinstance(error, StepTimeoutError):
+                error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
+            retryable = not (isinstance(error, StepTimeoutError) and task.at_most_once)
+            return _failed(task, error, retryable=retryable and not isinstance(error, FatalError))
         finally:
             current_step.reset(token)
         try:
@@ -97,9 +136,15 @@ class StepExecutor:
         return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
 
 
-async def _call(step: Step[..., object], arguments: dict[str, object]) -> object:
+async def _call(step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> object:
     if step.is_async:
-        return await step.signature.call(arguments)
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                return await step.signature.call(arguments)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise StepTimeoutError(f"it took longer than {timeout:g} s") from None
     value, error = await asyncio.to_thread(_call_plain, step, arguments)
     if error:
         raise error

@@ -9,10 +9,12 @@ there by a schedule, a minute early, and waits there for the rest. The orchestra
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
@@ -21,11 +23,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from pydantic_core import from_json
 
 from worldflow.engine.errors import ConfigurationError, ConflictError, WorldflowError
-from worldflow.engine.history import Event, dump_events, load_events
+from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
-from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 
 SHARDS = 8
@@ -82,11 +85,20 @@ class AWSWorld(World):
     def _s3(self) -> Any:
         return self._client("s3")
 
-    def _put(self, table: str, item: dict[str, Any], condition: str, values: dict[str, Any] | None = None) -> bool:
+    def _put(
+        self,
+        table: str,
+        item: dict[str, Any],
+        condition: str,
+        values: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
+    ) -> bool:
         """Puts an item on a condition. Returns whether the condition held."""
-        request = {"TableName": table, "Item": _attributes(item), "ConditionExpression": condition}
+        request: dict[str, Any] = {"TableName": table, "Item": _attributes(item), "ConditionExpression": condition}
         if values:
             request["ExpressionAttributeValues"] = _attributes(values)
+        if names:
+            request["ExpressionAttributeNames"] = names
         try:
             self._dynamodb.put_item(**request)
         except ClientError as error:
@@ -163,35 +175,106 @@ class AWSWorld(World):
         self._put(self.settings.runs_table, _record_item(record), "record_seq <= :seq", {":seq": record.seq})
 
     def list_runs(
-        self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> RunPage:
         if cursor:
             check_cursor(cursor)
         found: list[dict[str, Any]] = []
         for shard in range(SHARDS):
-            items = self._query_shard(str(shard), status, workflow, limit + 1, cursor)
+            items = self._query_shard(str(shard), status, workflow, attributes or {}, limit + 1, cursor)
             found += islice(items, limit + 1)
         found.sort(key=lambda item: str(item["created_at"]), reverse=True)
         runs = [_listed(item) for item in found[:limit]]
         return RunPage(runs, found[limit - 1]["created_at"] if len(found) > limit else None)
 
     def _query_shard(
-        self, shard: str, status: Status | None, workflow: str | None, limit: int, cursor: str | None
+        self,
+        shard: str,
+        status: Status | None,
+        workflow: str | None,
+        attributes: Mapping[str, Attribute],
+        limit: int,
+        cursor: str | None,
     ) -> Iterator[dict[str, Any]]:
         index, key = ("by_status", "status_shard") if status else ("by_time", "shard")
+        names = {"#key": key}  # `shard` is a reserved word
         values = {":key": f"{status}#{shard}" if status else shard, ":before": cursor or "9"}
-        request: dict[str, Any] = {
-            "TableName": self.settings.runs_table,
-            "IndexName": index,
-            "KeyConditionExpression": "#key = :key AND created_at < :before",
-            "ExpressionAttributeNames": {"#key": key},  # `shard` is a reserved word
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
+        filters = []
         if workflow:
             values[":workflow"] = workflow
-            request["FilterExpression"] = "workflow_name = :workflow"
-        return self._query(**request, ExpressionAttributeValues=_attributes(values))
+            filters.append("workflow_name = :workflow")
+        for n, (name, value) in enumerate(attributes.items()):
+            names |= {"#attributes": "attributes", f"#a{n}": name}
+            values[f":a{n}"] = json.dumps(value)
+            filters.append(f"#attributes.#a{n} = :a{n}")
+        return self._query(
+            TableName=self.settings.runs_table,
+            IndexName=index,
+            KeyConditionExpression="#key = :key AND created_at < :before",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues=_attributes(values),
+            ScanIndexForward=False,
+            Limit=limit,
+            **({"FilterExpression": " AND ".join(filters)} if filters else {}),
+        )
+
+    def put_generation(self, base: str, number: int) -> None:
+        self._put(
+            self.settings.runs_table,
+            {"run_id": f"generation#{base}", "number": number},
+            "attribute_not_exists(run_id) OR #number < :number",
+            {":number": number},
+            {"#number": "number"},
+        )
+
+    def get_generation(self, base: str) -> int:
+        item = self._get(f"generation#{base}")
+        return item["number"] if item else 1
+
+    # --- hooks ---
+
+    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+        item = {
+            "run_id": f"hook#{hook.token}",
+            "hook": hook.model_dump_json(exclude_none=True),
+            "holder": hook.run_id,
+        }
+        return self._put(
+            self.settings.runs_table,
+            item,
+            "attribute_not_exists(run_id) OR holder IN (:own, :before)",
+            {":own": hook.run_id, ":before": holder or hook.run_id},
+        )
+
+    def get_hook(self, token: str) -> HookRecord | None:
+        item = self._get(f"hook#{token}")
+        return HookRecord.model_validate_json(item["hook"]) if item else None
+
+    def delete_hook(self, token: str, run_id: str) -> None:
+        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+            self._dynamodb.delete_item(
+                TableName=self.settings.runs_table,
+                Key=_attributes({"run_id": f"hook#{token}"}),
+                ConditionExpression="attribute_not_exists(run_id) OR holder = :holder",
+                ExpressionAttributeValues=_attributes({":holder": run_id}),
+            )
+
+    def webhook_url(self, token: str) -> str:
+        return f"{self._required('webhook_url').rstrip('/')}/{token}"
+
+    def webhook_keys(self) -> Sequence[bytes]:
+        return self._webhook_keys
+
+    @cached_property
+    def _webhook_keys(self) -> list[bytes]:
+        secret = self._client("secretsmanager").get_secret_value(SecretId=self._required("webhook_secret_arn"))
+        return [secret["SecretString"].encode()]
 
     # --- messages ---
 
@@ -242,6 +325,15 @@ class AWSWorld(World):
                     f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}"
                 )
 
+    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+        # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
+        if deliver_at - self.now() > LONGEST_DELAY and self.settings.scheduler_group:
+            with suppress(self._scheduler.exceptions.ResourceNotFoundException):
+                self._scheduler.delete_schedule(
+                    Name=_schedule_name(Delayed(due=deliver_at, message=message)),
+                    GroupName=self.settings.scheduler_group,
+                )
+
     def _schedule(self, delayed: Delayed) -> None:
         target = {
             "Arn": self._required("timer_queue_arn"),
@@ -250,8 +342,7 @@ class AWSWorld(World):
         }
         try:
             self._scheduler.create_schedule(
-                # The name is the message's identity, so that creating it twice is found out.
-                Name=hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest(),
+                Name=_schedule_name(delayed),
                 GroupName=self.settings.scheduler_group,
                 ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
@@ -272,17 +363,49 @@ class AWSWorld(World):
     # --- the step ledger ---
 
     def put_outcome(self, outcome: StepOutcome) -> None:
-        expires = self.now() + timedelta(days=OUTCOME_DAYS)
         item = {
-            "run_id": _outcome_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
+            "run_id": _step_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
             "outcome": outcome.model_dump_json(exclude_none=True),
-            "expires_at": int(expires.timestamp()),
+            "expires_at": self._expiry(),
         }
         self._dynamodb.put_item(TableName=self.settings.runs_table, Item=_attributes(item))
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        item = self._get(_outcome_key(run_id, step_id, attempt))
+        item = self._get(_step_key(run_id, step_id, attempt))
         return StepOutcome.model_validate_json(item["outcome"]) if item else None
+
+    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
+        # Without an expiry: for as long as the run may be open.
+        key = _step_key(run_id, step_id, attempt, "claim")
+        return self._put(self.settings.runs_table, {"run_id": key}, "attribute_not_exists(run_id)")
+
+    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
+        changes = {"beat_at": _time(self.now()), "details": dump_value(details).decode()}
+        return "abandoned" not in self._mark(run_id, step_id, attempt, changes)
+
+    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
+        item = self._get(_step_key(run_id, step_id, attempt, "beat"))
+        if not item or "beat_at" not in item:
+            return None
+        return Beat(datetime.fromisoformat(item["beat_at"]), from_json(item["details"]))
+
+    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
+        self._mark(run_id, step_id, attempt, {"abandoned": 1})
+
+    def _mark(self, run_id: str, step_id: str, attempt: int, changes: dict[str, Any]) -> dict[str, Any]:
+        """Changes the item of an attempt's heartbeats, and returns all of it."""
+        changes = {**changes, "expires_at": self._expiry()}
+        answer = self._dynamodb.update_item(
+            TableName=self.settings.runs_table,
+            Key=_attributes({"run_id": _step_key(run_id, step_id, attempt, "beat")}),
+            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
+            ExpressionAttributeValues=_attributes({f":{name}": value for name, value in changes.items()}),
+            ReturnValues="ALL_NEW",
+        )
+        return _values(answer["Attributes"])
+
+    def _expiry(self) -> int:
+        return int((self.now() + timedelta(days=OUTCOME_DAYS)).timestamp())
 
     # --- payloads ---
 
@@ -295,17 +418,34 @@ class AWSWorld(World):
         return data
 
 
+def _schedule_name(delayed: Delayed) -> str:
+    """The message's identity, so that creating it twice is found out."""
+    return hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest()
+
+
 def _attributes(item: dict[str, Any]) -> dict[str, Any]:
-    """Text and whole numbers as DynamoDB's JSON has them."""
-    return {key: {"N": str(value)} if isinstance(value, int) else {"S": value} for key, value in item.items()}
+    """Text, whole numbers and objects of these as DynamoDB's JSON has them."""
+    return {key: _attribute(value) for key, value in item.items()}
+
+
+def _attribute(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": _attributes(value)}
+    return {"N": str(value)} if isinstance(value, int) else {"S": value}
 
 
 def _values(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: int(value["N"]) if "N" in value else value["S"] for key, value in attributes.items()}
+    return {key: _value(attribute) for key, attribute in attributes.items()}
 
 
-def _outcome_key(run_id: str, step_id: str, attempt: int) -> str:
-    return f"step#{run_id}#{step_id}#{attempt}"
+def _value(attribute: dict[str, Any]) -> Any:
+    if "M" in attribute:
+        return _values(attribute["M"])
+    return int(attribute["N"]) if "N" in attribute else attribute["S"]
+
+
+def _step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
+    return f"step#{run_id}#{step_id}#{attempt}" + (f"#{what}" if what else "")
 
 
 def _record_item(record: RunRecord) -> dict[str, Any]:
@@ -324,13 +464,23 @@ def _record_item(record: RunRecord) -> dict[str, Any]:
     }
     if record.ended_at:
         item["ended_at"] = _time(record.ended_at)
+    if record.status_text is not None:
+        item["status_text"] = record.status_text
+    if record.attributes:
+        item["attributes"] = {name: json.dumps(value) for name, value in record.attributes.items()}
     return item
 
 
 def _listed(item: dict[str, Any]) -> RunRecord:
     created_at = item["created_at"].partition("#")[0]
-    known = {key: item[key] for key in ("run_id", "workflow_name", "status", "updated_at", "ended_at") if key in item}
-    return RunRecord.model_validate({**known, "created_at": created_at, "seq": item["record_seq"]})
+    known = {key: item[key] for key in _LISTED if key in item}
+    attributes = {name: json.loads(value) for name, value in item.get("attributes", {}).items()}
+    return RunRecord.model_validate(
+        {**known, "created_at": created_at, "seq": item["record_seq"], "attributes": attributes}
+    )
+
+
+_LISTED = ("run_id", "workflow_name", "status", "updated_at", "ended_at", "status_text")
 
 
 def _time(moment: datetime) -> str:

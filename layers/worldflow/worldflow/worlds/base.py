@@ -3,7 +3,12 @@
     load_history / append                        a run's history, written one commit at a time
     create_run / get_run / update_run / list_runs  the record of a run: its input, its status, its result
     send                                         messages to the orchestrator and to the step executor, now or later
-    put_outcome / get_outcome                    the step ledger: what a finished attempt came to
+    cancel_delayed                               takes back a message that was to be sent later
+    put_outcome / get_outcome / claim            the step ledger: what an attempt came to, or that one was begun
+    beat / last_beat / abandon                   the heartbeats of a step, and the word that it is not wanted any more
+    put_generation / get_generation              which generation of a run is the newest
+    put_hook / get_hook / delete_hook            who holds a hook's token
+    webhook_url / webhook_key                    where webhooks are reached, and what signs their URLs
     put_payload / get_payload                    data too large for a history or a message
     now                                          the time
 
@@ -15,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -23,12 +28,44 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
-from worldflow.engine.history import Event, Failure, Json
+from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
 from worldflow.worlds.messages import Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "continued"})
+
+
+class Fork(BaseModel):
+    """Where the history of a run begins that goes on from another's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    run_id: str
+    after: int | None = None
+    """The last event that is taken over; None for all up to the failure."""
+
+
+class HookRecord(BaseModel):
+    """Who holds a hook's token."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    token: str
+    run_id: str
+    hook_id: str
+    metadata: Json = None
+    webhook: bool | None = None
+    answers: bool | None = None
+    """The workflow answers the requests to this webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last heartbeat of an attempt."""
+
+    at: datetime
+    details: Json = None
 
 
 class RunRecord(BaseModel):
@@ -48,6 +85,19 @@ class RunRecord(BaseModel):
     result: Json = None
     error: Failure | None = None
     blocked_reason: str | None = None
+    version: int | None = None
+    """The workflow's version; None for the highest, until the run has begun."""
+    attributes: dict[str, Attribute] = {}
+    status_text: str | None = None
+    reason: str | None = None
+    """Why it was cancelled."""
+    parent: Parent | None = None
+    next_run_id: str | None = None
+    """The generation that follows a run that is `continued`."""
+    fork_of: Fork | None = None
+    carried: Json = None
+    """For a run that has not begun: what the generation before left unread."""
+    seen: list[str] = []
 
     @property
     def ended(self) -> bool:
@@ -55,7 +105,8 @@ class RunRecord(BaseModel):
 
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
-        return self.model_dump(mode="json", exclude_none=True)
+        hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude_none=True, exclude={*hidden, "carried"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +164,48 @@ class World(ABC):
 
     @abstractmethod
     def list_runs(
-        self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> RunPage:
-        """Records, newest first. Raises `InvalidInputError` for a cursor that is not one."""
+        """Records, newest first: those of which all that is given holds.
+
+        Raises `InvalidInputError` for a cursor that is not one.
+        """
+
+    @abstractmethod
+    def put_generation(self, base: str, number: int) -> None:
+        """Says that generation `number` of a run is the newest, unless a newer one is known."""
+
+    @abstractmethod
+    def get_generation(self, base: str) -> int:
+        """The number of the newest generation of a run: 1 if there is but one. A consistent read."""
+
+    # --- hooks ---
+
+    @abstractmethod
+    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+        """Stores who holds a token, if nobody does or the run `holder` does. Returns whether it is stored."""
+
+    @abstractmethod
+    def get_hook(self, token: str) -> HookRecord | None:
+        """Who holds a token. A consistent read."""
+
+    @abstractmethod
+    def delete_hook(self, token: str, run_id: str) -> None:
+        """Gives a token free, if the run `run_id` holds it."""
+
+    @abstractmethod
+    def webhook_url(self, token: str) -> str:
+        """Where requests to the webhook of this token go. Raises `ConfigurationError` where there is no such place."""
+
+    @abstractmethod
+    def webhook_keys(self) -> Sequence[bytes]:
+        """The keys that webhook tokens are signed with; the first signs new ones. Raises `ConfigurationError`."""
 
     # --- messages ---
 
@@ -126,6 +216,10 @@ class World(ABC):
         A message sent again within minutes, known by its `dedup_id`, may be dropped.
         """
 
+    @abstractmethod
+    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+        """Takes back a message that was sent with this `deliver_at`, as far as that can be done: it may still come."""
+
     # --- the step ledger ---
 
     @abstractmethod
@@ -135,6 +229,22 @@ class World(ABC):
     @abstractmethod
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         """What an attempt came to, if it is recorded. A consistent read."""
+
+    @abstractmethod
+    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
+        """Says that an attempt begins. Returns False if that was said before."""
+
+    @abstractmethod
+    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
+        """Records a heartbeat. Returns False if the step is not wanted any more."""
+
+    @abstractmethod
+    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
+        """The last heartbeat of an attempt. A consistent read."""
+
+    @abstractmethod
+    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
+        """Says that an attempt is not wanted any more, to its next heartbeat."""
 
     # --- payloads ---
 

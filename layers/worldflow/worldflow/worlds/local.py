@@ -7,11 +7,13 @@ worker starts. One worker at a time serves a file.
 
 from __future__ import annotations
 
+import json
 import logging
+import secrets
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +21,11 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from worldflow.engine.errors import ConfigurationError, ConflictError
-from worldflow.engine.history import Event, dump_events, load_events
-from worldflow.worlds.base import RunPage, RunRecord, Status, World, check_cursor
+from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message
 
 Queue = Literal["runs", "steps", "dead"]
@@ -51,6 +54,12 @@ create table if not exists messages (id integer primary key, queue text, grp tex
 create index if not exists messages_by_time on messages (queue, visible_at, id);
 create index if not exists messages_by_group on messages (queue, grp);
 create table if not exists outcomes (id text primary key, outcome text) without rowid;
+create table if not exists claims (id text primary key) without rowid;
+create table if not exists beats (id text primary key, at text, details text, abandoned integer default 0)
+  without rowid;
+create table if not exists generations (base text primary key, number integer) without rowid;
+create table if not exists hooks (token text primary key, run_id text, hook text) without rowid;
+create table if not exists keys (key blob);
 create table if not exists payloads (key text primary key, data blob) without rowid;
 """
 
@@ -73,6 +82,8 @@ class LocalWorld(World):
 
     path: a file, or `:memory:`.
     clock: where the time comes from; the machine's clock unless given.
+    webhook_url: where an application of yours takes requests to webhooks, without the token: see
+        `worldflow.runtime.webhooks`.
     synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last
     commits.
     """
@@ -82,9 +93,11 @@ class LocalWorld(World):
         path: str | Path = ":memory:",
         *,
         clock: Callable[[], datetime] | None = None,
+        webhook_url: str | None = None,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
     ) -> None:
         self.path = str(path)
+        self._webhook_url = webhook_url
         self._clock = clock
         self._lock = threading.RLock()
         self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -156,16 +169,26 @@ class LocalWorld(World):
                 db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
 
     def list_runs(
-        self, *, status: Status | None = None, workflow: str | None = None, limit: int = 50, cursor: str | None = None
+        self,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
     ) -> RunPage:
         created_at, run_id = check_cursor(cursor) if cursor else ("9", "")
+        wanted = [(name, json.dumps(value)) for name, value in (attributes or {}).items()]
         rows = self._rows(
             "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
-            "and workflow_name = coalesce(?, workflow_name) order by created_at desc, run_id desc limit ?",
+            "and workflow_name = coalesce(?, workflow_name) "
+            + "and json_extract(record, ?) is json_extract(?, '$') " * len(wanted)
+            + "order by created_at desc, run_id desc limit ?",
             created_at,
             run_id,
             status,
             workflow,
+            *(part for name, value in wanted for part in (f'$.attributes."{name}"', value)),
             limit + 1,
         )
         records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
@@ -176,6 +199,46 @@ class LocalWorld(World):
         more = len(rows) > limit
         return RunPage(runs, f"{_time(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
 
+    def put_generation(self, base: str, number: int) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "insert into generations values (?, ?) on conflict do update set number = max(number, excluded.number)",
+                (base, number),
+            )
+
+    def get_generation(self, base: str) -> int:
+        rows = self._rows("select number from generations where base = ?", base)
+        return int(rows[0][0]) if rows else 1
+
+    # --- hooks ---
+
+    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+        with self._transaction() as db:
+            text = hook.model_dump_json(exclude_none=True)
+            sql = (
+                "insert into hooks values (?, ?, ?) on conflict do update set run_id = excluded.run_id, "
+                "hook = excluded.hook where run_id in (?, ?)"
+            )
+            return db.execute(sql, (hook.token, hook.run_id, text, hook.run_id, holder)).rowcount > 0
+
+    def get_hook(self, token: str) -> HookRecord | None:
+        rows = self._rows("select hook from hooks where token = ?", token)
+        return HookRecord.model_validate_json(rows[0][0]) if rows else None
+
+    def delete_hook(self, token: str, run_id: str) -> None:
+        with self._transaction() as db:
+            db.execute("delete from hooks where token = ? and run_id = ?", (token, run_id))
+
+    def webhook_url(self, token: str) -> str:
+        if not self._webhook_url:
+            raise ConfigurationError("webhooks need an address: LocalWorld(..., webhook_url='https://.../webhooks')")
+        return f"{self._webhook_url.rstrip('/')}/{token}"
+
+    def webhook_keys(self) -> Sequence[bytes]:
+        with self._transaction() as db:
+            db.execute("insert into keys select ? where not exists (select 1 from keys)", (secrets.token_bytes(32),))
+            return [key for (key,) in db.execute("select key from keys")]
+
     # --- messages ---
 
     def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
@@ -183,6 +246,12 @@ class LocalWorld(World):
         rows = [(_queue(message), message.group, message.dump(), visible_at) for message in messages]
         with self._transaction() as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
+
+    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+        values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
+        sql = "delete from messages where queue = ? and grp = ? and body = ? and visible_at = ? and not in_flight"
+        with self._transaction() as db:
+            db.execute(sql, values)
 
     def receive(self, queue: Queue, limit: int = 10) -> list[Delivery]:
         """The oldest messages of one group of which none is in flight. They are in flight from now on."""
@@ -272,6 +341,31 @@ class LocalWorld(World):
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         rows = self._rows("select outcome from outcomes where id = ?", f"{run_id}#{step_id}/{attempt}")
         return StepOutcome.model_validate_json(rows[0][0]) if rows else None
+
+    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
+        with self._transaction() as db:
+            key = f"{run_id}#{step_id}/{attempt}"
+            return db.execute("insert or ignore into claims values (?)", (key,)).rowcount > 0
+
+    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
+        with self._transaction() as db:
+            (abandoned,) = db.execute(
+                "insert into beats (id, at, details) values (?, ?, ?) on conflict do update set at = excluded.at, "
+                "details = excluded.details returning abandoned",
+                (f"{run_id}#{step_id}/{attempt}", _time(self.now()), dump_value(details)),
+            ).fetchone()
+            return not abandoned
+
+    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
+        rows = self._rows("select at, details from beats where id = ?", f"{run_id}#{step_id}/{attempt}")
+        return Beat(datetime.fromisoformat(rows[0][0]), from_json(rows[0][1])) if rows and rows[0][0] else None
+
+    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
+        with self._transaction() as db:
+            db.execute(
+                "insert into beats (id, abandoned) values (?, 1) on conflict do update set abandoned = 1",
+                (f"{run_id}#{step_id}/{attempt}",),
+            )
 
     # --- payloads ---
 

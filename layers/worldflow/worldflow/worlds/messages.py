@@ -91,6 +91,19 @@ class StepDue(_RunMessage):
         return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}")
 
 
+class HeartbeatDue(_RunMessage):
+    """Look whether attempt `attempt` of a step has sent a heartbeat. A wake-up and not a fact: it is never recorded."""
+
+    kind: Literal["heartbeat_due"] = "heartbeat_due"
+    step_id: str
+    attempt: int
+    due: datetime
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"{self.run_id}:heartbeat:{self.step_id}/{self.attempt}:{self.due.isoformat()}")
+
+
 class Poke(_RunMessage):
     """Look again: do once more whatever is open."""
 
@@ -112,6 +125,13 @@ class StepTask(BaseMessage):
     input: Json = None
     redo: bool = False
     """Sent again after a crash: the attempt may have an outcome already."""
+    timeout: float | None = None
+    """Seconds that the attempt may take."""
+    deadline: datetime | None = None
+    """When the run takes the attempt for failed: after it there is no sense in beginning."""
+    heartbeats: bool | None = None
+    """The attempt is to send heartbeats, and the one before may have."""
+    at_most_once: bool | None = None
 
     @property
     def group(self) -> str:
@@ -122,7 +142,7 @@ class StepTask(BaseMessage):
         return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}")
 
 
-RunMessage = Start | FactArrived | StepDue | Poke
+RunMessage = Start | FactArrived | StepDue | HeartbeatDue | Poke
 Message = RunMessage | StepTask
 
 

@@ -49,12 +49,9 @@ def fetch_event(world: World, event: E) -> E:
 
 
 def _with_data(event: E, change: Callable[[Json], Json]) -> E:
-    field = event.data_field
-    if field is None:
-        return event
-    value = getattr(event, field)
-    changed = change(value)
-    return event if changed is value else event.model_copy(update={field: changed})
+    values = {field: getattr(event, field) for field in event.data_fields}
+    changed = {field: change(value) for field, value in values.items()}
+    return event.model_copy(update=changed) if any(changed[field] is not values[field] for field in values) else event
 
 
 def _is_reference(value: Json) -> bool:

@@ -1,0 +1,183 @@
+"""The calls of a workflow that have an outcome: steps and children."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from worldflow.engine.definitions import Step, Workflow
+from worldflow.engine.durations import seconds
+from worldflow.engine.errors import SerializationError
+from worldflow.engine.failures import decode_exception
+from worldflow.engine.history import (
+    UNRECORDED,
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Json,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+)
+from worldflow.engine.ids import child_run_id
+from worldflow.engine.loop import Call
+from worldflow.engine.serialization import explain
+
+if TYPE_CHECKING:
+    from worldflow.engine.execution import Execution
+
+LONGEST_RETRY = 366 * 86_400.0
+"""Seconds that a retry may be put off."""
+
+
+@dataclass(slots=True)
+class _Open:
+    definition: Step[..., Any] | Workflow[..., Any]
+    future: asyncio.Future[Any]
+    since: datetime
+
+
+class Calls:
+    """The open steps and children of one execution."""
+
+    def __init__(self, run: Execution) -> None:
+        self._run = run
+        self._step_count = 0
+        self._child_count = 0
+        self._open: dict[str, _Open] = {}
+
+    # --- steps ---
+
+    def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        arguments = step.signature.bind(*args, **kwargs)
+        return Call(self._step(step, arguments), self._run.loop)
+
+    async def _step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
+        self._run.loop.check_open()
+        values = step.signature.encode(arguments)
+        self._step_count += 1
+        step_id = f"s{self._step_count}"
+        inline = self._run.workflow.inline_steps if step.inline is None else step.inline
+        scheduled = StepScheduled(
+            step_id=step_id,
+            name=step.name,
+            input=values,
+            timeout=step.timeout,
+            heartbeat_timeout=step.heartbeat_timeout,
+            at_most_once=step.at_most_once or None,
+            inline=inline or None,
+        )
+        future = self._enter(step_id, step)
+        self._run.decide(scheduled)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._open.pop(step_id, None) is not None:
+                self._run.decide(StepAbandoned(step_id=step_id))
+            raise
+
+    def fail_step(self, fact: StepFailed, recorded_retry: StepRetryScheduled | None) -> None:
+        call = self._open.get(fact.step_id)
+        if call is None:
+            return
+        retry = recorded_retry or self._retry(fact, call)
+        if retry.step_id == fact.step_id:
+            self._run.decide(retry)
+        else:
+            self._leave(fact.step_id, error=decode_exception(fact.error))
+
+    def _retry(self, fact: StepFailed, call: _Open) -> StepRetryScheduled:
+        assert isinstance(call.definition, Step)
+        policy = call.definition.retry
+        if not fact.retryable or fact.attempt >= policy.max_attempts:
+            return NO_RETRY
+        if not policy.retries(decode_exception(fact.error), [fact.error.type, *fact.error.bases]):
+            return NO_RETRY
+        delay = fact.retry_after
+        if delay is None:
+            delay = policy.delay(fact.attempt, self._run.jitter.random())
+        due = self._run.due(min(delay, LONGEST_RETRY))
+        if policy.total_time is not None and (due - call.since).total_seconds() > seconds(policy.total_time):
+            return NO_RETRY
+        return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=due)
+
+    # --- children ---
+
+    def call_child(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        arguments = workflow.signature.bind(*args, **kwargs)
+        return Call(self._child(workflow, arguments), self._run.loop)
+
+    def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        values = workflow.signature.encode(workflow.signature.bind(*args, **kwargs))
+        self._run.loop.check_open()
+        started = self._child_started(workflow.options(parent_close="abandon"), values)
+        self._run.decide(started)
+        return started.child_run_id
+
+    async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> Any:
+        self._run.loop.check_open()
+        started = self._child_started(workflow, workflow.signature.encode(arguments))
+        future = self._enter(started.child_id, workflow)
+        self._run.decide(started)
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._open.pop(started.child_id, None) is not None:
+                self._run.decide(ChildCancelRequested(child_id=started.child_id))
+            raise
+
+    def _child_started(self, workflow: Workflow[..., Any], values: Json) -> ChildStarted:
+        self._child_count += 1
+        child_id = f"c{self._child_count}"
+        return ChildStarted(
+            child_id=child_id,
+            child_run_id=workflow.run_id or child_run_id(self._run.run_id, child_id),
+            workflow_name=workflow.name,
+            version=workflow.version,
+            input=values,
+            parent_close=workflow.parent_close,
+        )
+
+    def fail_child(self, fact: ChildFailed) -> None:
+        self._leave(fact.child_id, error=decode_exception(fact.error))
+
+    # --- both ---
+
+    def complete(self, fact: StepCompleted | ChildCompleted) -> None:
+        call_id = fact.step_id if isinstance(fact, StepCompleted) else fact.child_id
+        call = self._open.get(call_id)
+        if call is None:
+            return
+        definition = call.definition
+        try:
+            result = definition.signature.result.decode(fact.result)
+        except ValidationError as error:
+            problem = f"the recorded result does not fit the annotation any more: {explain(error, 'result')}"
+            raise SerializationError(problem, f"{definition.name}()") from None
+        self._leave(call_id, result)
+
+    def _enter(self, call_id: str, definition: Step[..., Any] | Workflow[..., Any]) -> asyncio.Future[Any]:
+        future = self._run.loop.create_future()
+        self._open[call_id] = _Open(definition, future, self._run.now())
+        return future
+
+    def _leave(self, call_id: str, result: Any = None, error: BaseException | None = None) -> None:
+        call = self._open.pop(call_id, None)
+        if call is None or call.future.done():
+            return
+        if error is None:
+            call.future.set_result(result)
+        else:
+            call.future.set_exception(error)
+
+
+NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
+"""In place of a retry: there is none."""

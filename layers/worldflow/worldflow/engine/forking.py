@@ -1,0 +1,97 @@
+"""A history that goes on from another's: up to some event, or up to what a run failed of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.history import (
+    Applied,
+    ChildFailed,
+    ChildStarted,
+    Event,
+    Fact,
+    Failure,
+    RunEnded,
+    RunFailed,
+    RunStarted,
+    SignalReceived,
+    StepFailed,
+    StepRetryScheduled,
+    TerminateRequested,
+    UpdateReceived,
+)
+from worldflow.engine.ids import child_run_id
+
+
+def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
+    """The history of `run_id` that begins with another's, up to event `after` and what was decided with it.
+
+    Raises `InvalidInputError` where that holds no event, or the end of the run.
+    """
+    kept = [event for event in history if event.seq <= after]
+    for event in history[len(kept) :]:
+        if isinstance(event, (Fact, Applied)):
+            break
+        kept.append(event)
+    if not kept or isinstance(kept[-1], RunEnded):
+        last = max((event.seq for event in history if isinstance(event, (Fact, Applied))), default=1) - 1
+        problem = f"must be an event of the history before its end: 1 to {last}"
+        raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", problem)])
+    return _renamed(kept, run_id)
+
+
+def retried(history: Sequence[Event], run_id: str) -> list[Event]:
+    """The history of `run_id` that begins with that of a run that failed, up to what it failed of.
+
+    Where that is the failure of a step or a child, the step is open again, with all its attempts, or the child is
+    started anew. Where it is the workflow's own error, the last fact is held, to be applied by code that is mended.
+    Signals and updates that came later are held too. Raises `InvalidInputError` for a run that has not failed.
+    """
+    ended = history[-1] if history else None
+    if not isinstance(ended, RunFailed):
+        raise InvalidInputError("only a run that failed can be retried", [FieldError("run_id", "must be a failed run")])
+    cut, step_id = _cause(history, ended)
+    kept: list[Event] = [
+        event
+        for event in history[:cut]
+        if not (isinstance(event, (StepFailed, StepRetryScheduled)) and event.step_id == step_id)
+    ]
+    applied = {event.fact_id for event in kept if isinstance(event, Applied)}
+    late = [
+        event.model_copy(update={"held": True, "at": kept[-1].at})
+        for index, event in enumerate(history[cut:])
+        if isinstance(event, (SignalReceived, UpdateReceived))
+        or (index == 0 and step_id is None and isinstance(event, Fact) and not isinstance(event, TerminateRequested))
+    ]
+    waiting = {event.fact_id for event in kept if isinstance(event, Fact) and event.held} - applied
+    return _renamed([*kept, *(event for event in late if event.fact_id not in waiting)], run_id)
+
+
+def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
+    """Where what the run failed of begins, and the id of the step that failed, or "" for a child; None for neither."""
+    failures = {(failure.type, failure.message) for failure in _all(ended.error)}
+    turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, Applied))}
+    for event in reversed(history):
+        if isinstance(event, (StepFailed, ChildFailed)) and (event.error.type, event.error.message) in failures:
+            return turns[event.fact_id], event.step_id if isinstance(event, StepFailed) else ""
+    return max(turns.values()), None
+
+
+def _all(failure: Failure) -> Iterator[Failure]:
+    yield failure
+    for part in (*failure.members, *filter(None, [failure.cause])):
+        yield from _all(part)
+
+
+def _renamed(events: Sequence[Event], run_id: str) -> list[Event]:
+    return [_of(event, run_id).recorded(seq, event.at) for seq, event in enumerate(events, start=1)]
+
+
+def _of(event: Event, run_id: str) -> Event:
+    """The event as one of the run `run_id`. What chance comes from stays, so that replay decides the same."""
+    if isinstance(event, RunStarted):
+        return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
+    if isinstance(event, ChildStarted) and event.child_run_id.endswith(f"~{event.child_id}"):
+        return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
+    return event

@@ -1,0 +1,206 @@
+"""What others send to a workflow: signals, payloads of hooks, updates."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from worldflow.engine.errors import HookConflictError, SerializationError
+from worldflow.engine.failures import encode_exception
+from worldflow.engine.history import (
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
+    Json,
+    Replied,
+    SignalReceived,
+    UpdateReceived,
+    dump_events,
+    load_events,
+)
+from worldflow.engine.loop import Call
+from worldflow.engine.mailbox import Mailbox, Receive
+from worldflow.engine.serialization import Codec, Signature, explain
+
+if TYPE_CHECKING:
+    from worldflow.engine.execution import Execution
+
+T = TypeVar("T")
+
+REMEMBERED = 500
+"""Ids of facts that one generation hands to the next, so that a copy of one that comes late is known for what it is."""
+
+
+class Inbox:
+    """The mail of one execution."""
+
+    def __init__(self, run: Execution) -> None:
+        self._run = run
+        self._signals: dict[str, Mailbox[SignalReceived]] = {}
+        self._hooks: dict[str, Hook[Any]] = {}
+        self._hook_count = 0
+        self._updates: list[UpdateReceived] = []
+        self._handlers: dict[str, Signature] = {}
+        self._seen: dict[str, None] = {}
+
+    # --- what comes ---
+
+    def receive(self, fact: SignalReceived | HookResumed | HookConflicted | UpdateReceived) -> None:
+        self._seen[fact.fact_id] = None
+        match fact:
+            case SignalReceived():
+                self._signal(fact.name).put(fact)
+            case HookResumed():
+                if hook := self._hooks.get(fact.hook_id):
+                    hook._mail.put(fact)
+            case HookConflicted():
+                if hook := self._hooks.pop(fact.hook_id, None):
+                    problem = f"another live run holds the hook token {hook.token!r}"
+                    hook._mail.close(HookConflictError(problem, hook.token))
+            case UpdateReceived() if fact.name in self._handlers:
+                self._begin(fact)
+            case UpdateReceived():
+                self._updates.append(fact)
+
+    # --- from one generation to the next ---
+
+    def restore(self, carried: Json, seen: Sequence[str]) -> None:
+        """Takes over what the generation before had not read."""
+        self._seen.update(dict.fromkeys(seen))
+        for fact in load_events(to_json(carried or [])):
+            assert isinstance(fact, (SignalReceived, UpdateReceived))
+            self.receive(fact)
+
+    def unread(self) -> Json:
+        """The signals and updates that nobody has received."""
+        facts: list[Any] = [fact for mailbox in self._signals.values() for fact in mailbox.unread()]
+        return from_json(dump_events([*facts, *self._updates])) or None
+
+    def seen(self) -> list[str]:
+        return list(self._seen)[-REMEMBERED:]
+
+    # --- signals ---
+
+    def wait_for_signal(self, name: str, type: Any) -> Receive[Any]:
+        codec = None if type is None else Codec(type, name)
+
+        async def receive() -> Any:
+            fact = await self._signal(name).get()
+            return read(codec, fact.value, "the signal's value", name)
+
+        return Receive(receive, self._run.loop)
+
+    def _signal(self, name: str) -> Mailbox[SignalReceived]:
+        if name not in self._signals:
+            self._signals[name] = Mailbox(self._run.loop)
+        return self._signals[name]
+
+    # --- hooks ---
+
+    def create_hook(self, make: Callable[[str], Hook[Any]]) -> Any:
+        """Registers what `make` makes of a new hook's id."""
+        self._run.loop.check_open()
+        self._hook_count += 1
+        hook = make(f"h{self._hook_count}")
+        if any(other.token == hook.token for other in self._hooks.values()):
+            raise HookConflictError(f"this run holds the hook token {hook.token!r} already", hook.token)
+        self._hooks[hook.hook_id] = hook
+        self._run.decide(
+            HookCreated(
+                hook_id=hook.hook_id,
+                token=hook.token,
+                metadata=hook.metadata,
+                webhook=hook.is_webhook or None,
+                answers=hook.answers or None,
+            )
+        )
+        return hook
+
+    def dispose_hook(self, hook_id: str) -> None:
+        if self._hooks.pop(hook_id, None):
+            self._run.decide(HookDisposed(hook_id=hook_id))
+
+    # --- updates ---
+
+    def on_update(self, name: str, handler: Callable[..., Any]) -> None:
+        self._run.loop.check_open()
+        self._handlers[name] = Signature(handler, name)
+        waiting = [fact for fact in self._updates if fact.name == name]
+        self._updates = [fact for fact in self._updates if fact.name != name]
+        for fact in waiting:
+            self._begin(fact)
+
+    def _begin(self, fact: UpdateReceived) -> None:
+        self._run.loop.create_task(self._update(fact), name=f"update {fact.name}")
+
+    async def _update(self, fact: UpdateReceived) -> None:
+        signature = self._handlers[fact.name]
+        try:
+            arguments = signature.decode(signature.by_name(fact.args or []))
+            value = signature.call(arguments)
+            result = signature.result.encode(await value if inspect.isawaitable(value) else value)
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:
+            self._run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
+        else:
+            self._run.decide(Replied(fact_id=fact.fact_id, result=result))
+
+
+class Hook(Generic[T]):
+    """A place in a workflow that anybody who has its token can send values to. Made by `create_hook()`.
+
+    Awaited, it gives the next value; iterated with `async for`, one after the other. As a context manager it is
+    disposed of at the end.
+    """
+
+    is_webhook = False
+    answers = False
+
+    def __init__(self, run: Execution, hook_id: str, token: str, metadata: Json, type: Any) -> None:
+        self.hook_id = hook_id
+        self.token = token
+        self.metadata = metadata
+        self._run = run
+        self._mail: Mailbox[HookResumed] = Mailbox(run.loop)
+        self._codec = None if type is None else Codec(type, "hook")
+
+    async def _receive(self) -> T:
+        fact = await self._mail.get()
+        return self._read(fact)
+
+    def _read(self, fact: HookResumed) -> T:
+        value: T = read(self._codec, fact.value, "the hook's value", self.token)
+        return value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return Call(self._receive(), self._run.loop).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        while True:
+            yield await self._receive()
+
+    def dispose(self) -> None:
+        """Gives the token free. What comes for it then finds no hook."""
+        self._run.inbox.dispose_hook(self.hook_id)
+
+    def __enter__(self) -> Hook[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dispose()
+
+
+def read(codec: Codec | None, value: Json, what: str, where: str) -> Any:
+    """`value` by its type. Raises `SerializationError`."""
+    if codec is None:
+        return value
+    try:
+        return codec.decode(value)
+    except ValidationError as error:
+        raise SerializationError(f"{what} does not fit: {explain(error, 'value')}", where) from None

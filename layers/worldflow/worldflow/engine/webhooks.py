@@ -1,0 +1,81 @@
+"""Webhooks: hooks that are reached by a URL of their own, and whose requests a workflow may answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from worldflow.engine.errors import WorldflowError
+from worldflow.engine.history import HookResumed, Json, Replied
+from worldflow.engine.inbox import Hook
+
+if TYPE_CHECKING:
+    from worldflow.engine.execution import Execution
+
+
+class WebhookRequest(BaseModel):
+    """A request that came to a webhook. The names of headers are in lower case."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    method: str
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: bytes = b""
+    _answer: Any = PrivateAttr(None)
+
+    def text(self) -> str:
+        """The body as UTF-8 text. Raises `UnicodeDecodeError`."""
+        return self.body.decode()
+
+    def json(self, **_: Any) -> Any:
+        """The body as JSON. Raises `ValueError`."""
+        return json.loads(self.body)
+
+    def respond(self, status: int = 200, body: Json | bytes = None, headers: Mapping[str, str] | None = None) -> None:
+        """Answers the request; once, and only where the webhook was made with `respond="workflow"`.
+
+        body: text, bytes, or anything that JSON carries.
+        """
+        if self._answer is None:
+            raise WorldflowError('this request is answered already: use create_webhook(respond="workflow"), and once')
+        answer, self._answer = self._answer, None
+        answer(response(status, body, headers or {}))
+
+
+def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dict[str, Json]:
+    """An HTTP response as JSON. Its body is in base64."""
+    kind = "application/json"
+    if isinstance(body, bytes):
+        data, kind = body, "application/octet-stream"
+    elif isinstance(body, str):
+        data, kind = body.encode(), "text/plain; charset=utf-8"
+    else:
+        data = b"" if body is None else json.dumps(body).encode()
+    named = {name.lower(): value for name, value in headers.items()}
+    return {
+        "status": status,
+        "headers": {"content-type": kind, **named},
+        "body": base64.b64encode(data).decode(),
+    }
+
+
+class Webhook(Hook[WebhookRequest]):
+    """A hook whose values are the requests to its `url`. Made by `create_webhook()`."""
+
+    is_webhook = True
+
+    def __init__(self, run: Execution, hook_id: str, *, answers: bool, metadata: Json) -> None:
+        self.url = run.webhook_url(hook_id)
+        super().__init__(run, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
+        self.answers = answers
+
+    def _read(self, fact: HookResumed) -> WebhookRequest:
+        request = super()._read(fact)
+        if self.answers:
+            request._answer = lambda answer: self._run.decide(Replied(fact_id=fact.fact_id, result=answer))
+        return request

@@ -1,0 +1,401 @@
+"""What a run's history asks of the world, once it is committed.
+
+Steps are sent, timers set, children and next generations started, tokens of hooks held, and a run's end is told. Each
+act is known by ids that the history has, so that doing it twice is harmless: after a crash everything open is done
+again. Only what tidies up (a schedule that nobody waits for) is done once and may be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from worldflow.engine.errors import RunCancelledError, RunExistsError, StepTimeoutError
+from worldflow.engine.failures import encode_exception
+from worldflow.engine.history import (
+    CancelRequested,
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Event,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    Parent,
+    RunCancelled,
+    RunCompleted,
+    RunContinued,
+    RunFailed,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    TerminateRequested,
+    TimerCancelled,
+    TimerFired,
+    TimerStarted,
+)
+from worldflow.engine.ids import generation
+from worldflow.engine.state import OpenChild, OpenStep, RunState
+from worldflow.worlds.base import HookRecord, RunRecord, Status, World
+from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
+
+Outgoing = tuple[datetime | None, Message]
+"""A message, and when it is to be delivered if not at once."""
+
+
+@dataclass(slots=True)
+class Closed:
+    """What the events of one commit have closed, as it was."""
+
+    timers: list[TimerStarted] = field(default_factory=list)
+    attempts: list[OpenStep] = field(default_factory=list)
+    unwanted: list[OpenStep] = field(default_factory=list)
+    """Attempts that may run still."""
+
+    def note(self, event: Event, state: RunState) -> None:
+        """To be told of each event before `state` is."""
+        if isinstance(event, (StepCompleted, StepFailed, StepAbandoned)):
+            if (step := state.steps.get(event.step_id)) and step.attempt:
+                self.attempts.append(replace(step))
+                if isinstance(event, StepAbandoned) or (isinstance(event, StepFailed) and _is_timeout(event)):
+                    self.unwanted.append(replace(step))
+        elif isinstance(event, TimerCancelled) and (timer := state.timers.get(event.timer_id)):
+            self.timers.append(timer)
+
+
+class Acts:
+    """The acts of one run, as its history stands."""
+
+    def __init__(self, world: World, run_id: str, state: RunState) -> None:
+        self._world = world
+        self._run_id = run_id
+        self._state = state
+
+    # --- while the run goes on ---
+
+    def after(self, events: Sequence[Event], closed: Closed) -> None:
+        """Does what the decisions among `events` ask for, unless others among them have closed it again."""
+        messages: list[Outgoing] = []
+        for event in events:
+            messages += self._after(event)
+        self._send(messages)
+        self.tidy(closed)
+
+    def _after(self, event: Event) -> Iterable[Outgoing]:
+        state = self._state
+        match event:
+            case StepScheduled():
+                step = state.steps.get(event.step_id)
+                if step and step.attempt == 1 and not event.inline:
+                    return [(None, self.task(step, redo=False)), *self._watches(step)]
+            case StepRetryScheduled():
+                step = state.steps.get(event.step_id)
+                if step and step.attempt == event.attempt:
+                    return self._again_later(step)
+            case TimerStarted() if event.timer_id in state.timers:
+                return [(event.due, self._timer(event))]
+            case ChildStarted() if event.child_id in state.children:
+                return self._start(state.children[event.child_id])
+            case ChildCancelRequested() if event.child_id in state.children:
+                return [(None, self._cancel(state.children[event.child_id]))]
+            case HookCreated() if event.hook_id in state.hooks:
+                return self._hold(event)
+            case HookDisposed():
+                self._release(state.closed_hooks[event.hook_id])
+        return []
+
+    def again(self) -> None:
+        """Does all that is open once more."""
+        state, now = self._state, self._world.now()
+        messages: list[Outgoing] = []
+        for hook in state.closed_hooks.values():
+            self._release(hook)
+        for hook in state.hooks.values():
+            messages += self._hold(hook)
+        for step in state.steps.values():
+            if step.attempt is None:
+                continue
+            if step.due and step.due > now:
+                messages += self._again_later(step)
+            elif not step.scheduled.inline:
+                messages += [(None, self.task(step, redo=True)), *self._watches(step)]
+        for timer in state.timers.values():
+            messages.append((timer.due, self._timer(timer)))
+        for child in state.children.values():
+            messages += self._start(child)
+            if child.cancel_requested:
+                messages.append((None, self._cancel(child)))
+        self._send(messages)
+
+    def due(self, message: StepDue) -> None:
+        """The time of an attempt has come. A wake may come twice, so the attempt may have been under way before."""
+        step = self._state.steps.get(message.step_id)
+        if step and step.attempt == message.attempt and not step.scheduled.inline:
+            self._world.send([self.task(step, redo=True)])
+
+    def heartbeat_lost(self, message: HeartbeatDue) -> StepFailed | None:
+        """The failure of an attempt that has sent no heartbeat in time. While it does, looks again later."""
+        step = self._state.steps.get(message.step_id)
+        if step is None or step.attempt != message.attempt or step.scheduled.heartbeat_timeout is None:
+            return None
+        timeout = step.scheduled.heartbeat_timeout
+        beat = self._world.last_beat(self._run_id, message.step_id, message.attempt)
+        due = (beat.at if beat else step.dispatched) + timedelta(seconds=timeout)
+        if due > self._world.now():
+            self._send([self._heartbeat(step, due)])
+            return None
+        return _timed_out(step, f"no heartbeat for {timeout:g} s")
+
+    def task(self, step: OpenStep, *, redo: bool = False) -> StepTask:
+        """The task of a step's attempt."""
+        scheduled = step.scheduled
+        assert step.attempt is not None
+        return StepTask(
+            run_id=self._run_id,
+            step_id=scheduled.step_id,
+            attempt=step.attempt,
+            name=scheduled.name,
+            input=scheduled.input,
+            redo=redo,
+            timeout=scheduled.timeout,
+            deadline=None if scheduled.inline else step.deadline,
+            heartbeats=True if scheduled.heartbeat_timeout else None,
+            at_most_once=scheduled.at_most_once,
+        )
+
+    def _again_later(self, step: OpenStep) -> list[Outgoing]:
+        assert step.attempt is not None
+        due = StepDue(run_id=self._run_id, step_id=step.scheduled.step_id, attempt=step.attempt)
+        return [(step.due, due), *self._watches(step)]
+
+    def _watches(self, step: OpenStep) -> list[Outgoing]:
+        """What finds out that an attempt takes too long."""
+        watches: list[Outgoing] = []
+        if step.deadline and not step.scheduled.inline:
+            watches.append((step.deadline, self._timeout(step)))
+        if step.scheduled.heartbeat_timeout and not step.scheduled.inline:
+            watches.append(self._heartbeat(step, step.dispatched + timedelta(seconds=step.scheduled.heartbeat_timeout)))
+        return watches
+
+    def _timeout(self, step: OpenStep) -> FactArrived:
+        fact = _timed_out(step, f"it took longer than {step.scheduled.timeout:g} s")
+        return FactArrived(run_id=self._run_id, fact=fact, nonce="timeout")
+
+    def _heartbeat(self, step: OpenStep, due: datetime) -> Outgoing:
+        assert step.attempt is not None
+        message = HeartbeatDue(run_id=self._run_id, step_id=step.scheduled.step_id, attempt=step.attempt, due=due)
+        return due, message
+
+    def _timer(self, timer: TimerStarted) -> FactArrived:
+        return FactArrived(run_id=self._run_id, fact=TimerFired(timer_id=timer.timer_id))
+
+    # --- children ---
+
+    def _start(self, child: OpenChild) -> list[Outgoing]:
+        started, now = child.started, self._world.now()
+        parent = Parent(run_id=self._run_id, child_id=started.child_id)
+        record = RunRecord(
+            run_id=started.child_run_id,
+            workflow_name=started.workflow_name,
+            version=started.version,
+            created_at=now,
+            updated_at=now,
+            input=started.input,
+            parent=parent,
+        )
+        existing = self._world.create_run(record)
+        if existing and existing.parent != parent:
+            error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
+            fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
+            return [(None, FactArrived(run_id=self._run_id, fact=fact))]
+        # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
+        return [(None, Start(run_id=record.run_id))]
+
+    def _cancel(self, child: OpenChild) -> FactArrived:
+        reason = f"its parent {self._run_id} does not wait for it any more"
+        return FactArrived(run_id=child.started.child_run_id, fact=CancelRequested(reason=reason), nonce="parent")
+
+    def _close(self, child: OpenChild) -> FactArrived | None:
+        """What a child is told when its parent has ended."""
+        reason = f"its parent {self._run_id} has ended"
+        match child.started.parent_close:
+            case "cancel":
+                fact: CancelRequested | TerminateRequested = CancelRequested(reason=reason)
+            case "terminate":
+                fact = TerminateRequested(reason=reason)
+            case _:
+                return None
+        return FactArrived(run_id=child.started.child_run_id, fact=fact, nonce="parent")
+
+    # --- hooks ---
+
+    def _hold(self, hook: HookCreated) -> list[Outgoing]:
+        """Makes the run the holder of a hook's token, unless another live run is."""
+        record = HookRecord(
+            token=hook.token,
+            run_id=self._run_id,
+            hook_id=hook.hook_id,
+            metadata=hook.metadata,
+            webhook=hook.webhook,
+            answers=hook.answers,
+        )
+        before: str | None = None
+        while not self._world.put_hook(record, before):
+            holder = self._world.get_hook(hook.token)
+            if holder is None:
+                continue
+            if self._is_live(holder.run_id):
+                return [(None, FactArrived(run_id=self._run_id, fact=HookConflicted(hook_id=hook.hook_id)))]
+            before = holder.run_id
+        return []
+
+    def _is_live(self, run_id: str) -> bool:
+        if generation(run_id)[0] == generation(self._run_id)[0]:
+            return False  # the generation before, which may not have said yet that it has ended
+        record = self._world.get_run(run_id)
+        return record is not None and not record.ended
+
+    def _release(self, hook: HookCreated) -> None:
+        if hook.token not in {other.token for other in self._state.hooks.values()}:
+            self._world.delete_hook(hook.token, self._run_id)
+
+    # --- the end ---
+
+    def end(self, events: Sequence[Event], *, redo: bool) -> None:
+        """Does what the end of the run asks for: the next generation first, then the record, then the parent.
+
+        What was decided with the end is not begun, except children that outlive it.
+        """
+        state = self._state
+        if isinstance(state.ended, RunContinued):
+            self._continue(state.ended)
+        self._world.update_run(run_record(self._run_id, state, None, self._world.now()))
+        messages = self._tell_parent()
+        for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
+            self._world.delete_hook(hook.token, self._run_id)
+        begun_now = {event.child_id for event in events if isinstance(event, ChildStarted)}
+        for child in state.children.values():
+            is_new = child.started.child_id in begun_now
+            if child.started.parent_close == "abandon" and (is_new or redo):
+                messages += self._start(child)
+            elif not is_new and (message := self._close(child)):
+                messages.append((None, message))
+        self._send(messages)
+        open_steps = [step for step in state.steps.values() if step.attempt]
+        self.tidy(Closed(list(state.timers.values()), open_steps, open_steps))
+
+    def _continue(self, ended: RunContinued) -> None:
+        started, now = self._state.started, self._world.now()
+        assert started is not None
+        self._world.create_run(
+            RunRecord(
+                run_id=ended.next_run_id,
+                workflow_name=started.workflow_name,
+                created_at=now,
+                updated_at=now,
+                input=ended.input,
+                parent=started.parent,
+                attributes=self._state.attributes,
+                carried=ended.carried,
+                seen=ended.seen or [],
+            )
+        )
+        self._world.put_generation(*generation(ended.next_run_id))
+        self._world.send([Start(run_id=ended.next_run_id)])
+
+    def _tell_parent(self) -> list[Outgoing]:
+        started, ended = self._state.started, self._state.ended
+        if started is None or started.parent is None:
+            return []
+        parent = started.parent
+        fact: ChildCompleted | ChildFailed
+        match ended:
+            case RunCompleted():
+                fact = ChildCompleted(child_id=parent.child_id, result=ended.result)
+            case RunFailed():
+                fact = ChildFailed(child_id=parent.child_id, error=ended.error)
+            case RunCancelled():
+                because = f": {ended.reason}" if ended.reason else ""
+                error = RunCancelledError(f"run {self._run_id!r} was cancelled{because}", self._run_id)
+                fact = ChildFailed(child_id=parent.child_id, error=encode_exception(error))
+            case _:
+                return []
+        return [(None, FactArrived(run_id=parent.run_id, fact=fact))]
+
+    # --- all ---
+
+    def tidy(self, closed: Closed) -> None:
+        """Takes back what nobody waits for any more, and tells a step that sends heartbeats."""
+        for timer in closed.timers:
+            self._world.cancel_delayed(self._timer(timer), timer.due)
+        for step in closed.attempts:
+            if step.deadline and not step.scheduled.inline:
+                self._world.cancel_delayed(self._timeout(step), step.deadline)
+        for step in closed.unwanted:
+            if step.scheduled.heartbeat_timeout and step.attempt:
+                self._world.abandon(self._run_id, step.scheduled.step_id, step.attempt)
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        def due(message: Outgoing) -> float:
+            return message[0].timestamp() if message[0] else 0.0
+
+        for _, same_time in groupby(sorted(messages, key=due), key=due):
+            batch = list(same_time)
+            self._world.send([message for _, message in batch], deliver_at=batch[0][0])
+
+
+def _is_timeout(fact: StepFailed) -> bool:
+    return fact.error.type == f"{StepTimeoutError.__module__}:{StepTimeoutError.__qualname__}"
+
+
+def _timed_out(step: OpenStep, why: str) -> StepFailed:
+    scheduled = step.scheduled
+    assert step.attempt is not None
+    return StepFailed(
+        step_id=scheduled.step_id,
+        attempt=step.attempt,
+        error=encode_exception(StepTimeoutError(f"step {scheduled.name!r}, attempt {step.attempt}: {why}")),
+        retryable=not scheduled.at_most_once,  # it may run still
+    )
+
+
+def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime) -> RunRecord:
+    """The record of a run as its history tells it."""
+    started, ended = state.started, state.ended
+    assert started is not None
+    status: Status = "running"
+    match ended:
+        case RunCompleted():
+            status = "completed"
+        case RunFailed():
+            status = "failed"
+        case RunCancelled():
+            status = "cancelled"
+        case RunContinued():
+            status = "continued"
+        case None if blocked:
+            status = "blocked"
+    return RunRecord(
+        run_id=run_id,
+        workflow_name=started.workflow_name,
+        version=started.version,
+        status=status,
+        created_at=started.created_at,
+        updated_at=now,
+        ended_at=ended.at if ended else None,
+        seq=state.seq,
+        input=started.input,
+        result=ended.result if isinstance(ended, RunCompleted) else None,
+        error=ended.error if isinstance(ended, RunFailed) else None,
+        reason=ended.reason if isinstance(ended, RunCancelled) else None,
+        blocked_reason=blocked if status == "blocked" else None,
+        attributes=state.attributes,
+        status_text=state.status_text,
+        parent=started.parent,
+        next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
+    )

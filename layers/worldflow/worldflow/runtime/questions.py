@@ -1,0 +1,99 @@
+"""What the outside asks a run's workflow: queries, which look, and updates, which it answers."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from worldflow.engine.definitions import find_workflow, oldest_version
+from worldflow.engine.errors import QueryNotFoundError, RunEndedError, RunNotFoundError
+from worldflow.engine.execution import Execution
+from worldflow.engine.failures import decode_exception
+from worldflow.engine.history import Json, Replied, RunContinued, RunEnded, RunStarted, UpdateReceived
+from worldflow.engine.serialization import Codec
+from worldflow.runtime.requests import check_name, newest_generation, open_run
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.payloads import fetch_event, stash
+
+_ANYTHING = Codec(Any, "args")
+
+
+def query(world: World, run_id: str, name: str) -> Json:
+    """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
+
+    Replays the run's history here, which takes the workflow's code, and writes nothing. Raises `QueryNotFoundError`,
+    `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`, and what the published callable raises.
+    """
+    record = world.get_run(run_id)
+    if record is None:
+        raise RunNotFoundError(run_id)
+    record = newest_generation(world, record)
+    history = [fetch_event(world, event) for event in world.load_history(record.run_id)]
+    published = "nothing"
+    if history:
+        started = history[0]
+        assert isinstance(started, RunStarted)
+        version = oldest_version(record.workflow_name) if started.version is None else started.version
+        # Every webhook has a URL, and no key is asked for to tell it: who looks has no use for it.
+        execution = Execution(record.run_id, find_workflow(record.workflow_name, version), webhook_url=_no_url)
+        try:
+            execution.replay(history)
+            if name in execution.published:
+                return execution.query(name)
+            published = ", ".join(sorted(execution.published)) or published
+        finally:
+            execution.dispose()
+    raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
+
+
+def _no_url(run_id: str, hook_id: str) -> str:
+    return f"{run_id}/{hook_id}"
+
+
+@dataclass(slots=True)
+class PendingUpdate:
+    """An update that was sent, and where its answer is looked for."""
+
+    run_id: str
+    fact_id: str
+    after: int = 0
+
+
+def send_update(
+    world: World, run_id: str, name: str, args: tuple[Any, ...], *, update_id: str | None = None
+) -> PendingUpdate:
+    """Sends an update to a run.
+
+    update_id: identifies the update, so that one that is sent twice is done once and gets one answer.
+    Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
+    """
+    check_name(name)
+    encoded = _ANYTHING.encode(list(args))
+    run_id = open_run(world, run_id).run_id
+    fact = UpdateReceived(update_id=update_id or uuid.uuid4().hex, name=name, args=stash(world, run_id, encoded))
+    world.send([FactArrived(run_id=run_id, fact=fact)])
+    return PendingUpdate(run_id, fact.fact_id)
+
+
+def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
+    """The answer to an update, if there is one by now. Raises `RunEndedError` if there will be none."""
+    for event in world.load_history(update.run_id, update.after):
+        update.after = event.seq
+        if isinstance(event, Replied) and event.fact_id == update.fact_id:
+            return fetch_event(world, event)
+        if isinstance(event, RunContinued):
+            update.run_id, update.after = event.next_run_id, 0
+            return look_for_answer(world, update)
+        if isinstance(event, RunEnded):
+            record = world.get_run(update.run_id)
+            raise RunEndedError(update.run_id, record.status if record else "gone")
+    return None
+
+
+def answer(reply: Replied) -> Json:
+    """What a handler returned. Raises what it raised."""
+    if reply.error:
+        raise decode_exception(reply.error)
+    return reply.result

@@ -1,0 +1,161 @@
+"""Hooks from outside: whoever has a token sends a value to the run that holds it.
+
+A webhook's token is its run's and its hook's id, signed, so that a forged one is refused without a look-up. Requests
+are answered here: by the signal function of the template, or by any application that hands them to `receive`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from worldflow.engine.context import check_token
+from worldflow.engine.errors import HookNotFoundError
+from worldflow.engine.history import HookResumed, Replied, RunEnded
+from worldflow.engine.serialization import Codec
+from worldflow.engine.webhooks import WebhookRequest
+from worldflow.worlds.base import HookRecord, World
+from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.payloads import fetch_event, stash
+
+REQUEST_LIMIT = 256 * 1024
+"""Bytes of a request's body."""
+
+ANSWER_TIMEOUT = 20.0
+"""Seconds that a request waits for the workflow's answer; API Gateway waits for 30."""
+
+_FIRST_POLL, _LONGEST_POLL = 0.05, 1.0
+
+_ANYTHING = Codec(Any, "value")
+_REQUEST = Codec(WebhookRequest, "request")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP response."""
+
+    status: int
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
+
+
+def get_hook(world: World, token: str) -> HookRecord:
+    """Who holds a token. Raises `HookNotFoundError`, and `InvalidInputError` for what is no token."""
+    check_token(token)
+    return _live_hook(world, token)
+
+
+def _live_hook(world: World, token: str) -> HookRecord:
+    hook = world.get_hook(token)
+    record = world.get_run(hook.run_id) if hook else None
+    if hook is None or record is None or record.ended:
+        raise HookNotFoundError(f"no live run has a hook of the token {token!r}", token)
+    return hook
+
+
+def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str | None = None) -> HookRecord:
+    """Sends a value to the hook of this token. Returns who holds it.
+
+    resume_id: identifies the value, so that sending it twice delivers it once; a new one unless given.
+    Raises `HookNotFoundError`, `InvalidInputError` for what is no token, and `SerializationError`.
+    """
+    encoded = _ANYTHING.encode(value)
+    hook = get_hook(world, token)
+    _send(world, hook, encoded, resume_id or uuid.uuid4().hex)
+    return hook
+
+
+def webhook_url(world: World, run_id: str, hook_id: str) -> str:
+    """The URL of a run's webhook. Raises `ConfigurationError` where the world has no place for webhooks."""
+    return world.webhook_url(sign(world.webhook_keys()[0], run_id, hook_id))
+
+
+def sign(key: bytes, run_id: str, hook_id: str) -> str:
+    """The token of a run's webhook."""
+    name = f"{run_id}/{hook_id}".encode()
+    return f"{_text(name)}.{_text(hmac.digest(key, b'worldflow webhook ' + name, hashlib.sha256))}"
+
+
+def receive(
+    world: World,
+    token: str,
+    *,
+    method: str,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
+    request_id: str | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Answer:
+    """Takes a request to a webhook, and gives the answer to it. Waits for the workflow's where that is to answer.
+
+    request_id: identifies the request, so that its copies are delivered once; a new one unless given.
+    404 for a token that is forged, 410 when its run has ended or has disposed of the hook, 413 for more than 256 KB.
+    """
+    if len(body) > REQUEST_LIMIT:
+        return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")
+    if not _is_genuine(world, token):
+        return _refusal(404, "there is no such webhook")
+    try:
+        hook = _live_hook(world, token)
+    except HookNotFoundError:
+        return _refusal(410, "this webhook takes no more requests")
+    named = {name.lower(): value for name, value in (headers or {}).items()}
+    request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
+    resume_id = request_id or uuid.uuid4().hex
+    fact_id = _send(world, hook, _REQUEST.encode(request), resume_id)
+    return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
+
+
+def _send(world: World, hook: HookRecord, value: Any, resume_id: str) -> str:
+    fact = HookResumed(hook_id=hook.hook_id, resume_id=resume_id, value=stash(world, hook.run_id, value))
+    world.send([FactArrived(run_id=hook.run_id, fact=fact)])
+    return fact.fact_id
+
+
+def _is_genuine(world: World, token: str) -> bool:
+    name, _, signature = token.partition(".")
+    try:
+        run_id, _, hook_id = base64.urlsafe_b64decode(_padded(name)).decode().partition("/")
+    except ValueError:
+        run_id = hook_id = ""
+    genuine = False
+    for key in world.webhook_keys():
+        genuine |= hmac.compare_digest(sign(key, run_id, hook_id).encode(), f"{name}.{signature}".encode())
+    return genuine
+
+
+def _answer(world: World, hook: HookRecord, fact_id: str, sleep: Callable[[float], None]) -> Answer:
+    """The workflow's answer; 202 if it gives none in time."""
+    poll, waited, after = _FIRST_POLL, 0.0, 0
+    while True:
+        for event in world.load_history(hook.run_id, after):
+            after = event.seq
+            if isinstance(event, Replied) and event.fact_id == fact_id:
+                answer = fetch_event(world, event).result
+                return Answer(answer["status"], base64.b64decode(answer["body"]), answer["headers"])
+            if isinstance(event, RunEnded):
+                return Answer(202)
+        if waited >= ANSWER_TIMEOUT:
+            return Answer(202)
+        sleep(poll)
+        waited += poll
+        poll = min(poll * 1.5, _LONGEST_POLL)
+
+
+def _refusal(status: int, message: str) -> Answer:
+    return Answer(status, b'{"error":{"type":"WebhookError","message":"%s","fields":[]}}' % message.encode())
+
+
+def _text(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _padded(text: str) -> str:
+    return text + "=" * (-len(text) % 4)
