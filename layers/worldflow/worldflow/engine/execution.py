@@ -140,10 +140,11 @@ class Execution:
         Raises `SerializationError` if the code cannot read what is recorded, and what `webhook_url` raises; the
         execution is then of no more use.
         """
-        self._now = at
+        self._now = at.astimezone(UTC)
         self._length += 1
-        self._feed(fact, recorded_retry)
-        self.loop.run(at.timestamp(), until=self._main)
+        with self.loop.entered():
+            self._feed(fact, recorded_retry)
+            self.loop.run(at.timestamp(), until=self._main)
         if self._fault:
             raise self._fault
         if self._main.done() and not self.ended:
@@ -308,7 +309,8 @@ class Execution:
         """
         value = self.published[name]
         if callable(value):
-            value = self.loop.call(value)
+            with self.loop.entered():
+                value = self.loop.call(value)
         if self._decisions:
             raise WorldflowError(f"what answers the query {name!r} must only look, and it asked for a decision")
         return _ANYTHING.encode(value)

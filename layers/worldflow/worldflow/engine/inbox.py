@@ -12,6 +12,7 @@ from pydantic_core import from_json, to_json
 from worldflow.engine.errors import HookConflictError, SerializationError
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
+    UNRECORDED,
     HookConflicted,
     HookCreated,
     HookDisposed,
@@ -79,7 +80,9 @@ class Inbox:
     def unread(self) -> Json:
         """The signals and updates that nobody has received."""
         facts: list[Any] = [fact for mailbox in self._signals.values() for fact in mailbox.unread()]
-        return from_json(dump_events([*facts, *self._updates])) or None
+        # As they were sent: a replay has them as they were recorded.
+        sent = [fact.recorded(0, UNRECORDED).model_copy(update={"held": None}) for fact in (*facts, *self._updates)]
+        return from_json(dump_events(sent)) or None
 
     def seen(self) -> list[str]:
         return list(self._seen)[-REMEMBERED:]

@@ -19,9 +19,12 @@ import contextvars
 import functools
 import itertools
 import logging
+import sys
+import threading
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
@@ -133,8 +136,19 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._task_names = itertools.count(1)
         self._tasks: dict[_Task, None] = {}
         self._closed = False
+        self._thread: int | None = None
+        """The thread that the execution is at work in, if it is."""
 
     # --- what the execution calls ---
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Lets this thread, and no other, make callbacks ready."""
+        self._thread = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._thread = None
 
     def run(self, now: float, until: asyncio.Future[Any]) -> None:
         """Runs what is ready, with the clock at `now`, until nothing is or `until` is done."""
@@ -142,13 +156,20 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
         self._now = now
         events._set_running_loop(self)
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._close_generator)
         try:
             while self._ready and not until.done():
                 handle = self._ready.popleft()
                 if not handle._cancelled:
                     handle._run()
         finally:
+            sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(None)
+
+    def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
+        """Runs the rest of an async generator that was left early, as asyncio does."""
+        self.create_task(generator.aclose())
 
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function as code of the workflow; what it makes ready waits for the next `run`."""
@@ -206,6 +227,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if not self._closed:
+            if self._thread != threading.get_ident():
+                _refuse("call_soon_threadsafe")(self)
             self._ready.append(handle)
         return handle
 
@@ -304,8 +327,13 @@ def _close(coro: Any) -> None:
         return
 
 
+_THREAD = "a thread; call a plain (not async) function decorated with @step"
 _INSTEAD = {
-    "run_in_executor": "a thread; call a plain (not async) function decorated with @step",
+    "run_in_executor": _THREAD,
+    "set_default_executor": _THREAD,
+    "shutdown_default_executor": _THREAD,
+    "set_task_factory": "the loop itself; only Worldflow makes tasks of its own",
+    "set_exception_handler": "the loop itself; catch the exception where it is awaited",
     "call_soon_threadsafe": "a callback from another thread; workflows have one thread",
     "subprocess_exec": "a subprocess; start it in a @step",
     "subprocess_shell": "a subprocess; start it in a @step",
@@ -345,6 +373,7 @@ def running_loop() -> WorkflowLoop | None:
 
 
 _as_completed = asyncio.as_completed
+_wrap_future = asyncio.wrap_future
 _GatheringFuture: Any = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
 
 
@@ -353,6 +382,13 @@ def _ordered_as_completed(fs: Any, *, timeout: float | None = None) -> Any:
     if running_loop() is not None and not asyncio.isfuture(fs) and not asyncio.iscoroutine(fs):
         fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
     return _as_completed(fs, timeout=timeout)
+
+
+@functools.wraps(_wrap_future)
+def _refused_wrap_future(future: Any, *, loop: Any = None) -> Any:
+    if running_loop() is not None and not asyncio.isfuture(future):
+        raise UnsupportedOperationError(f"a workflow cannot be replayed through asyncio.wrap_future(): it is {_THREAD}")
+    return _wrap_future(future, loop=loop)
 
 
 class _OrderedGatheringFuture(_GatheringFuture):  # type: ignore[misc]
@@ -367,7 +403,8 @@ class _OrderedGatheringFuture(_GatheringFuture):  # type: ignore[misc]
 
 
 # Outside a workflow these are asyncio's own. Inside, `as_completed` makes tasks of its coroutines in the order given,
-# where asyncio walks a set of them in the order of their addresses; and what `gather` returns hashes by order of
-# creation too.
+# where asyncio walks a set of them in the order of their addresses; what `gather` returns hashes by order of creation
+# too; and `wrap_future`, whose future would be set by another thread, is refused.
 asyncio.as_completed = asyncio.tasks.as_completed = _ordered_as_completed
 asyncio.tasks._GatheringFuture = _OrderedGatheringFuture  # type: ignore[attr-defined]
+asyncio.wrap_future = asyncio.futures.wrap_future = _refused_wrap_future
