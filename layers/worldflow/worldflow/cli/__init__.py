@@ -1,0 +1,24 @@
+"""`python -m worldflow`: starts runs, shows them, signals and cancels them.
+
+The runs are those that the `WORLDFLOW_*` environment variables lead to (on AWS or, with `AWS_ENDPOINT_URL`, on a local
+AWS), or those of a LocalWorld file. What a command was asked for goes to stdout, all else to stderr. The exit code is 1
+for what could not be done, and 2 for a wrong command line.
+"""
+
+from worldflow.cli import asking, reading, serving, starting
+from worldflow.terminal import application
+
+app = application("worldflow", "Start runs, show them, signal and cancel them: on AWS, or in a LocalWorld file.")
+
+for _command in (
+    starting.start,
+    reading.status,
+    reading.events,
+    asking.signal,
+    asking.cancel,
+    reading.list_,
+    serving.worker,
+):
+    app.command(_command.__name__.removesuffix("_"))(_command)
+
+__all__ = ["app"]

@@ -1,0 +1,89 @@
+"""The commands that show runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import typer
+
+from worldflow.cli.common import FIRST_POLL, LONGEST_POLL, AsJson, Local, RunId, open_world, print_json
+from worldflow.engine.history import Event, RunEnded
+from worldflow.presentation import EventLines, run_details, run_table, timeline
+from worldflow.terminal import console
+from worldflow.worlds.base import World
+
+Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+
+def status(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+    """Show a run: its status, its input, its result or error, and what it did when."""
+    with open_world(local) as world:
+        record = world.read_run(run_id)
+        if as_json:
+            print_json(record.describe())
+            return
+        history = world.read_events(run_id)
+    out = console()
+    out.print(run_details(record))
+    if history:
+        out.print()
+        out.print(timeline(history))
+
+
+def events(
+    run_id: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens, until the run ends.")] = False,
+    after: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N events.")] = 0,
+    local: Local = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a run's history. With --json each event is a line."""
+    lines, out = EventLines(), console()
+    with open_world(local) as world:
+        for event in _events(world, run_id, follow):
+            # Of those that are left out too: the names of steps are in them.
+            line = lines.line(event)
+            if event.seq <= after:
+                continue
+            if as_json:
+                print_json({"seq": event.seq, "at": event.at, "event_type": event.event_type, "payload": event.payload})
+            else:
+                out.print(line, soft_wrap=True)
+
+
+def list_(
+    status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
+    workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most runs to show.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
+    local: Local = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, the newest first."""
+    with open_world(local) as world:
+        page = world.list_runs(status=status, workflow=workflow, limit=limit, cursor=cursor)
+    if as_json:
+        print_json({"runs": [record.describe() for record in page.runs], "cursor": page.cursor})
+        return
+    if page.runs:
+        console().print(run_table(page.runs))
+    else:
+        typer.echo("No runs.", err=True)
+    if page.cursor:
+        typer.echo(f"There are more: --cursor '{page.cursor}'", err=True)
+
+
+def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
+    """The events of a run; if they are followed, those to come too, until it has ended."""
+    after, pause = 0, FIRST_POLL
+    while True:
+        news = world.read_events(run_id, after)
+        yield from news
+        if not follow or any(isinstance(event, RunEnded) for event in news):
+            return
+        if news:
+            after, pause = news[-1].seq, FIRST_POLL
+        time.sleep(pause)
+        pause = min(pause * 1.5, LONGEST_POLL)

@@ -1,0 +1,57 @@
+"""The command that serves a LocalWorld file."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal as signals
+from contextlib import closing, suppress
+from typing import Annotated
+
+import typer
+
+from worldflow.cli.common import AsJson, Local, Modules, load, print_json
+from worldflow.runtime.loading import import_failures
+from worldflow.worker import Worker
+from worldflow.worlds.local import LocalWorld
+
+_ENDING = (signals.SIGINT, signals.SIGTERM)
+
+
+def worker(
+    workflows: Modules = "workflows",
+    local: Local = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="The most steps that run at a time.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Serve a LocalWorld file until Ctrl-C: take its runs' turns and run their steps. One worker to a file."""
+    if local is None:
+        raise typer.BadParameter("names no file: on AWS, functions serve the runs", param_hint="--local")
+    load(workflows)
+    for name, why in import_failures.items():
+        typer.echo(f"Warning: {name} does not import: {why}", err=True)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    with closing(LocalWorld(local)) as world:
+        with world.serving():
+            pass  # or there is a worker already, which is better said before that this one serves
+        if as_json:
+            print_json({"local": str(local), "workflows": workflows})
+        else:
+            typer.echo(f"Serving {local}. Ctrl-C ends it; what is unfinished goes on when a worker comes back.")
+        asyncio.run(_serve(world, concurrency))
+
+
+async def _serve(world: LocalWorld, concurrency: int) -> None:
+    """Serves until the process is told to end. Told twice, it does not wait for steps that run in threads."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        for number in _ENDING:
+            loop.remove_signal_handler(number)
+        task.cancel()
+
+    for number in _ENDING:
+        loop.add_signal_handler(number, end)
+    with suppress(asyncio.CancelledError):
+        await Worker(world, concurrency=concurrency).serve()
