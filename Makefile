@@ -98,10 +98,11 @@ test-python-%: $(VENV)/ready
 , := ,
 
 .PHONY: check
-check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types and the template
+check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types, workflows and the template
 	ruff format --check .
 	ruff check .
 	mypy
+	python -m worldflow check layers/workflows
 	$(SAM) validate --lint --region us-east-1
 	cfn-lint
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml

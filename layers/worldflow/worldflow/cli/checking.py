@@ -1,0 +1,124 @@
+"""The command that looks for what workflows must not do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tokenize
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from worldflow.cli.common import AsJson, print_json
+from worldflow.determinism import Finding, Report
+from worldflow.determinism import check as check_source
+
+
+def check(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="MODULE|PATH",
+            help="Modules, packages, files or directories; those of WORLDFLOW_WORKFLOWS unless given.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what cannot be replayed in workflows, without importing them; exit with 1 if there is any."""
+    named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", "workflows").split(",")
+    files = list(dict.fromkeys(file for target in named if target.strip() for file in _files(target.strip())))
+    reports = [_check(file) for file in files]
+    findings = [finding for report in reports for finding in report.findings]
+    if as_json:
+        print_json({"findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            typer.echo(_line(finding))
+    workflows = sum(len(report.workflows) for report in reports)
+    found = _count(len(findings), "finding") if findings else "nothing found"
+    typer.echo(f"{_count(workflows, 'workflow')} in {_count(len(files), 'file')}: {found}.", err=True)
+    if not all(finding.is_hint for finding in findings):
+        raise typer.Exit(1)
+
+
+def _check(file: Path) -> Report:
+    try:
+        with tokenize.open(file) as source:  # which reads it in the encoding that it says it has
+            return check_source(source.read(), str(file))
+    except (SyntaxError, ValueError) as error:
+        line, column = (error.lineno, error.offset) if isinstance(error, SyntaxError) else (None, None)
+        finding = Finding(
+            path=str(file),
+            line=line or 1,
+            column=column or 1,
+            what="a syntax error",
+            why=error.msg if isinstance(error, SyntaxError) else str(error),
+            instead="Python",
+            function="",
+            workflow="",
+        )
+        return Report(workflows=(), findings=(finding,))
+
+
+def _files(target: str) -> Iterator[Path]:
+    """The files of a module, a package, a directory; or the file itself."""
+    path = Path(target)
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        yield from _files_below(path)
+    else:
+        spec = _find(target)
+        if spec is None:
+            raise typer.BadParameter(f"there is no module, file or directory {target!r}", param_hint="MODULE|PATH")
+        if spec.submodule_search_locations is not None:
+            for location in spec.submodule_search_locations:
+                yield from _files_below(_shortest(Path(location)))
+        elif spec.origin and Path(spec.origin).suffix == ".py":
+            yield _shortest(Path(spec.origin))
+
+
+def _files_below(directory: Path) -> Iterable[Path]:
+    return sorted(
+        file
+        for file in directory.rglob("*.py")
+        if not any(part.startswith(".") for part in file.relative_to(directory).parts)
+    )
+
+
+def _find(module: str) -> ModuleSpec | None:
+    """Where a module is. `importlib.util.find_spec` would import the packages that it is in."""
+    package, *inner = module.split(".")
+    specs = (finder.find_spec(package, None) for finder in sys.meta_path)
+    spec = next((spec for spec in specs if spec is not None), None)
+    for name in inner:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        # By its last name only: the parent of a namespace package would be looked for among the imported modules.
+        spec = PathFinder.find_spec(name, list(spec.submodule_search_locations))
+    return spec
+
+
+def _shortest(path: Path) -> Path:
+    """The path from here, if it is below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _line(finding: Finding) -> str:
+    where = ""
+    if finding.function:
+        where = f" in {finding.function}"
+        if finding.function != finding.workflow:
+            where += f", which {finding.workflow} uses"
+    hint = "hint: " if finding.is_hint else ""
+    place = f"{finding.path}:{finding.line}:{finding.column}"
+    return f"{place}: {hint}{finding.what}{where}: {finding.why}. Instead: {finding.instead}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,10 @@
+"""Finds in the text of a module what its workflows must not do, because it cannot be replayed.
+
+It reads, and imports nothing of what it reads. It looks into the functions with `@workflow`, and from there into the
+functions and classes of the same module that they use. Steps may do anything, and so may code that no workflow uses.
+A comment `# worldflow: allow` on a line says that it is meant to be so.
+"""
+
+from worldflow.determinism.analysis import Finding, Report, check
+
+__all__ = ["Finding", "Report", "check"]
