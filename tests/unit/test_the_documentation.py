@@ -12,6 +12,7 @@ import pytest
 from typer.main import get_command
 
 from worldflow.cli import app
+from worldflow.determinism import check
 
 PROJECT = Path(__file__).parents[2]
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
@@ -45,6 +46,14 @@ def test_the_workflow_and_the_test_of_the_readme(tmp_path: Path) -> None:
 def test_the_first_workflow_of_the_guide_is_the_example() -> None:
     example = (PROJECT / "layers/workflows/workflows/hello.py").read_text()
     assert _python(PROJECT / "docs/guide/workflows.md")[0] in example
+
+
+def test_the_check_finds_what_the_guide_says_and_nothing_in_what_it_says_instead() -> None:
+    imports = "import os, uuid, requests, worldflow\nfrom datetime import datetime\nfrom worldflow import *\n"
+    bad, good = _python(PROJECT / "docs/guide/determinism.md")
+    remarks = [number for number, line in enumerate(bad.splitlines(), 4) if "#" in line]
+    assert [finding.line for finding in check(imports + bad, "flows.py").findings] == remarks
+    assert check(imports + good, "flows.py").findings == ()
 
 
 def _python(page: Path) -> list[str]:
