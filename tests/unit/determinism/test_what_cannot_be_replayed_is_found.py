@@ -58,6 +58,7 @@ STEP = "a @step"
         ("from concurrent import futures", "futures.ProcessPoolExecutor()", "futures.ProcessPoolExecutor()", THREAD),
         ("import queue", "queue.Queue()", "queue.Queue()", "asyncio.Queue"),
         ("", "await asyncio.to_thread(f)", "asyncio.to_thread", THREAD),
+        ("", "await asyncio.wrap_future(f())", "asyncio.wrap_future", THREAD),
         (
             "",
             "loop = asyncio.get_running_loop()\nawait loop.run_in_executor(None, f)",

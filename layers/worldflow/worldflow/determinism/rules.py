@@ -117,7 +117,7 @@ MENTIONS = _rules(
     (_INPUT, "", "builtins.input getpass.getpass sys.stdin"),
     (_PRINT, "", "builtins.print pprint.pprint pprint.pp sys.stdout sys.stderr"),
     (_ADDRESS, "builtins.", "id hash"),
-    (_THREAD, "asyncio.", "to_thread run_coroutine_threadsafe"),
+    (_THREAD, "asyncio.", "to_thread run_coroutine_threadsafe wrap_future"),
     (_LOOP, "asyncio.", "run Runner new_event_loop set_event_loop"),
     (_NETWORK, "asyncio.", "open_connection open_unix_connection start_server start_unix_server"),
     (_PROCESS, "asyncio.", "create_subprocess_exec create_subprocess_shell"),
