@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.aws import deployed
+from tests.support.scenarios import Env
+from tests.support.systems import aws_system, local_system
+from worldflow.runtime.turns import Turns
+
+
+@pytest.fixture(params=["local-warm", "local-cold", "aws-warm", "aws-cold"])
+def env(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
+    """Each World in turn: in a warm process, which holds its runs live, and in a cold one, where each turn replays."""
+    where, process = request.param.split("-")
+    if process == "cold":
+        assert Turns.__init__.__kwdefaults__
+        monkeypatch.setitem(Turns.__init__.__kwdefaults__, "live_limit", 0)
+    if where == "aws":
+        with deployed() as stack, aws_system(stack) as system:
+            yield Env(system)
+    else:
+        with local_system(tmp_path / "runs.db") as local:
+            yield Env(local)
