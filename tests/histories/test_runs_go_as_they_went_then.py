@@ -1,0 +1,19 @@
+"""What happened to the runs of earlier releases, done again: on this one they end in the same way."""
+
+import pytest
+
+from tests.histories.recipes import RECIPES
+from tests.histories.record import record
+from tests.histories.stored import files, load
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_it_ends_as_it_did_then(name: str):
+    recorded = [load(path) for path in files().values() if path.stem == name]
+    assert recorded, f"{name} was never recorded: python -m tests.histories.record RELEASE"
+    now = record("now", name, RECIPES[name]).header
+    for then in (stored.header for stored in recorded):
+        assert (now.workflow, now.status, now.result) == (then.workflow, then.status, then.result)
+        assert (now.error and (now.error.type, now.error.message)) == (
+            then.error and (then.error.type, then.error.message)
+        )

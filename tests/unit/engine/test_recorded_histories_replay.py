@@ -1,0 +1,152 @@
+"""What earlier releases recorded replays on this one, decision by decision, and ends as it did then."""
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from tests.histories import order_0_1_0, workflows_0_1_0
+from tests.histories.stored import PLACE, StoredHistory, files, load
+from tests.support.driver import Chance
+from worldflow.engine.definitions import find_workflow
+from worldflow.engine.errors import NonDeterminismError
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import UNRECORDED, Applied, Decision, Event, Fact, StepRetryScheduled
+from worldflow.engine.state import RunState
+from worldflow.runtime.turns import run_record
+from worldflow.worlds import LocalWorld
+from worldflow.worlds.payloads import fetch
+
+WORKFLOWS = (order_0_1_0, workflows_0_1_0)
+"""Imported, so that the workflows are known."""
+
+KNOWN_TO = {
+    "0.1.0": {
+        *("RunStarted", "StepCompleted", "StepFailed", "TimerFired", "SignalReceived", "CancelRequested", "Applied"),
+        *("StepScheduled", "StepRetryScheduled", "StepAbandoned", "TimerStarted", "TimerCancelled"),
+        *("RunCompleted", "RunFailed", "RunCancelled"),
+    },
+}
+"""The kinds of event that each release has written."""
+
+NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
+
+FILES = files()
+WITHOUT_ITS_CODE = "held_and_cancelled"
+"""A run that ended while its code was missing is never replayed."""
+
+REPLAYED = {name: path for name, path in FILES.items() if WITHOUT_ITS_CODE not in name}
+
+
+def replay(stored: StoredHistory, events: list[Event]) -> Execution:
+    execution = Execution(stored.header.run_id, find_workflow(stored.header.workflow), Chance(0.5))
+    try:
+        execution.replay(stored.fetched(events))
+    except BaseException:
+        execution.dispose()
+        raise
+    return execution
+
+
+def outcome(run_id: str, events: list[Event], payloads: dict[str, str]) -> tuple[str, Any, Any]:
+    """What a history says of its run: status, result, error."""
+    world = LocalWorld()
+    for key, text in payloads.items():
+        world.put_payload(key, text.encode())
+    state = RunState(events)
+    told = run_record(run_id, state, "its code is missing" if state.held else None, events[-1].at)
+    result = fetch(world, told.result)
+    world.close()
+    return told.status, result, told.error
+
+
+def outcome_of(stored: StoredHistory, events: list[Event]) -> tuple[str, Any, Any]:
+    return outcome(stored.header.run_id, events, stored.header.payloads)
+
+
+def expected(stored: StoredHistory) -> tuple[str, Any, Any]:
+    return stored.header.status, stored.header.result, stored.header.error
+
+
+@pytest.fixture(params=FILES.values(), ids=FILES)
+def stored(request: pytest.FixtureRequest) -> StoredHistory:
+    return load(request.param)
+
+
+@pytest.fixture(params=REPLAYED.values(), ids=REPLAYED)
+def replayed(request: pytest.FixtureRequest) -> StoredHistory:
+    return load(request.param)
+
+
+def test_the_history_says_how_the_run_ended(stored: StoredHistory):
+    assert outcome_of(stored, stored.events) == expected(stored)
+
+
+def test_it_replays(replayed: StoredHistory):
+    execution = replay(replayed, replayed.events)
+    assert execution.ended == (replayed.header.status in ("completed", "failed", "cancelled"))
+    execution.dispose()
+
+
+def test_every_decision_is_the_one_that_was_recorded(replayed: StoredHistory):
+    """Arguments, due times and results too, which a replay does not compare."""
+    execution = Execution(replayed.header.run_id, find_workflow(replayed.header.workflow), Chance(0.5))
+    events = replayed.fetched()
+    held: dict[str, Fact] = {}
+    decided: list[Decision] = []
+    for index, event in enumerate(events):
+        if isinstance(event, Fact) and event.held:
+            held[event.fact_id] = event
+        elif isinstance(event, (Fact, Applied)):
+            fact: Any = held.pop(event.fact_id) if isinstance(event, Applied) else event
+            follows = events[index + 1] if index + 1 < len(events) else None
+            retry = follows if isinstance(follows, StepRetryScheduled) else None
+            decided += execution.apply(fact, event.at, retry or NO_RETRY)
+    execution.dispose()
+    recorded = [event for event in events if isinstance(event, Decision) and not isinstance(event, Applied)]
+    assert len(decided) == len(recorded)
+    for now, then in zip(decided, recorded, strict=True):
+        known = {name: value for name, value in now.payload.items() if name in then.payload}
+        assert _without_traceback(known) == _without_traceback(then.payload)
+
+
+def _without_traceback(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_traceback(part) for name, part in value.items() if name != "traceback"}
+    return [_without_traceback(part) for part in value] if isinstance(value, list) else value
+
+
+def test_a_decision_that_is_missing_is_noticed(replayed: StoredHistory):
+    for index, event in enumerate(replayed.events):
+        if isinstance(event, Decision):
+            assert noticed(replayed, [*replayed.events[:index], *replayed.events[index + 1 :]]), event
+
+
+def test_a_decision_that_was_altered_is_noticed(replayed: StoredHistory):
+    for index, event in enumerate(replayed.events):
+        for field in ("step_id", "timer_id", "name", "result", "fact_id"):
+            if isinstance(event, Decision) and hasattr(event, field):
+                altered = event.model_copy(update={field: "altered"})
+                assert noticed(replayed, [*replayed.events[:index], altered, *replayed.events[index + 1 :]]), altered
+
+
+def noticed(stored: StoredHistory, events: list[Event]) -> bool:
+    """Whether a replay refuses the events, or they say that the run ended otherwise."""
+    try:
+        replay(stored, events).dispose()
+        return outcome_of(stored, events) != expected(stored)
+    except (NonDeterminismError, KeyError):  # a KeyError: an event that answers to nothing
+        return True
+
+
+@pytest.mark.parametrize("release", KNOWN_TO)
+def test_every_kind_of_event_that_a_release_wrote_is_in_its_set(release: str):
+    recorded = {event.event_type for path in (PLACE / release).iterdir() for event in load(path).events}
+    assert recorded == KNOWN_TO[release]
+
+
+def test_this_release_has_recorded_its_set():
+    project = tomllib.loads((PLACE.parents[1] / "layers/worldflow/pyproject.toml").read_text())
+    release = project["project"]["version"]
+    assert (PLACE / release).is_dir(), f"python -m tests.histories.record {release}"
+    assert release in KNOWN_TO
