@@ -19,3 +19,10 @@ async def test_add_ten(env: Env) -> None:
 
     assert await run.result() == 133
     assert await run.steps() == ["add", "add", "add"]
+    record = env.world.read_run(run.id)
+    assert (record.status, record.workflow_name, record.input, record.result) == (
+        "completed",
+        "add_ten",
+        {"number": 123},
+        133,
+    )
