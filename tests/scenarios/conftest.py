@@ -14,11 +14,25 @@ def env(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
     """Each World in turn: in a warm process, which holds its runs live, and in a cold one, where each turn replays."""
     where, process = request.param.split("-")
     if process == "cold":
-        assert Turns.__init__.__kwdefaults__
-        monkeypatch.setitem(Turns.__init__.__kwdefaults__, "live_limit", 0)
+        make_cold(monkeypatch)
     if where == "aws":
         with deployed() as stack, aws_system(stack) as system:
             yield Env(system)
     else:
         with local_system(tmp_path / "runs.db") as local:
             yield Env(local)
+
+
+@pytest.fixture(params=["aws-warm", "aws-cold"])
+def aws_env(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
+    """As `env`, for what only AWS has: an API."""
+    if request.param == "aws-cold":
+        make_cold(monkeypatch)
+    with deployed() as stack, aws_system(stack) as system:
+        yield Env(system)
+
+
+def make_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes hold no run live."""
+    assert Turns.__init__.__kwdefaults__
+    monkeypatch.setitem(Turns.__init__.__kwdefaults__, "live_limit", 0)
