@@ -85,6 +85,9 @@ class System(Protocol):
     def restart(self) -> None:
         """Forgets what processes remember, as if all of them had died."""
 
+    def fail_over(self) -> None:
+        """Another process is at work from now on, and remembers what it knew when it last was."""
+
 
 # --- what every system can do --------------------------------------------------------------------------------------
 
@@ -152,7 +155,11 @@ class LocalSystem:
     def restart(self) -> None:
         # One step at a time, so that results arrive in the same order each time.
         self._worker = Worker(self.world, concurrency=1)
+        self._spare = Worker(self.world, concurrency=1)
         self.world.recover()
+
+    def fail_over(self) -> None:
+        self._worker, self._spare = self._spare, self._worker
 
     def settle(self) -> None:
         asyncio.run(self._settle())
@@ -224,7 +231,11 @@ class AWSSystem:
     def restart(self) -> None:
         self.close()
         self._orchestrator = create_orchestrator_handler(self.world, scope=no_scope)
+        self._spare = create_orchestrator_handler(self.world, scope=no_scope)
         self._step_handler = create_step_handler(self.world, scope=no_scope)
+
+    def fail_over(self) -> None:
+        self._orchestrator, self._spare = self._spare, self._orchestrator
 
     def close(self) -> None:
         if self._step_handler:

@@ -1,0 +1,117 @@
+"""Generated workflows on whole systems: whatever comes, in whatever order, and however often processes die, no run is
+blocked, and every history replays.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.support.aws import deployed
+from tests.support.driver import Chance
+from tests.support.generated import SIGNALS, UPDATES, Program, interpreted, programs, small_programs
+from tests.support.systems import System, aws_system, local_system, skip
+from worldflow.engine.definitions import find_workflow
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import AnyFact, CancelRequested, HookResumed, SignalReceived, UpdateReceived
+from worldflow.engine.state import RunState
+from worldflow.runtime import requests
+from worldflow.runtime.turns import run_record
+from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.payloads import fetch_event
+
+RUN = "r"
+
+Systems = Callable[[], AbstractContextManager[System]]
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs fail without anybody looking."""
+    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
+
+
+@contextmanager
+def aws() -> Iterator[System]:
+    with deployed() as stack, aws_system(stack) as system:
+        yield system
+
+
+def cases(examples: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    def decorate(test: Callable[..., None]) -> Callable[..., None]:
+        given_cases = given(program=programs, then=st.lists(small_programs, max_size=1), data=st.data())
+        silent = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+        return silent(
+            settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))(given_cases(test))
+        )
+
+    return decorate
+
+
+@cases(60)
+def test_on_sqlite(program: Program, then: list[Program], data: st.DataObject) -> None:
+    explore(lambda: local_system(":memory:"), program, then, data)
+
+
+@cases(6)
+def test_on_aws(program: Program, then: list[Program], data: st.DataObject) -> None:
+    explore(aws, program, then, data)
+
+
+def explore(systems: Systems, program: Program, then: list[Program], data: st.DataObject) -> None:
+    with systems() as system:
+        requests.start(system.world, RUN, interpreted, {"program": program, "then": then})
+        for number in range(10):
+            happen(system, number, data)
+        system.settle()
+        for _ in range(30):
+            if not skip(system):
+                break
+        for run_id in [record.run_id for record in system.world.list_runs(limit=50).runs]:
+            check(system, run_id)
+
+
+def happen(system: System, number: int, data: st.DataObject) -> None:
+    """Something happens: a message, the next moment, the end of a process, or two of them before anybody looks."""
+    match data.draw(
+        st.sampled_from(["message", "message", "time", "time", "settle", "restart", "fail over"]), label="what happens"
+    ):
+        case "message":
+            fact = data.draw(facts(number), label="the message")
+            copies = data.draw(st.integers(1, 2), label="copies")
+            for _ in range(copies):
+                system.world.send([FactArrived(run_id=RUN, fact=fact)])
+        case "time":
+            skip(system)
+        case "restart":
+            system.restart()
+        case "fail over":
+            system.fail_over()
+        case "settle":
+            system.settle()
+
+
+def facts(number: int) -> st.SearchStrategy[AnyFact]:
+    return st.one_of(
+        st.sampled_from(SIGNALS).map(lambda name: SignalReceived(signal_id=f"s{number}", name=name, value=number)),
+        st.sampled_from(UPDATES).map(lambda name: UpdateReceived(update_id=f"u{number}", name=name, args=[number])),
+        st.integers(1, 3).map(lambda hook: HookResumed(hook_id=f"h{hook}", resume_id=f"r{number}", value=number)),
+        st.just(CancelRequested(reason="enough")),
+    )
+
+
+def check(system: System, run_id: str) -> None:
+    record = system.world.read_run(run_id)
+    assert record.status != "blocked", record.blocked_reason
+    history = system.world.load_history(run_id)
+    assert history, f"{run_id} has no history"
+    assert [event.seq for event in history] == list(range(1, len(history) + 1))
+    state = RunState(history)
+    assert run_record(run_id, state, None, record.updated_at).status == record.status
+    execution = Execution(run_id, find_workflow(record.workflow_name), Chance(0.5))
+    execution.replay(fetch_event(system.world, event) for event in history)
+    assert execution.ended == record.ended
+    execution.dispose()
