@@ -167,3 +167,62 @@ async def test_a_made_up_token_cannot_be_guessed(env: Env) -> None:
         await env.resume_hook(token, token[:3])
 
     assert [await first.result(), await second.result()] == [token[:3] for token in tokens]
+
+
+async def test_steps_go_on_after_the_last_value(env: Env) -> None:
+    @step
+    async def final(count: int) -> str:
+        return f"{count} values"
+
+    @workflow
+    async def with_a_final_step() -> str:
+        background = asyncio.create_task(sleep("1d"))
+        values = []
+        with create_hook(token="final") as hook:
+            async for value in hook:
+                values.append(value)
+                if value == "done":
+                    break
+        background.cancel()
+        return await final(len(values))
+
+    run = await env.start(with_a_final_step)
+    for value in ("a", "b", "done"):
+        await env.resume_hook("final", value)
+
+    assert await run.result() == "3 values"
+
+
+async def test_a_burst_of_values_meets_a_loop_with_a_heartbeat(env: Env) -> None:
+    """A value that is stale takes no step, a fresh one takes one; so what follows depends on each of them."""
+
+    @step
+    async def drain(value: int) -> int:
+        if step_info().attempt == 1:
+            raise RetryableError("later", retry_after=3)
+        return value
+
+    @workflow
+    async def wake_loop(fresh: int) -> list[int]:
+        drained: list[int] = []
+        with create_hook(token="wake") as hook:
+            while len(drained) < fresh:
+                try:
+                    async with asyncio.timeout(5):
+                        value = await hook
+                except TimeoutError:
+                    continue
+                if value >= 0:
+                    drained.append(await drain(value))
+        return drained
+
+    run = await env.start(wake_loop, 6)
+    for number in range(6):
+        for value in (-1, number, -1):
+            await env.orchestrator.resume_hook("wake", value)
+        if number % 2:
+            await env.skip()
+        if number == 3:
+            await env.restart()
+
+    assert await run.result() == [0, 1, 2, 3, 4, 5]
