@@ -1,0 +1,52 @@
+"""A function that dies after the step ran, and before its outcome is stored: the step is at least once."""
+
+import pytest
+
+from tests.support.scenarios import Env
+from worldflow import step, step_info, workflow
+
+
+async def test_the_step_runs_again_with_the_same_key(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[str] = []
+
+    @step
+    async def charge() -> str:
+        keys.append(step_info().idempotency_key)
+        return "paid"
+
+    @workflow
+    async def paying() -> str:
+        return await charge()
+
+    die_once_before_the_outcome(env, monkeypatch)
+    run = await env.start(paying)
+
+    assert await run.result() == "paid"
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
+
+
+async def test_its_second_run_is_the_same_attempt(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    @step
+    async def attempt() -> int:
+        return step_info().attempt
+
+    @workflow
+    async def attempting() -> int:
+        return await attempt()
+
+    die_once_before_the_outcome(env, monkeypatch)
+
+    assert await env.run(attempting) == 1
+
+
+def die_once_before_the_outcome(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_outcome = env.world.put_outcome
+    deaths = iter([True])
+
+    def die(outcome: object) -> None:
+        if next(deaths, False):
+            raise ConnectionError("the function died")
+        put_outcome(outcome)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(env.world, "put_outcome", die)
