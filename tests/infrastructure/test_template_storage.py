@@ -30,7 +30,15 @@ def test_runs_are_keyed_by_run_and_listed_by_time_and_status(stack: Stack) -> No
     for index in runs["GlobalSecondaryIndexes"]:
         assert index["Projection"] == {
             "ProjectionType": "INCLUDE",
-            "NonKeyAttributes": ["workflow_name", "status", "updated_at", "ended_at", "record_seq"],
+            "NonKeyAttributes": [
+                "workflow_name",
+                "status",
+                "updated_at",
+                "ended_at",
+                "record_seq",
+                "status_text",
+                "attributes",
+            ],
         }
 
 

@@ -18,10 +18,12 @@ async def numbers() -> AsyncIterator[int]:
 def test_its_finally_may_call_steps(drive: Drive):
     @workflow
     async def breaks_off() -> int:
+        first = 0
         async for number in numbers():
+            first = number
             break
         await sleep(5)
-        return number
+        return first
 
     run = drive(breaks_off)
     assert run.all_decided == ["TimerStarted t1", "StepScheduled s1 work"]

@@ -143,7 +143,7 @@ class Infrastructure:
             runs_table,
             {"run_id": "S"},
             indexes={"by_time": ("shard", "created_at"), "by_status": ("status_shard", "created_at")},
-            listed=("workflow_name", "status", "updated_at", "ended_at", "record_seq"),
+            listed=("workflow_name", "status", "updated_at", "ended_at", "record_seq", "status_text", "attributes"),
             expiry="expires_at",
         )
         self._run_queue, dead_runs = queue("runs", _FIFO)
