@@ -28,22 +28,25 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except WorldflowError as error:
-            message = describe_error(error)
-        except sqlite3.Error as error:
-            message = f"the LocalWorld file cannot be used: {error}"
         except Exception as error:
-            if not _is_from_aws(error):
+            if not is_explained(error):
                 raise
-            message = f"{error}"
+            message = describe_error(error)
         typer.echo(f"Error: {' '.join(message.split())}", err=True)
         raise typer.Exit(1)
 
 
-def describe_error(error: WorldflowError) -> str:
+def is_explained(error: Exception) -> bool:
+    """Whether the message of an error says all that there is to say."""
+    return isinstance(error, (WorldflowError, sqlite3.Error)) or _is_from_aws(error)
+
+
+def describe_error(error: Exception) -> str:
     """An error in one line."""
     if isinstance(error, InvalidInputError) and error.fields and str(error) != error.summary:
         return f"{error.summary}: " + "; ".join(f"{field.field}: {field.message}" for field in error.fields)
+    if isinstance(error, sqlite3.Error):
+        return f"the LocalWorld file cannot be used: {error}"
     return str(error)
 
 

@@ -2,7 +2,21 @@
 
 from datetime import date
 
-from worldflow import FatalError, step, wait_for_signal, workflow
+from worldflow import (
+    FatalError,
+    continue_as_new,
+    create_hook,
+    on_update,
+    publish,
+    set_attributes,
+    set_status,
+    step,
+    wait_for_signal,
+    workflow,
+)
+
+hope = False
+"""Whether `give_up` does not."""
 
 
 @step
@@ -11,7 +25,9 @@ async def day_after(day: date) -> date:
 
 
 @step
-async def give_up(reason: str) -> None:
+async def give_up(reason: str) -> str:
+    if hope:
+        return "carried on"
     raise FatalError(reason)
 
 
@@ -26,5 +42,38 @@ async def ask(question: str = "Well?") -> dict[str, object]:
 
 
 @workflow
-async def doomed() -> None:
-    await give_up("no\nhope \x1b[31mleft")
+async def doomed() -> str:
+    return await give_up("no\nhope \x1b[31mleft")
+
+
+@workflow
+async def basket(customer: str = "Ada") -> list[str]:
+    items: list[str] = []
+    set_attributes(customer=customer, items=0)
+    publish("items", lambda: items)
+    publish("broken", lambda: items[99])
+
+    @on_update("add")
+    def add(item: str, times: int = 1) -> int:
+        if item == "anvil":
+            raise ValueError("too heavy")
+        items.extend([item] * times)
+        set_attributes(items=len(items))
+        set_status(f"{len(items)} in the basket")
+        return len(items)
+
+    await wait_for_signal("pay")
+    return items
+
+
+@workflow
+async def door() -> str:
+    with create_hook(str, token="front-door") as hook:
+        return await hook
+
+
+@workflow
+async def countdown(left: int) -> str:
+    if left:
+        continue_as_new(left - 1)
+    return "done"

@@ -61,5 +61,5 @@ def test_about_a_place_where_no_file_can_be(tmp_path: Path):
 
 
 def test_an_error_of_ours_is_no_such_line(cli: Cli, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worldflow.runtime.requests.start", lambda *args: 1 / 0)
+    monkeypatch.setattr("worldflow.runtime.requests.start", lambda *args, **kwargs: 1 / 0)
     assert isinstance(cli.run("start", "ask").exception, ZeroDivisionError)

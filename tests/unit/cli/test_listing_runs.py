@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from tests.unit.cli.conftest import Cli
@@ -43,3 +45,43 @@ def test_what_people_see(three: Cli):
 
 def test_no_runs(three: Cli):
     assert three.run("list", "--status", "blocked").stderr == "No runs.\n"
+
+
+@pytest.fixture
+def baskets(cli: Cli) -> Cli:
+    for customer in ("Ada", "Bob", "true", "3"):
+        cli("start", "basket", "--run-id", customer, "--input", json.dumps({"customer": customer}))
+    cli("start", "ask", "--run-id", "other")
+    cli.settle()
+    return cli
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        (["customer=Ada"], ["Ada"]),
+        (['customer="Ada"'], ["Ada"]),
+        (["items=0"], ["3", "true", "Bob", "Ada"]),
+        (["items=0", "customer=Bob"], ["Bob"]),
+        (["items=1"], []),
+        (['items="0"'], []),
+        (["customer=true"], []),
+        (['customer="true"'], ["true"]),
+        (['customer="3"'], ["3"]),
+        (["customer="], []),
+        (["customer=[1]"], []),
+        (["nothing=Ada"], []),
+    ],
+)
+def test_by_attributes(baskets: Cli, attributes: list[str], expected: list[str]):
+    options = [part for attribute in attributes for part in ("--attribute", attribute)]
+    assert ids(baskets.json("list", *options)) == expected
+
+
+def test_what_workflows_say_of_themselves_is_shown(baskets: Cli):
+    baskets.run("update", "Ada", "add", "--args", '["hat"]', "--timeout", "0s")
+    baskets.settle()
+    lines = [line.rstrip() for line in baskets("list").splitlines()]
+    assert lines[1].endswith(" UTC")
+    assert lines[-1].endswith('1 in the basket  customer="Ada" items=1')
+    assert lines[-2].endswith('customer="Bob" items=0')

@@ -1,6 +1,8 @@
 import json
 import re
 
+import pytest
+
 from tests.unit.cli.conftest import FLOWS, Cli
 
 
@@ -48,3 +50,27 @@ def test_without_its_code_a_workflow_is_started_by_name(cli: Cli):
 def test_with_its_code_the_input_is_read_by_the_annotations(cli: Cli):
     started = cli.json("start", "tomorrow", "-w", FLOWS, "--input", json.dumps({"day": "2026-02-28"}))
     assert started["input"] == {"day": "2026-02-28"}
+
+
+@pytest.mark.parametrize(
+    ("option", "workflow", "outcome"),
+    [
+        ("--if-running=return_existing", "ask", "one"),
+        ("--if-running=fail", "ask", "Error: run 'one' exists, and is running"),
+        ("--if-running=terminate_existing", "ask", "one~2"),
+        ("--reuse=allow", "ask", "one"),
+        ("--reuse=allow", "doomed", "one~2"),
+        ("--reuse=failed_only", "doomed", "one~2"),
+        ("--reuse=failed_only", "door", "Error: run 'one' exists, and is completed"),
+        ("--reuse=reject", "doomed", "Error: run 'one' exists, and is failed"),
+    ],
+)
+def test_what_a_run_of_that_id_means(cli: Cli, option: str, workflow: str, outcome: str):
+    cli("start", workflow, "--run-id", "one")
+    if workflow == "door":
+        cli.settle()
+        cli("hook", "front-door", "--value", '"x"')
+    cli.settle()
+    result = cli.run("start", workflow, "--run-id", "one", option)
+    told = result.stderr if outcome.startswith("Error") else result.stdout
+    assert told == f"{outcome}\n"

@@ -24,3 +24,20 @@ def test_a_run_of_which_nothing_has_happened_yet_is_pending(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     assert cli.json("status", "one")["status"] == "pending"
     assert "timeline" not in cli("status", "one")
+
+
+def test_what_its_workflow_says_of_itself(cli: Cli):
+    cli("start", "basket", "--run-id", "one")
+    cli.settle()
+    cli.run("update", "one", "add", "--args", '["hat", 3]', "--timeout", "0s")
+    cli.settle()
+    shown = [line.rstrip() for line in cli("status", "one").splitlines()]
+    assert "            3 in the basket" in shown
+    assert 'attributes  customer="Ada" items=3' in shown
+    assert any(line.startswith("update add") for line in shown)
+
+
+def test_which_run_follows(cli: Cli):
+    cli("start", "countdown", "--run-id", "one", "--input", '{"left": 1}')
+    cli.settle()
+    assert "continued as  one~2" in cli("status", "one")

@@ -23,3 +23,9 @@ def test_a_run_that_is_blocked_exits_with_1_and_says_why(cli: Cli, worked: Worke
         result = cli.run("start", "elsewhere", "--wait")
     assert result.exit_code == 1
     assert "blocked by  WorkflowNotFoundError: there is no workflow 'elsewhere'" in result.stdout
+
+
+def test_a_run_that_continues_as_another_is_followed(cli: Cli, worked: Worked):
+    with worked():
+        ended = cli.json("start", "countdown", "--run-id", "one", "--input", '{"left": 2}', "--wait")
+    assert (ended["run_id"], ended["status"], ended["result"]) == ("one~3", "completed", "done")

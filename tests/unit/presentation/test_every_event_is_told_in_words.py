@@ -39,11 +39,13 @@ from worldflow.engine.history import (
 from worldflow.presentation import describe_event
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-STEPS = {"s1": "charge"}
+NAMES = {"s1": "charge", "c2": "ship", "update/u2": "add", "hook/r2": "h2"}
 ERROR = Failure(type="shop.bank:CardDeclined", message="no funds\nleft")
 
 WORDS = [
     (RunStarted(workflow_name="order", input={"id": 7}), 'run of order started  {"id": 7}'),
+    (RunStarted(workflow_name="order", version=1), "run of order started"),
+    (RunStarted(workflow_name="order", version=2), "run of order (version 2) started"),
     (StepScheduled(step_id="s1", name="charge", input={"amount": "3"}), 'step charge (s1) scheduled  {"amount": "3"}'),
     (StepCompleted(step_id="s1", result="ok"), 'step charge (s1) completed  "ok"'),
     (StepCompleted(step_id="s9"), "step s9 completed"),
@@ -69,17 +71,20 @@ WORDS = [
     (HookConflicted(hook_id="h1"), "hook h1 refused  another live run holds its token"),
     (HookDisposed(hook_id="h1"), "hook h1 disposed of"),
     (UpdateReceived(update_id="u1", name="add", args=[1]), "update add received  [1]"),
-    (Replied(fact_id="update/u1", result=2), "answered update/u1  2"),
-    (Replied(fact_id="update/u1", error=Failure(type="a:B", message="no")), "answered update/u1  B: no"),
+    (Replied(fact_id="update/u1", result=2), "update u1 answered  2"),
+    (Replied(fact_id="update/u2", error=Failure(type="a:B", message="no")), "update add answered  B: no"),
+    (Replied(fact_id="hook/r2", result={"status": 200}), 'hook h2 answered  {"status": 200}'),
     (
         ChildStarted(child_id="c1", child_run_id="r~c1", workflow_name="ship", input={"n": 1}),
-        'child ship (r~c1) started  {"n": 1}',
+        'child ship (c1) started as r~c1  {"n": 1}',
     ),
     (ChildCompleted(child_id="c1", result=1), "child c1 completed  1"),
+    (ChildCompleted(child_id="c2"), "child ship (c2) completed"),
     (ChildFailed(child_id="c1", error=Failure(type="a:B", message="no")), "child c1 failed  B: no"),
     (ChildCancelRequested(child_id="c1"), "child c1 asked to end  nobody waits for it any more"),
-    (AttributesSet(attributes={"customer": "c1"}), 'attributes set  {"customer": "c1"}'),
-    (AttributesSet(status_text="packing"), "attributes set  status: packing"),
+    (AttributesSet(attributes={"customer": "c1", "total": None}), 'attributes set  customer="c1" total=null'),
+    (AttributesSet(status_text="packing\n3 of 5"), "status set  packing 3 of 5"),
+    (AttributesSet(status_text="packing", attributes={"total": 3}), "status set  packing total=3"),
     (VersionMarked(change_id="pack-first"), "went the new way of change pack-first"),
     (TerminateRequested(reason="enough"), "termination requested  enough"),
     (RunContinued(next_run_id="r~2", input={"n": 2}), 'run continued as r~2  {"n": 2}'),
@@ -91,7 +96,7 @@ WORDS = [
 
 @pytest.mark.parametrize(("event", "words"), WORDS)
 def test_in_these(event: Event, words: str):
-    assert describe_event(event.recorded(1, AT), STEPS).plain == words
+    assert describe_event(event.recorded(1, AT), NAMES).plain == words
 
 
 def test_and_none_is_left_out():

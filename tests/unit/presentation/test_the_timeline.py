@@ -6,8 +6,18 @@ from rich.console import Console
 from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
     Event,
     Failure,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
+    Replied,
+    RunCompleted,
     RunStarted,
     SignalReceived,
     StepCompleted,
@@ -16,6 +26,7 @@ from worldflow.engine.history import (
     StepScheduled,
     TimerCancelled,
     TimerStarted,
+    UpdateReceived,
 )
 from worldflow.presentation import timeline
 
@@ -59,6 +70,50 @@ def test_a_step_is_one_line_however_often_it_is_tried():
     (line,) = shown(*begun, (1, again), (3, done))[1:]
     assert line.endswith("attempt 2")
     assert "3 s" in line
+
+
+def test_children_hooks_and_updates_have_lines_too():
+    lines = shown(
+        (0, RunStarted()),
+        (0, ChildStarted(child_id="c1", workflow_name="ship")),
+        (0, ChildStarted(child_id="c2", workflow_name="bill")),
+        (0, HookCreated(hook_id="h1", token="x")),
+        (0, HookCreated(hook_id="h2", webhook=True)),
+        (0, HookCreated(hook_id="h3", token="y")),
+        (0, HookConflicted(hook_id="h3")),
+        (0, HookDisposed(hook_id="h3")),
+        (1, UpdateReceived(update_id="u1", name="add")),
+        (1, UpdateReceived(update_id="u2", name="add")),
+        (2, Replied(fact_id="update/u1")),
+        (2, ChildCancelRequested(child_id="c2")),
+        (3, ChildFailed(child_id="c1", error=Failure(type="a:Boom"))),
+        (4, HookDisposed(hook_id="h1")),
+        (5, HookResumed(hook_id="h2", resume_id="r1")),
+        (5, Replied(fact_id="hook/r1")),
+        (6, Replied(fact_id="update/u2", error=Failure(type="a:Bad"))),
+        (7, ChildCompleted(child_id="c2")),
+        (8, RunCompleted()),
+    )
+    assert [line.replace("━", "").split() for line in lines[1:]] == [
+        ["child", "ship", "(c1)", "+0", "ms", "3", "s", "Boom"],
+        ["child", "bill", "(c2)", "+0", "ms", "7", "s"],
+        ["hook", "h1", "+0", "ms", "4", "s"],
+        ["webhook", "h2", "+0", "ms", "8", "s"],
+        ["hook", "h3", "+0", "ms", "refused"],
+        ["update", "add", "+1", "s", "1", "s"],
+        ["update", "add", "+1", "s", "5", "s", "Bad"],
+        ["hook", "h2", "resumed", "+5", "s"],
+    ]
+
+
+def test_a_child_that_was_asked_to_end_and_has_not_is_open():
+    (line,) = shown(
+        (0, RunStarted()),
+        (0, ChildStarted(child_id="c1", workflow_name="ship")),
+        (1, ChildCancelRequested(child_id="c1")),
+    )[1:]
+    assert "open" in line
+    assert line.endswith("asked to end")
 
 
 def test_what_is_open_says_so():

@@ -1,4 +1,4 @@
-"""`python -m worldflow`: starts runs, shows them, signals and cancels them.
+"""`python -m worldflow`: starts runs, shows them, asks things of them.
 
 The runs are those that the `WORLDFLOW_*` environment variables lead to (on AWS or, with `AWS_ENDPOINT_URL`, on a local
 AWS), or those of a LocalWorld file. What a command was asked for goes to stdout, all else to stderr. The exit code is 1
@@ -8,15 +8,22 @@ for what could not be done, and 2 for a wrong command line.
 from worldflow.cli import asking, checking, reading, serving, starting
 from worldflow.terminal import application
 
-app = application("worldflow", "Start runs, show them, signal and cancel them: on AWS, or in a LocalWorld file.")
+app = application("worldflow", "Start runs, show them, ask things of them: on AWS, or in a LocalWorld file.")
 
 for _command in (
     starting.start,
     reading.status,
     reading.events,
-    asking.signal,
-    asking.cancel,
     reading.list_,
+    reading.query,
+    asking.signal,
+    asking.update,
+    asking.hook,
+    asking.cancel,
+    asking.terminate,
+    asking.resume,
+    starting.retry,
+    starting.fork,
     serving.worker,
     checking.check,
 ):

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, RunId, open_world, print_json, read_json
-from worldflow.runtime import requests
+from worldflow.cli.common import AsJson, Local, Reason, RunId, Value, open_world, pauses, print_json, read_json
+from worldflow.engine.durations import seconds
+from worldflow.engine.errors import WorldflowError
+from worldflow.engine.history import Replied
+from worldflow.presentation import describe_failure
+from worldflow.runtime import questions, requests, webhooks
+from worldflow.worlds.base import World
 
 
 def signal(
     run_id: RunId,
     name: Annotated[str, typer.Argument(help="The signal's name.")],
-    value: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE|-", help="Its value: JSON, a file of it, or stdin.")
-    ] = None,
+    value: Value = None,
     local: Local = None,
     as_json: AsJson = False,
 ) -> None:
@@ -29,9 +34,71 @@ def signal(
         typer.echo(f"Signal {name} is on its way to {run_id}.")
 
 
+def hook(
+    token: Annotated[str, typer.Argument(help="The hook's token.")],
+    value: Value = None,
+    local: Local = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a value to the run that holds a hook."""
+    sent = read_json(value, "--value") if value is not None else None
+    with open_world(local) as world:
+        held = webhooks.resume_hook(world, token, sent)
+    if as_json:
+        print_json({"run_id": held.run_id, "hook_id": held.hook_id})
+    else:
+        typer.echo(f"The value is on its way to {held.run_id}.")
+
+
+def update(
+    run_id: RunId,
+    name: Annotated[str, typer.Argument(help="The update's name.")],
+    args: Annotated[
+        str | None, typer.Option(metavar="JSON|@FILE|-", help="Its arguments: a JSON array, a file of it, or stdin.")
+    ] = None,
+    update_id: Annotated[str | None, typer.Option(help="Makes one that is sent again the same update.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How long to wait for the answer, such as 30s.")
+    ] = None,
+    local: Local = None,
+) -> None:
+    """Ask a run for an answer, and print it as JSON."""
+    given = read_json(args, "--args") if args is not None else []
+    if not isinstance(given, list):
+        raise typer.BadParameter("must be a JSON array of the arguments", param_hint="--args")
+    patience = _patience(timeout)
+    with open_world(local) as world:
+        sent = questions.send_update(world, run_id, name, tuple(given), update_id=update_id)
+        reply = _wait(world, sent, patience)
+    if reply is None:
+        raise WorldflowError(f"{run_id} has not answered in {timeout}")
+    if reply.error:
+        raise WorldflowError(describe_failure(reply.error))
+    print_json(reply.result)
+
+
+def _wait(world: World, update: questions.PendingUpdate, patience: float) -> Replied | None:
+    """The answer to an update, if it comes in so many seconds."""
+    until = time.monotonic() + patience
+    for pause in pauses():
+        reply = questions.look_for_answer(world, update)
+        left = until - time.monotonic()
+        if reply is not None or left <= 0:
+            return reply
+        time.sleep(min(pause, left))
+    return None
+
+
+def _patience(timeout: str | None) -> float:
+    try:
+        return math.inf if timeout is None else seconds(timeout)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+
+
 def cancel(
     run_id: RunId,
-    reason: Annotated[str | None, typer.Option(help="Why; kept in the history.")] = None,
+    reason: Reason = None,
     local: Local = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,3 +109,23 @@ def cancel(
         print_json({"run_id": run_id})
     else:
         typer.echo(f"{run_id} is asked to end.")
+
+
+def terminate(run_id: RunId, reason: Reason = None, local: Local = None, as_json: AsJson = False) -> None:
+    """End a run at once. Its workflow learns nothing of it, and undoes nothing."""
+    with open_world(local) as world:
+        requests.terminate(world, run_id, reason)
+    if as_json:
+        print_json({"run_id": run_id})
+    else:
+        typer.echo(f"{run_id} is being ended.")
+
+
+def resume(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+    """Let a run that is blocked go on, when its code is mended."""
+    with open_world(local) as world:
+        requests.resume(world, run_id)
+    if as_json:
+        print_json({"run_id": run_id})
+    else:
+        typer.echo(f"{run_id} takes a turn.")

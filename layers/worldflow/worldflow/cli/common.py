@@ -19,9 +19,8 @@ from worldflow.runtime import load_workflows
 from worldflow.worlds.base import World
 from worldflow.worlds.local import LocalWorld
 
-FIRST_POLL = 0.1
-LONGEST_POLL = 2.0
-"""Seconds between two looks at a run, which grow while nothing happens."""
+_FIRST_POLL = 0.1
+_LONGEST_POLL = 2.0
 
 Local = Annotated[
     Path | None,
@@ -40,6 +39,10 @@ Modules = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Value = Annotated[
+    str | None, typer.Option("--value", metavar="JSON|@FILE|-", help="Its value: JSON, a file of it, or stdin.")
+]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -55,6 +58,14 @@ def open_world(local: Path | None, *, create: bool = False) -> Iterator[World]:
         raise ConfigurationError(f"there is no file {local}")
     with closing(LocalWorld(local)) as world:
         yield world
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between two looks at a run, which grow while nothing happens."""
+    pause = _FIRST_POLL
+    while True:
+        yield pause
+        pause = min(pause * 1.5, _LONGEST_POLL)
 
 
 def load(modules: str) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import typer
 
-from worldflow.cli.common import FIRST_POLL, LONGEST_POLL, AsJson, Local, RunId, open_world, print_json
-from worldflow.engine.history import Event, RunEnded
+from worldflow.cli.common import AsJson, Local, Modules, RunId, load, open_world, pauses, print_json
+from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
+from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.presentation import EventLines, run_details, run_table, timeline
-from worldflow.terminal import console
+from worldflow.runtime import questions
+from worldflow.runtime.loading import explain_failures
+from worldflow.terminal import console, is_explained
 from worldflow.worlds.base import World
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
@@ -56,14 +60,19 @@ def events(
 def list_(
     status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Only runs with this attribute; more than once: with all of them."),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most runs to show.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
     local: Local = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
+    attributes = _attributes(attribute or ())
     with open_world(local) as world:
-        page = world.list_runs(status=status, workflow=workflow, limit=limit, cursor=cursor)
+        page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
     if as_json:
         print_json({"runs": [record.describe() for record in page.runs], "cursor": page.cursor})
         return
@@ -75,15 +84,49 @@ def list_(
         typer.echo(f"There are more: --cursor '{page.cursor}'", err=True)
 
 
+def query(
+    run_id: RunId,
+    name: Annotated[str, typer.Argument(help="The name that the workflow publishes under.")],
+    workflows: Modules = "workflows",
+    local: Local = None,
+) -> None:
+    """Print as JSON what a run's workflow publishes. Replays its history here, which takes the workflow's code."""
+    load(workflows)
+    with open_world(local) as world:
+        try:
+            print_json(questions.query(world, run_id, name))
+        except WorkflowNotFoundError as error:
+            raise WorldflowError(f"{error.summary}{explain_failures()}") from None
+        except Exception as error:
+            if is_explained(error):
+                raise
+            # What the workflow publishes is computed by the user's code, here and now.
+            raise WorldflowError(f"{type(error).__name__}: {error}") from error
+
+
 def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
     """The events of a run; if they are followed, those to come too, until it has ended."""
-    after, pause = 0, FIRST_POLL
+    after, waiting = 0, pauses()
     while True:
         news = world.read_events(run_id, after)
         yield from news
         if not follow or any(isinstance(event, RunEnded) for event in news):
             return
         if news:
-            after, pause = news[-1].seq, FIRST_POLL
-        time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_POLL)
+            after, waiting = news[-1].seq, pauses()
+        time.sleep(next(waiting))
+
+
+def _attributes(pairs: Iterable[str]) -> dict[str, Attribute]:
+    """Attributes from `name=value`, where a value is a number, true or false, or text: in quotes it is always text."""
+    attributes: dict[str, Attribute] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not name or not equals:
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--attribute")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        attributes[name] = value if isinstance(value, Attribute) else text
+    return attributes

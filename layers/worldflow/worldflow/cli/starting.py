@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 
 from worldflow.cli.common import (
-    FIRST_POLL,
-    LONGEST_POLL,
     AsJson,
     Local,
     Modules,
+    RunId,
     load,
     open_world,
+    pauses,
     print_json,
     read_json,
 )
@@ -40,11 +40,18 @@ def start(
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the run to end; exit with 1 unless it completes.")
     ] = False,
+    if_running: Annotated[
+        requests.IfRunning, typer.Option(help="What to do where a run of this id exists that has not ended.")
+    ] = "return_existing",
+    reuse: Annotated[
+        requests.Reuse | None,
+        typer.Option(help="Whether to start another where one of this id has ended; it is shown unless given."),
+    ] = None,
     workflows: Modules = "",
     local: Local = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run. With the id of a run that exists it starts nothing, and shows that run."""
+    """Start a run. With the id of a run that exists it starts nothing, and shows that run, unless told otherwise."""
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
@@ -54,8 +61,8 @@ def start(
         arguments = known.signature.decode(arguments)
     run_id = run_id or _new_run_id(workflow)
     with open_world(local, create=True) as world:
-        _, is_new = requests.start(world, run_id, known, arguments)
-        record = _wait(world, run_id) if wait else world.read_run(run_id)
+        started, is_new = requests.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)
+        record = _wait(world, started.run_id) if wait else world.read_run(started.run_id)
     if as_json:
         print_json({**record.describe(), "created": is_new})
     elif wait:
@@ -66,6 +73,32 @@ def start(
             typer.echo(f"It exists already, and is {record.status}.", err=True)
     if wait and record.status != "completed":
         raise typer.Exit(1)
+
+
+def retry(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+    """Let a run that failed go on from what it failed of, as the next generation of its id."""
+    with open_world(local) as world:
+        _tell_new(world.read_run(requests.retry(world, run_id).run_id), as_json)
+
+
+def fork(
+    run_id: RunId,
+    new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="The id of the new run.")],
+    after: Annotated[int, typer.Option(min=1, metavar="N", help="The last event that it takes over.")],
+    local: Local = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run that goes on from the history of another, from one of its events on."""
+    with open_world(local) as world:
+        requests.fork(world, run_id, new_run_id, after=after)
+        _tell_new(world.read_run(new_run_id), as_json)
+
+
+def _tell_new(record: RunRecord, as_json: bool) -> None:
+    if as_json:
+        print_json(record.describe())
+    else:
+        typer.echo(record.run_id)
 
 
 def _known_workflow(name: str, modules: str) -> Workflow[..., Any] | str:
@@ -86,9 +119,10 @@ def _new_run_id(workflow: str) -> str:
 
 
 def _wait(world: World, run_id: str) -> RunRecord:
-    """The record of a run that has ended, or that is blocked."""
-    pause = FIRST_POLL
-    while not (record := world.read_run(run_id)).ended and record.status != "blocked":
+    """The record of a run that has ended, or that is blocked; of the last one, where others follow it under its id."""
+    for pause in pauses():
+        record = requests.newest_generation(world, world.read_run(run_id))
+        if record.ended or record.status == "blocked":
+            break
         time.sleep(pause)
-        pause = min(pause * 1.5, LONGEST_POLL)
-    return record
+    return world.read_run(record.run_id)

@@ -1,0 +1,19 @@
+"""Runs and their events as people read them: lines of text, tables and a timeline.
+
+Nothing that runs in Lambda imports this.
+"""
+
+from worldflow.presentation.events import EventLines, describe_event
+from worldflow.presentation.runs import run_details, run_table
+from worldflow.presentation.spans import timeline
+from worldflow.presentation.words import describe_failure, duration
+
+__all__ = [
+    "EventLines",
+    "describe_event",
+    "describe_failure",
+    "duration",
+    "run_details",
+    "run_table",
+    "timeline",
+]
