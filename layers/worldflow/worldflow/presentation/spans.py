@@ -116,11 +116,10 @@ def _spans(events: Iterable[Event]) -> dict[str, _Span]:
             case HookCreated():
                 hook = _Span(f"{'webhook' if event.webhook else 'hook'} {event.hook_id}", event.at)
                 spans[event.hook_id] = hooks[event.hook_id] = hook
-            case HookConflicted():
+            case HookConflicted() if event.hook_id in hooks:
                 hooks.pop(event.hook_id).close(event.at, "refused", "red")
-            case HookDisposed():
-                if event.hook_id in hooks:
-                    hooks.pop(event.hook_id).close(event.at, "", "blue")
+            case HookDisposed() if event.hook_id in hooks:
+                hooks.pop(event.hook_id).close(event.at, "", "blue")
             case HookResumed():
                 spans[event.fact_id] = _Span(f"hook {event.hook_id} resumed", event.at, event.at, style="magenta")
             case SignalReceived():
