@@ -29,8 +29,17 @@ def test_commands_exist(page: Path) -> None:
     text = page.read_text()
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"[`\n]make ([a-z][a-z-]*)", text)) <= targets
-    commands = set(getattr(get_command(app), "commands"))  # noqa: B009  the type is click's own
-    assert set(re.findall(r"python -m worldflow ([a-z]+)", text)) <= commands
+    assert set(re.findall(r"python -m worldflow ([a-z]+)", text)) <= _commands()
+
+
+def test_every_command_is_told_of() -> None:
+    told = {name for page in PAGES for name in re.findall(r"python -m worldflow ([a-z]+)", page.read_text())}
+    table = re.findall(r"^\| `([a-z]+) [^|]*` \|", (PROJECT / "docs/guide/operating.md").read_text(), re.MULTILINE)
+    assert told | set(table) == _commands()
+
+
+def _commands() -> set[str]:
+    return set(getattr(get_command(app), "commands"))  # noqa: B009  the type is click's own
 
 
 def test_the_page_of_the_guide_for_testing(tmp_path: Path) -> None:
