@@ -221,12 +221,12 @@ class _Collector(ast.NodeVisitor):
     def visit_Lambda(self, node: ast.Lambda) -> None:
         pass
 
-    def visit_comprehension_scope(self, node: ast.AST) -> None:
+    def _visit_comprehension(self, node: ast.AST) -> None:
         for inner in ast.walk(node):
             if isinstance(inner, ast.NamedExpr):  # binds outside the comprehension
                 self._targets(inner.target, inner.value)
 
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehension_scope
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _visit_comprehension
 
     def visit_Assign(self, node: ast.Assign) -> None:
         for assigned in node.targets:
