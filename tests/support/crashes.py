@@ -85,8 +85,8 @@ class CrashingWorld(LocalWorld):
     def delete_hook(self, token: str, run_id: str) -> None:
         self._call("delete_hook", super().delete_hook, token, run_id)
 
-    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
-        self._call("cancel_delayed", super().cancel_delayed, message, deliver_at)
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+        self._call("cancel_delayed", super().cancel_delayed, message, deliver_at, sent_at)
 
     def put_payload(self, key: str, data: bytes) -> None:
         self._call("put_payload", super().put_payload, key, data)

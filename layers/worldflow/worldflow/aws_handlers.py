@@ -75,7 +75,7 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
                 # For some twenty minutes as usual: perhaps it was an outage. What goes on failing is taken without the
                 # workflow's code, which may be what kills it.
                 use_code = group[0].receives <= LIFE_RECEIVES + DEAD_RECEIVES
-                turns.take(message.run_id, [message], redo=True, use_code=use_code)
+                turns.take(message.run_id, [message], redo=True, use_code=use_code, out_of_time=out_of_time)
             case message:
                 messages = [record.message for record in group if isinstance(record.message, RunMessage)]
                 redo = any(record.receives > 1 for record in group)

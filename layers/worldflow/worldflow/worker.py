@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Iterator, Sequence
 
 from worldflow.runtime.steps import StepExecutor
@@ -15,6 +16,17 @@ from worldflow.worlds.messages import StepTask
 _log = logging.getLogger("worldflow")
 
 _IDLE = 0.05
+
+_LONGEST_TURN = 5.0
+"""Seconds after which a turn that runs inline steps lets others in."""
+
+
+class _TurnTime:
+    def __init__(self) -> None:
+        self._end = time.monotonic() + _LONGEST_TURN
+
+    def __call__(self) -> bool:
+        return time.monotonic() > self._end
 
 
 class Worker:
@@ -89,7 +101,7 @@ class Worker:
             messages = [delivery.message for delivery in deliveries if not isinstance(delivery.message, StepTask)]
             redo = any(delivery.redelivered for delivery in deliveries)
             with self._settle(deliveries):
-                self._turns.take(messages[0].run_id, messages, redo=redo)
+                self._turns.take(messages[0].run_id, messages, redo=redo, out_of_time=_TurnTime())
         return bool(deliveries)
 
     def _bury(self) -> bool:

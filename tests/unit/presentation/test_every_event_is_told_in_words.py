@@ -22,6 +22,7 @@ from worldflow.engine.history import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -48,6 +49,7 @@ WORDS = [
     (RunStarted(workflow_name="order", version=2), "run of order (version 2) started"),
     (StepScheduled(step_id="s1", name="charge", input={"amount": "3"}), 'step charge (s1) scheduled  {"amount": "3"}'),
     (StepCompleted(step_id="s1", result="ok"), 'step charge (s1) completed  "ok"'),
+    (RunForked(run_id="order-1", after=4), "the history up to here is that of order-1"),
     (StepCompleted(step_id="s9"), "step s9 completed"),
     (
         StepFailed(step_id="s1", attempt=2, error=ERROR),

@@ -164,6 +164,11 @@ class Calls:
             raise SerializationError(problem, f"{definition.name}()") from None
         self._leave(call_id, result)
 
+    def restart(self) -> None:
+        """The time of what is open is counted from now."""
+        for call in self._open.values():
+            call.since = self._run.now()
+
     def _enter(self, call_id: str, definition: Step[..., Any] | Workflow[..., Any]) -> asyncio.Future[Any]:
         future = self._run.loop.create_future()
         self._open[call_id] = _Open(definition, future, self._run.now())

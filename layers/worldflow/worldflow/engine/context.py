@@ -38,11 +38,11 @@ class StepInfo:
     step_id: str
     attempt: int
     heartbeat_details: Any = None
-    """What the attempt before gave to its last heartbeat."""
+    """What the last heartbeat of the attempts before was given."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
 
     def heartbeat(self, details: Any = None) -> None:
-        """Says that the attempt goes on, for its `heartbeat_timeout`. A request to the store: some milliseconds.
+        """Says that the attempt goes on. For steps with a `heartbeat_timeout`; a request to the store each.
 
         details: what JSON carries; the next attempt finds it as `heartbeat_details`, should this one fail.
         Raises `asyncio.CancelledError` if the workflow does not want the step any more.

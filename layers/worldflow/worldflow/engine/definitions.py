@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ConfigurationError, OutsideError, StepNotFoundError, WorkflowNotFoundError
 from worldflow.engine.history import ParentClose
+from worldflow.engine.ids import check_run_id
 from worldflow.engine.loop import running_loop
 from worldflow.engine.retry import RetryPolicy
 from worldflow.engine.serialization import Signature
@@ -68,6 +69,8 @@ class Workflow(Generic[P, R]):
         parent_close: what becomes of the child if its parent ends first: it is asked to `cancel` (unless given), it is
             made to `terminate`, or the parent `abandon`s it.
         """
+        if run_id is not None:
+            check_run_id(run_id)
         if parent_close not in (None, *get_args(ParentClose)):
             raise ConfigurationError(f"parent_close is cancel, terminate or abandon, and not {parent_close!r}")
         workflow = copy.copy(self)
@@ -210,8 +213,8 @@ def workflow(
     name: what runs and messages call it; the function's own name unless given.
     version: a whole number from 1. Two workflows cannot share a name and a version; new runs take the highest version
         of a name, and a run keeps to its own.
-    timeout: a duration after which a run sees `TimeoutError` where it waits, as within `asyncio.timeout`. That of a
-        run's start holds for all of it.
+    timeout: a duration after which a run is cancelled where it waits, and fails with `TimeoutError`, as if all of it
+        stood in an `asyncio.timeout`. The one with which the run started holds.
     inline_steps: steps run in the orchestrator's own turn, unless they say `inline=False`.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -248,7 +251,8 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     name: what histories and messages call it; the function's own name unless given. Two steps cannot share one.
     retry: when a failed attempt is tried again; three retries with exponential backoff unless given.
     timeout: how long an attempt may take, counted from when it was sent to the executor; then it has failed with
-        `StepTimeoutError`, even if its function died. Without limit unless given.
+        `StepTimeoutError`, even if its function died. Without limit unless given. What is plain and inline is not
+        interrupted.
     heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`; then it has failed in the same way.
     at_most_once: an attempt that was begun is never run again: where it is not known what came of it, the step fails
         with `StepInterruptedError`. Such a step is not retried unless `retry` is given.

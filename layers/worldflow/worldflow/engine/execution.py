@@ -58,6 +58,7 @@ from worldflow.engine.history import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     RunStarted,
     SignalReceived,
     StepCompleted,
@@ -73,6 +74,7 @@ from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
 from worldflow.engine.serialization import Codec
+from worldflow.engine.state import with_what_was_unknown
 
 _ANYTHING = Codec(Any, "value")
 
@@ -174,6 +176,8 @@ class Execution:
             elif isinstance(event, (Fact, Applied)):
                 self._expect_none(expected, event)
                 fact = held.pop(event.fact_id) if isinstance(event, Applied) else event
+                if isinstance(event, Applied) and isinstance(fact, RunStarted):
+                    fact = with_what_was_unknown(fact, event)
                 follows = events[index + 1] if index + 1 < len(events) else None
                 retry = follows if isinstance(follows, StepRetryScheduled) else None
                 expected.extend(self.apply(fact, event.at, retry or NO_RETRY))
@@ -223,6 +227,8 @@ class Execution:
                 self.loop.fire(fact.timer_id)
             case SignalReceived() | HookResumed() | HookConflicted() | UpdateReceived():
                 self.inbox.receive(fact)
+            case RunForked():
+                self.calls.restart()
             case CancelRequested():
                 self._cancel_reason = fact.reason
                 self._main.cancel()
@@ -256,6 +262,7 @@ class Execution:
             except SerializationError as unfit:
                 error = unfit
         if (anew := _continue_as_new(error)) is not None:
+            self.inbox.break_off()
             return RunContinued(
                 next_run_id=next_generation(self.run_id),
                 input=anew.arguments,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import (
     Applied,
+    ChildCompleted,
     ChildFailed,
     ChildStarted,
     Event,
@@ -21,7 +22,7 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
-from worldflow.engine.ids import child_run_id
+from worldflow.engine.ids import child_run_id, next_generation
 
 
 def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
@@ -52,20 +53,39 @@ def retried(history: Sequence[Event], run_id: str) -> list[Event]:
     if not isinstance(ended, RunFailed):
         raise InvalidInputError("only a run that failed can be retried", [FieldError("run_id", "must be a failed run")])
     cut, step_id = _cause(history, ended)
+    failed = {event.fact_id for event in history if isinstance(event, StepFailed) and event.step_id == step_id}
     kept: list[Event] = [
         event
         for event in history[:cut]
         if not (isinstance(event, (StepFailed, StepRetryScheduled)) and event.step_id == step_id)
+        and not (isinstance(event, Applied) and event.fact_id in failed)
     ]
     applied = {event.fact_id for event in kept if isinstance(event, Applied)}
     late = [
-        event.model_copy(update={"held": True, "at": kept[-1].at})
+        event.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
         for index, event in enumerate(history[cut:])
         if isinstance(event, (SignalReceived, UpdateReceived))
         or (index == 0 and step_id is None and isinstance(event, Fact) and not isinstance(event, TerminateRequested))
     ]
     waiting = {event.fact_id for event in kept if isinstance(event, Fact) and event.held} - applied
-    return _renamed([*kept, *(event for event in late if event.fact_id not in waiting)], run_id)
+    kept += [event for event in late if event.fact_id not in waiting]
+    return _renamed(_with_new_children(kept), run_id)
+
+
+def _with_new_children(events: Sequence[Event]) -> list[Event]:
+    """Open children that were given an id of their own have one that is free, as theirs belong to another parent."""
+    done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
+
+    def anew(event: Event) -> Event:
+        if not isinstance(event, ChildStarted) or event.child_id in done or _is_derived(event):
+            return event
+        return event.model_copy(update={"child_run_id": next_generation(event.child_run_id)})
+
+    return [anew(event) for event in events]
+
+
+def _is_derived(event: ChildStarted) -> bool:
+    return event.child_run_id.endswith(f"~{event.child_id}")
 
 
 def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
@@ -92,6 +112,6 @@ def _of(event: Event, run_id: str) -> Event:
     """The event as one of the run `run_id`. What chance comes from stays, so that replay decides the same."""
     if isinstance(event, RunStarted):
         return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
-    if isinstance(event, ChildStarted) and event.child_run_id.endswith(f"~{event.child_id}"):
+    if isinstance(event, ChildStarted) and _is_derived(event):
         return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
     return event

@@ -126,6 +126,19 @@ class RunStarted(Fact):
         return "start"
 
 
+class RunForked(Fact):
+    """Up to here the history is that of another run. Attempts of open steps are counted from here."""
+
+    event_type: Literal["RunForked"] = "RunForked"
+    run_id: str = ""
+    after: int | None = None
+    """The last event that was asked for; None for all up to the failure."""
+
+    @property
+    def fact_id(self) -> str:
+        return "fork"
+
+
 class StepCompleted(Fact):
     event_type: Literal["StepCompleted"] = "StepCompleted"
     data_fields: ClassVar[tuple[str, ...]] = ("result",)
@@ -259,6 +272,9 @@ class Applied(Decision):
 
     event_type: Literal["Applied"] = "Applied"
     fact_id: str
+    version: int | None = None
+    timeout: float | None = None
+    """Of a `RunStarted`: what was not known while there was no code."""
 
 
 class StepScheduled(Decision):
@@ -438,6 +454,7 @@ class RunContinued(Decision):
 
 AnyFact = (
     RunStarted
+    | RunForked
     | StepCompleted
     | StepFailed
     | TimerFired

@@ -8,8 +8,19 @@ from __future__ import annotations
 import hashlib
 import re
 
+from worldflow.engine.errors import FieldError, InvalidInputError
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
+
+
+def check_run_id(run_id: str, field: str = "run_id") -> None:
+    """Raises `InvalidInputError` for what is no id that users may choose."""
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
+        rule = "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit"
+        problem = f"{run_id!r} is not a {field}: it takes {rule}"
+        raise InvalidInputError(problem, [FieldError(field, f"must be {rule}")])
 
 
 def generation(run_id: str) -> tuple[str, int]:

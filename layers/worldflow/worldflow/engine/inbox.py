@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from worldflow.engine.errors import HookConflictError, SerializationError
+from worldflow.engine.errors import HookConflictError, HookNotFoundError, RunEndedError, SerializationError
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     UNRECORDED,
@@ -47,6 +47,7 @@ class Inbox:
         self._hook_count = 0
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
+        self._running: dict[str, None] = {}
         self._seen: dict[str, None] = {}
 
     # --- what comes ---
@@ -125,7 +126,8 @@ class Inbox:
         return hook
 
     def dispose_hook(self, hook_id: str) -> None:
-        if self._hooks.pop(hook_id, None):
+        if hook := self._hooks.pop(hook_id, None):
+            hook._mail.close(HookNotFoundError(f"the hook {hook.token!r} was disposed of", hook.token))
             self._run.decide(HookDisposed(hook_id=hook_id))
 
     # --- updates ---
@@ -141,7 +143,14 @@ class Inbox:
     def _begin(self, fact: UpdateReceived) -> None:
         self._run.loop.create_task(self._update(fact), name=f"update {fact.name}")
 
+    def break_off(self) -> None:
+        """Answers the updates whose handlers run still, as the run goes on without them."""
+        error = RunEndedError(self._run.run_id, "continued")
+        for fact_id in self._running:
+            self._run.decide(Replied(fact_id=fact_id, error=encode_exception(error)))
+
     async def _update(self, fact: UpdateReceived) -> None:
+        self._running[fact.fact_id] = None
         signature = self._handlers[fact.name]
         try:
             arguments = signature.decode(signature.by_name(fact.args or []))
@@ -150,8 +159,10 @@ class Inbox:
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except BaseException as error:
+            del self._running[fact.fact_id]
             self._run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
         else:
+            del self._running[fact.fact_id]
             self._run.decide(Replied(fact_id=fact.fact_id, result=result))
 
 
@@ -189,7 +200,7 @@ class Hook(Generic[T]):
             yield await self._receive()
 
     def dispose(self) -> None:
-        """Gives the token free. What comes for it then finds no hook."""
+        """Gives the token free. Awaiting the hook then raises `HookNotFoundError`, once what had come is read."""
         self._run.inbox.dispose_hook(self.hook_id)
 
     def __enter__(self) -> Hook[T]:

@@ -32,6 +32,7 @@ from worldflow.engine.history import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -45,6 +46,12 @@ from worldflow.engine.history import (
     TimerStarted,
     UpdateReceived,
 )
+
+
+def with_what_was_unknown(fact: RunStarted, applied: Applied) -> RunStarted:
+    """The start of a run whose code was not there then."""
+    known = {"version": fact.version or applied.version, "timeout": fact.timeout or applied.timeout}
+    return fact.model_copy(update=known)
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ class RunState:
         self.held: dict[str, AnyFact] = {}
         self.attributes: dict[str, Attribute] = {}
         self.status_text: str | None = None
+        self.forked: RunForked | None = None
         self._seen: set[str] = set()
         for event in events:
             self.record(event)
@@ -136,6 +144,10 @@ class RunState:
                 self.started = event
                 self._seen.update(event.seen or ())
                 self.attributes = dict(event.attributes or {})
+            case RunForked():
+                self.forked = event
+                for step in self.steps.values():
+                    step.due = event.at
             case SignalReceived() | HookResumed() | UpdateReceived():
                 self._seen.add(event.fact_id)
             case CancelRequested():
@@ -168,7 +180,9 @@ class RunState:
             case AttributesSet():
                 self._set_attributes(event)
             case Applied():
-                del self.held[event.fact_id]
+                fact = self.held.pop(event.fact_id)
+                if isinstance(fact, RunStarted):
+                    self.started = with_what_was_unknown(fact, event)
             case RunCompleted() | RunFailed() | RunCancelled() | RunContinued():
                 self.ended = event
 

@@ -26,6 +26,7 @@ from worldflow.engine.history import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -102,6 +103,8 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
         case RunStarted():
             version = f" (version {event.version})" if event.version not in (None, 1) else ""
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
+        case RunForked():
+            return f"the history up to here is that of {event.run_id}", ""
         case StepScheduled():
             return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
         case StepCompleted():

@@ -41,7 +41,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
-from worldflow.worlds.base import HookRecord, RunRecord, Status, World
+from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
 Outgoing = tuple[datetime | None, Message]
@@ -124,6 +124,8 @@ class Acts:
                 messages += self._again_later(step)
             elif not step.scheduled.inline:
                 messages += [(None, self.task(step, redo=True)), *self._watches(step)]
+            elif step.due:
+                messages += self._again_later(step)
         for timer in state.timers.values():
             messages.append((timer.due, self._timer(timer)))
         for child in state.children.values():
@@ -255,8 +257,9 @@ class Acts:
         return []
 
     def _is_live(self, run_id: str) -> bool:
-        if generation(run_id)[0] == generation(self._run_id)[0]:
-            return False  # the generation before, which may not have said yet that it has ended
+        (base, number), (own_base, own_number) = generation(run_id), generation(self._run_id)
+        if base == own_base and number < own_number:
+            return False  # a generation before, which may not have said yet that it has ended
         record = self._world.get_run(run_id)
         return record is not None and not record.ended
 
@@ -266,7 +269,7 @@ class Acts:
 
     # --- the end ---
 
-    def end(self, events: Sequence[Event], *, redo: bool) -> None:
+    def end(self, events: Sequence[Event], closed: Closed, *, redo: bool) -> None:
         """Does what the end of the run asks for: the next generation first, then the record, then the parent.
 
         What was decided with the end is not begun, except children that outlive it.
@@ -278,6 +281,9 @@ class Acts:
         messages = self._tell_parent()
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             self._world.delete_hook(hook.token, self._run_id)
+        for event in events:
+            if isinstance(event, HookDisposed):
+                self._release(state.closed_hooks[event.hook_id])
         begun_now = {event.child_id for event in events if isinstance(event, ChildStarted)}
         for child in state.children.values():
             is_new = child.started.child_id in begun_now
@@ -287,6 +293,7 @@ class Acts:
                 messages.append((None, message))
         self._send(messages)
         open_steps = [step for step in state.steps.values() if step.attempt]
+        self.tidy(closed)
         self.tidy(Closed(list(state.timers.values()), open_steps, open_steps))
 
     def _continue(self, ended: RunContinued) -> None:
@@ -332,10 +339,10 @@ class Acts:
     def tidy(self, closed: Closed) -> None:
         """Takes back what nobody waits for any more, and tells a step that sends heartbeats."""
         for timer in closed.timers:
-            self._world.cancel_delayed(self._timer(timer), timer.due)
+            self._world.cancel_delayed(self._timer(timer), timer.due, timer.at)
         for step in closed.attempts:
             if step.deadline and not step.scheduled.inline:
-                self._world.cancel_delayed(self._timeout(step), step.deadline)
+                self._world.cancel_delayed(self._timeout(step), step.deadline, step.dispatched)
         for step in closed.unwanted:
             if step.scheduled.heartbeat_timeout and step.attempt:
                 self._world.abandon(self._run_id, step.scheduled.step_id, step.attempt)
@@ -397,5 +404,6 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         attributes=state.attributes,
         status_text=state.status_text,
         parent=started.parent,
+        fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
     )

@@ -11,6 +11,7 @@ from worldflow.engine.errors import QueryNotFoundError, RunEndedError, RunNotFou
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Json, Replied, RunContinued, RunEnded, RunStarted, UpdateReceived
+from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import check_name, newest_generation, open_run
 from worldflow.worlds.base import World
@@ -59,6 +60,8 @@ class PendingUpdate:
     run_id: str
     fact_id: str
     after: int = 0
+    is_past: bool = False
+    """Only this generation is asked, and those before it."""
 
 
 def send_update(
@@ -81,9 +84,16 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
     """The answer to an update, if there is one by now. Raises `RunEndedError` if there will be none."""
     for event in world.load_history(update.run_id, update.after):
         update.after = event.seq
+        if isinstance(event, RunStarted) and update.fact_id in (event.seen or ()):
+            base, number = generation(update.run_id)
+            before = PendingUpdate(generation_id(base, number - 1), update.fact_id, is_past=True)
+            if reply := look_for_answer(world, before):
+                return reply
         if isinstance(event, Replied) and event.fact_id == update.fact_id:
             return fetch_event(world, event)
         if isinstance(event, RunContinued):
+            if update.is_past:
+                return None
             update.run_id, update.after = event.next_run_id, 0
             return look_for_answer(world, update)
         if isinstance(event, RunEnded):

@@ -17,13 +17,12 @@ from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
 from worldflow.engine.forking import forked
 from worldflow.engine.history import CancelRequested, Json, SignalReceived, TerminateRequested
-from worldflow.engine.ids import generation, generation_id, next_generation
+from worldflow.engine.ids import check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Start
 from worldflow.worlds.payloads import stash
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 _ANYTHING = Codec(Any, "value")
 
@@ -53,7 +52,7 @@ def start(
     Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` also for the id of another
     workflow's run.
     """
-    _check(run_id, _RUN_ID, "run_id", "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit")
+    check_run_id(run_id)
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = _encode_input(workflow, input)
@@ -175,7 +174,7 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
 
     Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end.
     """
-    _check(new_run_id, _RUN_ID, "new_run_id", "up to 100 letters, digits and _.:=@+-")
+    check_run_id(new_run_id, "new_run_id")
     source = _run(world, run_id)
     forked(world.load_history(run_id), new_run_id, after)
     record = _fork_record(world, source, new_run_id, after)

@@ -98,9 +98,10 @@ class StepExecutor:
         """What the step may know of itself."""
         world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
         details = None
-        if task.heartbeats and task.attempt > 1:
-            beat = await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, task.attempt - 1)
-            details = beat.details if beat else None
+        for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
+            if beat := await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, before):
+                details = beat.details
+                break
         return StepInfo(*attempt, heartbeat_details=details, _beat=lambda value: world.beat(*attempt, value))
 
     async def _run(self, task: StepTask) -> StepCompleted | StepFailed:

@@ -54,6 +54,7 @@ from worldflow.engine.history import (
     RunCancelled,
     RunContinued,
     RunFailed,
+    RunForked,
     RunStarted,
     SignalReceived,
     StepFailed,
@@ -62,7 +63,8 @@ from worldflow.engine.history import (
     TimerFired,
     UpdateReceived,
 )
-from worldflow.engine.state import OpenStep, RunState
+from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed, run_record
 from worldflow.runtime.loading import explain_failures
 from worldflow.runtime.steps import StepExecutor
@@ -101,8 +103,10 @@ class _Run:
     new: list[Event] = field(default_factory=list)
     """Events that are not committed yet."""
     closed: Closed = field(default_factory=Closed)
-    begun: set[tuple[str, int]] = field(default_factory=set)
+    begun: set[tuple[str, int | None]] = field(default_factory=set)
     """Attempts of inline steps that nobody can have begun before this turn."""
+    woken: set[tuple[str, int | None]] = field(default_factory=set)
+    """Attempts whose time this turn was told to have come."""
 
     def record(self, event: AnyFact | AnyDecision, at: datetime) -> None:
         self.keep(event.recorded(self.state.seq + 1, at))
@@ -150,7 +154,7 @@ class Turns:
 
         redo: a message was received before, so that what the history holds may not have been acted on.
         use_code: False takes the turn without the workflow's code, and blocks the run: for messages whose turns die.
-        out_of_time: asked between inline steps; once it says so, the rest is left to a turn that comes after this one.
+        out_of_time: asked after inline steps; once it says so, what came of them is left to a turn after this one.
 
         When it returns, the messages may be acknowledged; if it raises, they must come again.
         """
@@ -205,7 +209,7 @@ class Turns:
     def _remember(self, run: _Run) -> None:
         if run.execution is None or run.state.ended:
             return
-        run.was_read, run.new, run.closed, run.begun = False, [], Closed(), set()
+        run.was_read, run.new, run.closed, run.begun, run.woken = False, [], Closed(), set(), set()
         with self._lock:
             self._live[run.id] = run
             oldest = self._live.popitem(last=False)[1] if len(self._live) > self._live_limit else None
@@ -224,7 +228,9 @@ class Turns:
     def _revive(self, run: _Run, started: RunStarted, history: Iterable[Event]) -> None:
         """Gives the run a live execution, or the reason why it has none."""
         try:
-            version = oldest_version(started.workflow_name) if started.version is None else started.version
+            version = started.version
+            if version is None and started.fact_id not in run.state.held:
+                version = oldest_version(started.workflow_name)
             execution = self._execution(run.id, started.workflow_name, version)
             try:
                 execution.replay(fetch_event(self._world, event) for event in history)
@@ -282,8 +288,10 @@ class Turns:
             return message.fact
         if isinstance(message, HeartbeatDue) and not run.state.ended:
             return Acts(self._world, run.id, run.state).heartbeat_lost(message)
-        if isinstance(message, StepDue) and not run.redo:
-            run.begun.add((message.step_id, message.attempt))
+        if isinstance(message, StepDue):
+            run.woken.add((message.step_id, message.attempt))
+            if not run.redo:
+                run.begun.add((message.step_id, message.attempt))
         return None
 
     def _begin(self, run: _Run, record: RunRecord, now: datetime) -> None:
@@ -320,6 +328,7 @@ class Turns:
         for event in retried(source, run.id) if after is None else forked(source, run.id, after):
             is_start = isinstance(event, RunStarted)
             run.keep(event.model_copy(update={"created_at": record.created_at}) if is_start else event)
+        run.record(RunForked(run_id=record.fork_of.run_id, after=after), max(self._world.now(), run.state.at))
         assert run.state.started is not None
         if run.blocked is None:
             self._revive(run, run.state.started, run.new)
@@ -346,9 +355,14 @@ class Turns:
 
     def _apply_held(self, run: _Run, fact: AnyFact, now: datetime) -> None:
         at = max(now, run.state.at)
+        applied = Applied(fact_id=fact.fact_id)
+        if isinstance(fact, RunStarted) and run.execution:
+            workflow = run.execution.workflow
+            applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
+            fact = with_what_was_unknown(fact, applied)
         decisions = self._decide(run, fact, at)
         if decisions is not None:
-            run.record(Applied(fact_id=fact.fact_id), at)
+            run.record(applied, at)
             for decision in decisions:
                 run.record(decision, at)
 
@@ -392,8 +406,8 @@ class Turns:
             # A start that comes when all is over is a parent's, which has not heard of the end.
             redo = run.redo or (not run.new and any(isinstance(message, Start) for message in messages))
             if run.new or redo:
-                acts.end(run.new, redo=redo)
-            self._forward(state, messages)
+                acts.end(run.new, run.closed, redo=redo)
+            self._forward(run, messages)
             return
         if run.redo:
             acts.again()
@@ -408,31 +422,35 @@ class Turns:
             blocked = run.blocked if state.held else None
             self._world.update_run(run_record(run.id, state, blocked, self._world.now()))
 
-    def _forward(self, state: RunState, messages: Sequence[RunMessage]) -> None:
-        """Sends what came for a generation that has ended to the next."""
-        if not isinstance(state.ended, RunContinued):
-            return
+    def _forward(self, run: _Run, messages: Sequence[RunMessage]) -> None:
+        """Sends what came for a generation that has ended to the one that follows it, if one does."""
         for message in messages:
             if not isinstance(message, FactArrived) or not isinstance(message.fact, _FORWARDED):
                 continue
-            if not state.has_seen(message.fact):
-                self._world.send([message.model_copy(update={"run_id": state.ended.next_run_id})])
+            if not run.state.has_seen(message.fact) and (following := self._following(run)):
+                self._world.send([message.model_copy(update={"run_id": following})])
+
+    def _following(self, run: _Run) -> str | None:
+        """The generation that follows one that has ended."""
+        if isinstance(run.state.ended, RunContinued):
+            return run.state.ended.next_run_id
+        base, number = generation(run.id)
+        newest = self._world.get_generation(base)
+        return generation_id(base, newest) if newest > number else None
 
     # --- inline steps ---
 
     def _run_inline(self, run: _Run, out_of_time: Callable[[], bool]) -> None:
         """Runs inline steps until none is due."""
-        while run.execution and not run.state.ended and (steps := list(self._inline_due(run.state))):
+        while run.execution and not run.state.ended and (steps := list(self._inline_due(run))):
+            lost = [step for step in steps if self._is_lost(run, step)]
+            acts = Acts(self._world, run.id, run.state)
+            facts: list[AnyFact] = [_interrupted(step) for step in lost]
+            facts += self._executor.run_inline([acts.task(step) for step in steps if step not in lost])
             if out_of_time():
-                # An at-most-once attempt that is left now would be taken for one that was begun.
-                rest, steps = steps, [step for step in steps if self._is_new(run, step)]
-                if len(rest) > len(steps):
-                    self._world.send([Poke(run_id=run.id)])
-                if not steps:
-                    return
-            facts: list[AnyFact] = [_interrupted(step) for step in steps if self._is_lost(run, step)]
-            tasks = [Acts(self._world, run.id, run.state).task(step) for step in steps if not self._is_lost(run, step)]
-            facts += self._executor.run_inline(tasks)
+                # What came of them goes on by the queue, as from the executor's function.
+                self._world.send([FactArrived(run_id=run.id, fact=fact) for fact in facts])
+                return
             run.new, run.closed, run.redo, run.was_read = [], Closed(), False, True
             now = self._world.now()
             for fact in facts:
@@ -441,21 +459,21 @@ class Turns:
             self._commit(run)
             self._act(run)
 
-    def _inline_due(self, state: RunState) -> Iterator[OpenStep]:
+    def _inline_due(self, run: _Run) -> Iterator[OpenStep]:
         now = self._world.now()
-        for step in state.steps.values():
-            if step.scheduled.inline and step.attempt is not None and (step.due is None or step.due <= now):
-                yield step
-
-    def _is_new(self, run: _Run, step: OpenStep) -> bool:
-        return bool(step.scheduled.at_most_once) and (step.scheduled.step_id, step.attempt) in run.begun
+        for step in run.state.steps.values():
+            if step.scheduled.inline and step.attempt is not None:
+                # An at-most-once attempt that has a time waits for its wake, by which it is known whether it was begun.
+                is_due = step.due is None or (step.due <= now and not step.scheduled.at_most_once)
+                if is_due or (step.scheduled.step_id, step.attempt) in run.woken:
+                    yield step
 
     def _is_lost(self, run: _Run, step: OpenStep) -> bool:
         return bool(step.scheduled.at_most_once) and (step.scheduled.step_id, step.attempt) not in run.begun
 
     def _fail_inline(self, run: _Run, now: datetime) -> None:
         """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""
-        for step in list(self._inline_due(run.state)):
+        for step in list(self._inline_due(run)):
             error = StepCrashedError(f"the function died, or lost its code, while {step.scheduled.name!r} was to run")
             fact = _failed(step, error)
             if run.state.accepts(fact):

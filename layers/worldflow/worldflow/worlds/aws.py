@@ -325,9 +325,10 @@ class AWSWorld(World):
                     f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}"
                 )
 
-    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
-        if deliver_at - self.now() > LONGEST_DELAY and self.settings.scheduler_group:
+        is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self.now() > SCHEDULER_MARGIN
+        if is_scheduled and self.settings.scheduler_group:
             with suppress(self._scheduler.exceptions.ResourceNotFoundException):
                 self._scheduler.delete_schedule(
                     Name=_schedule_name(Delayed(due=deliver_at, message=message)),

@@ -217,8 +217,8 @@ class World(ABC):
         """
 
     @abstractmethod
-    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
-        """Takes back a message that was sent with this `deliver_at`, as far as that can be done: it may still come."""
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+        """Takes back a message that was sent at `sent_at` for later, as far as that can be done: it may still come."""
 
     # --- the step ledger ---
 

@@ -182,13 +182,14 @@ class LocalWorld(World):
         rows = self._rows(
             "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
             "and workflow_name = coalesce(?, workflow_name) "
-            + "and json_extract(record, ?) is json_extract(?, '$') " * len(wanted)
+            + "and json_extract(record, ?) is json_extract(?, '$') and json_type(record, ?) is json_type(?, '$') "
+            * len(wanted)
             + "order by created_at desc, run_id desc limit ?",
             created_at,
             run_id,
             status,
             workflow,
-            *(part for name, value in wanted for part in (f'$.attributes."{name}"', value)),
+            *(part for name, value in wanted for part in (f'$.attributes."{name}"', value) * 2),
             limit + 1,
         )
         records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
@@ -247,7 +248,7 @@ class LocalWorld(World):
         with self._transaction() as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
 
-    def cancel_delayed(self, message: Message, deliver_at: datetime) -> None:
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
         sql = "delete from messages where queue = ? and grp = ? and body = ? and visible_at = ? and not in_flight"
         with self._transaction() as db:
