@@ -25,6 +25,7 @@ from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_r
 from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import Event
+from worldflow.engine.recurrence import parse
 from worldflow.runtime import load_workflows, requests
 from worldflow.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
@@ -226,6 +227,8 @@ class AWSSystem:
         self.world = _world(stack)
         self.world.clock = clock
         self._step_handler: Any = None
+        self._recurring: dict[tuple[str, ...], datetime] = {}
+        """Until when schedules that recur have done what they should."""
         self.restart()
 
     def restart(self) -> None:
@@ -293,17 +296,35 @@ class AWSSystem:
     def next_due(self) -> datetime | None:
         self._run_schedules()
         moments = [message.delayed_until / 1_000 for message in self.stack.messages("timers") if message.delayed]
-        moments += [_at(schedule).timestamp() for schedule in self.stack.schedules()]
+        moments += [due.timestamp() for schedule in self.stack.schedules() if (due := self._due(schedule))]
         # A millisecond later, as moto asks for "after" and not "at".
         return datetime.fromtimestamp(min(moments) + 0.001, UTC) if moments else None
 
     def _run_schedules(self) -> None:
         for schedule in self.stack.schedules():
-            if _at(schedule) <= self.clock.now():
+            while (due := self._due(schedule)) and due <= self.clock.now():
                 target = schedule["Target"]
                 assert target["Arn"] == self.stack.arns["timers"]
-                self.stack.sqs.send_message(QueueUrl=self.stack.urls["timers"], MessageBody=target["Input"])
-                self.stack.delete_schedule(schedule["Name"])
+                body = target["Input"].replace("<aws.scheduler.scheduled-time>", f"{due:%Y-%m-%dT%H:%M:%SZ}")
+                self.stack.sqs.send_message(QueueUrl=self.stack.urls["timers"], MessageBody=body)
+                if schedule["ScheduleExpression"].startswith("at("):
+                    self.stack.delete_schedule(schedule["Name"])
+                    break
+                self._recurring[_identity(schedule)] = due
+
+    def _due(self, schedule: Mapping[str, Any]) -> datetime | None:
+        """When a schedule fires next."""
+        expression = schedule["ScheduleExpression"]
+        if expression.startswith("at("):
+            return _at(schedule)
+        if schedule["State"] == "DISABLED":
+            self._recurring.pop(_identity(schedule), None)
+            return None
+        done = self._recurring.setdefault(_identity(schedule), self.clock.now())
+        start = schedule.get("StartDate")
+        if start and done < start:
+            return start.astimezone(UTC)
+        return parse(expression, schedule["ScheduleExpressionTimezone"], start).after(done)
 
     def receive(self, queue: Literal["runs", "steps"]) -> list[Received]:
         self._run_schedules()
@@ -324,6 +345,10 @@ class AWSSystem:
     def reject(self, received: Sequence[Received]) -> None:
         for url, handle in (one.handle for one in received):
             self.stack.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+
+
+def _identity(schedule: Mapping[str, Any]) -> tuple[str, ...]:
+    return schedule["Name"], schedule["ScheduleExpression"], schedule["ScheduleExpressionTimezone"]
 
 
 def _at(schedule: Mapping[str, Any]) -> datetime:

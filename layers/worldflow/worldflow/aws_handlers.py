@@ -15,11 +15,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.aws import AWSWorld
-from worldflow.worlds.messages import Delayed, Message, RunMessage, StepTask, load_message
+from worldflow.worlds.messages import Delayed, Message, RunMessage, ScheduleDue, StepTask, load_message
 
 _log = logging.getLogger("worldflow")
 
@@ -71,6 +72,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
                 world.send([delayed.message], deliver_at=delayed.due)
             case StepTask() as task:
                 executor.bury(task)
+            case ScheduleDue() as due:
+                schedules.fire(world, due)
             case message if group[0].is_dead:
                 # For some twenty minutes as usual: perhaps it was an outage. What goes on failing is taken without the
                 # workflow's code, which may be what kills it.

@@ -8,10 +8,11 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 
+from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.worlds.local import Delivery, LocalWorld
-from worldflow.worlds.messages import StepTask
+from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
 
 _log = logging.getLogger("worldflow")
 
@@ -97,12 +98,20 @@ class Worker:
 
     def _take_turn(self) -> bool:
         deliveries = self._world.receive("runs")
-        if deliveries:
-            messages = [delivery.message for delivery in deliveries if not isinstance(delivery.message, StepTask)]
+        if messages := [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)]:
             redo = any(delivery.redelivered for delivery in deliveries)
             with self._settle(deliveries):
                 self._turns.take(messages[0].run_id, messages, redo=redo, out_of_time=_TurnTime())
+        else:
+            self._fire(deliveries)
         return bool(deliveries)
+
+    def _fire(self, deliveries: Sequence[Delivery]) -> None:
+        """Starts the runs that a schedule is due for. Its messages have a group of their own."""
+        for delivery in deliveries:
+            if isinstance(delivery.message, ScheduleDue):
+                with self._settle([delivery]):
+                    schedules.fire(self._world, delivery.message)
 
     def _bury(self) -> bool:
         """Handles what was rejected too often: fails the attempt, or takes the turn without the workflow's code."""
@@ -111,6 +120,8 @@ class Worker:
             with self._settle([delivery]):
                 if isinstance(delivery.message, StepTask):
                     self._executor.bury(delivery.message)
+                elif isinstance(delivery.message, ScheduleDue):
+                    schedules.fire(self._world, delivery.message)
                 else:
                     self._turns.take(delivery.message.run_id, [delivery.message], redo=True, use_code=False)
         return bool(deliveries)

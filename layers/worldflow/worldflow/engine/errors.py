@@ -20,6 +20,9 @@ WorldflowError
 │   ├── HookNotFoundError        no live run holds the token
 │   └── HookConflictError        another live run holds the token
 ├── HistoryLimitError            the run's history has become too long
+├── ScheduleError                about one schedule; has `schedule_id`
+│   ├── ScheduleNotFoundError
+│   └── ScheduleExistsError      the id belongs to a schedule that is defined otherwise
 ├── InvalidInputError            input that does not fit; has `fields`
 │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
 ├── SerializationError           a value that JSON cannot carry; has `path`
@@ -151,6 +154,26 @@ class HookConflictError(HookError):
 
 class HistoryLimitError(WorldflowError):
     """The run's history has become too long. A workflow that goes on for long ends with `continue_as_new()`."""
+
+
+class ScheduleError(WorldflowError):
+    """An error about the schedule `schedule_id`."""
+
+    def __init__(self, message: str, schedule_id: str) -> None:
+        super().__init__(message)
+        self.schedule_id = schedule_id
+
+
+class ScheduleNotFoundError(ScheduleError):
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"there is no schedule {schedule_id!r}", schedule_id)
+
+
+class ScheduleExistsError(ScheduleError):
+    """The id is taken by a schedule that is defined otherwise."""
+
+    def __init__(self, schedule_id: str) -> None:
+        super().__init__(f"schedule {schedule_id!r} exists, and is defined otherwise", schedule_id)
 
 
 @dataclass(frozen=True, slots=True)

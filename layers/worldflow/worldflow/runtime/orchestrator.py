@@ -12,10 +12,11 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord, World
 from worldflow.worlds.messages import Poke
+from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
@@ -265,3 +266,78 @@ class Orchestrator:
         The process needs the workflow's code, and what it takes to write histories and send step tasks.
         """
         await asyncio.to_thread(self._turns.take, run_id, [Poke(run_id=run_id)])
+
+    # --- schedules ---
+
+    async def create_schedule(
+        self,
+        schedule_id: str,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        schedule: str,
+        timezone: str = "UTC",
+        overlap: Overlap = "skip",
+        paused: bool = False,
+    ) -> ScheduleRecord:
+        """Creates a schedule, which starts a run again and again: `<schedule_id>:20261122T080000Z`, by when it was due.
+
+        schedule_id: up to 50 letters, digits and `_.-`. Where the very same schedule exists, nothing happens.
+        workflow, input: as for `start_workflow`.
+        schedule: `cron(0 8 ? * MON-FRI *)` or `rate(5 minutes)`, as EventBridge Scheduler has them. A rate counts from
+            now, and is due first when its interval has passed.
+        timezone: of a cron expression, such as `Europe/Berlin`.
+        overlap: what to do when it is due and the run before has not ended: `skip` it, or `allow` both.
+        Raises `InvalidInputError` for what does not fit, and `ScheduleExistsError` for the id of another schedule.
+        """
+        record, _ = await asyncio.to_thread(
+            schedules.create,
+            self._world,
+            schedule_id,
+            requests.resolve(workflow, None),
+            input,
+            schedule=schedule,
+            timezone=timezone,
+            overlap=overlap,
+            paused=paused,
+        )
+        return record
+
+    async def list_schedules(self, limit: int = 50, cursor: str | None = None) -> SchedulePage:
+        """Schedules in the order of their ids, without their inputs."""
+        return await asyncio.to_thread(schedules.list_page, self._world, limit, cursor)
+
+    async def get_schedule(self, schedule_id: str) -> ScheduleRecord:
+        """A schedule, with the run that it started last. Raises `ScheduleNotFoundError`."""
+        return await asyncio.to_thread(schedules.read, self._world, schedule_id)
+
+    async def update_schedule(
+        self,
+        schedule_id: str,
+        *,
+        workflow: Workflow[..., Any] | str | None = None,
+        input: Mapping[str, Any] | None = None,
+        schedule: str | None = None,
+        timezone: str | None = None,
+        overlap: Overlap | None = None,
+        paused: bool | None = None,
+    ) -> ScheduleRecord:
+        """Changes the fields that are given; `paused=True` stops it from being due, and `paused=False` goes on.
+
+        Raises `InvalidInputError` for what does not fit, and `ScheduleNotFoundError`.
+        """
+        return await asyncio.to_thread(
+            schedules.update,
+            self._world,
+            schedule_id,
+            workflow=workflow,
+            input=input,
+            schedule=schedule,
+            timezone=timezone,
+            overlap=overlap,
+            paused=paused,
+        )
+
+    async def delete_schedule(self, schedule_id: str) -> None:
+        """Deletes a schedule; runs that it started go on. Raises `ScheduleNotFoundError`."""
+        await asyncio.to_thread(schedules.delete, self._world, schedule_id)

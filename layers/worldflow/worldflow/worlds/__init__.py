@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from worldflow.worlds.base import RunPage, RunRecord, World
+from worldflow.worlds.schedules import SchedulePage, ScheduleRecord
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws import AWSWorld
     from worldflow.worlds.local import LocalWorld
 
-__all__ = ["AWSWorld", "LocalWorld", "RunPage", "RunRecord", "World"]
+__all__ = ["AWSWorld", "LocalWorld", "RunPage", "RunRecord", "SchedulePage", "ScheduleRecord", "World"]
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from pydantic_core import from_json
 from worldflow.engine.errors import ConfigurationError, ConflictError, WorldflowError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
+from worldflow.worlds.aws_schedules import AWSSchedules
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 
@@ -417,6 +418,12 @@ class AWSWorld(World):
         answer = self._s3.get_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}")
         data: bytes = answer["Body"].read()
         return data
+
+    # --- schedules ---
+
+    @cached_property
+    def schedules(self) -> AWSSchedules:
+        return AWSSchedules(self)
 
 
 def _schedule_name(delayed: Delayed) -> str:

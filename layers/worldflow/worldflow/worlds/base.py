@@ -10,6 +10,7 @@
     put_hook / get_hook / delete_hook            who holds a hook's token
     webhook_url / webhook_key                    where webhooks are reached, and what signs their URLs
     put_payload / get_payload                    data too large for a history or a message
+    schedules                                    what starts runs again and again (`schedules.py`)
     now                                          the time
 
 A World is synchronous: its calls are requests to a store, made from a thread that may wait for them. Every World passes
@@ -31,6 +32,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundEr
 from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
 from worldflow.worlds.messages import Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event
+from worldflow.worlds.schedules import Schedules
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "continued"})
@@ -255,6 +257,13 @@ class World(ABC):
     @abstractmethod
     def get_payload(self, key: str) -> bytes:
         """The data of a key."""
+
+    # --- schedules ---
+
+    @property
+    @abstractmethod
+    def schedules(self) -> Schedules:
+        """What starts runs again and again."""
 
     # --- the time ---
 

@@ -26,6 +26,8 @@ from pydantic_core import from_json
 from worldflow.engine.errors import ConfigurationError, ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
+from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message
 
 Queue = Literal["runs", "steps", "dead"]
@@ -104,7 +106,7 @@ class LocalWorld(World):
         try:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute(f"pragma synchronous = {synchronous}")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + SCHEDULES_SCHEMA)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -376,6 +378,12 @@ class LocalWorld(World):
 
     def get_payload(self, key: str) -> bytes:
         return self._rows("select data from payloads where key = ?", key)[0][0]  # type: ignore[return-value]
+
+    # --- schedules ---
+
+    @property
+    def schedules(self) -> LocalSchedules:
+        return LocalSchedules(self._transaction, self.now)
 
 
 def _queue(message: Message) -> Queue:

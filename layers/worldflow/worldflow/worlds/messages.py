@@ -1,8 +1,9 @@
 """The messages between the functions.
 
 To the orchestrator, in the queue of runs, grouped by run: `RunMessage`. To the step executor, in the queue of steps,
-each in a group of its own: `StepTask`. Facts travel in the messages themselves. On the wire each is a JSON object with
-a version `v`; one of another version is refused, so that it waits in the queue for a deployment that knows it.
+each in a group of its own: `StepTask`. To the orchestrator, of a schedule: `ScheduleDue`. Facts travel in the messages
+themselves. On the wire each is a JSON object with a version `v`; one of another version is refused, so that it waits in
+the queue for a deployment that knows it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -142,8 +143,40 @@ class StepTask(BaseMessage):
         return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}")
 
 
+class ScheduleDue(BaseModel):
+    """A schedule is due: start its run. On AWS, EventBridge Scheduler sends it to the queue of timers."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    v: Literal[1] = 1
+    kind: Literal["schedule_due"] = "schedule_due"
+    schedule_id: str
+    due: datetime
+
+    @property
+    def run_id(self) -> str:
+        """The run that it starts: the same for every copy of this message."""
+        return f"{self.schedule_id}:{self.due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+    @property
+    def group(self) -> str:
+        return schedule_group(self.schedule_id)
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"schedule#{self.run_id}")
+
+    def dump(self) -> str:
+        return _wire(self)
+
+
+def schedule_group(schedule_id: str) -> str:
+    """The group of a schedule's messages, which is that of no run."""
+    return safe_id(f"schedule#{schedule_id}")
+
+
 RunMessage = Start | FactArrived | StepDue | HeartbeatDue | Poke
-Message = RunMessage | StepTask
+Message = RunMessage | StepTask | ScheduleDue
 
 
 class Delayed(BaseModel):

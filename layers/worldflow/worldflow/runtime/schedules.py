@@ -1,0 +1,307 @@
+"""Schedules: creating and changing them, and starting their runs when they are due.
+
+A schedule's record is the truth; what makes it due (`Schedules.arm`) follows it. So the record is written first, and
+what is armed after it. Who dies between the two, or gets an error, asks again: the same request arms it again.
+
+**When it is due** its run gets an id made of the schedule's id and the moment. Three writes, each of them on the
+condition that nobody has written the record meanwhile:
+
+    1. the record says that this run is about to be started
+    2. the run is started, which does nothing if there is such a run
+    3. the record says that this run was the last to be started
+
+A crash between any two leaves the message unacknowledged. It comes again, finds what it was about to do on the record,
+and does the rest. A message that finds another run there does the rest for that one first, so that two messages at once
+agree on which of them starts its run and which of them overlaps with it. Without the first write they would both start
+one; without the third nobody could tell a run that was not started yet from one whose record is gone.
+
+A copy of a message finds its run on the record, or a later one, and starts nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, get_args
+
+from worldflow.engine.definitions import Workflow
+from worldflow.engine.errors import (
+    ConflictError,
+    FieldError,
+    InvalidInputError,
+    RunExistsError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
+)
+from worldflow.engine.history import Json
+from worldflow.engine.serialization import Codec
+from worldflow.runtime import requests
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import ScheduleDue
+from worldflow.worlds.payloads import fetch, stash
+from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+
+CONFLICT_LIMIT = 10
+"""How often a write is tried again that somebody else came before."""
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
+_ANYTHING = Codec(Any, "value")
+_DEFINITION = ("workflow", "input", "schedule", "timezone", "overlap", "paused")
+
+_log = logging.getLogger("worldflow")
+
+
+# --- what the outside asks for -------------------------------------------------------------------------------------
+
+
+def create(
+    world: World,
+    schedule_id: str,
+    workflow: Workflow[..., Any] | str,
+    input: Mapping[str, Any] | None = None,
+    *,
+    schedule: str,
+    timezone: str = "UTC",
+    overlap: Overlap = "skip",
+    paused: bool = False,
+) -> tuple[ScheduleRecord, bool]:
+    """Creates a schedule, unless the very same exists. Returns its record, and whether it is new.
+
+    The fields are those of `Orchestrator.create_schedule`. Raises `InvalidInputError` for what does not fit, and
+    `ScheduleExistsError` for the id of a schedule that is defined otherwise.
+    """
+    _check_id(schedule_id)
+    name, arguments = _encode(workflow, input or {})
+    now = world.now()
+    record = ScheduleRecord(
+        schedule_id=schedule_id,
+        workflow=name,
+        input=_stash(world, schedule_id, arguments),
+        schedule=schedule,
+        timezone=timezone,
+        overlap=overlap,
+        paused=paused,
+        created_at=now,
+        updated_at=now,
+        counts_from=now.replace(microsecond=0),
+        version=uuid.uuid4().hex,
+    )
+    _check(record, now)
+    try:
+        world.schedules.put(record, replacing=None)
+    except ConflictError:
+        existing = get(world, schedule_id)
+        if any(getattr(existing, field) != getattr(record, field) for field in _DEFINITION):
+            raise ScheduleExistsError(schedule_id) from None
+        record, created = existing, False
+    else:
+        created = True
+    try:
+        _arm(world, record)
+    except InvalidInputError:
+        world.schedules.remove(schedule_id)
+        raise
+    return record, created
+
+
+def update(
+    world: World,
+    schedule_id: str,
+    *,
+    workflow: Workflow[..., Any] | str | None = None,
+    input: Mapping[str, Any] | None = None,
+    schedule: str | None = None,
+    timezone: str | None = None,
+    overlap: Overlap | None = None,
+    paused: bool | None = None,
+) -> ScheduleRecord:
+    """Changes a schedule: the fields that are given, and no other. Returns its record.
+
+    Raises `InvalidInputError` for what does not fit, and `ScheduleNotFoundError`.
+    """
+    given = {"schedule": schedule, "timezone": timezone, "overlap": overlap, "paused": paused}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    for _ in range(CONFLICT_LIMIT):
+        existing = get(world, schedule_id)
+        if workflow is not None or input is not None:
+            known = requests.resolve(workflow or existing.workflow, None)
+            values = _decode(known, fetch(world, existing.input)) if input is None else input
+            changes["workflow"], arguments = _encode(known, values)
+            changes["input"] = _stash(world, schedule_id, arguments)
+        now = world.now()
+        if schedule not in (None, existing.schedule):
+            changes["counts_from"] = now.replace(microsecond=0)
+        record = existing.model_copy(update={**changes, "updated_at": now, "version": uuid.uuid4().hex})
+        _check(record, now)
+        try:
+            world.schedules.put(record, replacing=existing)
+        except ConflictError:
+            continue
+        try:
+            _arm(world, record)
+        except InvalidInputError:
+            world.schedules.put(existing, replacing=record)
+            raise
+        return record
+    raise ConflictError(f"schedule {schedule_id!r} is written by too many at once")
+
+
+def get(world: World, schedule_id: str) -> ScheduleRecord:
+    """The record of a schedule. Raises `ScheduleNotFoundError`."""
+    record = world.schedules.get(schedule_id)
+    if record is None:
+        raise ScheduleNotFoundError(schedule_id)
+    return record
+
+
+def read(world: World, schedule_id: str) -> ScheduleRecord:
+    """The record of a schedule, with its input also where that is large. Raises `ScheduleNotFoundError`."""
+    record = get(world, schedule_id)
+    return record.model_copy(update={"input": fetch(world, record.input)})
+
+
+def list_page(world: World, limit: int = 50, cursor: str | None = None) -> SchedulePage:
+    """Schedules in the order of their ids, without their inputs."""
+    found = world.schedules.list(limit + 1, cursor or "")
+    shown = [record.model_copy(update={"input": None}) for record in found[:limit]]
+    return SchedulePage(shown, shown[-1].schedule_id if len(found) > limit else None)
+
+
+def delete(world: World, schedule_id: str) -> None:
+    """Deletes a schedule; runs that it started go on. Raises `ScheduleNotFoundError`."""
+    existed = world.schedules.get(schedule_id)
+    world.schedules.remove(schedule_id)
+    if not existed:
+        raise ScheduleNotFoundError(schedule_id)
+
+
+def _arm(world: World, record: ScheduleRecord) -> None:
+    """Arms the schedule as its record has it when this returns: somebody may change it and arm it meanwhile."""
+    while True:
+        world.schedules.arm(record)
+        current = world.schedules.get(record.schedule_id)
+        if current is None:
+            world.schedules.remove(record.schedule_id)
+            return
+        if _timing(current) == _timing(record):
+            return
+        record = current
+
+
+def _timing(record: ScheduleRecord) -> tuple[object, ...]:
+    return record.schedule, record.timezone, record.paused, record.counts_from
+
+
+# --- when it is due ------------------------------------------------------------------------------------------------
+
+
+def fire(world: World, message: ScheduleDue) -> None:
+    """Starts the run for which a schedule is due, unless it is deleted, paused, or overlaps with the run before.
+
+    When it returns, the message may be acknowledged; if it raises, it must come again.
+    """
+    world.schedules.rearm(message.schedule_id, message.due)  # first: a message that fails stops none after it
+    for _ in range(CONFLICT_LIMIT):
+        try:
+            _fire(world, message)
+            return
+        except ConflictError:
+            continue
+    raise ConflictError(f"schedule {message.schedule_id!r} is written by too many at once")
+
+
+def _fire(world: World, message: ScheduleDue) -> None:
+    record = world.schedules.get(message.schedule_id)
+    if record and record.starting:
+        record = _start(world, record)
+    if record is None or message.due < record.created_at.replace(microsecond=0):
+        _log.info("schedule %s was deleted: nothing is started for %s", message.schedule_id, message.due)
+    elif record.last_run_id == message.run_id:
+        pass  # it has just been done, or was before
+    elif record.paused:
+        _log.info("schedule %s is paused: nothing is started for %s", message.schedule_id, message.due)
+    elif record.last_due and message.due <= record.last_due:
+        if record.overlap == "allow":
+            _start_run(world, record, message.run_id)  # a late one, or a copy, whose run there is
+    elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
+        _log.info("schedule %s: run %s has not ended, nothing is started for %s", *_about(message, running))
+        _write(world, record, last_due=message.due)
+    else:
+        _start(world, _write(world, record, last_due=message.due, starting=message.run_id))
+
+
+def _start(world: World, record: ScheduleRecord) -> ScheduleRecord:
+    """Starts the run that is about to be started, and records that it was."""
+    assert record.starting
+    _start_run(world, record, record.starting)
+    return _write(world, record, last_run_id=record.starting, starting=None)
+
+
+def _start_run(world: World, record: ScheduleRecord, run_id: str) -> None:
+    try:
+        requests.start(world, run_id, record.workflow, fetch(world, record.input))
+    except RunExistsError as error:
+        _log.error("schedule %s: %s", record.schedule_id, error)
+
+
+def _write(world: World, record: ScheduleRecord, **changes: object) -> ScheduleRecord:
+    written = record.model_copy(update={**changes, "version": uuid.uuid4().hex})
+    world.schedules.put(written, replacing=record)
+    return written
+
+
+def _open_run(world: World, run_id: str | None) -> str | None:
+    """The run or, where it continues as another generation, that one; None if it has ended."""
+    run = world.get_run(run_id) if run_id else None
+    while run and run.status == "continued":
+        name, _, number = run.run_id.partition("~")
+        run_id = f"{name}~{int(number or 1) + 1}"
+        run = world.get_run(run_id)
+        if run is None:  # it is about to begin
+            return run_id
+    return run.run_id if run and not run.ended else None
+
+
+def _about(message: ScheduleDue, running: str) -> tuple[str, str, datetime]:
+    return message.schedule_id, running, message.due
+
+
+# --- what fits -----------------------------------------------------------------------------------------------------
+
+
+def _check_id(schedule_id: str) -> None:
+    if not isinstance(schedule_id, str) or not _ID.fullmatch(schedule_id):
+        # It is part of the names of runs and of EventBridge Scheduler's schedules.
+        rule = "up to 50 letters, digits and _.-, of which the first is a letter or digit"
+        raise InvalidInputError(
+            f"{schedule_id!r} is not a schedule_id: it takes {rule}", [FieldError("schedule_id", f"must be {rule}")]
+        )
+
+
+def _check(record: ScheduleRecord, now: datetime) -> None:
+    if record.overlap not in get_args(Overlap):
+        raise InvalidInputError(
+            f"{record.overlap!r} is not what to do about overlap", [FieldError("overlap", "must be skip or allow")]
+        )
+    if record.recurrence().after(now) is None:
+        raise InvalidInputError(
+            f"{record.schedule!r} is never due again", [FieldError("schedule", "must be due again at some time")]
+        )
+
+
+def _encode(workflow: Workflow[..., Any] | str, values: Mapping[str, Any]) -> tuple[str, dict[str, Json]]:
+    """The workflow's name and its arguments as JSON. Where its code is not in this process they are not checked."""
+    if isinstance(workflow, str):
+        return workflow, _ANYTHING.encode(dict(values))
+    return workflow.name, workflow.signature.encode(workflow.signature.validate(values))
+
+
+def _decode(workflow: Workflow[..., Any] | str, values: Mapping[str, Json]) -> Mapping[str, Any]:
+    return values if isinstance(workflow, str) else workflow.signature.decode(values)
+
+
+def _stash(world: World, schedule_id: str, values: Json) -> Json:
+    return stash(world, f"schedules/{schedule_id}", values)
