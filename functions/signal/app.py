@@ -1,4 +1,4 @@
-"""The HTTP API: start, list, read, signal and cancel runs.
+"""The HTTP API: start, list, read, signal and cancel runs; and schedules, which are in `schedule_routes.py`.
 
 With an `Idempotency-Key` header a repeated start or signal does nothing and gets the first one's answer. Errors are
 JSON: `{"error": {"type", "message", "fields": [{"field", "message"}]}}`.
@@ -32,8 +32,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
-from worldflow import InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError, WorldflowError
-from worldflow.engine.definitions import find_workflow
+from schedule_routes import schedule_routes
+from worldflow import (
+    InvalidInputError,
+    RunEndedError,
+    RunExistsError,
+    RunNotFoundError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
+    WorldflowError,
+)
+from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError
 from worldflow.engine.history import dump_value
 from worldflow.runtime import load_workflows, requests
@@ -94,12 +103,7 @@ def start_run(request: StartRequest) -> Response[Any]:
 def start(*, call: dict[str, Any]) -> dict[str, Any]:
     request = StartRequest(**call["request"]["start"])
     workflow = find_workflow(request.workflow)
-    try:
-        arguments = workflow.signature.decode(request.input)
-    except InvalidInputError as error:
-        raise InvalidInputError(
-            error.summary, [FieldError(f"input.{e.field}", e.message) for e in error.fields]
-        ) from None
+    arguments = read_input(workflow, request.input)
     run_id = derived_id(call["key"]) if request.run_id is None else request.run_id
     logger.append_keys(run_id=run_id)
     record, created = requests.start(world, run_id, workflow, arguments)
@@ -163,6 +167,18 @@ start_once = once(start)
 signal_once = once(signal)
 
 
+def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return workflow.signature.decode(input)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            error.summary, [FieldError(f"input.{e.field}", e.message) for e in error.fields]
+        ) from None
+
+
+app.include_router(schedule_routes(world, read_input))
+
+
 def idempotency_key(operation: str) -> str | None:
     key = app.current_event.headers.get("idempotency-key")
     return f"{operation}:{key}" if key else None
@@ -220,6 +236,16 @@ def refuse_unknown(error: RunNotFoundError) -> Response[Any]:
 @app.exception_handler([RunEndedError, RunExistsError])
 def refuse_state(error: WorldflowError) -> Response[Any]:
     return refusal(409, error, [FieldError("run_id", str(error))])
+
+
+@app.exception_handler(ScheduleNotFoundError)
+def refuse_unknown_schedule(error: ScheduleNotFoundError) -> Response[Any]:
+    return refusal(404, error, [FieldError("schedule_id", str(error))])
+
+
+@app.exception_handler(ScheduleExistsError)
+def refuse_other_schedule(error: ScheduleExistsError) -> Response[Any]:
+    return refusal(409, error, [FieldError("schedule_id", str(error))])
 
 
 @app.exception_handler(IdempotencyAlreadyInProgressError)

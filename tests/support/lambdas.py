@@ -51,6 +51,7 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
         environment.setenv("POWERTOOLS_SERVICE_NAME", service or name)
         environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow")
         environment.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+        environment.syspath_prepend(ROOT / "functions" / name)  # for what is beside it
         spec.loader.exec_module(module)
     return module
 

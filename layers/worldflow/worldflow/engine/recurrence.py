@@ -46,7 +46,7 @@ def parse(expression: str, timezone: str = "UTC", start: datetime | None = None)
     zone = _zone(timezone)
     try:
         if match := _RATE.fullmatch(expression):
-            return _Rate(start or datetime.now(UTC), _interval(*match.groups()))
+            return _Rate((start or datetime.now(UTC)).astimezone(UTC), _interval(*match.groups()))
         if match := _CRON.fullmatch(expression):
             return _cron(match[1].split(), zone)
         raise _Misfit("it is cron(minute hour day-of-month month day-of-week year) or rate(5 minutes)")

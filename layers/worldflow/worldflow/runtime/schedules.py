@@ -73,9 +73,10 @@ def create(
     The fields are those of `Orchestrator.create_schedule`. Raises `InvalidInputError` for what does not fit, and
     `ScheduleExistsError` for the id of a schedule that is defined otherwise.
     """
-    _check_id(schedule_id)
-    name, arguments = _encode(workflow, input or {})
     now = world.now()
+    _check_id(schedule_id)
+    _check(schedule, timezone, overlap, now)
+    name, arguments = _encode(workflow, input or {})
     record = ScheduleRecord(
         schedule_id=schedule_id,
         workflow=name,
@@ -89,7 +90,6 @@ def create(
         counts_from=now.replace(microsecond=0),
         version=uuid.uuid4().hex,
     )
-    _check(record, now)
     try:
         world.schedules.put(record, replacing=None)
     except ConflictError:
@@ -135,7 +135,7 @@ def update(
         if schedule not in (None, existing.schedule):
             changes["counts_from"] = now.replace(microsecond=0)
         record = existing.model_copy(update={**changes, "updated_at": now, "version": uuid.uuid4().hex})
-        _check(record, now)
+        _check(record.schedule, record.timezone, record.overlap, now)
         try:
             world.schedules.put(record, replacing=existing)
         except ConflictError:
@@ -281,14 +281,16 @@ def _check_id(schedule_id: str) -> None:
         )
 
 
-def _check(record: ScheduleRecord, now: datetime) -> None:
-    if record.overlap not in get_args(Overlap):
+def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
+    from worldflow.engine.recurrence import parse  # which firing does without
+
+    if overlap not in get_args(Overlap):
         raise InvalidInputError(
-            f"{record.overlap!r} is not what to do about overlap", [FieldError("overlap", "must be skip or allow")]
+            f"{overlap!r} is not what to do about overlap", [FieldError("overlap", "must be skip or allow")]
         )
-    if record.recurrence().after(now) is None:
+    if parse(schedule, timezone, now).after(now) is None:
         raise InvalidInputError(
-            f"{record.schedule!r} is never due again", [FieldError("schedule", "must be due again at some time")]
+            f"{schedule!r} is never due again", [FieldError("schedule", "must be due again at some time")]
         )
 
 

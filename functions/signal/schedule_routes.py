@@ -1,0 +1,96 @@
+"""The routes of schedules: create, list, read, change and delete what starts runs again and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler import Response, content_types
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel, ConfigDict
+
+from worldflow.engine.definitions import Workflow, find_workflow
+from worldflow.runtime import schedules
+from worldflow.worlds import AWSWorld
+from worldflow.worlds.schedules import Overlap
+
+ReadInput = Callable[[Workflow[..., Any], dict[str, Any]], dict[str, Any]]
+"""Makes of a request's `input` the arguments of a workflow."""
+
+
+class CreateRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    schedule_id: str
+    workflow: str
+    input: dict[str, Any] = {}
+    schedule: str
+    timezone: str = "UTC"
+    overlap: Overlap = "skip"
+    paused: bool = False
+
+
+class ChangeRequest(BaseModel):
+    """What is not given, or null, stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    workflow: str | None = None
+    input: dict[str, Any] | None = None
+    schedule: str | None = None
+    timezone: str | None = None
+    overlap: Overlap | None = None
+    paused: bool | None = None
+
+
+def schedule_routes(world: AWSWorld, read_input: ReadInput) -> APIGatewayHttpRouter:
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    @router.post("/schedules")
+    def create_schedule(request: CreateRequest) -> Response[Any]:
+        workflow = find_workflow(request.workflow)
+        record, created = schedules.create(
+            world,
+            request.schedule_id,
+            workflow,
+            read_input(workflow, request.input),
+            schedule=request.schedule,
+            timezone=request.timezone,
+            overlap=request.overlap,
+            paused=request.paused,
+        )
+        return answer(201 if created else 200, record.schedule_id)
+
+    @router.get("/schedules")
+    def list_schedules(
+        limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Annotated[str | None, Query()] = None
+    ) -> dict[str, Any]:
+        page = schedules.list_page(world, limit, cursor)
+        now = world.now()
+        return {"schedules": [record.describe(now) for record in page.schedules], "cursor": page.cursor}
+
+    @router.get("/schedules/<schedule_id>")
+    def get_schedule(schedule_id: str) -> Response[Any]:
+        return answer(200, schedule_id)
+
+    @router.patch("/schedules/<schedule_id>")
+    def change_schedule(schedule_id: str, request: ChangeRequest) -> Response[Any]:
+        changes = request.model_dump(exclude_none=True)
+        if changes.keys() & {"workflow", "input"}:
+            changes["workflow"] = find_workflow(request.workflow or schedules.get(world, schedule_id).workflow)
+        if request.input is not None:
+            changes["input"] = read_input(changes["workflow"], request.input)
+        schedules.update(world, schedule_id, **changes)
+        return answer(200, schedule_id)
+
+    @router.delete("/schedules/<schedule_id>")
+    def delete_schedule(schedule_id: str) -> Response[Any]:
+        schedules.delete(world, schedule_id)
+        return Response(204)
+
+    def answer(status: int, schedule_id: str) -> Response[Any]:
+        record = schedules.read(world, schedule_id)
+        return Response(status, content_types.APPLICATION_JSON, record.describe(world.now()))
+
+    return router
