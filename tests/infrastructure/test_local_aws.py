@@ -416,6 +416,24 @@ def test_a_schedule_fires_once_and_in_time(stack: Stack) -> None:
     eventually(stack.schedules.list_schedules, lambda found: not found["Schedules"])
 
 
+def test_an_input_has_the_time_that_was_scheduled(stack: Stack) -> None:
+    due = f"{datetime.now(UTC) - timedelta(seconds=1):%Y-%m-%dT%H:%M:%S}"
+    schedule = {
+        "Name": "due",
+        "ScheduleExpression": f"at({due})",
+        "FlexibleTimeWindow": {"Mode": "OFF"},
+        "Target": {
+            "Arn": stack.outputs["TimersArn"],
+            "RoleArn": ROLE,
+            "Input": '{"number": "<aws.scheduler.scheduled-time>"}',
+        },
+    }
+    stack.schedules.create_schedule(**schedule)
+    eventually(lambda: [line["number"] for line in stack.processed(None)], lambda numbers: f"{due}Z" in numbers)
+    with pytest.raises(stack.schedules.exceptions.ValidationException, match="UTC only, not Asia/Tokyo"):
+        stack.schedules.update_schedule(**schedule, ScheduleExpressionTimezone="Asia/Tokyo")
+
+
 def test_the_routes_of_an_http_api_work(stack: Stack) -> None:
     status, answer = stack.post("/runs/order~2/signals/approval?a=1&b=x%20y", '{"ok":true}')
     assert status == 201

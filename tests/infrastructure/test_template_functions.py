@@ -177,6 +177,11 @@ def test_the_api_answers_these_requests_and_only_signed_ones(stack: Stack) -> No
         "GET /runs/{run_id}/events",
         "POST /runs/{run_id}/signals/{name}",
         "POST /runs/{run_id}/cancel",
+        "POST /schedules",
+        "GET /schedules",
+        "GET /schedules/{schedule_id}",
+        "PATCH /schedules/{schedule_id}",
+        "DELETE /schedules/{schedule_id}",
     }
     for operation in routes.values():
         assert operation["security"] == [{"AWS_IAM": []}]

@@ -27,7 +27,7 @@ ALLOWED = {
         "RunDeadLetterQueue": RECEIVE,
         "StepDeadLetterQueue": RECEIVE,
         "TimerDeadLetterQueue": RECEIVE,
-        "schedules": {"scheduler:CreateSchedule"},
+        "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS,
         "OrchestratorLogGroup": LOG,
@@ -49,6 +49,8 @@ ALLOWED = {
             "dynamodb:Query",
         },
         "RunQueue": SEND,
+        "schedules that recur": {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"},
+        "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS,
         "SignalLogGroup": LOG,
     },
@@ -57,8 +59,14 @@ SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:sc
 TRACE = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
+RECURRING = SCHEDULES.removesuffix("*") + "schedule-*"
+
+
 def place(resource: Any) -> str:
-    return "schedules" if resource == {"Fn::Sub": SCHEDULES} else target(resource)
+    match resource:
+        case {"Fn::Sub": str(text)} if text in (SCHEDULES, RECURRING):
+            return "schedules" if text == SCHEDULES else "schedules that recur"
+    return target(resource)
 
 
 @pytest.mark.parametrize(("function", "role"), ROLES.items())
@@ -94,9 +102,12 @@ def test_no_action_has_a_wildcard(stack: Stack, role: str) -> None:
             assert not [action for action in listed(statement["Action"]) if "*" in action]
 
 
-def test_the_orchestrator_schedules_in_its_group_and_passes_one_role_to_one_service(stack: Stack) -> None:
-    statements = stack.statements("OrchestratorRole")
-    assert statements["Schedule"]["Resource"] == {"Fn::Sub": SCHEDULES}
+@pytest.mark.parametrize(("role", "schedules"), [("OrchestratorRole", SCHEDULES), ("SignalRole", RECURRING)])
+def test_who_schedules_does_so_in_the_group_and_passes_one_role_to_one_service(
+    stack: Stack, role: str, schedules: str
+) -> None:
+    statements = stack.statements(role)
+    assert statements["Schedule"]["Resource"] == {"Fn::Sub": schedules}
     assert statements["PassSchedulerRole"]["Resource"] == {"Fn::GetAtt": ["SchedulerRole", "Arn"]}
     assert statements["PassSchedulerRole"]["Condition"] == {
         "StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}
@@ -109,10 +120,10 @@ def test_the_step_executor_sees_the_ledger_and_no_run_record(stack: Stack) -> No
     }
 
 
-def test_the_api_deletes_idempotency_records_and_no_run(stack: Stack) -> None:
+def test_the_api_deletes_idempotency_records_and_schedules_and_no_run(stack: Stack) -> None:
     deleting = [s for s in stack.statements("SignalRole").values() if "dynamodb:DeleteItem" in listed(s["Action"])]
     assert [statement["Condition"] for statement in deleting] == [
-        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["idempotency#*"]}}
+        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{kind}#*"]}} for kind in ("idempotency", "schedule")
     ]
 
 

@@ -20,7 +20,7 @@ from tests.support.aws import QueueName
 from tests.support.lambdas import ROOT, Context, function, load_function, own_log
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import AnyFact
-from worldflow.worlds.messages import Delayed, FactArrived, Message, StepTask, load_message
+from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
 
 RUN = "order-1001"
 
@@ -197,6 +197,45 @@ def _(after: After) -> None:
     assert after.recorded()[0] == "CancelRequested"
 
 
+@case("signal-create-schedule")
+def _(after: After) -> None:
+    assert after.http.status == 201
+    assert after.http.body["next_due"] > after.http.body["created_at"]
+    assert "schedule-greeting" in [schedule["Name"] for schedule in after._aws.stack.schedules()]
+
+
+@case("signal-list-schedules")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    assert [schedule["schedule_id"] for schedule in after.http.body["schedules"]] == ["greeting"]
+
+
+@case("signal-get-schedule")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    assert (after.http.body["schedule"], after.http.body["overlap"]) == ("cron(0 8 ? * MON-FRI *)", "skip")
+
+
+@case("signal-change-schedule")
+def _(after: After) -> None:
+    assert after.http.status == 200
+    assert (after.http.body["schedule"], after.http.body["overlap"]) == ("cron(0 8 ? * MON-FRI *)", "allow")
+
+
+@case("orchestrator-schedule-due")
+def _(after: After) -> None:
+    assert after.handled()
+    (start,) = after.sent("runs")
+    assert (start.kind, start.run_id) == ("start", "greeting:20991231T070000Z")
+    assert after.world.read_run(start.run_id).input == {"name": "Ada"}
+
+
+@case("signal-delete-schedule")
+def _(after: After) -> None:
+    assert (after._answer["statusCode"], after._answer.get("body")) == (204, None)
+    assert after.world.schedules.get("greeting") is None
+
+
 # --- the files -----------------------------------------------------------------------------------------------------
 
 FILES = {path.stem: path for path in sorted((ROOT / "events").iterdir())}
@@ -290,7 +329,11 @@ def test_a_message_is_what_worldflow_sends(name: str) -> None:
     assert load_message(message.dump()) == message
     assert json.loads(record["body"]) == json.loads(message.dump())
     assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
-    if isinstance(message, Delayed):
+    if isinstance(message, ScheduleDue):
+        # Of a schedule that somebody may create today.
+        assert "MessageGroupId" not in record["attributes"]
+        assert message.due > datetime.now(UTC)
+    elif isinstance(message, Delayed):
         assert message.message.run_id == RUN
         assert "MessageGroupId" not in record["attributes"]
         assert message.due < datetime.now(UTC)
