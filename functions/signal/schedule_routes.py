@@ -87,7 +87,7 @@ def schedule_routes(world: AWSWorld, read_input: ReadInput) -> APIGatewayHttpRou
     @router.delete("/schedules/<schedule_id>")
     def delete_schedule(schedule_id: str) -> Response[Any]:
         schedules.delete(world, schedule_id)
-        return Response(204)
+        return Response(204, body="")
 
     def answer(status: int, schedule_id: str) -> Response[Any]:
         record = schedules.read(world, schedule_id)

@@ -183,7 +183,7 @@ def test_deleting_one(api: Api) -> None:
     created(api)
     answer = api("DELETE", "/schedules/nightly")
 
-    assert (answer.status, answer.text) == (204, None)
+    assert (answer.status, answer.text) == (204, "")
     assert api.stack.is_untouched()
     created(api)
 

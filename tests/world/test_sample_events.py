@@ -232,7 +232,7 @@ def _(after: After) -> None:
 
 @case("signal-delete-schedule")
 def _(after: After) -> None:
-    assert (after._answer["statusCode"], after._answer.get("body")) == (204, None)
+    assert (after._answer["statusCode"], after._answer.get("body")) == (204, "")
     assert after.world.schedules.get("greeting") is None
 
 
