@@ -151,6 +151,16 @@ def test_a_changed_one_is_due_as_it_is_now(system: System) -> None:
     assert system.world.read_run(run_id(due)).input == {"count": 3}
 
 
+def test_a_changed_rate_counts_from_the_change(system: System) -> None:
+    create(system, schedule="rate(2 hours)")
+    wait_for(system, hours=1)
+    changed = system.clock.now().replace(microsecond=0)
+    schedules.update(system.world, "nightly", schedule="rate(3 hours)")
+    wait_for(system, hours=4)
+
+    assert [run.run_id for run in started(system.world)] == [run_id(changed + timedelta(hours=3))]
+
+
 def test_two_schedules_do_not_mind_one_another(system: System) -> None:
     create(system, "a")
     create(system, "b", schedule="rate(1 day)")

@@ -219,13 +219,11 @@ def _fire(world: World, message: ScheduleDue) -> None:
         record = _start(world, record)
     if record is None or message.due < record.created_at.replace(microsecond=0):
         _log.info("schedule %s was deleted: nothing is started for %s", message.schedule_id, message.due)
-    elif record.last_run_id == message.run_id:
-        pass  # it has just been done, or was before
     elif record.paused:
         _log.info("schedule %s is paused: nothing is started for %s", message.schedule_id, message.due)
     elif record.last_due and message.due <= record.last_due:
         if record.overlap == "allow":
-            _start_run(world, record, message.run_id)  # a late one, or a copy, whose run there is
+            _start_run(world, record, message.run_id)  # it is late or, if there is such a run, a copy
     elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
         _log.info("schedule %s: run %s has not ended, nothing is started for %s", *_about(message, running))
         _write(world, record, last_due=message.due)
