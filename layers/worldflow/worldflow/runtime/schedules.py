@@ -225,7 +225,9 @@ def _fire(world: World, message: ScheduleDue) -> None:
         if record.overlap == "allow":
             _start_run(world, record, message.run_id)  # it is late or, if there is such a run, a copy
     elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
-        _log.info("schedule %s: run %s has not ended, nothing is started for %s", *_about(message, running))
+        _log.info(
+            "schedule %s: run %s has not ended, nothing is started for %s", message.schedule_id, running, message.due
+        )
         _write(world, record, last_due=message.due)
     else:
         _start(world, _write(world, record, last_due=message.due, starting=message.run_id))
@@ -261,10 +263,6 @@ def _open_run(world: World, run_id: str | None) -> str | None:
         if run is None:  # it is about to begin
             return run_id
     return run.run_id if run and not run.ended else None
-
-
-def _about(message: ScheduleDue, running: str) -> tuple[str, str, datetime]:
-    return message.schedule_id, running, message.due
 
 
 # --- what fits -----------------------------------------------------------------------------------------------------
