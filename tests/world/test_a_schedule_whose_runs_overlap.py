@@ -8,7 +8,7 @@ import pytest
 from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import System, signal
-from worldflow.runtime import schedules
+from worldflow.runtime import requests, schedules
 from worldflow.worlds.messages import ScheduleDue
 
 LONG = {"workflow": workflows.collect, "input": {"count": 1}}
@@ -72,12 +72,12 @@ def test_skip_waits_for_the_last_generation_of_a_run(system: System) -> None:
     fire_next(system)
     assert len(started(system.world)) == 1  # the next is about to begin
 
-    second = run.model_copy(update={"run_id": f"{run.run_id}~2"})
-    system.world.create_run(second)
+    requests.create_generation(system.world, run, run)
     fire_next(system)
     assert len(started(system.world)) == 2  # the two generations
 
-    system.world.update_run(second.model_copy(update={"status": "completed", "seq": 1_000}))
+    second = run.model_copy(update={"run_id": f"{run.run_id}~2", "status": "completed", "seq": 1_000})
+    system.world.update_run(second)
     fire_next(system)
     assert len(started(system.world)) == 3
 

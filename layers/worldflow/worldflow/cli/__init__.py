@@ -5,7 +5,7 @@ AWS), or those of a LocalWorld file. What a command was asked for goes to stdout
 for what could not be done, and 2 for a wrong command line.
 """
 
-from worldflow.cli import asking, checking, reading, serving, starting
+from worldflow.cli import asking, checking, reading, scheduling, serving, starting
 from worldflow.terminal import application
 
 app = application("worldflow", "Start runs, show them, ask things of them: on AWS, or in a LocalWorld file.")
@@ -28,5 +28,6 @@ for _command in (
     checking.check,
 ):
     app.command(_command.__name__.removesuffix("_"))(_command)
+app.add_typer(scheduling.schedule)
 
 __all__ = ["app"]

@@ -55,7 +55,7 @@ def start(
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
-    known = _known_workflow(workflow, workflows)
+    known = known_workflow(workflow, workflows)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
         arguments = known.signature.decode(arguments)
@@ -101,7 +101,7 @@ def _tell_new(record: RunRecord, as_json: bool) -> None:
         typer.echo(record.run_id)
 
 
-def _known_workflow(name: str, modules: str) -> Workflow[..., Any] | str:
+def known_workflow(name: str, modules: str) -> Workflow[..., Any] | str:
     """The workflow, if modules are named that should have it; else its name, and its input is checked when it runs."""
     if not modules:
         return name

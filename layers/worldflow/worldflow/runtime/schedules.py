@@ -254,15 +254,13 @@ def _write(world: World, record: ScheduleRecord, **changes: object) -> ScheduleR
 
 
 def _open_run(world: World, run_id: str | None) -> str | None:
-    """The run or, where it continues as another generation, that one; None if it has ended."""
+    """The newest generation of a run, if it has not ended."""
     run = world.get_run(run_id) if run_id else None
-    while run and run.status == "continued":
-        name, _, number = run.run_id.partition("~")
-        run_id = f"{name}~{int(number or 1) + 1}"
-        run = world.get_run(run_id)
-        if run is None:  # it is about to begin
-            return run_id
-    return run.run_id if run and not run.ended else None
+    if run is None:
+        return None
+    newest = requests.newest_generation(world, run)
+    # One that continues has a successor, or is about to.
+    return newest.run_id if not newest.ended or newest.status == "continued" else None
 
 
 # --- what fits -----------------------------------------------------------------------------------------------------

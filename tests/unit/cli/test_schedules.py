@@ -1,0 +1,93 @@
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.unit.cli.conftest import FLOWS, Cli
+
+WEEKDAYS = "cron(0 8 ? * MON-FRI *)"
+MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"
+
+
+def test_creating_one_says_when_it_is_due(cli: Cli):
+    assert re.fullmatch(rf"report is due at {MOMENT}\.\n", cli("schedule", "create", "report", "ask", WEEKDAYS))
+    again = cli.run("schedule", "create", "report", "ask", WEEKDAYS)
+    assert (again.exit_code, again.stderr) == (0, "It exists already.\n")
+    assert cli.json("schedule", "create", "report", "ask", WEEKDAYS)["created"] is False
+
+
+def test_all_that_one_can_have(cli: Cli):
+    options = ["--input", '{"question": "Done?"}', "--timezone", "Europe/Berlin", "--overlap", "allow", "--paused"]
+    created = cli.json("schedule", "create", "report", "ask", "rate(2 days)", *options)
+    assert {name: created[name] for name in ("workflow", "input", "schedule", "timezone", "overlap", "paused")} == {
+        "workflow": "ask",
+        "input": {"question": "Done?"},
+        "schedule": "rate(2 days)",
+        "timezone": "Europe/Berlin",
+        "overlap": "allow",
+        "paused": True,
+    }
+    assert created["created"] is True
+
+
+def test_the_list(cli: Cli):
+    for name, more in (("b", ["--paused"]), ("a", ["--timezone", "Asia/Tokyo"])):
+        cli("schedule", "create", name, "ask", WEEKDAYS, *more)
+    result = cli.run("schedule", "list")
+    header, first, second = (re.split(r"\s{2,}", line.strip()) for line in result.stdout.splitlines())
+    assert header == ["schedule", "workflow", "when", "due", "last run"]
+    assert first[:3] == ["a", "ask", f"{WEEKDAYS} Asia/Tokyo"]
+    assert re.fullmatch(MOMENT, first[3])
+    assert second == ["b", "ask", WEEKDAYS, "paused"]
+
+
+def test_the_list_page_after_page(cli: Cli):
+    for name in ("a", "b", "c"):
+        cli("schedule", "create", name, "ask", WEEKDAYS)
+    first = cli.run("schedule", "list", "--limit", "2")
+    assert first.stderr == "There are more: --cursor 'b'\n"
+    page = cli.json("schedule", "list", "--cursor", "b")
+    assert ([one["schedule_id"] for one in page["schedules"]], page["cursor"]) == (["c"], None)
+    assert datetime.fromisoformat(page["schedules"][0]["next_due"]) > datetime.now(UTC)
+
+
+def test_no_schedules(cli: Cli):
+    cli("start", "ask", "--run-id", "a")
+    assert cli.run("schedule", "list").stderr == "No schedules.\n"
+
+
+def test_pausing_and_going_on(cli: Cli):
+    cli("schedule", "create", "report", "ask", WEEKDAYS)
+    assert cli("schedule", "pause", "report") == "report is paused.\n"
+    assert "next_due" not in cli.json("schedule", "pause", "report")
+    assert re.fullmatch(rf"report is due at {MOMENT}\.\n", cli("schedule", "resume", "report"))
+    assert cli.json("schedule", "resume", "report")["paused"] is False
+
+
+def test_deleting_one(cli: Cli):
+    cli("schedule", "create", "report", "ask", WEEKDAYS)
+    assert cli("schedule", "delete", "report") == "report is deleted.\n"
+    cli("schedule", "create", "report", "ask", WEEKDAYS)
+    assert cli.json("schedule", "delete", "report") == {"schedule_id": "report"}
+
+
+@pytest.mark.parametrize("command", ["pause", "resume", "delete"])
+def test_one_that_is_not_there_is_an_error(cli: Cli, command: str):
+    cli("start", "ask", "--run-id", "a")
+    assert cli.fails("schedule", command, "report") == "Error: there is no schedule 'report'\n"
+
+
+def test_what_is_no_schedule_is_an_error_in_a_line(cli: Cli):
+    error = cli.fails("schedule", "create", "report", "ask", "0 8 * * *")
+    assert error.startswith("Error: '0 8 * * *' is not a schedule: ")
+    assert error.count("\n") == 1
+
+
+def test_the_input_is_checked_where_the_code_is_known(cli: Cli):
+    created = cli.json(
+        "schedule", "create", "report", "tomorrow", WEEKDAYS, "-w", FLOWS, "--input", '{"day": "2026-01-01"}'
+    )
+    assert created["input"] == {"day": "2026-01-01"}
+    error = cli.fails("schedule", "create", "other", "tomorrow", WEEKDAYS, "-w", FLOWS, "--input", '{"day": "soon"}')
+    assert "day:" in error
+    assert "JSON object" in cli.fails("schedule", "create", "other", "ask", WEEKDAYS, "--input", "[]", code=2)
