@@ -1,36 +1,29 @@
 """Runs on AWS: DynamoDB for histories and records, SQS FIFO for messages, a delay line for timers, S3 for large data.
 
-The delay line: a FIFO queue has no delay for a single message, and EventBridge Scheduler is good to the minute only.
-What is due within fifteen minutes waits in the standard queue of timers (`DelaySeconds`); what is due later is put
-there by a schedule, a minute early, and waits there for the rest. The orchestrator's function sends on what is due
-(`aws_handlers.py`).
+What is asked of AWS, and how, is in `aws_access.py`; the queues and the delay line are in `aws_messages.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
-import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
-from worldflow.engine.errors import ConfigurationError, ConflictError, WorldflowError
+from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
-from worldflow.settings import Settings
+from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
+from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
-from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+from worldflow.worlds.messages import Message, StepOutcome
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
@@ -38,90 +31,16 @@ SHARDS = 8
 ITEM_LIMIT = 350_000
 """Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
 
-BATCH_LIMIT = 200_000
-"""Bytes of messages in one request: below SQS's older limit of 256 KiB, which emulators still have."""
-
-LONGEST_DELAY = timedelta(minutes=15)
-"""SQS's `DelaySeconds` ends here."""
-
-SCHEDULER_MARGIN = timedelta(minutes=1)
-"""Scheduler fires within a minute after its time."""
-
 OUTCOME_DAYS = 90
 """How long the ledger keeps what a step came to: longer than any copy of its task can wait in a queue."""
 
-_CONFIG = Config(
-    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10, max_pool_connections=20
-)
 
-
-class AWSWorld(World):
+class AWSWorld(AWSAccess, World):
     """A World in one AWS account. May be used from several threads.
 
     settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
     session: whose credentials and region are used; `AWS_REGION` and boto3's default unless given.
     """
-
-    def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
-        self.settings = settings or Settings.from_environment()
-        self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
-
-    def _client(self, service: str) -> Any:
-        session: Any = self._session
-        return session.client(service, config=_CONFIG)
-
-    @cached_property
-    def _dynamodb(self) -> Any:
-        return self._client("dynamodb")
-
-    @cached_property
-    def _sqs(self) -> Any:
-        return self._client("sqs")
-
-    @cached_property
-    def _scheduler(self) -> Any:
-        return self._client("scheduler")
-
-    @cached_property
-    def _s3(self) -> Any:
-        return self._client("s3")
-
-    def _put(
-        self,
-        table: str,
-        item: dict[str, Any],
-        condition: str,
-        values: dict[str, Any] | None = None,
-        names: dict[str, str] | None = None,
-    ) -> bool:
-        """Puts an item on a condition. Returns whether the condition held."""
-        request: dict[str, Any] = {"TableName": table, "Item": _attributes(item), "ConditionExpression": condition}
-        if values:
-            request["ExpressionAttributeValues"] = _attributes(values)
-        if names:
-            request["ExpressionAttributeNames"] = names
-        try:
-            self._dynamodb.put_item(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
-
-    def _get(self, run_id: str) -> dict[str, Any] | None:
-        answer = self._dynamodb.get_item(
-            TableName=self.settings.runs_table, Key=_attributes({"run_id": run_id}), ConsistentRead=True
-        )
-        return _values(answer["Item"]) if "Item" in answer else None
-
-    def _query(self, **request: Any) -> Iterator[dict[str, Any]]:
-        """The items of a query, page after page."""
-        while True:
-            answer = self._dynamodb.query(**request)
-            yield from map(_values, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     # --- history ---
 
@@ -140,7 +59,7 @@ class AWSWorld(World):
         items = self._query(
             TableName=self.settings.events_table,
             KeyConditionExpression=f"run_id = :run AND {condition}",
-            ExpressionAttributeValues=_attributes({":run": run_id, ":after": after}),
+            ExpressionAttributeValues=as_attributes({":run": run_id, ":after": after}),
             ConsistentRead=True,
             **request,
         )
@@ -219,7 +138,7 @@ class AWSWorld(World):
             IndexName=index,
             KeyConditionExpression="#key = :key AND created_at < :before",
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues=_attributes(values),
+            ExpressionAttributeValues=as_attributes(values),
             ScanIndexForward=False,
             Limit=limit,
             **({"FilterExpression": " AND ".join(filters)} if filters else {}),
@@ -261,9 +180,9 @@ class AWSWorld(World):
         with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
             self._dynamodb.delete_item(
                 TableName=self.settings.runs_table,
-                Key=_attributes({"run_id": f"hook#{token}"}),
+                Key=as_attributes({"run_id": f"hook#{token}"}),
                 ConditionExpression="attribute_not_exists(run_id) OR holder = :holder",
-                ExpressionAttributeValues=_attributes({":holder": run_id}),
+                ExpressionAttributeValues=as_attributes({":holder": run_id}),
             )
 
     def webhook_url(self, token: str) -> str:
@@ -279,88 +198,15 @@ class AWSWorld(World):
 
     # --- messages ---
 
+    @cached_property
+    def _messages(self) -> AWSMessages:
+        return AWSMessages(self)
+
     def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        if deliver_at is not None and (delay := deliver_at - self.now()) > timedelta(0):
-            self._send_later(messages, deliver_at, delay)
-            return
-        for url, queue_messages in self._by_queue(messages):
-            self._send_batches(
-                url,
-                [
-                    {
-                        "MessageBody": message.dump(),
-                        "MessageGroupId": message.group,
-                        "MessageDeduplicationId": message.dedup_id,
-                    }
-                    for message in queue_messages
-                ],
-            )
-
-    def _by_queue(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
-        tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
-        others: list[Message] = [message for message in messages if not isinstance(message, StepTask)]
-        if tasks:
-            yield self.settings.step_queue_url, tasks
-        if others:
-            yield self.settings.run_queue_url, others
-
-    def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
-        delayed = [Delayed(due=deliver_at, message=message) for message in messages]
-        # Without a Scheduler a long delay is made of short ones: what comes early is sent here again.
-        if delay <= LONGEST_DELAY or not self.settings.scheduler_group:
-            seconds = math.ceil(min(delay, LONGEST_DELAY).total_seconds())
-            bodies = [{"MessageBody": message.dump(), "DelaySeconds": seconds} for message in delayed]
-            self._send_batches(self.settings.timer_queue_url, bodies)
-        else:
-            for message in delayed:
-                self._schedule(message)
-
-    def _send_batches(self, url: str, entries: Sequence[dict[str, Any]]) -> None:
-        for batch in _batches(entries):
-            numbered = [{"Id": str(index), **entry} for index, entry in enumerate(batch)]
-            answer = self._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
-            if failed := answer.get("Failed"):
-                # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
-                reasons = {failure.get("Message") or failure["Code"] for failure in failed}
-                raise WorldflowError(
-                    f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}"
-                )
+        self._messages.send(messages, deliver_at)
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
-        # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
-        is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self.now() > SCHEDULER_MARGIN
-        if is_scheduled and self.settings.scheduler_group:
-            with suppress(self._scheduler.exceptions.ResourceNotFoundException):
-                self._scheduler.delete_schedule(
-                    Name=_schedule_name(Delayed(due=deliver_at, message=message)),
-                    GroupName=self.settings.scheduler_group,
-                )
-
-    def _schedule(self, delayed: Delayed) -> None:
-        target = {
-            "Arn": self._required("timer_queue_arn"),
-            "RoleArn": self._required("scheduler_role_arn"),
-            "Input": delayed.dump(),
-        }
-        try:
-            self._scheduler.create_schedule(
-                Name=_schedule_name(delayed),
-                GroupName=self.settings.scheduler_group,
-                ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
-                ScheduleExpressionTimezone="UTC",
-                FlexibleTimeWindow={"Mode": "OFF"},
-                ActionAfterCompletion="DELETE",
-                Target=target,
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConflictException":
-                raise
-
-    def _required(self, name: str) -> str:
-        value: str | None = getattr(self.settings, name)
-        if not value:
-            raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")
-        return value
+        self._messages.cancel(message, deliver_at, sent_at)
 
     # --- the step ledger ---
 
@@ -370,7 +216,7 @@ class AWSWorld(World):
             "outcome": outcome.model_dump_json(exclude_none=True),
             "expires_at": self._expiry(),
         }
-        self._dynamodb.put_item(TableName=self.settings.runs_table, Item=_attributes(item))
+        self._dynamodb.put_item(TableName=self.settings.runs_table, Item=as_attributes(item))
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         item = self._get(_step_key(run_id, step_id, attempt))
@@ -399,12 +245,12 @@ class AWSWorld(World):
         changes = {**changes, "expires_at": self._expiry()}
         answer = self._dynamodb.update_item(
             TableName=self.settings.runs_table,
-            Key=_attributes({"run_id": _step_key(run_id, step_id, attempt, "beat")}),
+            Key=as_attributes({"run_id": _step_key(run_id, step_id, attempt, "beat")}),
             UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
-            ExpressionAttributeValues=_attributes({f":{name}": value for name, value in changes.items()}),
+            ExpressionAttributeValues=as_attributes({f":{name}": value for name, value in changes.items()}),
             ReturnValues="ALL_NEW",
         )
-        return _values(answer["Attributes"])
+        return values_of(answer["Attributes"])
 
     def _expiry(self) -> int:
         return int((self.now() + timedelta(days=OUTCOME_DAYS)).timestamp())
@@ -424,32 +270,6 @@ class AWSWorld(World):
     @cached_property
     def schedules(self) -> AWSSchedules:
         return AWSSchedules(self)
-
-
-def _schedule_name(delayed: Delayed) -> str:
-    """The message's identity, so that creating it twice is found out."""
-    return hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest()
-
-
-def _attributes(item: dict[str, Any]) -> dict[str, Any]:
-    """Text, whole numbers and objects of these as DynamoDB's JSON has them."""
-    return {key: _attribute(value) for key, value in item.items()}
-
-
-def _attribute(value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return {"M": _attributes(value)}
-    return {"N": str(value)} if isinstance(value, int) else {"S": value}
-
-
-def _values(attributes: dict[str, Any]) -> dict[str, Any]:
-    return {key: _value(attribute) for key, attribute in attributes.items()}
-
-
-def _value(attribute: dict[str, Any]) -> Any:
-    if "M" in attribute:
-        return _values(attribute["M"])
-    return int(attribute["N"]) if "N" in attribute else attribute["S"]
 
 
 def _step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
@@ -493,18 +313,3 @@ _LISTED = ("run_id", "workflow_name", "status", "updated_at", "ended_at", "statu
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Entries in batches that one request may carry."""
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for entry in entries:
-        length = len(entry["MessageBody"].encode())
-        if batch and (len(batch) == 10 or size + length > BATCH_LIMIT):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += length
-    if batch:
-        yield batch

@@ -1,0 +1,309 @@
+"""A run as one turn has it in hand: what messages tell is applied to it, and what is to be committed collects.
+
+Facts that the workflow's code cannot take, since it does not run, are held: see `turns.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from worldflow.engine.definitions import find_workflow, oldest_version
+from worldflow.engine.errors import (
+    ConfigurationError,
+    HistoryLimitError,
+    NonDeterminismError,
+    SerializationError,
+    StepCrashedError,
+    StepInterruptedError,
+    WorkflowNotFoundError,
+)
+from worldflow.engine.execution import Execution
+from worldflow.engine.failures import encode_exception
+from worldflow.engine.forking import forked, retried
+from worldflow.engine.history import (
+    AnyDecision,
+    AnyFact,
+    Applied,
+    CancelRequested,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunForked,
+    RunStarted,
+    StepFailed,
+    StepScheduled,
+    TerminateRequested,
+    TimerFired,
+)
+from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
+from worldflow.runtime.acts import Acts, Closed
+from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.webhooks import webhook_url
+from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
+from worldflow.worlds.payloads import fetch_event, stash_event
+
+_BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError)
+
+_log = logging.getLogger("worldflow")
+
+
+class RunInHand:
+    """One run. `new` are the events that are not committed yet."""
+
+    def __init__(
+        self, world: World, run_id: str, state: RunState, *, chance: random.Random, history_limit: int
+    ) -> None:
+        self.id = run_id
+        self.state = state
+        self.execution: Execution | None = None
+        self.blocked: str | None = None
+        """Why the workflow's code cannot run."""
+        self.was_read = True
+        """Whether the history was read in this turn, and not remembered from one before."""
+        self.redo = False
+        """What the history holds may not have been acted on."""
+        self._world = world
+        self._chance = chance
+        self._history_limit = history_limit
+        self.forget_turn()
+
+    def forget_turn(self) -> None:
+        """Lets go of what a turn has collected."""
+        self.new: list[Event] = []
+        self.closed = Closed()
+        self.begun: set[tuple[str, int | None]] = set()
+        """Attempts of inline steps that nobody can have begun before this turn."""
+        self.woken: set[tuple[str, int | None]] = set()
+        """Attempts whose time this turn was told to have come."""
+
+    def committed(self) -> None:
+        """Goes on in the same turn, after what was new is committed and acted on."""
+        self.new, self.closed, self.redo, self.was_read = [], Closed(), False, True
+
+    def dispose(self) -> None:
+        """Lets go of the execution."""
+        if self.execution:
+            self.execution.dispose()
+            self.execution = None
+
+    def record(self, event: AnyFact | AnyDecision, at: datetime) -> None:
+        self.keep(event.recorded(self.state.seq + 1, at))
+
+    def keep(self, recorded: Event) -> None:
+        self.closed.note(recorded, self.state)
+        self.state.record(recorded)
+        self.new.append(recorded)
+        if isinstance(recorded, StepScheduled):
+            self.begun.add((recorded.step_id, 1))
+
+    # --- the workflow's code ---
+
+    def revive(self, started: RunStarted, history: Iterable[Event]) -> None:
+        """Gives the run a live execution, or the reason why it has none."""
+        try:
+            version = started.version
+            if version is None and started.fact_id not in self.state.held:
+                version = oldest_version(started.workflow_name)
+            execution = self._execution(started.workflow_name, version)
+            try:
+                execution.replay(fetch_event(self._world, event) for event in history)
+            except BaseException:
+                execution.dispose()
+                raise
+            self.execution = execution
+        except _BLOCKING as error:
+            self._block(error)
+
+    def _execution(self, workflow_name: str, version: int | None) -> Execution:
+        workflow = find_workflow(workflow_name, version)
+        return Execution(self.id, workflow, self._chance, lambda *hook: webhook_url(self._world, *hook))
+
+    def _block(self, error: Exception) -> None:
+        because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
+        summary = error.summary if isinstance(error, WorkflowNotFoundError) else error
+        self.blocked = f"{type(error).__name__}: {summary}{because}"
+        _log.error("run %s is blocked: %s", self.id, self.blocked)
+        self.dispose()
+
+    # --- what has happened ---
+
+    def apply(self, messages: Sequence[RunMessage], *, use_code: bool) -> bool:
+        """Applies what is new. Returns False if there is no such run."""
+        now = self._world.now()
+        if self.state.started is None:
+            record = self._world.get_run(self.id)
+            if record is None:
+                return False
+            self._begin(record, now)
+        if self.execution:
+            for held in list(self.state.held.values()):
+                if not self.state.ended:
+                    self._apply_held(held, now)
+        elif not use_code:
+            self._fail_inline(now)
+        for message in messages:
+            if (fact := self._fact(message)) is None:
+                continue
+            if self.state.accepts(fact):
+                for new in (*_timers_before(fact, self.state), fact):
+                    if self.state.accepts(new):
+                        self.apply_fact(new, now)
+            elif self.blocked and not self.state.ended and isinstance(fact, CancelRequested):
+                # It was asked to cancel, and its code broke while it did.
+                self.record(RunCancelled(reason=fact.reason, forced=True), max(now, self.state.at))
+        return True
+
+    def _fact(self, message: RunMessage) -> AnyFact | None:
+        """The fact that a message brings, if it brings one."""
+        if isinstance(message, FactArrived):
+            return message.fact
+        if isinstance(message, HeartbeatDue) and not self.state.ended:
+            return Acts(self._world, self.id, self.state).heartbeat_lost(message)
+        if isinstance(message, StepDue):
+            self.woken.add((message.step_id, message.attempt))
+            if not self.redo:
+                self.begun.add((message.step_id, message.attempt))
+        return None
+
+    def _begin(self, record: RunRecord, now: datetime) -> None:
+        """The first events of a run, from its record."""
+        if record.fork_of:
+            self._go_on(record)
+            return
+        if self.blocked is None:
+            try:
+                self.execution = self._execution(record.workflow_name, record.version)
+            except _BLOCKING as error:
+                self._block(error)
+        workflow = self.execution.workflow if self.execution else None
+        started = RunStarted(
+            run_id=self.id,
+            workflow_name=record.workflow_name,
+            version=workflow.version if workflow else record.version,
+            created_at=record.created_at,
+            input=record.input,
+            timeout=workflow.timeout if workflow else None,
+            seed=f"{self._chance.getrandbits(128):032x}",
+            parent=record.parent,
+            attributes=record.attributes or None,
+            carried=record.carried,
+            seen=record.seen or None,
+        )
+        self.apply_fact(started, now)
+
+    def _go_on(self, record: RunRecord) -> None:
+        """Begins with the history of another self."""
+        assert record.fork_of is not None
+        source = self._world.load_history(record.fork_of.run_id)
+        after = record.fork_of.after
+        for event in retried(source, self.id) if after is None else forked(source, self.id, after):
+            is_start = isinstance(event, RunStarted)
+            self.keep(event.model_copy(update={"created_at": record.created_at}) if is_start else event)
+        self.record(RunForked(run_id=record.fork_of.run_id, after=after), max(self._world.now(), self.state.at))
+        assert self.state.started is not None
+        if self.blocked is None:
+            self.revive(self.state.started, self.new)
+        self.redo = True
+
+    def apply_fact(self, fact: AnyFact, now: datetime) -> None:
+        at = max(now, self.state.earliest(fact))
+        if isinstance(fact, TerminateRequested):
+            self.record(fact, at)
+            self.record(RunCancelled(reason=fact.reason, forced=True), at)
+            return
+        if self.state.seq >= self._history_limit:
+            self._give_up(fact, at)
+            return
+        decisions = self._decide(fact, at)
+        if decisions is None:
+            self.record(fact.model_copy(update={"held": True}), at)
+            if isinstance(fact, CancelRequested):
+                self.record(RunCancelled(reason=fact.reason, forced=True), at)
+            return
+        self.record(fact, at)
+        for decision in decisions:
+            self.record(decision, at)
+
+    def _apply_held(self, fact: AnyFact, now: datetime) -> None:
+        at = max(now, self.state.at)
+        applied = Applied(fact_id=fact.fact_id)
+        if isinstance(fact, RunStarted) and self.execution:
+            workflow = self.execution.workflow
+            applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
+            fact = with_what_was_unknown(fact, applied)
+        decisions = self._decide(fact, at)
+        if decisions is not None:
+            self.record(applied, at)
+            for decision in decisions:
+                self.record(decision, at)
+
+    def _decide(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
+        """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot self."""
+        if self.execution is None:
+            return None
+        try:
+            decisions = self.execution.apply(fetch_event(self._world, fact), at)
+        except _BLOCKING as error:
+            self._block(error)
+            return None
+        except SystemExit as error:
+            self._block(ConfigurationError(f"the workflow's code raised {error!r}"))
+            return None
+        return [stash_event(self._world, self.id, decision) for decision in decisions]
+
+    def _give_up(self, fact: AnyFact, at: datetime) -> None:
+        """Fails a run whose history has become too long."""
+        error = HistoryLimitError(
+            f"the history has {self.state.seq} events, and {self._history_limit} is the limit: "
+            f"let the workflow go on with continue_as_new() in time"
+        )
+        self.record(fact.model_copy(update={"held": True}), at)
+        self.record(RunFailed(error=encode_exception(error), forced=True), at)
+
+    # --- inline steps ---
+
+    def inline_due(self) -> Iterator[OpenStep]:
+        now = self._world.now()
+        for step in self.state.steps.values():
+            if step.scheduled.inline and step.attempt is not None:
+                # An at-most-once attempt that has a time waits for its wake, by which it is known whether it was begun.
+                is_due = step.due is None or (step.due <= now and not step.scheduled.at_most_once)
+                if is_due or (step.scheduled.step_id, step.attempt) in self.woken:
+                    yield step
+
+    def is_lost(self, step: OpenStep) -> bool:
+        return bool(step.scheduled.at_most_once) and (step.scheduled.step_id, step.attempt) not in self.begun
+
+    def _fail_inline(self, now: datetime) -> None:
+        """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""
+        for step in list(self.inline_due()):
+            error = StepCrashedError(f"the function died, or lost its code, while {step.scheduled.name!r} was to run")
+            fact = _failed(step, error)
+            if self.state.accepts(fact):
+                self.apply_fact(fact, now)
+
+
+def _failed(step: OpenStep, error: Exception) -> StepFailed:
+    scheduled = step.scheduled
+    assert step.attempt is not None
+    retryable = not scheduled.at_most_once
+    return StepFailed(
+        step_id=scheduled.step_id, attempt=step.attempt, error=encode_exception(error), retryable=retryable
+    )
+
+
+def interrupted(step: OpenStep) -> StepFailed:
+    return _failed(step, StepInterruptedError(f"{step.scheduled.name!r} began, and it is not known what came of it"))
+
+
+def _timers_before(fact: AnyFact, state: RunState) -> list[TimerFired]:
+    """The open timers that were due before the one that fired: asyncio fires them first, and no queue keeps order."""
+    if not isinstance(fact, TimerFired):
+        return []
+    due = state.timers[fact.timer_id].due
+    earlier = sorted((timer.due, timer.timer_id) for timer in state.timers.values() if timer.due < due)
+    return [TimerFired(timer_id=timer_id) for _, timer_id in earlier]

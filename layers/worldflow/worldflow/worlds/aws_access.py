@@ -1,0 +1,111 @@
+"""The clients of an `AWSWorld`, and its tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from worldflow.engine.errors import ConfigurationError
+from worldflow.settings import Settings
+
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10, max_pool_connections=20
+)
+
+
+class AWSAccess:
+    """What is asked of AWS. May be used from several threads."""
+
+    def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
+        self.settings = settings or Settings.from_environment()
+        self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
+
+    def _client(self, service: str) -> Any:
+        session: Any = self._session
+        return session.client(service, config=_CONFIG)
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        return self._client("dynamodb")
+
+    @cached_property
+    def _sqs(self) -> Any:
+        return self._client("sqs")
+
+    @cached_property
+    def _scheduler(self) -> Any:
+        return self._client("scheduler")
+
+    @cached_property
+    def _s3(self) -> Any:
+        return self._client("s3")
+
+    def _put(
+        self,
+        table: str,
+        item: dict[str, Any],
+        condition: str,
+        values: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
+    ) -> bool:
+        """Puts an item on a condition. Returns whether the condition held."""
+        request: dict[str, Any] = {"TableName": table, "Item": as_attributes(item), "ConditionExpression": condition}
+        if values:
+            request["ExpressionAttributeValues"] = as_attributes(values)
+        if names:
+            request["ExpressionAttributeNames"] = names
+        try:
+            self._dynamodb.put_item(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+    def _get(self, run_id: str) -> dict[str, Any] | None:
+        answer = self._dynamodb.get_item(
+            TableName=self.settings.runs_table, Key=as_attributes({"run_id": run_id}), ConsistentRead=True
+        )
+        return values_of(answer["Item"]) if "Item" in answer else None
+
+    def _query(self, **request: Any) -> Iterator[dict[str, Any]]:
+        """The items of a query, page after page."""
+        while True:
+            answer = self._dynamodb.query(**request)
+            yield from map(values_of, answer["Items"])
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+    def _required(self, name: str) -> str:
+        value: str | None = getattr(self.settings, name)
+        if not value:
+            raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")
+        return value
+
+
+def as_attributes(item: dict[str, Any]) -> dict[str, Any]:
+    """Text, whole numbers and objects of these as DynamoDB's JSON has them."""
+    return {key: _attribute(value) for key, value in item.items()}
+
+
+def _attribute(value: Any) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return {"M": as_attributes(value)}
+    return {"N": str(value)} if isinstance(value, int) else {"S": value}
+
+
+def values_of(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {key: _value(attribute) for key, attribute in attributes.items()}
+
+
+def _value(attribute: dict[str, Any]) -> Any:
+    if "M" in attribute:
+        return values_of(attribute["M"])
+    return int(attribute["N"]) if "N" in attribute else attribute["S"]
