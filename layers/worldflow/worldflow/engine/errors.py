@@ -191,7 +191,11 @@ class InvalidInputError(WorldflowError):
         details = "".join(f"\n  {error.field}: {error.message}" for error in fields)
         super().__init__(message + details)
         self.summary = message
-        self.fields = tuple(fields)
+        self.details = [[error.field, error.message] for error in fields]  # what JSON carries, as a history does
+
+    @property
+    def fields(self) -> tuple[FieldError, ...]:
+        return tuple(FieldError(*detail) for detail in self.details)
 
 
 class WorkflowNotFoundError(InvalidInputError):

@@ -148,7 +148,7 @@ class RunState:
                 self.forked = event
                 for step in self.steps.values():
                     step.due = event.at
-            case SignalReceived() | HookResumed() | UpdateReceived():
+            case SignalReceived() | HookResumed() | UpdateReceived() | TerminateRequested():
                 self._seen.add(event.fact_id)
             case CancelRequested():
                 self.cancel_requested = True

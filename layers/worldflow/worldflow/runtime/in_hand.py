@@ -66,6 +66,8 @@ class RunInHand:
         """Whether the history was read in this turn, and not remembered from one before."""
         self.redo = False
         """What the history holds may not have been acted on."""
+        self.redelivered = False
+        """A message of this turn was received before."""
         self._world = world
         self._chance = chance
         self._history_limit = history_limit
@@ -165,7 +167,7 @@ class RunInHand:
             return Acts(self._world, self.id, self.state).heartbeat_lost(message)
         if isinstance(message, StepDue):
             self.woken.add((message.step_id, message.attempt))
-            if not self.redo:
+            if not self.redelivered:
                 self.begun.add((message.step_id, message.attempt))
         return None
 
@@ -274,9 +276,6 @@ class RunInHand:
                 is_due = step.due is None or (step.due <= now and not step.scheduled.at_most_once)
                 if is_due or (step.scheduled.step_id, step.attempt) in self.woken:
                     yield step
-
-    def is_lost(self, step: OpenStep) -> bool:
-        return bool(step.scheduled.at_most_once) and (step.scheduled.step_id, step.attempt) not in self.begun
 
     def _fail_inline(self, now: datetime) -> None:
         """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from worldflow.engine.definitions import find_workflow, oldest_version
-from worldflow.engine.errors import QueryNotFoundError, RunEndedError, RunNotFoundError
+from worldflow.engine.errors import QueryNotFoundError, RunEndedError
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Json, Replied, RunContinued, RunEnded, RunStarted, UpdateReceived
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.serialization import Codec
-from worldflow.runtime.requests import check_name, newest_generation, open_run
+from worldflow.runtime.requests import check_name, newest_generation, read_record
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, stash
@@ -27,10 +27,7 @@ def query(world: World, run_id: str, name: str) -> Json:
     Replays the run's history here, which takes the workflow's code, and writes nothing. Raises `QueryNotFoundError`,
     `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`, and what the published callable raises.
     """
-    record = world.get_run(run_id)
-    if record is None:
-        raise RunNotFoundError(run_id)
-    record = newest_generation(world, record)
+    record = newest_generation(world, read_record(world, run_id))
     history = [fetch_event(world, event) for event in world.load_history(record.run_id)]
     published = "nothing"
     if history:
@@ -74,7 +71,12 @@ def send_update(
     """
     check_name(name)
     encoded = _ANYTHING.encode(list(args))
-    run_id = open_run(world, run_id).run_id
+    record = newest_generation(world, read_record(world, run_id))
+    if record.ended and update_id is None:
+        raise RunEndedError(run_id, record.status)
+    run_id = record.run_id
+    if record.ended:
+        return PendingUpdate(run_id, f"update/{update_id}")  # it may have been answered before the end
     fact = UpdateReceived(update_id=update_id or uuid.uuid4().hex, name=name, args=stash(world, run_id, encoded))
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return PendingUpdate(run_id, fact.fact_id)

@@ -159,7 +159,7 @@ def retry(world: World, run_id: str) -> RunRecord:
 
     See `engine.forking.retried`. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
     """
-    failed = newest_generation(world, _run(world, run_id))
+    failed = newest_generation(world, read_record(world, run_id))
     if failed.status != "failed":
         problem = f"run {failed.run_id!r} is {failed.status}, and only one that failed can be retried"
         raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])
@@ -175,7 +175,7 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
     Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end.
     """
     check_run_id(new_run_id, "new_run_id")
-    source = _run(world, run_id)
+    source = read_record(world, run_id)
     forked(world.load_history(run_id), new_run_id, after)
     record = _fork_record(world, source, new_run_id, after)
     existing = world.create_run(record)
@@ -213,13 +213,14 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
 
 def open_run(world: World, run_id: str) -> RunRecord:
     """The record of a run that has not ended, in its newest generation. Raises `RunNotFoundError`, `RunEndedError`."""
-    record = newest_generation(world, _run(world, run_id))
+    record = newest_generation(world, read_record(world, run_id))
     if record.ended:
         raise RunEndedError(run_id, record.status)
     return record
 
 
-def _run(world: World, run_id: str) -> RunRecord:
+def read_record(world: World, run_id: str) -> RunRecord:
+    """The record of a run. Raises `RunNotFoundError`."""
     record = world.get_run(run_id)
     if record is None:
         raise RunNotFoundError(run_id)

@@ -65,6 +65,13 @@ class StepExecutor:
         facts = asyncio.run(run_all()) if tasks else []
         return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
 
+    def hand_over(self, run_id: str, facts: Sequence[StepCompleted | StepFailed]) -> None:
+        """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
+        for fact in facts:
+            outcome = StepOutcome(run_id=run_id, fact=fact)
+            self._world.put_outcome(outcome)
+            self._tell(outcome)
+
     def _claim(self, task: StepTask) -> bool:
         return self._world.claim(task.run_id, task.step_id, task.attempt)
 

@@ -32,17 +32,18 @@ from worldflow.engine.errors import (
     ConflictError,
 )
 from worldflow.engine.history import (
-    AnyFact,
     Applied,
     AttributesSet,
     CancelRequested,
     RunContinued,
     SignalReceived,
+    StepCompleted,
+    StepFailed,
     TerminateRequested,
     UpdateReceived,
 )
 from worldflow.engine.ids import generation, generation_id
-from worldflow.engine.state import RunState
+from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.steps import StepExecutor
@@ -100,7 +101,6 @@ class Turns:
 
         When it returns, the messages may be acknowledged; if it raises, they must come again.
         """
-        redo = redo or any(isinstance(message, Poke) for message in messages)
         for _ in range(CONFLICT_LIMIT):
             try:
                 self._take(run_id, messages, redo, use_code, out_of_time)
@@ -127,7 +127,8 @@ class Turns:
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
-        run.redo = redo
+        run.redelivered = redo
+        run.redo = redo or any(isinstance(message, Poke) for message in messages)
         try:
             if not run.apply(messages, use_code=use_code):
                 _log.warning("run %s has no record: %d messages dropped", run_id, len(messages))
@@ -201,8 +202,9 @@ class Turns:
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
         """Sends what came for a generation that has ended to the one that follows it, if one does."""
+        goes_on = _FOR_THE_SAME if isinstance(run.state.ended, RunContinued) else _FOR_THE_NEXT
         for message in messages:
-            if not isinstance(message, FactArrived) or not isinstance(message.fact, _FORWARDED):
+            if not isinstance(message, FactArrived) or not isinstance(message.fact, goes_on):
                 continue
             if not run.state.has_seen(message.fact) and (following := self._following(run)):
                 self._world.send([message.model_copy(update={"run_id": following})])
@@ -220,13 +222,13 @@ class Turns:
     def _run_inline(self, run: RunInHand, out_of_time: Callable[[], bool]) -> None:
         """Runs inline steps until none is due."""
         while run.execution and not run.state.ended and (steps := list(run.inline_due())):
-            lost = [step for step in steps if run.is_lost(step)]
+            facts = [fact for step in steps if (fact := self._known_outcome(run, step))]
+            known = {fact.step_id for fact in facts}
             acts = Acts(self._world, run.id, run.state)
-            facts: list[AnyFact] = [interrupted(step) for step in lost]
-            facts += self._executor.run_inline([acts.task(step) for step in steps if step not in lost])
+            tasks = [acts.task(step) for step in steps if step.scheduled.step_id not in known]
+            facts += self._executor.run_inline(tasks)
             if out_of_time():
-                # What came of them goes on by the queue, as from the executor's function.
-                self._world.send([FactArrived(run_id=run.id, fact=fact) for fact in facts])
+                self._executor.hand_over(run.id, facts)
                 return
             run.committed()
             now = self._world.now()
@@ -236,5 +238,19 @@ class Turns:
             self._commit(run)
             self._act(run)
 
+    def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
+        """What came of an attempt that may have been begun by a turn before this one."""
+        assert step.attempt is not None
+        if (step.scheduled.step_id, step.attempt) in run.begun:
+            return None
+        handed_over = self._world.get_outcome(run.id, step.scheduled.step_id, step.attempt)
+        if handed_over:
+            return handed_over.fact
+        return interrupted(step) if step.scheduled.at_most_once else None
 
-_FORWARDED = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
+
+_FOR_THE_NEXT = (SignalReceived, UpdateReceived)
+"""What goes to the run that has taken the place of another; that other was asked to end, and has."""
+
+_FOR_THE_SAME = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
+"""What goes to the next generation of a run that is continued."""
