@@ -194,10 +194,10 @@ RECIPES["cancelled_while_it_retries"] = cancelled(flows.timeout_of_a_step)
 @contextmanager
 def without_code(system: LocalSystem, workflow: Workflow[..., Any]) -> Iterator[None]:
     """A deployment that has lost a workflow, and the next one, which has it again."""
-    del definitions._workflows[workflow.name]
+    versions = definitions._workflows._versions.pop(workflow.name)
     system.restart()
     yield
-    definitions._workflows[workflow.name] = workflow
+    definitions._workflows._versions[workflow.name] = versions
     system.restart()
 
 

@@ -6,6 +6,9 @@ from tests.histories.recipes import RECIPES
 from tests.histories.record import record
 from tests.histories.stored import files, load
 
+BY_CHANCE = ("chance", "values")
+"""Recipes whose results hold random numbers and UUIDs, which differ from run to run."""
+
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_it_ends_as_it_did_then(name: str):
@@ -13,7 +16,8 @@ def test_it_ends_as_it_did_then(name: str):
     assert recorded, f"{name} was never recorded: python -m tests.histories.record RELEASE"
     now = record("now", name, RECIPES[name]).header
     for then in (stored.header for stored in recorded):
-        assert (now.workflow, now.status, now.result) == (then.workflow, then.status, then.result)
+        assert (now.workflow, now.status) == (then.workflow, then.status)
+        assert name in BY_CHANCE or now.result == then.result
         assert (now.error and (now.error.type, now.error.message)) == (
             then.error and (then.error.type, then.error.message)
         )

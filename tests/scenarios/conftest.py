@@ -7,6 +7,7 @@ from tests.support.aws import deployed
 from tests.support.scenarios import Env
 from tests.support.systems import aws_system, local_system
 from worldflow.runtime.turns import Turns
+from worldflow.worker import Worker
 
 
 @pytest.fixture(params=["local-warm", "local-cold", "aws-warm", "aws-cold"])
@@ -23,16 +24,8 @@ def env(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
             yield Env(local)
 
 
-@pytest.fixture(params=["aws-warm", "aws-cold"])
-def aws_env(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
-    """As `env`, for what only AWS has: an API."""
-    if request.param == "aws-cold":
-        make_cold(monkeypatch)
-    with deployed() as stack, aws_system(stack) as system:
-        yield Env(system)
-
-
 def make_cold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes hold no run live."""
-    assert Turns.__init__.__kwdefaults__
-    monkeypatch.setitem(Turns.__init__.__kwdefaults__, "live_limit", 0)
+    for maker in (Turns.__init__, Worker.__init__):
+        assert maker.__kwdefaults__
+        monkeypatch.setitem(maker.__kwdefaults__, "live_limit", 0)

@@ -58,9 +58,9 @@ class Env:
     def handle(self, run_id: str) -> Run:
         return Run(self, run_id)
 
-    async def resume_hook(self, token: str, value: Any = None, *, signal_id: str | None = None) -> None:
+    async def resume_hook(self, token: str, value: Any = None, *, resume_id: str | None = None) -> None:
         """Sends a value to whoever holds the hook, and lets it be dealt with."""
-        await self.drive(self.orchestrator.resume_hook(token, value, signal_id=signal_id))
+        await self.drive(self.orchestrator.resume_hook(token, value, resume_id=resume_id))
 
     async def drive(self, request: Awaitable[T]) -> T:
         """What a request to the orchestrator answers, however much has to happen for that without time passing."""

@@ -150,7 +150,9 @@ def _told(event: Event) -> tuple[str, dict[str, Any]]:
 class LocalSystem:
     def __init__(self, path: str | Path) -> None:
         self.clock = Clock()
-        self.world = LocalWorld(path, clock=self.clock.now, synchronous="NORMAL")
+        self.world = LocalWorld(
+            path, clock=self.clock.now, synchronous="NORMAL", webhook_url="https://example.test/webhooks"
+        )
         self.restart()
 
     def restart(self) -> None:

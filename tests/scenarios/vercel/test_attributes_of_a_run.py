@@ -19,7 +19,7 @@ async def test_attributes_are_set_and_taken_away(env: Env) -> None:
     assert record.attributes == {"customer": "c1", "total": 3, "paid": False, "draft": True}
     assert record.status_text == "packing 1 of 2"
 
-    await env.advance("1h")
+    await env.advance("61m")
     record = env.world.read_run(run.id)
     assert record.attributes == {"customer": "c1", "total": 3, "paid": True}
     assert record.status_text == "packing 2 of 2"

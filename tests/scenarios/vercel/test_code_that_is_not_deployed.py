@@ -6,7 +6,7 @@ from worldflow.engine import definitions
 
 
 def undeploy(name: str) -> None:
-    definitions._steps.pop(name)
+    definitions._steps._versions.pop(name)
 
 
 async def test_a_run_of_an_unknown_workflow_waits_for_its_code(env: Env) -> None:

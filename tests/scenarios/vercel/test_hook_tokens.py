@@ -60,13 +60,13 @@ async def test_a_hook_is_disposed_of_while_its_run_goes_on(env: Env) -> None:
         await sleep("5s")
         return message
 
-    first = await env.start(disposes, "passed on")
-    await env.resume_hook("passed on", "first")
+    first = await env.start(disposes, "passed-on")
+    await env.resume_hook("passed-on", "first")
     with pytest.raises(HookNotFoundError):
-        await env.orchestrator.get_hook("passed on")
-    second = await env.start(disposes, "passed on")
-    assert (await env.orchestrator.get_hook("passed on")).run_id == second.id
-    await env.resume_hook("passed on", "second")
+        await env.orchestrator.get_hook("passed-on")
+    second = await env.start(disposes, "passed-on")
+    assert (await env.orchestrator.get_hook("passed-on")).run_id == second.id
+    await env.resume_hook("passed-on", "second")
 
     assert await first.result() == "first"
     assert await second.result() == "second"

@@ -70,10 +70,10 @@ async def test_a_value_that_is_sent_twice_with_one_id_comes_once(env: Env) -> No
         return [await hook, await hook]
 
     run = await env.start(twice)
-    await env.resume_hook("t", "first", signal_id="a")
-    await env.resume_hook("t", "first", signal_id="a")
+    await env.resume_hook("t", "first", resume_id="a")
+    await env.resume_hook("t", "first", resume_id="a")
     assert await run.status() == "running"
-    await env.resume_hook("t", "second", signal_id="b")
+    await env.resume_hook("t", "second", resume_id="b")
 
     assert await run.result() == ["first", "second"]
 
@@ -131,7 +131,7 @@ async def test_a_hook_against_a_timer(env: Env) -> None:
         with create_hook(str, token="race") as hook:
             for _ in range(rounds):
                 try:
-                    async with asyncio.timeout(60):
+                    async with asyncio.timeout(600):
                         outcomes.append(await hook)
                 except TimeoutError:
                     outcomes.append("timeout")
@@ -208,7 +208,7 @@ async def test_a_burst_of_values_meets_a_loop_with_a_heartbeat(env: Env) -> None
         with create_hook(token="wake") as hook:
             while len(drained) < fresh:
                 try:
-                    async with asyncio.timeout(5):
+                    async with asyncio.timeout(300):
                         value = await hook
                 except TimeoutError:
                     continue

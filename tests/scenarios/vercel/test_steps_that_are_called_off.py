@@ -30,7 +30,7 @@ def elsewhere(env: Env) -> Callable[[Callable[[], Any]], None]:
 async def test_its_run_is_cancelled(env: Env, elsewhere) -> None:
     seen = []
 
-    @step
+    @step(heartbeat_timeout="1m")
     async def long_step() -> None:
         step_info().heartbeat()
         await asyncio.to_thread(elsewhere, lambda: requests.cancel(env.world, step_info().run_id))
@@ -55,7 +55,7 @@ async def test_its_run_is_cancelled(env: Env, elsewhere) -> None:
 async def test_its_await_is_cancelled_and_the_workflow_goes_on(env: Env, elsewhere) -> None:
     seen = []
 
-    @step
+    @step(heartbeat_timeout="1m")
     async def long_step() -> str:
         def stop() -> None:
             requests.signal(env.world, step_info().run_id, "stop")
@@ -91,7 +91,7 @@ async def test_its_await_is_cancelled_and_the_workflow_goes_on(env: Env, elsewhe
 async def test_a_plain_function_is_told_too(env: Env, elsewhere) -> None:
     seen = []
 
-    @step
+    @step(heartbeat_timeout="1m")
     def long_step() -> None:
         elsewhere(lambda: requests.cancel(env.world, step_info().run_id))
         try:

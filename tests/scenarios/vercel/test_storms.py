@@ -32,7 +32,7 @@ async def test_branches_that_race_a_step_against_a_timer(env: Env, work) -> None
         async def branch(round: int, index: int) -> str:
             name = f"{round}.{index}"
             try:
-                return await asyncio.wait_for(work(name, 1 + 2 * (index % 3)), timeout=4)
+                return await asyncio.wait_for(work(name, 60 + 120 * (index % 3)), timeout=240)
             except TimeoutError:
                 await work(f"{name} reconciles")
                 return await work(f"{name} late")
@@ -42,12 +42,12 @@ async def test_branches_that_race_a_step_against_a_timer(env: Env, work) -> None
             await sleep(1)
         return seen
 
-    run = await env.start(step_storm, 3, 6)
-    for number in range(12):
+    run = await env.start(step_storm, 2, 6)
+    for number in range(8):
         await run.signal("poke", number)  # nobody waits for it: a turn that changes nothing
         await env.skip()
 
-    expected = [f"{r}.{i}" + (" late" if i % 3 == 2 else "") for r in range(3) for i in range(6)]
+    expected = [f"{r}.{i}" + (" late" if i % 3 == 2 else "") for r in range(2) for i in range(6)]
     assert await run.result() == expected
 
 
@@ -57,7 +57,7 @@ async def test_branches_that_race_a_signal_against_a_timer(env: Env, work) -> No
         async def branch(index: int) -> str:
             await work(f"launch {index}")
             try:
-                async with asyncio.timeout(5 + index):
+                async with asyncio.timeout(300 + index):
                     value = await wait_for_signal(f"go-{index}")
             except TimeoutError:
                 await work(f"{index} reconciles")
@@ -66,13 +66,13 @@ async def test_branches_that_race_a_signal_against_a_timer(env: Env, work) -> No
 
         return await asyncio.gather(*map(branch, range(width)))
 
-    run = await env.start(signal_storm, 6)
+    run = await env.start(signal_storm, 5)
     for index in (4, 0, 2):
         await run.signal(f"go-{index}", "signal")
         await run.signal("poke")
     result = await run.result()
 
-    assert result == [f"{n}: {'signal' if n in (0, 2, 4) else 'nothing'}" for n in range(6)]
+    assert result == [f"{n}: {'signal' if n in (0, 2, 4) else 'nothing'}" for n in range(5)]
 
 
 async def test_a_loop_that_races_signals_against_its_heartbeat(env: Env, work) -> None:
@@ -83,7 +83,7 @@ async def test_a_loop_that_races_signals_against_its_heartbeat(env: Env, work) -
         counts = {"fresh": 0, "stale": 0, "heartbeats": 0}
         while counts["fresh"] < wakes:
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(600):
                     wake = await wait_for_signal("wake")
             except TimeoutError:
                 counts["heartbeats"] += 1
@@ -96,18 +96,18 @@ async def test_a_loop_that_races_signals_against_its_heartbeat(env: Env, work) -
             await work("store")
         return counts
 
-    run = await env.start(wake_loop, 6)
-    for number in range(6):
+    run = await env.start(wake_loop, 4)
+    for number in range(4):
         await run.signal("wake", {"fresh": True})
         await run.signal("wake", {"fresh": False})
         if number % 2:
             await env.skip()
-        if number == 3:
-            await env.advance("25s")
+        if number == 2:
+            await env.advance("25m")
 
     counts = await run.result()
-    assert (counts["fresh"], counts["heartbeats"] > 0) == (6, True)
-    assert await run.steps() == ["work"] * 12
+    assert (counts["fresh"], counts["heartbeats"] > 0) == (4, True)
+    assert await run.steps() == ["work"] * 8
 
 
 async def test_every_signal_is_delivered_beside_a_long_sleep(env: Env, work) -> None:
