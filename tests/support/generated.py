@@ -275,5 +275,10 @@ def _operations(children: st.SearchStrategy[Program]) -> st.SearchStrategy[Progr
     )
 
 
-programs: st.SearchStrategy[Program] = st.recursive(_leaves, _operations, max_leaves=12)
 small_programs: st.SearchStrategy[Program] = st.recursive(_leaves, _operations, max_leaves=4)
+_large_programs: st.SearchStrategy[Program] = st.recursive(_leaves, _operations, max_leaves=12)
+_busy_programs = st.tuples(
+    st.sampled_from([["gather", True], ["group"], ["sequence"], ["first"]]),
+    st.lists(_large_programs, min_size=2, max_size=5),
+).map(lambda given: [*given[0], *given[1]])
+programs: st.SearchStrategy[Program] = st.one_of(_large_programs, _busy_programs)

@@ -80,7 +80,8 @@ def happen(system: System, number: int, data: st.DataObject) -> None:
         st.sampled_from(["message", "message", "time", "time", "settle", "restart", "fail over"]), label="what happens"
     ):
         case "message":
-            fact = data.draw(facts(number), label="the message")
+            hooks = list(RunState(system.world.load_history(RUN)).hooks) or ["h1"]
+            fact = data.draw(facts(number, hooks), label="the message")
             copies = data.draw(st.integers(1, 2), label="copies")
             for _ in range(copies):
                 system.world.send([FactArrived(run_id=RUN, fact=fact)])
@@ -94,11 +95,11 @@ def happen(system: System, number: int, data: st.DataObject) -> None:
             system.settle()
 
 
-def facts(number: int) -> st.SearchStrategy[AnyFact]:
+def facts(number: int, hooks: list[str]) -> st.SearchStrategy[AnyFact]:
     return st.one_of(
         st.sampled_from(SIGNALS).map(lambda name: SignalReceived(signal_id=f"s{number}", name=name, value=number)),
         st.sampled_from(UPDATES).map(lambda name: UpdateReceived(update_id=f"u{number}", name=name, args=[number])),
-        st.integers(1, 3).map(lambda hook: HookResumed(hook_id=f"h{hook}", resume_id=f"r{number}", value=number)),
+        st.sampled_from(hooks).map(lambda hook: HookResumed(hook_id=hook, resume_id=f"r{number}", value=number)),
         st.just(CancelRequested(reason="enough")),
     )
 
