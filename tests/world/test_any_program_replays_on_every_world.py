@@ -20,10 +20,13 @@ from worldflow.engine.history import AnyFact, CancelRequested, HookResumed, Sign
 from worldflow.engine.state import RunState
 from worldflow.runtime import requests
 from worldflow.runtime.turns import run_record
+from worldflow.worlds import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event
 
 RUN = "r"
+MOMENTS = 60
+"""So many at most are waited for until nothing happens by itself any more."""
 
 Systems = Callable[[], AbstractContextManager[System]]
 
@@ -67,11 +70,9 @@ def explore(systems: Systems, program: Program, then: list[Program], data: st.Da
         for number in range(10):
             happen(system, number, data)
         system.settle()
-        for _ in range(30):
-            if not skip(system):
-                break
-        for run_id in [record.run_id for record in system.world.list_runs(limit=50).runs]:
-            check(system, run_id)
+        at_rest = any(not skip(system) for _ in range(MOMENTS))
+        for run_id in [record.run_id for record in system.world.list_runs(limit=100).runs]:
+            check(system, run_id, at_rest)
 
 
 def happen(system: System, number: int, data: st.DataObject) -> None:
@@ -104,15 +105,44 @@ def facts(number: int, hooks: list[str]) -> st.SearchStrategy[AnyFact]:
     )
 
 
-def check(system: System, run_id: str) -> None:
-    record = system.world.read_run(run_id)
+def check(system: System, run_id: str, at_rest: bool) -> None:
+    world = system.world
+    record = world.read_run(run_id)
     assert record.status != "blocked", record.blocked_reason
-    history = system.world.load_history(run_id)
-    assert history, f"{run_id} has no history"
+    history = world.load_history(run_id)
     assert [event.seq for event in history] == list(range(1, len(history) + 1))
     state = RunState(history)
+    assert state.started, f"{run_id} has not begun"
     assert run_record(run_id, state, None, record.updated_at).status == record.status
     execution = Execution(run_id, find_workflow(record.workflow_name), Chance(0.5))
-    execution.replay(fetch_event(system.world, event) for event in history)
+    execution.replay(fetch_event(world, event) for event in history)
     assert execution.ended == record.ended
     execution.dispose()
+    if at_rest:
+        check_nothing_is_forgotten(world, run_id, state)
+
+
+def check_nothing_is_forgotten(world: World, run_id: str, state: RunState) -> None:
+    """When nothing happens by itself any more, everything has happened."""
+    holders = [world.get_hook(hook.token) for hook in state.hooks.values()]
+    children = [
+        (open_child.started, world.get_run(open_child.started.child_run_id)) for open_child in state.children.values()
+    ]
+    if state.ended:
+        assert not [holder for holder in holders if holder and holder.run_id == run_id], f"{run_id} still holds a hook"
+        for started, child in children:
+            if started.parent_close == "abandon":
+                assert child, f"{run_id} has not started {started.child_run_id}"
+            else:
+                # One that was started in the turn in which its parent ended never began.
+                assert child is None or child.ended or asked_to_end(world, child.run_id), f"{child.run_id} is forgotten"
+    else:
+        assert not [step for step in state.steps.values() if step.attempt is not None], f"{run_id} waits for a step"
+        assert not state.timers, f"{run_id} waits for a timer"
+        for started, child in children:
+            assert child and (started.parent_close == "abandon" or not child.ended), f"{run_id} waits for {child}"
+        assert all(holder and holder.run_id == run_id for holder in holders), f"{run_id} has lost a hook"
+
+
+def asked_to_end(world: World, run_id: str) -> bool:
+    return any(isinstance(event, CancelRequested) for event in world.load_history(run_id))
