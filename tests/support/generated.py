@@ -216,14 +216,14 @@ class Interpreter:
 
 
 @workflow(name="generated.run")
-async def interpreted(program: Any, then: list[Any], trace: list[str] | None = None) -> list[str]:
-    """Runs `program`, and then each of `then` in a generation of its own."""
+async def interpreted(program: Any, then: list[Any], strict: bool = False, trace: list[str] | None = None) -> list[str]:
+    """Runs `program`, and then each of `then` in a generation of its own. strict: what fails fails the run."""
     interpreter = Interpreter()
     interpreter.trace += trace or []
-    with suppress(Exception, ExceptionGroup):
+    with suppress(*(() if strict else (Exception, ExceptionGroup))):
         await interpreter.run(program)
     if then:
-        continue_as_new(then[0], then[1:], interpreter.trace)
+        continue_as_new(then[0], then[1:], strict, interpreter.trace)
     return interpreter.trace
 
 

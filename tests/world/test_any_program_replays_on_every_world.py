@@ -4,7 +4,8 @@ blocked, and every history replays.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,8 +16,16 @@ from tests.support.driver import Chance
 from tests.support.generated import SIGNALS, UPDATES, Program, interpreted, programs, small_programs
 from tests.support.systems import System, aws_system, local_system, skip
 from worldflow.engine.definitions import find_workflow
+from worldflow.engine.errors import InvalidInputError
 from worldflow.engine.execution import Execution
-from worldflow.engine.history import AnyFact, CancelRequested, HookResumed, SignalReceived, UpdateReceived
+from worldflow.engine.history import (
+    AnyFact,
+    CancelRequested,
+    HookResumed,
+    SignalReceived,
+    TerminateRequested,
+    UpdateReceived,
+)
 from worldflow.engine.state import RunState
 from worldflow.runtime import requests
 from worldflow.runtime.turns import run_record
@@ -25,6 +34,7 @@ from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event
 
 RUN = "r"
+HAPPENINGS = ["message"] * 4 + ["time"] * 4 + ["settle"] * 2 + ["restart", "fail over", "again", "retry", "fork"]
 MOMENTS = 60
 """So many at most are waited for until nothing happens by itself any more."""
 
@@ -66,7 +76,8 @@ def test_on_aws(program: Program, then: list[Program], data: st.DataObject) -> N
 
 def explore(systems: Systems, program: Program, then: list[Program], data: st.DataObject) -> None:
     with systems() as system:
-        requests.start(system.world, RUN, interpreted, {"program": program, "then": then})
+        strict = data.draw(st.booleans(), label="strict")
+        requests.start(system.world, RUN, interpreted, {"program": program, "then": then, "strict": strict})
         for number in range(10):
             happen(system, number, data)
         system.settle()
@@ -77,9 +88,7 @@ def explore(systems: Systems, program: Program, then: list[Program], data: st.Da
 
 def happen(system: System, number: int, data: st.DataObject) -> None:
     """Something happens: a message, the next moment, the end of a process, or two of them before anybody looks."""
-    match data.draw(
-        st.sampled_from(["message", "message", "time", "time", "settle", "restart", "fail over"]), label="what happens"
-    ):
+    match data.draw(st.sampled_from(HAPPENINGS), label="what happens"):
         case "message":
             hooks = list(RunState(system.world.load_history(RUN)).hooks) or ["h1"]
             fact = data.draw(facts(number, hooks), label="the message")
@@ -94,6 +103,17 @@ def happen(system: System, number: int, data: st.DataObject) -> None:
             system.fail_over()
         case "settle":
             system.settle()
+        case "again":
+            arguments = {"program": data.draw(small_programs, label="the new program"), "then": []}
+            policy: Any = data.draw(st.sampled_from(["terminate_existing", "return_existing"]), label="if running")
+            requests.start(system.world, RUN, interpreted, arguments, if_running=policy, reuse="allow")
+        case "retry":
+            with suppress(InvalidInputError):
+                requests.retry(system.world, RUN)
+        case "fork":
+            after = data.draw(st.integers(1, 12), label="fork after")
+            with suppress(InvalidInputError):
+                requests.fork(system.world, RUN, f"fork-{number}", after=after)
 
 
 def facts(number: int, hooks: list[str]) -> st.SearchStrategy[AnyFact]:
@@ -102,6 +122,7 @@ def facts(number: int, hooks: list[str]) -> st.SearchStrategy[AnyFact]:
         st.sampled_from(UPDATES).map(lambda name: UpdateReceived(update_id=f"u{number}", name=name, args=[number])),
         st.sampled_from(hooks).map(lambda hook: HookResumed(hook_id=hook, resume_id=f"r{number}", value=number)),
         st.just(CancelRequested(reason="enough")),
+        st.just(TerminateRequested(reason="at once")),
     )
 
 

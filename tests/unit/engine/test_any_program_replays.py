@@ -30,7 +30,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # A `finally` of a disposed execution that fans out leaves the coroutines that it made.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(program=programs, then=st.lists(small_programs, max_size=1), data=st.data())
 def test_every_replay_decides_the_same(program: Program, then: list[Program], data: st.DataObject):
     run = Driver(interpreted, program, then)
