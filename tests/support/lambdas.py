@@ -43,7 +43,10 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
 
     It takes over the engine's log, as it should in a process of its own: see `own_log`.
     """
-    spec = importlib.util.spec_from_file_location(f"{name}_app_{next(_modules)}", ROOT / "functions" / name / "app.py")
+    folder = ROOT / "functions" / name
+    for beside in folder.glob("*.py"):
+        sys.modules.pop(beside.stem, None)
+    spec = importlib.util.spec_from_file_location(f"{name}_app_{next(_modules)}", folder / "app.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module  # where pydantic looks for what annotations name
@@ -51,7 +54,7 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
         environment.setenv("POWERTOOLS_SERVICE_NAME", service or name)
         environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow")
         environment.setenv("POWERTOOLS_TRACE_DISABLED", "true")
-        environment.syspath_prepend(ROOT / "functions" / name)  # for what is beside it
+        environment.syspath_prepend(folder)
         spec.loader.exec_module(module)
     return module
 

@@ -104,7 +104,7 @@ def test_a_body_that_is_no_json_is_refused(api: Api, run_id: str, body: str, key
 @pytest.mark.parametrize("key", [None, "k1"], ids=["", "with a key"])
 @pytest.mark.parametrize("action", ["signals/value", "cancel"])
 def test_nobody_cannot_be_told_anything(api: Api, action: str, key: str | None) -> None:
-    answer = api.post(f"/runs/nobody/{action}", 1, key=key)
+    answer = api.post(f"/runs/nobody/{action}", key=key)
 
     assert (answer.status, answer.error["type"], answer.fields) == (404, "RunNotFoundError", ["run_id"])
     assert api.stack.is_untouched()
@@ -113,7 +113,7 @@ def test_nobody_cannot_be_told_anything(api: Api, action: str, key: str | None) 
 @pytest.mark.parametrize("key", [None, "k1"], ids=["", "with a key"])
 @pytest.mark.parametrize("action", ["signals/value", "cancel"])
 def test_who_has_ended_cannot_be_told_anything(api: Api, ended: str, action: str, key: str | None) -> None:
-    answer = api.post(f"/runs/{ended}/{action}", 1, key=key)
+    answer = api.post(f"/runs/{ended}/{action}", key=key)
 
     assert (answer.status, answer.error["type"], answer.fields) == (409, "RunEndedError", ["run_id"])
     assert "completed" in answer.error["message"]

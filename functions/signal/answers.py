@@ -1,0 +1,85 @@
+"""What the API answers, and how it refuses: `{"error": {"type", "message", "fields": [{"field", "message"}]}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyValidationError,
+)
+
+from worldflow import (
+    HookNotFoundError,
+    InvalidInputError,
+    NonDeterminismError,
+    QueryNotFoundError,
+    RunEndedError,
+    RunExistsError,
+    RunNotFoundError,
+    ScheduleExistsError,
+    ScheduleNotFoundError,
+)
+from worldflow.engine.errors import FieldError
+
+UNREADABLE = {
+    "statusCode": 400,
+    "headers": {"Content-Type": "application/json"},
+    "body": '{"error":{"type":"MalformedBodyError","message":"the body is not JSON that can be read",'
+    '"fields":[{"field":"body","message":"must be JSON, of UTF-8, and not too deep"}]}}',
+    "isBase64Encoded": False,
+}
+
+STATES: dict[type[Exception], tuple[int, str | None]] = {
+    RunNotFoundError: (404, "run_id"),
+    HookNotFoundError: (404, "token"),
+    QueryNotFoundError: (404, "name"),
+    ScheduleNotFoundError: (404, "schedule_id"),
+    RunEndedError: (409, "run_id"),
+    RunExistsError: (409, "run_id"),
+    ScheduleExistsError: (409, "schedule_id"),
+    NonDeterminismError: (409, None),
+}
+"""The status of an answer that says how things are, and the field of the request that is about them."""
+
+
+def json_response(status: int, body: Any) -> Response[Any]:
+    return Response(status, content_types.APPLICATION_JSON, body)
+
+
+def refusal(status: int, type_name: str, message: str, fields: Sequence[FieldError] = ()) -> Response[Any]:
+    details = [{"field": field.field, "message": field.message} for field in fields]
+    return json_response(status, {"error": {"type": type_name, "message": message, "fields": details}})
+
+
+def refuse_input(error: InvalidInputError) -> Response[Any]:
+    return refusal(422, type(error).__name__, error.summary, error.fields)
+
+
+def add_refusals(app: APIGatewayHttpResolver) -> None:
+    """Makes answers of the errors that a request may meet."""
+
+    @app.exception_handler(RequestValidationError)
+    def refuse_request(error: RequestValidationError) -> Response[Any]:
+        fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+        return refuse_input(InvalidInputError("the request does not fit", fields))
+
+    @app.exception_handler(list(STATES))
+    def refuse_state(error: Exception) -> Response[Any]:
+        status, field = next(STATES[cls] for cls in type(error).__mro__ if cls in STATES)
+        return refusal(status, type(error).__name__, str(error), [FieldError(field, str(error))] if field else [])
+
+    @app.exception_handler(IdempotencyAlreadyInProgressError)
+    def refuse_concurrent(error: IdempotencyAlreadyInProgressError) -> Response[Any]:
+        message = "a request with this Idempotency-Key is being handled; try again"
+        return refusal(409, "InvalidInputError", message, [FieldError("Idempotency-Key", "in use")])
+
+    @app.exception_handler(IdempotencyValidationError)
+    def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
+        fields = [FieldError("Idempotency-Key", "belongs to another request")]
+        return refuse_input(InvalidInputError("this Idempotency-Key came with another request before", fields))
+
+    app.exception_handler(InvalidInputError)(refuse_input)

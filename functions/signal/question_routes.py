@@ -1,0 +1,69 @@
+"""The routes of questions to a run's workflow: updates, which it answers, and queries, which look."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel, ConfigDict
+
+from answers import json_response, refusal
+from worldflow import InvalidInputError
+from worldflow.engine.failures import decode_exception
+from worldflow.engine.history import Failure, Replied
+from worldflow.runtime import questions
+from worldflow.worlds import AWSWorld
+
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, *[1.0] * 18)
+"""Seconds between two looks for an answer: some 20 in all, of the 29 that the function has."""
+
+logger = Logger()
+
+
+class UpdateRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    args: list[Any] = []
+
+
+def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    @router.post("/runs/<run_id>/updates/<name>")
+    def update_run(run_id: str, name: str, request: UpdateRequest | None = None) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        # Its history makes sure that an update is done once, and gives the answer to whoever asks again.
+        update_id = router.current_event.headers.get("idempotency-key") or uuid.uuid4().hex
+        args = tuple(request.args if request else ())
+        reply = wait_for_answer(questions.send_update(world, run_id, name, args, update_id=update_id))
+        if reply is None:
+            return json_response(202, {"run_id": run_id, "update_id": update_id})
+        if reply.error:
+            return refuse_update(reply.error)
+        return json_response(200, {"update_id": update_id, "result": reply.result})
+
+    def wait_for_answer(update: questions.PendingUpdate) -> Replied | None:
+        for pause in PAUSES:
+            if reply := questions.look_for_answer(world, update):
+                return reply
+            time.sleep(pause)
+        return questions.look_for_answer(world, update)
+
+    @router.get("/runs/<run_id>/queries/<name>")
+    def query_run(run_id: str, name: str) -> dict[str, Any]:
+        logger.append_keys(run_id=run_id)
+        return {"result": questions.query(world, run_id, name)}
+
+    return router
+
+
+def refuse_update(failure: Failure) -> Response[Any]:
+    """What the workflow's handler raised."""
+    error = decode_exception(failure)
+    if isinstance(error, InvalidInputError):
+        return refusal(422, type(error).__name__, error.summary, getattr(error, "fields", ()))
+    return refusal(409, failure.type.rpartition(":")[2], failure.message)

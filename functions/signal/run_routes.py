@@ -1,0 +1,196 @@
+"""The routes of runs: start, list, read, signal, cancel, terminate, resume, retry and fork them."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from aws_lambda_powertools.metrics import MetricUnit
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
+
+from answers import json_response
+from once import Once
+from worldflow import InvalidInputError
+from worldflow.engine.definitions import Workflow, find_workflow
+from worldflow.engine.errors import FieldError
+from worldflow.engine.history import Attribute
+from worldflow.runtime import requests
+from worldflow.worlds import AWSWorld
+
+ATTRIBUTE = "attribute."
+MOST_ATTRIBUTES = 10
+
+Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+logger = Logger()
+metrics = Metrics()
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FirstSignal(_Request):
+    name: str
+    value: Any = None
+
+
+class StartRequest(_Request):
+    workflow: str
+    input: dict[str, Any] = {}
+    run_id: str | None = None
+    if_running: requests.IfRunning = "return_existing"
+    reuse: requests.Reuse | None = None
+    signal: FirstSignal | None = None
+
+
+class EndRequest(_Request):
+    reason: str | None = None
+
+
+class ForkRequest(_Request):
+    run_id: str
+    after: int
+
+
+def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    def key() -> str | None:
+        return router.current_event.headers.get("idempotency-key")
+
+    # --- start ---
+
+    @router.post("/runs")
+    def start_run(request: StartRequest) -> Response[Any]:
+        answer = once("start", key(), request.model_dump(mode="json"), start)
+        return json_response(201 if answer.pop("created") else 200, answer)
+
+    def start(request: dict[str, Any], id: str) -> dict[str, Any]:
+        asked = StartRequest(**request)
+        workflow = find_workflow(asked.workflow)
+        arguments = read_input(workflow, asked.input)
+        if asked.signal:
+            requests.check_name(asked.signal.name)
+        run_id = id if asked.run_id is None else asked.run_id
+        logger.append_keys(run_id=run_id)
+        # Who sends a signal with the start wants a run that receives it.
+        reuse = asked.reuse or ("allow" if asked.signal else None)
+        record, created = requests.start(world, run_id, workflow, arguments, if_running=asked.if_running, reuse=reuse)
+        metrics.add_metric("RunsStarted", MetricUnit.Count, int(created))
+        status = "pending" if created else record.status
+        answer = {"run_id": record.run_id, "workflow": record.workflow_name, "status": status, "created": created}
+        if asked.signal:
+            requests.signal(world, record.run_id, asked.signal.name, asked.signal.value, signal_id=id)
+            answer["signal_id"] = id
+        return answer
+
+    # --- look ---
+
+    @router.get("/runs")
+    def list_runs(
+        status: Annotated[Status | None, Query()] = None,
+        workflow: Annotated[str | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[str | None, Query()] = None,
+    ) -> dict[str, Any]:
+        attributes = read_attributes(router.current_event.query_string_parameters)
+        page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
+        return {"runs": [record.describe() for record in page.runs], "cursor": page.cursor}
+
+    @router.get("/runs/<run_id>")
+    def get_run(run_id: str) -> dict[str, Any]:
+        return world.read_run(run_id).describe()
+
+    @router.get("/runs/<run_id>/events")
+    def get_events(
+        run_id: str, after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 500
+    ) -> dict[str, Any]:
+        events = world.read_events(run_id, after)
+        shown = [
+            {"event_type": event.event_type, "seq": event.seq, "at": event.at, "payload": event.payload}
+            for event in events[:limit]
+        ]
+        return {"events": shown, "after": shown[-1]["seq"] if len(events) > limit else None}
+
+    # --- tell ---
+
+    @router.post("/runs/<run_id>/signals/<name>")
+    def signal_run(run_id: str, name: str) -> Response[Any]:
+        body = router.current_event.decoded_body
+        request = {"run_id": run_id, "name": name, "value": from_json(body) if body else None}
+        return json_response(202, once("signal", key(), request, signal))
+
+    def signal(request: dict[str, Any], id: str) -> dict[str, Any]:
+        logger.append_keys(run_id=request["run_id"])
+        requests.signal(world, request["run_id"], request["name"], request["value"], signal_id=id)
+        return {"run_id": request["run_id"], "signal_id": id}
+
+    @router.post("/runs/<run_id>/cancel")
+    def cancel_run(run_id: str, request: EndRequest | None = None) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        requests.cancel(world, run_id, request.reason if request else None)
+        return json_response(202, {"run_id": run_id})
+
+    @router.post("/runs/<run_id>/terminate")
+    def terminate_run(run_id: str, request: EndRequest | None = None) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        requests.terminate(world, run_id, request.reason if request else None)
+        return json_response(202, {"run_id": run_id})
+
+    @router.post("/runs/<run_id>/resume")
+    def resume_run(run_id: str) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        requests.resume(world, run_id)
+        return json_response(202, {"run_id": run_id})
+
+    # --- start again ---
+
+    @router.post("/runs/<run_id>/retry")
+    def retry_run(run_id: str) -> Response[Any]:
+        return json_response(201, once("retry", key(), {"run_id": run_id}, retry))
+
+    def retry(request: dict[str, Any], _: str) -> dict[str, Any]:
+        logger.append_keys(run_id=request["run_id"])
+        record = requests.retry(world, request["run_id"])
+        return {"run_id": record.run_id, "workflow": record.workflow_name}
+
+    @router.post("/runs/<run_id>/fork")
+    def fork_run(run_id: str, request: ForkRequest) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        record = requests.fork(world, run_id, request.run_id, after=request.after)
+        return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})
+
+    return router
+
+
+def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return workflow.signature.decode(input)
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            error.summary, [FieldError(f"input.{e.field}", e.message) for e in error.fields]
+        ) from None
+
+
+def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:
+    """The attributes of a list's query: `attribute.customer=c1`."""
+    given = {name.removeprefix(ATTRIBUTE): text for name, text in query.items() if name.startswith(ATTRIBUTE)}
+    if "" in given or len(given) > MOST_ATTRIBUTES:
+        rule = f"up to {MOST_ATTRIBUTES} attributes, each with its name"
+        raise InvalidInputError(f"a list is of {rule}", [FieldError("attribute", f"must be {rule}")])
+    return {name: read_attribute(text) for name, text in given.items()}
+
+
+def read_attribute(text: str) -> Attribute:
+    """A number, a bool or a quoted text as JSON has them; else the text itself."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return value if isinstance(value, str | int | float) else text
