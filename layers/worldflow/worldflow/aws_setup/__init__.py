@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 
 from worldflow.aws_setup.bucket import Bucket
-from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup
+from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
 
@@ -63,9 +63,13 @@ class Resources:
     scheduler_group: str
     scheduler_role_arn: str
     payload_bucket: str
+    webhook_secret_arn: str
 
     def environment(self) -> dict[str, str]:
-        """The `WORLDFLOW_*` variables of an application or a function that uses these resources."""
+        """The `WORLDFLOW_*` variables of an application or a function that uses these resources.
+
+        But for `WORLDFLOW_WEBHOOK_URL`, which is where somebody hands requests to `worldflow.runtime.webhooks.receive`.
+        """
         values = asdict(self) | {"dead_letter_arns": ",".join(self.dead_letter_arns)}
         return {f"WORLDFLOW_{name.upper()}": value for name, value in values.items() if name != "region"}
 
@@ -82,8 +86,8 @@ def setup_worldflow_infrastructure(
     """Makes what is missing of Worldflow's resources, and mends what is other than it should be.
 
     region: `AWS_REGION` or boto3's default, unless given.
-    step_queue: ends in `steps.fifo`. The other queues, the schedule group and its role are named alike: `x-steps.fifo`
-        goes with `x-runs.fifo` and `x-timers`.
+    step_queue: ends in `steps.fifo`. The other queues, the schedule group, its role and the secret are named alike:
+        `x-steps.fifo` goes with `x-runs.fifo` and `x-timers`.
     payload_bucket: named alike, with the account and the region, unless given.
     on_change: called with a line of text after each change.
     Raises `ConfigurationError` for what cannot be used or changed, and botocore's errors.
@@ -177,9 +181,11 @@ class Infrastructure:
             partition,
             account,
         )
+        self._secret = Secret(session.client("secretsmanager"), f"{name}-webhooks", "Signs the URLs of webhooks.")
         # What refers to another comes after it.
         queues = (*dead_letters, self._run_queue, self._step_queue, self._timer_queue)
-        self.parts: Sequence[Part] = (self._events, self._runs, *queues, self._group, self._role, self._bucket)
+        others = (self._group, self._role, self._bucket, self._secret)
+        self.parts: Sequence[Part] = (self._events, self._runs, *queues, *others)
 
     def faults(self) -> Iterator[Fault]:
         """What is missing or other than it should be."""
@@ -209,4 +215,5 @@ class Infrastructure:
             scheduler_group=self._group.name,
             scheduler_role_arn=self._role.arn(),
             payload_bucket=self._bucket.name,
+            webhook_secret_arn=self._secret.arn(),
         )

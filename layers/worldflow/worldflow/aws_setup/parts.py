@@ -23,6 +23,9 @@ _NOT_THERE = {
     "ServerSideEncryptionConfigurationNotFoundError",
 }
 
+KEY_LENGTH = 64
+"""Letters and digits of a generated key: some 380 bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -159,6 +162,37 @@ class Role:
     def _set_permission(self) -> None:
         policy = json.dumps(document(self.permission))
         self.client.put_role_policy(RoleName=self.name, PolicyName=self.policy_name, PolicyDocument=policy)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A generated key in Secrets Manager. Nobody ever sees it, so all that can be wrong is that it is not there."""
+
+    client: Any
+    name: str
+    description: str
+
+    def __str__(self) -> str:
+        return f"secret {self.name}"
+
+    def arn(self) -> str:
+        arn: str = self.client.describe_secret(SecretId=self.name)["ARN"]
+        return arn
+
+    def exists(self) -> bool:
+        return find(self.client.describe_secret, SecretId=self.name) is not None
+
+    def faults(self) -> Iterator[Fault]:
+        if not self.exists():
+            yield Fault(str(self), "missing", self._create)
+
+    def remove(self) -> None:
+        # At once: for as long as a secret could be restored, its name is taken.
+        self.client.delete_secret(SecretId=self.name, ForceDeleteWithoutRecovery=True)
+
+    def _create(self) -> None:
+        key = self.client.get_random_password(PasswordLength=KEY_LENGTH, ExcludePunctuation=True)["RandomPassword"]
+        self.client.create_secret(Name=self.name, Description=self.description, SecretString=key)
 
 
 def find(call: Callable[..., Any], **request: Any) -> dict[str, Any] | None:
