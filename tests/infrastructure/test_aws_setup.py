@@ -29,6 +29,7 @@ PARTS = [
     "schedule group worldflow",
     "role worldflow-scheduler-eu-west-1",
     "bucket worldflow-payloads-123456789012-eu-west-1",
+    "secret worldflow-webhooks",
 ]
 
 
@@ -73,9 +74,9 @@ def test_a_second_setup_changes_nothing_and_says_so():
 
 def test_the_environment_is_all_that_settings_ask_for():
     settings = Settings.from_environment(setup_worldflow_infrastructure().environment())
-    # Which modules there are is not for a table to know.
-    assert {name for name, value in settings if not value} == set()
-    assert settings.model_fields_set == Settings.model_fields.keys() - {"workflows"}
+    # Which modules there are is not for a table to know, nor where somebody takes requests to webhooks.
+    assert {name for name, value in settings if not value} == {"webhook_url"}
+    assert settings.model_fields_set == Settings.model_fields.keys() - {"workflows", "webhook_url"}
 
 
 def test_it_prints_what_a_shell_evaluates():
@@ -96,6 +97,7 @@ def test_names_of_ones_own():
     assert resources.scheduler_group == "Shop"
     assert resources.scheduler_role_arn == "arn:aws:iam::123456789012:role/Shop-scheduler-us-east-1"
     assert resources.payload_bucket == "my-payloads"
+    assert ":secret:Shop-webhooks-" in resources.webhook_secret_arn
 
 
 def test_two_regions_do_not_meet():

@@ -72,6 +72,10 @@ def open_bucket() -> None:
     client("s3").delete_public_access_block(Bucket="worldflow-payloads-123456789012-eu-west-1")
 
 
+def delete_secret() -> None:
+    client("secretsmanager").delete_secret(SecretId="worldflow-webhooks", ForceDeleteWithoutRecovery=True)
+
+
 def url(queue: str) -> str:
     found: str = client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
     return found
@@ -86,6 +90,7 @@ DAMAGES = [
     (redirect_dead_letters, "queue worldflow-runs.fifo: RedrivePolicy "),
     (widen_role, "role worldflow-scheduler-eu-west-1: other permissions"),
     (open_bucket, "bucket worldflow-payloads-123456789012-eu-west-1: other public access"),
+    (delete_secret, "secret worldflow-webhooks: missing"),
 ]
 
 

@@ -163,7 +163,16 @@ def test_the_policy_of_the_bucket(stack: Stack, resources: Resources):
     assert policy == put_in(stack["PayloadBucketPolicy"])["PolicyDocument"]
 
 
+def test_the_key_of_webhooks(stack: Stack, resources: Resources):
+    wanted = stack["WebhookSecret"]
+    secrets = client("secretsmanager")
+    assert secrets.describe_secret(SecretId=resources.webhook_secret_arn)["Description"] == wanted["Description"]
+    key = secrets.get_secret_value(SecretId=resources.webhook_secret_arn)["SecretString"]
+    generated = wanted["GenerateSecretString"]
+    assert (len(key), key.isalnum()) == (generated["PasswordLength"], generated["ExcludePunctuation"])
+
+
 def test_the_environment(stack: Stack, resources: Resources):
     functions = stack["OrchestratorFunction"]["Environment"]["Variables"]
-    own = {"WORLDFLOW_WORKFLOWS"}
+    own = {"WORLDFLOW_WORKFLOWS", "WORLDFLOW_WEBHOOK_URL"}
     assert resources.environment().keys() == {name for name in functions if name.startswith("WORLDFLOW_")} - own

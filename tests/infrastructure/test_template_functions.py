@@ -1,9 +1,12 @@
 """What the functions promise: how they are fed, what they are told and what stops them from being stopped."""
 
+from typing import Any
+
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.aws_handlers import LIFE_RECEIVES
+from worldflow.runtime.webhooks import ANSWER_TIMEOUT
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction"]
@@ -18,8 +21,11 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_SCHEDULER_GROUP": {"Ref": "SchedulerGroup"},
     "WORLDFLOW_SCHEDULER_ROLE_ARN": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
     "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
+    "WORLDFLOW_WEBHOOK_SECRET_ARN": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
     "WORLDFLOW_WORKFLOWS": "workflows",
 }
+OF_THE_ORCHESTRATOR = {"WORLDFLOW_DEAD_LETTER_ARNS", "WORLDFLOW_WEBHOOK_URL"}
+PUBLIC = "ANY /webhooks/{token}"
 
 
 def test_these_are_all_functions(stack: Stack) -> None:
@@ -35,8 +41,9 @@ def test_lambda_does_not_take_a_long_run_for_a_loop(stack: Stack, function: str)
 def test_a_function_knows_every_resource(stack: Stack, function: str) -> None:
     variables = stack[function]["Environment"]["Variables"]
     told = {name: value for name, value in variables.items() if name.startswith("WORLDFLOW_")}
-    told.pop("WORLDFLOW_DEAD_LETTER_ARNS", None)
+    own = {name: told.pop(name) for name in OF_THE_ORCHESTRATOR & told.keys()}
     assert told == RESOURCES_IN_THE_ENVIRONMENT
+    assert own.keys() == (OF_THE_ORCHESTRATOR if function == "OrchestratorFunction" else set())
 
 
 def test_the_orchestrator_knows_each_dead_letter_queue_that_it_reads(stack: Stack) -> None:
@@ -44,8 +51,26 @@ def test_the_orchestrator_knows_each_dead_letter_queue_that_it_reads(stack: Stac
     separator, queues = arns["Fn::Join"]
     assert separator == ","
     assert {target(arn) for arn in queues} == DEAD_LETTER_QUEUES
-    for function in ("StepExecutorFunction", "SignalFunction"):
-        assert "WORLDFLOW_DEAD_LETTER_ARNS" not in stack[function]["Environment"]["Variables"]
+
+
+def test_webhooks_have_the_urls_of_the_public_route(stack: Stack) -> None:
+    url = stack["OrchestratorFunction"]["Environment"]["Variables"]["WORLDFLOW_WEBHOOK_URL"]
+    assert url == TEMPLATE["Outputs"]["WebhookUrl"]["Value"]
+    assert url == {"Fn::Sub": TEMPLATE["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"] + "/webhooks"}
+
+
+@pytest.mark.parametrize("function", ["OrchestratorFunction", "SignalFunction"])
+def test_sets_are_walked_in_one_order_wherever_a_workflow_is_replayed(stack: Stack, function: str) -> None:
+    assert stack[function]["Environment"]["Variables"]["PYTHONHASHSEED"] == "0"
+
+
+def test_who_waits_for_an_answer_is_answered_in_the_functions_time(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "functions/signal")
+    from question_routes import PAUSES
+
+    assert max(sum(PAUSES), ANSWER_TIMEOUT) < stack["SignalFunction"]["Timeout"] - 5, "a cold start takes some, too"
 
 
 def test_the_handler_knows_when_a_message_died(stack: Stack) -> None:
@@ -163,26 +188,53 @@ def test_the_engines_layer_leaves_the_sdk_to_the_runtime() -> None:
     assert not {"boto3", "botocore", "pip"} & packages
 
 
-def test_the_api_answers_these_requests_and_only_signed_ones(stack: Stack) -> None:
-    body = stack["Api"]["Body"]
-    routes = {
-        f"{method.upper()} {path}": operation
-        for path, operations in body["paths"].items()
-        for method, operation in operations.items()
-    }
-    assert routes.keys() == {
+def test_the_api_answers_these_requests(stack: Stack) -> None:
+    found = routes(stack)
+    assert found.keys() == {
         "POST /runs",
         "GET /runs",
         "GET /runs/{run_id}",
         "GET /runs/{run_id}/events",
         "POST /runs/{run_id}/signals/{name}",
         "POST /runs/{run_id}/cancel",
+        "POST /runs/{run_id}/terminate",
+        "POST /runs/{run_id}/resume",
+        "POST /runs/{run_id}/retry",
+        "POST /runs/{run_id}/fork",
+        "POST /runs/{run_id}/updates/{name}",
+        "GET /runs/{run_id}/queries/{name}",
+        "POST /hooks/{token}",
+        "GET /hooks/{token}",
+        PUBLIC,
         "POST /schedules",
         "GET /schedules",
         "GET /schedules/{schedule_id}",
         "PATCH /schedules/{schedule_id}",
         "DELETE /schedules/{schedule_id}",
     }
-    for operation in routes.values():
-        assert operation["security"] == [{"AWS_IAM": []}]
+    for operation in found.values():
         assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])
+
+
+def test_only_webhooks_need_no_signature(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "functions/signal")
+    from hook_routes import PUBLIC_ROUTE
+
+    for route, operation in routes(stack).items():
+        assert operation["security"] == ([{"NONE": []}] if route == PUBLIC else [{"AWS_IAM": []}])
+    assert PUBLIC_ROUTE == PUBLIC, "by which the function tells them apart"
+
+
+def test_the_public_route_is_throttled_by_itself(stack: Stack) -> None:
+    (stage,) = stack.all("ApiGatewayV2::Stage").values()
+    assert stage["RouteSettings"].keys() == {PUBLIC}
+    for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
+        assert 0 < stage["RouteSettings"][PUBLIC][limit] < stage["DefaultRouteSettings"][limit]
+
+
+def routes(stack: Stack) -> dict[str, Any]:
+    return {
+        f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}": operation
+        for path, operations in stack["Api"]["Body"]["paths"].items()
+        for method, operation in operations.items()
+    }

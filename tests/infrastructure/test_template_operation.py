@@ -1,11 +1,21 @@
 """What whoever operates a stack counts on: logs, alarms, outputs, parameters, and names that never collide."""
 
+import re
+from fnmatch import fnmatch
+
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
+from workflows.hello import hello
+from worldflow.runtime import requests
+from worldflow.runtime.turns import Turns
+from worldflow.worlds import LocalWorld
+from worldflow.worlds.messages import Start
 
 OUTPUTS = {
     "ApiUrl": "Api",
+    "WebhookUrl": "Api",
+    "WebhookSecretArn": "WebhookSecret",
     "EventsTableName": "EventsTable",
     "RunsTableName": "RunsTable",
     "RunQueueUrl": "RunQueue",
@@ -36,7 +46,7 @@ NAMES = {
     "TopicName",
 }
 # What has such a property and means the name of something else.
-REFERRING = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"}
+REFERRING = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Logs::MetricFilter"}
 
 
 def test_every_log_is_kept_as_long_as_the_parameter_says() -> None:
@@ -72,6 +82,19 @@ def test_turns_that_nobody_takes_raise_an_alarm(stack: Stack) -> None:
     assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
     assert target(alarm["Dimensions"][0]["Value"]) == "RunQueue"
     assert alarm["Threshold"] > 3 * stack["RunQueue"]["VisibilityTimeout"]
+
+
+def test_histories_that_grow_long_are_counted(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    world = LocalWorld(":memory:")
+    requests.start(world, "r", hello)
+    Turns(world, history_limit=10).take("r", [Start(run_id="r")])
+    world.close()
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+    (filter,) = stack.all("Logs::MetricFilter").values()
+    assert target(filter["LogGroupName"]) == "OrchestratorLogGroup"
+    pattern = re.fullmatch(r'\{ \$\.message = "(.+)" \}', filter["FilterPattern"])
+    assert pattern and fnmatch(warning, pattern[1])
 
 
 def test_an_alarm_is_quiet_without_data_and_mailed_only_when_there_is_an_address() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.stack import Stack, listed, target
+from tests.infrastructure.stack import Properties, Stack, listed, target
 
 ROLES = {
     "OrchestratorFunction": "OrchestratorRole",
@@ -15,12 +15,13 @@ RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 SEND = {"sqs:SendMessage"}
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 PAYLOADS = {"s3:GetObject", "s3:PutObject"}
+READ_SECRET = {"secretsmanager:GetSecretValue"}
 
 # Everything that a role may do with anything of the stack.
 ALLOWED = {
     "OrchestratorRole": {
         "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
-        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
         "RunQueue": RECEIVE | SEND,
         "StepQueue": SEND,
         "TimerQueue": RECEIVE | SEND,
@@ -30,10 +31,11 @@ ALLOWED = {
         "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS,
+        "WebhookSecret": READ_SECRET,
         "OrchestratorLogGroup": LOG,
     },
     "StepExecutorRole": {
-        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem"},
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "RunQueue": SEND,
         "StepQueue": RECEIVE,
         "PayloadBucket": PAYLOADS,
@@ -52,6 +54,7 @@ ALLOWED = {
         "schedules that recur": {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS,
+        "WebhookSecret": READ_SECRET,
         "SignalLogGroup": LOG,
     },
 }
@@ -114,17 +117,31 @@ def test_who_schedules_does_so_in_the_group_and_passes_one_role_to_one_service(
     }
 
 
+def keys(statement: Properties) -> list[str]:
+    """The partition keys that a statement is for."""
+    condition = statement["Condition"]
+    assert condition.keys() == {"ForAllValues:StringLike"}
+    return listed(condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+
+
 def test_the_step_executor_sees_the_ledger_and_no_run_record(stack: Stack) -> None:
-    assert stack.statements("StepExecutorRole")["Ledger"]["Condition"] == {
-        "ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["step#*"]}
-    }
+    statements = stack.statements("StepExecutorRole").values()
+    on_tables = [s for s in statements if any("dynamodb" in action for action in listed(s["Action"]))]
+    assert [keys(statement) for statement in on_tables] == [["step#*"]]
 
 
-def test_the_api_deletes_idempotency_records_and_schedules_and_no_run(stack: Stack) -> None:
-    deleting = [s for s in stack.statements("SignalRole").values() if "dynamodb:DeleteItem" in listed(s["Action"])]
-    assert [statement["Condition"] for statement in deleting] == [
-        {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [f"{kind}#*"]}} for kind in ("idempotency", "schedule")
-    ]
+@pytest.mark.parametrize(
+    ("role", "action", "allowed"),
+    [
+        ("OrchestratorRole", "dynamodb:UpdateItem", ["step#*"]),
+        ("OrchestratorRole", "dynamodb:DeleteItem", ["hook#*"]),
+        ("SignalRole", "dynamodb:UpdateItem", ["idempotency#*"]),
+        ("SignalRole", "dynamodb:DeleteItem", ["idempotency#*", "schedule#*"]),
+    ],
+)
+def test_no_run_record_is_changed_in_part_or_deleted(stack: Stack, role: str, action: str, allowed: list[str]) -> None:
+    statements = [s for s in stack.statements(role).values() if action in listed(s["Action"])]
+    assert [key for statement in statements for key in keys(statement)] == allowed
 
 
 def test_the_api_queries_the_two_indexes_by_name(stack: Stack) -> None:
