@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics
@@ -76,7 +78,8 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         workflow = find_workflow(asked.workflow)
         arguments = read_input(workflow, asked.input)
         if asked.signal:
-            requests.check_name(asked.signal.name)
+            with fields_of("signal"):
+                requests.check_name(asked.signal.name)
         run_id = id if asked.run_id is None else asked.run_id
         logger.append_keys(run_id=run_id)
         # Who sends a signal with the start wants a run that receives it.
@@ -169,13 +172,19 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
     return router
 
 
-def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def fields_of(part: str) -> Iterator[None]:
+    """Says of what does not fit in which part of the request it is."""
     try:
-        return workflow.signature.decode(input)
+        yield
     except InvalidInputError as error:
-        raise InvalidInputError(
-            error.summary, [FieldError(f"input.{e.field}", e.message) for e in error.fields]
-        ) from None
+        fields = [FieldError(f"{part}.{field.field}", field.message) for field in error.fields]
+        raise InvalidInputError(error.summary, fields) from None
+
+
+def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
+    with fields_of("input"):
+        return workflow.signature.decode(input)
 
 
 def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:

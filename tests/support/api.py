@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.aws import Stack
+from tests.support.aws import WEBHOOK_URL, Stack
 from tests.support.lambdas import Context, function, http_event
 from worldflow.worlds import AWSWorld
 
@@ -16,11 +17,15 @@ from worldflow.worlds import AWSWorld
 class Answer:
     status: int
     headers: dict[str, str]
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str:
+        return self.data.decode()
 
     @property
     def body(self) -> Any:
-        return json.loads(self.text)
+        return json.loads(self.data)
 
     @property
     def error(self) -> dict[str, Any]:
@@ -57,11 +62,36 @@ class Api:
         headers = (headers or {}) | ({"Idempotency-Key": key} if key else {})
         return self.send(http_event(method, path, body, headers=headers, query=query, encoded=encoded))
 
+    def webhook(
+        self,
+        url: str,
+        method: str = "POST",
+        body: str | bytes | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+        cookies: Sequence[str] = (),
+    ) -> Answer:
+        """A request to the public route, which nobody signed."""
+        base, _, token = url.rpartition("/")
+        assert base == WEBHOOK_URL
+        event = http_event(method, f"/webhooks/{token}", body, headers=headers, query=query)
+        event |= {"routeKey": "ANY /webhooks/{token}", "pathParameters": {"token": token}}
+        if "content-type" not in {name.lower() for name in headers or {}}:
+            del event["headers"]["content-type"]
+        del event["requestContext"]["authorizer"]
+        if cookies:
+            event["cookies"] = list(cookies)
+        return self.send(event)
+
     def send(self, event: dict[str, Any]) -> Answer:
         answer = function("signal").handler(event, Context(function_name="signal"))
         json.dumps(answer)
         headers = {**answer.get("headers", {}), **{k: v[0] for k, v in answer.get("multiValueHeaders", {}).items()}}
-        return Answer(answer["statusCode"], headers, answer.get("body", ""))
+        body = answer.get("body", "")
+        return Answer(
+            answer["statusCode"], headers, b64decode(body) if answer.get("isBase64Encoded") else body.encode()
+        )
 
     def post(self, path: str, body: Any = None, **fields: Any) -> Answer:
         return self("POST", path, body, **fields)

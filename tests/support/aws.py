@@ -22,6 +22,7 @@ from worldflow.settings import Settings
 
 REGION = "eu-west-1"
 MODULES = "workflows,tests.support.workflows"
+WEBHOOK_URL = "https://a1b2c3d4e5.execute-api.eu-west-1.amazonaws.com/webhooks"
 
 QueueName = Literal["runs", "steps", "timers", "dead-runs", "dead-steps", "dead-timers"]
 
@@ -39,6 +40,7 @@ class Stack:
         self.resources = setup_worldflow_infrastructure(region=REGION)
         self.environment = {
             **self.resources.environment(),
+            "WORLDFLOW_WEBHOOK_URL": WEBHOOK_URL,
             "WORLDFLOW_WORKFLOWS": MODULES,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,

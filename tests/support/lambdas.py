@@ -138,10 +138,11 @@ def http_event(
 ) -> dict[str, Any]:
     """What API Gateway makes of a request to an HTTP API, payload format 2.0.
 
-    body: text as it is, anything else as JSON.
+    body: text as it is, bytes encoded, anything else as JSON.
     encoded: as API Gateway does with a body whose content type it does not know as text.
     """
-    text = body if isinstance(body, str) or body is None else json.dumps(body)
+    encoded = encoded or isinstance(body, bytes)
+    text = body if isinstance(body, str | bytes) or body is None else json.dumps(body)
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": f"{method} {path}",
@@ -187,5 +188,6 @@ def http_event(
     if query:
         event["queryStringParameters"] = dict(query)
     if text is not None:
-        event["body"] = base64.b64encode(text.encode()).decode() if encoded else text
+        data = text if isinstance(text, bytes) else text.encode()
+        event["body"] = base64.b64encode(data).decode() if encoded else data.decode()
     return event

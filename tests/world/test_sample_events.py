@@ -40,7 +40,7 @@ class After:
 
     @property
     def http(self) -> Answer:
-        return Answer(self._answer["statusCode"], self._answer["headers"], self._answer["body"])
+        return Answer(self._answer["statusCode"], self._answer["headers"], self._answer["body"].encode())
 
     def handled(self) -> bool:
         return self._answer == {"batchItemFailures": []}
