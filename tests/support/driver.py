@@ -8,6 +8,7 @@ that the run was at.
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -20,17 +21,25 @@ from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
+    Applied,
     CancelRequested,
+    ChildCompleted,
+    ChildFailed,
     Decision,
     Event,
+    HookConflicted,
+    HookResumed,
+    Replied,
     RunCancelled,
     RunCompleted,
+    RunContinued,
     RunFailed,
     RunStarted,
     SignalReceived,
     StepCompleted,
     StepFailed,
     TimerFired,
+    UpdateReceived,
     dump_events,
     load_events,
 )
@@ -65,16 +74,54 @@ class Driver:
         self.state = RunState()
         self.decisions: list[AnyDecision] = []
         """What the workflow decided on the last fact."""
-        self._signals = 0
-        self._live = self._execution()
-        self._replica = self._execution()
+        self._sent = 0
         arguments = workflow.signature.encode(workflow.signature.bind(*args, **kwargs))
-        self.feed(
-            RunStarted(run_id=self.run_id, workflow_name=workflow.name, created_at=self.clock, input=arguments or None)
+        self._begin(
+            RunStarted(
+                run_id=self.run_id,
+                workflow_name=workflow.name,
+                created_at=self.clock,
+                input=arguments or None,
+                timeout=workflow.timeout,
+            )
         )
 
-    def _execution(self) -> Execution:
-        return Execution(self.run_id, self.workflow, Chance(self.jitter))
+    def _begin(self, started: RunStarted) -> None:
+        self._next: Driver | None = None
+        self._live = self._execution()
+        self._replica = self._execution()
+        self.feed(started)
+
+    def _execution(self, workflow: Workflow[..., Any] | None = None) -> Execution:
+        return Execution(self.run_id, workflow or self.workflow, Chance(self.jitter), url)
+
+    def next_generation(self) -> Driver:
+        """The run that a run that continued goes on as."""
+        ended = self.state.ended
+        assert isinstance(ended, RunContinued)
+        run = copy.copy(self)
+        run.run_id, run.history, run.state = ended.next_run_id, [], RunState()
+        run._begin(
+            RunStarted(
+                run_id=run.run_id,
+                workflow_name=self.workflow.name,
+                created_at=self.clock,
+                input=ended.input,
+                timeout=self.workflow.timeout,
+                carried=ended.carried,
+                seen=ended.seen,
+            )
+        )
+        self._next = run
+        return run
+
+    def going_on(self, events: Sequence[Event], run_id: str) -> Driver:
+        """A run of this workflow that goes on from these events, such as a fork of this one."""
+        run = copy.copy(self)
+        run.run_id, run.history, run.state, run.clock = run_id, list(events), RunState(events), events[-1].at
+        run._live, run._replica = run.replay(), run.replay()
+        self._next, run._next = run, self._next
+        return run
 
     # --- facts ---
 
@@ -88,18 +135,14 @@ class Driver:
         replayed = self._replica.apply(fact, at)
         assert replayed == decisions, "a replayed execution decided otherwise than the live one"
         self._replica.dispose()
-        commit = [event.recorded(self.state.seq + 1 + n, at) for n, event in enumerate([fact, *decisions])]
-        commit = load_events(dump_events(commit))
-        self.history += commit
-        for event in commit:
-            self.state.record(event)
+        self._record([fact, *decisions])
         self._replica = self.replay()
         self.decisions = decisions
         return decisions
 
     def replay(self, workflow: Workflow[..., Any] | None = None) -> Execution:
         """A fresh execution that has been through the history; of other code, if given."""
-        execution = Execution(self.run_id, workflow or self.workflow, Chance(self.jitter))
+        execution = self._execution(workflow)
         try:
             execution.replay(self.history)
         except BaseException:
@@ -134,6 +177,28 @@ class Driver:
             )
         )
 
+    def hold(self, fact: AnyFact) -> None:
+        """Records a fact that the workflow does not learn of yet, since its code cannot run."""
+        self._record([fact.model_copy(update={"held": True})])
+        self._replica.dispose()
+        self._replica = self.replay()
+
+    def learn(self, fact_id: str) -> list[AnyDecision]:
+        """The workflow learns of a fact that was held."""
+        decisions = self._live.apply(self.state.held[fact_id], self.clock)
+        self._record([Applied(fact_id=fact_id), *decisions])
+        self._replica.dispose()
+        self._replica = self.replay()
+        self.decisions = decisions
+        return decisions
+
+    def _record(self, events: Sequence[Event]) -> None:
+        commit = [event.recorded(self.state.seq + 1 + n, self.clock) for n, event in enumerate(events)]
+        commit = load_events(dump_events(commit))
+        self.history += commit
+        for event in commit:
+            self.state.record(event)
+
     def fire(self, timer_id: str | None = None) -> list[AnyDecision]:
         """The earliest timer (or the one of this id) fires; the clock moves on to its time."""
         timer_id = timer_id or min(self.state.timers.values(), key=lambda timer: timer.due).timer_id
@@ -147,8 +212,31 @@ class Driver:
         self.clock = until
 
     def signal(self, name: str, value: Any = None) -> list[AnyDecision]:
-        self._signals += 1
-        return self.feed(SignalReceived(signal_id=f"signal-{self._signals}", name=name, value=value))
+        return self.feed(SignalReceived(signal_id=self._id("signal"), name=name, value=value))
+
+    def child_completes(self, child_id: str, result: Any = None) -> list[AnyDecision]:
+        """The child of this id returns `result`, which is JSON."""
+        return self.feed(ChildCompleted(child_id=child_id, result=result))
+
+    def child_fails(self, child_id: str, error: BaseException) -> list[AnyDecision]:
+        return self.feed(ChildFailed(child_id=child_id, error=encode_exception(raised(error))))
+
+    def resume_hook(self, hook_id: str, value: Any = None) -> list[AnyDecision]:
+        return self.feed(HookResumed(hook_id=hook_id, resume_id=self._id("resume"), value=value))
+
+    def conflict(self, hook_id: str) -> list[AnyDecision]:
+        """Another live run holds the hook's token."""
+        return self.feed(HookConflicted(hook_id=hook_id))
+
+    def update(self, name: str, *args: Any) -> str:
+        """Sends an update. Returns its fact's id, for `reply`."""
+        fact = UpdateReceived(update_id=self._id("update"), name=name, args=list(args))
+        self.feed(fact)
+        return fact.fact_id
+
+    def _id(self, kind: str) -> str:
+        self._sent += 1
+        return f"{kind}-{self._sent}"
 
     def cancel(self, reason: str | None = None) -> list[AnyDecision]:
         return self.feed(CancelRequested(reason=reason))
@@ -184,6 +272,17 @@ class Driver:
         assert ids, f"no open call of {step!r}"
         return ids[0]
 
+    def replied(self, fact_id: str) -> bool:
+        """Whether the workflow has answered."""
+        return any(isinstance(event, Replied) and event.fact_id == fact_id for event in self.history)
+
+    def reply(self, fact_id: str) -> Any:
+        """What the workflow has answered to an update or a webhook's request. Raises what its handler raised."""
+        (reply,) = (event for event in self.history if isinstance(event, Replied) and event.fact_id == fact_id)
+        if reply.error:
+            raise decode_exception(reply.error)
+        return reply.result
+
     def input_of(self, step_id: str) -> Any:
         return self.state.steps[step_id].scheduled.input
 
@@ -203,12 +302,24 @@ class Driver:
                 raise asyncio.CancelledError
         raise AssertionError(f"the run has not ended: it waits for {self.open_steps()} and {[*self.state.timers]}")
 
+    @property
+    def live(self) -> Execution:
+        """The live execution: to look at, and not to feed."""
+        return self._live
+
     def close(self) -> None:
         self._live.dispose()
         self._replica.dispose()
+        if self._next:
+            self._next.close()
 
 
 Drive = Callable[..., Driver]
+
+
+def url(run_id: str, hook_id: str) -> str:
+    """The URL of a webhook."""
+    return f"https://example.test/webhooks/{run_id}.{hook_id}"
 
 
 def describe(decisions: Sequence[Decision]) -> list[str]:
