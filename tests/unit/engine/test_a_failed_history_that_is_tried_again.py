@@ -202,7 +202,6 @@ def test_the_last_fact_waits_for_code_that_is_mended(drive: Drive, broken: list[
     assert again.result() == "one two"
 
 
-@pytest.mark.xfail(raises=IndexError, reason="a run that failed at once has no event before its failure")
 def test_code_that_failed_at_once(drive: Drive, broken: list[bool]):
     broken.append(True)
     run = failed(drive(retry_careless))
@@ -285,7 +284,6 @@ def test_the_failure_itself_was_held(drive: Drive):
     assert again.result() == "paid"
 
 
-@pytest.mark.xfail(raises=KeyError, reason="the mark of a held failure is kept without the failure")
 def test_a_failure_before_it_was_held(drive: Drive):
     run = drive(retry_just_charge)
     held_failure(run, 1)

@@ -26,13 +26,13 @@ class Unspeakable(ValueError):
 
 
 @step
-async def attempt() -> str: ...
+async def persist() -> str: ...
 
 
 @workflow
-async def trying() -> str:
+async def persisting() -> str:
     try:
-        return await attempt.options(retry=policies[-1])()
+        return await persist.options(retry=policies[-1])()
     except Exception as error:
         return f"{type(error).__name__}"
 
@@ -42,7 +42,7 @@ policies: list[RetryPolicy] = []
 
 def tried(drive: Drive, policy: RetryPolicy) -> Driver:
     policies.append(policy)
-    return drive(trying)
+    return drive(persisting)
 
 
 def is_retried(run: Driver) -> bool:
@@ -54,32 +54,32 @@ def is_retried(run: Driver) -> bool:
 
 def test_no_attempt_begins_after_the_total_time(drive: Drive):
     run = tried(drive, RetryPolicy(max_attempts=100, initial_interval="10s", backoff=1, jitter=0, total_time="25s"))
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert is_retried(run)
     run.clock += timedelta(seconds=10)
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert is_retried(run)
     run.clock += timedelta(seconds=10)
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert run.result() == "ValueError"
 
 
 def test_an_attempt_may_begin_at_the_very_end_of_the_total_time(drive: Drive):
     run = tried(drive, RetryPolicy(initial_interval="10s", jitter=0, total_time="10s"))
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert is_retried(run)
 
 
 def test_the_total_time_counts_the_attempts_themselves(drive: Drive):
     run = tried(drive, RetryPolicy(initial_interval="1s", jitter=0, total_time="1m"))
     run.clock += timedelta(minutes=1)
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert run.result() == "ValueError"
 
 
 def test_the_total_time_also_bounds_the_interval_that_a_step_asks_for(drive: Drive):
     run = tried(drive, RetryPolicy(total_time="1m"))
-    run.fail(attempt, ValueError(), retryable=True, retry_after=61)
+    run.fail(persist, ValueError(), retryable=True, retry_after=61)
     assert run.result() == "ValueError"
 
 
@@ -87,12 +87,12 @@ def test_the_total_time_counts_from_the_call_and_not_from_the_run(drive: Drive):
     @workflow
     async def late() -> str:
         await asyncio.sleep(3600)
-        return await trying.function()
+        return await persisting.function()
 
     policies.append(RetryPolicy(initial_interval="1s", jitter=0, total_time="1m"))
     run = drive(late)
     run.fire()
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert is_retried(run)
 
 
@@ -113,9 +113,9 @@ def test_retry_if_is_asked_of_the_exception_itself(drive: Drive):
         return isinstance(error, Refused) and error.code == 503
 
     run = tried(drive, RetryPolicy(retry_if=is_busy))
-    run.fail(attempt, Refused("busy", 503), retryable=True)
+    run.fail(persist, Refused("busy", 503), retryable=True)
     assert is_retried(run)
-    run.fail(attempt, Refused("no", 403), retryable=True)
+    run.fail(persist, Refused("no", 403), retryable=True)
     assert run.result() == "Refused"
     assert [(type(error), error.code) for error in seen[:1]] == [(Refused, 503)]  # type: ignore[attr-defined]
 
@@ -126,7 +126,7 @@ def test_what_retry_if_raises_is_a_no(drive: Drive, caplog: pytest.LogCaptureFix
 
     run = tried(drive, RetryPolicy(retry_if=confused))
     with caplog.at_level(logging.ERROR, "worldflow"):
-        run.fail(attempt, ValueError(), retryable=True)
+        run.fail(persist, ValueError(), retryable=True)
     assert run.result() == "ValueError"
     assert "retry_if raised" in caplog.text
 
@@ -134,7 +134,7 @@ def test_what_retry_if_raises_is_a_no(drive: Drive, caplog: pytest.LogCaptureFix
 def test_retry_if_is_not_asked_when_the_attempts_are_used_up(drive: Drive):
     asked: list[BaseException] = []
     run = tried(drive, RetryPolicy(max_attempts=1, retry_if=lambda error: asked.append(error) is None))
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     assert run.ended
     assert asked == []
 
@@ -142,7 +142,7 @@ def test_retry_if_is_not_asked_when_the_attempts_are_used_up(drive: Drive):
 def test_retry_if_is_not_asked_on_replay(drive: Drive):
     asked: list[BaseException] = []
     run = tried(drive, RetryPolicy(retry_if=lambda error: asked.append(error) is None))
-    run.fail(attempt, ValueError(), retryable=True)
+    run.fail(persist, ValueError(), retryable=True)
     asked.clear()
     run.replay().dispose()
     assert asked == []
@@ -151,7 +151,7 @@ def test_retry_if_is_not_asked_on_replay(drive: Drive):
 def test_a_fatal_error_is_never_tried_again(drive: Drive):
     asked: list[BaseException] = []
     run = tried(drive, RetryPolicy(retry_if=lambda error: asked.append(error) is None))
-    run.fail(attempt, FatalError("no"), retryable=True)
+    run.fail(persist, FatalError("no"), retryable=True)
     assert run.result() == "FatalError"
     assert asked == []
 
@@ -174,21 +174,21 @@ def test_a_fatal_error_is_never_tried_again(drive: Drive):
 )
 def test_what_is_not_retryable_is_known_by_its_type_its_bases_and_their_names(drive: Drive, named: type | str):
     run = tried(drive, RetryPolicy(non_retryable=(KeyError, named)))
-    run.fail(attempt, Refused("no"), retryable=True)
+    run.fail(persist, Refused("no"), retryable=True)
     assert run.result() == "Refused"
 
 
 @pytest.mark.parametrize("named", [KeyError, "KeyError", "Error", "efused", "Refused2", TypeError, "other.Refused"])
 def test_other_exceptions_are_tried_again(drive: Drive, named: type | str):
     run = tried(drive, RetryPolicy(non_retryable=(named,)))
-    run.fail(attempt, Refused("busy"), retryable=True)
+    run.fail(persist, Refused("busy"), retryable=True)
     assert is_retried(run)
 
 
 @pytest.mark.parametrize("named", [Unspeakable, "Unspeakable", ValueError, "ValueError"])
 def test_an_exception_that_cannot_be_rebuilt_is_still_known_by_its_names(drive: Drive, named: type | str):
     run = tried(drive, RetryPolicy(non_retryable=(named,)))
-    run.fail(attempt, Unspeakable(object()), retryable=True)
+    run.fail(persist, Unspeakable(object()), retryable=True)
     assert run.result() == "StepError"
 
 
