@@ -7,8 +7,10 @@ by a new one, and the messages that it had received come again.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import count
 from typing import Any, Literal
 
 from tests.support.driver import START, Chance
@@ -22,6 +24,25 @@ from worldflow.worlds.messages import Message, StepOutcome, StepTask
 When = Literal["before", "after"]
 
 
+Crashes = Callable[[int, When], bool]
+"""Whether the process dies before, or after, the call of this number."""
+
+
+def never(call: int, when: When) -> bool:
+    return False
+
+
+def once(call: int, when: When) -> Crashes:
+    """Dies there, and never again."""
+    return lambda number, moment: (number, moment) == (call, when)
+
+
+def often(chance: random.Random) -> Crashes:
+    """Dies here and there, but not as often as makes a message a dead one."""
+    rate, deaths = chance.choice([0.02, 0.1, 0.25]), count()
+    return lambda number, moment: chance.random() < rate and next(deaths) < 18
+
+
 class Crash(BaseException):
     """The process dies."""
 
@@ -29,7 +50,7 @@ class Crash(BaseException):
 class CrashingWorld(LocalWorld):
     """Raises `Crash` before or after the calls (writes, sends and acknowledgements, by number) that `crashes` names."""
 
-    def __init__(self, crashes: Callable[[int, When], bool] = lambda call, when: False, path: str = ":memory:") -> None:
+    def __init__(self, crashes: Crashes = never, path: str = ":memory:") -> None:
         self.time = START
         super().__init__(path, clock=self._tick, synchronous="NORMAL")
         self.crashes = crashes

@@ -1,0 +1,131 @@
+"""The process dies anywhere while runs go on as their next generations, with hooks, updates and attributes: what was
+sent to them is received once and in order, and nothing is left behind.
+"""
+
+import logging
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
+from worldflow import (
+    continue_as_new,
+    create_hook,
+    on_update,
+    set_attributes,
+    set_status,
+    step,
+    wait_for_signal,
+    workflow,
+)
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import Replied, RunContinued
+from worldflow.runtime import questions, requests, webhooks
+
+GENERATIONS = 3
+
+
+@step(inline=True)
+async def note_down(text: str) -> str:
+    return text.upper()
+
+
+@workflow
+async def generations(n: int, seen: list[str]) -> list[str]:
+    notes: list[str] = []
+    on_update("note")(notes.append)
+    set_attributes(generation=n)
+    if n == 1:
+        set_attributes(first=True)
+    with create_hook(str, token="door") as hook:
+        set_status(f"generation {n}")
+        seen.append(await note_down(await wait_for_signal("word", str)))
+        seen.append(await hook)
+    seen += notes
+    if n == GENERATIONS:
+        return seen
+    continue_as_new(n + 1, seen)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
+
+
+@pytest.fixture
+def worlds() -> Iterator[list[CrashingWorld]]:
+    worlds: list[CrashingWorld] = []
+    yield worlds
+    for world in worlds:
+        world.close()
+
+
+def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
+    world = CrashingWorld(crashes)
+    persist(lambda: requests.start(world, "r", generations, {"n": 1, "seen": []}))
+    for word in ("one", "two", "three"):
+        persist(lambda word=word: requests.signal(world, "r", "word", word, signal_id=word))  # type: ignore[misc]
+    persist(lambda: questions.send_update(world, "r", "note", ("noted",), update_id="u"))
+    for n in range(1, GENERATIONS + 1):
+        serve(world, live_limit=live_limit)
+        token = webhooks.get_hook(world, "door")
+        assert token.run_id == ("r" if n == 1 else f"r~{n}"), world.crashed
+        persist(lambda n=n: webhooks.resume_hook(world, "door", f"opened {n}", resume_id=f"{n}"))  # type: ignore[misc]
+    serve(world, live_limit=live_limit)
+    return world
+
+
+def check(world: CrashingWorld) -> None:
+    told = world.crashed
+    last = world.read_run(f"r~{GENERATIONS}")
+    assert last.status == "completed", (last, told)
+    assert last.result == ["ONE", "opened 1", "noted", "TWO", "opened 2", "THREE", "opened 3"], told
+    assert last.attributes == {"generation": GENERATIONS, "first": True}, told
+    assert last.status_text == f"generation {GENERATIONS}"
+    assert world.get_generation("r") == GENERATIONS
+    for n in range(1, GENERATIONS + 1):
+        run_id = "r" if n == 1 else f"r~{n}"
+        history = world.read_events(run_id)
+        assert [event.seq for event in history] == list(range(1, len(history) + 1))
+        facts = [event.fact_id for event in history if hasattr(event, "held") and not event.held]
+        assert len(facts) == len(set(facts)), told
+        execution = Execution(run_id, generations)
+        execution.replay(history)
+        execution.dispose()
+        record = world.get_run(run_id)
+        assert record and record.seq == len(history), told
+        if n < GENERATIONS:
+            assert isinstance(history[-1], RunContinued)
+            assert (record.status, record.next_run_id) == ("continued", f"r~{n + 1}"), told
+    replies = [event for event in world.load_history("r") if isinstance(event, Replied)]
+    assert len(replies) == 1
+    assert world.get_hook("door") is None, told
+    assert world._rows("select * from runs where run_id like 'r~%' and run_id > 'r~3'") == []
+    assert world._rows("select body from messages") == [], told
+
+
+@pytest.fixture(scope="module")
+def calls() -> int:
+    """How many calls there are to die at."""
+    world = lived(never)
+    check(world)
+    world.close()
+    return len(world.calls)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
+    for call in range(calls):
+        world = lived(once(call, when))
+        worlds.append(world)
+        assert world.crashed, "the call was never reached"
+        check(world)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
+    chance = random.Random(seed)
+    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
+    worlds.append(world)
+    check(world)
