@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ from worldflow.cli import app
 from worldflow.determinism import check
 
 PROJECT = Path(__file__).parents[2]
+GUIDE = PROJECT / "docs/guide"
+RUN = [
+    page
+    for page in sorted(GUIDE.glob("*.md"))
+    if (PROJECT / f"tests/docs/test_{page.stem.replace('-', '_')}.py").exists()
+]
+"""The pages whose code is run in `tests/docs`."""
+
 PAGES = [PROJECT / "README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
 
 
@@ -40,6 +50,23 @@ def test_every_command_is_told_of() -> None:
 
 def _commands() -> set[str]:
     return set(getattr(get_command(app), "commands"))  # noqa: B009  the type is click's own
+
+
+@pytest.mark.parametrize("page", sorted({*PAGES} - {*RUN}), ids=lambda page: page.name)
+def test_what_is_said_in_python_is_python(page: Path) -> None:
+    for code in _python(page):
+        compile(code, page.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+
+
+@pytest.mark.parametrize("page", RUN, ids=lambda page: page.name)
+def test_the_code_of_the_guide_is_run(page: Path) -> None:
+    """Each paragraph of it stands in the page's test, as deep as the test needs it."""
+    run = "\n" + (PROJECT / f"tests/docs/test_{page.stem.replace('-', '_')}.py").read_text()
+    paragraphs = [textwrap.dedent(part).strip() for code in _python(page) for part in code.split("\n\n")]
+    places = (0, 4, 8, 12)
+    assert [
+        part for part in paragraphs if not any(f"\n{textwrap.indent(part, ' ' * n)}\n" in run for n in places)
+    ] == []
 
 
 def test_the_page_of_the_guide_for_testing(tmp_path: Path) -> None:
