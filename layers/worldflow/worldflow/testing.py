@@ -13,14 +13,17 @@ time. Steps run as they are, in the test's own process, so what they talk to is 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from worldflow.engine.context import StepInfo, current_step
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import RunStarted, load_events
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
 from worldflow.runtime.turns import LIVE_LIMIT
 from worldflow.worker import Worker
@@ -41,6 +44,26 @@ def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> 
         yield info
     finally:
         current_step.reset(token)
+
+
+def replay(history: str) -> None:
+    """Replays a run's history on its workflow's code as it is now.
+
+    history: what `python -m worldflow events RUN --json` prints.
+    Raises `NonDeterminismError` where the code asks for something else than it did, and `SerializationError` where it
+    cannot read what is recorded: a deployment would block the run. Not to be called from an `async def`.
+    """
+    lines = [json.loads(line) for line in history.splitlines()]
+    events = load_events(json.dumps([line.pop("payload") | line for line in lines]))
+    started = events[0]
+    assert isinstance(started, RunStarted), "a history begins with RunStarted"
+    version = oldest_version(started.workflow_name) if started.version is None else started.version
+    workflow = find_workflow(started.workflow_name, version)
+    execution = Execution(started.run_id, workflow, webhook_url=lambda run_id, hook_id: f"{run_id}/{hook_id}")
+    try:
+        execution.replay(events)
+    finally:
+        execution.dispose()
 
 
 class WorkflowEnvironment:
