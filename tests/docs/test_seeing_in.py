@@ -1,0 +1,133 @@
+"""The code of docs/guide/seeing-in.md, run."""
+
+import asyncio
+import logging
+
+import pytest
+
+from tests.docs.models import Item
+from worldflow import (
+    QueryNotFoundError,
+    SerializationError,
+    logger,
+    publish,
+    set_attributes,
+    set_status,
+    sleep,
+    step,
+    wait_for_signal,
+    workflow,
+)
+from worldflow.runtime import Orchestrator
+from worldflow.testing import WorkflowEnvironment
+
+
+async def test_attributes_and_status() -> None:
+    @step
+    async def pack(sku: str) -> None: ...
+
+    @workflow
+    async def ship_all(customer: str, skus: list[str]) -> int:
+        set_attributes(customer=customer, parcels=len(skus), late=False)
+        for number, sku in enumerate(skus, start=1):
+            set_status(f"packing {number} of {len(skus)}")
+            await pack(sku)
+            await sleep("1h")
+        set_attributes(late=None)
+        return len(skus)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(ship_all, "ada", ["a", "b"])
+        await env.start(ship_all, "bob", ["a", "b"])
+        world = env.world
+
+        page = await asyncio.to_thread(world.list_runs, attributes={"customer": "ada"}, status="running")
+        for record in page.runs:
+            print(record.run_id, record.status_text, record.attributes)
+
+        assert [(record.run_id, record.status_text) for record in page.runs] == [("test-1", "packing 1 of 2")]
+        assert page.runs[0].attributes == {"customer": "ada", "parcels": 2, "late": False}
+        await run.result()
+        status = await world.get_run_status(run.id)
+        assert status["attributes"] == {"customer": "ada", "parcels": 2}
+
+
+async def test_an_attribute_is_a_plain_value() -> None:
+    @workflow
+    async def f() -> str:
+        try:
+            set_attributes(customer=["ada"])  # type: ignore[arg-type]
+        except SerializationError as error:
+            return error.path
+        return ""
+
+    async with WorkflowEnvironment() as env:
+        assert await (await env.start(f)).result() == "customer"
+
+
+async def test_queries() -> None:
+    @workflow
+    async def cart(customer: str) -> int:
+        items: list[Item] = []
+        publish("items", items)
+        publish("count", lambda: sum(item.quantity for item in items))
+        async for item in wait_for_signal("item", Item):
+            items.append(item)
+            if len(items) == 3:
+                break
+        return len(items)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(cart, "ada")
+        await run.signal("item", {"sku": "KEYBOARD", "quantity": 2})
+        await run.signal("item", {"sku": "SCREEN"})
+        before = len(await run.events())
+
+        count = await run.query("count")
+
+        assert count == 3
+        assert await run.query("items") == [{"sku": "KEYBOARD", "quantity": 2}, {"sku": "SCREEN", "quantity": 1}]
+        assert len(await run.events()) == before
+        with pytest.raises(QueryNotFoundError, match="count, items"):
+            await run.query("price")
+        await run.signal("item", {"sku": "MOUSE"})
+        assert await run.result() == 3
+        assert await run.query("count") == 4
+
+
+async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    @workflow
+    async def ship(sku: str) -> None:
+        logger.info("shipping %s", sku)
+        await sleep("1h")
+        logger.info("shipped %s", sku)
+
+    caplog.set_level(logging.INFO, "worldflow.workflow")
+    async with WorkflowEnvironment() as env:
+        await (await env.start(ship, "a")).result()
+    assert [record.getMessage() for record in caplog.records if record.name == "worldflow.workflow"] == [
+        "shipping a",
+        "shipped a",
+    ]
+
+
+async def test_the_history() -> None:
+    @workflow
+    async def hello() -> str:
+        await sleep("1h")
+        return "hello"
+
+    shown: list[str] = []
+
+    def print(*words: object) -> None:
+        shown.append(str(words[0]))
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(hello)
+        await run.result()
+        orchestrator = Orchestrator(env.world)
+
+        for event in await orchestrator.run(run.id).events(after=1):
+            print(event.event_type, event.at, event.payload)
+
+    assert shown == ["TimerStarted", "TimerFired", "RunCompleted"]
