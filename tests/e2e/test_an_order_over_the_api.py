@@ -39,21 +39,27 @@ def test_an_order_over_the_limit_waits_for_its_approval_and_ships(
 
     assert record["status"] == "completed"
     assert record["result"] == {"order_id": "1001", "tracking": "PARCEL-1001", "charged": "1261.50"}
+    assert (record["attributes"], record["status_text"]) == ({"customer": "Ada"}, "shipped")
     assert _types(history(run_id)) == [
         "RunStarted",
+        "AttributesSet",
         *["StepScheduled"] * 2,  # both lines are reserved side by side
         *["StepCompleted"] * 2,
+        "AttributesSet",  # the status: it waits for approval
         "TimerStarted",
         "SignalReceived",
         "TimerCancelled",
+        "AttributesSet",
         "StepScheduled",
         "StepFailed",  # the card is charged at the second attempt
         "StepRetryScheduled",
         "StepCompleted",
+        "AttributesSet",
         "TimerStarted",
         "TimerFired",
         "StepScheduled",
         "StepCompleted",
+        "AttributesSet",
         "RunCompleted",
     ]
 

@@ -23,6 +23,13 @@ async def increment(number: int) -> int:
 
 
 @step
+async def increment_at_last(number: int) -> int:
+    if step_info().attempt == 1:
+        raise ConnectionError("not yet")
+    return number + 1
+
+
+@step
 def thread_name() -> str:
     return threading.current_thread().name
 
@@ -65,6 +72,11 @@ async def chain(length: int) -> int:
     for _ in range(length):
         number = await increment(number)
     return number
+
+
+@workflow
+async def stumbles(number: int) -> int:
+    return await increment(await increment_at_last(number))
 
 
 @workflow

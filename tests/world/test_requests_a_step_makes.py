@@ -1,14 +1,11 @@
 """What a run asks of AWS, request by request: what it costs."""
 
-from decimal import Decimal
-
 import pytest
 
 from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.systems import AWSSystem, cancel, finish, skip
 from workflows.hello import hello
-from workflows.order import Line, Order, fulfil_order
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
 from worldflow.worlds.messages import FactArrived, Poke
@@ -187,11 +184,8 @@ def test_results_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -
 
 
 def test_a_failed_attempt_is_one_turn_and_its_retry_another_wake(aws: AWSSystem, meter: Meter) -> None:
-    line = Line(sku="BEANS", quantity=1, unit_price=Decimal(5))
-    order = Order(order_id="1", customer="Ada", card="flaky", lines=[line])
-    requests.start(aws.world, "r", fulfil_order, {"order": order})
+    requests.start(aws.world, "r", workflows.stumbles, {"number": 1})
     meter.poll("runs")
-    meter.step()
 
     assert meter.poll("steps") == ATTEMPT
     assert meter.poll("runs") == TURN

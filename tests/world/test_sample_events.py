@@ -86,7 +86,7 @@ def _(after: After) -> None:
 @case("orchestrator-start")
 def _(after: After) -> None:
     assert after.handled()
-    assert after.recorded() == ["RunStarted", "StepScheduled s1"]
+    assert after.recorded() == ["RunStarted", "AttributesSet", "StepScheduled s1"]
     assert after.tasks() == ["s1/1 reserve"]
 
 
@@ -100,7 +100,7 @@ def _(after: After) -> None:
 @case("orchestrator-step-completed")
 def _(after: After) -> None:
     assert after.handled()
-    assert after.recorded() == ["StepCompleted s1", "TimerStarted t1"]
+    assert after.recorded() == ["StepCompleted s1", "AttributesSet", "TimerStarted t1"]
     assert len(after._aws.stack.schedules()) == 1
 
 
@@ -120,7 +120,7 @@ def _(after: After) -> None:
 def _(after: After) -> None:
     assert after.http.status == 200
     shown = [event["event_type"] for event in after.http.body["events"]]
-    assert shown == ["StepScheduled", "StepCompleted", "TimerStarted"]
+    assert shown == ["AttributesSet", "StepScheduled", "StepCompleted", "AttributesSet", "TimerStarted"]
 
 
 @case("signal-signal-run")
@@ -132,7 +132,7 @@ def _(after: After) -> None:
 @case("orchestrator-signal")
 def _(after: After) -> None:
     assert after.handled()
-    assert after.recorded() == ["SignalReceived approval", "TimerCancelled t1", "StepScheduled s2"]
+    assert after.recorded() == ["SignalReceived approval", "TimerCancelled t1", "AttributesSet", "StepScheduled s2"]
     assert after.tasks() == ["s2/1 charge"]
 
 
@@ -140,7 +140,7 @@ def _(after: After) -> None:
 def _(after: After) -> None:
     assert after.handled()
     assert after.recorded() == ["StepFailed s2", "StepRetryScheduled s2"]
-    (wake,) = after.sent("timers")
+    wake, _ = after.sent("timers")  # the other watches the time that the next attempt takes
     assert (wake.kind, wake.dedup_id) == ("step_due", f"{RUN}:due:s2/2")
 
 
@@ -154,7 +154,7 @@ def _(after: After) -> None:
 @case("orchestrator-retry-completed")
 def _(after: After) -> None:
     assert after.handled()
-    assert after.recorded() == ["StepCompleted s2", "TimerStarted t2"]
+    assert after.recorded() == ["StepCompleted s2", "AttributesSet", "TimerStarted t2"]
 
 
 @case("orchestrator-timer-due")

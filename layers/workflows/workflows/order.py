@@ -6,8 +6,9 @@
     let the warehouse pack, and ship
 
 Whatever fails after a reservation or a charge undoes them: the stock is released and the money refunded. So does a
-cancellation, unless the parcel is on its way already. The steps here
-stand for the shop's own services, and pass on the idempotency key with which those recognise a repeated request.
+cancellation, unless the parcel is on its way already. The steps here stand for the shop's own services, and pass on the
+idempotency key with which those recognise a repeated request. The run's record tells which customer's it is, and what
+it is doing.
 """
 
 import asyncio
@@ -17,7 +18,18 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
-from worldflow import FatalError, RetryPolicy, sleep, step, step_info, wait_for_signal, workflow
+from worldflow import (
+    FatalError,
+    RetryPolicy,
+    logger,
+    set_attributes,
+    set_status,
+    sleep,
+    step,
+    step_info,
+    wait_for_signal,
+    workflow,
+)
 
 APPROVAL_LIMIT = Decimal(1_000)
 APPROVAL_TIMEOUT = 3 * 86_400
@@ -91,7 +103,7 @@ async def release(reservation: Reservation) -> None:
     _log.info("released %s", reservation.reservation_id)
 
 
-@step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"))
+@step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"), timeout="30s")
 async def charge(card: str, amount: Decimal) -> Receipt:
     if card == "declined":
         raise CardDeclined("the card was declined")
@@ -105,7 +117,7 @@ async def refund(receipt: Receipt) -> None:
     _log.info("refunded %s", receipt.charge_id)
 
 
-@step
+@step(timeout="1m")
 async def ship(order: Order, reservations: list[Reservation]) -> str:
     if order.customer == "nowhere":
         raise FatalError("the address does not exist")
@@ -114,6 +126,7 @@ async def ship(order: Order, reservations: list[Reservation]) -> str:
 
 @workflow
 async def fulfil_order(order: Order) -> Shipment:
+    set_attributes(customer=order.customer)
     reserving = [asyncio.create_task(reserve(line)) for line in order.lines]
     charging: asyncio.Task[Receipt] | None = None
     shipping: asyncio.Task[str] | None = None
@@ -121,8 +134,10 @@ async def fulfil_order(order: Order) -> Shipment:
         reservations = await all_of(*reserving)
         if order.total > APPROVAL_LIMIT:
             await approval(order)
+        set_status("charging")
         charging = asyncio.create_task(charge(order.card, order.total))
         await all_of(charging)
+        set_status("packing")
         await sleep(PACKING_TIME)
         shipping = asyncio.create_task(ship(order, reservations))
         await all_of(shipping)
@@ -133,6 +148,7 @@ async def fulfil_order(order: Order) -> Shipment:
         if not (shipping and succeeded(shipping)):
             await undo(reserving, charging)
             raise
+    set_status("shipped")
     return Shipment(order_id=order.order_id, tracking=shipping.result(), charged=order.total)
 
 
@@ -153,6 +169,7 @@ async def undo(reserving: list[asyncio.Task[Reservation]], charging: asyncio.Tas
 
 
 async def approval(order: Order) -> None:
+    set_status("waiting for approval")
     try:
         async with asyncio.timeout(APPROVAL_TIMEOUT):
             answer = await wait_for_signal("approval", Approval)
@@ -160,3 +177,4 @@ async def approval(order: Order) -> None:
         raise ApprovalRefused(f"nobody approved order {order.order_id} in time") from None
     if not answer.approved:
         raise ApprovalRefused(f"{answer.by} refused order {order.order_id}")
+    logger.info("%s approved order %s", answer.by, order.order_id)
