@@ -124,7 +124,8 @@ async def test_forking() -> None:
         other = await orchestrator.fork(run.id, "order-1001-again", after=3)
 
         await env.settle()
-        assert [event.event_type for event in await other.events()] == ["RunStarted", "StepScheduled", "StepCompleted"]
+        taken_over = ["RunStarted", "StepScheduled", "StepCompleted"]
+        assert [event.event_type for event in await other.events()] == [*taken_over, "RunForked"]
         await env.run(other.id).signal("approval", "yes")
         assert await env.run(other.id).result() == ["reserved", "yes"]
 
