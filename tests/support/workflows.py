@@ -74,6 +74,14 @@ async def chain(length: int) -> int:
     return number
 
 
+@workflow(inline_steps=True)
+async def chain_inline(length: int) -> int:
+    number = 0
+    for _ in range(length):
+        number = await increment(number)
+    return number
+
+
 @workflow
 async def stumbles(number: int) -> int:
     return await increment(await increment_at_last(number))

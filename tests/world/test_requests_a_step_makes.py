@@ -79,6 +79,13 @@ def test_the_two_hundredth_step_costs_what_the_fifth_does(aws: AWSSystem, meter:
     assert fifth == two_hundredth == [*ATTEMPT, *TURN]
 
 
+def test_an_inline_step_is_one_write(aws: AWSSystem, meter: Meter) -> None:
+    requests.start(aws.world, "r", workflows.chain_inline, {"length": 5})
+
+    # The look at the history and the record, the start with the first step, four steps, and the end.
+    assert meter.poll("runs") == [HISTORY, READ, WRITE, *[WRITE] * 4, WRITE, WRITE]
+
+
 def test_a_start_is_a_record_and_a_message_and_its_turn_looks_for_both(aws: AWSSystem, meter: Meter) -> None:
     requests.start(aws.world, "r", workflows.chain, {"length": 2})
 
