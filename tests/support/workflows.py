@@ -83,6 +83,14 @@ async def chain_inline(length: int) -> int:
 
 
 @workflow
+async def chain_in_time(length: int) -> int:
+    number = 0
+    for _ in range(length):
+        number = await increment.options(timeout="1m")(number)
+    return number
+
+
+@workflow
 async def stumbles(number: int) -> int:
     return await increment(await increment_at_last(number))
 

@@ -86,6 +86,18 @@ def test_an_inline_step_is_one_write(aws: AWSSystem, meter: Meter) -> None:
     assert meter.poll("runs") == [HISTORY, READ, WRITE, *[WRITE] * 4, WRITE, WRITE]
 
 
+def test_a_timeout_is_one_message_more_which_comes_when_it_is_over(aws: AWSSystem, meter: Meter) -> None:
+    requests.start(aws.world, "r", workflows.chain_in_time, {"length": 2})
+
+    assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND, SEND]
+    assert meter.step() == [*ATTEMPT, *TURN, SEND]
+    due = aws.next_due()
+    assert due
+    aws.clock.forward(due)
+    assert meter.poll("timers") == [SEND]
+    assert meter.poll("runs") == [HISTORY]  # the step has ended, and nothing is written
+
+
 def test_a_start_is_a_record_and_a_message_and_its_turn_looks_for_both(aws: AWSSystem, meter: Meter) -> None:
     requests.start(aws.world, "r", workflows.chain, {"length": 2})
 
