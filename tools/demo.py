@@ -130,7 +130,9 @@ def price_table(usage: Usage) -> Table:
         table.add_row(charge.what, f"{charge.amount:,.4g}", f"{charge.dollars * 1e6:,.2f}")
     requests = sum(charge.dollars for charge in charges if charge.what != COMPUTE)
     table.add_row("all requests", "", f"{requests * 1e6:,.2f}", style="bold")
-    table.caption = f"{COMPUTE} are this machine's, with the cold start of every function."
+    table.caption = (
+        f"{COMPUTE} are this machine's, with the cold start of every function. The timeouts of steps come later."
+    )
     table.caption_justify = "left"
     return table
 
