@@ -111,9 +111,11 @@ def happen(system: System, number: int, data: st.DataObject) -> None:
             with suppress(InvalidInputError):
                 requests.retry(system.world, RUN)
         case "fork":
-            after = data.draw(st.integers(1, 12), label="fork after")
-            with suppress(InvalidInputError):
-                requests.fork(system.world, RUN, f"fork-{number}", after=after)
+            history = system.world.load_history(RUN)
+            if history:
+                after = data.draw(st.integers(1, len(history)), label="fork after")
+                with suppress(InvalidInputError):
+                    requests.fork(system.world, RUN, f"fork-{number}", after=after)
 
 
 def facts(number: int, hooks: list[str]) -> st.SearchStrategy[AnyFact]:
