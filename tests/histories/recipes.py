@@ -16,8 +16,8 @@ from worldflow.engine.definitions import Workflow
 from worldflow.runtime import requests
 from worldflow.worlds.messages import Poke
 
-Recipe = Callable[[LocalSystem, str], None]
-"""Called with a system and the id of the run to be."""
+Recipe = Callable[[LocalSystem, str], str | None]
+"""Called with a system and the id of the run to be. Returns the id of the run to be recorded, where it is another."""
 
 RECIPES: dict[str, Recipe] = {}
 

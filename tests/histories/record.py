@@ -1,6 +1,7 @@
 """Records the histories of a release: `python -m tests.histories.record 0.2.0`.
 
-To be done once for each release, by its own code. What is recorded is not recorded again.
+To be done once for each release, by its own code. What is recorded is not recorded again; before the release is out,
+its folder may be removed and recorded anew.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
+from tests.histories import recipes_0_2_0  # noqa: F401  # adds its own to RECIPES
 from tests.histories.recipes import RECIPES, Recipe
 from tests.histories.stored import PLACE, StoredHistory, describe
 from tests.support.systems import local_system
@@ -23,7 +25,7 @@ def record(release: str, run_id: str, recipe: Recipe) -> StoredHistory:
     with local_system(":memory:") as system:
         world = system.world
         world.inline_limit = INLINE_LIMIT
-        recipe(system, run_id)
+        run_id = recipe(system, run_id) or run_id
         payloads = {str(key): bytes(data).decode() for key, data in world._rows("select key, data from payloads")}
         return StoredHistory(describe(release, world.read_run(run_id), world, payloads), world.load_history(run_id))
 

@@ -4,8 +4,7 @@ import logging
 
 import pytest
 
-from tests.histories.recipes import RECIPES
-from tests.histories.record import record
+from tests.histories.record import RECIPES, record
 from tests.histories.stored import files, load
 
 BY_CHANCE = ("chance", "values")
