@@ -22,6 +22,7 @@ from worldflow.engine.history import (
     AnyFact,
     CancelRequested,
     HookResumed,
+    RunEnded,
     SignalReceived,
     TerminateRequested,
     UpdateReceived,
@@ -136,6 +137,7 @@ def check(system: System, run_id: str, at_rest: bool) -> None:
     assert [event.seq for event in history] == list(range(1, len(history) + 1))
     state = RunState(history)
     assert state.started, f"{run_id} has not begun"
+    assert not [event for event in history[:-1] if isinstance(event, RunEnded)], f"{run_id} goes on after its end"
     assert run_record(run_id, state, None, record.updated_at).status == record.status
     execution = Execution(run_id, find_workflow(record.workflow_name), Chance(0.5))
     execution.replay(fetch_event(world, event) for event in history)

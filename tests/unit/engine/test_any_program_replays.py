@@ -18,6 +18,7 @@ from worldflow.engine.history import (
     HookConflicted,
     HookResumed,
     RunContinued,
+    RunEnded,
     UpdateReceived,
 )
 
@@ -41,6 +42,7 @@ def test_every_replay_decides_the_same(program: Program, then: list[Program], da
             step_into(run, data)
         if run.ended and "CancelRequested" not in {event.event_type for event in run.history}:
             assert isinstance(run.state.ended, RunContinued) if then else isinstance(run.result(), list)
+        assert not [event for event in run.history[:-1] if isinstance(event, RunEnded)]
     finally:
         run.close()
 
