@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, get_args
@@ -40,7 +42,9 @@ class After:
 
     @property
     def http(self) -> Answer:
-        return Answer(self._answer["statusCode"], self._answer["headers"], self._answer["body"].encode())
+        body = self._answer["body"]
+        data = b64decode(body) if self._answer.get("isBase64Encoded") else body.encode()
+        return Answer(self._answer["statusCode"], self._answer["headers"], data)
 
     def handled(self) -> bool:
         return self._answer == {"batchItemFailures": []}
@@ -123,6 +127,57 @@ def _(after: After) -> None:
     assert shown == ["AttributesSet", "StepScheduled", "StepCompleted", "AttributesSet", "TimerStarted"]
 
 
+@case("signal-query-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.error["type"]) == (404, "QueryNotFoundError")
+    assert "has not published 'stage'" in after.http.error["message"]
+
+
+@case("signal-update-run")
+def _(after: After) -> None:
+    # Nobody takes changes of address, so nobody answers in time.
+    assert after.http.status == 202
+    assert after.http.body == {"run_id": RUN, "update_id": "address-of-1001"}
+    assert after.facts() == ["UpdateReceived change_address"]
+
+
+@case("orchestrator-update")
+def _(after: After) -> None:
+    # It waits for a handler.
+    assert after.handled()
+    assert after.recorded() == ["UpdateReceived change_address"]
+
+
+# Orders have no hooks, webhooks and children: requests find none, and what comes for one is dropped.
+
+
+@case("signal-get-hook")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.error["type"]) == (404, "HookNotFoundError")
+
+
+@case("signal-resume-hook")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.error["type"]) == (404, "HookNotFoundError")
+    assert after.facts() == []
+
+
+@case("signal-webhook")
+def _(after: After) -> None:
+    # Another stack has signed its token.
+    assert (after.http.status, after.http.body["error"]["type"]) == (404, "WebhookError")
+    assert after.facts() == []
+
+
+def _nothing_comes_of_it(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == after.tasks() == after.facts() == []
+
+
+for name in ("hook-resumed", "hook-conflicted", "child-completed", "child-failed"):
+    case(f"orchestrator-{name}")(_nothing_comes_of_it)
+
+
 @case("signal-signal-run")
 def _(after: After) -> None:
     assert after.http.status == 202
@@ -134,6 +189,10 @@ def _(after: After) -> None:
     assert after.handled()
     assert after.recorded() == ["SignalReceived approval", "TimerCancelled t1", "AttributesSet", "StepScheduled s2"]
     assert after.tasks() == ["s2/1 charge"]
+
+
+# The step sends no heartbeats.
+case("orchestrator-heartbeat-due")(_nothing_comes_of_it)
 
 
 @case("orchestrator-step-failed")
@@ -178,11 +237,23 @@ def _(after: After) -> None:
     assert after.world.get_outcome(RUN, "s3", 1)
 
 
+@case("signal-resume-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (202, {"run_id": RUN})
+    assert [message.kind for message in after.sent("runs")] == ["poke"]
+
+
 @case("orchestrator-poke")
 def _(after: After) -> None:
     assert after.handled()
     assert after.recorded() == []
     assert after.world.read_run(RUN).status == "running"
+
+
+@case("signal-fork-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (201, {"run_id": f"{RUN}-again", "workflow": "fulfil_order"})
+    assert [(message.kind, message.run_id) for message in after.sent("runs")] == [("start", f"{RUN}-again")]
 
 
 @case("signal-cancel-run")
@@ -236,6 +307,27 @@ def _(after: After) -> None:
     assert after.world.schedules.get("greeting") is None
 
 
+@case("signal-terminate-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (202, {"run_id": RUN})
+    assert after.facts() == ["TerminateRequested"]
+
+
+@case("orchestrator-terminate")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.recorded() == ["TerminateRequested", "RunCancelled"]
+    record = after.world.read_run(RUN)
+    assert (record.status, record.reason) == ("cancelled", "ordered twice")
+
+
+@case("signal-retry-run")
+def _(after: After) -> None:
+    # It has not failed.
+    assert (after.http.status, after.http.fields) == (422, ["run_id"])
+    assert after.sent("runs") == []
+
+
 # --- the files -----------------------------------------------------------------------------------------------------
 
 FILES = {path.stem: path for path in sorted((ROOT / "events").iterdir())}
@@ -248,7 +340,9 @@ def read(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def invoke(aws: AWSSystem) -> Callable[[str], dict[str, Any]]:
+def invoke(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
+    # Who waits for an answer gets none.
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     with own_log():
         # Its own, since it remembers runs of a stack that is emptied after each test.
         orchestrator = load_function("orchestrator")
@@ -353,7 +447,8 @@ def test_a_request_is_what_api_gateway_sends(name: str) -> None:
     assert event["version"] == "2.0"
     assert match and match.groupdict() == event.get("pathParameters", {})
     http = event["requestContext"]["http"]
-    assert (http["method"], http["path"]) == (method, event["rawPath"])
+    assert method in (http["method"], "ANY")
+    assert http["path"] == event["rawPath"]
     assert event["requestContext"]["routeKey"] == event["routeKey"]
     assert event["rawQueryString"] == "&".join(f"{k}={v}" for k, v in event.get("queryStringParameters", {}).items())
 
