@@ -21,7 +21,7 @@ from tools.stack import Stack, deploy, parameters_of_this_machine
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
-ENDED = {"completed", "failed", "cancelled", "blocked"}
+ENDED = {"completed", "failed", "cancelled", "continued", "blocked"}
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,20 @@
 import asyncio
 import time
 
-from worldflow import sleep, step, step_info, wait_for_signal, workflow
+from worldflow import (
+    FatalError,
+    continue_as_new,
+    create_hook,
+    create_webhook,
+    on_update,
+    publish,
+    set_attributes,
+    sleep,
+    step,
+    step_info,
+    wait_for_signal,
+    workflow,
+)
 
 
 @step
@@ -45,3 +58,48 @@ async def nap(duration: str) -> list[str]:
 @workflow
 async def collect(count: int) -> list[int]:
     return [await wait_for_signal("number", int) for _ in range(count)]
+
+
+@step(inline=True)
+async def whoami_inline() -> str:
+    return step_info().step_id
+
+
+@step(heartbeat_timeout="2s")
+def fall_silent() -> int:
+    """Says how far it has come, and then nothing for too long; the next attempt goes on from there."""
+    if step_info().heartbeat_details is None:
+        step_info().heartbeat(7)
+        time.sleep(4)
+    return int(step_info().heartbeat_details)
+
+
+@step
+async def succeed_in(generation: str) -> str:
+    if not step_info().run_id.endswith(generation):
+        raise FatalError("not yet")
+    return generation
+
+
+@workflow
+async def tour(traveller: str, diary: list[object] | None = None) -> list[object]:
+    if diary:
+        return [*diary, await succeed_in("~3")]
+    diary = []
+    publish("diary", lambda: diary)
+
+    @on_update("note")
+    async def note(number: int) -> int:
+        diary.append(await double(number))
+        return len(diary)
+
+    webhook, hook = create_webhook(respond="workflow"), create_hook(str, token=f"{traveller}s-hook")
+    set_attributes(traveller=traveller, webhook=webhook.url)
+    request = await webhook
+    diary.append(request.text())
+    request.respond(201, {"came by": request.method})
+    diary.append(await hook)
+    diary.append(await doubles(2, 1))
+    diary.append(await whoami_inline())
+    diary.append(await fall_silent())
+    continue_as_new(traveller, diary)
