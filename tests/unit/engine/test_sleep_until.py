@@ -40,7 +40,7 @@ def test_a_moment_just_ahead_is_never_early(drive: Drive):
 def test_a_moment_without_a_timezone_is_refused(drive: Drive):
     @workflow
     async def naive() -> None:
-        await sleep(datetime(2026, 1, 1))  # noqa: DTZ001
+        await sleep(datetime(2026, 1, 1))
 
     with pytest.raises(ValueError, match="has no timezone"):
         drive(naive).result()
@@ -49,4 +49,4 @@ def test_a_moment_without_a_timezone_is_refused(drive: Drive):
 async def test_outside_a_workflow_it_waits_too():
     await sleep(datetime.now(UTC) - timedelta(days=1))
     with pytest.raises(ValueError, match="has no timezone"):
-        await sleep(datetime(2026, 1, 1))  # noqa: DTZ001
+        await sleep(datetime(2026, 1, 1))

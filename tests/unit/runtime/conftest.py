@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.crashes import CrashingWorld
+from worldflow.runtime.turns import Turns
 
 
 @pytest.fixture
@@ -11,3 +12,8 @@ def world() -> Iterator[CrashingWorld]:
     world = CrashingWorld()
     yield world
     world.close()
+
+
+@pytest.fixture
+def turns(world: CrashingWorld) -> Turns:
+    return Turns(world)

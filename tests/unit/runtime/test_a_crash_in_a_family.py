@@ -71,11 +71,12 @@ async def family_parent() -> list[str]:
         await mine
     except asyncio.CancelledError:
         seen.append("cancelled")
+    left = []
     for policy in ("cancel", "terminate", "abandon"):
-        asyncio.ensure_future(slow_kid.options(parent_close=policy)(policy))
+        left.append(asyncio.ensure_future(slow_kid.options(parent_close=policy)(policy)))
     await sleep(1)
     # Decided with the end: only what outlives the run is begun.
-    asyncio.ensure_future(slow_kid("too late"))
+    left.append(asyncio.ensure_future(slow_kid("too late")))
     await asyncio.sleep(0)
     slow_kid.start_detached("detached")
     return seen

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support.crashes import Crash, CrashingWorld
+from tests.support.office import Office
 from tests.support.steps import work
 from worldflow import RetryPolicy, sleep, step, wait_for_signal, workflow
 from worldflow.engine.errors import ConflictError
@@ -21,9 +22,8 @@ from worldflow.engine.history import (
     TimerFired,
     TimerStarted,
 )
-from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.messages import FactArrived, Message, Poke, Start, StepDue, StepTask
+from worldflow.worlds.messages import Poke, Start, StepDue, StepTask
 
 
 @workflow
@@ -49,57 +49,6 @@ async def listening() -> list[str]:
 async def napping() -> str:
     await sleep("1h")
     return "awake"
-
-
-class Office:
-    """A run of a world, and messages by hand."""
-
-    def __init__(self, world: CrashingWorld, function, run_id: str = "run-1") -> None:
-        self.world = world
-        self.run_id = run_id
-        self.sent: list[tuple[Message, object]] = []
-        send = world.send
-        world.send = lambda messages, deliver_at=None: (  # type: ignore[method-assign]
-            self.sent.extend((message, deliver_at) for message in messages),
-            send(messages, deliver_at),
-        )
-        requests.start(world, run_id, function)
-        self.sent.clear()
-
-    def fact(self, fact: AnyFact) -> FactArrived:
-        return FactArrived(run_id=self.run_id, fact=fact)
-
-    def done(self, step_id: str, result: object = "done", attempt: int = 1) -> FactArrived:
-        return self.fact(StepCompleted(step_id=step_id, attempt=attempt, result=result))
-
-    def start(self) -> Start:
-        return Start(run_id=self.run_id)
-
-    def kinds(self) -> list[str]:
-        """What was sent since the last time."""
-        kinds = [
-            f"{message.kind} {message.step_id}/{message.attempt}" + (" redo" if message.redo else "")
-            if isinstance(message, StepTask)
-            else f"{message.kind} {message.step_id}/{message.attempt}"
-            if isinstance(message, StepDue)
-            else f"{message.kind} {message.fact.fact_id}"
-            if isinstance(message, FactArrived)
-            else message.kind
-            for message, _ in self.sent
-        ]
-        self.sent.clear()
-        return kinds
-
-    def history(self) -> list[str]:
-        return [event.event_type for event in self.world.load_history(self.run_id)]
-
-    def status(self) -> str:
-        return self.world.read_run(self.run_id).status
-
-
-@pytest.fixture
-def turns(world: CrashingWorld) -> Turns:
-    return Turns(world)
 
 
 def test_one_commit_a_turn(world: CrashingWorld, turns: Turns):
