@@ -426,7 +426,6 @@ def test_it_hands_over_as_often_as_it_takes(world: CrashingWorld, flow, count: i
     assert ran == list(range(count))
 
 
-@pytest.mark.xfail(reason="what came of a step waits behind what came meanwhile, whose turn runs or interrupts it")
 @pytest.mark.parametrize("flow", [inline_chain, inline_chain_once], ids=["at least once", "at most once"])
 def test_what_came_meanwhile_does_not_run_the_step_again(world: CrashingWorld, turns: Turns, flow):
     office = Office(world, flow, count=3)
@@ -557,7 +556,6 @@ def test_a_copy_of_a_wake_does_nothing(world: CrashingWorld, turns: Turns):
     assert office.status() == "running"
 
 
-@pytest.mark.xfail(reason="a poke in the batch of its wake interrupts an attempt that was never begun")
 def test_a_wake_beside_a_poke_is_a_wake(world: CrashingWorld, turns: Turns):
     office = Office(world, inline_once_each_run)
     during[:] = [breaks(OSError("1"))]
