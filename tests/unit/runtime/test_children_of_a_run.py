@@ -263,13 +263,12 @@ def test_a_child_that_belongs_to_somebody_else_fails_the_call(
 
 
 def test_it_is_not_told_of_the_end_of_one_that_is_not_its_parent(world: CrashingWorld, turns: Turns):
-    others(world, "taken")
+    others(world, "taken", input={"how": "wait"})
+    turns.take("taken", [Start(run_id="taken")])
     begun(world, turns, named="taken", policy="terminate")
-    turns.take("taken", [Start(named="taken")])
-    requests.cancel(world, "run-1")
     serve(world)
-    assert status(world, "run-1") == "cancelled"
-    assert status(world, "taken") == "completed"
+    assert status(world, "run-1") == "failed"
+    assert status(world, "taken") == "running"
 
 
 def test_two_children_of_one_id(world: CrashingWorld, turns: Turns):
