@@ -274,7 +274,8 @@ class Execution:
     # --- what the workflow asks for ---
 
     def decide(self, decision: AnyDecision) -> None:
-        self._decisions.append(decision)
+        if not self.loop.is_closed():  # what ends with the run, such as a `finally`, decides nothing more
+            self._decisions.append(decision)
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         return self.calls.call_step(step, args, kwargs)

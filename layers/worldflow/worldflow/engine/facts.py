@@ -167,6 +167,8 @@ class TerminateRequested(Fact):
 
     event_type: Literal["TerminateRequested"] = "TerminateRequested"
     reason: str | None = None
+    successor: str | None = None
+    """The run that takes its place."""
 
     @property
     def fact_id(self) -> str:

@@ -35,7 +35,7 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
         if isinstance(event, (Fact, Applied)):
             break
         kept.append(event)
-    if not kept or isinstance(kept[-1], RunEnded):
+    if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
         last = max((event.seq for event in history if isinstance(event, (Fact, Applied))), default=1) - 1
         problem = f"must be an event of the history before its end: 1 to {last}"
         raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", problem)])

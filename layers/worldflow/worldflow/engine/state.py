@@ -100,6 +100,7 @@ class RunState:
         self.attributes: dict[str, Attribute] = {}
         self.status_text: str | None = None
         self.forked: RunForked | None = None
+        self.successor: str | None = None
         self._seen: set[str] = set()
         for event in events:
             self.record(event)
@@ -148,7 +149,10 @@ class RunState:
                 self.forked = event
                 for step in self.steps.values():
                     step.due = event.at
-            case SignalReceived() | HookResumed() | UpdateReceived() | TerminateRequested():
+            case TerminateRequested():
+                self._seen.add(event.fact_id)
+                self.successor = event.successor
+            case SignalReceived() | HookResumed() | UpdateReceived():
                 self._seen.add(event.fact_id)
             case CancelRequested():
                 self.cancel_requested = True
@@ -185,6 +189,8 @@ class RunState:
                     self.started = with_what_was_unknown(fact, event)
             case RunCompleted() | RunFailed() | RunCancelled() | RunContinued():
                 self.ended = event
+                if isinstance(event, RunContinued):
+                    self.successor = event.next_run_id
 
     def _answer(self, fact: StepCompleted | StepFailed) -> None:
         step = self.steps[fact.step_id]

@@ -10,7 +10,15 @@ from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.errors import QueryNotFoundError, RunEndedError
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import decode_exception
-from worldflow.engine.history import Json, Replied, RunContinued, RunEnded, RunStarted, UpdateReceived
+from worldflow.engine.history import (
+    Json,
+    Replied,
+    RunContinued,
+    RunEnded,
+    RunStarted,
+    TerminateRequested,
+    UpdateReceived,
+)
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import check_name, newest_generation, read_record
@@ -57,6 +65,9 @@ class PendingUpdate:
     run_id: str
     fact_id: str
     after: int = 0
+    was_received: bool = False
+    successor: str | None = None
+    """The run that goes on in place of this one."""
     is_past: bool = False
     """Only this generation is asked, and those before it."""
 
@@ -86,22 +97,35 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
     """The answer to an update, if there is one by now. Raises `RunEndedError` if there will be none."""
     for event in world.load_history(update.run_id, update.after):
         update.after = event.seq
-        if isinstance(event, RunStarted) and update.fact_id in (event.seen or ()):
-            base, number = generation(update.run_id)
-            before = PendingUpdate(generation_id(base, number - 1), update.fact_id, is_past=True)
-            if reply := look_for_answer(world, before):
-                return reply
-        if isinstance(event, Replied) and event.fact_id == update.fact_id:
-            return fetch_event(world, event)
-        if isinstance(event, RunContinued):
-            if update.is_past:
-                return None
-            update.run_id, update.after = event.next_run_id, 0
-            return look_for_answer(world, update)
+        match event:
+            case RunStarted() if update.fact_id in (event.seen or ()):
+                base, number = generation(update.run_id)
+                before = PendingUpdate(generation_id(base, number - 1), update.fact_id, is_past=True)
+                if reply := look_for_answer(world, before):
+                    return reply
+            case UpdateReceived() if event.fact_id == update.fact_id:
+                update.was_received = True
+            case Replied() if event.fact_id == update.fact_id:
+                return fetch_event(world, event)
+            case TerminateRequested() if not update.was_received:
+                update.successor = event.successor
+            case RunContinued():
+                update.successor = event.next_run_id
         if isinstance(event, RunEnded):
-            record = world.get_run(update.run_id)
-            raise RunEndedError(update.run_id, record.status if record else "gone")
+            return _after_the_end(world, update)
     return None
+
+
+def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
+    """The answer of the run that goes on in place of one that has ended without an answer."""
+    if update.is_past:
+        return None
+    if update.successor is None:
+        record = world.get_run(update.run_id)
+        raise RunEndedError(update.run_id, record.status if record else "gone")
+    update.run_id, update.after = update.successor, 0
+    update.successor, update.was_received = None, False
+    return look_for_answer(world, update)
 
 
 def answer(reply: Replied) -> Json:

@@ -82,7 +82,7 @@ def _gives_way(world: World, run: RunRecord, if_running: IfRunning, reuse: Reuse
         if if_running == "fail":
             raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
         if if_running == "terminate_existing":
-            terminate(world, run.run_id, "another run takes its place")
+            _terminate(world, run.run_id, "another run takes its place", successor=next_generation(run.run_id))
         return if_running == "terminate_existing"
     if reuse == "reject" or (reuse == "failed_only" and run.status not in ("failed", "cancelled")):
         raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
@@ -142,8 +142,12 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """
-    run_id = open_run(world, run_id).run_id
-    world.send([FactArrived(run_id=run_id, fact=TerminateRequested(reason=reason), nonce=uuid.uuid4().hex)])
+    _terminate(world, open_run(world, run_id).run_id, reason)
+
+
+def _terminate(world: World, run_id: str, reason: str | None, successor: str | None = None) -> None:
+    fact = TerminateRequested(reason=reason, successor=successor)
+    world.send([FactArrived(run_id=run_id, fact=fact, nonce=uuid.uuid4().hex)])
 
 
 def resume(world: World, run_id: str) -> None:
@@ -176,7 +180,7 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
     """
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
-    forked(world.load_history(run_id), new_run_id, after)
+    after = len(forked(world.load_history(run_id), new_run_id, after))  # with what was decided by now, and no more
     record = _fork_record(world, source, new_run_id, after)
     existing = world.create_run(record)
     if existing and existing.fork_of != record.fork_of:

@@ -35,7 +35,6 @@ from worldflow.engine.history import (
     Applied,
     AttributesSet,
     CancelRequested,
-    RunContinued,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -202,7 +201,7 @@ class Turns:
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
         """Sends what came for a generation that has ended to the one that follows it, if one does."""
-        goes_on = _FOR_THE_SAME if isinstance(run.state.ended, RunContinued) else _FOR_THE_NEXT
+        goes_on = _FOR_THE_SUCCESSOR if run.state.successor else _FOR_A_LATER_ONE
         for message in messages:
             if not isinstance(message, FactArrived) or not isinstance(message.fact, goes_on):
                 continue
@@ -211,8 +210,8 @@ class Turns:
 
     def _following(self, run: RunInHand) -> str | None:
         """The generation that follows one that has ended."""
-        if isinstance(run.state.ended, RunContinued):
-            return run.state.ended.next_run_id
+        if run.state.successor:
+            return run.state.successor
         base, number = generation(run.id)
         newest = self._world.get_generation(base)
         return generation_id(base, newest) if newest > number else None
@@ -249,8 +248,8 @@ class Turns:
         return interrupted(step) if step.scheduled.at_most_once else None
 
 
-_FOR_THE_NEXT = (SignalReceived, UpdateReceived)
-"""What goes to the run that has taken the place of another; that other was asked to end, and has."""
+_FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
+"""What goes to the run that a run has left its place to."""
 
-_FOR_THE_SAME = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
-"""What goes to the next generation of a run that is continued."""
+_FOR_A_LATER_ONE = (SignalReceived, UpdateReceived)
+"""What goes to a run that has taken the place of one that had ended by itself."""
