@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -11,7 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
-from answers import json_response, refusal
+from answers import json_response, refusal, refuse_input
 from worldflow import InvalidInputError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Failure, Replied
@@ -37,9 +36,10 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
     def update_run(run_id: str, name: str, request: UpdateRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         # Its history makes sure that an update is done once, and gives the answer to whoever asks again.
-        update_id = router.current_event.headers.get("idempotency-key") or uuid.uuid4().hex
+        key = router.current_event.headers.get("idempotency-key") or None
         args = tuple(request.args if request else ())
-        reply = wait_for_answer(questions.send_update(world, run_id, name, args, update_id=update_id))
+        update = questions.send_update(world, run_id, name, args, update_id=key)
+        reply, update_id = wait_for_answer(update), update.fact_id.removeprefix("update/")
         if reply is None:
             return json_response(202, {"run_id": run_id, "update_id": update_id})
         if reply.error:
@@ -65,5 +65,5 @@ def refuse_update(failure: Failure) -> Response[Any]:
     """What the workflow's handler raised."""
     error = decode_exception(failure)
     if isinstance(error, InvalidInputError):
-        return refusal(422, type(error).__name__, error.summary, getattr(error, "fields", ()))
+        return refuse_input(error)
     return refusal(409, failure.type.rpartition(":")[2], failure.message)
