@@ -21,6 +21,7 @@ from worldflow import InvalidInputError
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError
 from worldflow.engine.history import Attribute
+from worldflow.engine.ids import check_name
 from worldflow.runtime import requests
 from worldflow.worlds import AWSWorld
 
@@ -79,7 +80,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         arguments = read_input(workflow, asked.input)
         if asked.signal:
             with fields_of("signal"):
-                requests.check_name(asked.signal.name)
+                check_name(asked.signal.name)
         run_id = id if asked.run_id is None else asked.run_id
         logger.append_keys(run_id=run_id)
         # Who sends a signal with the start wants a run that receives it.

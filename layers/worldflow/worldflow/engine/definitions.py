@@ -9,9 +9,15 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
 
 from worldflow.engine.durations import Duration, seconds
-from worldflow.engine.errors import ConfigurationError, OutsideError, StepNotFoundError, WorkflowNotFoundError
+from worldflow.engine.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    OutsideError,
+    StepNotFoundError,
+    WorkflowNotFoundError,
+)
 from worldflow.engine.history import ParentClose
-from worldflow.engine.ids import check_run_id
+from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.loop import running_loop
 from worldflow.engine.retry import RetryPolicy
 from worldflow.engine.serialization import Signature
@@ -162,6 +168,11 @@ class _Registry(Generic[D]):
         self._versions: dict[str, dict[int, D]] = {}
 
     def add(self, definition: D, version: int = 1) -> D:
+        try:
+            check_name(definition.name)
+        except InvalidInputError as error:
+            problem = f"{_place(definition)}: {error.summary}: give it one, @{self._kind}(name=...)"
+            raise ConfigurationError(problem) from None
         versions = self._versions.setdefault(definition.name, {})
         other = versions.get(version)
         local = "<locals>" in definition.function.__qualname__

@@ -1,4 +1,6 @@
-"""The ids of runs that runs start: generations (`order-1~2`) and children (`order-1~c3`).
+"""The ids and names that users may choose, and the ids of runs that runs start.
+
+Those are generations (`order-1~2`) and children (`order-1~c3`).
 
 The ids that users choose have no `~`, so that none of these is ever taken. A run's first generation is the id itself.
 """
@@ -11,16 +13,24 @@ import re
 from worldflow.engine.errors import FieldError, InvalidInputError
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
 
 
+def check_name(name: str, field: str = "name") -> None:
+    """Raises `InvalidInputError` for what is no name of a workflow, a step, a signal, an update or a query."""
+    _check(name, _NAME, field, "up to 100 letters, digits and _.:-")
+
+
 def check_run_id(run_id: str, field: str = "run_id") -> None:
     """Raises `InvalidInputError` for what is no id that users may choose."""
-    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
-        rule = "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit"
-        problem = f"{run_id!r} is not a {field}: it takes {rule}"
-        raise InvalidInputError(problem, [FieldError(field, f"must be {rule}")])
+    _check(run_id, _RUN_ID, field, "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit")
+
+
+def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:
+    if not isinstance(text, str) or not pattern.fullmatch(text):
+        raise InvalidInputError(f"{text!r} is not a {field}: it takes {rule}", [FieldError(field, f"must be {rule}")])
 
 
 def generation(run_id: str) -> tuple[str, int]:

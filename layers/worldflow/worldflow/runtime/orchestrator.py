@@ -12,6 +12,7 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
+from worldflow.engine.ids import check_name
 from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord, World
@@ -179,7 +180,7 @@ class Orchestrator:
         signal_id: str | None = None,
     ) -> RunHandle:
         """Sends a signal to a run, which is started first if there is none of this id, or if the last has ended."""
-        requests.check_name(signal)
+        check_name(signal)
         run = await self.start_workflow(run_id, workflow, input, reuse="allow")
         await run.signal(signal, value, signal_id=signal_id)
         return run

@@ -19,9 +19,9 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
-from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.ids import check_name, generation, generation_id
 from worldflow.engine.serialization import Codec
-from worldflow.runtime.requests import check_name, newest_generation, read_record
+from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, stash

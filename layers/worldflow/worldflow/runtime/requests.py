@@ -7,7 +7,6 @@ These functions wait for the world; `Orchestrator` is the same for asyncio.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Mapping
 from types import NoneType
@@ -17,13 +16,12 @@ from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
 from worldflow.engine.forking import forked
 from worldflow.engine.history import CancelRequested, Json, SignalReceived, TerminateRequested
-from worldflow.engine.ids import check_run_id, generation, generation_id, next_generation
+from worldflow.engine.ids import check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Start
 from worldflow.worlds.payloads import stash
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 _ANYTHING = Codec(Any, "value")
 
 
@@ -204,7 +202,7 @@ def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None
 
 def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:
     if isinstance(workflow, str):
-        _check(workflow, _NAME, "workflow", "up to 100 letters, digits and _.:-")
+        check_name(workflow, "workflow")
         return workflow, _ANYTHING.encode(dict(input or {}))
     if input is not None and not isinstance(input, Mapping):
         given = type(input).__name__
@@ -231,21 +229,11 @@ def read_record(world: World, run_id: str) -> RunRecord:
     return record
 
 
-def check_name(name: str) -> None:
-    """Raises `InvalidInputError` for what is no name of a signal, an update or a query."""
-    _check(name, _NAME, "name", "up to 100 letters, digits and _.:-")
-
-
 def _check_choice(value: object, choices: Any, field: str) -> None:
     known = [choice for part in get_args(choices) for choice in (get_args(part) or [part]) if choice is not NoneType]
     if value is not None and value not in known:
         rule = f"one of {', '.join(known)}"
         raise InvalidInputError(f"{value!r} is no {field}: it is {rule}", [FieldError(field, f"must be {rule}")])
-
-
-def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:
-    if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise InvalidInputError(f"{text!r} is not a {field}: it takes {rule}", [FieldError(field, f"must be {rule}")])
 
 
 def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None) -> Workflow[..., Any] | str:
