@@ -72,6 +72,26 @@ async def test_the_workflow_can_find_out_what_happened(env: Env, monkeypatch: py
     assert booked == ["payment 1"]
 
 
+async def test_no_policy_makes_another_attempt_after_an_interrupted_one(
+    env: Env, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    @step(at_most_once=True, retry=RetryPolicy(max_attempts=3))
+    async def pay() -> None:
+        ran.append(1)
+
+    @workflow
+    async def paying() -> None:
+        await pay()
+
+    die_once_before_the_outcome(env, monkeypatch)
+    run = await env.start(paying)
+
+    assert isinstance(await run.failure(), StepInterruptedError)
+    assert ran == [1]
+
+
 async def test_one_that_fails_has_one_attempt(env: Env) -> None:
     ran: list[int] = []
 

@@ -3,7 +3,16 @@
 import pytest
 
 from tests.support.scenarios import Env
-from worldflow import RunEndedError, continue_as_new, sleep, step, wait_for_signal, workflow, workflow_info
+from worldflow import (
+    RunEndedError,
+    continue_as_new,
+    set_attributes,
+    sleep,
+    step,
+    wait_for_signal,
+    workflow,
+    workflow_info,
+)
 
 
 async def test_through_generations_to_the_last(env: Env) -> None:
@@ -25,6 +34,23 @@ async def test_through_generations_to_the_last(env: Env) -> None:
     assert await env.handle("counting~4").status() == "completed"
     assert (await run.kinds())[-1] == "RunContinued"
     assert await run.steps() == ["work"]
+
+
+async def test_its_attributes_stay_with_it(env: Env) -> None:
+    @workflow
+    async def counting(number: int) -> int:
+        if number == 1:
+            set_attributes(customer="ada", first=True)
+            continue_as_new(2)
+        set_attributes(first=None)
+        await sleep("1s")
+        return number
+
+    run = await env.start_as("counting", counting, 1)
+
+    assert await run.result() == 2
+    assert env.world.read_run("counting").attributes == {"customer": "ada", "first": True}
+    assert env.world.read_run("counting~2").attributes == {"customer": "ada"}
 
 
 async def test_signals_that_nobody_took_travel(env: Env) -> None:
