@@ -23,3 +23,13 @@ async def test_a_step_that_asks_for_its_attempt_can_be_called_alone():
         assert await key() == "order-1/s7"
     with pytest.raises(OutsideError):
         await key()
+
+
+@pytest.mark.parametrize("name", ["patient shop", "größe", "<lambda>"])
+def test_a_name_that_nobody_could_start_it_by(name: str):
+    async def shop() -> None: ...
+
+    with pytest.raises(ConfigurationError, match="is not a name"):
+        workflow(name=name)(shop)
+    with pytest.raises(ConfigurationError, match="is not a name"):
+        step(name=name)(shop)

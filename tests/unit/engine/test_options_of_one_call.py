@@ -95,7 +95,9 @@ def test_at_most_once_and_heartbeats_are_in_the_history(drive: Drive):
 
 def test_at_most_once_is_not_retried_unless_it_is_asked_for(drive: Drive):
     assert pay.retry.max_attempts == 1
-    assert step(at_most_once=True, retry=RetryPolicy(max_attempts=3))(lambda: None).retry.max_attempts == 3
+    assert (
+        step(name="twice", at_most_once=True, retry=RetryPolicy(max_attempts=3))(lambda: None).retry.max_attempts == 3
+    )
     assert pay.options(retry=RetryPolicy(max_attempts=3)).retry.max_attempts == 3
     assert pay.options(timeout="1s").at_most_once is True
 
@@ -106,7 +108,7 @@ def test_nothing_takes_no_time_at_all(option: str, value: object):
     with pytest.raises(ConfigurationError, match="longer than nothing"):
         charge.options(**{option: value})  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="longer than nothing"):
-        step(**{option: value})(lambda: None)  # type: ignore[call-overload]
+        step(name="named", **{option: value})(lambda: None)  # type: ignore[call-overload]
 
 
 def test_a_number_is_no_retry_policy():

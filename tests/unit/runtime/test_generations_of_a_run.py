@@ -248,7 +248,6 @@ def serve_in(world: CrashingWorld, order: list[str]) -> None:
     serve(world)
 
 
-@pytest.mark.xfail(reason="until the other has ended, its id leads to the other")
 def test_what_is_sent_at_once_goes_to_the_new_one(world: CrashingWorld):
     replaced(world)
     update = questions.send_update(world, "run-1", "add", (1,))
@@ -258,7 +257,6 @@ def test_what_is_sent_at_once_goes_to_the_new_one(world: CrashingWorld):
     assert questions.look_for_answer(world, update) is not None
 
 
-@pytest.mark.xfail(reason="until the other has ended, its id leads to the other")
 def test_a_cancellation_at_once_is_of_the_new_one(world: CrashingWorld):
     replaced(world)
     requests.cancel(world, "run-1", "changed my mind")
