@@ -124,7 +124,7 @@ class RunState:
             case SignalReceived() | UpdateReceived() | CancelRequested():
                 return not self.has_seen(fact)
             case TerminateRequested():
-                return True
+                return fact.successor != self.started.run_id  # or it was meant for the one before
             case _:
                 return False
 

@@ -162,6 +162,9 @@ def retry(world: World, run_id: str) -> RunRecord:
     See `engine.forking.retried`. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
     """
     failed = newest_generation(world, read_record(world, run_id))
+    if not failed.ended and failed.fork_of and failed.fork_of.after is None:
+        world.send([Start(run_id=failed.run_id)])  # again: whoever asked before may have died before the last line
+        return failed
     if failed.status != "failed":
         problem = f"run {failed.run_id!r} is {failed.status}, and only one that failed can be retried"
         raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])

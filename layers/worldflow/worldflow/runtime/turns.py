@@ -205,7 +205,8 @@ class Turns:
         for message in messages:
             if not isinstance(message, FactArrived) or not isinstance(message.fact, goes_on):
                 continue
-            if not run.state.has_seen(message.fact) and (following := self._following(run)):
+            following = None if run.state.has_seen(message.fact) else self._following(run)
+            if following and following != getattr(message.fact, "successor", None):
                 self._world.send([message.model_copy(update={"run_id": following})])
 
     def _following(self, run: RunInHand) -> str | None:
