@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random as _random
 import re
 import uuid
@@ -15,8 +16,8 @@ from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
-from worldflow.engine.execution import Execution, WorkflowInfo
-from worldflow.engine.history import Attribute, AttributesSet, Json
+from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
+from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook
 from worldflow.engine.loop import running_loop
 from worldflow.engine.mailbox import Receive
@@ -25,6 +26,8 @@ from worldflow.engine.webhooks import Webhook
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+STATUS_LIMIT = 1_000
 
 _ANYTHING = Codec(Any, "value")
 _TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
@@ -110,10 +113,10 @@ def create_hook(type: Any = None, *, token: str | None = None, metadata: Json = 
     type: what the values are read as; as the JSON they are, unless given.
     token: up to 200 letters, digits and `_.:=@+-`; one that nobody can guess, unless given. While another live run
         holds it, awaiting the hook raises `HookConflictError`.
-    metadata: what JSON carries, for those who look the token up.
+    metadata: what JSON carries, up to 16 KB, for those who look the token up.
     """
     run = _execution("create_hook()")
-    data = _ANYTHING.encode(metadata)
+    data = _metadata(metadata)
     if token is not None:
         check_token(token)
     hook: Hook[Any] = run.inbox.create_hook(
@@ -130,11 +133,18 @@ def create_webhook(*, respond: Literal["accepted", "workflow"] = "accepted", met
     if respond not in ("accepted", "workflow"):
         raise ValueError(f'respond is "accepted" or "workflow", and not {respond!r}')
     run = _execution("create_webhook()")
-    data = _ANYTHING.encode(metadata)
+    data = _metadata(metadata)
     webhook: Webhook = run.inbox.create_hook(
         lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data)
     )
     return webhook
+
+
+def _metadata(metadata: Json) -> Json:
+    data = _ANYTHING.encode(metadata)
+    if len(dump_value(data)) > RECORD_LIMIT:
+        raise SerializationError(f"a hook's metadata is at most {RECORD_LIMIT} bytes of JSON", "metadata")
+    return data
 
 
 def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
@@ -169,16 +179,20 @@ def deprecate_patch(change_id: str) -> None:
 
 
 def set_attributes(**attributes: Attribute | None) -> None:
-    """Sets attributes of the run, by which runs can be listed. None takes one away."""
+    """Sets attributes of the run, by which runs can be listed: text, numbers and bools. None takes one away.
+
+    Raises `SerializationError` for other values, and where all attributes of the run come to more than 16 KB.
+    """
     for name, value in attributes.items():
-        if value is not None and not isinstance(value, (str, int, float, bool)):
-            raise SerializationError(f"an attribute is text, a number or a bool, and not {value!r}", name)
-    _execution("set_attributes()").decide(AttributesSet(attributes=dict(attributes)))
+        is_one = isinstance(value, (str, int, bool)) or (isinstance(value, float) and math.isfinite(value))
+        if value is not None and not is_one:
+            raise SerializationError(f"an attribute is text, a finite number or a bool, and not {value!r}", name)
+    _execution("set_attributes()").set_attributes(attributes)
 
 
 def set_status(text: str) -> None:
-    """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"."""
-    _execution("set_status()").decide(AttributesSet(status_text=str(text)))
+    """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"; cut at 1,000 characters."""
+    _execution("set_status()").decide(AttributesSet(status_text=str(text)[:STATUS_LIMIT]))
 
 
 def publish(name: str, value: Any) -> None:

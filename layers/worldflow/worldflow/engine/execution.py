@@ -24,7 +24,7 @@ import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,6 +45,8 @@ from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
     Applied,
+    Attribute,
+    AttributesSet,
     CancelRequested,
     ChildCompleted,
     ChildFailed,
@@ -69,12 +71,16 @@ from worldflow.engine.history import (
     TimerStarted,
     UpdateReceived,
     VersionMarked,
+    dump_value,
 )
 from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
 from worldflow.engine.serialization import Codec
 from worldflow.engine.state import with_what_was_unknown
+
+RECORD_LIMIT = 16 * 1024
+"""Bytes of what stands in records whole: attributes, metadata of hooks."""
 
 _ANYTHING = Codec(Any, "value")
 
@@ -131,6 +137,7 @@ class Execution:
         self._length = 0
         self._timer_count = 0
         self._cancel_reason: str | None = None
+        self._attributes: dict[str, Attribute] = {}
         self._patches: dict[str, bool] = {}
         self._recorded_patches: set[str] = set()
 
@@ -237,6 +244,7 @@ class Execution:
         self.started, self._started_at = fact, self._now
         if fact.seed is not None:
             self.random.seed(fact.seed)
+        self._attributes = dict(fact.attributes or {})
         self.inbox.restore(fact.carried, fact.seen or ())
         try:
             arguments = self.workflow.signature.decode(fact.input or {})
@@ -334,6 +342,14 @@ class Execution:
             parent_run_id=self.started.parent.run_id if self.started.parent else None,
             history_length=self._length,
         )
+
+    def set_attributes(self, attributes: Mapping[str, Attribute | None]) -> None:
+        both = {**self._attributes, **attributes}
+        merged = {name: value for name, value in both.items() if value is not None}
+        if len(dump_value(merged)) > RECORD_LIMIT:
+            raise SerializationError(f"a run's attributes are at most {RECORD_LIMIT} bytes of JSON", "attributes")
+        self._attributes = merged
+        self.decide(AttributesSet(attributes=dict(attributes)))
 
     def now(self) -> datetime:
         return self._now

@@ -14,6 +14,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
+_ID = re.compile(r".{1,256}", re.DOTALL)
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
 
@@ -21,6 +22,12 @@ _LONGEST = 200
 def check_name(name: str, field: str = "name") -> None:
     """Raises `InvalidInputError` for what is no name of a workflow, a step, a signal, an update or a query."""
     _check(name, _NAME, field, "up to 100 letters, digits and _.:-")
+
+
+def check_id(id: str | None, field: str) -> None:
+    """Raises `InvalidInputError` for what is no id of a signal, an update or a hook's value."""
+    if id is not None:
+        _check(id, _ID, field, "1 to 256 characters")
 
 
 def check_run_id(run_id: str, field: str = "run_id") -> None:

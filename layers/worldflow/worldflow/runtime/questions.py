@@ -19,7 +19,7 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
-from worldflow.engine.ids import check_name, generation, generation_id
+from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.worlds.base import World
@@ -81,6 +81,7 @@ def send_update(
     Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
     """
     check_name(name)
+    check_id(update_id, "update_id")
     encoded = _ANYTHING.encode(list(args))
     record = newest_generation(world, read_record(world, run_id))
     if record.ended and update_id is None:

@@ -16,7 +16,7 @@ from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
 from worldflow.engine.forking import forked
 from worldflow.engine.history import CancelRequested, Json, SignalReceived, TerminateRequested
-from worldflow.engine.ids import check_name, check_run_id, generation, generation_id, next_generation
+from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Start
@@ -24,6 +24,9 @@ from worldflow.worlds.payloads import stash
 
 _ANYTHING = Codec(Any, "value")
 
+
+REASON_LIMIT = 1_000
+"""Characters of a reason, which stands in the run's record."""
 
 IfRunning = Literal["return_existing", "fail", "terminate_existing"]
 Reuse = Literal["allow", "failed_only", "reject"]
@@ -117,6 +120,7 @@ def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id
     Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
     """
     check_name(name)
+    check_id(signal_id, "signal_id")
     encoded = _ANYTHING.encode(value)
     run_id = open_run(world, run_id).run_id
     signal_id = signal_id or uuid.uuid4().hex
@@ -132,7 +136,7 @@ def cancel(world: World, run_id: str, reason: str | None = None) -> None:
     """
     run_id = open_run(world, run_id).run_id
     # Each request is a message of its own: a second one ends a run whose code broke while it was being cancelled.
-    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=reason), nonce=uuid.uuid4().hex)])
+    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=_brief(reason)), nonce=uuid.uuid4().hex)])
 
 
 def terminate(world: World, run_id: str, reason: str | None = None) -> None:
@@ -144,8 +148,12 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 
 
 def _terminate(world: World, run_id: str, reason: str | None, successor: str | None = None) -> None:
-    fact = TerminateRequested(reason=reason, successor=successor)
+    fact = TerminateRequested(reason=_brief(reason), successor=successor)
     world.send([FactArrived(run_id=run_id, fact=fact, nonce=uuid.uuid4().hex)])
+
+
+def _brief(reason: str | None) -> str | None:
+    return reason[:REASON_LIMIT] if reason else None
 
 
 def resume(world: World, run_id: str) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from worldflow.engine.context import check_token
 from worldflow.engine.errors import HookNotFoundError
 from worldflow.engine.history import HookResumed, Replied, RunEnded
+from worldflow.engine.ids import check_id
 from worldflow.engine.serialization import Codec
 from worldflow.engine.webhooks import WebhookRequest
 from worldflow.worlds.base import HookRecord, World
@@ -65,6 +66,7 @@ def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str |
     resume_id: identifies the value, so that sending it twice delivers it once; a new one unless given.
     Raises `HookNotFoundError`, `InvalidInputError` for what is no token, and `SerializationError`.
     """
+    check_id(resume_id, "resume_id")
     encoded = _ANYTHING.encode(value)
     hook = get_hook(world, token)
     _send(world, hook, encoded, resume_id or uuid.uuid4().hex)

@@ -45,6 +45,9 @@ MAX_DEATHS = 20
 
 _REDELIVERY_DELAY = timedelta(seconds=1)
 
+_SAME = "json_extract(a.attributes, ?) is json_extract(?, '$') and json_type(a.attributes, ?) is json_type(?, '$')"
+"""An attribute has a value: the same number, and of the same kind."""
+
 _SCHEMA = """
 create table if not exists commits (run_id text, seq integer, last integer, events text, primary key (run_id, seq))
   without rowid;
@@ -56,6 +59,7 @@ create table if not exists messages (id integer primary key, queue text, grp tex
 create index if not exists messages_by_time on messages (queue, visible_at, id);
 create index if not exists messages_by_group on messages (queue, grp);
 create table if not exists outcomes (id text primary key, outcome text) without rowid;
+create table if not exists attributes (run_id text primary key, attributes text) without rowid;
 create table if not exists claims (id text primary key) without rowid;
 create table if not exists beats (id text primary key, at text, details text, abandoned integer default 0)
   without rowid;
@@ -154,10 +158,10 @@ class LocalWorld(World):
     # --- records ---
 
     def create_run(self, record: RunRecord) -> RunRecord | None:
-        with self._transaction() as db:
+        with self._transaction():
             existing = self.get_run(record.run_id)
             if existing is None:
-                db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+                self._insert(record)
             return existing
 
     def get_run(self, run_id: str) -> RunRecord | None:
@@ -168,7 +172,15 @@ class LocalWorld(World):
         with self._transaction() as db:
             sql = "delete from runs where run_id = ? and seq <= ?"
             if db.execute(sql, (record.run_id, record.seq)).rowcount:
-                db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+                self._insert(record)
+
+    def _insert(self, record: RunRecord) -> None:
+        self._db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+        if record.attributes:
+            row = (record.run_id, json.dumps(record.attributes))
+            self._db.execute("insert or replace into attributes values (?, ?)", row)
+        else:
+            self._db.execute("delete from attributes where run_id = ?", (record.run_id,))
 
     def list_runs(
         self,
@@ -184,14 +196,13 @@ class LocalWorld(World):
         rows = self._rows(
             "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
             "and workflow_name = coalesce(?, workflow_name) "
-            + "and json_extract(record, ?) is json_extract(?, '$') and json_type(record, ?) is json_type(?, '$') "
-            * len(wanted)
+            + f"and exists (select 1 from attributes a where a.run_id = runs.run_id and {_SAME}) " * len(wanted)
             + "order by created_at desc, run_id desc limit ?",
             created_at,
             run_id,
             status,
             workflow,
-            *(part for name, value in wanted for part in (f'$.attributes."{name}"', value) * 2),
+            *(part for name, value in wanted for part in (f'$."{name}"', value) * 2),
             limit + 1,
         )
         records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
