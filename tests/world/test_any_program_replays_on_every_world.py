@@ -15,6 +15,7 @@ from tests.support.aws import deployed
 from tests.support.driver import Chance
 from tests.support.generated import SIGNALS, UPDATES, Program, interpreted, programs, small_programs
 from tests.support.systems import System, aws_system, local_system, skip
+from worldflow.engine import definitions
 from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import InvalidInputError
 from worldflow.engine.execution import Execution
@@ -31,11 +32,13 @@ from worldflow.engine.state import RunState
 from worldflow.runtime import requests
 from worldflow.runtime.turns import run_record
 from worldflow.worlds import World
-from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.messages import FactArrived, Poke
 from worldflow.worlds.payloads import fetch_event
 
 RUN = "r"
-HAPPENINGS = ["message"] * 4 + ["time"] * 4 + ["settle"] * 2 + ["restart", "fail over", "again", "retry", "fork"]
+HAPPENINGS = (
+    ["message"] * 4 + ["time"] * 4 + ["settle"] * 2 + ["restart", "deploy", "fail over", "again", "retry", "fork"]
+)
 MOMENTS = 60
 """So many at most are waited for until nothing happens by itself any more."""
 
@@ -79,15 +82,41 @@ def explore(systems: Systems, program: Program, then: list[Program], data: st.Da
     with systems() as system:
         strict = data.draw(st.booleans(), label="strict")
         requests.start(system.world, RUN, interpreted, {"program": program, "then": then, "strict": strict})
-        for number in range(10):
-            happen(system, number, data)
+        with deployments(system) as deploy:
+            for number in range(10):
+                happen(system, number, deploy, data)
+        for run_id in run_ids(system):
+            system.world.send([Poke(run_id=run_id)])
         system.settle()
         at_rest = any(not skip(system) for _ in range(MOMENTS))
-        for run_id in [record.run_id for record in system.world.list_runs(limit=100).runs]:
+        for run_id in run_ids(system):
             check(system, run_id, at_rest)
 
 
-def happen(system: System, number: int, data: st.DataObject) -> None:
+def run_ids(system: System) -> list[str]:
+    return [record.run_id for record in system.world.list_runs(limit=100).runs]
+
+
+@contextmanager
+def deployments(system: System) -> Iterator[Callable[[bool], None]]:
+    """Deploys code that lacks the workflow, or has it. At the end it is there."""
+    registry = definitions._workflows._versions
+    versions = registry[interpreted.name]
+
+    def deploy(good: bool) -> None:
+        if good:
+            registry[interpreted.name] = versions
+        else:
+            registry.pop(interpreted.name, None)
+        system.restart()
+
+    try:
+        yield deploy
+    finally:
+        deploy(True)
+
+
+def happen(system: System, number: int, deploy: Callable[[bool], None], data: st.DataObject) -> None:
     """Something happens: a message, the next moment, the end of a process, or two of them before anybody looks."""
     match data.draw(st.sampled_from(HAPPENINGS), label="what happens"):
         case "message":
@@ -103,6 +132,8 @@ def happen(system: System, number: int, data: st.DataObject) -> None:
             system.restart()
         case "fail over":
             system.fail_over()
+        case "deploy":
+            deploy(data.draw(st.booleans(), label="code that has the workflow"))
         case "settle":
             system.settle()
         case "again":
