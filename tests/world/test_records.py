@@ -82,3 +82,49 @@ def test_a_run_that_was_never_created_is_not_updated(world: World) -> None:
 
     assert world.get_run("r") is None
     assert world.list_runs().runs == []
+
+
+FULL: dict[str, Any] = {
+    "status": "continued",
+    "seq": 12,
+    "ended_at": CREATED + timedelta(days=1),
+    "version": 3,
+    "attributes": {"customer": "c1", "total": 3, "rate": 1.0, "vip": True, "gone": False},
+    "status_text": "packing 3 of 5, één",
+    "reason": "no more",
+    "parent": {"run_id": "p~2", "child_id": "c4"},
+    "next_run_id": "r~2",
+    "fork_of": {"run_id": "q", "after": 7},
+    "carried": [{"event_type": "SignalReceived", "signal_id": "s", "value": [1.5, None]}],
+    "seen": ["signal/s", "update/u"],
+}
+
+
+def test_a_record_keeps_all_that_a_run_may_have(world: World) -> None:
+    full = record(**FULL)
+    world.create_run(full)
+    assert world.get_run("r") == full
+
+    changed = full.model_copy(update={"seq": 13, "attributes": {}, "status_text": None, "version": 4})
+    world.update_run(changed)
+    assert world.get_run("r") == changed
+
+
+def test_what_people_see_of_it(world: World) -> None:
+    world.create_run(record(**FULL))
+    seen = world.read_run("r").describe()
+
+    assert "carried" not in seen
+    assert seen["fork_of"] == {"run_id": "q", "after": 7}
+    assert (seen["next_run_id"], seen["parent"]["child_id"]) == ("r~2", "c4")
+    bare = record("bare").describe()
+    assert not {"attributes", "seen", "parent", "fork_of", "status_text"} & set(bare)
+
+
+def test_a_field_that_only_newer_code_knows_is_kept(world: World) -> None:
+    newer = RunRecord.model_validate({**record().model_dump(), "colour": "blue"})
+    world.create_run(newer)
+
+    found = world.get_run("r")
+    assert found
+    assert found.model_dump()["colour"] == "blue"
