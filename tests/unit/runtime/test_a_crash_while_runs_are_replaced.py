@@ -130,10 +130,6 @@ def calls() -> int:
     return len(world.calls)
 
 
-WHY = "a retry whose sender died before its last line is never begun"
-
-
-@pytest.mark.xfail(reason=WHY)
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
     for call in range(calls):
@@ -143,7 +139,6 @@ def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: Wh
         check(world)
 
 
-@pytest.mark.xfail(reason=WHY, strict=False)
 @pytest.mark.parametrize("seed", range(20))
 def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
     chance = random.Random(seed)

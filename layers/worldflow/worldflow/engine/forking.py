@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import (
+    AnyFact,
     Applied,
     ChildCompleted,
     ChildFailed,
@@ -13,16 +14,19 @@ from worldflow.engine.history import (
     Event,
     Fact,
     Failure,
+    HookResumed,
     RunEnded,
     RunFailed,
     RunStarted,
     SignalReceived,
+    StepCompleted,
     StepFailed,
     StepRetryScheduled,
     TerminateRequested,
     UpdateReceived,
 )
 from worldflow.engine.ids import child_run_id, next_generation
+from worldflow.engine.state import RunState
 
 
 def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
@@ -47,7 +51,8 @@ def retried(history: Sequence[Event], run_id: str) -> list[Event]:
 
     Where that is the failure of a step or a child, the step is open again, with all its attempts, or the child is
     started anew. Where it is the workflow's own error, the last fact is held, to be applied by code that is mended.
-    Signals and updates that came later are held too. Raises `InvalidInputError` for a run that has not failed.
+    Held too is what came later and counts still: signals, updates, values of hooks, and the results of steps and
+    children that were under way. Raises `InvalidInputError` for a run that has not failed.
     """
     ended = history[-1] if history else None
     if not isinstance(ended, RunFailed):
@@ -60,32 +65,43 @@ def retried(history: Sequence[Event], run_id: str) -> list[Event]:
         if not (isinstance(event, (StepFailed, StepRetryScheduled)) and event.step_id == step_id)
         and not (isinstance(event, Applied) and event.fact_id in failed)
     ]
-    applied = {event.fact_id for event in kept if isinstance(event, Applied)}
-    late = [
-        event.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
-        for index, event in enumerate(history[cut:])
-        if isinstance(event, (SignalReceived, UpdateReceived))
-        or (index == 0 and step_id is None and isinstance(event, Fact) and not isinstance(event, TerminateRequested))
-    ]
-    waiting = {event.fact_id for event in kept if isinstance(event, Fact) and event.held} - applied
-    kept += [event for event in late if event.fact_id not in waiting]
+    state = RunState(kept)
+    for event in history[cut:]:
+        is_last = event is history[cut] and step_id is None
+        fact = _still_counts(event, state, is_last=is_last)
+        if fact:
+            fact = fact.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
+            state.record(fact)
+            kept.append(fact)
     return _renamed(_with_new_children(kept), run_id)
 
 
+def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | None:
+    """The fact to be held in place of an event that comes after the cut, if it is one."""
+    if isinstance(event, StepCompleted) and (step := state.steps.get(event.step_id)) and step.attempt:
+        return event.model_copy(update={"attempt": step.attempt})
+    if isinstance(event, _LASTING) or (is_last and isinstance(event, Fact)):
+        return event if state.accepts(event) and not isinstance(event, TerminateRequested) else None
+    return None
+
+
+_LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
+
+
 def _with_new_children(events: Sequence[Event]) -> list[Event]:
-    """Open children that were given an id of their own have one that is free, as theirs belong to another parent."""
+    """Open children have an id that is free, as theirs belong to another parent; those that outlive it keep theirs."""
     done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
 
     def anew(event: Event) -> Event:
-        if not isinstance(event, ChildStarted) or event.child_id in done or _is_derived(event):
+        if not isinstance(event, ChildStarted) or event.child_id in done or _keeps_its_id(event):
             return event
         return event.model_copy(update={"child_run_id": next_generation(event.child_run_id)})
 
     return [anew(event) for event in events]
 
 
-def _is_derived(event: ChildStarted) -> bool:
-    return event.child_run_id.endswith(f"~{event.child_id}")
+def _keeps_its_id(event: ChildStarted) -> bool:
+    return event.parent_close == "abandon" or event.child_run_id.endswith(f"~{event.child_id}")
 
 
 def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
@@ -112,6 +128,6 @@ def _of(event: Event, run_id: str) -> Event:
     """The event as one of the run `run_id`. What chance comes from stays, so that replay decides the same."""
     if isinstance(event, RunStarted):
         return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
-    if isinstance(event, ChildStarted) and _is_derived(event):
+    if isinstance(event, ChildStarted) and event.parent_close != "abandon" and _keeps_its_id(event):
         return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
     return event

@@ -47,7 +47,8 @@ class Inbox:
         self._hook_count = 0
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
-        self._running: dict[str, None] = {}
+        self._begun: dict[str, UpdateReceived] = {}
+        self._running: dict[str, UpdateReceived] = {}
         self._seen: dict[str, None] = {}
 
     # --- what comes ---
@@ -141,16 +142,18 @@ class Inbox:
             self._begin(fact)
 
     def _begin(self, fact: UpdateReceived) -> None:
+        self._begun[fact.fact_id] = fact
         self._run.loop.create_task(self._update(fact), name=f"update {fact.name}")
 
     def break_off(self) -> None:
-        """Answers the updates whose handlers run still, as the run goes on without them."""
+        """Answers the updates whose handlers run still, as the run goes on without them. The others are unread."""
+        self._updates = [*self._begun.values(), *self._updates]
         error = RunEndedError(self._run.run_id, "continued")
         for fact_id in self._running:
             self._run.decide(Replied(fact_id=fact_id, error=encode_exception(error)))
 
     async def _update(self, fact: UpdateReceived) -> None:
-        self._running[fact.fact_id] = None
+        self._running[fact.fact_id] = self._begun.pop(fact.fact_id)
         signature = self._handlers[fact.name]
         try:
             arguments = signature.decode(signature.by_name(fact.args or []))

@@ -61,6 +61,10 @@ HISTORY_LIMIT = 50_000
 _log = logging.getLogger("worldflow")
 
 
+class _InlineConflict(ConflictError):
+    """What came of inline steps could not be committed."""
+
+
 class Turns:
     """Takes turns of runs. May be used from several threads, for different runs at a time."""
 
@@ -100,10 +104,13 @@ class Turns:
 
         When it returns, the messages may be acknowledged; if it raises, they must come again.
         """
+        redelivered = redo
         for _ in range(CONFLICT_LIMIT):
             try:
-                self._take(run_id, messages, redo, use_code, out_of_time)
+                self._take(run_id, messages, use_code, out_of_time, redelivered=redelivered, redo=redo)
                 return
+            except _InlineConflict:
+                redelivered = redo = True  # steps were run, and nobody knows of it
             except ConflictError:
                 redo = True
         raise ConflictError(f"run {run_id!r}: {CONFLICT_LIMIT} turns in a row lost their conditional write")
@@ -119,14 +126,16 @@ class Turns:
         self,
         run_id: str,
         messages: Sequence[RunMessage],
-        redo: bool,
         use_code: bool,
         out_of_time: Callable[[], bool],
+        *,
+        redelivered: bool,
+        redo: bool,
     ) -> None:
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
-        run.redelivered = redo
+        run.redelivered = redelivered
         run.redo = redo or any(isinstance(message, Poke) for message in messages)
         try:
             if not run.apply(messages, use_code=use_code):
@@ -235,7 +244,10 @@ class Turns:
             for fact in facts:
                 if run.state.accepts(fact):
                     run.apply_fact(fact, now)
-            self._commit(run)
+            try:
+                self._commit(run)
+            except ConflictError as error:
+                raise _InlineConflict(str(error)) from error
             self._act(run)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
