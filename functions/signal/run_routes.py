@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics
@@ -78,21 +79,20 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         asked = StartRequest(**request)
         workflow = find_workflow(asked.workflow)
         arguments = read_input(workflow, asked.input)
+        run_id = id if asked.run_id is None else asked.run_id
+        logger.append_keys(run_id=run_id)
+        begin = requests.start
         if asked.signal:
             with fields_of("signal"):
                 check_name(asked.signal.name)
-        run_id = id if asked.run_id is None else asked.run_id
-        logger.append_keys(run_id=run_id)
+            begin = partial(requests.signal_with_start, name=asked.signal.name, value=asked.signal.value, signal_id=id)
         # Who sends a signal with the start wants a run that receives it.
         reuse = asked.reuse or ("allow" if asked.signal else None)
-        record, created = requests.start(world, run_id, workflow, arguments, if_running=asked.if_running, reuse=reuse)
+        record, created = begin(world, run_id, workflow, arguments, if_running=asked.if_running, reuse=reuse)
         metrics.add_metric("RunsStarted", MetricUnit.Count, int(created))
         status = "pending" if created else record.status
         answer = {"run_id": record.run_id, "workflow": record.workflow_name, "status": status, "created": created}
-        if asked.signal:
-            requests.signal(world, record.run_id, asked.signal.name, asked.signal.value, signal_id=id)
-            answer["signal_id"] = id
-        return answer
+        return {**answer, "signal_id": id} if asked.signal else answer
 
     # --- look ---
 

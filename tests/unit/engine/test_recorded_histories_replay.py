@@ -17,7 +17,6 @@ from worldflow.engine.history import (
     Decision,
     Event,
     Fact,
-    HookCreated,
     RunStarted,
     StepRetryScheduled,
     VersionMarked,
@@ -56,14 +55,21 @@ WITHOUT_ITS_CODE = "held_and_cancelled"
 REPLAYED = {name: path for name, path in FILES.items() if WITHOUT_ITS_CODE not in name}
 
 
+class Webhooks:
+    def token(self, run_id: str, hook_id: str) -> str:
+        raise AssertionError("a replay has its tokens")
+
+    def url(self, token: str) -> str:
+        return f"https://example.test/webhooks/{token}"
+
+
 def execution_of(stored: StoredHistory) -> Execution:
-    tokens = {event.hook_id: event.token for event in stored.events if isinstance(event, HookCreated)}
     version = next(event.version for event in stored.events if isinstance(event, RunStarted))
     return Execution(
         stored.header.run_id,
         find_workflow(stored.header.workflow, version),
         Chance(0.5),
-        webhook_url=lambda run_id, hook_id: f"https://example.test/webhooks/{tokens[hook_id]}",
+        webhooks=Webhooks(),
     )
 
 

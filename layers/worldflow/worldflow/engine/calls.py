@@ -139,7 +139,9 @@ class Calls:
         child_id = f"c{self._child_count}"
         return ChildStarted(
             child_id=child_id,
-            child_run_id=workflow.run_id or child_run_id(self._run.run_id, child_id),
+            child_run_id=self._run.recorded_ids.get(child_id)
+            or workflow.run_id
+            or child_run_id(self._run.run_id, child_id),
             workflow_name=workflow.name,
             version=workflow.version,
             input=values,

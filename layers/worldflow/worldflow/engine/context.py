@@ -42,6 +42,8 @@ class StepInfo:
     attempt: int
     heartbeat_details: Any = None
     """What the last heartbeat of the attempts before was given."""
+    origin: str | None = None
+    """The run in which the step was called first, where this one goes on from it."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
 
     def heartbeat(self, details: Any = None) -> None:
@@ -55,8 +57,8 @@ class StepInfo:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this step: give it to the services that the step calls."""
-        return f"{self.run_id}/{self.step_id}"
+        """The same for every attempt of this step, also when a failed run is retried: for the services it calls."""
+        return f"{self.origin or self.run_id}/{self.step_id}"
 
 
 current_step: ContextVar[StepInfo] = ContextVar("worldflow_step")

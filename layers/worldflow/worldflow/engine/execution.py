@@ -24,10 +24,10 @@ import math
 import random
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from worldflow.engine.calls import NO_RETRY, Calls
 from worldflow.engine.definitions import Step, Workflow
@@ -50,10 +50,12 @@ from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
     ChildFailed,
+    ChildStarted,
     Decision,
     Event,
     Fact,
     HookConflicted,
+    HookCreated,
     HookResumed,
     Json,
     RunCancelled,
@@ -99,8 +101,14 @@ class WorkflowInfo:
     """Events up to now. A workflow that goes on for long ends with `continue_as_new()` when they become many."""
 
 
-def _no_webhooks(run_id: str, hook_id: str) -> str:
-    raise ConfigurationError("webhooks need a World that has an address for them")
+class Webhooks(Protocol):
+    """Where webhooks are reached."""
+
+    def token(self, run_id: str, hook_id: str) -> str:
+        """The token of a new one."""
+
+    def url(self, token: str) -> str:
+        """Where requests to it go."""
 
 
 class Execution:
@@ -111,16 +119,16 @@ class Execution:
         run_id: str,
         workflow: Workflow[..., Any],
         jitter: random.Random | None = None,
-        webhook_url: Callable[[str, str], str] = _no_webhooks,
+        webhooks: Webhooks | None = None,
     ) -> None:
         """
         jitter: the source of chance for retry intervals, which are decided once and recorded.
-        webhook_url: gives the URL for a run's id and a hook's.
+        webhooks: where they are reached, if they can be.
         """
         self.run_id = run_id
         self.workflow = workflow
         self.jitter = jitter or random.Random()
-        self._webhook_url = webhook_url
+        self._webhooks = webhooks
         self._fault: Exception | None = None
         self.random = random.Random(run_id)
         self.started: RunStarted | None = None
@@ -138,6 +146,9 @@ class Execution:
         self._timer_count = 0
         self._cancel_reason: str | None = None
         self._attributes: dict[str, Attribute] = {}
+        self._limit: asyncio.Timeout | None = None
+        self.recorded_ids: dict[str, str] = {}
+        """The run ids of children and the tokens of hooks that a replay has, by the ids of their calls."""
         self._patches: dict[str, bool] = {}
         self._recorded_patches: set[str] = set()
 
@@ -146,7 +157,7 @@ class Execution:
     def apply(self, fact: AnyFact, at: datetime, recorded_retry: StepRetryScheduled | None = None) -> list[AnyDecision]:
         """Gives the workflow one fact and returns its decisions.
 
-        Raises `SerializationError` if the code cannot read what is recorded, and what `webhook_url` raises; the
+        Raises `SerializationError` if the code cannot read what is recorded, and what `webhooks` raises; the
         execution is then of no more use.
         """
         self._now = at.astimezone(UTC)
@@ -175,6 +186,11 @@ class Execution:
     def _replay(self, events: list[Event]) -> None:
         expected: deque[AnyDecision] = deque()
         held: dict[str, AnyFact] = {}
+        for event in events:
+            if isinstance(event, ChildStarted):
+                self.recorded_ids[event.child_id] = event.child_run_id
+            elif isinstance(event, HookCreated):
+                self.recorded_ids[event.hook_id] = event.token
         self._recorded_patches = {event.change_id for event in events if isinstance(event, VersionMarked)}
         for index, event in enumerate(events):
             if isinstance(event, Fact) and event.held:
@@ -235,7 +251,7 @@ class Execution:
             case SignalReceived() | HookResumed() | HookConflicted() | UpdateReceived():
                 self.inbox.receive(fact)
             case RunForked():
-                self.calls.restart()
+                self._restart(fact)
             case CancelRequested():
                 self._cancel_reason = fact.reason
                 self._main.cancel()
@@ -257,8 +273,17 @@ class Execution:
         self._main = self.loop.create_task(main, name=fact.workflow_name)
 
     async def _within(self, timeout: float, call: Any) -> Any:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(timeout) as self._limit:
             return await call
+
+    def _restart(self, fact: RunForked) -> None:
+        """What is counted in time begins anew."""
+        if fact.seed is not None:
+            self.random.seed(fact.seed)
+        self.calls.restart()
+        limit, timeout = self._limit, self.started.timeout if self.started else None
+        if limit and timeout is not None and not limit.expired():
+            self.loop.call(lambda: limit.reschedule(self._now.timestamp() + timeout))
 
     def _outcome(self) -> AnyDecision:
         if self._main.cancelled():
@@ -306,7 +331,10 @@ class Execution:
     def webhook_url(self, hook_id: str) -> str:
         """The URL of a webhook. Where there is none, that is no error of the workflow's: the turn fails."""
         try:
-            return self._webhook_url(self.run_id, hook_id)
+            if self._webhooks is None:
+                raise ConfigurationError("webhooks need a World that has an address for them")
+            token = self.recorded_ids.get(hook_id) or self._webhooks.token(self.run_id, hook_id)
+            return self._webhooks.url(token)
         except Exception as error:
             self._fault = error
             raise asyncio.CancelledError from error

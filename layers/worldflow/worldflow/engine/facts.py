@@ -42,6 +42,8 @@ class RunForked(Fact):
     run_id: str = ""
     after: int | None = None
     """The last event that was asked for; None for all up to the failure."""
+    seed: str | None = None
+    """What chance comes from after it, so that it is not that of the other run."""
 
     @property
     def fact_id(self) -> str:

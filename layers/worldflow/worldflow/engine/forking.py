@@ -23,9 +23,10 @@ from worldflow.engine.history import (
     StepFailed,
     StepRetryScheduled,
     TerminateRequested,
+    TimerFired,
     UpdateReceived,
 )
-from worldflow.engine.ids import child_run_id, next_generation
+from worldflow.engine.ids import child_run_id
 from worldflow.engine.state import RunState
 
 
@@ -73,7 +74,7 @@ def retried(history: Sequence[Event], run_id: str) -> list[Event]:
             fact = fact.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
             state.record(fact)
             kept.append(fact)
-    return _renamed(_with_new_children(kept), run_id)
+    return _renamed(kept, run_id)
 
 
 def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | None:
@@ -81,27 +82,12 @@ def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | 
     if isinstance(event, StepCompleted) and (step := state.steps.get(event.step_id)) and step.attempt:
         return event.model_copy(update={"attempt": step.attempt})
     if isinstance(event, _LASTING) or (is_last and isinstance(event, Fact)):
-        return event if state.accepts(event) and not isinstance(event, TerminateRequested) else None
+        # A timer fires again by itself, if it still is to.
+        return event if state.accepts(event) and not isinstance(event, (TerminateRequested, TimerFired)) else None
     return None
 
 
 _LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
-
-
-def _with_new_children(events: Sequence[Event]) -> list[Event]:
-    """Open children have an id that is free, as theirs belong to another parent; those that outlive it keep theirs."""
-    done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
-
-    def anew(event: Event) -> Event:
-        if not isinstance(event, ChildStarted) or event.child_id in done or _keeps_its_id(event):
-            return event
-        return event.model_copy(update={"child_run_id": next_generation(event.child_run_id)})
-
-    return [anew(event) for event in events]
-
-
-def _keeps_its_id(event: ChildStarted) -> bool:
-    return event.parent_close == "abandon" or event.child_run_id.endswith(f"~{event.child_id}")
 
 
 def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
@@ -121,13 +107,17 @@ def _all(failure: Failure) -> Iterator[Failure]:
 
 
 def _renamed(events: Sequence[Event], run_id: str) -> list[Event]:
-    return [_of(event, run_id).recorded(seq, event.at) for seq, event in enumerate(events, start=1)]
+    """The events as those of the run `run_id`. What chance comes from stays, so that replay decides the same.
 
+    Children that are open are its own then, with ids of their own; those that outlive their parent stay what they are.
+    """
+    done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
 
-def _of(event: Event, run_id: str) -> Event:
-    """The event as one of the run `run_id`. What chance comes from stays, so that replay decides the same."""
-    if isinstance(event, RunStarted):
-        return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
-    if isinstance(event, ChildStarted) and event.parent_close != "abandon" and _keeps_its_id(event):
-        return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
-    return event
+    def of_this_run(event: Event) -> Event:
+        if isinstance(event, RunStarted):
+            return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
+        if isinstance(event, ChildStarted) and event.child_id not in done and event.parent_close != "abandon":
+            return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
+        return event
+
+    return [of_this_run(event).recorded(seq, event.at) for seq, event in enumerate(events, start=1)]

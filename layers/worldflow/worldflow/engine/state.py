@@ -47,6 +47,9 @@ from worldflow.engine.history import (
     UpdateReceived,
 )
 
+CLOSED_HOOKS = 100
+"""Hooks that are remembered when they are closed: more than one commit closes, after which a process may die."""
+
 
 def with_what_was_unknown(fact: RunStarted, applied: Applied) -> RunStarted:
     """The start of a run whose code was not there then."""
@@ -61,6 +64,8 @@ class OpenStep:
     scheduled: StepScheduled
     attempt: int | None = 1
     due: datetime | None = None
+    origin: str | None = None
+    """The run that it was scheduled in, if not this one."""
 
     @property
     def dispatched(self) -> datetime:
@@ -102,6 +107,8 @@ class RunState:
         self.forked: RunForked | None = None
         self.successor: str | None = None
         self._seen: set[str] = set()
+        self._failed: str | None = None
+        """The step that failed last, until it is known whether it is tried again."""
         for event in events:
             self.record(event)
 
@@ -138,6 +145,8 @@ class RunState:
 
     def record(self, event: Event) -> None:
         self.seq, self.at = event.seq, event.at
+        if isinstance(event, (Fact, Applied)):
+            self._forget_failed()
         if isinstance(event, Fact) and event.held:
             self.held[event.fact_id] = event
         match event:
@@ -149,6 +158,8 @@ class RunState:
                 self.forked = event
                 for step in self.steps.values():
                     step.due = event.at
+                    if event.after is None:
+                        step.origin = step.origin or event.run_id
             case TerminateRequested():
                 self._seen.add(event.fact_id)
                 self.successor = event.successor
@@ -181,10 +192,14 @@ class RunState:
             case HookDisposed() | HookConflicted():
                 if hook := self.hooks.pop(event.hook_id, None):
                     self.closed_hooks[event.hook_id] = hook
+                    if len(self.closed_hooks) > CLOSED_HOOKS:
+                        del self.closed_hooks[next(iter(self.closed_hooks))]
             case AttributesSet():
                 self._set_attributes(event)
             case Applied():
                 fact = self.held.pop(event.fact_id)
+                if isinstance(fact, StepFailed):
+                    self._failed = fact.step_id
                 if isinstance(fact, RunStarted):
                     self.started = with_what_was_unknown(fact, event)
             case RunCompleted() | RunFailed() | RunCancelled() | RunContinued():
@@ -192,10 +207,17 @@ class RunState:
                 if isinstance(event, RunContinued):
                     self.successor = event.next_run_id
 
+    def _forget_failed(self) -> None:
+        step = self.steps.get(self._failed) if self._failed else None
+        if self._failed and step and step.attempt is None:
+            del self.steps[self._failed]
+        self._failed = None
+
     def _answer(self, fact: StepCompleted | StepFailed) -> None:
         step = self.steps[fact.step_id]
         if isinstance(fact, StepFailed):
             step.attempt = None  # a StepRetryScheduled that follows opens the next one
+            self._failed = None if fact.held else fact.step_id
         else:
             del self.steps[fact.step_id]
 

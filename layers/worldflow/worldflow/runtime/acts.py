@@ -7,6 +7,7 @@ again. Only what tidies up (a schedule that nobody waits for) is done once and m
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -43,6 +44,8 @@ from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
 from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
+
+_log = logging.getLogger("worldflow")
 
 Outgoing = tuple[datetime | None, Message]
 """A message, and when it is to be delivered if not at once."""
@@ -105,7 +108,7 @@ class Acts:
                 return [(None, self._cancel(state.children[event.child_id]))]
             case HookCreated() if event.hook_id in state.hooks:
                 return self._hold(event)
-            case HookDisposed():
+            case HookDisposed() if event.hook_id in state.closed_hooks:
                 self._release(state.closed_hooks[event.hook_id])
         return []
 
@@ -168,6 +171,7 @@ class Acts:
             deadline=None if scheduled.inline else step.deadline,
             heartbeats=True if scheduled.heartbeat_timeout else None,
             at_most_once=scheduled.at_most_once,
+            origin=step.origin,
         )
 
     def _again_later(self, step: OpenStep) -> list[Outgoing]:
@@ -213,6 +217,7 @@ class Acts:
         existing = self._world.create_run(record)
         if existing and existing.parent != parent:
             error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
+            _log.warning("run %s starts no child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
             return [(None, FactArrived(run_id=self._run_id, fact=fact))]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
@@ -282,12 +287,14 @@ class Acts:
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             self._world.delete_hook(hook.token, self._run_id)
         for event in events:
-            if isinstance(event, HookDisposed):
+            if isinstance(event, HookDisposed) and event.hook_id in state.closed_hooks:
                 self._release(state.closed_hooks[event.hook_id])
         begun_now = {event.child_id for event in events if isinstance(event, ChildStarted)}
         for child in state.children.values():
             is_new = child.started.child_id in begun_now
-            if child.started.parent_close == "abandon" and (is_new or redo):
+            if child.cancel_requested:
+                messages += [] if is_new else [(None, self._cancel(child))]
+            elif child.started.parent_close == "abandon" and (is_new or redo):
                 messages += self._start(child)
             elif not is_new and (message := self._close(child)):
                 messages.append((None, message))

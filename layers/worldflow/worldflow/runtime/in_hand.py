@@ -29,6 +29,7 @@ from worldflow.engine.history import (
     Applied,
     CancelRequested,
     Event,
+    HookCreated,
     RunCancelled,
     RunFailed,
     RunForked,
@@ -41,7 +42,7 @@ from worldflow.engine.history import (
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
-from worldflow.runtime.webhooks import webhook_url
+from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
 from worldflow.worlds.payloads import fetch_event, stash_event
@@ -122,7 +123,7 @@ class RunInHand:
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         workflow = find_workflow(workflow_name, version)
-        return Execution(self.id, workflow, self._chance, lambda *hook: webhook_url(self._world, *hook))
+        return Execution(self.id, workflow, self._chance, WebhooksOf(self._world))
 
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
@@ -203,13 +204,23 @@ class RunInHand:
         source = self._world.load_history(record.fork_of.run_id)
         after = record.fork_of.after
         for event in retried(source, self.id) if after is None else forked(source, self.id, after):
-            is_start = isinstance(event, RunStarted)
-            self.keep(event.model_copy(update={"created_at": record.created_at}) if is_start else event)
-        self.record(RunForked(run_id=record.fork_of.run_id, after=after), max(self._world.now(), self.state.at))
+            self.keep(self._of_its_own(event, record))
+        seed = f"{self._chance.getrandbits(128):032x}"
+        forked_at = max(self._world.now(), self.state.at)
+        self.record(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), forked_at)
         assert self.state.started is not None
         if self.blocked is None:
             self.revive(self.state.started, self.new)
         self.redo = True
+
+    def _of_its_own(self, event: Event, record: RunRecord) -> Event:
+        """The event with what cannot be the other run's: when this one was asked for, and the webhooks of a fork."""
+        assert record.fork_of is not None
+        if isinstance(event, RunStarted):
+            return event.model_copy(update={"created_at": record.created_at})
+        if isinstance(event, HookCreated) and event.webhook and record.fork_of.after is not None:
+            return event.model_copy(update={"token": WebhooksOf(self._world).token(self.id, event.hook_id)})
+        return event
 
     def apply_fact(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.earliest(fact))

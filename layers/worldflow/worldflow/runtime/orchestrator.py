@@ -12,7 +12,6 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
-from worldflow.engine.ids import check_name
 from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord, World
@@ -34,8 +33,11 @@ class RunHandle:
         return f"<run {self.id}>"
 
     async def status(self) -> str:
-        """`pending running completed failed cancelled continued` or `blocked`. Raises `RunNotFoundError`."""
-        return (await self._read()).status
+        """`pending running completed failed cancelled continued` or `blocked`: of the newest generation.
+
+        Raises `RunNotFoundError`.
+        """
+        return (await self._newest()).status
 
     async def result(self, timeout: Duration | None = None) -> Any:
         """What the workflow returned, once it has; of the newest generation, where others follow the run under its id.
@@ -47,17 +49,13 @@ class RunHandle:
         async with asyncio.timeout(None if timeout is None else seconds(timeout)):
             polls = _polls()
             while True:
-                record = await self._read()
-                if record.ended:
-                    newest = await asyncio.to_thread(requests.newest_generation, self._world, record)
-                    if newest.run_id != record.run_id:
-                        record = await asyncio.to_thread(self._world.read_run, newest.run_id)
+                record = await self._newest()
                 if record.ended or record.status == "blocked":
                     return outcome(record)
                 await self._pause(next(polls))
 
     async def events(self, after: int = 0) -> list[Event]:
-        """The history, from the event behind `after` on."""
+        """The history of this generation, from the event behind `after` on."""
         return await self._world.load_events(self.id, after)
 
     async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
@@ -99,8 +97,15 @@ class RunHandle:
         """Lets a run that failed go on; see `Orchestrator.retry`."""
         await asyncio.to_thread(requests.retry, self._world, self.id)
 
-    async def _read(self) -> RunRecord:
-        return await asyncio.to_thread(self._world.read_run, self.id)
+    async def _newest(self) -> RunRecord:
+        """The record of the newest generation, with its data."""
+        record = await asyncio.to_thread(self._world.read_run, self.id)
+        if not record.ended:
+            return record
+        newest = await asyncio.to_thread(requests.newest_generation, self._world, record)
+        return (
+            record if newest.run_id == record.run_id else await asyncio.to_thread(self._world.read_run, newest.run_id)
+        )
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -179,11 +184,14 @@ class Orchestrator:
         value: Any = None,
         signal_id: str | None = None,
     ) -> RunHandle:
-        """Sends a signal to a run, which is started first if there is none of this id, or if the last has ended."""
-        check_name(signal)
-        run = await self.start_workflow(run_id, workflow, input, reuse="allow")
-        await run.signal(signal, value, signal_id=signal_id)
-        return run
+        """Sends a signal to a run, which is started first if there is none of this id, or if the last has ended.
+
+        A run that ends before the signal comes to it is followed by one that is started for the signal.
+        """
+        known = requests.resolve(workflow, None)
+        send = functools.partial(requests.signal_with_start, name=signal, value=value, signal_id=signal_id)
+        await asyncio.to_thread(send, self._world, run_id, known, input)
+        return self.run(run_id)
 
     def run(self, run_id: str) -> RunHandle:
         """A handle on a run, which may or may not exist."""

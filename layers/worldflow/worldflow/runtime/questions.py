@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worldflow.engine.definitions import find_workflow, oldest_version
-from worldflow.engine.errors import QueryNotFoundError, RunEndedError
+from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, RunEndedError
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import (
@@ -22,6 +22,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import newest_generation, read_record
+from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, stash
@@ -42,8 +43,8 @@ def query(world: World, run_id: str, name: str) -> Json:
         started = history[0]
         assert isinstance(started, RunStarted)
         version = oldest_version(record.workflow_name) if started.version is None else started.version
-        # Every webhook has a URL, and no key is asked for to tell it: who looks has no use for it.
-        execution = Execution(record.run_id, find_workflow(record.workflow_name, version), webhook_url=_no_url)
+        workflow = find_workflow(record.workflow_name, version)
+        execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
         try:
             execution.replay(history)
             if name in execution.published:
@@ -51,11 +52,9 @@ def query(world: World, run_id: str, name: str) -> Json:
             published = ", ".join(sorted(execution.published)) or published
         finally:
             execution.dispose()
+    if record.status == "blocked":
+        raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
     raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
-
-
-def _no_url(run_id: str, hook_id: str) -> str:
-    return f"{run_id}/{hook_id}"
 
 
 @dataclass(slots=True)
@@ -95,7 +94,10 @@ def send_update(
 
 
 def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
-    """The answer to an update, if there is one by now. Raises `RunEndedError` if there will be none."""
+    """The answer to an update, if there is one by now.
+
+    Raises `RunEndedError` if there will be none, and `RunBlockedError` while there can be none.
+    """
     for event in world.load_history(update.run_id, update.after):
         update.after = event.seq
         match event:
@@ -114,6 +116,10 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
                 update.successor = event.next_run_id
         if isinstance(event, RunEnded):
             return _after_the_end(world, update)
+    record = world.get_run(update.run_id)
+    if record and record.status == "blocked":
+        waits = "the update waits until it is not, and may be asked for again with its id"
+        raise RunBlockedError(f"run {update.run_id!r} is blocked, and {waits}: {record.blocked_reason}", update.run_id)
     return None
 
 

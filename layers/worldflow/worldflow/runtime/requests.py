@@ -19,7 +19,7 @@ from worldflow.engine.history import CancelRequested, Json, SignalReceived, Term
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
-from worldflow.worlds.messages import FactArrived, Poke, Start
+from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 from worldflow.worlds.payloads import stash
 
 _ANYTHING = Codec(Any, "value")
@@ -66,24 +66,25 @@ def start(
         if existing.workflow_name != name:
             raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
         newest = newest_generation(world, existing)
-        if not _gives_way(world, newest, if_running, reuse):
+        if not _gives_way(newest, if_running, reuse):
             if not newest.ended:
                 # Again: whoever created it may have died before this line.
                 world.send([Start(run_id=newest.run_id)])
             return newest, False
         existing = create_generation(world, newest, record)
+        if not newest.ended:
+            # Now that its successor exists, to which what comes behind this is sent on.
+            _terminate(world, newest.run_id, "another run takes its place", successor=next_generation(newest.run_id))
         record = record if existing else _named(record, next_generation(newest.run_id))
     world.send([Start(run_id=record.run_id)])
     return record, True
 
 
-def _gives_way(world: World, run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
+def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
     """Whether a new run is to take the place of one that exists. Raises `RunExistsError` where there must be none."""
     if not run.ended:
         if if_running == "fail":
             raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
-        if if_running == "terminate_existing":
-            _terminate(world, run.run_id, "another run takes its place", successor=next_generation(run.run_id))
         return if_running == "terminate_existing"
     if reuse == "reject" or (reuse == "failed_only" and run.status not in ("failed", "cancelled")):
         raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
@@ -111,6 +112,51 @@ def create_generation(world: World, before: RunRecord, record: RunRecord) -> Run
 
 def _named(record: RunRecord, run_id: str) -> RunRecord:
     return record.model_copy(update={"run_id": run_id})
+
+
+def signal_with_start(
+    world: World,
+    run_id: str,
+    workflow: Workflow[..., Any] | str,
+    input: Mapping[str, Any] | None,
+    *,
+    name: str,
+    value: Any = None,
+    signal_id: str | None = None,
+    if_running: IfRunning = "return_existing",
+    reuse: Reuse | None = "allow",
+) -> tuple[RunRecord, bool]:
+    """Sends a signal to a run, which is started if there is none of this id, or if the last has ended.
+
+    So also where it ends before the signal comes to it: then a run is started for the signal. Returns the run's record,
+    and whether it is new. See `start` and `signal`.
+    """
+    check_name(name)
+    check_id(signal_id, "signal_id")
+    encoded = _ANYTHING.encode(value)
+    record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
+    fact = SignalReceived(
+        signal_id=signal_id or uuid.uuid4().hex, name=name, value=stash(world, record.run_id, encoded)
+    )
+    _, values = _encode_input(workflow, input)
+    revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values))
+    world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])
+    return record, created
+
+
+def revive(world: World, run_id: str, revival: Revival) -> str:
+    """Starts the run that follows one that has ended, for a signal that came too late. Returns its id."""
+    now = world.now()
+    record = RunRecord(
+        run_id=next_generation(run_id),
+        workflow_name=revival.workflow_name,
+        created_at=now,
+        updated_at=now,
+        input=revival.input,
+    )
+    create_generation(world, read_record(world, run_id), record)
+    world.send([Start(run_id=record.run_id)])
+    return record.run_id
 
 
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:

@@ -109,7 +109,12 @@ class StepExecutor:
             if beat := await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, before):
                 details = beat.details
                 break
-        return StepInfo(*attempt, heartbeat_details=details, _beat=lambda value: world.beat(*attempt, value))
+        return StepInfo(
+            *attempt,
+            heartbeat_details=details,
+            origin=task.origin,
+            _beat=lambda value: world.beat(*attempt, value),
+        )
 
     async def _run(self, task: StepTask) -> StepCompleted | StepFailed:
         try:

@@ -45,6 +45,7 @@ from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
+from worldflow.runtime.requests import revive
 from worldflow.runtime.steps import StepExecutor
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
@@ -214,7 +215,11 @@ class Turns:
         for message in messages:
             if not isinstance(message, FactArrived) or not isinstance(message.fact, goes_on):
                 continue
-            following = None if run.state.has_seen(message.fact) else self._following(run)
+            if run.state.has_seen(message.fact):
+                continue
+            following = self._following(run)
+            if following is None and message.revival:
+                following = revive(self._world, run.id, message.revival)
             if following and following != getattr(message.fact, "successor", None):
                 self._world.send([message.model_copy(update={"run_id": following})])
 

@@ -73,9 +73,17 @@ def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str |
     return hook
 
 
-def webhook_url(world: World, run_id: str, hook_id: str) -> str:
-    """The URL of a run's webhook. Raises `ConfigurationError` where the world has no place for webhooks."""
-    return world.webhook_url(sign(world.webhook_keys()[0], run_id, hook_id))
+@dataclass(frozen=True, slots=True)
+class WebhooksOf:
+    """Where a world's webhooks are reached. Raises `ConfigurationError` where it has no place for them."""
+
+    world: World
+
+    def token(self, run_id: str, hook_id: str) -> str:
+        return sign(self.world.webhook_keys()[0], run_id, hook_id)
+
+    def url(self, token: str) -> str:
+        return self.world.webhook_url(token)
 
 
 def sign(key: bytes, run_id: str, hook_id: str) -> str:

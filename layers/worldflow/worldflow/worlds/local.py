@@ -177,7 +177,7 @@ class LocalWorld(World):
     def _insert(self, record: RunRecord) -> None:
         self._db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
         if record.attributes:
-            row = (record.run_id, json.dumps(record.attributes))
+            row = (record.run_id, json.dumps(record.attributes, ensure_ascii=False))
             self._db.execute("insert or replace into attributes values (?, ?)", row)
         else:
             self._db.execute("delete from attributes where run_id = ?", (record.run_id,))
@@ -273,9 +273,9 @@ class LocalWorld(World):
         with self._transaction() as db:
             group = db.execute(
                 "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 "
-                "from messages o where o.queue = m.queue and o.grp = m.grp and o.in_flight) "
-                "order by visible_at, id limit 1",
-                (queue, now),
+                "from messages o where o.queue = m.queue and o.grp = m.grp and (o.in_flight or (o.receives > 0 "
+                "and o.visible_at > ?))) order by visible_at, id limit 1",  # a rejected message holds its group
+                (queue, now, now),
             ).fetchone()
             if group is None:
                 return []

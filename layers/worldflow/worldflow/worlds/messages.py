@@ -67,6 +67,15 @@ class Start(_RunMessage):
         return safe_id(f"{self.run_id}:start")
 
 
+class Revival(BaseModel):
+    """The run that is to be started for a signal, if the one that it was sent to has ended."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+
+    workflow_name: str
+    input: Json = None
+
+
 class FactArrived(_RunMessage):
     """Something happened."""
 
@@ -74,6 +83,7 @@ class FactArrived(_RunMessage):
     fact: Annotated[AnyFact, Field(discriminator="event_type")]
     nonce: str | None = None
     """Tells apart messages of one fact that the queue must not take for copies: a run may be asked twice to cancel."""
+    revival: Revival | None = None
 
     @property
     def dedup_id(self) -> str:
@@ -133,6 +143,8 @@ class StepTask(BaseMessage):
     heartbeats: bool | None = None
     """The attempt is to send heartbeats, and the one before may have."""
     at_most_once: bool | None = None
+    origin: str | None = None
+    """The run in which the step was scheduled, where that is one that this one goes on from."""
 
     @property
     def group(self) -> str:
