@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
+from tests.histories import ends_0_1_0 as ends
 from tests.histories import order_0_1_0 as orders
 from tests.histories import workflows_0_1_0 as flows
 from tests.support.systems import LocalSystem, cancel, skip, start
@@ -181,10 +182,10 @@ def cancelled(workflow: Workflow[..., Any]) -> Recipe:
     return go
 
 
-RECIPES["cancelled_tidies_up"] = cancelled(flows.tidies_up)
-RECIPES["cancelled_shrugs"] = cancelled(flows.shrugs)
-RECIPES["cancelled_shields"] = cancelled(flows.shields)
-RECIPES["cancelled_fails_to_tidy_up"] = cancelled(flows.fails_to_tidy_up)
+RECIPES["cancelled_tidies_up"] = cancelled(ends.tidies_up)
+RECIPES["cancelled_shrugs"] = cancelled(ends.shrugs)
+RECIPES["cancelled_shields"] = cancelled(ends.shields)
+RECIPES["cancelled_fails_to_tidy_up"] = cancelled(ends.fails_to_tidy_up)
 RECIPES["cancelled_while_it_retries"] = cancelled(flows.timeout_of_a_step)
 
 
@@ -203,14 +204,14 @@ def without_code(system: LocalSystem, workflow: Workflow[..., Any]) -> Iterator[
 
 @recipe
 def held_facts(system: LocalSystem, run_id: str) -> None:
-    start(system, run_id, flows.learns_late)
-    with without_code(system, flows.learns_late):
+    start(system, run_id, ends.learns_late)
+    with without_code(system, ends.learns_late):
         send(system, run_id, "go", 1)
         to_the_end(system)  # the step completes, and the timer fires
         send(system, run_id, "go", 2)
     system.world.send([Poke(run_id=run_id)])
     system.settle()
-    with without_code(system, flows.learns_late):
+    with without_code(system, ends.learns_late):
         to_the_end(system)
     system.world.send([Poke(run_id=run_id)])
     system.settle()

@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.histories import order_0_1_0, workflows_0_1_0, workflows_0_2_0
+from tests.histories import ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0
 from tests.histories.stored import PLACE, StoredHistory, files, load
 from tests.support.driver import Chance
 from worldflow.engine.definitions import find_workflow
@@ -26,7 +26,7 @@ from worldflow.runtime.turns import run_record
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
 
-WORKFLOWS = (order_0_1_0, workflows_0_1_0, workflows_0_2_0)
+WORKFLOWS = (ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0)
 """Imported, so that the workflows are known."""
 
 KNOWN_TO = {
