@@ -11,11 +11,11 @@ from worldflow.engine.history import StepScheduled
 
 
 @step(timeout="1m", retry=RetryPolicy(max_attempts=2, initial_interval="5s", jitter=0))
-async def charge(amount: int = 0) -> str: ...
+async def charge_it(amount: int = 0) -> str: ...
 
 
 @step(at_most_once=True, heartbeat_timeout="30s")
-async def pay() -> str: ...
+async def pay_it() -> str: ...
 
 
 def scheduled(drive: Drive, call: Step[..., Any], *, inline_steps: bool = False) -> StepScheduled:
@@ -31,39 +31,39 @@ def scheduled(drive: Drive, call: Step[..., Any], *, inline_steps: bool = False)
 def test_each_call_has_its_own(drive: Drive):
     @workflow
     async def two() -> None:
-        await charge.options(timeout="10s")(1)
-        await charge(2)
+        await charge_it.options(timeout="10s")(1)
+        await charge_it(2)
 
     run = drive(two)
     assert run.state.steps["s1"].scheduled.timeout == 10
-    run.complete(charge, "paid")
+    run.complete(charge_it, "paid")
     assert run.state.steps["s2"].scheduled.timeout == 60
 
 
 def test_what_is_not_given_stays(drive: Drive):
-    made = charge.options(heartbeat_timeout="3s")
-    assert (made.timeout, made.heartbeat_timeout, made.retry) == (60, 3, charge.retry)
+    made = charge_it.options(heartbeat_timeout="3s")
+    assert (made.timeout, made.heartbeat_timeout, made.retry) == (60, 3, charge_it.retry)
     assert made.options(timeout="1s").heartbeat_timeout == 3
-    assert charge.heartbeat_timeout is None
+    assert charge_it.heartbeat_timeout is None
 
 
 def test_the_policy_of_the_call_decides(drive: Drive):
     @workflow
     async def once() -> str:
         try:
-            return await charge.options(retry=RetryPolicy(max_attempts=1))()
+            return await charge_it.options(retry=RetryPolicy(max_attempts=1))()
         except ValueError:
             return "failed"
 
     run = drive(once)
-    run.fail(charge, ValueError(), retryable=True)
+    run.fail(charge_it, ValueError(), retryable=True)
     assert run.result() == "failed"
 
 
 def test_it_is_the_same_step_elsewhere(drive: Drive):
-    made = charge.options(timeout="1s")
-    assert (made.name, made.__doc__, made.function) == (charge.name, charge.__doc__, charge.function)
-    assert scheduled(drive, made).name == "charge"
+    made = charge_it.options(timeout="1s")
+    assert (made.name, made.__doc__, made.function) == (charge_it.name, charge_it.__doc__, charge_it.function)
+    assert scheduled(drive, made).name == "charge_it"
 
 
 @pytest.mark.parametrize(
@@ -88,32 +88,32 @@ def test_inline_is_said_by_the_call_then_by_the_step_then_by_the_workflow(
 
 
 def test_at_most_once_and_heartbeats_are_in_the_history(drive: Drive):
-    decision = scheduled(drive, pay)
+    decision = scheduled(drive, pay_it)
     assert decision.at_most_once is True
     assert decision.heartbeat_timeout == 30
 
 
 def test_at_most_once_is_not_retried_unless_it_is_asked_for(drive: Drive):
-    assert pay.retry.max_attempts == 1
+    assert pay_it.retry.max_attempts == 1
     assert (
         step(name="twice", at_most_once=True, retry=RetryPolicy(max_attempts=3))(lambda: None).retry.max_attempts == 3
     )
-    assert pay.options(retry=RetryPolicy(max_attempts=3)).retry.max_attempts == 3
-    assert pay.options(timeout="1s").at_most_once is True
+    assert pay_it.options(retry=RetryPolicy(max_attempts=3)).retry.max_attempts == 3
+    assert pay_it.options(timeout="1s").at_most_once is True
 
 
 @pytest.mark.parametrize("option", ["timeout", "heartbeat_timeout"])
 @pytest.mark.parametrize("value", [0, "0s"])
 def test_nothing_takes_no_time_at_all(option: str, value: object):
     with pytest.raises(ConfigurationError, match="longer than nothing"):
-        charge.options(**{option: value})  # type: ignore[arg-type]
+        charge_it.options(**{option: value})  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="longer than nothing"):
         step(name="named", **{option: value})(lambda: None)  # type: ignore[call-overload]
 
 
 def test_a_number_is_no_retry_policy():
     with pytest.raises(ConfigurationError, match="RetryPolicy"):
-        charge.options(retry=3)  # type: ignore[arg-type]
+        charge_it.options(retry=3)  # type: ignore[arg-type]
 
 
 async def test_outside_a_workflow_it_is_the_function():

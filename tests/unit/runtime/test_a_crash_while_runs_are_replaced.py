@@ -12,7 +12,6 @@ import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
 from worldflow import (
-    InvalidInputError,
     RetryPolicy,
     create_hook,
     set_attributes,
@@ -59,14 +58,6 @@ def worlds() -> Iterator[list[CrashingWorld]]:
         world.close()
 
 
-def retry(world: CrashingWorld) -> None:
-    """As a person does, who is told by the second answer that the first was heard."""
-    try:
-        requests.retry(world, "r")
-    except InvalidInputError as error:
-        assert "only one that failed" in str(error)
-
-
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     executions.clear()
     moods.clear()
@@ -80,7 +71,7 @@ def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     ask(requests.signal, "r", "word", "one", signal_id="1")
     assert world.read_run("r").status == "failed", world.crashed
     moods.append("good")
-    ask(retry)
+    ask(requests.retry, "r")
     # A fork before the signal, which meets the token that the retry holds only when that has let go of it.
     ask(webhooks.resume_hook, "door", "opened", resume_id="1")
     ask(requests.fork, "r", "f", after=1)
