@@ -12,6 +12,7 @@ from worldflow.engine.definitions import Workflow
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import AnyFact, StepCompleted, StepFailed
 from worldflow.runtime import requests
+from worldflow.runtime.turns import Turns
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
 
@@ -74,3 +75,36 @@ def _kind(message: Message) -> str:
         case FactArrived():
             return f"{message.kind} {message.fact.fact_id}"
     return message.kind
+
+
+def opened(world: CrashingWorld, turns: Turns, flow: Workflow[..., Any]) -> Office:
+    """A run that has begun, and whose start is out of the queue."""
+    office = Office(world, flow)
+    world.acknowledge(world.receive("runs"))
+    turns.take("run-1", [office.start()])
+    return office
+
+
+def wakes(office: Office, kind: type) -> list[tuple[Any, datetime]]:
+    """What was sent of this kind to come later, and when."""
+    return [(message, due) for message, due in office.sent if isinstance(message, kind) and due]
+
+
+def lose_steps(world: CrashingWorld) -> int:
+    """The functions that run steps die, and nothing brings their tasks again."""
+    lost = 0
+    while deliveries := world.receive("steps"):
+        world.acknowledge(deliveries)
+        lost += len(deliveries)
+    return lost
+
+
+def next_turn(world: CrashingWorld, turns: Turns) -> list[str]:
+    """Time passes until there is a turn, which is taken."""
+    due = world.next_due()
+    assert due
+    world.time = max(world.time, due)
+    deliveries = world.receive("runs")
+    turns.take(deliveries[0].message.run_id, [delivery.message for delivery in deliveries])
+    world.acknowledge(deliveries)
+    return [delivery.message.kind for delivery in deliveries]
