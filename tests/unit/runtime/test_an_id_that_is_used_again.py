@@ -1,6 +1,7 @@
 """An id that is used again: by another run in its place, after its end, by a retry, and the history of a fork."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -321,3 +322,21 @@ def test_a_fork_from_nowhere_starts_nothing(world: CrashingWorld, after: int):
     with pytest.raises(InvalidInputError):
         requests.fork(world, "run-1", "other", after=after)
     assert world.get_run("other") is None
+
+
+@workflow(timeout="1h")
+async def moody_in_time() -> str:
+    return await moody()
+
+
+@pytest.mark.xfail(reason="the workflow's own time counts from the first start, and is over")
+def test_a_retry_of_a_run_whose_time_would_be_over(world: CrashingWorld):
+    mood["good"] = False
+    requests.start(world, "run-1", moody_in_time)
+    serve(world)
+    assert status(world, "run-1") == "failed"
+    mood["good"] = True
+    world.time += timedelta(days=1)
+    requests.retry(world, "run-1")
+    serve(world)
+    assert status(world, "run-1~2") == "completed"

@@ -273,3 +273,21 @@ def test_a_signal_is_no_value_of_a_hook(world: CrashingWorld, turns: Turns):
     office = Office(world, holding)
     turns.take("run-1", [office.start(), office.fact(SignalReceived(signal_id="1", name="door"))])
     assert office.status() == "running"
+
+
+@workflow
+async def many_doors(count: int) -> None:
+    for number in range(count):
+        create_hook(token=f"door-{number}").dispose()
+        await wait_for_signal("next")
+
+
+@pytest.mark.xfail(reason="each redo lets go again of every hook that there ever was")
+def test_a_redo_costs_no_more_for_the_hooks_of_long_ago(world: CrashingWorld, turns: Turns):
+    office = Office(world, many_doors, count=100)
+    turns.take("run-1", [office.start()])
+    for number in range(60):
+        turns.take("run-1", [office.fact(SignalReceived(signal_id=f"{number}", name="next"))])
+    world.calls.clear()
+    turns.take("run-1", [Poke(run_id="run-1")])
+    assert world.calls.count("delete_hook") < 30
