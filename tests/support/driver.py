@@ -93,7 +93,7 @@ class Driver:
         self.feed(started)
 
     def _execution(self, workflow: Workflow[..., Any] | None = None) -> Execution:
-        return Execution(self.run_id, workflow or self.workflow, Chance(self.jitter), url)
+        return Execution(self.run_id, workflow or self.workflow, Chance(self.jitter), Webhooks())
 
     def next_generation(self) -> Driver:
         """The run that a run that continued goes on as."""
@@ -317,9 +317,14 @@ class Driver:
 Drive = Callable[..., Driver]
 
 
-def url(run_id: str, hook_id: str) -> str:
-    """The URL of a webhook."""
-    return f"https://example.test/webhooks/{run_id}.{hook_id}"
+class Webhooks:
+    """Where the webhooks of driven runs are reached."""
+
+    def token(self, run_id: str, hook_id: str) -> str:
+        return f"{run_id}.{hook_id}"
+
+    def url(self, token: str) -> str:
+        return f"https://example.test/webhooks/{token}"
 
 
 def describe(decisions: Sequence[Decision]) -> list[str]:

@@ -17,7 +17,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
@@ -171,9 +171,10 @@ class TestRun(RunHandle):
         await super().terminate(reason)
         await self._env.settle()
 
-    async def retry(self) -> None:
+    async def retry(self) -> Self:
         await super().retry()
         await self._env.settle()
+        return self
 
     async def _pause(self, seconds: float) -> None:
         if not await self._env.settle() and not await self._env.skip():

@@ -178,9 +178,9 @@ def test_it_is_a_run_of_its_own_with_the_chance_of_the_other(finished: Driver):
     assert again[0].seed == "run-1"
 
 
-def test_its_children_are_its_own_unless_they_were_named(finished: Driver):
+def test_its_open_children_are_its_own(finished: Driver):
     children = events_of(ChildStarted, forked(finished.history, "fork-1", 6))
-    assert [child.child_run_id for child in children] == ["fork-1~c1", "named"]
+    assert [child.child_run_id for child in children] == ["fork-1~c1", "fork-1~c2"]
 
 
 def test_the_original_is_left_alone(finished: Driver):

@@ -86,7 +86,7 @@ def test_which_code_replays_which_history(drive: Drive, written_by: Code, read_b
 
 def test_a_mark_of_a_patch_that_the_code_forgot_is_named(drive: Drive):
     run = history_of(drive, changed)
-    with pytest.raises(NonDeterminismError, match="VersionMarked p"):
+    with pytest.raises(NonDeterminismError, match="the history has the change 'p'"):
         run.replay(as_workflow(removed))
 
 

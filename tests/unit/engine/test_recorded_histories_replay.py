@@ -17,6 +17,7 @@ from worldflow.engine.history import (
     Decision,
     Event,
     Fact,
+    HookCreated,
     RunStarted,
     StepRetryScheduled,
     VersionMarked,
@@ -56,8 +57,13 @@ REPLAYED = {name: path for name, path in FILES.items() if WITHOUT_ITS_CODE not i
 
 
 class Webhooks:
+    """Webhooks whose tokens are those that were recorded."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._tokens = {event.hook_id: event.token for event in events if isinstance(event, HookCreated)}
+
     def token(self, run_id: str, hook_id: str) -> str:
-        raise AssertionError("a replay has its tokens")
+        return self._tokens[hook_id]
 
     def url(self, token: str) -> str:
         return f"https://example.test/webhooks/{token}"
@@ -69,7 +75,7 @@ def execution_of(stored: StoredHistory) -> Execution:
         stored.header.run_id,
         find_workflow(stored.header.workflow, version),
         Chance(0.5),
-        webhooks=Webhooks(),
+        webhooks=Webhooks(stored.events),
     )
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.driver import Drive, Driver, url
+from tests.support.driver import Drive, Driver, Webhooks
 from tests.support.steps import work
 from worldflow import ConfigurationError, WebhookRequest, WorldflowError, create_webhook, workflow
 from worldflow.engine.execution import Execution
 from worldflow.engine.history import HookCreated, RunStarted
+
+URL = Webhooks().url("run-1.h1")
 
 
 def request(method: str = "POST", body: bytes = b"", **fields: Any) -> dict[str, Any]:
@@ -30,13 +32,13 @@ def test_its_url_is_told_by_the_world_and_its_token_ends_it(drive: Drive):
     assert created.webhook is True
     assert created.answers is None
     assert created.metadata == "m"
-    assert url("run-1", "h1").endswith(f"/{created.token}")
+    assert URL.endswith(f"/{created.token}")
 
 
 def test_a_request_is_its_value(drive: Drive):
     run = drive(accepting)
     run.resume_hook("h1", request(body=b'{"a": 1}', headers={"x-a": "b"}, query={"q": "1"}))
-    assert run.result() == [url("run-1", "h1"), "POST", {"x-a": "b"}, {"q": "1"}, {"a": 1}, '{"a": 1}']
+    assert run.result() == [URL, "POST", {"x-a": "b"}, {"q": "1"}, {"a": 1}, '{"a": 1}']
 
 
 def test_a_body_is_bytes(drive: Drive):
@@ -108,7 +110,7 @@ def test_an_answer_may_come_after_a_step(drive: Drive):
     run = drive(slow)
     assert [decision.event_type for decision in run.resume_hook("h1", request())] == ["StepScheduled"]
     run.complete(work, "done")
-    assert run.decided == ["Replied hook/resume-1", "RunCompleted"]
+    assert run.decided == ["Replied hook/h1/resume-1", "RunCompleted"]
 
 
 def test_a_request_is_answered_once(drive: Drive):

@@ -40,7 +40,7 @@ from worldflow.engine.history import (
 from worldflow.presentation import describe_event
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-NAMES = {"s1": "charge", "c2": "ship", "update/u2": "add", "hook/r2": "h2"}
+NAMES = {"s1": "charge", "c2": "ship", "update/u2": "add", "hook/h2/r2": "h2"}
 ERROR = Failure(type="shop.bank:CardDeclined", message="no funds\nleft")
 
 WORDS = [
@@ -75,7 +75,7 @@ WORDS = [
     (UpdateReceived(update_id="u1", name="add", args=[1]), "update add received  [1]"),
     (Replied(fact_id="update/u1", result=2), "update u1 answered  2"),
     (Replied(fact_id="update/u2", error=Failure(type="a:B", message="no")), "update add answered  B: no"),
-    (Replied(fact_id="hook/r2", result={"status": 200}), 'hook h2 answered  {"status": 200}'),
+    (Replied(fact_id="hook/h2/r2", result={"status": 200}), 'hook h2 answered  {"status": 200}'),
     (
         ChildStarted(child_id="c1", child_run_id="r~c1", workflow_name="ship", input={"n": 1}),
         'child ship (c1) started as r~c1  {"n": 1}',

@@ -38,7 +38,7 @@ def test_a_line_has_the_number_the_time_since_the_beginning_and_the_name_of_the_
     [
         (ChildStarted(child_id="c1", workflow_name="ship"), ChildCompleted(child_id="c1"), "child ship (c1) completed"),
         (UpdateReceived(update_id="u1", name="add"), Replied(fact_id="update/u1"), "update add answered"),
-        (HookResumed(hook_id="h1", resume_id="r1"), Replied(fact_id="hook/r1"), "hook h1 answered"),
+        (HookResumed(hook_id="h1", resume_id="r1"), Replied(fact_id="hook/h1/r1"), "hook h1 answered"),
     ],
 )
 def test_what_an_id_stands_for_is_remembered(before: AnyFact | AnyDecision, event: AnyFact | AnyDecision, words: str):

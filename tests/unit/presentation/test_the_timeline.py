@@ -89,7 +89,7 @@ def test_children_hooks_and_updates_have_lines_too():
         (3, ChildFailed(child_id="c1", error=Failure(type="a:Boom"))),
         (4, HookDisposed(hook_id="h1")),
         (5, HookResumed(hook_id="h2", resume_id="r1")),
-        (5, Replied(fact_id="hook/r1")),
+        (5, Replied(fact_id="hook/h2/r1")),
         (6, Replied(fact_id="update/u2", error=Failure(type="a:Bad"))),
         (7, ChildCompleted(child_id="c2")),
         (8, RunCompleted()),

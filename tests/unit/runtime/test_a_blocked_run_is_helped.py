@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.crashes import CrashingWorld, serve
 from tests.support.steps import work
-from worldflow import RunEndedError, on_update, wait_for_signal, workflow
+from worldflow import RunBlockedError, RunEndedError, on_update, wait_for_signal, workflow
 from worldflow.engine import definitions
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import Applied, RunCancelled, RunStarted
@@ -116,7 +116,8 @@ def test_updates_and_signals_wait_for_the_code(world: CrashingWorld):
     update = questions.send_update(world, "run-1", "add", (5,))
     requests.signal(world, "run-1", "go", 6)
     serve_anew(world)
-    assert questions.look_for_answer(world, update) is None
+    with pytest.raises(RunBlockedError, match="the update waits"):
+        questions.look_for_answer(world, update)
     deploy(mended)
     requests.resume(world, "run-1")
     serve_anew(world)

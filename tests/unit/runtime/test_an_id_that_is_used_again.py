@@ -329,7 +329,6 @@ async def moody_in_time() -> str:
     return await moody()
 
 
-@pytest.mark.xfail(reason="the workflow's own time counts from the first start, and is over")
 def test_a_retry_of_a_run_whose_time_would_be_over(world: CrashingWorld):
     mood["good"] = False
     requests.start(world, "run-1", moody_in_time)

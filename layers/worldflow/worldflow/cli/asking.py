@@ -57,9 +57,7 @@ def update(
         str | None, typer.Option(metavar="JSON|@FILE|-", help="Its arguments: a JSON array, a file of it, or stdin.")
     ] = None,
     update_id: Annotated[str | None, typer.Option(help="Makes one that is sent again the same update.")] = None,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="How long to wait for the answer, such as 30s.")
-    ] = None,
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for the answer.")] = "30s",
     local: Local = None,
 ) -> None:
     """Ask a run for an answer, and print it as JSON."""
@@ -71,7 +69,7 @@ def update(
         sent = questions.send_update(world, run_id, name, tuple(given), update_id=update_id)
         reply = _wait(world, sent, patience)
     if reply is None:
-        raise WorldflowError(f"{run_id} has not answered in {timeout}")
+        raise WorldflowError(f"{run_id} has not answered in {timeout}; the update waits there")
     if reply.error:
         raise WorldflowError(describe_failure(reply.error))
     print_json(reply.result)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -56,7 +57,7 @@ def open_world(local: Path | None, *, create: bool = False) -> Iterator[World]:
         return
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
-    with closing(LocalWorld(local)) as world:
+    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"))) as world:
         yield world
 
 

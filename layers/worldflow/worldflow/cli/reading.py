@@ -15,6 +15,7 @@ from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.presentation import EventLines, run_details, run_table, timeline
 from worldflow.runtime import questions
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.requests import newest_generation
 from worldflow.terminal import console, is_explained
 from worldflow.worlds.base import World
 
@@ -29,8 +30,11 @@ def status(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
             print_json(record.describe())
             return
         history = world.read_events(run_id)
+        newest = newest_generation(world, record)
     out = console()
     out.print(run_details(record))
+    if newest.run_id != run_id:
+        out.print(f"followed by {newest.run_id}, which is {newest.status}")
     if history:
         out.print()
         out.print(timeline(history))

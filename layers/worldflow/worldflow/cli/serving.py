@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal as signals
 from contextlib import closing, suppress
 from typing import Annotated
@@ -31,7 +32,7 @@ def worker(
     for name, why in import_failures.items():
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    with closing(LocalWorld(local)) as world:
+    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"))) as world:
         with world.serving():
             pass  # or there is a worker already, which is better said before that this one serves
         if as_json:

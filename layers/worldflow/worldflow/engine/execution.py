@@ -207,7 +207,10 @@ class Execution:
             elif isinstance(event, VersionMarked):
                 self._length += 1
                 if event.change_id not in self._patches and not event.deprecated:
-                    self._compare(None, event)
+                    raise NonDeterminismError(
+                        f"run {self.run_id!r}, event {event.seq}: the history has the change {event.change_id!r}, "
+                        f"and the workflow's code asks neither patched() nor deprecate_patch() for it{self._where()}"
+                    )
             elif isinstance(event, (RunFailed, RunCancelled)) and event.forced:
                 self._length += 1
                 self.ended = True
@@ -273,14 +276,20 @@ class Execution:
         self._main = self.loop.create_task(main, name=fact.workflow_name)
 
     async def _within(self, timeout: float, call: Any) -> Any:
-        async with asyncio.timeout(timeout) as self._limit:
-            return await call
+        try:
+            async with asyncio.timeout(timeout) as self._limit:
+                return await call
+        except TimeoutError:
+            if self._limit is None or not self._limit.expired():
+                raise
+            raise TimeoutError(f"the workflow took longer than {timeout:g} s") from None
 
     def _restart(self, fact: RunForked) -> None:
         """What is counted in time begins anew."""
-        if fact.seed is not None:
-            self.random.seed(fact.seed)
         self.calls.restart()
+        if fact.seed is None:
+            return  # recorded by code that did no more
+        self.random.seed(fact.seed)
         limit, timeout = self._limit, self.started.timeout if self.started else None
         if limit and timeout is not None and not limit.expired():
             self.loop.call(lambda: limit.reschedule(self._now.timestamp() + timeout))
@@ -412,8 +421,11 @@ class Execution:
     def _where(self) -> str:
         code = self.workflow.function.__code__
         line = code.co_firstlineno
-        if isinstance(self._main, asyncio.Task) and (frames := self._main.get_stack(limit=1)):
-            line = frames[0].f_lineno
+        waiting: Any = self._main.get_coro() if isinstance(self._main, asyncio.Task) else None
+        while frame := getattr(waiting, "cr_frame", None):
+            if frame.f_code.co_filename == code.co_filename:
+                line = frame.f_lineno
+            waiting = waiting.cr_await
         return f" (at {code.co_filename}:{line}, in {self.workflow.name})"
 
 

@@ -106,7 +106,7 @@ class HookResumed(Fact):
 
     @property
     def fact_id(self) -> str:
-        return f"hook/{self.resume_id}"
+        return f"hook/{self.hook_id}/{self.resume_id}"
 
 
 class HookConflicted(Fact):
@@ -138,6 +138,7 @@ class ChildCompleted(Fact):
     event_type: Literal["ChildCompleted"] = "ChildCompleted"
     data_fields: ClassVar[tuple[str, ...]] = ("result",)
     child_id: str
+    child_run_id: str | None = None
     result: Json = None
 
     @property
@@ -148,6 +149,7 @@ class ChildCompleted(Fact):
 class ChildFailed(Fact):
     event_type: Literal["ChildFailed"] = "ChildFailed"
     child_id: str
+    child_run_id: str | None = None
     error: Failure
 
     @property

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from worldflow.engine.errors import HookConflictError, HookNotFoundError, RunEndedError, SerializationError
+from worldflow.engine.errors import (
+    ContinueAsNew,
+    HookConflictError,
+    HookNotFoundError,
+    RunEndedError,
+    SerializationError,
+    WorldflowError,
+)
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     UNRECORDED,
@@ -54,7 +61,8 @@ class Inbox:
     # --- what comes ---
 
     def receive(self, fact: SignalReceived | HookResumed | HookConflicted | UpdateReceived) -> None:
-        self._seen[fact.fact_id] = None
+        if isinstance(fact, (SignalReceived, UpdateReceived)):
+            self._seen[fact.fact_id] = None
         match fact:
             case SignalReceived():
                 self._signal(fact.name).put(fact)
@@ -161,12 +169,20 @@ class Inbox:
             result = signature.result.encode(await value if inspect.isawaitable(value) else value)
         except (GeneratorExit, KeyboardInterrupt):
             raise
-        except BaseException as error:
+        except BaseException as raised:
+            error = _of_a_handler(raised)
             del self._running[fact.fact_id]
             self._run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
         else:
             del self._running[fact.fact_id]
             self._run.decide(Replied(fact_id=fact.fact_id, result=result))
+
+
+def _of_a_handler(error: BaseException) -> BaseException:
+    """What the caller of an update gets to see."""
+    if isinstance(error, ContinueAsNew):
+        return WorldflowError("continue_as_new() is for the workflow itself, and not for a handler of updates")
+    return error
 
 
 class Hook(Generic[T]):

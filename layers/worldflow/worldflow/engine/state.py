@@ -46,6 +46,7 @@ from worldflow.engine.history import (
     TimerStarted,
     UpdateReceived,
 )
+from worldflow.engine.ids import generation
 
 CLOSED_HOOKS = 100
 """Hooks that are remembered when they are closed: more than one commit closes, after which a process may die."""
@@ -86,6 +87,11 @@ class OpenChild:
     started: ChildStarted
     cancel_requested: bool = False
 
+    def is_told_by(self, fact: ChildCompleted | ChildFailed) -> bool:
+        """Whether the fact is of this child, in any of its generations, and not of one that had its place before."""
+        told = fact.child_run_id or self.started.child_run_id
+        return generation(told)[0] == generation(self.started.child_run_id)[0]
+
 
 class RunState:
     """The projection of one history. `record` it event by event."""
@@ -123,7 +129,8 @@ class RunState:
             case TimerFired():
                 return fact.timer_id in self.timers
             case ChildCompleted() | ChildFailed():
-                return fact.child_id in self.children
+                child = self.children.get(fact.child_id)
+                return child is not None and child.is_told_by(fact)
             case HookConflicted():
                 return fact.hook_id in self.hooks
             case HookResumed():

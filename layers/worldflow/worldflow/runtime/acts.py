@@ -215,7 +215,7 @@ class Acts:
             parent=parent,
         )
         existing = self._world.create_run(record)
-        if existing and existing.parent != parent:
+        if existing and not _is_same_call(existing.parent, parent):
             error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
             _log.warning("run %s starts no child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
@@ -330,13 +330,13 @@ class Acts:
         fact: ChildCompleted | ChildFailed
         match ended:
             case RunCompleted():
-                fact = ChildCompleted(child_id=parent.child_id, result=ended.result)
+                fact = ChildCompleted(child_id=parent.child_id, child_run_id=self._run_id, result=ended.result)
             case RunFailed():
-                fact = ChildFailed(child_id=parent.child_id, error=ended.error)
+                fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=ended.error)
             case RunCancelled():
                 because = f": {ended.reason}" if ended.reason else ""
                 error = RunCancelledError(f"run {self._run_id!r} was cancelled{because}", self._run_id)
-                fact = ChildFailed(child_id=parent.child_id, error=encode_exception(error))
+                fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=encode_exception(error))
             case _:
                 return []
         return [(None, FactArrived(run_id=parent.run_id, fact=fact))]
@@ -361,6 +361,13 @@ class Acts:
         for _, same_time in groupby(sorted(messages, key=due), key=due):
             batch = list(same_time)
             self._world.send([message for _, message in batch], deliver_at=batch[0][0])
+
+
+def _is_same_call(one: Parent | None, other: Parent) -> bool:
+    """Whether a child belongs to a call: also to that of a run which was retried, whose message is sent on."""
+    if one is None or one.child_id != other.child_id:
+        return False
+    return generation(one.run_id)[0] == generation(other.run_id)[0]
 
 
 def _is_timeout(fact: StepFailed) -> bool:

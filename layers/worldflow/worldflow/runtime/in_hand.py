@@ -199,18 +199,17 @@ class RunInHand:
         self.apply_fact(started, now)
 
     def _go_on(self, record: RunRecord) -> None:
-        """Begins with the history of another self."""
+        """Begins with the history of another run."""
         assert record.fork_of is not None
         source = self._world.load_history(record.fork_of.run_id)
         after = record.fork_of.after
         for event in retried(source, self.id) if after is None else forked(source, self.id, after):
             self.keep(self._of_its_own(event, record))
         seed = f"{self._chance.getrandbits(128):032x}"
-        forked_at = max(self._world.now(), self.state.at)
-        self.record(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), forked_at)
         assert self.state.started is not None
         if self.blocked is None:
             self.revive(self.state.started, self.new)
+        self.apply_fact(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), self._world.now())
         self.redo = True
 
     def _of_its_own(self, event: Event, record: RunRecord) -> Event:
@@ -255,7 +254,7 @@ class RunInHand:
                 self.record(decision, at)
 
     def _decide(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
-        """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot self."""
+        """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot run."""
         if self.execution is None:
             return None
         try:

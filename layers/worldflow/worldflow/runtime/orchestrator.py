@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.durations import Duration, seconds
@@ -93,9 +93,10 @@ class RunHandle:
         """Ends the run at once; see `Orchestrator.terminate`."""
         await asyncio.to_thread(requests.terminate, self._world, self.id, reason)
 
-    async def retry(self) -> None:
-        """Lets a run that failed go on; see `Orchestrator.retry`."""
+    async def retry(self) -> Self:
+        """Lets a run that failed go on, and returns this handle; see `Orchestrator.retry`."""
         await asyncio.to_thread(requests.retry, self._world, self.id)
+        return self
 
     async def _newest(self) -> RunRecord:
         """The record of the newest generation, with its data."""
@@ -103,9 +104,9 @@ class RunHandle:
         if not record.ended:
             return record
         newest = await asyncio.to_thread(requests.newest_generation, self._world, record)
-        return (
-            record if newest.run_id == record.run_id else await asyncio.to_thread(self._world.read_run, newest.run_id)
-        )
+        if newest.run_id == record.run_id:
+            return record
+        return await asyncio.to_thread(self._world.read_run, newest.run_id)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -237,8 +238,7 @@ class Orchestrator:
         this turn, and given to the code as it is now. Raises `RunNotFoundError`, and `InvalidInputError` for a run that
         has not failed.
         """
-        await self.run(run_id).retry()
-        return self.run(run_id)
+        return await self.run(run_id).retry()
 
     async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle:
         """Starts a run that goes on from another's history, up to event `after` and what was decided with it.

@@ -135,9 +135,8 @@ def signal_with_start(
     check_id(signal_id, "signal_id")
     encoded = _ANYTHING.encode(value)
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
-    fact = SignalReceived(
-        signal_id=signal_id or uuid.uuid4().hex, name=name, value=stash(world, record.run_id, encoded)
-    )
+    stored = stash(world, record.run_id, encoded)
+    fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored)
     _, values = _encode_input(workflow, input)
     revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values))
     world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])

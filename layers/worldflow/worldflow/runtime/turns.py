@@ -35,6 +35,8 @@ from worldflow.engine.history import (
     Applied,
     AttributesSet,
     CancelRequested,
+    ChildCompleted,
+    ChildFailed,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -269,5 +271,5 @@ class Turns:
 _FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
 """What goes to the run that a run has left its place to."""
 
-_FOR_A_LATER_ONE = (SignalReceived, UpdateReceived)
+_FOR_A_LATER_ONE = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed)
 """What goes to a run that has taken the place of one that had ended by itself."""

@@ -8,7 +8,7 @@
     beat / last_beat / abandon                   the heartbeats of a step, and the word that it is not wanted any more
     put_generation / get_generation              which generation of a run is the newest
     put_hook / get_hook / delete_hook            who holds a hook's token
-    webhook_url / webhook_key                    where webhooks are reached, and what signs their URLs
+    webhook_url / webhook_keys                   where webhooks are reached, and what signs their URLs
     put_payload / get_payload                    data too large for a history or a message
     schedules                                    what starts runs again and again (`schedules.py`)
     now                                          the time

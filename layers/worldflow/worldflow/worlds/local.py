@@ -245,7 +245,10 @@ class LocalWorld(World):
 
     def webhook_url(self, token: str) -> str:
         if not self._webhook_url:
-            raise ConfigurationError("webhooks need an address: LocalWorld(..., webhook_url='https://.../webhooks')")
+            raise ConfigurationError(
+                "webhooks need an address: LocalWorld(..., webhook_url='https://.../webhooks'), "
+                "or WORLDFLOW_WEBHOOK_URL for the command line"
+            )
         return f"{self._webhook_url.rstrip('/')}/{token}"
 
     def webhook_keys(self) -> Sequence[bytes]:
