@@ -5,6 +5,7 @@ import pytest
 from tests.support.aws import Stack
 from tests.support.lambdas import load_function, own_log
 from worldflow import ConfigurationError
+from worldflow.settings import Settings
 
 REQUIRED = ["EVENTS_TABLE", "RUNS_TABLE", "STEP_QUEUE_URL"]
 # Found beside the queue of steps where that is named as it should be.
@@ -45,3 +46,12 @@ def test_the_other_queues_are_found_beside_the_queue_of_steps(stack: Stack, monk
         app = load_function("signal")
     assert app.world.settings.run_queue_url == stack.urls["runs"]
     assert app.world.settings.timer_queue_url == stack.urls["timers"]
+
+
+def test_the_limit_of_histories_can_be_told(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDFLOW_HISTORY_LIMIT", "200")
+    assert Settings.from_environment().history_limit == 200
+
+    monkeypatch.setenv("WORLDFLOW_HISTORY_LIMIT", "many")
+    with pytest.raises(ConfigurationError, match="WORLDFLOW_HISTORY_LIMIT does not fit"):
+        Settings.from_environment()

@@ -63,7 +63,7 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known.
     """
     _load(world)
-    turns, executor = Turns(world), StepExecutor(world)
+    turns, executor = Turns(world, history_limit=world.settings.history_limit), StepExecutor(world)
 
     def handle(group: Sequence[_Record], out_of_time: Callable[[], bool]) -> None:
         match group[0].message:

@@ -32,6 +32,7 @@ class Settings(BaseModel):
     webhook_url: str | None = None
     webhook_secret_arn: str | None = None
     dead_letter_arns: tuple[str, ...] = ()
+    history_limit: int = Field(default=50_000, ge=100)
     workflows: tuple[str, ...] = Field(default=("workflows",))
 
     @classmethod
@@ -50,6 +51,9 @@ class Settings(BaseModel):
         try:
             return cls(**values)
         except ValidationError as error:
+            if wrong := [detail for detail in error.errors() if detail["type"] != "missing"]:
+                name = f"WORLDFLOW_{str(wrong[0]['loc'][0]).upper()}"
+                raise ConfigurationError(f"{name} does not fit: {wrong[0]['msg']}") from None
             missing = ", ".join(f"WORLDFLOW_{str(detail['loc'][0]).upper()}" for detail in error.errors())
             raise ConfigurationError(
                 f"missing from the environment: {missing}. They are outputs of the deployed stack; "

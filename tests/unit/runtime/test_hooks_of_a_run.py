@@ -282,7 +282,6 @@ async def many_doors(count: int) -> None:
         await wait_for_signal("next")
 
 
-@pytest.mark.xfail(reason="each redo lets go again of every hook that there ever was")
 def test_a_redo_costs_no_more_for_the_hooks_of_long_ago(world: CrashingWorld, turns: Turns):
     office = Office(world, many_doors, count=100)
     turns.take("run-1", [office.start()])

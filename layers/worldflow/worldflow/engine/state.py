@@ -48,8 +48,8 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import generation
 
-CLOSED_HOOKS = 100
-"""Hooks that are remembered when they are closed: more than one commit closes, after which a process may die."""
+CLOSED_HOOKS = 25
+"""Hooks that are remembered when they are closed, in case the process died before it could give their tokens free."""
 
 
 def with_what_was_unknown(fact: RunStarted, applied: Applied) -> RunStarted:
