@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
 from answers import json_response, refusal, refuse_input
-from worldflow import InvalidInputError
+from worldflow import InvalidInputError, RunBlockedError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Failure, Replied
 from worldflow.runtime import questions
@@ -47,16 +47,21 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
         return json_response(200, {"update_id": update_id, "result": reply.result})
 
     def wait_for_answer(update: questions.PendingUpdate) -> Replied | None:
-        for pause in PAUSES:
-            if reply := questions.look_for_answer(world, update):
-                return reply
-            time.sleep(pause)
-        return questions.look_for_answer(world, update)
+        try:
+            for pause in PAUSES:
+                if reply := questions.look_for_answer(world, update):
+                    return reply
+                time.sleep(pause)
+            return questions.look_for_answer(world, update)
+        except RunBlockedError:
+            return None  # it is answered when the run's code is mended
 
     @router.get("/runs/<run_id>/queries/<name>")
     def query_run(run_id: str, name: str) -> dict[str, Any]:
         logger.append_keys(run_id=run_id)
-        return {"result": questions.query(world, run_id, name)}
+        # The function cannot be told its own address, as the address has the function in it.
+        base = f"https://{router.current_event.request_context.domain_name}/webhooks"
+        return {"result": questions.query(world, run_id, name, webhook_base=base)}
 
     return router
 

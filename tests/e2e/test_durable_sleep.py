@@ -21,12 +21,20 @@ def test_two_seconds_take_less_than_four(
     assert timedelta(seconds=2) <= at["TimerFired"] - at["TimerStarted"] < timedelta(seconds=4)
 
 
+def delayed(stack: Stack) -> int:
+    """Messages that wait in the queue of timers: other runs' too, whose time comes meanwhile."""
+    queue = stack.outputs["TimerQueueUrl"]
+    attributes = stack.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessagesDelayed"])
+
+
 def test_thirty_days_are_one_schedule_and_nothing_else(
     stack: Stack, start: Callable[..., str], history: History
 ) -> None:
     scheduler = stack.aws.client("scheduler")
     group = stack.outputs["SchedulerGroupName"]
     before = {schedule["Name"] for schedule in scheduler.list_schedules(GroupName=group)["Schedules"]}
+    waiting = delayed(stack)
     run_id = start("nap", duration="30d")
     until(lambda: history(run_id) or None, within=30)
 
@@ -37,8 +45,5 @@ def test_thirty_days_are_one_schedule_and_nothing_else(
     found = scheduler.get_schedule(GroupName=group, Name=until(schedule, within=10))
     due = datetime.fromisoformat(history(run_id)[-1]["payload"]["due"])
     assert found["ScheduleExpression"] == f"at({due - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S})"
-    waiting = stack.aws.client("sqs").get_queue_attributes(
-        QueueUrl=stack.outputs["TimerQueueUrl"], AttributeNames=["All"]
-    )["Attributes"]
-    assert waiting["ApproximateNumberOfMessagesDelayed"] == "0"
+    assert delayed(stack) <= waiting
     assert stack.call("POST", f"/runs/{run_id}/cancel").status == 202

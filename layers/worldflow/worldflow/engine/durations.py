@@ -31,6 +31,20 @@ def seconds(duration: Duration) -> float:
     return length
 
 
+def spoken(length: float) -> str:
+    """Seconds as people write them: "30d", "1h30m", "250ms". Below a millisecond, with what is left."""
+    parts, rest = [], length
+    for unit in ("d", "h", "m", "s"):
+        number = int(rest // _UNITS[unit])
+        if number:
+            parts.append(f"{number}{unit}")
+            rest -= number * _UNITS[unit]
+    milliseconds = round(rest * 1_000, 3)
+    if milliseconds or not parts:
+        parts.append(f"{milliseconds:g}ms")
+    return "".join(parts)
+
+
 def _parse(text: str) -> float:
     parts = _PART.findall(text.replace(" ", ""))
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):

@@ -31,6 +31,7 @@ from typing import Any, Protocol
 
 from worldflow.engine.calls import NO_RETRY, Calls
 from worldflow.engine.definitions import Step, Workflow
+from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
     ContinueAsNew,
@@ -282,7 +283,7 @@ class Execution:
         except TimeoutError:
             if self._limit is None or not self._limit.expired():
                 raise
-            raise TimeoutError(f"the workflow took longer than {timeout:g} s") from None
+            raise TimeoutError(f"the workflow took longer than {spoken(timeout)}") from None
 
     def _restart(self, fact: RunForked) -> None:
         """What is counted in time begins anew."""

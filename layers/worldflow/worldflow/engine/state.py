@@ -165,8 +165,7 @@ class RunState:
                 self.forked = event
                 for step in self.steps.values():
                     step.due = event.at
-                    if event.after is None:
-                        step.origin = step.origin or event.run_id
+                    step.origin = (step.origin or event.run_id) if event.after is None else None
             case TerminateRequested():
                 self._seen.add(event.fact_id)
                 self.successor = event.successor

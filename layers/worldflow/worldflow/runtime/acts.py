@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
+from worldflow.engine.durations import spoken
 from worldflow.engine.errors import RunCancelledError, RunExistsError, StepTimeoutError
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
@@ -154,7 +155,7 @@ class Acts:
         if due > self._world.now():
             self._send([self._heartbeat(step, due)])
             return None
-        return _timed_out(step, f"no heartbeat for {timeout:g} s")
+        return _timed_out(step, f"no heartbeat for {spoken(timeout)}")
 
     def task(self, step: OpenStep, *, redo: bool = False) -> StepTask:
         """The task of a step's attempt."""
@@ -189,7 +190,8 @@ class Acts:
         return watches
 
     def _timeout(self, step: OpenStep) -> FactArrived:
-        fact = _timed_out(step, f"it took longer than {step.scheduled.timeout:g} s")
+        assert step.scheduled.timeout is not None
+        fact = _timed_out(step, f"it took longer than {spoken(step.scheduled.timeout)}")
         return FactArrived(run_id=self._run_id, fact=fact, nonce="timeout")
 
     def _heartbeat(self, step: OpenStep, due: datetime) -> Outgoing:

@@ -30,10 +30,23 @@ from worldflow.worlds.payloads import fetch_event, stash
 _ANYTHING = Codec(Any, "args")
 
 
-def query(world: World, run_id: str, name: str) -> Json:
+@dataclass(frozen=True, slots=True)
+class _Told(WebhooksOf):
+    """The webhooks of a run that is only looked at: a replay asks for no new tokens."""
+
+    base: str | None
+
+    def url(self, token: str) -> str:
+        return f"{self.base}/{token}" if self.base else self.world.webhook_url(token)
+
+
+def query(world: World, run_id: str, name: str, *, webhook_base: str | None = None) -> Json:
     """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
 
-    Replays the run's history here, which takes the workflow's code, and writes nothing. Raises `QueryNotFoundError`,
+    Replays the run's history here, which takes the workflow's code, and writes nothing.
+
+    webhook_base: where webhooks are reached; what the world knows unless given.
+    Raises `QueryNotFoundError`,
     `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`, and what the published callable raises.
     """
     record = newest_generation(world, read_record(world, run_id))
@@ -44,7 +57,7 @@ def query(world: World, run_id: str, name: str) -> Json:
         assert isinstance(started, RunStarted)
         version = oldest_version(record.workflow_name) if started.version is None else started.version
         workflow = find_workflow(record.workflow_name, version)
-        execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
+        execution = Execution(record.run_id, workflow, webhooks=_Told(world, webhook_base))
         try:
             execution.replay(history)
             if name in execution.published:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Step, find_step
+from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,
@@ -155,9 +156,9 @@ async def _call(step: Step[..., object], arguments: dict[str, object], timeout: 
             async with asyncio.timeout(timeout) as limit:
                 return await step.signature.call(arguments)
         except TimeoutError:
-            if not limit.expired():
+            if timeout is None or not limit.expired():
                 raise
-            raise StepTimeoutError(f"it took longer than {timeout:g} s") from None
+            raise StepTimeoutError(f"it took longer than {spoken(timeout)}") from None
     value, error = await asyncio.to_thread(_call_plain, step, arguments)
     if error:
         raise error
