@@ -52,7 +52,7 @@ class CrashingWorld(LocalWorld):
 
     def __init__(self, crashes: Crashes = never, path: str = ":memory:") -> None:
         self.time = START
-        super().__init__(path, clock=self._tick, synchronous="NORMAL")
+        super().__init__(path, clock=self._tick, synchronous="NORMAL", webhook_url="https://example.test/webhooks")
         self.crashes = crashes
         self.calls: list[str] = []
         self.crashed: list[str] = []
@@ -122,7 +122,7 @@ def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000)
         turns, executor = Turns(world, live_limit=live_limit, chance=Chance(0.5)), StepExecutor(world)
         try:
             while patience := patience - 1:
-                if not (_take_turn(world, turns) or _run_step(world, executor)):
+                if not (take_turn(world, turns) or _run_step(world, executor)):
                     due = world.next_due()
                     if due is None:
                         return
@@ -130,6 +130,13 @@ def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000)
         except Crash:
             world.recover()
     raise AssertionError("the world does not come to rest")
+
+
+def settle(world: CrashingWorld, turns: Turns | None = None) -> None:
+    """Does what can be done now: the clock stands."""
+    turns, executor = turns or Turns(world, chance=Chance(0.5)), StepExecutor(world)
+    while take_turn(world, turns) or _run_step(world, executor):
+        pass
 
 
 def persist(action: Callable[[], object]) -> None:
@@ -143,7 +150,8 @@ def persist(action: Callable[[], object]) -> None:
     raise AssertionError("the request never succeeds")
 
 
-def _take_turn(world: CrashingWorld, turns: Turns) -> bool:
+def take_turn(world: CrashingWorld, turns: Turns) -> bool:
+    """Takes the next turn, if one is asked for by now."""
     deliveries = world.receive("runs")
     if deliveries:
         messages: list[Any] = [delivery.message for delivery in deliveries]

@@ -1,8 +1,10 @@
+import logging
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.crashes import CrashingWorld
+from tests.support.trouble import ran, troubles
 from worldflow.runtime.turns import Turns
 
 
@@ -17,3 +19,12 @@ def world() -> Iterator[CrashingWorld]:
 @pytest.fixture
 def turns(world: CrashingWorld) -> Turns:
     return Turns(world)
+
+
+@pytest.fixture
+def trouble(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What `shaky` fails of; nothing once it is cleared. See `tests/support/trouble.py`."""
+    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
+    troubles[:] = ["trouble"]
+    ran.clear()
+    return troubles

@@ -1,0 +1,152 @@
+"""What becomes of the children of a run that is tried again."""
+
+import asyncio
+
+from tests.support.crashes import CrashingWorld, serve, settle
+from tests.support.trouble import ran, result, runs, shaky, slow_child
+from worldflow import continue_as_new, sleep, workflow
+from worldflow.runtime import requests
+
+
+@workflow
+async def quick_child() -> str:
+    return "quick"
+
+
+@workflow
+async def detaches() -> str:
+    slow_child.start_detached()
+    await sleep("1s")
+    return await shaky()
+
+
+@workflow
+async def detaches_by_name() -> str:
+    slow_child.options(run_id="slow").start_detached()
+    await sleep("1s")
+    return await shaky()
+
+
+@workflow
+async def detaches_a_quick_one() -> str:
+    child = quick_child.start_detached()
+    await sleep("1s")
+    await shaky()
+    return child
+
+
+@workflow
+async def awaits_one_that_is_abandoned() -> str:
+    task = asyncio.create_task(slow_child.options(run_id="slow", parent_close="abandon")())
+    await asyncio.sleep(0)
+    await shaky()
+    return await asyncio.shield(task)
+
+
+@workflow
+async def shaky_child() -> str:
+    return await shaky()
+
+
+@workflow
+async def shaky_child_of_two(n: int = 1) -> str:
+    if n == 1:
+        continue_as_new(2)
+    return await shaky()
+
+
+@workflow
+async def has_a_named_child() -> str:
+    return await shaky_child.options(run_id="x")()
+
+
+@workflow
+async def has_a_named_child_of_two() -> str:
+    return await shaky_child_of_two.options(run_id="x")()
+
+
+def fails_while_its_child_goes_on(world: CrashingWorld, workflow) -> None:
+    requests.start(world, "r", workflow)
+    settle(world)
+    while world.read_run("r").status != "failed":
+        world.time = max(world.time, world.next_due())
+        settle(world)
+
+
+def test_a_detached_child_goes_on_and_is_not_started_anew(world: CrashingWorld, trouble: list[str]):
+    fails_while_its_child_goes_on(world, detaches)
+    assert runs(world) == {"r": "failed", "r~c1": "running"}
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert runs(world) == {"r": "failed", "r~2": "completed", "r~c1": "completed"}
+    assert ran.count("slow child") == 1
+
+
+def test_nor_is_one_with_an_id_of_its_own(world: CrashingWorld, trouble: list[str]):
+    fails_while_its_child_goes_on(world, detaches_by_name)
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert runs(world) == {"r": "failed", "r~2": "completed", "slow": "completed"}
+
+
+def test_the_id_of_a_detached_child_that_has_ended_stays(world: CrashingWorld, trouble: list[str]):
+    requests.start(world, "r", detaches_a_quick_one)
+    serve(world)
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert result(world, "r~2") == "r~c1"
+    assert result(world, "r~c1") == "quick"
+
+
+def test_the_result_of_an_abandoned_child_comes_to_the_run_that_awaits_it_now(world: CrashingWorld, trouble: list[str]):
+    fails_while_its_child_goes_on(world, awaits_one_that_is_abandoned)
+    assert runs(world) == {"r": "failed", "slow": "running"}
+    trouble.clear()
+    requests.retry(world, "r")
+    settle(world)
+    assert runs(world) == {"r": "failed", "r~2": "running", "slow": "running"}
+    serve(world)
+    assert result(world, "r~2") == "delivered"
+    assert ran.count("slow child") == 1
+
+
+def test_also_where_it_has_ended_before_the_retry(world: CrashingWorld, trouble: list[str]):
+    fails_while_its_child_goes_on(world, awaits_one_that_is_abandoned)
+    serve(world)
+    assert runs(world) == {"r": "failed", "slow": "completed"}
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert result(world, "r~2") == "delivered"
+    assert ran.count("slow child") == 1
+
+
+def test_also_where_the_run_is_retried_twice(world: CrashingWorld, trouble: list[str]):
+    fails_while_its_child_goes_on(world, awaits_one_that_is_abandoned)
+    requests.retry(world, "r")
+    settle(world)
+    assert runs(world) == {"r": "failed", "r~2": "failed", "slow": "running"}
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert result(world, "r~3") == "delivered"
+    assert ran.count("slow child") == 1
+
+
+def test_a_named_child_that_failed_is_started_anew(world: CrashingWorld, trouble: list[str]):
+    for parent in (has_a_named_child, has_a_named_child_of_two):
+        run_id = parent.name
+        trouble[:] = ["trouble"]
+        requests.start(world, run_id, parent)
+        serve(world)
+        assert world.read_run(run_id).status == "failed"
+        requests.retry(world, run_id)
+        serve(world)
+        assert world.read_run(f"{run_id}~2").error.message == "trouble"
+        trouble.clear()
+        requests.retry(world, run_id)
+        serve(world)
+        assert result(world, f"{run_id}~3") == "shaky"
