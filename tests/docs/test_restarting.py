@@ -1,9 +1,21 @@
 """The code of docs/guide/restarting.md, run."""
 
+import asyncio
+
 import pytest
 
 from tests.docs.models import ORDER, Order
-from worldflow import RunExistsError, RunFailedError, step, wait_for_signal, workflow
+from worldflow import (
+    RetryPolicy,
+    RunExistsError,
+    RunFailedError,
+    create_hook,
+    on_update,
+    step,
+    step_info,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
 
@@ -81,6 +93,76 @@ async def test_a_failed_step_is_retried() -> None:
     assert calls == ["reserve", *["charge"] * 5]
 
 
+async def test_what_a_retried_run_has() -> None:
+    keys: dict[str, list[str]] = {"charge": [], "pack": [], "refund": []}
+    written: list[str] = []
+
+    @step(retry=RetryPolicy(max_attempts=1))
+    async def charge(order: Order) -> str:
+        keys["charge"].append(step_info().idempotency_key)
+        if len(keys["charge"]) == 1:
+            raise ConnectionError("the bank is closed")
+        return "charged"
+
+    @step
+    async def pack(order: Order) -> str:
+        keys["pack"].append(step_info().idempotency_key)
+        return "packed"
+
+    @step
+    async def refund(order: Order) -> None:
+        keys["refund"].append(step_info().idempotency_key)
+
+    @step
+    async def write(text: str) -> str:
+        written.append(text)
+        return text
+
+    @workflow
+    async def insure(order: Order) -> str:
+        return await wait_for_signal("insured", str)
+
+    @workflow
+    async def deliver(order: Order) -> str:
+        return await wait_for_signal("delivered", str)
+
+    @workflow
+    async def fulfil_order(order: Order) -> list[str]:
+        @on_update("note")
+        async def note(text: str) -> str:
+            return await write(text)
+
+        hook = create_hook(str, token="parcel")
+        insurance = asyncio.create_task(insure(order))
+        delivery = asyncio.create_task(deliver.options(parent_close="abandon")(order))
+        packing = asyncio.create_task(pack(order))
+        try:
+            charged = await charge(order)
+        except ConnectionError:
+            await packing
+            await refund(order)
+            await wait_for_signal("seen")
+            raise
+        return [charged, await packing, await wait_for_signal("approval"), await hook, await insurance, await delivery]
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(fulfil_order, ORDER)
+        assert await run.update("note", "fragile") == "fragile"
+        await run.signal("approval", "approved")
+        await env.resume_hook("parcel", "dropped")
+        await run.signal("seen")
+        with pytest.raises(RunFailedError):
+            await run.result()
+        await run.retry()
+        await env.run("test-1~2~c1").signal("insured", "insured")
+        await env.run("test-1~c2").signal("delivered", "delivered")
+        assert await run.result() == ["charged", "packed", "approved", "dropped", "insured", "delivered"]
+    assert keys["charge"] == ["test-1/s1", "test-1/s1"]
+    assert keys["pack"] == ["test-1/s2"]
+    assert keys["refund"] == ["test-1/s3"]
+    assert written == ["fragile", "fragile"]
+
+
 async def test_a_workflow_that_failed_by_its_own_code() -> None:
     def broken() -> None:
         @workflow
@@ -128,6 +210,23 @@ async def test_forking() -> None:
         assert [event.event_type for event in await other.events()] == [*taken_over, "RunForked"]
         await env.run(other.id).signal("approval", "yes")
         assert await env.run(other.id).result() == ["reserved", "yes"]
+
+
+async def test_what_stays_the_other_runs() -> None:
+    @workflow
+    async def deliver(order: Order) -> str:
+        return await wait_for_signal("delivered", str)
+
+    @workflow
+    async def ship(order: Order) -> str:
+        return await deliver.options(parent_close="abandon")(order)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(ship, ORDER)
+        await Orchestrator(env.world).fork(run.id, "again", after=1)
+        with pytest.raises(RunFailedError) as failed:
+            await env.run("again").result()
+        assert isinstance(failed.value.__cause__, RunExistsError)
 
 
 async def test_a_blocked_run_is_resumed() -> None:
