@@ -54,6 +54,24 @@ async def test_a_value_that_does_not_fit_is_an_error_where_it_is_awaited() -> No
         assert await run.result() == "Grace"
 
 
+async def test_a_value_that_does_not_fit_ends_the_task_that_awaits_it() -> None:
+    @workflow
+    async def fulfil_order(order: Order) -> str:
+        approving = asyncio.create_task(wait_for_signal("approval", Approval))
+        await wait_for_signal("ship")
+        try:
+            return (await approving).by
+        except SerializationError:
+            return "nobody"
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(fulfil_order, ORDER)
+        await run.signal("approval", "yes")
+        assert await run.status() == "running"
+        await run.signal("ship")
+        assert await run.result() == "nobody"
+
+
 async def test_signals_come_one_after_the_other() -> None:
     @workflow
     async def collect(count: int) -> list[str]:
@@ -85,7 +103,13 @@ async def test_a_signal_that_starts_the_run() -> None:
             "cart-ada", cart, {"customer": "Ada"}, signal="item", value={"sku": "KEYBOARD"}
         )
 
-        assert await env.run(run.id).result() == "KEYBOARD"
+        # Its end overtakes the second.
+        await orchestrator.signal_with_start(
+            "cart-ada", cart, {"customer": "Ada"}, signal="item", value={"sku": "SCREEN"}
+        )
+        await env.settle()
+        assert env.world.read_run("cart-ada").result == "KEYBOARD"
+        assert await env.run(run.id).result() == "SCREEN"
 
 
 async def test_a_hook() -> None:
@@ -259,6 +283,8 @@ async def test_an_update_is_answered() -> None:
         assert count == 1
         assert await run.update("add_item", {"sku": "SCREEN"}, update_id="u1") == 2
         assert await run.update("add_item", {"sku": "SCREEN"}, update_id="u1") == 2
+        with pytest.raises(TimeoutError):
+            await Orchestrator(env.world).update(run.id, "add_itme", {"sku": "SCREEN"}, timeout="10ms")
         with pytest.raises(ValueError, match="sold out"):
             await run.update("add_item", {"sku": "SOLD-OUT"})
         with pytest.raises(InvalidInputError):
