@@ -145,7 +145,7 @@ async def test_a_workflow_that_takes_too_long() -> None:
 
     async with WorkflowEnvironment() as env:
         run = await env.start(fulfil_order, ORDER)
-        with pytest.raises(Exception, match="TimeoutError") as failed:
+        with pytest.raises(Exception, match="TimeoutError: the workflow took longer than") as failed:
             await run.result()
         assert isinstance(failed.value.__cause__, TimeoutError)
     assert released == ["1001"]
