@@ -5,6 +5,7 @@ import asyncio
 from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import ran, result, runs, shaky, slow_child
 from worldflow import continue_as_new, sleep, workflow
+from worldflow.engine.history import ChildStarted
 from worldflow.runtime import requests
 
 
@@ -33,6 +34,12 @@ async def detaches_a_quick_one() -> str:
     await sleep("1s")
     await shaky()
     return child
+
+
+@workflow
+async def awaits_a_quick_one() -> str:
+    await quick_child()
+    return await shaky()
 
 
 @workflow
@@ -99,6 +106,17 @@ def test_the_id_of_a_detached_child_that_has_ended_stays(world: CrashingWorld, t
     serve(world)
     assert result(world, "r~2") == "r~c1"
     assert result(world, "r~c1") == "quick"
+
+
+def test_so_does_that_of_one_whose_result_is_known(world: CrashingWorld, trouble: list[str]):
+    requests.start(world, "r", awaits_a_quick_one)
+    serve(world)
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    (child,) = (event.child_run_id for event in world.load_history("r~2") if isinstance(event, ChildStarted))
+    assert child == "r~c1"
+    assert runs(world) == {"r": "failed", "r~2": "completed", "r~c1": "completed"}
 
 
 def test_the_result_of_an_abandoned_child_comes_to_the_run_that_awaits_it_now(world: CrashingWorld, trouble: list[str]):
