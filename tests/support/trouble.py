@@ -16,7 +16,7 @@ async def shaky() -> str:
     return "shaky"
 
 
-@step(retry=NO_RETRY)
+@step(name="charge_in_trouble", retry=NO_RETRY)
 async def charge() -> str:
     ran.append("charge")
     return "charge"

@@ -119,7 +119,7 @@ class Calls:
         values = workflow.signature.encode(workflow.signature.bind(*args, **kwargs))
         self._run.loop.check_open()
         started = self._child_started(workflow.options(parent_close="abandon"), values)
-        self._run.decide(started)
+        self._run.decide(started.model_copy(update={"detached": True}))
         return started.child_run_id
 
     async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> Any:

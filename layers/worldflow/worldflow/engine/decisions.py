@@ -91,6 +91,8 @@ class ChildStarted(Decision):
     input: Json = None
     parent_close: ParentClose = "cancel"
     """What becomes of it when its parent ends first."""
+    detached: bool | None = None
+    """Nobody awaits it."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

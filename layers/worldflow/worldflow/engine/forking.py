@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import (
@@ -44,7 +44,7 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
         last = max((event.seq for event in history if isinstance(event, (Fact, Applied))), default=1) - 1
         problem = f"must be an event of the history before its end: 1 to {last}"
         raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", problem)])
-    return _renamed(kept, run_id)
+    return _renamed(kept, run_id, lambda child: bool(child.detached))
 
 
 def retried(history: Sequence[Event], run_id: str) -> list[Event]:
@@ -74,7 +74,12 @@ def retried(history: Sequence[Event], run_id: str) -> list[Event]:
             fact = fact.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
             state.record(fact)
             kept.append(fact)
-    return _renamed(kept, run_id)
+    failed_children = {event.child_id for event in history if isinstance(event, ChildFailed)}
+
+    def goes_on(child: ChildStarted) -> bool:
+        return bool(child.detached) or (child.parent_close == "abandon" and child.child_id not in failed_children)
+
+    return _renamed(kept, run_id, goes_on)
 
 
 def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | None:
@@ -106,17 +111,17 @@ def _all(failure: Failure) -> Iterator[Failure]:
         yield from _all(part)
 
 
-def _renamed(events: Sequence[Event], run_id: str) -> list[Event]:
+def _renamed(events: Sequence[Event], run_id: str, goes_on: Callable[[ChildStarted], bool]) -> list[Event]:
     """The events as those of the run `run_id`. What chance comes from stays, so that replay decides the same.
 
-    Children that are open are its own then, with ids of their own; those that outlive their parent stay what they are.
+    Children that are open are its own then, with ids of their own, except those that go on as they are.
     """
     done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
 
     def of_this_run(event: Event) -> Event:
         if isinstance(event, RunStarted):
             return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
-        if isinstance(event, ChildStarted) and event.child_id not in done and event.parent_close != "abandon":
+        if isinstance(event, ChildStarted) and event.child_id not in done and not goes_on(event):
             return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
         return event
 

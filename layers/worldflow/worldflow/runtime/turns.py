@@ -37,6 +37,7 @@ from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
     ChildFailed,
+    Fact,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -213,11 +214,12 @@ class Turns:
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
         """Sends what came for a generation that has ended to the one that follows it, if one does."""
+        recorded = {event.fact_id for event in run.new if isinstance(event, Fact)}
         goes_on = _FOR_THE_SUCCESSOR if run.state.successor else _FOR_A_LATER_ONE
         for message in messages:
             if not isinstance(message, FactArrived) or not isinstance(message.fact, goes_on):
                 continue
-            if run.state.has_seen(message.fact):
+            if run.state.has_seen(message.fact) or message.fact.fact_id in recorded:
                 continue
             following = self._following(run)
             if following is None and message.revival:
