@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import ran, result, runs, shaky, slow_child
 from worldflow import continue_as_new, sleep, workflow
@@ -51,6 +53,11 @@ async def awaits_one_that_is_abandoned() -> str:
 
 
 @workflow
+async def awaits_one_that_is_abandoned_by_no_name() -> str:
+    return await slow_child.options(parent_close="abandon")()
+
+
+@workflow
 async def shaky_child() -> str:
     return await shaky()
 
@@ -70,6 +77,29 @@ async def has_a_named_child() -> str:
 @workflow
 async def has_a_named_child_of_two() -> str:
     return await shaky_child_of_two.options(run_id="x")()
+
+
+@workflow
+async def awaits_an_abandoned_shaky_one() -> str:
+    return await shaky_child.options(parent_close="abandon")()
+
+
+@workflow
+async def reluctant_child() -> str:
+    try:
+        await sleep("1d")
+    except asyncio.CancelledError:
+        await sleep("10s")
+        raise
+    return "reluctant"
+
+
+@workflow
+async def awaits_a_reluctant_one() -> str:
+    task = asyncio.create_task(reluctant_child())
+    await asyncio.sleep(0)
+    await shaky()
+    return await task
 
 
 def fails_while_its_child_goes_on(world: CrashingWorld, workflow) -> None:
@@ -168,3 +198,35 @@ def test_a_named_child_that_failed_is_started_anew(world: CrashingWorld, trouble
         requests.retry(world, run_id)
         serve(world)
         assert result(world, f"{run_id}~3") == "shaky"
+
+
+def test_that_a_child_of_before_was_cancelled_is_not_told_to_the_run_that_has_another(
+    world: CrashingWorld, trouble: list[str]
+):
+    fails_while_its_child_goes_on(world, awaits_a_reluctant_one)
+    trouble.clear()
+    requests.retry(world, "r")
+    settle(world)
+    assert runs(world) == {"r": "failed", "r~c1": "running", "r~2": "running", "r~2~c1": "running"}
+    serve(world)
+    assert runs(world) == {"r": "failed", "r~c1": "cancelled", "r~2": "completed", "r~2~c1": "completed"}
+
+
+@pytest.mark.xfail(strict=True, reason="it is adopted, and tells its old failure")
+def test_so_is_one_that_would_have_outlived_its_parent(world: CrashingWorld, trouble: list[str]):
+    requests.start(world, "r", awaits_an_abandoned_shaky_one)
+    serve(world)
+    trouble.clear()
+    requests.retry(world, "r")
+    serve(world)
+    assert result(world, "r~2") == "shaky"
+
+
+@pytest.mark.xfail(strict=True, reason="its id is that of its source's child")
+def test_a_fork_has_a_child_of_its_own(world: CrashingWorld, trouble: list[str]):
+    requests.start(world, "r", awaits_one_that_is_abandoned_by_no_name)
+    settle(world)
+    requests.fork(world, "r", "f", after=2)
+    trouble.clear()
+    serve(world)
+    assert result(world, "f") == "delivered"

@@ -8,6 +8,7 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.driver import Chance
 from tests.support.trouble import charge, kinds, ran, result, runs, shaky
 from worldflow import sleep, wait_for_signal, workflow
+from worldflow.engine import definitions
 from worldflow.engine.execution import Execution
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
@@ -24,6 +25,14 @@ async def shaky_for_an_hour() -> str:
 async def waits_for_an_hour() -> str:
     await charge()
     return await wait_for_signal("go")
+
+
+@workflow(timeout="1h")
+async def tidies_up_in_the_end() -> str:
+    try:
+        return await wait_for_signal("go")
+    finally:
+        await charge()
 
 
 @pytest.fixture(params=["warm", "cold"])
@@ -97,3 +106,33 @@ def test_a_fork_of_a_fork_of_a_retried_run(world: CrashingWorld, trouble: list[s
         serve(world, live_limit=live_limit)
         assert result(world, fork) == "shaky"
         replays(world, fork, shaky_for_an_hour)
+
+
+def test_it_comes_while_the_code_is_missing(
+    world: CrashingWorld, trouble: list[str], live_limit: int, monkeypatch: pytest.MonkeyPatch
+):
+    requests.start(world, "r", waits_for_an_hour)
+    settle(world)
+    requests.signal(world, "r", "go")
+    settle(world)
+    world.time += timedelta(days=1)
+    with monkeypatch.context() as patch:
+        patch.delitem(definitions._workflows._versions, "waits_for_an_hour")
+        requests.fork(world, "r", "f", after=4)
+        serve(world, live_limit=live_limit)
+        assert world.read_run("f").status == "blocked"
+        assert "TimerFired" in kinds(world, "f")
+    requests.resume(world, "f")
+    requests.signal(world, "f", "go", "gone")
+    settle(world, Turns(world, live_limit=live_limit))
+    assert result(world, "f") == "gone"
+    replays(world, "f", waits_for_an_hour)
+
+
+@pytest.mark.xfail(strict=True, reason="it goes on behind what it did of the timeout")
+def test_one_that_tidied_up_can_be_tried_again(world: CrashingWorld, trouble: list[str]):
+    requests.start(world, "r", tidies_up_in_the_end)
+    serve(world)
+    requests.retry(world, "r")
+    settle(world)
+    assert runs(world) == {"r": "failed", "r~2": "running"}
