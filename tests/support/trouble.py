@@ -16,7 +16,7 @@ async def shaky() -> str:
     return "shaky"
 
 
-@step(name="charge_in_trouble", retry=NO_RETRY)
+@step(name="charge_in_trouble", retry=NO_RETRY)  # an example of the project has a `charge`
 async def charge() -> str:
     ran.append("charge")
     return "charge"
