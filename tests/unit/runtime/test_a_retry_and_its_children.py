@@ -2,8 +2,6 @@
 
 import asyncio
 
-import pytest
-
 from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import ran, result, runs, shaky, slow_child
 from worldflow import continue_as_new, sleep, workflow
@@ -212,7 +210,6 @@ def test_that_a_child_of_before_was_cancelled_is_not_told_to_the_run_that_has_an
     assert runs(world) == {"r": "failed", "r~c1": "cancelled", "r~2": "completed", "r~2~c1": "completed"}
 
 
-@pytest.mark.xfail(strict=True, reason="it is adopted, and tells its old failure")
 def test_so_is_one_that_would_have_outlived_its_parent(world: CrashingWorld, trouble: list[str]):
     requests.start(world, "r", awaits_an_abandoned_shaky_one)
     serve(world)
@@ -222,7 +219,6 @@ def test_so_is_one_that_would_have_outlived_its_parent(world: CrashingWorld, tro
     assert result(world, "r~2") == "shaky"
 
 
-@pytest.mark.xfail(strict=True, reason="its id is that of its source's child")
 def test_a_fork_has_a_child_of_its_own(world: CrashingWorld, trouble: list[str]):
     requests.start(world, "r", awaits_one_that_is_abandoned_by_no_name)
     settle(world)

@@ -129,7 +129,6 @@ def test_it_comes_while_the_code_is_missing(
     replays(world, "f", waits_for_an_hour)
 
 
-@pytest.mark.xfail(strict=True, reason="it goes on behind what it did of the timeout")
 def test_one_that_tidied_up_can_be_tried_again(world: CrashingWorld, trouble: list[str]):
     requests.start(world, "r", tidies_up_in_the_end)
     serve(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import (
@@ -24,6 +25,7 @@ from worldflow.engine.history import (
     StepRetryScheduled,
     TerminateRequested,
     TimerFired,
+    TimerStarted,
     UpdateReceived,
 )
 from worldflow.engine.ids import child_run_id
@@ -97,12 +99,25 @@ _LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
 
 def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
     """Where what the run failed of begins, and the id of the step that failed, or "" for a child; None for neither."""
+    if (at := _timeout(history, ended)) is not None:
+        return at, None
     failures = {(failure.type, failure.message) for failure in _all(ended.error)}
     turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, Applied))}
     for event in reversed(history):
         if isinstance(event, (StepFailed, ChildFailed)) and (event.error.type, event.error.message) in failures:
             return turns[event.fact_id], event.step_id if isinstance(event, StepFailed) else ""
     return max(turns.values()), None
+
+
+def _timeout(history: Sequence[Event], ended: RunFailed) -> int | None:
+    """Where the workflow's own time was over, if that is what it failed of."""
+    started = history[0]
+    if not isinstance(started, RunStarted) or started.timeout is None or ended.error.type != "builtins:TimeoutError":
+        return None
+    length = timedelta(seconds=started.timeout)
+    own = {event.timer_id for event in history if isinstance(event, TimerStarted) and event.due - event.at >= length}
+    fired = [n for n, event in enumerate(history) if isinstance(event, TimerFired) and event.timer_id in own]
+    return fired[-1] if fired else None
 
 
 def _all(failure: Failure) -> Iterator[Failure]:
