@@ -19,7 +19,7 @@ from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord
 from worldflow.worlds.local import Delivery, LocalWorld
-from worldflow.worlds.messages import Message, StepOutcome, StepTask
+from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 
 When = Literal["before", "after"]
 
@@ -82,8 +82,8 @@ class CrashingWorld(LocalWorld):
     def update_run(self, record: RunRecord) -> None:
         self._call("update_run", super().update_run, record)
 
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        self._call("send", super().send, messages, deliver_at)
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        self._call("send", super().send, messages)
 
     def put_outcome(self, outcome: StepOutcome) -> None:
         self._call("put_outcome", super().put_outcome, outcome)

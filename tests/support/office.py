@@ -13,7 +13,7 @@ from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import AnyFact, StepCompleted, StepFailed
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
+from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
 
 class Office:
@@ -30,9 +30,9 @@ class Office:
         requests.start(world, run_id, function, arguments)
         self.sent.clear()
 
-    def _note(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        self.sent += [(message, deliver_at) for message in messages]
-        self._send(messages, deliver_at)
+    def _note(self, messages: Sequence[Message | Delayed]) -> None:
+        self.sent += [(one.message, one.due) if isinstance(one, Delayed) else (one, None) for one in messages]
+        self._send(messages)
 
     def fact(self, fact: AnyFact) -> FactArrived:
         return FactArrived(run_id=self.run_id, fact=fact)

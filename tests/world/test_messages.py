@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.systems import Received, System
 from worldflow.engine.history import SignalReceived, StepCompleted, TimerFired
-from worldflow.worlds.messages import FactArrived, Message, Poke, Start, StepDue, StepTask
+from worldflow.worlds.messages import Delayed, FactArrived, Message, Poke, Start, StepDue, StepTask
 
 
 def signal(run_id: str, number: int) -> FactArrived:
@@ -150,7 +150,7 @@ def test_any_text_may_be_a_run_id(system: System, run_id: str) -> None:
 )
 def test_what_is_sent_for_later_comes_then(system: System, delay: timedelta, message: Message) -> None:
     due = system.clock.now() + delay
-    system.world.send([message], deliver_at=due)
+    system.world.send([Delayed(due=due, message=message)])
 
     assert system.receive("runs") == []
     while not (received := system.receive("runs")):
@@ -166,14 +166,15 @@ def test_what_is_sent_for_later_comes_then(system: System, delay: timedelta, mes
 
 @pytest.mark.parametrize("ago", [timedelta(0), timedelta(seconds=1), timedelta(days=2)], ids=str)
 def test_what_is_due_already_comes_at_once(system: System, ago: timedelta) -> None:
-    system.world.send([signal("r", 1), task("r", 1)], deliver_at=system.clock.now() - ago)
+    due = system.clock.now() - ago
+    system.world.send([Delayed(due=due, message=message) for message in (signal("r", 1), task("r", 1))])
 
     assert drain(system, "runs") == [signal("r", 1)]
     assert drain(system, "steps") == [task("r", 1)]
 
 
 def test_what_waits_holds_nothing_up(system: System) -> None:
-    system.world.send([signal("r", 1)], deliver_at=system.clock.now() + timedelta(hours=1))
+    system.world.send([Delayed(due=system.clock.now() + timedelta(hours=1), message=signal("r", 1))])
     system.world.send([signal("r", 2)])
 
     assert drain(system, "runs") == [signal("r", 2)]
@@ -181,7 +182,7 @@ def test_what_waits_holds_nothing_up(system: System) -> None:
 
 def test_many_may_wait_for_the_same_moment(system: System) -> None:
     due = system.clock.now() + timedelta(seconds=5)
-    system.world.send([signal(f"run-{number}", number) for number in range(25)], deliver_at=due)
+    system.world.send([Delayed(due=due, message=signal(f"run-{number}", number)) for number in range(25)])
     system.clock.forward(due + timedelta(seconds=1))
 
     assert {one.run_id for one in drain(system, "runs")} == {f"run-{number}" for number in range(25)}

@@ -333,10 +333,10 @@ def test_a_timer_that_cannot_be_sent_on_fails_alone(
     past = orchestrator.system.clock.now() - timedelta(seconds=1)
     send = orchestrator.world.send
 
-    def broken(messages: Any, deliver_at: Any = None) -> None:
-        if messages[0].run_id == "b":
+    def broken(messages: Any) -> None:
+        if messages[0].message.run_id == "b":
             raise WorldflowError("SQS is away")
-        send(messages, deliver_at)
+        send(messages)
 
     monkeypatch.setattr(orchestrator.world, "send", broken)
     batch = {run_id: Delayed(due=past, message=Poke(run_id=run_id, nonce="n")) for run_id in "abc"}

@@ -8,7 +8,7 @@ from tests.support.systems import AWSSystem, System
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepFailed, TimerFired
 from worldflow.worlds import AWSWorld
-from worldflow.worlds.messages import FactArrived, Message
+from worldflow.worlds.messages import Delayed, FactArrived, Message
 
 LONG, SHORT = timedelta(days=3), timedelta(minutes=5)
 
@@ -20,7 +20,7 @@ def timer(timer_id: str = "t1", run_id: str = "r") -> FactArrived:
 def sent(system: System, delay: timedelta, *messages: Message) -> tuple[datetime, datetime]:
     """When they are due, and when they were sent."""
     now = system.clock.now()
-    system.world.send(messages, deliver_at=now + delay)
+    system.world.send([Delayed(due=now + delay, message=message) for message in messages])
     return now + delay, now
 
 
@@ -76,7 +76,7 @@ def test_taking_back_what_is_not_there_is_harmless(system: System, delay: timede
 def test_what_is_sent_again_after_that_comes(system: System) -> None:
     due, at = sent(system, LONG, timer())
     system.world.cancel_delayed(timer(), due, at)
-    system.world.send([timer()], deliver_at=due)
+    system.world.send([Delayed(due=due, message=timer())])
 
     assert received(system, due + timedelta(minutes=2)) == ["r t1"]
 
@@ -84,7 +84,7 @@ def test_what_is_sent_again_after_that_comes(system: System) -> None:
 def test_a_copy_goes_with_it(system: System) -> None:
     """A redo sets the timer again; the schedule, or each of the copies, is taken back."""
     due, at = sent(system, LONG, timer())
-    system.world.send([timer()], deliver_at=due)
+    system.world.send([Delayed(due=due, message=timer())])
     system.world.cancel_delayed(timer(), due, at)
 
     assert received(system, due + timedelta(minutes=2)) == []
@@ -153,7 +153,7 @@ def test_without_a_scheduler_there_is_nothing_to_take_back(aws: AWSSystem) -> No
     settings = aws.stack.settings.model_copy(update={"scheduler_group": None})
     world = AWSWorld(settings, session=aws.stack.session)
     now = aws.clock.now()
-    world.send([timer()], deliver_at=now + LONG)
+    world.send([Delayed(due=now + LONG, message=timer())])
     aws.stack.requests.clear()
     world.cancel_delayed(timer(), now + LONG, now)
 

@@ -36,7 +36,7 @@ def test_up_to_15_minutes_the_queue_delays_the_message_rounded_up(
 ) -> None:
     sent = aws.clock.timestamp()
     due = aws.clock.now() + delay + timedelta(milliseconds=20)
-    aws.world.send([timer()], deliver_at=due)
+    aws.world.send([Delayed(due=due, message=timer())])
 
     (message,) = aws.stack.messages("timers")
     assert message.delayed_until / 1_000 - sent == pytest.approx(seconds, abs=0.5)
@@ -47,7 +47,7 @@ def test_up_to_15_minutes_the_queue_delays_the_message_rounded_up(
 
 def test_thirty_days_are_one_schedule_and_nothing_else(aws: AWSSystem) -> None:
     due = aws.clock.now().replace(second=45, microsecond=678_000) + timedelta(days=30)
-    aws.world.send([timer()], deliver_at=due)
+    aws.world.send([Delayed(due=due, message=timer())])
 
     assert aws.stack.requests == ["scheduler.CreateSchedule"]
     assert [queue for queue in aws.stack.arns if aws.stack.messages(queue)] == []
@@ -66,7 +66,7 @@ def test_a_moment_in_another_time_zone_is_scheduled_in_utc(aws: AWSSystem) -> No
     due = aws.clock.now() + timedelta(days=30)
     zone = datetime.now(UTC).astimezone().tzinfo
     for moment in (due, due.astimezone(zone)):
-        aws.world.send([timer()], deliver_at=moment)
+        aws.world.send([Delayed(due=moment, message=timer())])
 
     assert [schedule["ScheduleExpression"] for schedule in aws.stack.schedules()] == [
         f"at({due - timedelta(minutes=1):%Y-%m-%dT%H:%M:%S})"
@@ -75,7 +75,7 @@ def test_a_moment_in_another_time_zone_is_scheduled_in_utc(aws: AWSSystem) -> No
 
 @pytest.mark.parametrize("run_id", ["r", "x" * 100, "a:b=c@d+e~2", "naïve 🙂"])
 def test_the_name_of_a_schedule_is_one_that_scheduler_takes(aws: AWSSystem, run_id: str) -> None:
-    aws.world.send([timer(run_id)], deliver_at=aws.clock.now() + timedelta(days=1))
+    aws.world.send([Delayed(due=aws.clock.now() + timedelta(days=1), message=timer(run_id))])
 
     (schedule,) = aws.stack.schedules()
     assert re.fullmatch(r"[0-9a-zA-Z_.-]{1,64}", schedule["Name"])
@@ -83,15 +83,16 @@ def test_the_name_of_a_schedule_is_one_that_scheduler_takes(aws: AWSSystem, run_
 
 def test_every_timer_has_its_own_schedule(aws: AWSSystem) -> None:
     due = aws.clock.now() + timedelta(days=1)
-    aws.world.send([timer("r", "t1"), timer("r", "t2"), timer("q", "t1")], deliver_at=due)
+    timers = [timer("r", "t1"), timer("r", "t2"), timer("q", "t1")]
+    aws.world.send([Delayed(due=due, message=message) for message in timers])
 
     assert len(aws.stack.schedules()) == 3
 
 
 def test_a_schedule_that_is_there_already_is_fine(aws: AWSSystem) -> None:
     due = aws.clock.now() + timedelta(days=1)
-    aws.world.send([timer()], deliver_at=due)
-    aws.world.send([timer()], deliver_at=due)
+    aws.world.send([Delayed(due=due, message=timer())])
+    aws.world.send([Delayed(due=due, message=timer())])
 
     assert len(aws.stack.schedules()) == 1
 
@@ -101,7 +102,7 @@ def test_other_refusals_of_scheduler_are_errors(aws: AWSSystem) -> None:
     world = AWSWorld(settings, session=aws.stack.session)
 
     with pytest.raises(Exception, match="nowhere"):
-        world.send([timer()], deliver_at=world.now() + timedelta(days=1))
+        world.send([Delayed(due=world.now() + timedelta(days=1), message=timer())])
 
 
 @pytest.mark.parametrize("name", ["timer_queue_arn", "scheduler_role_arn"])
@@ -109,13 +110,13 @@ def test_a_long_timer_says_which_setting_it_misses(aws: AWSSystem, name: str) ->
     world = AWSWorld(aws.stack.settings.model_copy(update={name: None}), session=aws.stack.session)
 
     with pytest.raises(ConfigurationError, match=f"WORLDFLOW_{name.upper()}"):
-        world.send([timer()], deliver_at=world.now() + timedelta(days=1))
+        world.send([Delayed(due=world.now() + timedelta(days=1), message=timer())])
 
 
 def test_without_a_scheduler_a_long_timer_waits_a_quarter_of_an_hour_at_a_time(aws: AWSSystem) -> None:
     world = AWSWorld(aws.stack.settings.model_copy(update={"scheduler_group": None}), session=aws.stack.session)
     sent, due = aws.clock.timestamp(), aws.clock.now() + timedelta(days=1)
-    world.send([timer()], deliver_at=due)
+    world.send([Delayed(due=due, message=timer())])
 
     assert aws.stack.schedules() == []
     (message,) = aws.stack.messages("timers")
@@ -128,7 +129,7 @@ def test_without_a_scheduler_a_long_timer_waits_a_quarter_of_an_hour_at_a_time(a
 
 def test_a_schedule_wakes_early_and_the_queue_waits_for_the_rest(aws: AWSSystem) -> None:
     due = aws.clock.now() + timedelta(days=30)
-    aws.world.send([timer()], deliver_at=due)
+    aws.world.send([Delayed(due=due, message=timer())])
     aws.stack.requests.clear()
     moment = aws.next_due()
     assert moment and due - timedelta(seconds=62) <= moment <= due - timedelta(seconds=60) + timedelta(seconds=1)
@@ -185,9 +186,10 @@ def test_an_entry_that_was_not_sent_is_an_error(aws: AWSSystem, later: bool) -> 
     messages: list[Message] = [
         FactArrived(run_id="r", fact=SignalReceived(signal_id=str(number))) for number in range(3)
     ]
-    due = aws.clock.now() + timedelta(seconds=30) if later else None
+    due = aws.clock.now() + timedelta(seconds=30)
+    sent = [Delayed(due=due, message=message) for message in messages] if later else messages
     with refusing(aws, "1"), pytest.raises(WorldflowError, match="1 of 3 messages were not sent: try again"):
-        aws.world.send(messages, deliver_at=due)
+        aws.world.send(sent)
 
 
 def test_batches_hold_ten_entries_and_stay_below_the_old_limit_of_sqs(aws: AWSSystem) -> None:

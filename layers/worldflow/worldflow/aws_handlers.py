@@ -69,7 +69,7 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
         match group[0].message:
             case Delayed() as delayed:
                 # What is due goes on to its queue; what came early waits for the rest of its time.
-                world.send([delayed.message], deliver_at=delayed.due)
+                world.send([delayed])
             case StepTask() as task:
                 executor.bury(task)
             case ScheduleDue() as due:

@@ -24,7 +24,7 @@ def test_its_successor_exists_before_it_is_told_to_end(world: CrashingWorld, mon
     settle(world)
     existed: list[RunRecord | None] = []
 
-    def send(messages, deliver_at=None):
+    def send(messages):
         existed.extend(world.get_run("r~2") for message in messages if isinstance(message, FactArrived))
 
     monkeypatch.setattr(world, "send", send)
@@ -40,8 +40,8 @@ def test_a_signal_behind_the_terminate_is_for_its_successor(world: CrashingWorld
     settle(world)
     send = world.send
 
-    def send_and_signal(messages, deliver_at=None):
-        send(messages, deliver_at)
+    def send_and_signal(messages):
+        send(messages)
         if any(isinstance(message, FactArrived) and message.run_id == "r" for message in messages):
             monkeypatch.setattr(world, "send", send)
             requests.signal(world, "r", "s", "behind")

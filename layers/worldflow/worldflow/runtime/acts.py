@@ -8,10 +8,11 @@ again. Only what tidies up (a schedule that nobody waits for) is done once and m
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from functools import partial
+from operator import itemgetter
 
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import RunCancelledError, RunExistsError, StepTimeoutError
@@ -22,6 +23,7 @@ from worldflow.engine.history import (
     ChildCompleted,
     ChildFailed,
     ChildStarted,
+    Decision,
     Event,
     HookConflicted,
     HookCreated,
@@ -44,12 +46,17 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
 from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
-from worldflow.worlds.messages import FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
+from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Poke, Start, StepDue, StepTask
 
 _log = logging.getLogger("worldflow")
 
-Outgoing = tuple[datetime | None, Message]
-"""A message, and when it is to be delivered if not at once."""
+PAGE = 100
+"""Acts after which it is asked whether there is time for more."""
+
+Outgoing = Message | Delayed
+
+Act = Callable[[], Iterable[Outgoing]]
+"""Does something, and returns what is to be sent."""
 
 
 @dataclass(slots=True)
@@ -75,20 +82,23 @@ class Closed:
 class Acts:
     """The acts of one run, as its history stands."""
 
-    def __init__(self, world: World, run_id: str, state: RunState) -> None:
+    def __init__(
+        self, world: World, run_id: str, state: RunState, out_of_time: Callable[[], bool] = lambda: False
+    ) -> None:
+        """
+        out_of_time: asked between pages of acts; what is left when it says so is done by turns after this one.
+        """
         self._world = world
         self._run_id = run_id
         self._state = state
+        self._out_of_time = out_of_time
 
     # --- while the run goes on ---
 
     def after(self, events: Sequence[Event], closed: Closed) -> None:
         """Does what the decisions among `events` ask for, unless others among them have closed it again."""
-        messages: list[Outgoing] = []
-        for event in events:
-            messages += self._after(event)
-        self._send(messages)
-        self.tidy(closed)
+        if self._do([(0, partial(self._after, event)) for event in events if isinstance(event, Decision)]):
+            self.tidy(closed)
 
     def _after(self, event: Event) -> Iterable[Outgoing]:
         state = self._state
@@ -96,47 +106,63 @@ class Acts:
             case StepScheduled():
                 step = state.steps.get(event.step_id)
                 if step and step.attempt == 1 and not event.inline:
-                    return [(None, self.task(step, redo=False)), *self._watches(step)]
+                    return [self.task(step, redo=False), *self._watches(step)]
             case StepRetryScheduled():
                 step = state.steps.get(event.step_id)
                 if step and step.attempt == event.attempt:
                     return self._again_later(step)
             case TimerStarted() if event.timer_id in state.timers:
-                return [(event.due, self._timer(event))]
+                return [Delayed(due=event.due, message=self._timer(event))]
             case ChildStarted() if event.child_id in state.children:
                 return self._start(state.children[event.child_id])
             case ChildCancelRequested() if event.child_id in state.children:
-                return [(None, self._cancel(state.children[event.child_id]))]
+                return [self._cancel(state.children[event.child_id])]
             case HookCreated() if event.hook_id in state.hooks:
                 return self._hold(event)
             case HookDisposed() if event.hook_id in state.closed_hooks:
                 self._release(state.closed_hooks[event.hook_id])
         return []
 
-    def again(self) -> None:
-        """Does all that is open once more."""
-        state, now = self._state, self._world.now()
-        messages: list[Outgoing] = []
-        for hook in state.closed_hooks.values():
-            self._release(hook)
-        for hook in state.hooks.values():
-            messages += self._hold(hook)
-        for step in state.steps.values():
-            if step.attempt is None:
-                continue
-            if step.due and step.due > now:
-                messages += self._again_later(step)
-            elif not step.scheduled.inline:
-                messages += [(None, self.task(step, redo=True)), *self._watches(step)]
-            elif step.due:
-                messages += self._again_later(step)
-        for timer in state.timers.values():
-            messages.append((timer.due, self._timer(timer)))
-        for child in state.children.values():
-            messages += self._start(child)
-            if child.cancel_requested:
-                messages.append((None, self._cancel(child)))
-        self._send(messages)
+    def again(self, after: int = 0) -> None:
+        """Does all that is open once more, in the order in which it was asked for: what was asked for behind event
+        `after`.
+        """
+        state = self._state
+        acts: list[tuple[int, Act]] = []
+        acts += [(hook.seq, partial(self._release_again, hook)) for hook in state.closed_hooks.values()]
+        acts += [(hook.seq, partial(self._hold, hook)) for hook in state.hooks.values()]
+        acts += [(step.scheduled.seq, partial(self._attempt_again, step)) for step in state.steps.values()]
+        acts += [(timer.seq, partial(self._timer_again, timer)) for timer in state.timers.values()]
+        acts += [(child.started.seq, partial(self._start_again, child)) for child in state.children.values()]
+        self._do(sorted((act for act in acts if act[0] > after), key=itemgetter(0)))
+
+    def _do(self, acts: Sequence[tuple[int, Act]]) -> bool:
+        """Does acts, each of which has the event it is asked for by. Returns whether there was time for all."""
+        for start in range(0, len(acts), PAGE):
+            page = acts[start : start + PAGE]
+            messages = [message for _, act in page for message in act()]
+            self._send(messages)
+            if start + PAGE < len(acts) and self._out_of_time():
+                self._world.send([Poke(run_id=self._run_id, after=page[-1][0])])
+                return False
+        return True
+
+    def _release_again(self, hook: HookCreated) -> list[Outgoing]:
+        self._release(hook)
+        return []
+
+    def _attempt_again(self, step: OpenStep) -> list[Outgoing]:
+        if step.attempt is None:
+            return []
+        if step.due and (step.due > self._world.now() or step.scheduled.inline):
+            return self._again_later(step)
+        return [] if step.scheduled.inline else [self.task(step, redo=True), *self._watches(step)]
+
+    def _timer_again(self, timer: TimerStarted) -> list[Outgoing]:
+        return [Delayed(due=timer.due, message=self._timer(timer))]
+
+    def _start_again(self, child: OpenChild) -> list[Outgoing]:
+        return [*self._start(child), *([self._cancel(child)] if child.cancel_requested else [])]
 
     def due(self, message: StepDue) -> None:
         """The time of an attempt has come. A wake may come twice, so the attempt may have been under way before."""
@@ -178,13 +204,14 @@ class Acts:
     def _again_later(self, step: OpenStep) -> list[Outgoing]:
         assert step.attempt is not None
         due = StepDue(run_id=self._run_id, step_id=step.scheduled.step_id, attempt=step.attempt)
-        return [(step.due, due), *self._watches(step)]
+        assert step.due is not None
+        return [Delayed(due=step.due, message=due), *self._watches(step)]
 
     def _watches(self, step: OpenStep) -> list[Outgoing]:
         """What finds out that an attempt takes too long."""
         watches: list[Outgoing] = []
         if step.deadline and not step.scheduled.inline:
-            watches.append((step.deadline, self._timeout(step)))
+            watches.append(Delayed(due=step.deadline, message=self._timeout(step)))
         if step.scheduled.heartbeat_timeout and not step.scheduled.inline:
             watches.append(self._heartbeat(step, step.dispatched + timedelta(seconds=step.scheduled.heartbeat_timeout)))
         return watches
@@ -197,7 +224,7 @@ class Acts:
     def _heartbeat(self, step: OpenStep, due: datetime) -> Outgoing:
         assert step.attempt is not None
         message = HeartbeatDue(run_id=self._run_id, step_id=step.scheduled.step_id, attempt=step.attempt, due=due)
-        return due, message
+        return Delayed(due=due, message=message)
 
     def _timer(self, timer: TimerStarted) -> FactArrived:
         return FactArrived(run_id=self._run_id, fact=TimerFired(timer_id=timer.timer_id))
@@ -221,9 +248,9 @@ class Acts:
             error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
             _log.warning("run %s starts no child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
-            return [(None, FactArrived(run_id=self._run_id, fact=fact))]
+            return [FactArrived(run_id=self._run_id, fact=fact)]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
-        return [(None, Start(run_id=record.run_id))]
+        return [Start(run_id=record.run_id)]
 
     def _cancel(self, child: OpenChild) -> FactArrived:
         reason = f"its parent {self._run_id} does not wait for it any more"
@@ -259,7 +286,7 @@ class Acts:
             if holder is None:
                 continue
             if self._is_live(holder.run_id):
-                return [(None, FactArrived(run_id=self._run_id, fact=HookConflicted(hook_id=hook.hook_id)))]
+                return [FactArrived(run_id=self._run_id, fact=HookConflicted(hook_id=hook.hook_id))]
             before = holder.run_id
         return []
 
@@ -295,11 +322,11 @@ class Acts:
         for child in state.children.values():
             is_new = child.started.child_id in begun_now
             if child.cancel_requested:
-                messages += [] if is_new else [(None, self._cancel(child))]
+                messages += [] if is_new else [self._cancel(child)]
             elif child.started.parent_close == "abandon" and (is_new or redo):
                 messages += self._start(child)
             elif not is_new and (message := self._close(child)):
-                messages.append((None, message))
+                messages.append(message)
         self._send(messages)
         open_steps = [step for step in state.steps.values() if step.attempt]
         self.tidy(closed)
@@ -341,15 +368,19 @@ class Acts:
                 fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=encode_exception(error))
             case _:
                 return []
-        return [(None, FactArrived(run_id=parent.run_id, fact=fact))]
+        return [FactArrived(run_id=parent.run_id, fact=fact)]
 
     # --- all ---
 
     def tidy(self, closed: Closed) -> None:
         """Takes back what nobody waits for any more, and tells a step that sends heartbeats."""
         for timer in closed.timers:
+            if self._out_of_time():
+                return
             self._world.cancel_delayed(self._timer(timer), timer.due, timer.at)
         for step in closed.attempts:
+            if self._out_of_time():
+                return
             if step.deadline and not step.scheduled.inline:
                 self._world.cancel_delayed(self._timeout(step), step.deadline, step.dispatched)
         for step in closed.unwanted:
@@ -357,12 +388,8 @@ class Acts:
                 self._world.abandon(self._run_id, step.scheduled.step_id, step.attempt)
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
-        def due(message: Outgoing) -> float:
-            return message[0].timestamp() if message[0] else 0.0
-
-        for _, same_time in groupby(sorted(messages, key=due), key=due):
-            batch = list(same_time)
-            self._world.send([message for _, message in batch], deliver_at=batch[0][0])
+        if messages:
+            self._world.send(messages)
 
 
 def _is_same_call(one: Parent | None, other: Parent) -> bool:

@@ -67,6 +67,8 @@ class RunInHand:
         """Whether the history was read in this turn, and not remembered from one before."""
         self.redo = False
         """What the history holds may not have been acted on."""
+        self.redo_after = 0
+        """Up to this event it has."""
         self.redelivered = False
         """A message of this turn was received before."""
         self._world = world

@@ -74,7 +74,7 @@ def start(
         existing = create_generation(world, newest, record)
         if not newest.ended:
             # Now that its successor exists, to which what comes behind this is sent on.
-            _terminate(world, newest.run_id, "another run takes its place", successor=next_generation(newest.run_id))
+            world.send([termination(newest.run_id, successor=next_generation(newest.run_id))])
         record = record if existing else _named(record, next_generation(newest.run_id))
     world.send([Start(run_id=record.run_id)])
     return record, True
@@ -189,12 +189,14 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """
-    _terminate(world, open_run(world, run_id).run_id, reason)
+    fact = TerminateRequested(reason=_brief(reason))
+    world.send([FactArrived(run_id=open_run(world, run_id).run_id, fact=fact, nonce=uuid.uuid4().hex)])
 
 
-def _terminate(world: World, run_id: str, reason: str | None, successor: str | None = None) -> None:
-    fact = TerminateRequested(reason=_brief(reason), successor=successor)
-    world.send([FactArrived(run_id=run_id, fact=fact, nonce=uuid.uuid4().hex)])
+def termination(run_id: str, *, successor: str) -> FactArrived:
+    """Tells a run to end at once, since another takes its place."""
+    fact = TerminateRequested(reason="another run takes its place", successor=successor)
+    return FactArrived(run_id=run_id, fact=fact, nonce=uuid.uuid4().hex)
 
 
 def _brief(reason: str | None) -> str | None:

@@ -28,9 +28,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from worldflow.engine.errors import (
-    ConflictError,
-)
+from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import (
     Applied,
     AttributesSet,
@@ -139,14 +137,16 @@ class Turns:
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
+        pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
         run.redelivered = redelivered
-        run.redo = redo or any(isinstance(message, Poke) for message in messages)
+        run.redo = redo or bool(pokes)
+        run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
             if not run.apply(messages, use_code=use_code):
                 _log.warning("run %s has no record: %d messages dropped", run_id, len(messages))
                 return
             self._commit(run)
-            self._act(run, messages)
+            self._act(run, messages, out_of_time)
             self._run_inline(run, out_of_time)
         except BaseException:
             run.dispose()
@@ -190,8 +190,8 @@ class Turns:
         elif not run.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
             raise ConflictError(f"run {run.id!r}: the live execution is behind its history")
 
-    def _act(self, run: RunInHand, messages: Sequence[RunMessage] = ()) -> None:
-        state, acts = run.state, Acts(self._world, run.id, run.state)
+    def _act(self, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
+        state, acts = run.state, Acts(self._world, run.id, run.state, out_of_time)
         if state.ended:
             # A start that comes when all is over is a parent's, which has not heard of the end.
             redo = run.redo or (not run.new and any(isinstance(message, Start) for message in messages))
@@ -200,7 +200,7 @@ class Turns:
             self._forward(run, messages)
             return
         if run.redo:
-            acts.again()
+            acts.again(run.redo_after)
             acts.tidy(run.closed)
         else:
             acts.after(run.new, run.closed)
@@ -257,7 +257,7 @@ class Turns:
                 self._commit(run)
             except ConflictError as error:
                 raise _InlineConflict(str(error)) from error
-            self._act(run)
+            self._act(run, (), out_of_time)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
         """What came of an attempt that may have been begun by a turn before this one."""

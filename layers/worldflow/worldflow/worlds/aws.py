@@ -23,7 +23,7 @@ from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
-from worldflow.worlds.messages import Message, StepOutcome
+from worldflow.worlds.messages import Delayed, Message, StepOutcome
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
@@ -119,8 +119,9 @@ class AWSWorld(AWSAccess, World):
         status: Status | None,
         workflow: str | None,
         attributes: Mapping[str, Attribute],
-        limit: int,
+        limit: int | None,
         cursor: str | None,
+        newest_first: bool = True,
     ) -> Iterator[dict[str, Any]]:
         index, key = ("by_status", "status_shard") if status else ("by_time", "shard")
         names = {"#key": key}  # `shard` is a reserved word
@@ -139,10 +140,15 @@ class AWSWorld(AWSAccess, World):
             KeyConditionExpression="#key = :key AND created_at < :before",
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=as_attributes(values),
-            ScanIndexForward=False,
-            Limit=limit,
+            ScanIndexForward=not newest_first,
+            **({"Limit": limit} if limit else {}),
             **({"FilterExpression": " AND ".join(filters)} if filters else {}),
         )
+
+    def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
+        before = _time(created_before) if created_before else "9"
+        for shard in range(SHARDS):
+            yield from map(_listed, self._query_shard(str(shard), status, None, {}, None, before, newest_first=False))
 
     def put_generation(self, base: str, number: int) -> None:
         self._put(
@@ -202,8 +208,8 @@ class AWSWorld(AWSAccess, World):
     def _messages(self) -> AWSMessages:
         return AWSMessages(self)
 
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        self._messages.send(messages, deliver_at)
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        self._messages.send(messages)
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         self._messages.cancel(message, deliver_at, sent_at)

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -29,8 +31,14 @@ BATCH_LIMIT = 200_000
 LONGEST_DELAY = timedelta(minutes=15)
 """SQS's `DelaySeconds` ends here."""
 
+PARALLEL_REQUESTS = 8
+"""Requests that are made side by side."""
+
 SCHEDULER_MARGIN = timedelta(minutes=1)
 """Scheduler fires within a minute after its time."""
+
+
+_Request = Callable[[], None]
 
 
 class AWSMessages:
@@ -39,22 +47,27 @@ class AWSMessages:
     def __init__(self, world: AWSWorld) -> None:
         self._world = world
 
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        if deliver_at is not None and (delay := deliver_at - self._world.now()) > timedelta(0):
-            self._send_later(messages, deliver_at, delay)
-            return
-        for url, queue_messages in self._by_queue(messages):
-            self._send_batches(
-                url,
-                [
-                    {
-                        "MessageBody": message.dump(),
-                        "MessageGroupId": message.group,
-                        "MessageDeduplicationId": message.dedup_id,
-                    }
-                    for message in queue_messages
-                ],
-            )
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        now, has_scheduler = self._world.now(), bool(self._world.settings.scheduler_group)
+        prompt: list[Message] = []
+        waiting: list[dict[str, Any]] = []
+        lanes: list[list[_Request]] = []
+        for message in messages:
+            if not isinstance(message, Delayed):
+                prompt.append(message)
+            elif (delay := message.due - now) <= timedelta(0):
+                prompt.append(message.message)
+            elif delay <= LONGEST_DELAY or not has_scheduler:
+                # Without a Scheduler a long delay is made of short ones: what comes early is sent here again.
+                seconds = math.ceil(min(delay, LONGEST_DELAY).total_seconds())
+                waiting.append({"MessageBody": message.dump(), "DelaySeconds": seconds})
+            else:
+                lanes.append([partial(self._schedule, message)])
+        timers = self._world.settings.timer_queue_url
+        lanes += [[partial(self._send_batch, timers, batch)] for batch in _batches(waiting)]
+        for url, queue_messages in self._by_queue(prompt):
+            lanes += self._in_order(url, queue_messages)
+        self._make(lanes)
 
     def _by_queue(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
         tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
@@ -64,27 +77,43 @@ class AWSMessages:
         if others:
             yield self._world.settings.run_queue_url, others
 
-    def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
-        delayed = [Delayed(due=deliver_at, message=message) for message in messages]
-        # Without a Scheduler a long delay is made of short ones: what comes early is sent here again.
-        if delay <= LONGEST_DELAY or not self._world.settings.scheduler_group:
-            seconds = math.ceil(min(delay, LONGEST_DELAY).total_seconds())
-            bodies = [{"MessageBody": message.dump(), "DelaySeconds": seconds} for message in delayed]
-            self._send_batches(self._world.settings.timer_queue_url, bodies)
-        else:
-            for message in delayed:
-                self._schedule(message)
+    def _in_order(self, url: str, messages: Sequence[Message]) -> list[list[_Request]]:
+        """The requests that send these, in lanes: side by side unless a group's messages are in two of them."""
+        entries = (
+            {
+                "MessageBody": message.dump(),
+                "MessageGroupId": message.group,
+                "MessageDeduplicationId": message.dedup_id,
+            }
+            for message in messages
+        )
+        batches = list(_batches(entries))
+        requests: list[_Request] = [partial(self._send_batch, url, batch) for batch in batches]
+        groups = [group for batch in batches for group in {entry["MessageGroupId"] for entry in batch}]
+        return [[request] for request in requests] if len(groups) == len(set(groups)) else [requests]
 
-    def _send_batches(self, url: str, entries: Sequence[dict[str, Any]]) -> None:
-        for batch in _batches(entries):
-            numbered = [{"Id": str(index), **entry} for index, entry in enumerate(batch)]
-            answer = self._world._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
-            if failed := answer.get("Failed"):
-                # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
-                reasons = {failure.get("Message") or failure["Code"] for failure in failed}
-                raise WorldflowError(
-                    f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}"
-                )
+    def _make(self, lanes: Sequence[Sequence[_Request]]) -> None:
+        """Makes the requests: lanes side by side, those of a lane one after the other. Raises the first error."""
+        if len(lanes) > 1:
+            made = [self._threads.submit(_one_by_one, lane) for lane in lanes]
+            wait(made)  # also where one has failed: nothing is under way any more when this returns
+            for request in made:
+                request.result()
+        else:
+            for lane in lanes:
+                _one_by_one(lane)
+
+    @cached_property
+    def _threads(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(PARALLEL_REQUESTS, thread_name_prefix="worldflow-send")
+
+    def _send_batch(self, url: str, batch: Sequence[dict[str, Any]]) -> None:
+        numbered = [{"Id": str(index), **entry} for index, entry in enumerate(batch)]
+        answer = self._world._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
+        if failed := answer.get("Failed"):
+            # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
+            reasons = {failure.get("Message") or failure["Code"] for failure in failed}
+            raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
 
     def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
@@ -115,6 +144,11 @@ class AWSMessages:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
                 raise
+
+
+def _one_by_one(requests: Iterable[_Request]) -> None:
+    for request in requests:
+        request()
 
 
 def _schedule_name(delayed: Delayed) -> str:

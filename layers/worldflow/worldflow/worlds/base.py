@@ -1,7 +1,7 @@
 """What a World is: where histories, run records and messages live.
 
     load_history / append                        a run's history, written one commit at a time
-    create_run / get_run / update_run / list_runs  the record of a run: its input, its status, its result
+    create_run / get_run / update_run / list_runs / walk_runs  the record of a run: its input, its status, its result
     send                                         messages to the orchestrator and to the step executor, now or later
     cancel_delayed                               takes back a message that was to be sent later
     put_outcome / get_outcome / claim            the step ledger: what an attempt came to, or that one was begun
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -30,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
-from worldflow.worlds.messages import Message, StepOutcome
+from worldflow.worlds.messages import Delayed, Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event
 from worldflow.worlds.schedules import Schedules
 
@@ -180,6 +180,12 @@ class World(ABC):
         """
 
     @abstractmethod
+    def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
+        """Records of a status, without inputs, results and reasons, read as they are asked for: those of a shard oldest
+        first.
+        """
+
+    @abstractmethod
     def put_generation(self, base: str, number: int) -> None:
         """Says that generation `number` of a run is the newest, unless a newer one is known."""
 
@@ -212,8 +218,8 @@ class World(ABC):
     # --- messages ---
 
     @abstractmethod
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        """Sends messages, each at least once and those of one group in order; with `deliver_at`, not before then.
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        """Sends messages, each at least once and those of one group in order; what is `Delayed`, not before it is due.
 
         A message sent again within minutes, known by its `dedup_id`, may be dropped.
         """

@@ -205,13 +205,14 @@ class LocalWorld(World):
             *(part for name, value in wanted for part in (f'$."{name}"', value) * 2),
             limit + 1,
         )
-        records = [RunRecord.model_validate_json(text) for (text,) in rows[:limit]]
-        runs = [
-            record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
-            for record in records
-        ]
+        runs = [_listed(text) for (text,) in rows[:limit]]
         more = len(rows) > limit
         return RunPage(runs, f"{_time(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
+
+    def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
+        sql = "select record from runs where status = ? and created_at < ? order by created_at, run_id"
+        for (text,) in self._rows(sql, status, _time(created_before) if created_before else "9"):
+            yield _listed(text)
 
     def put_generation(self, base: str, number: int) -> None:
         with self._transaction() as db:
@@ -258,9 +259,10 @@ class LocalWorld(World):
 
     # --- messages ---
 
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        visible_at = (deliver_at or self.now()).timestamp()
-        rows = [(_queue(message), message.group, message.dump(), visible_at) for message in messages]
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        now = self.now()
+        due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
+        rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
         with self._transaction() as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
 
@@ -406,6 +408,11 @@ def _queue(message: Message) -> Queue:
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _listed(text: str) -> RunRecord:
+    record = RunRecord.model_validate_json(text)
+    return record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
 
 
 def _row(record: RunRecord) -> tuple[object, ...]:

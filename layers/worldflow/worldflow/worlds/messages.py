@@ -119,6 +119,8 @@ class Poke(_RunMessage):
     """Look again: do once more whatever is open."""
 
     kind: Literal["poke"] = "poke"
+    after: int | None = None
+    """Only what was asked for behind this event: what came before it was done by the turn that sent this."""
     nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
     @property

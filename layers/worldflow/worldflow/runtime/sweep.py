@@ -1,0 +1,92 @@
+"""The sweep: finds runs that nobody would wake any more, and wakes them.
+
+A run waits for messages, and those that send them are bound to: what is lost all the same (a client that died between
+a record and its message, a schedule that could not be delivered for a day, a queue that somebody purged) would leave it
+waiting for ever. So once an hour,
+
+    a run that has not begun, minutes after it was asked for, is told to start again;
+    every open run is poked once a day, in the hour that its id falls in: a turn does again whatever is open.
+
+Neither disturbs a healthy run: both are messages that a turn may get twice anyhow. A pass reads the index of open runs
+(some 250 bytes a run), the beginning of the history of young ones, and sends a message for each run that is due.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from worldflow.engine.ids import generation, generation_id
+from worldflow.runtime import requests
+from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.messages import Message, Poke, Start
+
+PENDING_AFTER = timedelta(minutes=5)
+"""A run that has not begun by then may have lost its start; where the queue is behind, it is told twice."""
+
+PENDING_UNTIL = timedelta(hours=3)
+"""Until then it is looked whether a run has begun; behind that the daily poke sees to it."""
+
+_BATCH = 100
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What a sweep has done."""
+
+    open_runs: int = 0
+    started: int = 0
+    poked: int = 0
+    complete: bool = True
+    """False where time ran out."""
+
+
+def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> SweepReport:
+    """Looks through all open runs. To be called once an hour; more often does no harm, and costs.
+
+    out_of_time: asked after each batch of runs.
+    """
+    report, now, messages = SweepReport(), world.now(), list[Message]()
+    for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
+        report.open_runs += 1
+        if _has_not_begun(world, record, now):
+            messages += _start_again(world, record)
+            report.started += 1
+        elif _is_due(record, now):
+            messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
+            report.poked += 1
+        if len(messages) >= _BATCH or report.open_runs % _BATCH == 0:
+            _send(world, messages)
+            if out_of_time():
+                report.complete = False
+                return report
+    _send(world, messages)
+    return report
+
+
+def _send(world: World, messages: list[Message]) -> None:
+    if messages:
+        world.send(messages)
+        messages.clear()
+
+
+def _has_not_begun(world: World, record: RunRecord, now: datetime) -> bool:
+    is_young = PENDING_AFTER <= now - record.created_at <= PENDING_UNTIL
+    return is_young and record.seq == 0 and not world.load_history(record.run_id, commits=1)
+
+
+def _start_again(world: World, record: RunRecord) -> Iterator[Message]:
+    """The start of a run, and first the end of the one whose place it takes: who asked for both may have died."""
+    base, number = generation(record.run_id)
+    before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
+    if before and not before.ended:
+        yield requests.termination(before.run_id, successor=record.run_id)
+    yield Start(run_id=record.run_id)
+
+
+def _is_due(record: RunRecord, now: datetime) -> bool:
+    is_young = now - record.created_at < PENDING_UNTIL
+    return not is_young and zlib.crc32(record.run_id.encode()) % 24 == now.hour
