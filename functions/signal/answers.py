@@ -23,6 +23,7 @@ from worldflow import (
     RunNotFoundError,
     ScheduleExistsError,
     ScheduleNotFoundError,
+    WorkflowStuckError,
 )
 from worldflow.engine.errors import FieldError
 
@@ -44,6 +45,7 @@ STATES: dict[type[Exception], tuple[int, str | None]] = {
     RunExistsError: (409, "run_id"),
     ScheduleExistsError: (409, "schedule_id"),
     NonDeterminismError: (409, None),
+    WorkflowStuckError: (409, None),
 }
 """The status of an answer that says how things are, and the field of the request that is about them."""
 

@@ -15,7 +15,14 @@ from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem, finish
-from worldflow.aws_handlers import DEAD_RECEIVES, LIFE_RECEIVES, create_orchestrator_handler
+from worldflow.aws_handlers import (
+    DEAD_RECEIVES,
+    LIFE_RECEIVES,
+    TURN_MARGIN,
+    _by_run,
+    _Record,
+    create_orchestrator_handler,
+)
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Failure, SignalReceived, StepCompleted, StepFailed, TimerFired
@@ -32,10 +39,10 @@ from worldflow.worlds.messages import (
     load_message,
 )
 
+NO_MESSAGE = {"no JSON": "hello", "nothing": "", "no object": "[1]", "no version": '{"kind": "start", "run_id": "a"}'}
+"""What no version of the code has ever sent."""
+
 UNREADABLE = {
-    "no JSON": "hello",
-    "nothing": "",
-    "no object": "[1]",
     "no kind": json.dumps({"v": 1, "run_id": "a"}),
     "an unknown kind": json.dumps({"v": 1, "kind": "teleport", "run_id": "a"}),
     "a version from the future": json.dumps({"v": 2, "kind": "start", "run_id": "a"}),
@@ -197,6 +204,26 @@ def test_what_cannot_be_read_fails_alone(orchestrator: Orchestrator, name: str) 
 
     assert failed == ["2"]
     assert [len(orchestrator.kinds(run_id)) for run_id in ("a", "b")] == [3, 2]
+
+
+@pytest.mark.parametrize("body", NO_MESSAGE.values(), ids=NO_MESSAGE)
+def test_what_is_no_message_goes_to_the_dead_letters_at_once(orchestrator: Orchestrator, body: str) -> None:
+    orchestrator.start("a", workflows.collect, count=3)
+
+    failed = orchestrator(
+        orchestrator.record(body, id="1", group="a"), orchestrator.record(signal("a", 1), id="2", group="a")
+    )
+
+    assert failed == []
+    assert len(orchestrator.kinds("a")) == 2
+    (dead,) = orchestrator.system.stack.messages("dead-runs")
+    assert dead.body == body
+    assert dead.group_id != "a"
+
+
+def test_what_is_no_message_waits_among_the_dead_letters(orchestrator: Orchestrator) -> None:
+    assert orchestrator(orchestrator.record("hello", id="1", queue="dead-runs")) == ["1"]
+    assert not orchestrator.system.stack.messages("dead-runs")
 
 
 def test_the_log_says_what_cannot_be_read_and_not_what_it_says(
@@ -472,3 +499,27 @@ def test_a_step_that_kills_its_function_fails_in_its_workflow(aws: AWSSystem, ca
 
 def _raise(*_: Any, **__: Any) -> None:
     raise WorldflowError("AWS is away")
+
+
+def test_of_runs_that_died_together_another_is_first_each_time(orchestrator: Orchestrator) -> None:
+    firsts = set()
+    for receives in range(2, 12):
+        groups = _by_run(
+            [
+                _Record(id, Poke(run_id=id, nonce="n"), receives, is_dead=False)
+                for id in ("killer", "neighbour", "other")
+            ]
+        )
+        firsts.add(groups[0][0].id)
+
+    assert firsts == {"killer", "neighbour", "other"}
+
+
+def test_what_would_be_cut_off_is_not_begun(orchestrator: Orchestrator) -> None:
+    class Context:
+        def get_remaining_time_in_millis(self) -> int:
+            return (TURN_MARGIN - 1) * 1_000
+
+    record = orchestrator.record(Poke(run_id="r", nonce="n"), id="1")
+
+    assert failures(orchestrator._handler(sqs_event(record), Context())) == ["1"]

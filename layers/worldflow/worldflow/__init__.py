@@ -56,6 +56,7 @@ from worldflow.engine.errors import (
     StepTimeoutError,
     UnsupportedOperationError,
     WorkflowNotFoundError,
+    WorkflowStuckError,
     WorldflowError,
 )
 from worldflow.engine.execution import WorkflowInfo
@@ -99,6 +100,7 @@ __all__ = [
     "WebhookRequest",
     "WorkflowInfo",
     "WorkflowNotFoundError",
+    "WorkflowStuckError",
     "WorldflowError",
     "continue_as_new",
     "create_hook",

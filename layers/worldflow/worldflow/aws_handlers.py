@@ -1,19 +1,22 @@
 """Lambda handlers: batches of SQS messages in, the batch items that failed out.
 
-The event source mappings must have `ReportBatchItemFailures` on. A message that cannot be read fails alone; a turn that
-fails fails with all messages of its run, so that their order holds; other runs of the batch go on.
+The event source mappings must have `ReportBatchItemFailures` on. A turn that fails fails with all messages of its run,
+so that their order holds; other runs of the batch go on. A message that this code cannot read fails alone, and waits in
+its queue for code that can; one that no code could goes to the dead letters at once, so that no run waits behind it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
@@ -63,7 +66,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known.
     """
     _load(world)
-    turns, executor = Turns(world, history_limit=world.settings.history_limit), StepExecutor(world)
+    settings, executor = world.settings, StepExecutor(world)
+    turns = Turns(world, history_limit=settings.history_limit, cpu_limit=settings.turn_cpu_limit)
 
     def handle(group: Sequence[_Record], out_of_time: Callable[[], bool]) -> None:
         match group[0].message:
@@ -85,12 +89,16 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
                 turns.take(message.run_id, messages, redo=redo, out_of_time=out_of_time)
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
-        records, failed = _read(event, world.settings.dead_letter_arns)
+        records, failed = _read(event, settings.dead_letter_arns, world.set_aside)
 
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
 
         for group in _by_run(records):
+            if out_of_time():
+                # Begun now, it would be cut off, and come again only when its visibility timeout is over.
+                failed += [record.id for record in group]
+                continue
             with scope(run_id=_run_id(group[0])):
                 try:
                     handle(group, out_of_time)
@@ -136,7 +144,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
         return [id for ids in failed for id in ids if id]
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
-        records, unreadable = _read(event, ())
+        records, unreadable = _read(event)
         return _answer(unreadable + runner.run(execute_all(records)))
 
     return handler
@@ -146,8 +154,12 @@ def _load(world: AWSWorld) -> None:
     load_workflows(world.settings.workflows)
 
 
-def _read(event: dict[str, Any], dead_letter_arns: Sequence[str]) -> tuple[list[_Record], list[str]]:
-    """The records of a batch, and the ids of those that cannot be read."""
+def _read(
+    event: dict[str, Any],
+    dead_letter_arns: Sequence[str] = (),
+    set_aside: Callable[[str, str, str], bool] = lambda arn, body, id: False,
+) -> tuple[list[_Record], list[str]]:
+    """The records of a batch, and the ids of those that cannot be read and are not set aside."""
     records, unreadable = [], []
     for record in event["Records"]:
         receives = int(record["attributes"]["ApproximateReceiveCount"])
@@ -155,11 +167,22 @@ def _read(event: dict[str, Any], dead_letter_arns: Sequence[str]) -> tuple[list[
             message = load_message(record["body"])
         except ValidationError as error:
             _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
-            unreadable.append(record["messageId"])
+            is_ours = _has_version(record["body"])
+            if is_ours or not set_aside(record["eventSourceARN"], record["body"], record["messageId"]):
+                unreadable.append(record["messageId"])
         else:
             is_dead = record["eventSourceARN"] in dead_letter_arns
             records.append(_Record(record["messageId"], message, receives, is_dead))
     return records, unreadable
+
+
+def _has_version(body: str) -> bool:
+    """Whether a body may be a message of some version of this code."""
+    try:
+        message = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and "v" in message
 
 
 def _summary(error: ValidationError) -> str:
@@ -169,15 +192,20 @@ def _summary(error: ValidationError) -> str:
 
 
 def _by_run(records: Sequence[_Record]) -> list[list[_Record]]:
-    """The records that are handled together; those that failed least often come first, so that a bad one delays no
-    other.
+    """The records that are handled together. Those that failed least often come first, so that one which kills the
+    function delays no other; of those that failed together it is another that comes first each time.
     """
     groups: dict[str, list[_Record]] = {}
     for record in records:
         is_turn = isinstance(record.message, RunMessage) and not record.is_dead
         key = _run_id(record) if is_turn else record.id
         groups.setdefault(key, []).append(record)
-    return sorted(groups.values(), key=lambda group: max(record.receives for record in group))
+
+    def turn(group: list[_Record]) -> tuple[int, int]:
+        receives = max(record.receives for record in group)
+        return receives, zlib.crc32(f"{group[0].id}{receives}".encode()) if receives > 1 else 0
+
+    return sorted(groups.values(), key=turn)
 
 
 def _run_id(record: _Record) -> str:

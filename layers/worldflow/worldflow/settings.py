@@ -33,6 +33,7 @@ class Settings(BaseModel):
     webhook_secret_arn: str | None = None
     dead_letter_arns: tuple[str, ...] = ()
     history_limit: int = Field(default=50_000, ge=100)
+    turn_cpu_limit: float = Field(default=5.0, gt=0)
     workflows: tuple[str, ...] = Field(default=("workflows",))
 
     @classmethod

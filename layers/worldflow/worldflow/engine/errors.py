@@ -27,6 +27,7 @@ WorldflowError
 │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
 ├── SerializationError           a value that JSON cannot carry; has `path`
 ├── NonDeterminismError          a replay asked for something else than the history holds
+├── WorkflowStuckError           a workflow ran on and on without awaiting anything
 ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
 ├── OutsideError                 a workflow's or step's function called where there is none
 ├── ConfigurationError           a missing environment variable, two steps of one name, ...
@@ -214,6 +215,10 @@ class SerializationError(WorldflowError):
     def __init__(self, message: str, path: str) -> None:
         super().__init__(f"{path}: {message}")
         self.path = path
+
+
+class WorkflowStuckError(WorldflowError):
+    """A workflow ran on and on without awaiting anything. Its run is blocked until its code is mended."""
 
 
 class NonDeterminismError(WorldflowError):

@@ -143,7 +143,8 @@ class Execution:
         self._decisions: list[AnyDecision] = []
         self._now = datetime.fromtimestamp(0, UTC)
         self._started_at = self._now
-        self._length = 0
+        self.length = 0
+        """Events that were applied or decided."""
         self._timer_count = 0
         self._cancel_reason: str | None = None
         self._attributes: dict[str, Attribute] = {}
@@ -162,7 +163,7 @@ class Execution:
         execution is then of no more use.
         """
         self._now = at.astimezone(UTC)
-        self._length += 1
+        self.length += 1
         with self.loop.entered():
             self._feed(fact, recorded_retry)
             self.loop.run(at.timestamp(), until=self._main)
@@ -173,7 +174,7 @@ class Execution:
             self.decide(self._outcome())
             self.loop.dispose()
         decisions = self._take()
-        self._length += len(decisions)
+        self.length += len(decisions)
         return decisions
 
     def replay(self, history: Iterable[Event]) -> None:
@@ -196,7 +197,7 @@ class Execution:
         for index, event in enumerate(events):
             if isinstance(event, Fact) and event.held:
                 held[event.fact_id] = event
-                self._length += 1
+                self.length += 1
             elif isinstance(event, (Fact, Applied)):
                 self._expect_none(expected, event)
                 fact = held.pop(event.fact_id) if isinstance(event, Applied) else event
@@ -206,14 +207,14 @@ class Execution:
                 retry = follows if isinstance(follows, StepRetryScheduled) else None
                 expected.extend(self.apply(fact, event.at, retry or NO_RETRY))
             elif isinstance(event, VersionMarked):
-                self._length += 1
+                self.length += 1
                 if event.change_id not in self._patches and not event.deprecated:
                     raise NonDeterminismError(
                         f"run {self.run_id!r}, event {event.seq}: the history has the change {event.change_id!r}, "
                         f"and the workflow's code asks neither patched() nor deprecate_patch() for it{self._where()}"
                     )
             elif isinstance(event, (RunFailed, RunCancelled)) and event.forced:
-                self._length += 1
+                self.length += 1
                 self.ended = True
                 self.loop.dispose()
             else:
@@ -378,7 +379,7 @@ class Execution:
             started_at=self._started_at,
             version=self.workflow.version,
             parent_run_id=self.started.parent.run_id if self.started.parent else None,
-            history_length=self._length,
+            history_length=self.length,
         )
 
     def set_attributes(self, attributes: Mapping[str, Attribute | None]) -> None:

@@ -19,6 +19,7 @@ from worldflow.engine.errors import (
     StepCrashedError,
     StepInterruptedError,
     WorkflowNotFoundError,
+    WorkflowStuckError,
 )
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import encode_exception
@@ -42,12 +43,13 @@ from worldflow.engine.history import (
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
 from worldflow.worlds.payloads import fetch_event, stash_event
 
-_BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError)
+_BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
 
 _log = logging.getLogger("worldflow")
 
@@ -56,7 +58,14 @@ class RunInHand:
     """One run. `new` are the events that are not committed yet."""
 
     def __init__(
-        self, world: World, run_id: str, state: RunState, *, chance: random.Random, history_limit: int
+        self,
+        world: World,
+        run_id: str,
+        state: RunState,
+        *,
+        chance: random.Random,
+        history_limit: int,
+        cpu_limit: float,
     ) -> None:
         self.id = run_id
         self.state = state
@@ -74,6 +83,7 @@ class RunInHand:
         self._world = world
         self._chance = chance
         self._history_limit = history_limit
+        self._cpu_limit = cpu_limit
         self.forget_turn()
 
     def forget_turn(self) -> None:
@@ -115,7 +125,8 @@ class RunInHand:
                 version = oldest_version(started.workflow_name)
             execution = self._execution(started.workflow_name, version)
             try:
-                execution.replay(fetch_event(self._world, event) for event in history)
+                with watching(lambda: execution.length, self._cpu_limit):
+                    execution.replay(fetch_event(self._world, event) for event in history)
             except BaseException:
                 execution.dispose()
                 raise
@@ -257,14 +268,17 @@ class RunInHand:
 
     def _decide(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
         """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot run."""
-        if self.execution is None:
+        execution = self.execution
+        if execution is None:
             return None
         try:
-            decisions = self.execution.apply(fetch_event(self._world, fact), at)
+            known = fetch_event(self._world, fact)
+            with watching(lambda: execution.length, self._cpu_limit):
+                decisions = execution.apply(known, at)
         except _BLOCKING as error:
             self._block(error)
             return None
-        except SystemExit as error:
+        except (SystemExit, KeyboardInterrupt) as error:  # which tasks do not keep to themselves
             self._block(ConfigurationError(f"the workflow's code raised {error!r}"))
             return None
         return [stash_event(self._world, self.id, decision) for decision in decisions]

@@ -22,6 +22,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import newest_generation, read_record
+from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
@@ -46,8 +47,8 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
     Replays the run's history here, which takes the workflow's code, and writes nothing.
 
     webhook_base: where webhooks are reached; what the world knows unless given.
-    Raises `QueryNotFoundError`,
-    `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`, and what the published callable raises.
+    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`,
+    `WorkflowStuckError`, and what the published callable raises.
     """
     record = newest_generation(world, read_record(world, run_id))
     history = [fetch_event(world, event) for event in world.load_history(record.run_id)]
@@ -59,9 +60,10 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
         workflow = find_workflow(record.workflow_name, version)
         execution = Execution(record.run_id, workflow, webhooks=_Told(world, webhook_base))
         try:
-            execution.replay(history)
-            if name in execution.published:
-                return execution.query(name)
+            with watching(lambda: execution.length):
+                execution.replay(history)
+                if name in execution.published:
+                    return execution.query(name)
             published = ", ".join(sorted(execution.published)) or published
         finally:
             execution.dispose()

@@ -130,7 +130,7 @@ class StepExecutor:
         token = current_step.set(await self._info(task))
         try:
             value = await _call(step, arguments, task.timeout)
-        except (Exception, asyncio.CancelledError, BaseExceptionGroup, SystemExit) as error:
+        except BaseException as error:  # whatever it raises, it is this step that fails, and no other
             task_here = asyncio.current_task()
             if task_here and task_here.cancelling():
                 raise  # it is the executor that is stopped, and not the step that failed
@@ -169,7 +169,7 @@ def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[
     """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
     try:
         return step.signature.call(arguments), None
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         return None, error
 
 

@@ -48,6 +48,7 @@ from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.requests import revive
 from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
 
@@ -76,9 +77,11 @@ class Turns:
         *,
         live_limit: int = LIVE_LIMIT,
         history_limit: int = HISTORY_LIMIT,
+        cpu_limit: float = CPU_LIMIT,
         chance: random.Random | None = None,
     ) -> None:
         """
+        cpu_limit: seconds of processor time that a workflow may take over one fact.
         chance: where the seeds of runs and the jitter of retries come from; the system's source unless given.
         """
         self._world = world
@@ -86,6 +89,7 @@ class Turns:
         self._live: OrderedDict[str, RunInHand] = OrderedDict()
         self._live_limit = live_limit
         self._history_limit = history_limit
+        self._cpu_limit = cpu_limit
         self._chance = chance or random.SystemRandom()
         self._lock = threading.Lock()
 
@@ -172,7 +176,14 @@ class Turns:
 
     def _load(self, run_id: str, use_code: bool) -> RunInHand:
         history = self._world.load_history(run_id)
-        run = RunInHand(self._world, run_id, RunState(history), chance=self._chance, history_limit=self._history_limit)
+        run = RunInHand(
+            self._world,
+            run_id,
+            RunState(history),
+            chance=self._chance,
+            history_limit=self._history_limit,
+            cpu_limit=self._cpu_limit,
+        )
         if not use_code:
             run.blocked = "its turns failed or died each time that they were taken; the log says why"
         elif run.state.started and not run.state.ended:

@@ -214,6 +214,13 @@ class AWSWorld(AWSAccess, World):
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         self._messages.cancel(message, deliver_at, sent_at)
 
+    def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
+        """Puts a body that is no message into the dead-letter queue of the queue of runs that it came from.
+
+        Returns whether it is there: from other queues, whose messages hold up no other, nothing is set aside.
+        """
+        return self._messages.set_aside(queue_arn, body, id)
+
     # --- the step ledger ---
 
     def put_outcome(self, outcome: StepOutcome) -> None:

@@ -1,0 +1,155 @@
+"""Stops a workflow that does not await: a turn that never ends would take its whole function down, run after run.
+
+A thread looks now and then at those that run workflow code. One that has used too much processor time since its
+workflow last got on is sent an exception (`PyThreadState_SetAsyncExc`), again and again if the code swallows it. Time
+spent waiting does not count, nor does a long history: each fact that is applied is progress. Code that is stuck in C,
+or sleeps, is not reached: the function's timeout ends that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import linecache
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from worldflow.engine.durations import spoken
+from worldflow.engine.errors import WorkflowStuckError
+from worldflow.engine.execution import Execution
+from worldflow.engine.loop import WorkflowLoop
+
+CPU_LIMIT = 5.0
+"""Seconds of processor time that a workflow may take over one fact."""
+
+_INTERVAL = 0.2
+
+_OURS = str(Path(__file__).parent.parent)
+_ENTRANCES = (WorkflowLoop.run.__code__, Execution.query.__code__)
+"""Where the workflow's code is entered: what is outside is not its own."""
+
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+class _Stop(BaseException):
+    """Sent to the thread that is stuck."""
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    thread: int
+    limit: float
+    progress: Callable[[], int]
+    cpu_time: Callable[[], float]
+    seen: tuple[int, float] | None = None
+    """The progress when it was last made, and the time then."""
+    stuck_at: str | None = None
+
+
+class _Watchdog:
+    """One thread for all that this process watches."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watches: dict[int, _Watch] = {}
+        self._wanted = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, watch: _Watch) -> None:
+        with self._lock:
+            self._watches[watch.thread] = watch
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="worldflow-watchdog", daemon=True)
+                self._thread.start()
+        self._wanted.set()
+
+    def end(self, watch: _Watch) -> None:
+        """When it returns, the thread is sent nothing any more, and what it was sent has come or is taken back."""
+        while self._watches.get(watch.thread) is watch:
+            try:
+                with self._lock:
+                    _send(watch.thread, None)
+                    del self._watches[watch.thread]
+            except _Stop:
+                continue
+
+    def _look(self) -> None:
+        while True:
+            self._wanted.wait()
+            time.sleep(_INTERVAL)
+            with self._lock:
+                for watch in self._watches.values():
+                    self._check(watch)
+                if not self._watches:
+                    self._wanted.clear()
+
+    def _check(self, watch: _Watch) -> None:
+        progress, now = watch.progress(), watch.cpu_time()
+        if watch.seen is None or watch.seen[0] != progress:
+            watch.seen = progress, now
+        elif now - watch.seen[1] >= watch.limit:
+            watch.stuck_at = watch.stuck_at or _place(sys._current_frames().get(watch.thread))
+            _send(watch.thread, _Stop)
+
+
+_watchdog = _Watchdog()
+
+
+@contextmanager
+def watching(progress: Callable[[], int], limit: float = CPU_LIMIT) -> Iterator[None]:
+    """Watches what this thread does in the block.
+
+    progress: changes when it gets on; called from another thread.
+    limit: seconds of processor time without progress.
+    Raises `WorkflowStuckError` instead of whatever came of a block that had to be stopped.
+    """
+    watch = _Watch(threading.get_ident(), limit, progress, _cpu_clock())
+    _watchdog.begin(watch)
+    try:
+        try:
+            yield
+        finally:
+            _watchdog.end(watch)
+    except BaseException as error:
+        if watch.stuck_at is None:
+            raise
+        raise _stuck(watch) from (None if isinstance(error, _Stop) else error)
+    if watch.stuck_at is not None:
+        raise _stuck(watch)
+
+
+def _stuck(watch: _Watch) -> WorkflowStuckError:
+    return WorkflowStuckError(
+        f"the workflow ran for {spoken(watch.limit)} of processor time without awaiting; {watch.stuck_at}"
+    )
+
+
+def _cpu_clock() -> Callable[[], float]:
+    """The processor time of this thread; where the system does not tell, time itself."""
+    try:
+        clock = time.pthread_getcpuclockid(threading.get_ident())
+    except (AttributeError, OSError):
+        return time.monotonic
+    return lambda: time.clock_gettime(clock)
+
+
+def _send(thread: int, error: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
+
+
+def _place(frame: FrameType | None) -> str:
+    """Where a thread is in the application's own code."""
+    while frame and frame.f_code not in _ENTRANCES:
+        code = frame.f_code
+        if not code.co_filename.startswith((_OURS, *_LIBRARIES)):
+            line = linecache.getline(code.co_filename, frame.f_lineno).strip()
+            where = f"it was in {code.co_qualname}, {code.co_filename}:{frame.f_lineno}"
+            return f"{where}: {line}" if line else where
+        frame = frame.f_back
+    return "its tasks wake each other again and again"

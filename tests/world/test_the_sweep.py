@@ -1,0 +1,204 @@
+"""Runs that nobody would wake any more are woken, and healthy ones are left as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.support.systems import AWSSystem, System, finish, signal, start, story
+from worldflow import sleep, step, wait_for_signal, workflow
+from worldflow.runtime import requests
+from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, SweepReport, sweep
+from worldflow.runtime.turns import Turns
+from worldflow.worlds import World
+from worldflow.worlds.messages import Poke, Start
+
+DAY = timedelta(days=1)
+
+
+@step
+async def double(n: int) -> int:
+    return 2 * n
+
+
+@workflow
+async def doubles(n: int) -> int:
+    return await double(n)
+
+
+@workflow
+async def waits() -> str:
+    return await wait_for_signal("go")
+
+
+@workflow
+async def sleeps() -> str:
+    await sleep("40d")
+    return "slept"
+
+
+def go_on(system: System, time: timedelta) -> None:
+    system.clock.forward(system.clock.now() + time)
+
+
+def lose_messages(system: System) -> None:
+    """What is in the queues now never comes."""
+    for queue in ("runs", "steps"):
+        while received := system.receive(queue):
+            system.acknowledge(received)
+
+
+def sweep_a_day(system: System) -> SweepReport:
+    whole = SweepReport()
+    for _ in range(24):
+        go_on(system, timedelta(hours=1))
+        report = sweep(system.world)
+        whole.poked += report.poked
+        whole.started += report.started
+    return whole
+
+
+def test_a_run_whose_start_was_lost_is_started(system: System) -> None:
+    requests.start(system.world, "r", doubles, {"n": 4})
+    lose_messages(system)
+    go_on(system, PENDING_AFTER)
+
+    assert sweep(system.world) == SweepReport(open_runs=1, started=1)
+    assert finish(system, "r").result == 8
+
+
+def test_one_whose_start_may_still_be_under_way_is_left_alone(system: System) -> None:
+    requests.start(system.world, "r", doubles, {"n": 4})
+    go_on(system, PENDING_AFTER - timedelta(seconds=5))
+
+    assert sweep(system.world) == SweepReport(open_runs=1)
+
+
+def test_one_that_has_begun_is_not_started_again(system: System) -> None:
+    start(system, "r", waits)
+    go_on(system, PENDING_AFTER)
+
+    assert sweep(system.world) == SweepReport(open_runs=1)
+
+
+def test_a_run_whose_step_was_lost_goes_on_within_a_day(system: System) -> None:
+    requests.start(system.world, "r", doubles, {"n": 4})
+    Turns(system.world).take("r", [Start(run_id="r")])
+    lose_messages(system)
+
+    assert sweep_a_day(system).poked == 1
+    assert finish(system, "r").result == 8
+
+
+def test_every_open_run_is_poked_once_a_day(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(40):
+        requests.start(system.world, f"r{number}", waits)
+    system.settle()
+    go_on(system, PENDING_UNTIL)
+    poked: list[str] = []
+    send = system.world.send
+
+    def note(messages):
+        poked.extend(message.run_id for message in messages if isinstance(message, Poke))
+        send(messages)
+
+    monkeypatch.setattr(system.world, "send", note)
+    sweep_a_day(system)
+
+    assert sorted(poked) == sorted(f"r{number}" for number in range(40))
+
+
+def test_a_healthy_run_is_not_disturbed(system: System) -> None:
+    start(system, "asleep", sleeps)
+    start(system, "waiting", waits)
+    before = {run_id: story(system, run_id) for run_id in ("asleep", "waiting")}
+    go_on(system, PENDING_UNTIL)
+    for _ in range(24):
+        go_on(system, timedelta(hours=1))
+        sweep(system.world)
+        system.settle()
+
+    assert {run_id: story(system, run_id) for run_id in before} == before
+    signal(system, "waiting", "go", "gone")
+    assert finish(system, "waiting").result == "gone"
+    assert finish(system, "asleep").result == "slept"
+
+
+def test_a_blocked_run_is_looked_after_too(system: System) -> None:
+    requests.start(system.world, "r", "no_such_workflow", {})
+    system.settle()
+    assert system.world.read_run("r").status == "blocked"
+    go_on(system, PENDING_UNTIL)
+
+    assert sweep_a_day(system).poked == 1
+
+
+def test_runs_that_have_ended_are_not_looked_at(system: System) -> None:
+    start(system, "r", doubles, n=1)
+    finish(system, "r")
+    go_on(system, DAY)
+
+    assert sweep(system.world) == SweepReport()
+
+
+def test_a_run_that_was_to_take_anothers_place_does(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asked for it died after its record was made, and before the other was told to end."""
+    start(system, "r", waits)
+    with monkeypatch.context() as patch:
+        patch.setattr(system.world, "send", _die)
+        with pytest.raises(KeyboardInterrupt):
+            requests.start(system.world, "r", waits, {}, if_running="terminate_existing")
+    go_on(system, PENDING_AFTER)
+
+    assert sweep(system.world).started == 1
+    system.settle()
+    assert system.world.read_run("r").status == "cancelled"
+    assert system.world.read_run("r~2").status == "running"
+    assert system.world.load_history("r~2")
+
+
+def _die(_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_when_time_runs_out_it_says_so(world: World) -> None:
+    for number in range(120):
+        requests.start(world, f"r{number}", waits)
+
+    report = sweep(world, out_of_time=lambda: True)
+
+    assert report.open_runs == 100
+    assert not report.complete
+
+
+@pytest.fixture
+def requests_made(aws: AWSSystem) -> Iterator[list[str]]:
+    made: list[str] = []
+
+    def note(model, **_):
+        made.append(f"{model.service_model.service_name}.{model.name}")
+
+    for client in (aws.world._dynamodb, aws.world._sqs):
+        client.meta.events.register("before-call", note)
+    yield made
+    for client in (aws.world._dynamodb, aws.world._sqs):
+        client.meta.events.unregister("before-call", note)
+
+
+def test_what_it_costs(aws: AWSSystem, requests_made: list[str]) -> None:
+    """Two queries a shard, which has many runs, and a send for ten pokes."""
+    for number in range(120):
+        requests.start(aws.world, f"r{number}", waits)
+    lose_messages(aws)
+    requests.start(aws.world, "young", waits)
+    go_on(aws, PENDING_UNTIL + timedelta(minutes=1))
+    requests_made.clear()
+
+    report = sweep(aws.world)
+
+    assert requests_made.count("dynamodb.Query") == 2 * 8
+    assert requests_made.count("sqs.SendMessageBatch") == -(-report.poked // 10)
+    assert len(requests_made) == 16 + -(-report.poked // 10)
+    assert 0 < report.poked < 20
