@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from tests.support.driver import START, Chance
 from worldflow.engine.history import Event, Json
@@ -47,6 +47,15 @@ class Crash(BaseException):
     """The process dies."""
 
 
+_dying: list[bool] = []
+
+
+def die(*_: object) -> NoReturn:
+    """The process dies in a step: whatever would come of it, nothing that the process does has an effect any more."""
+    _dying[:] = [True]
+    raise Crash("in a step")
+
+
 class CrashingWorld(LocalWorld):
     """Raises `Crash` before or after the calls (writes, sends and acknowledgements, by number) that `crashes` names."""
 
@@ -64,6 +73,9 @@ class CrashingWorld(LocalWorld):
     def _call(self, name: str, method: Callable[..., Any], *args: Any) -> Any:
         number = len(self.calls)
         self.calls.append(name)
+        if _dying:
+            _dying.clear()
+            raise Crash(f"in a step, before {name} ({number})")
         if self.crashes(number, "before"):
             self.crashed.append(f"before {name}")
             raise Crash(f"before {name} ({number})")

@@ -186,3 +186,10 @@ def test_many_may_wait_for_the_same_moment(system: System) -> None:
     system.clock.forward(due + timedelta(seconds=1))
 
     assert {one.run_id for one in drain(system, "runs")} == {f"run-{number}" for number in range(25)}
+
+
+def test_each_call_for_a_child_tells_it_to_start_in_a_message_of_its_own() -> None:
+    """A child that has ended tells each of its parents anew; a copy of the same call is known for one."""
+    calls = [Start(run_id="child", asked_by=asked_by) for asked_by in (None, "r/c1", "r~2/c1", "r~2/c1")]
+
+    assert len({call.dedup_id for call in calls}) == 3

@@ -39,7 +39,7 @@ from worldflow.worlds.messages import (
     load_message,
 )
 
-NO_MESSAGE = {"no JSON": "hello", "nothing": "", "no object": "[1]", "no version": '{"kind": "start", "run_id": "a"}'}
+NO_MESSAGE = {"no JSON": "hello", "nothing": "", "no object": "[1]", "another's": '{"order": 7}'}
 """What no version of the code has ever sent."""
 
 UNREADABLE = {

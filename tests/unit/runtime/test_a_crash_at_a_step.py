@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.crashes import Crash, Crashes, CrashingWorld, When, never, often, once, persist, serve
+from tests.support.crashes import Crashes, CrashingWorld, When, die, never, often, once, persist, serve
 from worldflow import RetryPolicy, StepInterruptedError, step, step_info, workflow
 from worldflow.engine.execution import Execution
 from worldflow.engine.history import StepCompleted, StepFailed
@@ -176,7 +176,8 @@ deaths: list[str] = []
 async def dies_inline() -> str:
     executed()
     if deaths:
-        raise Crash(deaths.pop())
+        deaths.pop()
+        die()
     return "done"
 
 
@@ -184,7 +185,8 @@ async def dies_inline() -> str:
 async def dies_inline_once() -> str:
     executed()
     if deaths:
-        raise Crash(deaths.pop())
+        deaths.pop()
+        die()
     return "done"
 
 
@@ -192,7 +194,8 @@ async def dies_inline_once() -> str:
 async def dies_once() -> str:
     executed()
     if deaths:
-        raise Crash(deaths.pop())
+        deaths.pop()
+        die()
     return "done"
 
 

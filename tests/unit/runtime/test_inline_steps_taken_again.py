@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.crashes import Crash, CrashingWorld, serve
+from tests.support.crashes import Crash, CrashingWorld, die, serve
 from tests.support.driver import Chance
 from tests.support.inline_flows import (
     breaks,
@@ -17,18 +17,21 @@ from tests.support.inline_flows import (
     inline_chain_once,
     inline_once_each_run,
     inline_unsteady_run,
+    quick_again,
     quick_once_each,
     ran,
     waits_then_once,
     waits_then_quick,
 )
-from tests.support.office import Office
+from tests.support.office import Office, next_turn
 from worldflow import (
     StepCrashedError,
     StepInterruptedError,
     sleep,
+    wait_for_signal,
     workflow,
 )
+from worldflow.engine import definitions
 from worldflow.engine.history import CancelRequested, SignalReceived, StepCompleted, StepFailed
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
@@ -160,7 +163,7 @@ def test_a_cancellation_comes_between(world: CrashingWorld, turns: Turns):
 def test_turns_that_die_again_and_again_fail_the_attempt_and_block_the_run(world: CrashingWorld, turns: Turns):
     """A step takes too much memory, say: its run is blocked, and goes on from the failed attempt when it is mended."""
     office = Office(world, inline_unsteady_run)
-    during[:] = [breaks(Crash())] * 3
+    during[:] = [die] * 3
     for redo in (False, True, True):
         with pytest.raises(Crash):
             Turns(world).take("run-1", [office.start()], redo=redo)
@@ -186,7 +189,7 @@ def test_a_dead_letter_of_an_at_most_once_step_never_runs_it_again(world: Crashi
         return "done"
 
     office = Office(world, dying_once)
-    during[:] = [breaks(Crash())]
+    during[:] = [die]
     with pytest.raises(Crash):
         turns.take("run-1", [office.start()])
     Turns(world).take("run-1", [office.start()], redo=True, use_code=False)
@@ -206,12 +209,62 @@ def test_an_attempt_that_is_not_due_is_left_alone_by_a_dead_letter(world: Crashi
     assert office.status() == "completed"
 
 
+def test_a_run_that_lost_its_code_before_its_attempt_is_blocked_and_goes_on(world: CrashingWorld, turns: Turns):
+    """No fact is held: it is the attempt that waits for the code."""
+    office = Office(world, inline_unsteady_run)
+    during[:] = [die]
+    with pytest.raises(Crash):
+        turns.take("run-1", [office.start()])
+    mended = definitions._workflows._versions.pop("inline_unsteady_run")
+    Turns(world).take("run-1", [office.start()], redo=True)
+    assert office.status() == "blocked"
+    definitions._workflows._versions["inline_unsteady_run"] = mended
+    requests.resume(world, "run-1")
+    serve(world)
+    assert world.read_run("run-1").result == "x"
+
+
+def test_a_retry_that_goes_on_with_mended_code_is_blocked_no_more(world: CrashingWorld, turns: Turns):
+    office = Office(world, unsteady_then_waits)
+    during[:] = [breaks(OSError("1"))]
+    turns.take("run-1", [office.start()])
+    world.acknowledge(world.receive("runs"))
+    mended = definitions._workflows._versions.pop("unsteady_then_waits")
+    next_turn(world, Turns(world))
+    assert office.status() == "blocked"
+    definitions._workflows._versions["unsteady_then_waits"] = mended
+    Turns(world).take("run-1", [office.fact(SignalReceived(signal_id="0", name="other"))])
+    assert office.status() == "running"
+
+
+@workflow(inline_steps=True)
+async def unsteady_then_waits() -> str:
+    await quick_again("x")
+    return await wait_for_signal("go")
+
+
 # --- at most once ---
+
+
+def test_a_wake_that_is_sent_again_does_not_run_an_attempt_again(world: CrashingWorld, turns: Turns):
+    """The first died with its function again and again, and lies among the dead letters."""
+    office = Office(world, inline_once_each_run)
+    during[:] = [breaks(OSError("1")), die]
+    turns.take("run-1", [office.start()])
+    with pytest.raises(Crash):
+        turns.take("run-1", [StepDue(run_id="run-1", step_id="s1", attempt=2)])
+    world.time += timedelta(hours=1)
+    office.taken()
+    Turns(world).take("run-1", [Poke(run_id="run-1")])
+    (due,) = (message for message in office.taken() if isinstance(message, StepDue))
+    Turns(world).take("run-1", [due])
+    assert ran == ["x", "x"]
+    assert office.status() == "failed"
 
 
 def test_an_attempt_that_may_have_begun_is_interrupted(world: CrashingWorld, turns: Turns):
     office = Office(world, inline_chain_once, count=2)
-    during[:] = [breaks(Crash())]
+    during[:] = [die]
     with pytest.raises(Crash):
         turns.take("run-1", [office.start()])
     Turns(world).take("run-1", [office.start()], redo=True)
@@ -235,7 +288,7 @@ def test_a_retry_waits_for_its_own_time(world: CrashingWorld, turns: Turns):
 
 def test_a_retry_whose_turn_died_is_not_run_again(world: CrashingWorld, turns: Turns):
     office = Office(world, inline_once_each_run)
-    during[:] = [breaks(OSError("1")), breaks(Crash())]
+    during[:] = [breaks(OSError("1")), die]
     turns.take("run-1", [office.start()])
     due = StepDue(run_id="run-1", step_id="s1", attempt=2)
     with pytest.raises(Crash):

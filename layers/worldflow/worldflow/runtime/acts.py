@@ -8,6 +8,7 @@ again. Only what tidies up (a schedule that nobody waits for) is done once and m
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -154,8 +155,11 @@ class Acts:
     def _attempt_again(self, step: OpenStep) -> list[Outgoing]:
         if step.attempt is None:
             return []
-        if step.due and (step.due > self._world.now() or step.scheduled.inline):
+        if step.due and step.due > self._world.now():
             return self._again_later(step)
+        if step.due and step.scheduled.inline:
+            step_id = step.scheduled.step_id
+            return [StepDue(run_id=self._run_id, step_id=step_id, attempt=step.attempt, nonce=uuid.uuid4().hex)]
         return [] if step.scheduled.inline else [self.task(step, redo=True), *self._watches(step)]
 
     def _timer_again(self, timer: TimerStarted) -> list[Outgoing]:
@@ -250,7 +254,7 @@ class Acts:
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
             return [FactArrived(run_id=self._run_id, fact=fact)]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
-        return [Start(run_id=record.run_id)]
+        return [Start(run_id=record.run_id, asked_by=f"{self._run_id}/{started.child_id}")]
 
     def _cancel(self, child: OpenChild) -> FactArrived:
         reason = f"its parent {self._run_id} does not wait for it any more"

@@ -94,10 +94,13 @@ class RunInHand:
         """Attempts of inline steps that nobody can have begun before this turn."""
         self.woken: set[tuple[str, int | None]] = set()
         """Attempts whose time this turn was told to have come."""
+        self.taken_up = False
+        """It runs inline steps that a turn before this one has left: perhaps of a run that was blocked."""
 
     def committed(self) -> None:
         """Goes on in the same turn, after what was new is committed and acted on."""
         self.new, self.closed, self.redo, self.was_read = [], Closed(), False, True
+        self.taken_up = False
 
     def dispose(self) -> None:
         """Lets go of the execution."""
@@ -181,7 +184,7 @@ class RunInHand:
             return Acts(self._world, self.id, self.state).heartbeat_lost(message)
         if isinstance(message, StepDue):
             self.woken.add((message.step_id, message.attempt))
-            if not self.redelivered:
+            if not self.redelivered and message.nonce is None:
                 self.begun.add((message.step_id, message.attempt))
         return None
 
@@ -293,6 +296,10 @@ class RunInHand:
         self.record(RunFailed(error=encode_exception(error), forced=True), at)
 
     # --- inline steps ---
+
+    def waits_for_code(self) -> bool:
+        """Whether something is left to do that takes the workflow's code."""
+        return bool(self.state.held) or any(self.inline_due())
 
     def inline_due(self) -> Iterator[OpenStep]:
         now = self._world.now()

@@ -12,15 +12,25 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args
 
+from pydantic_core import from_json
+
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
 from worldflow.engine.forking import forked
-from worldflow.engine.history import CancelRequested, Json, SignalReceived, TerminateRequested
+from worldflow.engine.history import (
+    UNRECORDED,
+    AnyFact,
+    CancelRequested,
+    Json,
+    SignalReceived,
+    TerminateRequested,
+    dump_events,
+)
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
-from worldflow.worlds.payloads import stash
+from worldflow.worlds.payloads import fetch_event, stash
 
 _ANYTHING = Codec(Any, "value")
 
@@ -143,19 +153,27 @@ def signal_with_start(
     return record, created
 
 
-def revive(world: World, run_id: str, revival: Revival) -> str:
-    """Starts the run that follows one that has ended, for a signal that came too late. Returns its id."""
-    now = world.now()
+def revive(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | None:
+    """Starts the run that follows one that has ended, for a signal that came too late, which it begins with.
+
+    Returns the id of the run that the signal is to be sent to, where another than this one follows.
+    """
+    now, next_id = world.now(), next_generation(run_id)
+    unread = dump_events([fetch_event(world, fact).recorded(0, UNRECORDED)])
     record = RunRecord(
-        run_id=next_generation(run_id),
+        run_id=next_id,
         workflow_name=revival.workflow_name,
         created_at=now,
         updated_at=now,
         input=revival.input,
+        carried=stash(world, next_id, from_json(unread)),
+        seen=[fact.fact_id],
     )
-    create_generation(world, read_record(world, run_id), record)
-    world.send([Start(run_id=record.run_id)])
-    return record.run_id
+    existing = create_generation(world, read_record(world, run_id), record)
+    if existing and fact.fact_id not in existing.seen:
+        return next_id
+    world.send([Start(run_id=next_id)])
+    return None
 
 
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:

@@ -219,8 +219,8 @@ class Turns:
             if isinstance(message, StepDue):
                 acts.due(message)
         told = any(isinstance(event, (Applied, AttributesSet)) for event in run.new)
-        if told or run.redo or (run.blocked and run.new):
-            blocked = run.blocked if state.held else None
+        if told or run.redo or run.taken_up or (run.blocked and (run.new or run.waits_for_code())):
+            blocked = run.blocked if run.waits_for_code() else None
             self._world.update_run(run_record(run.id, state, blocked, self._world.now()))
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
@@ -234,7 +234,7 @@ class Turns:
                 continue
             following = self._following(run)
             if following is None and message.revival:
-                following = revive(self._world, run.id, message.revival)
+                following = revive(self._world, run.id, message.revival, message.fact)
             if following and following != getattr(message.fact, "successor", None):
                 self._world.send([message.model_copy(update={"run_id": following})])
 
@@ -260,6 +260,7 @@ class Turns:
                 self._executor.hand_over(run.id, facts)
                 return
             run.committed()
+            run.taken_up = any((step.scheduled.step_id, step.attempt) not in run.begun for step in steps)
             now = self._world.now()
             for fact in facts:
                 if run.state.accepts(fact):

@@ -61,10 +61,12 @@ class Start(_RunMessage):
     """A run's record exists: begin. Carries nothing, since the record has it all."""
 
     kind: Literal["start"] = "start"
+    asked_by: str | None = None
+    """The parent's call that starts a child. A child that has ended tells each anew, however soon it asks."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(f"{self.run_id}:start")
+        return safe_id(":".join(filter(None, [self.run_id, "start", self.asked_by])))
 
 
 class Revival(BaseModel):
@@ -96,10 +98,12 @@ class StepDue(_RunMessage):
     kind: Literal["step_due"] = "step_due"
     step_id: str
     attempt: int
+    nonce: str | None = None
+    """Of a wake that is sent again when its time is over: the attempt may have been begun by the first."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}")
+        return safe_id(":".join(filter(None, [self.run_id, "due", f"{self.step_id}/{self.attempt}", self.nonce])))
 
 
 class HeartbeatDue(_RunMessage):
