@@ -13,6 +13,7 @@ it is doing.
 
 import asyncio
 import logging
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -146,7 +147,11 @@ async def fulfil_order(order: Order) -> Shipment:
         # is a charge that nobody refunds.
         await asyncio.wait([task for task in (*reserving, charging, shipping) if task])
         if not (shipping and succeeded(shipping)):
-            await undo(reserving, charging)
+            undoing = asyncio.create_task(undo(reserving, charging))
+            while not undoing.done():
+                with suppress(asyncio.CancelledError):  # one that comes now changes nothing: what is begun is undone
+                    await asyncio.wait([undoing])
+            undoing.result()
             raise
     set_status("shipped")
     return Shipment(order_id=order.order_id, tracking=shipping.result(), charged=order.total)

@@ -85,7 +85,7 @@ def read_json(text: str, option: str) -> Json:
         return json.loads(text)
     except OSError as error:
         raise typer.BadParameter(f"{error.filename}: {error.strerror}", param_hint=option) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"not JSON: {error}", param_hint=option) from None
 
 

@@ -10,6 +10,8 @@ Duration = float | int | str | timedelta
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+_LONGEST = 100
+"""Characters of a text: looking through a very long one takes very long."""
 
 
 def seconds(duration: Duration) -> float:
@@ -23,11 +25,11 @@ def seconds(duration: Duration) -> float:
     elif isinstance(duration, str):
         length = _parse(duration)
     elif isinstance(duration, (int, float)) and not isinstance(duration, bool):
-        length = float(duration)
+        length = _float(duration)
     else:
         raise ValueError(f"{duration!r} is not a duration: use seconds, a timedelta, or text such as '10s' or '3d'")
     if not math.isfinite(length) or length < 0:
-        raise ValueError(f"{duration!r} is not a duration: it must be finite and not negative")
+        raise ValueError(f"{length!r} is not a duration: it must be finite and not negative")
     return length
 
 
@@ -45,8 +47,16 @@ def spoken(length: float) -> str:
     return "".join(parts)
 
 
+def _float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
 def _parse(text: str) -> float:
-    parts = _PART.findall(text.replace(" ", ""))
+    brief = text[:_LONGEST]
+    parts = _PART.findall(brief.replace(" ", ""))
     if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise ValueError(f"{text!r} is not a duration: write numbers with units ms, s, m, h, d or w, such as '1h30m'")
+        raise ValueError(f"{brief!r} is not a duration: write numbers with units ms, s, m, h, d or w, such as '1h30m'")
     return math.fsum(float(number) * _UNITS[unit] for number, unit in parts)

@@ -153,11 +153,14 @@ _DEEPEST = 150
 """Levels of a value. It stands some levels deep in messages and commits, and pydantic reads no more than 200."""
 
 
-def dump_value(value: Json) -> bytes:
-    """The JSON text of a value. Raises `ValueError` for one that could not be read again from where it will stand."""
+def dump_value(value: Json, *, ours: int = 0) -> bytes:
+    """The JSON text of a value. Raises `ValueError` for one that could not be read again from where it will stand.
+
+    ours: how many levels are not the user's: the arguments of a call, the signals that a generation hands on.
+    """
     text = to_json(value, inf_nan_mode="constants")
-    if text.count(b"[") + text.count(b"{") > _DEEPEST:
-        margin = 200 - _DEEPEST
+    if text.count(b"[") + text.count(b"{") > _DEEPEST + ours:
+        margin = 200 - _DEEPEST - ours
         from_json(b"[" * margin + text + b"]" * margin)
     return text
 

@@ -8,7 +8,6 @@ again. Only what tidies up (a schedule that nobody waits for) is done once and m
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -157,9 +156,6 @@ class Acts:
             return []
         if step.due and step.due > self._world.now():
             return self._again_later(step)
-        if step.due and step.scheduled.inline:
-            step_id = step.scheduled.step_id
-            return [StepDue(run_id=self._run_id, step_id=step_id, attempt=step.attempt, nonce=uuid.uuid4().hex)]
         return [] if step.scheduled.inline else [self.task(step, redo=True), *self._watches(step)]
 
     def _timer_again(self, timer: TimerStarted) -> list[Outgoing]:

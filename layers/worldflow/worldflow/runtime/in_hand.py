@@ -43,6 +43,7 @@ from worldflow.engine.history import (
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.requests import termination
 from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
@@ -78,8 +79,6 @@ class RunInHand:
         """What the history holds may not have been acted on."""
         self.redo_after = 0
         """Up to this event it has."""
-        self.redelivered = False
-        """A message of this turn was received before."""
         self._world = world
         self._chance = chance
         self._history_limit = history_limit
@@ -90,8 +89,8 @@ class RunInHand:
         """Lets go of what a turn has collected."""
         self.new: list[Event] = []
         self.closed = Closed()
-        self.begun: set[tuple[str, int | None]] = set()
-        """Attempts of inline steps that nobody can have begun before this turn."""
+        self.scheduled: set[str] = set()
+        """Steps whose first attempt nobody can have begun before this turn, which has scheduled it."""
         self.woken: set[tuple[str, int | None]] = set()
         """Attempts whose time this turn was told to have come."""
         self.taken_up = False
@@ -116,7 +115,7 @@ class RunInHand:
         self.state.record(recorded)
         self.new.append(recorded)
         if isinstance(recorded, StepScheduled):
-            self.begun.add((recorded.step_id, 1))
+            self.scheduled.add(recorded.step_id)
 
     # --- the workflow's code ---
 
@@ -157,6 +156,9 @@ class RunInHand:
             record = self._world.get_run(self.id)
             if record is None:
                 return False
+            if record.replaces:
+                # Again: whoever asked for this run may have died before it was told.
+                self._world.send([termination(record.replaces, successor=self.id)])
             self._begin(record, now)
         if self.execution:
             for held in list(self.state.held.values()):
@@ -184,8 +186,6 @@ class RunInHand:
             return Acts(self._world, self.id, self.state).heartbeat_lost(message)
         if isinstance(message, StepDue):
             self.woken.add((message.step_id, message.attempt))
-            if not self.redelivered and message.nonce is None:
-                self.begun.add((message.step_id, message.attempt))
         return None
 
     def _begin(self, record: RunRecord, now: datetime) -> None:
@@ -304,11 +304,10 @@ class RunInHand:
     def inline_due(self) -> Iterator[OpenStep]:
         now = self._world.now()
         for step in self.state.steps.values():
-            if step.scheduled.inline and step.attempt is not None:
-                # An at-most-once attempt that has a time waits for its wake, by which it is known whether it was begun.
-                is_due = step.due is None or (step.due <= now and not step.scheduled.at_most_once)
-                if is_due or (step.scheduled.step_id, step.attempt) in self.woken:
-                    yield step
+            if not step.scheduled.inline or step.attempt is None:
+                continue
+            if step.due is None or step.due <= now or (step.scheduled.step_id, step.attempt) in self.woken:
+                yield step
 
     def _fail_inline(self, now: datetime) -> None:
         """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""

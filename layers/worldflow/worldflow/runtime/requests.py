@@ -81,10 +81,11 @@ def start(
                 # Again: whoever created it may have died before this line.
                 world.send([Start(run_id=newest.run_id)])
             return newest, False
-        existing = create_generation(world, newest, record)
-        if not newest.ended:
+        replaces = None if newest.ended else newest.run_id
+        existing = create_generation(world, newest, record.model_copy(update={"replaces": replaces}))
+        if replaces:
             # Now that its successor exists, to which what comes behind this is sent on.
-            world.send([termination(newest.run_id, successor=next_generation(newest.run_id))])
+            world.send([termination(replaces, successor=next_generation(replaces))])
         record = record if existing else _named(record, next_generation(newest.run_id))
     world.send([Start(run_id=record.run_id)])
     return record, True
@@ -214,7 +215,7 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 def termination(run_id: str, *, successor: str) -> FactArrived:
     """Tells a run to end at once, since another takes its place."""
     fact = TerminateRequested(reason="another run takes its place", successor=successor)
-    return FactArrived(run_id=run_id, fact=fact, nonce=uuid.uuid4().hex)
+    return FactArrived(run_id=run_id, fact=fact, nonce=successor)
 
 
 def _brief(reason: str | None) -> str | None:

@@ -14,13 +14,11 @@ Neither disturbs a healthy run: both are messages that a turn may get twice anyh
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
-from worldflow.engine.ids import generation, generation_id
-from worldflow.runtime import requests
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import Message, Poke, Start
 
@@ -53,7 +51,7 @@ def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> S
     for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
         report.open_runs += 1
         if _has_not_begun(world, record, now):
-            messages += _start_again(world, record)
+            messages.append(Start(run_id=record.run_id))
             report.started += 1
         elif _is_due(record, now):
             messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
@@ -76,15 +74,6 @@ def _send(world: World, messages: list[Message]) -> None:
 def _has_not_begun(world: World, record: RunRecord, now: datetime) -> bool:
     is_young = PENDING_AFTER <= now - record.created_at <= PENDING_UNTIL
     return is_young and record.seq == 0 and not world.load_history(record.run_id, commits=1)
-
-
-def _start_again(world: World, record: RunRecord) -> Iterator[Message]:
-    """The start of a run, and first the end of the one whose place it takes: who asked for both may have died."""
-    base, number = generation(record.run_id)
-    before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
-    if before and not before.ended:
-        yield requests.termination(before.run_id, successor=record.run_id)
-    yield Start(run_id=record.run_id)
 
 
 def _is_due(record: RunRecord, now: datetime) -> bool:

@@ -64,10 +64,6 @@ HISTORY_LIMIT = 50_000
 _log = logging.getLogger("worldflow")
 
 
-class _InlineConflict(ConflictError):
-    """What came of inline steps could not be committed."""
-
-
 class Turns:
     """Takes turns of runs. May be used from several threads, for different runs at a time."""
 
@@ -110,13 +106,10 @@ class Turns:
 
         When it returns, the messages may be acknowledged; if it raises, they must come again.
         """
-        redelivered = redo
         for _ in range(CONFLICT_LIMIT):
             try:
-                self._take(run_id, messages, use_code, out_of_time, redelivered=redelivered, redo=redo)
+                self._take(run_id, messages, use_code, out_of_time, redo=redo)
                 return
-            except _InlineConflict:
-                redelivered = redo = True  # steps were run, and nobody knows of it
             except ConflictError:
                 redo = True
         raise ConflictError(f"run {run_id!r}: {CONFLICT_LIMIT} turns in a row lost their conditional write")
@@ -135,14 +128,12 @@ class Turns:
         use_code: bool,
         out_of_time: Callable[[], bool],
         *,
-        redelivered: bool,
         redo: bool,
     ) -> None:
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
         pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
-        run.redelivered = redelivered
         run.redo = redo or bool(pokes)
         run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
@@ -260,26 +251,32 @@ class Turns:
                 self._executor.hand_over(run.id, facts)
                 return
             run.committed()
-            run.taken_up = any((step.scheduled.step_id, step.attempt) not in run.begun for step in steps)
+            run.taken_up = any(not _is_new(run, step) for step in steps)
             now = self._world.now()
             for fact in facts:
                 if run.state.accepts(fact):
                     run.apply_fact(fact, now)
-            try:
-                self._commit(run)
-            except ConflictError as error:
-                raise _InlineConflict(str(error)) from error
+            self._commit(run)
             self._act(run, (), out_of_time)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
         """What came of an attempt that may have been begun by a turn before this one."""
-        assert step.attempt is not None
-        if (step.scheduled.step_id, step.attempt) in run.begun:
+        if _is_new(run, step):
             return None
-        handed_over = self._world.get_outcome(run.id, step.scheduled.step_id, step.attempt)
-        if handed_over:
+        assert step.attempt is not None
+        attempt = (run.id, step.scheduled.step_id, step.attempt)
+        if handed_over := self._world.get_outcome(*attempt):
             return handed_over.fact
-        return interrupted(step) if step.scheduled.at_most_once else None
+        if not step.scheduled.at_most_once:
+            return None
+        # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
+        may_begin = step.due is not None and self._world.claim(*attempt)
+        return None if may_begin else interrupted(step)
+
+
+def _is_new(run: RunInHand, step: OpenStep) -> bool:
+    """Whether nobody can have begun an inline attempt before this turn."""
+    return step.attempt == 1 and step.scheduled.step_id in run.scheduled
 
 
 _FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)

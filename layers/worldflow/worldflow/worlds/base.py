@@ -97,6 +97,8 @@ class RunRecord(BaseModel):
     next_run_id: str | None = None
     """The generation that follows a run that is `continued`."""
     fork_of: Fork | None = None
+    replaces: str | None = None
+    """For a run that has not begun: the one that is to end at once, since this one takes its place."""
     carried: Json = None
     """For a run that has not begun: what the generation before left unread."""
     seen: list[str] = []

@@ -14,7 +14,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
 from worldflow.engine.history import AnyFact, Json, StepCompleted, StepFailed
 
@@ -98,12 +98,10 @@ class StepDue(_RunMessage):
     kind: Literal["step_due"] = "step_due"
     step_id: str
     attempt: int
-    nonce: str | None = None
-    """Of a wake that is sent again when its time is over: the attempt may have been begun by the first."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(":".join(filter(None, [self.run_id, "due", f"{self.step_id}/{self.attempt}", self.nonce])))
+        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}")
 
 
 class HeartbeatDue(_RunMessage):
@@ -175,6 +173,14 @@ class ScheduleDue(BaseModel):
     def run_id(self) -> str:
         """The run that it starts: the same for every copy of this message."""
         return f"{self.schedule_id}:{self.due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+    @field_validator("due")
+    @classmethod
+    def _in_utc(cls, due: datetime) -> datetime:
+        try:
+            return due.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must be a time that UTC has") from None
 
     @property
     def group(self) -> str:

@@ -25,7 +25,7 @@ E = TypeVar("E", bound=BaseEvent)
 
 def stash(world: World, run_id: str, value: Json) -> Json:
     """`value`, or a reference to it where it is large."""
-    data = dump_value(value)
+    data = dump_value(value, ours=5)
     if len(data) <= world.inline_limit and not _is_reference(value):
         return value
     key = f"{run_id}/{hashlib.sha256(data).hexdigest()}"
