@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from tests.support.systems import Received, System
-from worldflow.engine.history import SignalReceived, StepCompleted, TimerFired
+from worldflow.engine.history import Parent, SignalReceived, StepCompleted, TimerFired
 from worldflow.worlds.messages import Delayed, FactArrived, Message, Poke, Start, StepDue, StepTask
 
 
@@ -190,6 +190,7 @@ def test_many_may_wait_for_the_same_moment(system: System) -> None:
 
 def test_each_call_for_a_child_tells_it_to_start_in_a_message_of_its_own() -> None:
     """A child that has ended tells each of its parents anew; a copy of the same call is known for one."""
-    calls = [Start(run_id="child", asked_by=asked_by) for asked_by in (None, "r/c1", "r~2/c1", "r~2/c1")]
+    parents = [Parent(run_id=run_id, child_id="c1") for run_id in ("r", "r~2", "r~2")]
+    calls = [Start(run_id="child", asked_by=asked_by) for asked_by in (None, *parents)]
 
     assert len({call.dedup_id for call in calls}) == 3

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +42,10 @@ Scope = Callable[..., AbstractContextManager[Any]]
 """Called with `run_id=` (and `step_id=`, `attempt=`) around the work on a run or step: to put them on each line of a
 log.
 """
+
+
+SetAside = Callable[[str, str, str], bool]
+"""Puts a body, of a queue, with an id, out of the way of others. Returns whether it did."""
 
 
 def _unscoped(**_: Any) -> AbstractContextManager[None]:
@@ -157,7 +161,7 @@ def _load(world: AWSWorld) -> None:
 def _read(
     event: dict[str, Any],
     dead_letter_arns: Sequence[str] = (),
-    set_aside: Callable[[str, str, str], bool] = lambda arn, body, id: False,
+    set_aside: SetAside = lambda arn, body, id: False,
 ) -> tuple[list[_Record], list[str]]:
     """The records of a batch, and the ids of those that cannot be read and are not set aside."""
     records, unreadable = [], []
@@ -167,13 +171,20 @@ def _read(
             message = load_message(record["body"])
         except ValidationError as error:
             _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
-            is_ours = _has_version(record["body"])
-            if is_ours or not set_aside(record["eventSourceARN"], record["body"], record["messageId"]):
+            if _has_version(record["body"]) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
             is_dead = record["eventSourceARN"] in dead_letter_arns
             records.append(_Record(record["messageId"], message, receives, is_dead))
     return records, unreadable
+
+
+def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:
+    try:
+        return set_aside(record["eventSourceARN"], record["body"], record["messageId"])
+    except Exception:
+        _log.exception("message %s cannot be set aside, and comes again", record["messageId"])
+        return False
 
 
 def _has_version(body: str) -> bool:

@@ -244,13 +244,21 @@ class Acts:
             parent=parent,
         )
         existing = self._world.create_run(record)
-        if existing and not _is_same_call(existing.parent, parent):
+        if existing and not self._is_same_call(existing.parent, parent):
             error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
             _log.warning("run %s starts no child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
-            return [FactArrived(run_id=self._run_id, fact=fact)]
+            return [FactArrived(run_id=self._run_id, fact=fact, nonce="refused")]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
-        return [Start(run_id=record.run_id, asked_by=f"{self._run_id}/{started.child_id}")]
+        return [Start(run_id=record.run_id, asked_by=parent)]
+
+    def _is_same_call(self, one: Parent | None, other: Parent) -> bool:
+        """Whether a child belongs to a call: also to that of a run which this one is a retry of."""
+        if one is None or one.child_id != other.child_id:
+            return False
+        return one.run_id == other.run_id or (
+            self._state.forked is not None and generation(one.run_id)[0] == generation(other.run_id)[0]
+        )
 
     def _cancel(self, child: OpenChild) -> FactArrived:
         reason = f"its parent {self._run_id} does not wait for it any more"
@@ -312,7 +320,9 @@ class Acts:
         if isinstance(state.ended, RunContinued):
             self._continue(state.ended)
         self._world.update_run(run_record(self._run_id, state, None, self._world.now()))
-        messages = self._tell_parent()
+        messages: list[Outgoing] = []
+        if state.started and state.started.parent:
+            messages += self._tell(state.started.parent, nonce=self._run_id)
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             self._world.delete_hook(hook.token, self._run_id)
         for event in events:
@@ -351,11 +361,19 @@ class Acts:
         self._world.put_generation(*generation(ended.next_run_id))
         self._world.send([Start(run_id=ended.next_run_id)])
 
-    def _tell_parent(self) -> list[Outgoing]:
-        started, ended = self._state.started, self._state.ended
-        if started is None or started.parent is None:
-            return []
-        parent = started.parent
+    def tell(self, parent: Parent) -> None:
+        """Tells the call that asked for a child which has ended before: it may be another than the first."""
+        ended = self._state.ended
+        if isinstance(ended, RunContinued):
+            self._world.send([Start(run_id=ended.next_run_id, asked_by=parent)])
+        else:
+            self._send(self._tell(parent, nonce=f"{self._run_id}:asked"))
+
+    def _tell(self, parent: Parent, nonce: str) -> list[Outgoing]:
+        """
+        nonce: the child's id, since calls of other runs of one id may have the same number.
+        """
+        ended = self._state.ended
         fact: ChildCompleted | ChildFailed
         match ended:
             case RunCompleted():
@@ -368,7 +386,7 @@ class Acts:
                 fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=encode_exception(error))
             case _:
                 return []
-        return [FactArrived(run_id=parent.run_id, fact=fact)]
+        return [FactArrived(run_id=parent.run_id, fact=fact, nonce=nonce)]
 
     # --- all ---
 
@@ -390,13 +408,6 @@ class Acts:
     def _send(self, messages: Sequence[Outgoing]) -> None:
         if messages:
             self._world.send(messages)
-
-
-def _is_same_call(one: Parent | None, other: Parent) -> bool:
-    """Whether a child belongs to a call: also to that of a run which was retried, whose message is sent on."""
-    if one is None or one.child_id != other.child_id:
-        return False
-    return generation(one.run_id)[0] == generation(other.run_id)[0]
 
 
 def _is_timeout(fact: StepFailed) -> bool:

@@ -195,10 +195,13 @@ class Turns:
     def _act(self, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
         state, acts = run.state, Acts(self._world, run.id, run.state, out_of_time)
         if state.ended:
-            # A start that comes when all is over is a parent's, which has not heard of the end.
-            redo = run.redo or (not run.new and any(isinstance(message, Start) for message in messages))
-            if run.new or redo:
-                acts.end(run.new, run.closed, redo=redo)
+            starts = [message for message in messages if isinstance(message, Start)]
+            if run.new or run.redo or starts:
+                acts.end(run.new, run.closed, redo=run.redo or not run.new)
+            for start in starts:
+                # One that comes when all is over is a parent's, which has not heard of the end.
+                if start.asked_by and (run.redo or not run.new):
+                    acts.tell(start.asked_by)
             self._forward(run, messages)
             return
         if run.redo:

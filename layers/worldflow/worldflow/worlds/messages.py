@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
 
-from worldflow.engine.history import AnyFact, Json, StepCompleted, StepFailed
+from worldflow.engine.history import AnyFact, Json, Parent, StepCompleted, StepFailed
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
@@ -61,12 +61,13 @@ class Start(_RunMessage):
     """A run's record exists: begin. Carries nothing, since the record has it all."""
 
     kind: Literal["start"] = "start"
-    asked_by: str | None = None
-    """The parent's call that starts a child. A child that has ended tells each anew, however soon it asks."""
+    asked_by: Parent | None = None
+    """The call that starts a child. One that has ended tells whoever asks."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(":".join(filter(None, [self.run_id, "start", self.asked_by])))
+        asked_by = f":{self.asked_by.run_id}/{self.asked_by.child_id}" if self.asked_by else ""
+        return safe_id(f"{self.run_id}:start{asked_by}")
 
 
 class Revival(BaseModel):
