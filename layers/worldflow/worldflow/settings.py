@@ -29,6 +29,7 @@ class Settings(BaseModel):
     scheduler_group: str | None = None
     scheduler_role_arn: str | None = None
     payload_bucket: str | None = None
+    payload_codec: str | None = None
     webhook_url: str | None = None
     webhook_secret_arn: str | None = None
     dead_letter_arns: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history import Json
 from worldflow.runtime import load_workflows
 from worldflow.worlds.base import World
+from worldflow.worlds.codec import load_codec
 from worldflow.worlds.local import LocalWorld
 
 _FIRST_POLL = 0.1
@@ -57,7 +58,8 @@ def open_world(local: Path | None, *, create: bool = False) -> Iterator[World]:
         return
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
-    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"))) as world:
+    codec = load_codec(os.environ.get("WORLDFLOW_PAYLOAD_CODEC"))
+    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"), codec=codec)) as world:
         yield world
 
 

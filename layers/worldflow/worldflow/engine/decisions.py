@@ -110,6 +110,7 @@ class ChildCancelRequested(Decision):
 
 class HookCreated(Decision):
     event_type: Literal["HookCreated"] = "HookCreated"
+    data_fields: ClassVar[tuple[str, ...]] = ("metadata",)
     hook_id: str
     token: str = ""
     metadata: Json = None

@@ -31,6 +31,7 @@ WorldflowError
 ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
 ├── OutsideError                 a workflow's or step's function called where there is none
 ├── ConfigurationError           a missing environment variable, two steps of one name, ...
+│   └── PayloadCodecError        data that the codec of this process, if it has one, cannot read
 └── ConflictError                somebody else wrote this history first (internal: the turn is redone)
 
 `ContinueAsNew` is none of them: it is how a workflow leaves, and derives from `BaseException` so that no
@@ -235,6 +236,10 @@ class OutsideError(WorldflowError):
 
 class ConfigurationError(WorldflowError):
     """The process or the code is not set up as it must be; the message names what is missing."""
+
+
+class PayloadCodecError(ConfigurationError):
+    """Data was encoded by a codec that this process does not have, or with a key that it may not use."""
 
 
 class ConflictError(WorldflowError):

@@ -34,6 +34,8 @@ class Failure(BaseModel):
     members: list[Failure] = []
     """The exceptions of a group."""
     traceback: str = ""
+    packed: Json = None
+    """All but the names of its type, where a codec has encoded it."""
 
 
 class BaseEvent(BaseModel):

@@ -49,18 +49,22 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
     return _renamed(kept, run_id, lambda child: bool(child.detached))
 
 
-def retried(history: Sequence[Event], run_id: str) -> list[Event]:
+def retried(
+    history: Sequence[Event], run_id: str, read: Callable[[Failure], Failure] = lambda failure: failure
+) -> list[Event]:
     """The history of `run_id` that begins with that of a run that failed, up to what it failed of.
 
     Where that is the failure of a step or a child, the step is open again, with all its attempts, or the child is
     started anew. Where it is the workflow's own error, the last fact is held, to be applied by code that is mended.
     Held too is what came later and counts still: signals, updates, values of hooks, and the results of steps and
     children that were under way. Raises `InvalidInputError` for a run that has not failed.
+
+    read: makes of a failure as it is stored one with its message.
     """
     ended = history[-1] if history else None
     if not isinstance(ended, RunFailed):
         raise InvalidInputError("only a run that failed can be retried", [FieldError("run_id", "must be a failed run")])
-    cut, step_id = _cause(history, ended)
+    cut, step_id = _cause(history, ended, read)
     failed = {event.fact_id for event in history if isinstance(event, StepFailed) and event.step_id == step_id}
     kept: list[Event] = [
         event
@@ -97,14 +101,17 @@ def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | 
 _LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
 
 
-def _cause(history: Sequence[Event], ended: RunFailed) -> tuple[int, str | None]:
+def _cause(history: Sequence[Event], ended: RunFailed, read: Callable[[Failure], Failure]) -> tuple[int, str | None]:
     """Where what the run failed of begins, and the id of the step that failed, or "" for a child; None for neither."""
     if (at := _timeout(history, ended)) is not None:
         return at, None
-    failures = {(failure.type, failure.message) for failure in _all(ended.error)}
+    failures = {(failure.type, failure.message) for failure in _all(read(ended.error))}
     turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, Applied))}
     for event in reversed(history):
-        if isinstance(event, (StepFailed, ChildFailed)) and (event.error.type, event.error.message) in failures:
+        if not isinstance(event, (StepFailed, ChildFailed)):
+            continue
+        error = read(event.error)
+        if (error.type, error.message) in failures:
             return turns[event.fact_id], event.step_id if isinstance(event, StepFailed) else ""
     return max(turns.values()), None
 

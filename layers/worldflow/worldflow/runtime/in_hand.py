@@ -9,6 +9,7 @@ import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.errors import (
@@ -48,7 +49,7 @@ from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
-from worldflow.worlds.payloads import fetch_event, stash_event
+from worldflow.worlds.payloads import fetch_event, fetch_failure, stash_event
 
 _BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
 
@@ -219,7 +220,8 @@ class RunInHand:
         assert record.fork_of is not None
         source = self._world.load_history(record.fork_of.run_id)
         after = record.fork_of.after
-        for event in retried(source, self.id) if after is None else forked(source, self.id, after):
+        read = partial(fetch_failure, self._world)
+        for event in retried(source, self.id, read) if after is None else forked(source, self.id, after):
             self.keep(self._of_its_own(event, record))
         seed = f"{self._chance.getrandbits(128):032x}"
         assert self.state.started is not None

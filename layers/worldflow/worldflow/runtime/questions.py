@@ -26,7 +26,7 @@ from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
-from worldflow.worlds.payloads import fetch_event, stash
+from worldflow.worlds.payloads import fetch_event, fetch_text, stash
 
 _ANYTHING = Codec(Any, "args")
 
@@ -68,7 +68,9 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
         finally:
             execution.dispose()
     if record.status == "blocked":
-        raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
+        raise RunBlockedError(
+            f"run {record.run_id!r} is blocked: {fetch_text(world, record.blocked_reason)}", record.run_id
+        )
     raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
 
 
@@ -134,7 +136,8 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
     record = world.get_run(update.run_id)
     if record and record.status == "blocked":
         waits = "the update waits until it is not, and may be asked for again with its id"
-        raise RunBlockedError(f"run {update.run_id!r} is blocked, and {waits}: {record.blocked_reason}", update.run_id)
+        reason = fetch_text(world, record.blocked_reason)
+        raise RunBlockedError(f"run {update.run_id!r} is blocked, and {waits}: {reason}", update.run_id)
     return None
 
 

@@ -49,7 +49,7 @@ CONFLICT_LIMIT = 10
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _ANYTHING = Codec(Any, "value")
-_DEFINITION = ("workflow", "input", "schedule", "timezone", "overlap", "paused")
+_DEFINITION = ("workflow", "schedule", "timezone", "overlap", "paused")
 
 _log = logging.getLogger("worldflow")
 
@@ -94,7 +94,7 @@ def create(
         world.schedules.put(record, replacing=None)
     except ConflictError:
         existing = get(world, schedule_id)
-        if any(getattr(existing, field) != getattr(record, field) for field in _DEFINITION):
+        if _definition(world, existing) != _definition(world, record):
             raise ScheduleExistsError(schedule_id) from None
         record, created = existing, False
     else:
@@ -105,6 +105,11 @@ def create(
         world.schedules.remove(schedule_id)
         raise
     return record, created
+
+
+def _definition(world: World, record: ScheduleRecord) -> list[Any]:
+    # The input itself: no two encodings of it are the same.
+    return [fetch(world, record.input), *(getattr(record, field) for field in _DEFINITION)]
 
 
 def update(

@@ -17,6 +17,7 @@ from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,
+    PayloadCodecError,
     StepCrashedError,
     StepInterruptedError,
     StepNotFoundError,
@@ -29,7 +30,7 @@ from worldflow.engine.retry import retry_after
 from worldflow.runtime.loading import explain_failures
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
-from worldflow.worlds.payloads import fetch, stash_event
+from worldflow.worlds.payloads import fetch, stash, stash_event
 
 _log = logging.getLogger("worldflow")
 
@@ -108,13 +109,13 @@ class StepExecutor:
         details = None
         for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
             if beat := await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, before):
-                details = beat.details
+                details = await asyncio.to_thread(fetch, world, beat.details)
                 break
         return StepInfo(
             *attempt,
             heartbeat_details=details,
             origin=task.origin,
-            _beat=lambda value: world.beat(*attempt, value),
+            _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)),
         )
 
     async def _run(self, task: StepTask) -> StepCompleted | StepFailed:
@@ -125,6 +126,8 @@ class StepExecutor:
             return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
         try:
             arguments = step.signature.decode(await asyncio.to_thread(fetch, self._world, task.input) or {})
+        except PayloadCodecError as error:
+            return _failed(task, error, retryable=True)  # perhaps a deployment is under way
         except WorldflowError as error:
             return _failed(task, error, retryable=False)
         token = current_step.set(await self._info(task))

@@ -51,6 +51,7 @@ from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
+from worldflow.worlds.payloads import stash_text
 
 LIVE_LIMIT = 200
 """Live executions that a process keeps, oldest out: some tens of kilobytes each."""
@@ -214,7 +215,7 @@ class Turns:
                 acts.due(message)
         told = any(isinstance(event, (Applied, AttributesSet)) for event in run.new)
         if told or run.redo or run.taken_up or (run.blocked and (run.new or run.waits_for_code())):
-            blocked = run.blocked if run.waits_for_code() else None
+            blocked = stash_text(self._world, run.id, run.blocked) if run.waits_for_code() else None
             self._world.update_run(run_record(run.id, state, blocked, self._world.now()))
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:

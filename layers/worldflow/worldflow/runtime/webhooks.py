@@ -23,7 +23,7 @@ from worldflow.engine.serialization import Codec
 from worldflow.engine.webhooks import WebhookRequest
 from worldflow.worlds.base import HookRecord, World
 from worldflow.worlds.messages import FactArrived
-from worldflow.worlds.payloads import fetch_event, stash
+from worldflow.worlds.payloads import fetch, fetch_event, stash
 
 REQUEST_LIMIT = 256 * 1024
 """Bytes of a request's body."""
@@ -49,7 +49,8 @@ class Answer:
 def get_hook(world: World, token: str) -> HookRecord:
     """Who holds a token. Raises `HookNotFoundError`, and `InvalidInputError` for what is no token."""
     check_token(token)
-    return _live_hook(world, token)
+    hook = _live_hook(world, token)
+    return hook.model_copy(update={"metadata": fetch(world, hook.metadata)})
 
 
 def _live_hook(world: World, token: str) -> HookRecord:

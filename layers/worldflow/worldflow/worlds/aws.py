@@ -15,14 +15,17 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
+import boto3
 from pydantic_core import from_json
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.settings import Settings
 from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 
 SHARDS = 8
@@ -40,7 +43,18 @@ class AWSWorld(AWSAccess, World):
 
     settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
     session: whose credentials and region are used; `AWS_REGION` and boto3's default unless given.
+    codec: what encodes the user's data; the one that the settings name, if they do, unless given.
     """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        session: boto3.Session | None = None,
+        codec: PayloadCodec | None = None,
+    ) -> None:
+        super().__init__(settings, session=session)
+        self.codec = codec or load_codec(self.settings.payload_codec)
 
     # --- history ---
 

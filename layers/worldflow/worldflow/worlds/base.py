@@ -30,8 +30,9 @@ from pydantic import BaseModel, ConfigDict
 
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
+from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
-from worldflow.worlds.payloads import fetch, fetch_event
+from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure, fetch_text
 from worldflow.worlds.schedules import Schedules
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
@@ -138,6 +139,9 @@ class World(ABC):
 
     inline_limit: int = 64 * 1024
     """The most bytes of one value that history and messages carry themselves."""
+
+    codec: PayloadCodec | None = None
+    """What encodes the user's data on its way into all that is written."""
 
     # --- history ---
 
@@ -285,7 +289,12 @@ class World(ABC):
         record = self.get_run(run_id)
         if record is None:
             raise RunNotFoundError(run_id)
-        update: dict[str, Any] = {"input": fetch(self, record.input), "result": fetch(self, record.result)}
+        update: dict[str, Any] = {
+            "input": fetch(self, record.input),
+            "result": fetch(self, record.result),
+            "error": record.error and fetch_failure(self, record.error),
+            "blocked_reason": fetch_text(self, record.blocked_reason),
+        }
         if record.status == "running" and not self.load_history(run_id, commits=1):
             update["status"] = "pending"
         return record.model_copy(update=update)

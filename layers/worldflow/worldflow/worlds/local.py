@@ -26,6 +26,7 @@ from pydantic_core import from_json
 from worldflow.engine.errors import ConfigurationError, ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message
@@ -92,6 +93,7 @@ class LocalWorld(World):
         `worldflow.runtime.webhooks`.
     synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last
     commits.
+    codec: what encodes the user's data.
     """
 
     def __init__(
@@ -101,8 +103,10 @@ class LocalWorld(World):
         clock: Callable[[], datetime] | None = None,
         webhook_url: str | None = None,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        codec: PayloadCodec | None = None,
     ) -> None:
         self.path = str(path)
+        self.codec = codec
         self._webhook_url = webhook_url
         self._clock = clock
         self._lock = threading.RLock()
