@@ -151,11 +151,24 @@ def test_the_bucket_of_payloads(stack: Stack, resources: Resources):
     assert access == wanted["PublicAccessBlockConfiguration"]
     assert s3.get_bucket_ownership_controls(**bucket)["OwnershipControls"] == wanted["OwnershipControls"]
     assert s3.get_bucket_versioning(**bucket)["Status"] == wanted["VersioningConfiguration"]["Status"]
-    (rule,) = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
-    (wanted_rule,) = wanted["LifecycleConfiguration"]["Rules"]
-    assert rule.pop("ID") == wanted_rule["Id"]
-    assert rule.pop("Filter") in ({}, {"Prefix": ""})
-    assert rule == {key: value for key, value in wanted_rule.items() if key != "Id"}
+    rules = s3.get_bucket_lifecycle_configuration(**bucket)["Rules"]
+    assert [as_in_a_template(rule) for rule in rules] == [
+        {name: value for name, value in rule.items() if value != {"Ref": "AWS::NoValue"}}
+        for rule in wanted["LifecycleConfiguration"]["Rules"]
+    ]
+
+
+def as_in_a_template(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule of a lifecycle, in the words of a template."""
+    prefix = rule.pop("Filter").get("Prefix")
+    transitions = [
+        {"StorageClass": to["StorageClass"], "TransitionInDays": to["Days"]} for to in rule.pop("Transitions", [])
+    ]
+    return (
+        {"Id": rule.pop("ID"), **rule}
+        | ({"Prefix": prefix} if prefix else {})
+        | ({"Transitions": transitions} if transitions else {})
+    )
 
 
 def test_the_policy_of_the_bucket(stack: Stack, resources: Resources):

@@ -9,7 +9,7 @@ from worldflow.aws_handlers import LIFE_RECEIVES
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
-FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction"]
+FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction", "CaretakerFunction"]
 
 RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_EVENTS_TABLE": {"Ref": "EventsTable"},
@@ -24,7 +24,10 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_WEBHOOK_SECRET_ARN": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
     "WORLDFLOW_WORKFLOWS": "workflows",
 }
-OF_THE_ORCHESTRATOR = {"WORLDFLOW_DEAD_LETTER_ARNS", "WORLDFLOW_WEBHOOK_URL"}
+OWN = {
+    "OrchestratorFunction": {"WORLDFLOW_DEAD_LETTER_ARNS", "WORLDFLOW_WEBHOOK_URL"},
+    "CaretakerFunction": {"WORLDFLOW_RETENTION_DAYS"},
+}
 PUBLIC = "ANY /webhooks/{token}"
 
 
@@ -41,9 +44,9 @@ def test_lambda_does_not_take_a_long_run_for_a_loop(stack: Stack, function: str)
 def test_a_function_knows_every_resource(stack: Stack, function: str) -> None:
     variables = stack[function]["Environment"]["Variables"]
     told = {name: value for name, value in variables.items() if name.startswith("WORLDFLOW_")}
-    own = {name: told.pop(name) for name in OF_THE_ORCHESTRATOR & told.keys()}
-    assert told == RESOURCES_IN_THE_ENVIRONMENT
-    assert own.keys() == (OF_THE_ORCHESTRATOR if function == "OrchestratorFunction" else set())
+    own = {name: value for name, value in told.items() if name not in RESOURCES_IN_THE_ENVIRONMENT}
+    assert told == RESOURCES_IN_THE_ENVIRONMENT | own
+    assert own.keys() == OWN.get(function, set())
 
 
 def test_the_orchestrator_knows_each_dead_letter_queue_that_it_reads(stack: Stack) -> None:
@@ -88,7 +91,7 @@ def test_a_function_says_who_it_is_in_logs_metrics_and_traces() -> None:
         assert variables["POWERTOOLS_TRACE_DISABLED"] == "true"
         assert stack[function]["TracingConfig"] == {"Mode": "PassThrough"}
         names.add(variables["POWERTOOLS_SERVICE_NAME"])
-    assert names == {"orchestrator", "step_executor", "signal"}
+    assert names == {"orchestrator", "step_executor", "signal", "caretaker"}
 
 
 def test_traces_are_on_by_default(stack: Stack) -> None:

@@ -31,6 +31,7 @@ OUTPUTS = {
     "OrchestratorFunctionName": "OrchestratorFunction",
     "StepExecutorFunctionName": "StepExecutorFunction",
     "SignalFunctionName": "SignalFunction",
+    "CaretakerFunctionName": "CaretakerFunction",
 }
 # Properties that give a resource a name which no second one in the account may have.
 NAMES = {
@@ -46,7 +47,12 @@ NAMES = {
     "TopicName",
 }
 # What has such a property and means the name of something else.
-REFERRING = {"AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission", "AWS::Logs::MetricFilter"}
+REFERRING = {
+    "AWS::Lambda::EventInvokeConfig",
+    "AWS::Lambda::EventSourceMapping",
+    "AWS::Lambda::Permission",
+    "AWS::Logs::MetricFilter",
+}
 
 
 def test_every_log_is_kept_as_long_as_the_parameter_says() -> None:

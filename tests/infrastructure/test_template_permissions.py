@@ -10,6 +10,7 @@ ROLES = {
     "OrchestratorFunction": "OrchestratorRole",
     "StepExecutorFunction": "StepExecutorRole",
     "SignalFunction": "SignalRole",
+    "CaretakerFunction": "CaretakerRole",
 }
 RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 SEND = {"sqs:SendMessage"}
@@ -56,6 +57,15 @@ ALLOWED = {
         "PayloadBucket": PAYLOADS,
         "WebhookSecret": READ_SECRET,
         "SignalLogGroup": LOG,
+    },
+    "CaretakerRole": {
+        "EventsTable": {"dynamodb:Query", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem"},
+        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"},
+        "RunQueue": SEND,
+        "PayloadBucket": PAYLOADS | {"s3:DeleteObject", "s3:ListBucket"},
+        "WebhookSecret": READ_SECRET
+        | {"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"},
+        "CaretakerLogGroup": LOG,
     },
 }
 SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${SchedulerGroup}/*"
@@ -152,8 +162,15 @@ def test_the_api_queries_the_two_indexes_by_name(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES.values())
-def test_only_payloads_are_touched_in_the_bucket(stack: Stack, role: str) -> None:
-    assert stack.statements(role)["Payloads"]["Resource"] == {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}
+def test_only_payloads_are_touched_in_the_bucket_and_archives_by_the_caretaker(stack: Stack, role: str) -> None:
+    touched = {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}
+    archives = [{"Fn::Sub": "${PayloadBucket.Arn}/archive/*"}] if role == "CaretakerRole" else []
+    assert listed(stack.statements(role)["Payloads"]["Resource"]) == [touched, *archives]
+
+
+def test_the_caretaker_lists_what_it_may_touch(stack: Stack) -> None:
+    statement = stack.statements("CaretakerRole")["ListPayloads"]
+    assert statement["Condition"] == {"StringLike": {"s3:prefix": ["payloads/*", "archive/*"]}}
 
 
 def test_the_scheduler_wakes_timers_for_this_group_only(stack: Stack) -> None:

@@ -1,5 +1,7 @@
 """What the tables and the bucket promise: keys, encryption, recovery."""
 
+from typing import Any
+
 import pytest
 
 from tests.infrastructure.stack import Stack, listed
@@ -79,12 +81,24 @@ def test_the_bucket_is_encrypted_private_and_recoverable(stack: Stack) -> None:
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
 
 
+def lifecycle(stack: Stack) -> dict[str, dict[str, Any]]:
+    rules = [dict(rule) for rule in stack["PayloadBucket"]["LifecycleConfiguration"]["Rules"]]
+    assert all(rule.pop("Status") == "Enabled" for rule in rules)
+    return {rule.pop("Id"): rule for rule in rules}
+
+
 def test_no_payload_expires_while_history_refers_to_it(stack: Stack) -> None:
-    (rule,) = stack["PayloadBucket"]["LifecycleConfiguration"]["Rules"]
-    assert rule["Status"] == "Enabled"
-    assert rule["NoncurrentVersionExpiration"] == {"NoncurrentDays": 35}
-    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
-    assert not {"ExpirationInDays", "ExpirationDate"} & rule.keys()
+    assert lifecycle(stack)["forget-what-was-replaced"] == {
+        "NoncurrentVersionExpiration": {"NoncurrentDays": 35},
+        "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    }
+
+
+def test_what_is_archived_is_kept_where_it_can_be_read_at_once() -> None:
+    cold = {"Prefix": "archive/", "Transitions": [{"StorageClass": "GLACIER_IR", "TransitionInDays": 0}]}
+    for_ever = lifecycle(Stack())["archived-runs"]
+    assert for_ever == {**cold, "ExpirationInDays": {"Ref": "AWS::NoValue"}}
+    assert lifecycle(Stack(ArchiveDays=3650))["archived-runs"] == {**cold, "ExpirationInDays": 3650}
 
 
 def test_the_bucket_is_reached_over_tls_only(stack: Stack) -> None:

@@ -87,12 +87,18 @@ class Bucket:
         blocked = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
         # History refers to payloads for as long as it is kept, so no rule expires them; what is replaced or deleted by
         # mistake stays for the 35 days of the tables' own recovery.
-        rule = {
+        forget = {
             "ID": "forget-what-was-replaced",
             "Status": "Enabled",
             "Filter": {},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 35},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+        }
+        archive = {
+            "ID": "archived-runs",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "archive/"},
+            "Transitions": [{"Days": 0, "StorageClass": "GLACIER_IR"}],
         }
         arn = f"arn:{self.partition}:s3:::{self.name}"
         only_over_tls = {
@@ -131,7 +137,7 @@ class Bucket:
             "lifecycle",
             s3.get_bucket_lifecycle_configuration,
             s3.put_bucket_lifecycle_configuration,
-            {"LifecycleConfiguration": {"Rules": [rule]}},
+            {"LifecycleConfiguration": {"Rules": [forget, archive]}},
         )
         yield _Setting(
             "policy", s3.get_bucket_policy, s3.put_bucket_policy, {"Policy": json.dumps(document(only_over_tls))}
