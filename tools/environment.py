@@ -16,6 +16,7 @@ OUTPUTS = {
     "WORLDFLOW_STEP_QUEUE_URL": "StepQueueUrl",
     "WORLDFLOW_TIMER_QUEUE_URL": "TimerQueueUrl",
     "WORLDFLOW_TIMER_QUEUE_ARN": "TimerQueueArn",
+    "WORLDFLOW_TIMER_DEAD_LETTER_ARN": "TimerDeadLetterQueueArn",
     "WORLDFLOW_SCHEDULER_GROUP": "SchedulerGroupName",
     "WORLDFLOW_SCHEDULER_ROLE_ARN": "SchedulerRoleArn",
     "WORLDFLOW_PAYLOAD_BUCKET": "PayloadBucketName",

@@ -13,17 +13,29 @@ from samtranslator.yaml_helper import yaml_parse
 ROOT = Path(__file__).parents[2]
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
 Properties = Mapping[str, Any]
+
+
+class RefusedParameters(Exception):
+    """A rule of the template does not allow these together."""
 
 
 class Stack:
     """The resources that the template makes of some parameters."""
 
     def __init__(self, **parameters: object) -> None:
-        defaults = {name: parameter["Default"] for name, parameter in TEMPLATE["Parameters"].items()}
-        self.parameters = defaults | parameters
+        self.parameters = {name: _default(parameter) for name, parameter in TEMPLATE["Parameters"].items()} | parameters
+        for rule in TEMPLATE["Rules"].values():
+            for assertion in rule["Assertions"]:
+                if not self._holds(assertion["Assert"]):
+                    raise RefusedParameters(assertion["AssertDescription"])
         template = self._resolved(copy.deepcopy(TEMPLATE))
-        for resource in template["Resources"].values():
+        resources = template["Resources"]
+        for name in [name for name, resource in resources.items() if not self._exists(resource)]:
+            del resources[name]
+        for resource in resources.values():
             for code in ("CodeUri", "ContentUri") & resource.get("Properties", {}).keys():
                 resource["Properties"][code] = "s3://bucket/code.zip"
         # No managed policies to look up: every role is spelled out.
@@ -51,6 +63,9 @@ class Stack:
         documents = [policy["PolicyDocument"] for policy in self[role]["Policies"]]
         return {statement["Sid"]: statement for document in documents for statement in document["Statement"]}
 
+    def _exists(self, resource: Mapping[str, Any]) -> bool:
+        return "Condition" not in resource or self._holds(TEMPLATE["Conditions"][resource["Condition"]])
+
     def _resolved(self, node: Any) -> Any:
         match node:
             case {"Ref": str(name)} if name in self.parameters:
@@ -59,19 +74,33 @@ class Stack:
                 return TEMPLATE["Mappings"][name][str(self._resolved(key))][field]
             case {"Fn::If": [condition, yes, no]}:
                 return self._resolved(yes if self._holds(TEMPLATE["Conditions"][condition]) else no)
+            case {"Fn::Split": [separator, text]} if isinstance(resolved := self._resolved(text), str):
+                return resolved.split(separator)
             case dict():
-                return {key: self._resolved(value) for key, value in node.items()}
+                resolved = {key: self._resolved(value) for key, value in node.items()}
+                return {key: value for key, value in resolved.items() if value != NO_VALUE}
             case list():
-                return [self._resolved(value) for value in node]
+                return [value for value in map(self._resolved, node) if value != NO_VALUE]
         return node
 
     def _holds(self, condition: Any) -> bool:
         match condition:
+            case {"Fn::Equals": [{"Fn::Join": [separator, values]}, text]}:
+                return bool(separator.join(self._resolved(values)) == text)
             case {"Fn::Equals": [left, right]}:
                 return bool(self._resolved(left) == self._resolved(right))
             case {"Fn::Not": [inner]}:
                 return not self._holds(inner)
+            case {"Fn::And": [*inner]}:
+                return all(map(self._holds, inner))
+            case {"Fn::Or": [*inner]}:
+                return any(map(self._holds, inner))
         raise AssertionError(f"unknown condition {condition}")
+
+
+def _default(parameter: Mapping[str, Any]) -> Any:
+    default = parameter["Default"]
+    return default.split(",") if parameter["Type"] == "CommaDelimitedList" else default
 
 
 def target(reference: Any) -> str:

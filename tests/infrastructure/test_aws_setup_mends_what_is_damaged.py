@@ -52,13 +52,25 @@ def delete_queue() -> None:
 
 
 def shorten_visibility() -> None:
-    client("sqs").set_queue_attributes(QueueUrl=url("worldflow-steps.fifo"), Attributes={"VisibilityTimeout": "30"})
+    set_attributes("worldflow-steps.fifo", VisibilityTimeout="30")
 
 
 def redirect_dead_letters() -> None:
     target = "arn:aws:sqs:eu-west-1:123456789012:worldflow-steps-dead-letters.fifo"
     policy = f'{{"deadLetterTargetArn": "{target}", "maxReceiveCount": 5}}'
-    client("sqs").set_queue_attributes(QueueUrl=url("worldflow-runs.fifo"), Attributes={"RedrivePolicy": policy})
+    set_attributes("worldflow-runs.fifo", RedrivePolicy=policy)
+
+
+def open_queue() -> None:
+    statement = '{"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": "*"}'
+    policy = f'{{"Version": "2012-10-17", "Statement": [{statement}]}}'
+    client("sqs").set_queue_attributes(QueueUrl=url("worldflow-timers"), Attributes={"Policy": policy})
+
+
+def set_attributes(queue: str, **attributes: str) -> None:
+    """Sets these and, what moto forgets otherwise, the queue's policy."""
+    kept = client("sqs").get_queue_attributes(QueueUrl=url(queue), AttributeNames=["Policy"])["Attributes"]
+    client("sqs").set_queue_attributes(QueueUrl=url(queue), Attributes=kept | attributes)
 
 
 def widen_role() -> None:
@@ -88,6 +100,7 @@ DAMAGES = [
     (delete_queue, "queue worldflow-timers: missing"),
     (shorten_visibility, "queue worldflow-steps.fifo: VisibilityTimeout 30 in place of 330"),
     (redirect_dead_letters, "queue worldflow-runs.fifo: RedrivePolicy "),
+    (open_queue, "queue worldflow-timers: Policy "),
     (widen_role, "role worldflow-scheduler-eu-west-1: other permissions"),
     (open_bucket, "bucket worldflow-payloads-123456789012-eu-west-1: other public access"),
     (delete_secret, "secret worldflow-webhooks: missing"),

@@ -1,7 +1,5 @@
 """What the functions promise: how they are fed, what they are told and what stops them from being stopped."""
 
-from typing import Any
-
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
@@ -18,6 +16,7 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_STEP_QUEUE_URL": {"Ref": "StepQueue"},
     "WORLDFLOW_TIMER_QUEUE_URL": {"Ref": "TimerQueue"},
     "WORLDFLOW_TIMER_QUEUE_ARN": {"Fn::GetAtt": ["TimerQueue", "Arn"]},
+    "WORLDFLOW_TIMER_DEAD_LETTER_ARN": {"Fn::GetAtt": ["TimerDeadLetterQueue", "Arn"]},
     "WORLDFLOW_SCHEDULER_GROUP": {"Ref": "SchedulerGroup"},
     "WORLDFLOW_SCHEDULER_ROLE_ARN": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
     "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
@@ -28,7 +27,6 @@ OWN = {
     "OrchestratorFunction": {"WORLDFLOW_DEAD_LETTER_ARNS", "WORLDFLOW_WEBHOOK_URL"},
     "CaretakerFunction": {"WORLDFLOW_RETENTION_DAYS"},
 }
-PUBLIC = "ANY /webhooks/{token}"
 
 
 def test_these_are_all_functions(stack: Stack) -> None:
@@ -189,55 +187,3 @@ def test_the_engines_layer_leaves_the_sdk_to_the_runtime() -> None:
     packages = {line.partition("==")[0] for line in requirements.splitlines() if not line.startswith("#")}
     assert {"pydantic", "pydantic-core", "aws-lambda-powertools", "aws-xray-sdk"} <= packages
     assert not {"boto3", "botocore", "pip"} & packages
-
-
-def test_the_api_answers_these_requests(stack: Stack) -> None:
-    found = routes(stack)
-    assert found.keys() == {
-        "POST /runs",
-        "GET /runs",
-        "GET /runs/{run_id}",
-        "GET /runs/{run_id}/events",
-        "POST /runs/{run_id}/signals/{name}",
-        "POST /runs/{run_id}/cancel",
-        "POST /runs/{run_id}/terminate",
-        "POST /runs/{run_id}/resume",
-        "POST /runs/{run_id}/retry",
-        "POST /runs/{run_id}/fork",
-        "POST /runs/{run_id}/updates/{name}",
-        "GET /runs/{run_id}/queries/{name}",
-        "POST /hooks/{token}",
-        "GET /hooks/{token}",
-        PUBLIC,
-        "POST /schedules",
-        "GET /schedules",
-        "GET /schedules/{schedule_id}",
-        "PATCH /schedules/{schedule_id}",
-        "DELETE /schedules/{schedule_id}",
-    }
-    for operation in found.values():
-        assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])
-
-
-def test_only_webhooks_need_no_signature(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "functions/signal")
-    from hook_routes import PUBLIC_ROUTE
-
-    for route, operation in routes(stack).items():
-        assert operation["security"] == ([{"NONE": []}] if route == PUBLIC else [{"AWS_IAM": []}])
-    assert PUBLIC_ROUTE == PUBLIC, "by which the function tells them apart"
-
-
-def test_the_public_route_is_throttled_by_itself(stack: Stack) -> None:
-    (stage,) = stack.all("ApiGatewayV2::Stage").values()
-    assert stage["RouteSettings"].keys() == {PUBLIC}
-    for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
-        assert 0 < stage["RouteSettings"][PUBLIC][limit] < stage["DefaultRouteSettings"][limit]
-
-
-def routes(stack: Stack) -> dict[str, Any]:
-    return {
-        f"{'ANY' if method == 'x-amazon-apigateway-any-method' else method.upper()} {path}": operation
-        for path, operations in stack["Api"]["Body"]["paths"].items()
-        for method, operation in operations.items()
-    }

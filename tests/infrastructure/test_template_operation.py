@@ -22,6 +22,7 @@ OUTPUTS = {
     "StepQueueUrl": "StepQueue",
     "TimerQueueUrl": "TimerQueue",
     "TimerQueueArn": "TimerQueue",
+    "TimerDeadLetterQueueArn": "TimerDeadLetterQueue",
     "RunDeadLetterQueueUrl": "RunDeadLetterQueue",
     "StepDeadLetterQueueUrl": "StepDeadLetterQueue",
     "TimerDeadLetterQueueUrl": "TimerDeadLetterQueue",
@@ -90,6 +91,51 @@ def test_turns_that_nobody_takes_raise_an_alarm(stack: Stack) -> None:
     assert alarm["Threshold"] > 3 * stack["RunQueue"]["VisibilityTimeout"]
 
 
+def test_the_caretaker_comes_every_hour_and_once(stack: Stack) -> None:
+    (rule,) = stack.all("Events::Rule").values()
+    assert rule["ScheduleExpression"] == "cron(17 * * * ? *)"
+    assert rule.get("State", "ENABLED") == "ENABLED"
+    assert [target(to["Arn"]) for to in rule["Targets"]] == ["CaretakerFunction"]
+    (config,) = stack.all("Lambda::EventInvokeConfig").values()
+    assert target(config["FunctionName"]) == "CaretakerFunction"
+    assert config["MaximumRetryAttempts"] == 0
+
+
+def test_a_caretaker_that_fails_or_is_not_called_raises_an_alarm(stack: Stack) -> None:
+    (rule,) = stack.all("Events::Rule")
+    watched = {
+        (
+            alarm["Namespace"],
+            alarm["MetricName"],
+            alarm["Dimensions"][0]["Name"],
+            target(alarm["Dimensions"][0]["Value"]),
+        )
+        for alarm in stack.all("CloudWatch::Alarm").values()
+        if (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
+    }
+    assert ("AWS/Lambda", "Errors", "FunctionName", "CaretakerFunction") in watched
+    assert ("AWS/Events", "FailedInvocations", "RuleName", rule) in watched
+
+
+def test_the_key_of_webhooks_is_changed_unless_told_otherwise() -> None:
+    stack = Stack(WebhookKeyDays=30)
+    (rotation,) = stack.all("SecretsManager::RotationSchedule").values()
+    assert target(rotation["SecretId"]) == "WebhookSecret"
+    assert target(rotation["RotationLambdaARN"]) == "CaretakerFunction"
+    assert rotation["RotationRules"] == {"AutomaticallyAfterDays": 30}
+    assert rotation["RotateImmediatelyOnUpdate"] is False
+    never = Stack(WebhookKeyDays=0).resources
+    assert not {"WebhookSecretRotation", "CaretakerRotationPermission"} & never.keys()
+
+
+def test_secrets_manager_may_call_the_caretaker_for_this_secret(stack: Stack) -> None:
+    permission = stack["CaretakerRotationPermission"]
+    assert permission["Principal"] == "secretsmanager.amazonaws.com"
+    assert target(permission["SourceArn"]) == "WebhookSecret"
+    assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
+    assert stack.resources["WebhookSecretRotation"]["DependsOn"] == "CaretakerRotationPermission"
+
+
 def test_histories_that_grow_long_are_counted(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     world = LocalWorld(":memory:")
     requests.start(world, "r", hello)
@@ -107,10 +153,10 @@ def test_an_alarm_is_quiet_without_data_and_mailed_only_when_there_is_an_address
     silent, mailed = Stack(), Stack(AlarmEmail="ops@example.com")
     for name, alarm in silent.all("CloudWatch::Alarm").items():
         assert alarm["TreatMissingData"] == "notBreaching"
-        assert alarm["AlarmActions"] == {"Ref": "AWS::NoValue"}
+        assert "AlarmActions" not in alarm
         assert mailed[name]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
     assert mailed["AlarmTopic"]["Subscription"] == [{"Protocol": "email", "Endpoint": "ops@example.com"}]
-    assert TEMPLATE["Resources"]["AlarmTopic"]["Condition"] == "HasAlarmEmail"
+    assert "AlarmTopic" not in silent.resources
 
 
 def test_the_outputs_name_everything_that_an_application_needs() -> None:

@@ -31,7 +31,7 @@ ALLOWED = {
         "TimerDeadLetterQueue": RECEIVE,
         "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
-        "PayloadBucket": PAYLOADS,
+        "PayloadBucket": PAYLOADS | {"s3:ListBucket"},
         "WebhookSecret": READ_SECRET,
         "OrchestratorLogGroup": LOG,
     },
@@ -54,14 +54,22 @@ ALLOWED = {
         "RunQueue": SEND,
         "schedules that recur": {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
-        "PayloadBucket": PAYLOADS,
+        "PayloadBucket": PAYLOADS | {"s3:ListBucket"},
         "WebhookSecret": READ_SECRET,
         "SignalLogGroup": LOG,
     },
     "CaretakerRole": {
-        "EventsTable": {"dynamodb:Query", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem"},
-        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:Query"},
+        "EventsTable": {"dynamodb:Query", "dynamodb:BatchWriteItem"},
+        "RunsTable": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:Query",
+        },
         "RunQueue": SEND,
+        "schedules": {"scheduler:DeleteSchedule"},
         "PayloadBucket": PAYLOADS | {"s3:DeleteObject", "s3:ListBucket"},
         "WebhookSecret": READ_SECRET
         | {"secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"},
@@ -127,31 +135,76 @@ def test_who_schedules_does_so_in_the_group_and_passes_one_role_to_one_service(
     }
 
 
-def keys(statement: Properties) -> list[str]:
+NAMED = {"Null": {"dynamodb:LeadingKeys": "false"}}
+"""The condition that a request names keys: what holds for all of them holds for none of them too."""
+
+
+def keys(statement: Properties) -> str:
     """The partition keys that a statement is for."""
-    condition = statement["Condition"]
-    assert condition.keys() == {"ForAllValues:StringLike"}
-    return listed(condition["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+    condition = dict(statement["Condition"])
+    assert condition.pop("Null") == NAMED["Null"]
+    match condition:
+        case {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": patterns}, **others}:
+            assert others == {}
+            return " ".join(patterns)
+        case {"ForAllValues:StringNotLike": {"dynamodb:LeadingKeys": patterns}, **others}:
+            assert others == {}
+            return "not " + " ".join(patterns)
+    raise AssertionError(f"unknown condition {condition}")
 
 
-def test_the_step_executor_sees_the_ledger_and_no_run_record(stack: Stack) -> None:
-    statements = stack.statements("StepExecutorRole").values()
-    on_tables = [s for s in statements if any("dynamodb" in action for action in listed(s["Action"]))]
-    assert [keys(statement) for statement in on_tables] == [["step#*"]]
+@pytest.mark.parametrize("role", ROLES.values())
+def test_a_condition_on_keys_does_not_hold_for_a_request_without_keys(stack: Stack, role: str) -> None:
+    for statement in stack.statements(role).values():
+        if "LeadingKeys" in str(statement.get("Condition")):
+            assert statement["Condition"]["Null"] == NAMED["Null"]
 
 
-@pytest.mark.parametrize(
-    ("role", "action", "allowed"),
-    [
-        ("OrchestratorRole", "dynamodb:UpdateItem", ["step#*"]),
-        ("OrchestratorRole", "dynamodb:DeleteItem", ["hook#*"]),
-        ("SignalRole", "dynamodb:UpdateItem", ["idempotency#*"]),
-        ("SignalRole", "dynamodb:DeleteItem", ["idempotency#*", "schedule#*"]),
-    ],
-)
-def test_no_run_record_is_changed_in_part_or_deleted(stack: Stack, role: str, action: str, allowed: list[str]) -> None:
-    statements = [s for s in stack.statements(role).values() if action in listed(s["Action"])]
-    assert [key for statement in statements for key in keys(statement)] == allowed
+# By action: what keys of the runs table a role may do it with.
+KEYS = {
+    "OrchestratorRole": {
+        "GetItem": ["not idempotency#*"],
+        "PutItem": ["not idempotency#*"],
+        "UpdateItem": ["step#*"],
+        "DeleteItem": ["hook#*"],
+    },
+    "StepExecutorRole": {"GetItem": ["step#*"], "PutItem": ["step#*"], "UpdateItem": ["step#*"]},
+    "SignalRole": {
+        "GetItem": ["not step#*"],
+        "PutItem": ["not step#* hook#*"],
+        "UpdateItem": ["idempotency#*"],
+        "DeleteItem": ["idempotency#*", "schedule#*"],
+    },
+    "CaretakerRole": {
+        action: ["not schedule#* idempotency#*"]
+        for action in ("GetItem", "BatchGetItem", "PutItem", "DeleteItem", "BatchWriteItem")
+    },
+}
+
+
+@pytest.mark.parametrize("role", ROLES.values())
+def test_what_of_the_runs_table_is_whose(stack: Stack, role: str) -> None:
+    found: dict[str, list[str]] = {}
+    for statement in stack.statements(role).values():
+        if {"Fn::GetAtt": ["RunsTable", "Arn"]} in listed(statement["Resource"]):
+            for action in listed(statement["Action"]):
+                found.setdefault(action.removeprefix("dynamodb:"), []).append(keys(statement))
+    assert found == KEYS[role]
+
+
+def test_only_the_caretaker_can_remove_history(stack: Stack) -> None:
+    history = {"Fn::GetAtt": ["EventsTable", "Arn"]}
+    writers = {
+        role: {
+            action
+            for s in stack.statements(role).values()
+            if history in listed(s["Resource"])
+            for action in s["Action"]
+        }
+        - {"dynamodb:Query"}
+        for role in ("OrchestratorRole", "CaretakerRole")
+    }
+    assert writers == {"OrchestratorRole": {"dynamodb:PutItem"}, "CaretakerRole": {"dynamodb:BatchWriteItem"}}
 
 
 def test_the_api_queries_the_two_indexes_by_name(stack: Stack) -> None:
@@ -161,16 +214,23 @@ def test_the_api_queries_the_two_indexes_by_name(stack: Stack) -> None:
     ]
 
 
+# What a role may do with which objects of the bucket.
+OBJECTS = {
+    "OrchestratorRole": {"payloads": PAYLOADS, "archive": {"s3:GetObject"}},
+    "StepExecutorRole": {"payloads": PAYLOADS},
+    "SignalRole": {"payloads": PAYLOADS, "archive": {"s3:GetObject"}},
+    "CaretakerRole": {"payloads": PAYLOADS | {"s3:DeleteObject"}, "archive": PAYLOADS},
+}
+
+
 @pytest.mark.parametrize("role", ROLES.values())
-def test_only_payloads_are_touched_in_the_bucket_and_archives_by_the_caretaker(stack: Stack, role: str) -> None:
-    touched = {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}
-    archives = [{"Fn::Sub": "${PayloadBucket.Arn}/archive/*"}] if role == "CaretakerRole" else []
-    assert listed(stack.statements(role)["Payloads"]["Resource"]) == [touched, *archives]
-
-
-def test_the_caretaker_lists_what_it_may_touch(stack: Stack) -> None:
-    statement = stack.statements("CaretakerRole")["ListPayloads"]
-    assert statement["Condition"] == {"StringLike": {"s3:prefix": ["payloads/*", "archive/*"]}}
+def test_who_touches_which_objects(stack: Stack, role: str) -> None:
+    found = {}
+    for statement in stack.statements(role).values():
+        match statement["Resource"]:
+            case {"Fn::Sub": str(text)} if text.startswith("${PayloadBucket.Arn}/") and text.endswith("/*"):
+                found[text.removeprefix("${PayloadBucket.Arn}/").removesuffix("/*")] = set(listed(statement["Action"]))
+    assert found == OBJECTS[role]
 
 
 def test_the_scheduler_wakes_timers_for_this_group_only(stack: Stack) -> None:
@@ -182,7 +242,41 @@ def test_the_scheduler_wakes_timers_for_this_group_only(stack: Stack) -> None:
             "aws:SourceArn": {"Fn::GetAtt": ["SchedulerGroup", "Arn"]},
         }
     }
-    (policy,) = stack["SchedulerRole"]["Policies"]
-    assert policy["PolicyDocument"]["Statement"] == [
-        {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["TimerQueue", "Arn"]}}
+    assert stack.statements("SchedulerRole") == {
+        "Send": {
+            "Sid": "Send",
+            "Effect": "Allow",
+            "Action": "sqs:SendMessage",
+            "Resource": [{"Fn::GetAtt": ["TimerQueue", "Arn"]}, {"Fn::GetAtt": ["TimerDeadLetterQueue", "Arn"]}],
+        }
+    }
+
+
+def test_a_role_is_passed_on_to_no_service_but_the_scheduler(stack: Stack) -> None:
+    passing = {
+        (role, id)
+        for role in stack.all("IAM::Role")
+        for id, statement in stack.statements(role).items()
+        if "iam:PassRole" in listed(statement["Action"])
+    }
+    assert passing == {("OrchestratorRole", "PassSchedulerRole"), ("SignalRole", "PassSchedulerRole")}
+    assert not [
+        a
+        for r in stack.all("IAM::Role")
+        for s in stack.statements(r).values()
+        for a in listed(s["Action"])
+        if a.startswith(("iam:", "sts:")) and a != "iam:PassRole"
     ]
+
+
+def test_services_call_functions_for_this_stack_only(stack: Stack) -> None:
+    callers = {
+        (target(permission["FunctionName"]), permission["Principal"]): permission.get("SourceArn")
+        for permission in stack.all("Lambda::Permission").values()
+    }
+    assert all(callers.values()), "nobody else's API, rule or secret"
+    assert callers.keys() == {
+        ("SignalFunction", "apigateway.amazonaws.com"),
+        ("CaretakerFunction", "events.amazonaws.com"),
+        ("CaretakerFunction", "secretsmanager.amazonaws.com"),
+    }

@@ -60,8 +60,3 @@ def test_a_message_stays_invisible_for_the_functions_time_and_at_least_30_second
 def test_a_dead_orchestrator_is_noticed_within_two_minutes(stack: Stack) -> None:
     assert stack["RunQueue"]["VisibilityTimeout"] <= 120
     assert stack["TimerQueue"]["VisibilityTimeout"] <= 120
-
-
-@pytest.mark.parametrize("queue", [*FIFO, *STANDARD])
-def test_a_queue_is_encrypted(stack: Stack, queue: str) -> None:
-    assert stack[queue]["SqsManagedSseEnabled"] is True

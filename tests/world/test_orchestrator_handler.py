@@ -449,6 +449,23 @@ def test_a_dead_timer_is_sent_on(orchestrator: Orchestrator) -> None:
     assert orchestrator.sent("runs") == [fired]
 
 
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_timer_that_scheduler_could_not_deliver_is_sent_on(orchestrator: Orchestrator, wrapped: bool) -> None:
+    past = orchestrator.system.clock.now() - timedelta(days=1)
+    fired = FactArrived(run_id="a", fact=TimerFired(timer_id="t1"))
+    body = Delayed(due=past, message=fired).dump()
+    if wrapped:  # what it keeps is the request that failed
+        body = json.dumps({"QueueUrl": "https://sqs/timers", "MessageBody": body})
+
+    assert orchestrator(orchestrator.record(body, queue="dead-timers")) == []
+    assert orchestrator.sent("runs") == [fired]
+
+
+def test_only_a_dead_letter_is_unwrapped(orchestrator: Orchestrator) -> None:
+    wrapped = json.dumps({"MessageBody": signal("a", 1).dump()})
+    assert orchestrator(orchestrator.record(wrapped, id="1")) == ["1"]
+
+
 def test_a_dead_step_has_failed_and_may_be_tried_again(orchestrator: Orchestrator) -> None:
     task = StepTask(run_id="a", step_id="s1", attempt=2, name="square", input={"number": 3})
 

@@ -32,6 +32,7 @@ def test_it_is_one_schedule_that_sends_to_the_queue_of_timers(aws: AWSSystem) ->
     assert "StartDate" not in schedule
     assert schedule["Target"]["Arn"] == aws.stack.resources.timer_queue_arn
     assert schedule["Target"]["RoleArn"] == aws.stack.resources.scheduler_role_arn
+    assert schedule["Target"]["DeadLetterConfig"] == {"Arn": aws.stack.resources.timer_dead_letter_arn}
     text = schedule["Target"]["Input"]
     assert json.loads(text)["due"] == "<aws.scheduler.scheduled-time>"
     message = load_message(text.replace("<aws.scheduler.scheduled-time>", "2026-11-22T08:00:00Z"))

@@ -59,6 +59,7 @@ def test_thirty_days_are_one_schedule_and_nothing_else(aws: AWSSystem) -> None:
     assert schedule["GroupName"] == aws.stack.resources.scheduler_group
     assert schedule["Target"]["Arn"] == aws.stack.resources.timer_queue_arn
     assert schedule["Target"]["RoleArn"] == aws.stack.resources.scheduler_role_arn
+    assert schedule["Target"]["DeadLetterConfig"] == {"Arn": aws.stack.resources.timer_dead_letter_arn}
     assert load_message(schedule["Target"]["Input"]) == Delayed(due=due, message=timer())
 
 

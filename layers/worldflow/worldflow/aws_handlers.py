@@ -167,14 +167,15 @@ def _read(
     records, unreadable = [], []
     for record in event["Records"]:
         receives = int(record["attributes"]["ApproximateReceiveCount"])
+        is_dead = record["eventSourceARN"] in dead_letter_arns
+        body = _undelivered(record["body"]) if is_dead else record["body"]
         try:
-            message = load_message(record["body"])
+            message = load_message(body)
         except ValidationError as error:
             _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
-            if _has_version(record["body"]) or not _set_aside(record, set_aside):
+            if _has_version(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
-            is_dead = record["eventSourceARN"] in dead_letter_arns
             records.append(_Record(record["messageId"], message, receives, is_dead))
     return records, unreadable
 
@@ -194,6 +195,18 @@ def _has_version(body: str) -> bool:
     except ValueError:
         return False
     return isinstance(message, dict) and "v" in message
+
+
+def _undelivered(body: str) -> str:
+    """The message of a dead letter. That of Scheduler is the request to SQS which failed, with the message in it."""
+    try:
+        request = from_json(body)
+    except ValueError:
+        return body
+    match request:
+        case {"MessageBody": str(message)}:
+            return message
+    return body
 
 
 def _summary(error: ValidationError) -> str:

@@ -26,6 +26,7 @@ class Settings(BaseModel):
     run_queue_url: str
     timer_queue_url: str
     timer_queue_arn: str | None = None
+    timer_dead_letter_arn: str | None = None
     scheduler_group: str | None = None
     scheduler_role_arn: str | None = None
     payload_bucket: str | None = None

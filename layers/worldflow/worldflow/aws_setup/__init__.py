@@ -19,7 +19,7 @@ from typing import Any
 import boto3
 
 from worldflow.aws_setup.bucket import Bucket
-from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret
+from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
 
@@ -31,10 +31,19 @@ STEP_QUEUE = "worldflow-steps.fifo"
 
 MAX_RECEIVES = 5
 
+_ONLY_OVER_TLS = {
+    "Sid": "OnlyOverTLS",
+    "Effect": "Deny",
+    "Principal": "*",
+    "Action": "sqs:*",
+    "Resource": "*",  # the queue that has this policy
+    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+}
 _STANDARD = {
     "VisibilityTimeout": "90",  # the orchestrator's 60 s and 30 s
     "MessageRetentionPeriod": "345600",
     "SqsManagedSseEnabled": "true",
+    "Policy": json.dumps(document(_ONLY_OVER_TLS)),
 }
 _FIFO = {
     **_STANDARD,
@@ -59,6 +68,7 @@ class Resources:
     step_queue_url: str
     timer_queue_url: str
     timer_queue_arn: str
+    timer_dead_letter_arn: str
     dead_letter_arns: tuple[str, ...]
     scheduler_group: str
     scheduler_role_arn: str
@@ -154,6 +164,7 @@ class Infrastructure:
         self._step_queue, dead_steps = queue("steps", _STEPS)
         self._timer_queue, dead_timers = queue("timers", _STANDARD)
         self._timer_queue_arn = arn("sqs", self._timer_queue.name)
+        self._timer_dead_letter_arn = arn("sqs", dead_timers.name)
         dead_letters = (dead_runs, dead_steps, dead_timers)
         self._dead_letter_arns = tuple(arn("sqs", dead.name) for dead in dead_letters)
         self._group = ScheduleGroup(session.client("scheduler"), name)
@@ -173,7 +184,12 @@ class Infrastructure:
                 },
             },
             policy_name="WakeTimers",
-            permission={"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": self._timer_queue_arn},
+            permission={
+                "Sid": "Send",
+                "Effect": "Allow",
+                "Action": "sqs:SendMessage",
+                "Resource": [self._timer_queue_arn, self._timer_dead_letter_arn],
+            },
         )
         self._bucket = Bucket(
             session.client("s3"),
@@ -211,6 +227,7 @@ class Infrastructure:
             step_queue_url=self._step_queue.url(),
             timer_queue_url=self._timer_queue.url(),
             timer_queue_arn=self._timer_queue_arn,
+            timer_dead_letter_arn=self._timer_dead_letter_arn,
             dead_letter_arns=self._dead_letter_arns,
             scheduler_group=self._group.name,
             scheduler_role_arn=self._role.arn(),

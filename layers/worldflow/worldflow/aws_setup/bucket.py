@@ -92,6 +92,7 @@ class Bucket:
             "Status": "Enabled",
             "Filter": {},
             "NoncurrentVersionExpiration": {"NoncurrentDays": 35},
+            "Expiration": {"ExpiredObjectDeleteMarker": True},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
         }
         archive = {

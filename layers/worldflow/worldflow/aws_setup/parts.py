@@ -81,9 +81,11 @@ class Queue:
             return
         url = self.url()
         found = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        # All that can be set: whether a queue is FIFO cannot.
+        attributes = {name: value for name, value in self.attributes.items() if name != "FifoQueue"}
+        mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=attributes)
         for name, value in self.attributes.items():
             if not covers(found.get(name), value):
-                mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes={name: value})
                 yield Fault(str(self), f"{name} {found.get(name, 'unset')} in place of {value}", mend)
 
     def remove(self) -> None:

@@ -83,6 +83,19 @@ class AWSAccess:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
+    def _wake(self, message: str) -> dict[str, Any]:
+        """The target of a schedule, which puts a message into the queue of timers.
+
+        What cannot be put there for a day goes to their dead letters, from where it comes back.
+        """
+        dead_letters = self.settings.timer_dead_letter_arn
+        return {
+            "Arn": self._required("timer_queue_arn"),
+            "RoleArn": self._required("scheduler_role_arn"),
+            "Input": message,
+            **({"DeadLetterConfig": {"Arn": dead_letters}} if dead_letters else {}),
+        }
+
     def _required(self, name: str) -> str:
         value: str | None = getattr(self.settings, name)
         if not value:

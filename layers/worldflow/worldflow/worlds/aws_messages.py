@@ -142,11 +142,6 @@ class AWSMessages:
                 )
 
     def _schedule(self, delayed: Delayed) -> None:
-        target = {
-            "Arn": self._world._required("timer_queue_arn"),
-            "RoleArn": self._world._required("scheduler_role_arn"),
-            "Input": delayed.dump(),
-        }
         try:
             self._world._scheduler.create_schedule(
                 Name=_schedule_name(delayed),
@@ -155,7 +150,7 @@ class AWSMessages:
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
                 ActionAfterCompletion="DELETE",
-                Target=target,
+                Target=self._world._wake(delayed.dump()),
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":

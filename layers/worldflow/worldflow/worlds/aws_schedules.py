@@ -76,11 +76,7 @@ class AWSSchedules(Schedules):
             "ScheduleExpressionTimezone": record.timezone,
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "State": "DISABLED" if record.paused else "ENABLED",
-            "Target": {
-                "Arn": world._required("timer_queue_arn"),
-                "RoleArn": world._required("scheduler_role_arn"),
-                "Input": json.dumps(message),
-            },
+            "Target": world._wake(json.dumps(message)),
         }
         if record.schedule.startswith("rate"):
             # Scheduler would fire at once, and count from there.
