@@ -45,6 +45,11 @@ def _import_routes(api_id: str, properties: dict[str, Any]) -> None:
         return
     apigateway._integrations[api_id] = {}
     apigateway._routes[api_id] = {}
+    apigateway._authorizers[api_id] = {}
+    schemes = {
+        name: _authorization(api_id, name, scheme)
+        for name, scheme in body.get("components", {}).get("securitySchemes", {}).items()
+    }
     for route_key, operation in _operations(body):
         integration = operation["x-amazon-apigateway-integration"]
         integration_id, _ = provisioners._apigw_v2_integration_create(
@@ -62,7 +67,7 @@ def _import_routes(api_id: str, properties: dict[str, Any]) -> None:
                 "ApiId": api_id,
                 "RouteKey": route_key,
                 "Target": f"integrations/{integration_id}",
-                "AuthorizationType": _authorization(body, operation),
+                **_required(schemes, operation),
             },
             "",
         )
@@ -79,13 +84,31 @@ def _operations(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{method.upper()} {path}", operation
 
 
-def _authorization(body: dict[str, Any], operation: dict[str, Any]) -> str:
-    schemes = body.get("components", {}).get("securitySchemes", {})
+def _authorization(api_id: str, name: str, scheme: dict[str, Any]) -> dict[str, str]:
+    """What a route says that asks for a scheme."""
+    if scheme.get("x-amazon-apigateway-authtype") == "awsSigv4":
+        return {"AuthorizationType": "AWS_IAM"}
+    authorizer = scheme["x-amazon-apigateway-authorizer"]
+    issued = authorizer["jwtConfiguration"]
+    authorizer_id, _ = provisioners._apigw_v2_authorizer_create(
+        name,
+        {
+            "ApiId": api_id,
+            "AuthorizerType": "JWT",
+            "IdentitySource": [authorizer["identitySource"]],
+            "JwtConfiguration": {"Issuer": issued["issuer"], "Audience": issued["audience"]},
+        },
+        "",
+    )
+    return {"AuthorizationType": "JWT", "AuthorizerId": authorizer_id}
+
+
+def _required(schemes: dict[str, dict[str, str]], operation: dict[str, Any]) -> dict[str, str]:
     for requirement in operation.get("security", []):
         for name in requirement:
-            if schemes.get(name, {}).get("x-amazon-apigateway-authtype") == "awsSigv4":
-                return "AWS_IAM"
-    return "NONE"
+            if name in schemes:
+                return schemes[name]
+    return {"AuthorizationType": "NONE"}
 
 
 def _without_error(result: dict[str, Any]) -> Any:
