@@ -26,7 +26,7 @@ ALLOWED = {
         "RunQueue": RECEIVE | SEND,
         "StepQueue": SEND,
         "TimerQueue": RECEIVE | SEND,
-        "RunDeadLetterQueue": RECEIVE,
+        "RunDeadLetterQueue": RECEIVE | SEND,
         "StepDeadLetterQueue": RECEIVE,
         "TimerDeadLetterQueue": RECEIVE,
         "schedules": {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},

@@ -463,7 +463,8 @@ def test_a_timer_that_scheduler_could_not_deliver_is_sent_on(orchestrator: Orche
 
 def test_only_a_dead_letter_is_unwrapped(orchestrator: Orchestrator) -> None:
     wrapped = json.dumps({"MessageBody": signal("a", 1).dump()})
-    assert orchestrator(orchestrator.record(wrapped, id="1")) == ["1"]
+    assert orchestrator(orchestrator.record(wrapped, id="1")) == []
+    assert [dead.body for dead in orchestrator.system.stack.messages("dead-runs")] == [wrapped]
 
 
 def test_a_dead_step_has_failed_and_may_be_tried_again(orchestrator: Orchestrator) -> None:

@@ -8,6 +8,8 @@ Wrong, and what AWS does:
   `schedule/<group>/<name>`.
 - A batch of messages needs an action of its own, such as `sqs:SendMessageBatch`. On AWS that does not exist, and
   `sqs:SendMessage` allows both.
+- Requests come over plain HTTP, and so `aws:SecureTransport` is false and a policy that asks for TLS refuses them all. On
+  AWS ours come over TLS.
 - Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
 """
 
@@ -31,6 +33,7 @@ def apply() -> None:
     iam_actions.extract_iam_action = _without_batch
     iam_actions.extract_resource_arn = _resource_in_its_group
     scheduler.handle_request = _with_passed_role
+    app.pin_request_origin = _over_tls
 
 
 def _context_with_leading_keys(body: bytes) -> dict[str, Any]:
@@ -82,6 +85,10 @@ def _resource_in_its_group(
         return arn
     named = query.get("groupName") or [json.loads(body or b"{}").get("GroupName", "default")]
     return arn.replace(":schedule/default/", f":schedule/{named[0]}/")
+
+
+def _over_tls(source_ip: str, secure_transport: bool) -> None:
+    iam_evaluator.pin_request_origin(source_ip, True)
 
 
 async def _with_passed_role(method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]) -> Any:
