@@ -103,9 +103,16 @@ check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types, wor
 	ruff check .
 	mypy
 	python -m worldflow check layers/workflows
+	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
 	$(SAM) validate --lint --region us-east-1
 	cfn-lint
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
+
+	@$(MAKE) --no-print-directory audit
+
+.PHONY: audit
+audit: $(VENV)/ready ## Look up known vulnerabilities of all that is pinned; says so where they cannot be looked up
+	@python -m tools.audit requirements-dev.txt layers/worldflow/requirements.txt
 
 .PHONY: format
 format: $(VENV)/ready ## Format the code, and mend what lint can mend

@@ -8,8 +8,8 @@ Wrong, and what AWS does:
   `schedule/<group>/<name>`.
 - A batch of messages needs an action of its own, such as `sqs:SendMessageBatch`. On AWS that does not exist, and
   `sqs:SendMessage` allows both.
-- Requests come over plain HTTP, and so `aws:SecureTransport` is false and a policy that asks for TLS refuses them all. On
-  AWS ours come over TLS.
+- Requests come over plain HTTP, so that `aws:SecureTransport` is false and a policy that asks for TLS refuses them all.
+  On AWS ours come over TLS.
 - Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
 """
 

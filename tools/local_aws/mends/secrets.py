@@ -2,8 +2,8 @@
 
 Wrong, and what AWS does:
 
-- `AWS::SecretsManager::RotationSchedule` is unknown, so that no template with one is deployed. AWS notes the function and
-  its rules on the secret. (Nobody waits here for the days to pass.)
+- `AWS::SecretsManager::RotationSchedule` is unknown, so that no template with one is deployed. AWS notes the function
+  and its rules on the secret. (Nobody waits here for the days to pass.)
 - `RotateSecret` makes a version with the old value by itself. AWS calls the function four times, once for each step.
 """
 
