@@ -32,17 +32,21 @@ def main() -> int:
 def verdict(dependencies: Sequence[Mapping[str, Any]]) -> tuple[list[str], bool]:
     """What to say of a report, and whether anything was found."""
     findings = [
-        f"{package['name']} {package['version']}: {found['id']}, mended in {', '.join(found['fix_versions']) or 'none yet'}"
+        f"{package['name']} {package['version']}: {found['id']}, {_mended(found['fix_versions'])}"
         for package in dependencies
         for found in package.get("vulns", [])
     ]
     unknown = sorted({package["name"] for package in dependencies if "skip_reason" in package})
     audited = len({package["name"] for package in dependencies} - set(unknown))
-    lines = [*findings, f"pip-audit: {audited} packages audited, {len(findings)} vulnerabilities."]
+    lines = [*findings, f"pip-audit: {audited or 'NO'} packages audited, {len(findings)} vulnerabilities found."]
     if unknown:
         names = ", ".join(unknown)
         lines.append(f"pip-audit: {len(unknown)} packages were NOT audited, the service did not know them: {names}")
     return lines, bool(findings)
+
+
+def _mended(versions: Sequence[str]) -> str:
+    return f"mended in {', '.join(versions)}" if versions else "not mended yet"
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ def test_a_vulnerability_fails_and_is_named(
     assert run(monkeypatch, json.dumps({"dependencies": [SOUND, KNOWN, UNKNOWN]})) == 1
     assert capsys.readouterr().out.splitlines()[:3] == [
         "urllib3 1.0: CVE-2099-1, mended in 1.1",
-        "urllib3 1.0: CVE-2099-2, mended in none yet",
-        "pip-audit: 2 packages audited, 2 vulnerabilities.",
+        "urllib3 1.0: CVE-2099-2, not mended yet",
+        "pip-audit: 2 packages audited, 2 vulnerabilities found.",
     ]
 
 
@@ -42,6 +42,13 @@ def test_what_could_not_be_looked_up_is_named(
 ) -> None:
     assert run(monkeypatch, json.dumps({"dependencies": [SOUND, UNKNOWN]})) == 0
     assert "1 packages were NOT audited, the service did not know them: six" in capsys.readouterr().out
+
+
+def test_a_service_that_knows_nothing_is_no_good_news(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, json.dumps({"dependencies": [UNKNOWN]})) == 0
+    assert "NO packages audited" in capsys.readouterr().out
 
 
 def test_a_service_out_of_reach_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
