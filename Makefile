@@ -146,6 +146,12 @@ what-to-invoke:
 	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
 	@$(if $(wildcard $(EVENT)),,$(error EVENT is missing, or no file: one of $(wildcard events/*.json)))
 
+# The function's folder is where Lambda has it, and the names of what it uses are nobody's.
+.PHONY: openapi
+openapi: $(VENV)/ready ## Write docs/openapi.json, the document of the HTTP API
+	@PYTHONPATH=functions/signal:layers/workflows AWS_DEFAULT_REGION=us-east-1 $(foreach name,EVENTS_TABLE RUNS_TABLE \
+		RUN_QUEUE_URL STEP_QUEUE_URL TIMER_QUEUE_URL,WORLDFLOW_$(name)=none) python -m tools.openapi
+
 .PHONY: environment
 environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=worldflow-dev
 	@python -m tools.environment $(STACK)

@@ -23,9 +23,10 @@ from worldflow import (
     RunNotFoundError,
     ScheduleExistsError,
     ScheduleNotFoundError,
+    SerializationError,
     WorkflowStuckError,
 )
-from worldflow.engine.errors import FieldError
+from worldflow.engine.errors import ConflictError, FieldError
 
 UNREADABLE = {
     "statusCode": 400,
@@ -45,6 +46,7 @@ STATES: dict[type[Exception], tuple[int, str | None]] = {
     RunExistsError: (409, "run_id"),
     ScheduleExistsError: (409, "schedule_id"),
     NonDeterminismError: (409, None),
+    ConflictError: (409, None),
     WorkflowStuckError: (409, None),
 }
 """The status of an answer that says how things are, and the field of the request that is about them."""
@@ -87,3 +89,11 @@ def add_refusals(app: APIGatewayHttpResolver) -> None:
         return refuse_input(InvalidInputError("this Idempotency-Key came with another request before", fields))
 
     app.exception_handler(InvalidInputError)(refuse_input)
+
+    @app.exception_handler(SerializationError)
+    def refuse_value(error: SerializationError) -> Response[Any]:
+        return refusal(422, "SerializationError", str(error), [FieldError(error.path, str(error))])
+
+    @app.not_found
+    def refuse_path(error: Exception) -> Response[Any]:
+        return refusal(404, "PathNotFoundError", "there is no such path")

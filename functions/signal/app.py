@@ -24,6 +24,7 @@ from once import Once
 from question_routes import question_routes
 from run_routes import read_input, run_routes
 from schedule_routes import schedule_routes
+from sizes import carried
 from worldflow.engine.history import dump_value
 from worldflow.runtime import load_workflows
 from worldflow.worlds import AWSWorld
@@ -71,9 +72,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     # What came without a signature goes nowhere else.
     if event["routeKey"] == PUBLIC_ROUTE:
-        return answer_webhook(world, event)
+        return carried(answer_webhook(world, event))
     # Every body is JSON, whatever `curl -d` calls it.
     event["headers"] = {**event.get("headers", {}), "content-type": "application/json"}
     if not is_readable(event):
         return UNREADABLE
-    return app.resolve(event, context)
+    return carried(app.resolve(event, context))

@@ -13,6 +13,7 @@ from pydantic_core import from_json
 
 from answers import json_response
 from once import Once, derived_id
+from parameters import Id
 from worldflow.runtime import webhooks
 from worldflow.worlds import AWSWorld
 
@@ -25,12 +26,12 @@ def hook_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.get("/hooks/<token>")
-    def get_hook(token: str) -> dict[str, Any]:
+    def get_hook(token: Id) -> dict[str, Any]:
         hook = webhooks.get_hook(world, token)
         return {"token": hook.token, "run_id": hook.run_id, "hook_id": hook.hook_id, "metadata": hook.metadata}
 
     @router.post("/hooks/<token>")
-    def resume_hook(token: str) -> Response[Any]:
+    def resume_hook(token: Id) -> Response[Any]:
         body = router.current_event.decoded_body
         request = {"token": token, "value": from_json(body) if body else None}
         key = router.current_event.headers.get("idempotency-key")

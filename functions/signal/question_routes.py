@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
 from answers import json_response, refusal, refuse_input
+from parameters import Id
 from worldflow import InvalidInputError, RunBlockedError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Failure, Replied
@@ -33,7 +34,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.post("/runs/<run_id>/updates/<name>")
-    def update_run(run_id: str, name: str, request: UpdateRequest | None = None) -> Response[Any]:
+    def update_run(run_id: Id, name: Id, request: UpdateRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         # Its history makes sure that an update is done once, and gives the answer to whoever asks again.
         key = router.current_event.headers.get("idempotency-key") or None
@@ -57,7 +58,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
             return None  # it is answered when the run's code is mended
 
     @router.get("/runs/<run_id>/queries/<name>")
-    def query_run(run_id: str, name: str) -> dict[str, Any]:
+    def query_run(run_id: Id, name: Id) -> dict[str, Any]:
         logger.append_keys(run_id=run_id)
         # The function cannot be told its own address, as the address has the function in it.
         base = f"https://{router.current_event.request_context.domain_name}/webhooks"

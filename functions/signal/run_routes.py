@@ -18,6 +18,8 @@ from pydantic_core import from_json
 
 from answers import json_response
 from once import Once
+from parameters import Cursor, Id, Limit
+from sizes import describe_events, describe_run
 from worldflow import InvalidInputError
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError
@@ -28,6 +30,8 @@ from worldflow.worlds import AWSWorld
 
 ATTRIBUTE = "attribute."
 MOST_ATTRIBUTES = 10
+LAST = 10**9
+"""No history is longer."""
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -100,32 +104,29 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
     def list_runs(
         status: Annotated[Status | None, Query()] = None,
         workflow: Annotated[str | None, Query()] = None,
-        limit: Annotated[int, Query(ge=1, le=200)] = 50,
-        cursor: Annotated[str | None, Query()] = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
     ) -> dict[str, Any]:
         attributes = read_attributes(router.current_event.query_string_parameters)
         page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
         return {"runs": [record.describe() for record in page.runs], "cursor": page.cursor}
 
     @router.get("/runs/<run_id>")
-    def get_run(run_id: str) -> dict[str, Any]:
-        return world.read_run(run_id).describe()
+    def get_run(run_id: Id) -> dict[str, Any]:
+        return describe_run(world, run_id)
 
     @router.get("/runs/<run_id>/events")
     def get_events(
-        run_id: str, after: Annotated[int, Query(ge=0)] = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 500
+        run_id: Id,
+        after: Annotated[int, Query(ge=0, le=LAST)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     ) -> dict[str, Any]:
-        events = world.read_events(run_id, after)
-        shown = [
-            {"event_type": event.event_type, "seq": event.seq, "at": event.at, "payload": event.payload}
-            for event in events[:limit]
-        ]
-        return {"events": shown, "after": shown[-1]["seq"] if len(events) > limit else None}
+        return describe_events(world, run_id, after, limit)
 
     # --- tell ---
 
     @router.post("/runs/<run_id>/signals/<name>")
-    def signal_run(run_id: str, name: str) -> Response[Any]:
+    def signal_run(run_id: Id, name: Id) -> Response[Any]:
         body = router.current_event.decoded_body
         request = {"run_id": run_id, "name": name, "value": from_json(body) if body else None}
         return json_response(202, once("signal", key(), request, signal))
@@ -136,19 +137,19 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         return {"run_id": request["run_id"], "signal_id": id}
 
     @router.post("/runs/<run_id>/cancel")
-    def cancel_run(run_id: str, request: EndRequest | None = None) -> Response[Any]:
+    def cancel_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         requests.cancel(world, run_id, request.reason if request else None)
         return json_response(202, {"run_id": run_id})
 
     @router.post("/runs/<run_id>/terminate")
-    def terminate_run(run_id: str, request: EndRequest | None = None) -> Response[Any]:
+    def terminate_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         requests.terminate(world, run_id, request.reason if request else None)
         return json_response(202, {"run_id": run_id})
 
     @router.post("/runs/<run_id>/resume")
-    def resume_run(run_id: str) -> Response[Any]:
+    def resume_run(run_id: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         requests.resume(world, run_id)
         return json_response(202, {"run_id": run_id})
@@ -156,7 +157,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
     # --- start again ---
 
     @router.post("/runs/<run_id>/retry")
-    def retry_run(run_id: str) -> Response[Any]:
+    def retry_run(run_id: Id) -> Response[Any]:
         return json_response(201, once("retry", key(), {"run_id": run_id}, retry))
 
     def retry(request: dict[str, Any], _: str) -> dict[str, Any]:
@@ -165,7 +166,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         return {"run_id": record.run_id, "workflow": record.workflow_name}
 
     @router.post("/runs/<run_id>/fork")
-    def fork_run(run_id: str, request: ForkRequest) -> Response[Any]:
+    def fork_run(run_id: Id, request: ForkRequest) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         record = requests.fork(world, run_id, request.run_id, after=request.after)
         return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})

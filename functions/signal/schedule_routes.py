@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from aws_lambda_powertools.event_handler import Response, content_types
-from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
+from answers import json_response
+from parameters import Cursor, Id, Limit
+from sizes import describe_schedule
 from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.runtime import schedules
 from worldflow.worlds import AWSWorld
@@ -63,19 +65,17 @@ def schedule_routes(world: AWSWorld, read_input: ReadInput) -> APIGatewayHttpRou
         return answer(201 if created else 200, record.schedule_id)
 
     @router.get("/schedules")
-    def list_schedules(
-        limit: Annotated[int, Query(ge=1, le=200)] = 50, cursor: Annotated[str | None, Query()] = None
-    ) -> dict[str, Any]:
+    def list_schedules(limit: Limit = 50, cursor: Cursor = None) -> dict[str, Any]:
         page = schedules.list_page(world, limit, cursor)
         now = world.now()
         return {"schedules": [record.describe(now) for record in page.schedules], "cursor": page.cursor}
 
     @router.get("/schedules/<schedule_id>")
-    def get_schedule(schedule_id: str) -> Response[Any]:
+    def get_schedule(schedule_id: Id) -> Response[Any]:
         return answer(200, schedule_id)
 
     @router.patch("/schedules/<schedule_id>")
-    def change_schedule(schedule_id: str, request: ChangeRequest) -> Response[Any]:
+    def change_schedule(schedule_id: Id, request: ChangeRequest) -> Response[Any]:
         changes = request.model_dump(exclude_none=True)
         if changes.keys() & {"workflow", "input"}:
             changes["workflow"] = find_workflow(request.workflow or schedules.get(world, schedule_id).workflow)
@@ -85,12 +85,11 @@ def schedule_routes(world: AWSWorld, read_input: ReadInput) -> APIGatewayHttpRou
         return answer(200, schedule_id)
 
     @router.delete("/schedules/<schedule_id>")
-    def delete_schedule(schedule_id: str) -> Response[Any]:
+    def delete_schedule(schedule_id: Id) -> Response[Any]:
         schedules.delete(world, schedule_id)
         return Response(204, body="")
 
-    def answer(status: int, schedule_id: str) -> Response[Any]:
-        record = schedules.read(world, schedule_id)
-        return Response(status, content_types.APPLICATION_JSON, record.describe(world.now()))
+    def answer(status: int, schedule_id: Id) -> Response[Any]:
+        return json_response(status, describe_schedule(world, schedules.get(world, schedule_id)))
 
     return router

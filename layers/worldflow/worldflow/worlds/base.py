@@ -286,25 +286,37 @@ class World(ABC):
 
     def read_run(self, run_id: str) -> RunRecord:
         """The record of a run with its data; `pending` where nothing has happened yet. Raises `RunNotFoundError`."""
-        record = self.get_run(run_id)
-        if record is None:
-            raise RunNotFoundError(run_id)
+        record = self.stored_run(run_id)
         update: dict[str, Any] = {
             "input": fetch(self, record.input),
             "result": fetch(self, record.result),
             "error": record.error and fetch_failure(self, record.error),
             "blocked_reason": fetch_text(self, record.blocked_reason),
         }
-        if record.status == "running" and not self.load_history(run_id, commits=1):
-            update["status"] = "pending"
         return record.model_copy(update=update)
 
     def read_events(self, run_id: str, after: int = 0) -> list[Event]:
         """The events of a run with a `seq` above `after`, with their data. Raises `RunNotFoundError`."""
-        events = self.load_history(run_id, after)
+        return [fetch_event(self, event) for event in self.stored_events(run_id, after)]
+
+    def stored_run(self, run_id: str) -> RunRecord:
+        """`read_run` with references in place of what is large."""
+        record = self.get_run(run_id)
+        if record is None:
+            raise RunNotFoundError(run_id)
+        if record.status == "running" and not self.load_history(run_id, commits=1):
+            return record.model_copy(update={"status": "pending"})
+        return record
+
+    def stored_events(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
+        """`read_events` with references in place of what is large.
+
+        commits: reads this many commits and no more; `after` is then the end of one.
+        """
+        events = self.load_history(run_id, after, commits)
         if not events and self.get_run(run_id) is None:
             raise RunNotFoundError(run_id)
-        return [fetch_event(self, event) for event in events]
+        return events
 
     async def get_run_status(self, run_id: str) -> dict[str, Any]:
         """`read_run` as JSON values: `status`, `workflow_name`, `input`, `result` and the rest."""

@@ -85,6 +85,11 @@ def fetch_text(world: World, text: str | None) -> str | None:
     return fetch(world, from_json(text)) if text and text.startswith(('{"' + _ENCODED, '{"' + _KEY)) else text
 
 
+def size_of_reference(value: Json) -> int:
+    """Bytes of the value, where `value` is a reference; else 0."""
+    return int(value.get("bytes", 0)) if _is_reference(value) else 0
+
+
 def stash_event(world: World, run_id: str, event: E) -> E:
     """The event as it is stored."""
     return _with_data(

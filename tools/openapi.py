@@ -1,0 +1,267 @@
+"""`make openapi`: writes docs/openapi.json, the OpenAPI document of the HTTP API.
+
+Paths, parameters and bodies are those that the function's own routes check requests by. What its code does not say, and
+what no request should have to load, is added here: answers, errors, headers, and who may call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from worldflow.worlds import RunRecord, ScheduleRecord
+
+PATH = Path(__file__).parents[1] / "docs/openapi.json"
+
+Schema = dict[str, Any]
+
+ANYTHING: Schema = {}
+TEXT: Schema = {"type": "string"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+RUN_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}$"}
+NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
+STATUSES = ["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(required: Mapping[str, Schema], **optional: Schema) -> Schema:
+    return {"type": "object", "required": list(required), "properties": {**required, **optional}}
+
+
+OMITTED: Schema = {
+    "type": "object",
+    "description": "What is too large for an answer and is left out: its size in bytes.",
+    "additionalProperties": COUNT,
+}
+SCHEMAS: dict[str, Schema] = {
+    "Error": record(
+        {
+            "error": record(
+                {
+                    "type": TEXT,
+                    "message": TEXT,
+                    "fields": {"type": "array", "items": record({"field": TEXT, "message": TEXT})},
+                }
+            )
+        }
+    ),
+    "GatewayError": {
+        **record({"message": {"type": ["string", "null"]}}),
+        "description": "Said by API Gateway, which did not hand the request on.",
+    },
+    "Started": record({"run_id": TEXT, "workflow": TEXT, "status": {"enum": STATUSES}}, signal_id=TEXT),
+    "RunPage": record({"runs": {"type": "array", "items": ref("Run")}, "cursor": {"type": ["string", "null"]}}),
+    "Event": record({"event_type": TEXT, "seq": COUNT, "at": MOMENT, "payload": {"type": "object"}}, omitted=OMITTED),
+    "EventPage": record(
+        {"events": {"type": "array", "items": ref("Event")}, "after": {"type": ["integer", "null"]}},
+    ),
+    "OfRun": record({"run_id": TEXT}),
+    "Signalled": record({"run_id": TEXT, "signal_id": TEXT}),
+    "Again": record({"run_id": TEXT, "workflow": TEXT}),
+    "Updated": record({"update_id": TEXT, "result": ANYTHING}),
+    "UpdateSent": record({"run_id": TEXT, "update_id": TEXT}),
+    "Queried": record({"result": ANYTHING}),
+    "Hook": record({"token": TEXT, "run_id": TEXT, "hook_id": TEXT, "metadata": ANYTHING}),
+    "Resumed": record({"run_id": TEXT, "hook_id": TEXT, "resume_id": TEXT}),
+    "SchedulePage": record(
+        {"schedules": {"type": "array", "items": ref("Schedule")}, "cursor": {"type": ["string", "null"]}}
+    ),
+}
+"""What is answered, besides what records of the engine are."""
+
+GATEWAY = {
+    401: "There is no valid token; where the stack authorises by JWT.",
+    403: "The request is not signed, or by somebody who may not.",
+    429: "Above the throttling limits.",
+}
+"""What API Gateway answers itself."""
+
+REFUSALS = {
+    400: "The body is no JSON.",
+    404: "There is no such thing.",
+    409: "It does not go as things stand.",
+    410: "The run has ended, or wants no more requests.",
+    413: "The request or its answer is too large.",
+    422: "The request does not fit.",
+}
+
+
+class Operation(NamedTuple):
+    summary: str
+    answers: Mapping[int, str | None]
+    """The schema for each status of an answer that is no refusal; None for one that is empty."""
+    refusals: tuple[int, ...] = ()
+    key: bool = False
+    """An `Idempotency-Key` is heard."""
+    body: Schema | None = None
+    """Of a body that the routes do not check."""
+
+
+BODY = (400, 413)
+OPERATIONS: dict[str, Operation] = {
+    "POST /runs": Operation("Start a run", {201: "Started", 200: "Started"}, (*BODY, 409, 422), key=True),
+    "GET /runs": Operation("List runs, the newest first", {200: "RunPage"}, (413, 422)),
+    "GET /runs/{run_id}": Operation("Read a run", {200: "Run"}, (404, 413, 422)),
+    "GET /runs/{run_id}/events": Operation("Read a run's history", {200: "EventPage"}, (404, 413, 422)),
+    "POST /runs/{run_id}/signals/{name}": Operation(
+        "Send a signal", {202: "Signalled"}, (*BODY, 404, 409, 422), key=True, body=ANYTHING
+    ),
+    "POST /runs/{run_id}/updates/{name}": Operation(
+        "Ask the workflow, which answers", {200: "Updated", 202: "UpdateSent"}, (*BODY, 404, 409, 422), key=True
+    ),
+    "GET /runs/{run_id}/queries/{name}": Operation(
+        "Look at what the workflow has published", {200: "Queried"}, (404, 409, 413, 422)
+    ),
+    "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (*BODY, 404, 409, 422)),
+    "POST /runs/{run_id}/terminate": Operation("End a run at once", {202: "OfRun"}, (*BODY, 404, 409, 422)),
+    "POST /runs/{run_id}/resume": Operation("Let a blocked run go on", {202: "OfRun"}, (*BODY, 404, 409, 422)),
+    "POST /runs/{run_id}/retry": Operation(
+        "Let a failed run go on from what it failed of", {201: "Again"}, (*BODY, 404, 409, 422), key=True
+    ),
+    "POST /runs/{run_id}/fork": Operation("Start a run from another's history", {201: "Again"}, (*BODY, 404, 409, 422)),
+    "GET /hooks/{token}": Operation("Read who holds a token", {200: "Hook"}, (404, 413, 422)),
+    "POST /hooks/{token}": Operation(
+        "Send a value to a hook", {202: "Resumed"}, (*BODY, 404, 409, 422), key=True, body=ANYTHING
+    ),
+    "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (*BODY, 409, 422)),
+    "GET /schedules": Operation("List schedules, by their ids", {200: "SchedulePage"}, (413, 422)),
+    "GET /schedules/{schedule_id}": Operation("Read a schedule", {200: "Schedule"}, (404, 413, 422)),
+    "PATCH /schedules/{schedule_id}": Operation("Change a schedule", {200: "Schedule"}, (*BODY, 404, 409, 422)),
+    "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
+}
+
+DESCRIPTION = """\
+Durable runs: start, watch, signal, ask, end them. Requests are authorised by API Gateway: signed with SigV4 for
+`execute-api` or, where the stack is deployed so, with a JWT. Only webhooks are open to all the world.
+See docs/guide/api.md for what each answer means."""
+
+KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same request with the same key does nothing a second time, and gets the first answer.",
+    "schema": {"type": "string"},
+}
+ATTRIBUTES = {
+    "name": "attributes",
+    "in": "query",
+    "required": False,
+    "description": "Up to 10 of `attribute.NAME=VALUE`: runs whose workflows have said so.",
+    "style": "form",
+    "explode": True,
+    "schema": {
+        "type": "object",
+        "maxProperties": 10,
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "propertyNames": {"pattern": r"^attribute\..+$"},
+    },
+}
+SECURITY = {
+    "iam": {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "description": "AWS Signature Version 4, for the service execute-api.",
+        "x-amazon-apigateway-authtype": "awsSigv4",
+    },
+    "jwt": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+}
+
+
+def document(app: Any) -> dict[str, Any]:
+    """The document of the API whose routes are those of `app`. Raises `ValueError` where they are not those known."""
+    made = json.loads(app.get_openapi_json_schema(title="Worldflow", version=version("worldflow")))
+    schemas = {name: schema for name, schema in made["components"]["schemas"].items() if "ValidationError" not in name}
+    made["info"]["description"] = DESCRIPTION
+    made["security"] = [{name: []} for name in SECURITY]
+    made["components"] = {"schemas": {**schemas, **SCHEMAS, **_records()}, "securitySchemes": SECURITY}
+    known = dict(OPERATIONS)
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            made_up = re.sub(r"\W", "_", f"{path}_{method}")
+            operation["operationId"] = operation["operationId"].removesuffix(made_up)
+            _complete(operation, known.pop(f"{method.upper()} {path}"))
+    if known:
+        raise ValueError(f"the API has no {', '.join(known)}")
+    made["paths"]["/runs"]["get"]["parameters"].append(ATTRIBUTES)
+    made["paths"]["/webhooks/{token}"] = _webhooks()
+    return {**made, "paths": dict(sorted(made["paths"].items()))}
+
+
+def _complete(operation: dict[str, Any], told: Operation) -> None:
+    operation["summary"] = told.summary
+    if told.key:
+        operation.setdefault("parameters", []).append(KEY)
+    if told.body is not None:
+        operation["requestBody"] = {"content": {"application/json": {"schema": told.body}}}
+    responses = {status: _answer("Done.", name and ref(name)) for status, name in told.answers.items()}
+    responses |= {status: _answer(REFUSALS[status], ref("Error")) for status in told.refusals}
+    responses |= {status: _answer(text, ref("GatewayError")) for status, text in GATEWAY.items()}
+    operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
+
+
+def _answer(description: str, schema: Schema | None) -> dict[str, Any]:
+    return {"description": description} | ({"content": {"application/json": {"schema": schema}}} if schema else {})
+
+
+def _records() -> dict[str, Schema]:
+    """Runs and schedules, as they are described."""
+    schemas: dict[str, Schema] = {}
+    for name, cls, hidden in (
+        ("Run", RunRecord, {"seen", "carried"}),
+        ("Schedule", ScheduleRecord, {"counts_from", "starting", "version"}),
+    ):
+        schema = cls.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+        schemas |= schema.pop("$defs", {})
+        for field in hidden:
+            del schema["properties"][field]
+        schema["required"] = [field for field in schema["required"] if field in schema["properties"]]
+        schemas[name] = schema
+    schemas["Run"]["properties"]["omitted"] = OMITTED
+    schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
+    return schemas
+
+
+def _webhooks() -> dict[str, Any]:
+    """The one route that is public: any method, any body, and what the workflow answers."""
+    refusals = {413: REFUSALS[413], 404: "No such webhook.", 410: REFUSALS[410]}
+    responses: dict[str, Any] = {
+        "202": {"description": "The run will learn of it.", "content": {"application/json": {"schema": ANYTHING}}},
+        "429": _answer(GATEWAY[429], ref("GatewayError")),
+        "default": {"description": "What the workflow answers.", "content": {"*/*": {"schema": ANYTHING}}},
+    }
+    responses |= {str(status): _answer(text, ref("Error")) for status, text in refusals.items()}
+    path: dict[str, Any] = {"parameters": [{"name": "token", "in": "path", "required": True, "schema": TEXT}]}
+    for method in ("get", "put", "post", "delete", "options", "head", "patch"):
+        path[method] = {
+            "summary": "Send a request to a run",
+            "operationId": f"webhook_{method}",
+            "security": [{}],
+            "parameters": [KEY],
+            "responses": responses,
+        }
+        if method not in ("get", "head", "options", "delete"):
+            path[method]["requestBody"] = {"content": {"*/*": {"schema": {}}}}
+    return path
+
+
+def main() -> None:
+    from app import app  # functions/signal, which `make openapi` puts where imports are looked for
+
+    PATH.write_text(text(document(app)))
+
+
+def text(made: dict[str, Any]) -> str:
+    return json.dumps(made, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    main()
