@@ -85,7 +85,7 @@ GATEWAY = {
 """What API Gateway answers itself."""
 
 REFUSALS = {
-    400: "The body is no JSON.",
+    400: "The body is no JSON, or something in the request no text.",
     404: "There is no such thing.",
     409: "It does not go as things stand.",
     410: "The run has ended, or wants no more requests.",
@@ -105,36 +105,35 @@ class Operation(NamedTuple):
     """Of a body that the routes do not check."""
 
 
-BODY = (400, 413)
 OPERATIONS: dict[str, Operation] = {
-    "POST /runs": Operation("Start a run", {201: "Started", 200: "Started"}, (*BODY, 409, 422), key=True),
+    "POST /runs": Operation("Start a run", {201: "Started", 200: "Started"}, (413, 409, 422), key=True),
     "GET /runs": Operation("List runs, the newest first", {200: "RunPage"}, (413, 422)),
     "GET /runs/{run_id}": Operation("Read a run", {200: "Run"}, (404, 413, 422)),
     "GET /runs/{run_id}/events": Operation("Read a run's history", {200: "EventPage"}, (404, 413, 422)),
     "POST /runs/{run_id}/signals/{name}": Operation(
-        "Send a signal", {202: "Signalled"}, (*BODY, 404, 409, 422), key=True, body=ANYTHING
+        "Send a signal", {202: "Signalled"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
     "POST /runs/{run_id}/updates/{name}": Operation(
-        "Ask the workflow, which answers", {200: "Updated", 202: "UpdateSent"}, (*BODY, 404, 409, 422), key=True
+        "Ask the workflow, which answers", {200: "Updated", 202: "UpdateSent"}, (413, 404, 409, 422), key=True
     ),
     "GET /runs/{run_id}/queries/{name}": Operation(
         "Look at what the workflow has published", {200: "Queried"}, (404, 409, 413, 422)
     ),
-    "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (*BODY, 404, 409, 422)),
-    "POST /runs/{run_id}/terminate": Operation("End a run at once", {202: "OfRun"}, (*BODY, 404, 409, 422)),
-    "POST /runs/{run_id}/resume": Operation("Let a blocked run go on", {202: "OfRun"}, (*BODY, 404, 409, 422)),
+    "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/terminate": Operation("End a run at once", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/resume": Operation("Let a blocked run go on", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/retry": Operation(
-        "Let a failed run go on from what it failed of", {201: "Again"}, (*BODY, 404, 409, 422), key=True
+        "Let a failed run go on from what it failed of", {201: "Again"}, (413, 404, 409, 422), key=True
     ),
-    "POST /runs/{run_id}/fork": Operation("Start a run from another's history", {201: "Again"}, (*BODY, 404, 409, 422)),
+    "POST /runs/{run_id}/fork": Operation("Start a run from another's history", {201: "Again"}, (413, 404, 409, 422)),
     "GET /hooks/{token}": Operation("Read who holds a token", {200: "Hook"}, (404, 413, 422)),
     "POST /hooks/{token}": Operation(
-        "Send a value to a hook", {202: "Resumed"}, (*BODY, 404, 409, 422), key=True, body=ANYTHING
+        "Send a value to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
-    "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (*BODY, 409, 422)),
+    "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (413, 409, 422)),
     "GET /schedules": Operation("List schedules, by their ids", {200: "SchedulePage"}, (413, 422)),
     "GET /schedules/{schedule_id}": Operation("Read a schedule", {200: "Schedule"}, (404, 413, 422)),
-    "PATCH /schedules/{schedule_id}": Operation("Change a schedule", {200: "Schedule"}, (*BODY, 404, 409, 422)),
+    "PATCH /schedules/{schedule_id}": Operation("Change a schedule", {200: "Schedule"}, (413, 404, 409, 422)),
     "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
 }
 
@@ -203,7 +202,7 @@ def _complete(operation: dict[str, Any], told: Operation) -> None:
     if told.body is not None:
         operation["requestBody"] = {"content": {"application/json": {"schema": told.body}}}
     responses = {status: _answer("Done.", name and ref(name)) for status, name in told.answers.items()}
-    responses |= {status: _answer(REFUSALS[status], ref("Error")) for status in told.refusals}
+    responses |= {status: _answer(REFUSALS[status], ref("Error")) for status in (400, *told.refusals)}
     responses |= {status: _answer(text, ref("GatewayError")) for status, text in GATEWAY.items()}
     operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
 
@@ -232,7 +231,7 @@ def _records() -> dict[str, Schema]:
 
 def _webhooks() -> dict[str, Any]:
     """The one route that is public: any method, any body, and what the workflow answers."""
-    refusals = {413: REFUSALS[413], 404: "No such webhook.", 410: REFUSALS[410]}
+    refusals = {400: "It is no text.", 404: "No such webhook.", 410: REFUSALS[410], 413: REFUSALS[413]}
     responses: dict[str, Any] = {
         "202": {"description": "The run will learn of it.", "content": {"application/json": {"schema": ANYTHING}}},
         "429": _answer(GATEWAY[429], ref("GatewayError")),

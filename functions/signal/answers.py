@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,13 +29,24 @@ from worldflow import (
 )
 from worldflow.engine.errors import ConflictError, FieldError
 
-UNREADABLE = {
-    "statusCode": 400,
-    "headers": {"Content-Type": "application/json"},
-    "body": '{"error":{"type":"MalformedBodyError","message":"the body is not JSON that can be read",'
-    '"fields":[{"field":"body","message":"must be JSON, of UTF-8, and not too deep"}]}}',
-    "isBase64Encoded": False,
-}
+
+def at_once(status: int, type_name: str, message: str, fields: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
+    """A refusal of what goes to no route, or comes from none."""
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps({"error": {"type": type_name, "message": message, "fields": fields}}),
+        "isBase64Encoded": False,
+    }
+
+
+UNREADABLE = at_once(
+    400,
+    "MalformedBodyError",
+    "the body is not JSON that can be read",
+    [{"field": "body", "message": "must be JSON, of UTF-8, and not too deep"}],
+)
+NO_TEXT = at_once(400, "MalformedRequestError", "there is something in the request that is no text")
 
 STATES: dict[type[Exception], tuple[int, str | None]] = {
     RunNotFoundError: (404, "run_id"),

@@ -18,7 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json, to_json
 
-from answers import UNREADABLE, add_refusals
+from answers import NO_TEXT, UNREADABLE, add_refusals
 from hook_routes import PUBLIC_ROUTE, answer_webhook, hook_routes
 from once import Once
 from question_routes import question_routes
@@ -51,6 +51,15 @@ for routes in (
 add_refusals(app)
 
 
+def is_text(event: dict[str, Any]) -> bool:
+    """Whether UTF-8 carries the event: an escape in JSON may be half a character."""
+    try:
+        to_json(event)
+    except ValueError:
+        return False
+    return True
+
+
 def is_readable(event: dict[str, Any]) -> bool:
     """Whether the body, if there is one, is JSON that all readers after this can read."""
     body = (event.get("body") or "").encode()
@@ -70,6 +79,8 @@ def is_readable(event: dict[str, Any]) -> bool:
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     once.config.register_lambda_context(context)
     metrics.add_metric("Requests", MetricUnit.Count, 1)
+    if not is_text(event):
+        return NO_TEXT
     # What came without a signature goes nowhere else.
     if event["routeKey"] == PUBLIC_ROUTE:
         return carried(answer_webhook(world, event))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic_core import to_json
 
+from answers import at_once
 from worldflow.engine.history import Event, Json
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.payloads import fetch, size_of_reference
@@ -32,13 +32,7 @@ def carried(answer: dict[str, Any]) -> dict[str, Any]:
     size = len(body) * 3 // 4 if answer["isBase64Encoded"] else len(body.encode())
     if size > BODY_LIMIT:
         message = f"the answer has {size} bytes, and this API gives {BODY_LIMIT} at most; read it with the Python API"
-        error = {"type": "AnswerTooLargeError", "message": message, "fields": []}
-        return {
-            "statusCode": 413,
-            "headers": {"Content-Type": "application/json"},
-            "body": json.dumps({"error": error}),
-            "isBase64Encoded": False,
-        }
+        return at_once(413, "AnswerTooLargeError", message)
     if size > PLAIN_LIMIT and not answer["isBase64Encoded"]:
         return {**answer, "body": base64.b64encode(body.encode()).decode(), "isBase64Encoded": True}
     return answer
