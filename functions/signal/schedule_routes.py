@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from answers import json_response
 from parameters import Cursor, Id, Limit
@@ -21,14 +21,19 @@ ReadInput = Callable[[Workflow[..., Any], dict[str, Any]], dict[str, Any]]
 """Makes of a request's `input` the arguments of a workflow."""
 
 
+# As EventBridge Scheduler takes them.
+Expression = Annotated[str, Field(max_length=256)]
+Zone = Annotated[str, Field(max_length=50)]
+
+
 class CreateRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     schedule_id: str
     workflow: str
     input: dict[str, Any] = {}
-    schedule: str
-    timezone: str = "UTC"
+    schedule: Expression
+    timezone: Zone = "UTC"
     overlap: Overlap = "skip"
     paused: bool = False
 
@@ -40,8 +45,8 @@ class ChangeRequest(BaseModel):
 
     workflow: str | None = None
     input: dict[str, Any] | None = None
-    schedule: str | None = None
-    timezone: str | None = None
+    schedule: Expression | None = None
+    timezone: Zone | None = None
     overlap: Overlap | None = None
     paused: bool | None = None
 

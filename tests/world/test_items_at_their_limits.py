@@ -1,0 +1,222 @@
+"""DynamoDB takes items of 400 KB, SQS (as emulators have it) 256 KiB in a message and in a batch."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.support.api import Api
+from tests.support.systems import AWSSystem, finish, start
+from worldflow import RetryPolicy, SerializationError, step, workflow
+from worldflow.engine.failures import encode_exception
+from worldflow.engine.history import SignalReceived, StepCompleted, StepFailed, dump_events
+from worldflow.engine.inbox import REMEMBERED
+from worldflow.runtime import requests
+from worldflow.runtime.loading import import_failures
+from worldflow.worlds import RunRecord
+from worldflow.worlds.aws import ITEM_LIMIT
+from worldflow.worlds.messages import FactArrived, Revival, StepOutcome, StepTask, load_message
+
+NOW = datetime(2026, 1, 15, 10, tzinfo=UTC)
+ITEM = 400 * 1024
+MESSAGE = 256 * 1024
+LONGEST_ID = "r" * 300
+INLINE = "x" * (64 * 1024 - 2)
+"""The largest value that stands where it is used."""
+
+
+def commit(size: int) -> list[Any]:
+    """One whose JSON has so many bytes."""
+    empty = StepCompleted(step_id="s1", result="", seq=1, at=NOW)
+    return [empty.model_copy(update={"result": "x" * (size - len(dump_events([empty])))})]
+
+
+@pytest.mark.parametrize(("size", "objects"), [(ITEM_LIMIT, 0), (ITEM_LIMIT + 1, 1), (20_000_000, 1)])
+def test_a_commit(aws: AWSSystem, size: int, objects: int) -> None:
+    events = commit(size)
+    aws.world.append(LONGEST_ID, events)
+
+    assert len(aws.stack.objects()) == objects
+    assert aws.world.load_history(LONGEST_ID) == events
+
+
+def test_a_history_of_many_pages(aws: AWSSystem) -> None:
+    """A page of a query ends at 1 MB."""
+    commits = [[event.recorded(seq, NOW) for event in commit(ITEM_LIMIT)] for seq in range(1, 11)]
+    for events in commits:
+        aws.world.append("r", events)
+    aws.stack.requests.clear()
+
+    assert [event.seq for event in aws.world.load_history("r")] == list(range(1, 11))
+    assert aws.stack.requests.count("dynamodb.Query") >= 4
+    assert [event.seq for event in aws.world.load_history("r", after=6)] == [7, 8, 9, 10]
+
+
+def full_record(**fields: Any) -> RunRecord:
+    """The record of a generation that has not begun, with all at its limit."""
+    return RunRecord(
+        run_id=LONGEST_ID,
+        workflow_name="w" * 100,
+        created_at=NOW,
+        updated_at=NOW,
+        input=INLINE,
+        carried=INLINE,
+        attributes={"a": "x" * 16_370},
+        **{"seen": [f"signal/{number:0256}" for number in range(REMEMBERED)], **fields},
+    )
+
+
+def test_the_record_of_a_next_generation(aws: AWSSystem) -> None:
+    record = full_record()
+
+    assert aws.world.create_run(record) is None
+    assert aws.world.get_run(LONGEST_ID) == record
+
+
+@pytest.mark.xfail(strict=True, reason="an id has 256 characters, which may have four bytes each")
+def test_the_record_of_a_next_generation_with_ids_that_are_not_ascii(aws: AWSSystem) -> None:
+    seen = [f"signal/{number:03}{'é' * 253}" for number in range(REMEMBERED)]
+
+    assert aws.world.create_run(full_record(seen=seen)) is None
+
+
+def test_the_record_of_a_run_that_failed(aws: AWSSystem) -> None:
+    error = encode_exception(ValueError("\0" * 1_000_000))
+    record = full_record(seen=[], status="failed", error=error, status_text="\0" * 1_000).model_copy(
+        update={"carried": None}
+    )
+
+    aws.world.create_run(full_record())
+    aws.world.update_run(record)
+    assert aws.world.get_run(LONGEST_ID) == record
+
+
+@pytest.mark.xfail(strict=True, reason="the reason is as long as what could not be imported says")
+def test_a_run_is_blocked_whatever_its_code_says(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(import_failures, "flows", "ImportError: " + "x" * 1_000_000)
+    requests.start(aws.world, "r", "teleport")
+    aws.settle()
+
+    assert "not imported: flows (ImportError: x" in (aws.world.read_run("r").blocked_reason or "")
+
+
+# --- steps and messages --------------------------------------------------------------------------------------------
+
+
+def test_what_a_step_says_of_its_failure_may_be_long(aws: AWSSystem) -> None:
+    @step(retry=RetryPolicy(max_attempts=1))
+    async def rants() -> None:
+        raise ValueError("\0" * 1_000_000)
+
+    @workflow
+    async def listens() -> None:
+        await rants()
+
+    start(aws, "r", listens)
+    record = finish(aws, "r")
+    assert record.status == "failed" and record.error and "\0" * 1_000 in record.error.message
+
+
+@pytest.mark.parametrize("size", [64_000, 300_000])
+def test_the_details_of_a_heartbeat(aws: AWSSystem, size: int) -> None:
+    assert aws.world.beat("r", "s1", 1, "x" * size)
+    beat = aws.world.last_beat("r", "s1", 1)
+    assert beat and beat.details == "x" * size
+
+
+@pytest.mark.xfail(strict=True, raises=ClientError, reason="DynamoDB is the first to say so")
+def test_details_that_are_too_large_are_refused_with_an_error_of_ours(aws: AWSSystem) -> None:
+    with pytest.raises(SerializationError):
+        aws.world.beat("r", "s1", 1, "x" * ITEM)
+
+
+ERROR = encode_exception(ValueError("\0" * 1_000_000))
+LARGEST = [
+    StepTask(run_id=LONGEST_ID, step_id="s" * 100, name="n" * 100, input=INLINE, origin=LONGEST_ID),
+    FactArrived(run_id=LONGEST_ID, fact=StepCompleted(step_id="s" * 100, result=INLINE)),
+    FactArrived(run_id=LONGEST_ID, fact=StepFailed(step_id="s" * 100, error=ERROR)),
+    FactArrived(
+        run_id=LONGEST_ID,
+        fact=SignalReceived(signal_id="😀" * 256, name="n" * 100, value=INLINE),
+        revival=Revival(workflow_name="w" * 100, input=INLINE),
+    ),
+]
+
+
+@pytest.mark.parametrize("message", LARGEST, ids=lambda message: type(message).__name__)
+def test_a_message(aws: AWSSystem, message: Any) -> None:
+    assert len(message.dump().encode()) < MESSAGE
+    aws.world.send([message])
+    queue: Any = "steps" if isinstance(message, StepTask) else "runs"
+    (sent,) = aws.stack.messages(queue)
+    assert load_message(sent.body) == message
+
+
+def test_a_batch_of_messages(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    send = aws.world._sqs.send_message_batch
+
+    def counted(**request: Any) -> Any:
+        batches.append(sum(len(entry["MessageBody"].encode()) for entry in request["Entries"]))
+        return send(**request)
+
+    monkeypatch.setattr(aws.world._sqs, "send_message_batch", counted)
+    tasks = [LARGEST[0].model_copy(update={"step_id": f"s{number}"}) for number in range(25)]
+    aws.world.send(tasks)
+
+    assert len(aws.stack.messages("steps")) == 25
+    assert max(batches) < MESSAGE and len(batches) <= 13
+
+
+def test_an_outcome_in_the_ledger(aws: AWSSystem) -> None:
+    outcome = StepOutcome(run_id=LONGEST_ID, fact=StepFailed(step_id="s" * 100, error=ERROR))
+    aws.world.put_outcome(outcome)
+    assert aws.world.get_outcome(LONGEST_ID, "s" * 100, 1) == outcome
+
+
+# --- requests ------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_of_six_megabytes(api: Api) -> None:
+    """The key and the answer are what is kept of it."""
+    key, value = "k" * 8_000, "x" * 6_000_000
+    first, again = (api.post("/runs", {"workflow": "hello", "input": {"name": value}}, key=key) for _ in range(2))
+
+    assert (first.status, again.body) == (201, first.body)
+    assert api.world.read_run(first.body["run_id"]).input == {"name": value}
+    assert max(len(str(item)) for item in api.stack.items("runs")) < 5_000
+
+
+@pytest.mark.parametrize(("length", "status"), [(300, 404), (301, 422)])
+def test_an_id_in_a_path(api: Api, length: int, status: int) -> None:
+    """A key of DynamoDB has 2,048 bytes."""
+    for path in ("/runs/{}", "/runs/{}/events", "/schedules/{}"):
+        assert api.get(path.format("é" * length)).status == status
+
+
+@pytest.mark.parametrize(("after", "status"), [(10**9, 200), (10**9 + 1, 422), (10**400, 422)])
+def test_a_place_in_a_history(api: Api, after: int, status: int) -> None:
+    """A number of DynamoDB has 38 digits."""
+    api.post("/runs", {"workflow": "hello", "run_id": "r"})
+    assert api.get("/runs/r/events", ("after", str(after))).status == status
+
+
+@pytest.mark.parametrize("path", ["/runs", "/schedules"])
+def test_a_cursor(api: Api, path: str) -> None:
+    """A sort key of DynamoDB has 1,024 bytes."""
+    begin = "2026-01-15T10:00:00+00:00#"
+    assert api.get(path, ("cursor", begin + "r" * (300 - len(begin)))).status == 200
+    assert api.get(path, ("cursor", begin + "r" * (301 - len(begin)))).status == 422
+    assert api.get(path, ("cursor", begin + "é")).status == 422
+
+
+def test_an_expression_of_a_schedule(api: Api) -> None:
+    """EventBridge Scheduler takes 256 characters."""
+    for length, status in ((256, 201), (257, 422)):
+        minutes = "0," * ((length - len("cron(0 * * * ? *)")) // 2)
+        expression = f"cron({minutes}{'0' * ((length - len('cron(0 * * * ? *)')) % 2)}0 * * * ? *)"
+        request = {"schedule_id": f"s{length}", "workflow": "hello", "schedule": expression}
+        assert (len(expression), api.post("/schedules", request).status) == (length, status)
