@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, start
-from worldflow import RetryPolicy, SerializationError, step, workflow
+from worldflow import InvalidInputError, RetryPolicy, step, step_info, workflow
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import SignalReceived, StepCompleted, StepFailed, dump_events
+from worldflow.engine.ids import check_id
 from worldflow.engine.inbox import REMEMBERED
 from worldflow.runtime import requests
 from worldflow.runtime.loading import import_failures
@@ -76,11 +76,10 @@ def test_the_record_of_a_next_generation(aws: AWSSystem) -> None:
     assert aws.world.get_run(LONGEST_ID) == record
 
 
-@pytest.mark.xfail(strict=True, reason="an id has 256 characters, which may have four bytes each")
-def test_the_record_of_a_next_generation_with_ids_that_are_not_ascii(aws: AWSSystem) -> None:
-    seen = [f"signal/{number:03}{'é' * 253}" for number in range(REMEMBERED)]
-
-    assert aws.world.create_run(full_record(seen=seen)) is None
+def test_ids_that_are_not_ascii_take_no_more_room() -> None:
+    check_id("é" * 128, "signal_id")
+    with pytest.raises(InvalidInputError, match="bytes"):
+        check_id("é" * 129, "signal_id")
 
 
 def test_the_record_of_a_run_that_failed(aws: AWSSystem) -> None:
@@ -94,7 +93,6 @@ def test_the_record_of_a_run_that_failed(aws: AWSSystem) -> None:
     assert aws.world.get_run(LONGEST_ID) == record
 
 
-@pytest.mark.xfail(strict=True, reason="the reason is as long as what could not be imported says")
 def test_a_run_is_blocked_whatever_its_code_says(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(import_failures, "flows", "ImportError: " + "x" * 1_000_000)
     requests.start(aws.world, "r", "teleport")
@@ -127,10 +125,24 @@ def test_the_details_of_a_heartbeat(aws: AWSSystem, size: int) -> None:
     assert beat and beat.details == "x" * size
 
 
-@pytest.mark.xfail(strict=True, raises=ClientError, reason="DynamoDB is the first to say so")
-def test_details_that_are_too_large_are_refused_with_an_error_of_ours(aws: AWSSystem) -> None:
-    with pytest.raises(SerializationError):
-        aws.world.beat("r", "s1", 1, "x" * ITEM)
+def test_the_details_of_a_heartbeat_may_be_large(aws: AWSSystem) -> None:
+    details: list[Any] = []
+
+    @step(heartbeat_timeout="1m", retry=RetryPolicy(initial_interval=1))
+    async def beats() -> int:
+        details.append(step_info().heartbeat_details)
+        step_info().heartbeat("x" * ITEM)
+        if len(details) == 1:
+            raise ValueError("once")
+        return len(details)
+
+    @workflow
+    async def listens() -> int:
+        return await beats()
+
+    start(aws, "r", listens)
+    assert finish(aws, "r").result == 2
+    assert details == [None, "x" * ITEM]
 
 
 ERROR = encode_exception(ValueError("\0" * 1_000_000))

@@ -15,6 +15,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
 _ID = re.compile(r".{1,256}", re.DOTALL)
+_ID_BYTES = 256
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
 
@@ -27,7 +28,9 @@ def check_name(name: str, field: str = "name") -> None:
 def check_id(id: str | None, field: str) -> None:
     """Raises `InvalidInputError` for what is no id of a signal, an update or a hook's value."""
     if id is not None:
-        _check(id, _ID, field, "1 to 256 characters")
+        _check(id, _ID, field, "1 to 256 bytes of UTF-8")
+        if len(id.encode(errors="replace")) > _ID_BYTES:
+            raise _refusal(id, field, "1 to 256 bytes of UTF-8")
 
 
 def check_run_id(run_id: str, field: str = "run_id") -> None:
@@ -37,7 +40,11 @@ def check_run_id(run_id: str, field: str = "run_id") -> None:
 
 def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:
     if not isinstance(text, str) or not pattern.fullmatch(text):
-        raise InvalidInputError(f"{text!r} is not a {field}: it takes {rule}", [FieldError(field, f"must be {rule}")])
+        raise _refusal(text, field, rule)
+
+
+def _refusal(text: object, field: str, rule: str) -> InvalidInputError:
+    return InvalidInputError(f"{text!r} is not a {field}: it takes {rule}", [FieldError(field, f"must be {rule}")])
 
 
 def generation(run_id: str) -> tuple[str, int]:

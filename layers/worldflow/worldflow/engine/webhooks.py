@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from worldflow.engine.errors import WorldflowError
+from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.history import HookResumed, Json, Replied
 from worldflow.engine.inbox import Hook
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
+
+
+RESPONSE_LIMIT = 4 * 1024 * 1024
+"""Bytes of a response's body: Lambda answers with 6 MB at most, of which base64 takes its part."""
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 
 class WebhookRequest(BaseModel):
@@ -39,16 +46,22 @@ class WebhookRequest(BaseModel):
     def respond(self, status: int = 200, body: Json | bytes = None, headers: Mapping[str, str] | None = None) -> None:
         """Answers the request; once, and only where the webhook was made with `respond="workflow"`.
 
-        body: text, bytes, or anything that JSON carries.
+        body: text, bytes, or anything that JSON carries; at most 4 MB.
+        Raises `InvalidInputError` for what HTTP or Lambda could not answer.
         """
         if self._answer is None:
             raise WorldflowError('this request is answered already: use create_webhook(respond="workflow"), and once')
+        answered = response(status, body, headers or {})
         answer, self._answer = self._answer, None
-        answer(response(status, body, headers or {}))
+        answer(answered)
 
 
 def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dict[str, Json]:
-    """An HTTP response as JSON. Its body is in base64."""
+    """An HTTP response as JSON. Its body is in base64. Raises `InvalidInputError`."""
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise InvalidInputError(f"{status!r} is no status", [FieldError("status", "must be from 200 to 599")])
+    if any(not _HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+        raise InvalidInputError("a header does not fit", [FieldError("headers", "must be text of one line each")])
     kind = "application/json"
     if isinstance(body, bytes):
         data, kind = body, "application/octet-stream"
@@ -56,6 +69,9 @@ def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dic
         data, kind = body.encode(), "text/plain; charset=utf-8"
     else:
         data = b"" if body is None else json.dumps(body).encode()
+    if len(data) > RESPONSE_LIMIT:
+        problem = f"the body has {len(data)} bytes, and {RESPONSE_LIMIT} is the limit"
+        raise InvalidInputError(problem, [FieldError("body", f"must have at most {RESPONSE_LIMIT} bytes")])
     named = {name.lower(): value for name, value in headers.items()}
     return {
         "status": status,

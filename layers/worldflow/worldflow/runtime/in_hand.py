@@ -53,6 +53,9 @@ from worldflow.worlds.payloads import fetch_event, fetch_failure, stash_event
 
 _BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
 
+BLOCKED_LIMIT = 8_000
+"""Characters of the reason why a run is blocked, which stands in its record."""
+
 _log = logging.getLogger("worldflow")
 
 
@@ -144,7 +147,7 @@ class RunInHand:
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
         summary = error.summary if isinstance(error, WorkflowNotFoundError) else error
-        self.blocked = f"{type(error).__name__}: {summary}{because}"
+        self.blocked = f"{type(error).__name__}: {summary}{because}"[:BLOCKED_LIMIT]
         _log.error("run %s is blocked: %s", self.id, self.blocked)
         self.dispose()
 

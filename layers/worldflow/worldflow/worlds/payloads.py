@@ -87,7 +87,7 @@ def fetch_text(world: World, text: str | None) -> str | None:
 
 def size_of_reference(value: Json) -> int:
     """Bytes of the value, where `value` is a reference; else 0."""
-    return int(value.get("bytes", 0)) if _is_reference(value) else 0
+    return int(value.get("bytes", 0)) if _is_stand_in(value) and _KEY in value else 0
 
 
 def stash_event(world: World, run_id: str, event: E) -> E:
