@@ -16,14 +16,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.aws import AWSWorld
-from worldflow.worlds.messages import Delayed, Message, RunMessage, ScheduleDue, StepTask, load_message
+from worldflow.worlds.messages import (
+    Delayed,
+    Message,
+    RunMessage,
+    ScheduleDue,
+    StepTask,
+    load_message,
+    may_be_message,
+    undelivered,
+)
 
 _log = logging.getLogger("worldflow")
 
@@ -168,12 +176,12 @@ def _read(
     for record in event["Records"]:
         receives = int(record["attributes"]["ApproximateReceiveCount"])
         is_dead = record["eventSourceARN"] in dead_letter_arns
-        body = _undelivered(record["body"]) if is_dead else record["body"]
+        body = undelivered(record["body"]) if is_dead else record["body"]
         try:
             message = load_message(body)
         except ValidationError as error:
             _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
-            if _has_version(body) or not _set_aside(record, set_aside):
+            if may_be_message(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
             records.append(_Record(record["messageId"], message, receives, is_dead))
@@ -186,27 +194,6 @@ def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:
     except Exception:
         _log.exception("message %s cannot be set aside, and comes again", record["messageId"])
         return False
-
-
-def _has_version(body: str) -> bool:
-    """Whether a body may be a message of some version of this code."""
-    try:
-        message = from_json(body)
-    except ValueError:
-        return False
-    return isinstance(message, dict) and "v" in message
-
-
-def _undelivered(body: str) -> str:
-    """The message of a dead letter. That of Scheduler is the request to SQS which failed, with the message in it."""
-    try:
-        request = from_json(body)
-    except ValueError:
-        return body
-    match request:
-        case {"MessageBody": str(message)}:
-            return message
-    return body
 
 
 def _summary(error: ValidationError) -> str:

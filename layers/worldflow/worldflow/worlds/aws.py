@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from pydantic_core import from_json
@@ -24,9 +24,12 @@ from worldflow.settings import Settings
 from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
+
+if TYPE_CHECKING:
+    from worldflow.worlds.aws_dead_letters import AWSDeadLetters
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
@@ -235,7 +238,16 @@ class AWSWorld(AWSAccess, World):
 
         Returns whether it is there: from other queues, whose messages hold up no other, nothing is set aside.
         """
-        return self._messages.set_aside(queue_arn, body, id)
+        return self._dead_letters.set_aside(queue_arn, body, id)
+
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        return self._dead_letters.redrive(discard=discard)
+
+    @cached_property
+    def _dead_letters(self) -> AWSDeadLetters:
+        from worldflow.worlds.aws_dead_letters import AWSDeadLetters  # rarely wanted
+
+        return AWSDeadLetters(self)
 
     # --- the step ledger ---
 

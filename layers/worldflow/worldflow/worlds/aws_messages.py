@@ -9,9 +9,7 @@ there by a schedule, a minute early, and waits there for the rest. The orchestra
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -117,20 +115,6 @@ class AWSMessages:
             reasons = {failure.get("Message") or failure["Code"] for failure in failed}
             raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
 
-    def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
-        url = self._world.settings.run_queue_url
-        if _name(url) != _name(queue_arn):
-            return False
-        found = self._world._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-        dead = json.loads(found["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"]
-        self._world._sqs.send_message(
-            QueueUrl=url.removesuffix(_name(url)) + _name(dead),
-            MessageBody=body,
-            MessageGroupId=id,  # of its own: it holds up no dead letter of the run
-            MessageDeduplicationId=id,
-        )
-        return True
-
     def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
         is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self._world.now() > SCHEDULER_MARGIN
@@ -155,11 +139,6 @@ class AWSMessages:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
                 raise
-
-
-def _name(queue: str) -> str:
-    """The name of a queue, at the end of its URL or ARN."""
-    return re.split("[/:]", queue)[-1]
 
 
 def _one_by_one(requests: Iterable[_Request]) -> None:

@@ -4,6 +4,7 @@
     create_run / get_run / update_run / list_runs / walk_runs  the record of a run: its input, its status, its result
     send                                         messages to the orchestrator and to the step executor, now or later
     cancel_delayed                               takes back a message that was to be sent later
+    redrive                                      puts dead letters back
     put_outcome / get_outcome / claim            the step ledger: what an attempt came to, or that one was begun
     beat / last_beat / abandon                   the heartbeats of a step, and the word that it is not wanted any more
     put_generation / get_generation              which generation of a run is the newest
@@ -69,6 +70,17 @@ class Beat:
 
     at: datetime
     details: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What came of the dead letters."""
+
+    moved: int = 0
+    unreadable: int = 0
+    """No messages of ours."""
+    in_flight: int = 0
+    """Being tried right now: they are handled, or there again soon."""
 
 
 class RunRecord(BaseModel):
@@ -233,6 +245,13 @@ class World(ABC):
     @abstractmethod
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         """Takes back a message that was sent at `sent_at` for later, as far as that can be done: it may still come."""
+
+    @abstractmethod
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        """Puts the dead letters back into the queues that they came from.
+
+        discard: deletes those that are no messages of ours; they are left where they are unless given.
+        """
 
     # --- the step ledger ---
 

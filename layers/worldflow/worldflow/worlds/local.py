@@ -25,7 +25,7 @@ from pydantic_core import from_json
 
 from worldflow.engine.errors import ConfigurationError, ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
@@ -353,6 +353,23 @@ class LocalWorld(World):
         sql = "select min(visible_at) from messages where queue != 'unreadable' and not in_flight"
         (when,) = self._rows(sql)[0]
         return None if when is None else datetime.fromtimestamp(float(when), UTC)
+
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        # The worker handles the dead; what nobody could read waits for code that can.
+        moved = 0
+        with self._transaction() as db:
+            rows = db.execute("select id, body from messages where queue = 'unreadable'").fetchall()
+            for id, body in rows:
+                try:
+                    message = load_message(body)
+                except ValidationError:
+                    continue
+                assert not isinstance(message, Delayed)
+                db.execute("update messages set queue = ?, receives = 0 where id = ?", (_queue(message), id))
+                moved += 1
+            if discard:
+                db.execute("delete from messages where queue = 'unreadable'")
+        return Redriven(moved, len(rows) - moved)
 
     # --- the step ledger ---
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic_core import from_json
 
 from worldflow.engine.history import AnyFact, Json, Parent, StepCompleted, StepFailed
 
@@ -234,3 +235,24 @@ def load_message(text: str | bytes) -> Message | Delayed:
     """The message of a queue's body. Raises pydantic's `ValidationError` for what is none."""
     message: Message | Delayed = _messages.validate_json(text)
     return message
+
+
+def may_be_message(body: str) -> bool:
+    """Whether a body may be a message of some version of this code."""
+    try:
+        message = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(message, dict) and "v" in message
+
+
+def undelivered(body: str) -> str:
+    """The message of a dead letter. That of Scheduler is the request to SQS which failed, with the message in it."""
+    try:
+        request = from_json(body)
+    except ValueError:
+        return body
+    match request:
+        case {"MessageBody": str(message)}:
+            return message
+    return body
