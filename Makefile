@@ -143,7 +143,7 @@ invoke: what-to-invoke build ## Run a function of that stack in Docker: FUNCTION
 
 .PHONY: what-to-invoke
 what-to-invoke:
-	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction or SignalFunction))
+	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction, SignalFunction or CaretakerFunction))
 	@$(if $(wildcard $(EVENT)),,$(error EVENT is missing, or no file: one of $(wildcard events/*.json)))
 
 # The function's folder is where Lambda has it, and the names of what it uses are nobody's.
