@@ -60,7 +60,7 @@ OPERATIONS = [
     if method in ("get", "post", "patch", "delete")
 ]
 TESTED = [(method, path) for method, path in OPERATIONS if "webhooks" not in path or method == "POST"]
-EXAMPLES = 12
+EXAMPLES = 8
 
 IN_BODIES: dict[str, list[Any]] = {
     "workflow": ["chain", "waits_for_the_api"],
