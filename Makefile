@@ -23,7 +23,8 @@ export SAM_CLI_TELEMETRY ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 # uv has certificates of its own and would not know a company's.
 export UV_SYSTEM_CERTS ?= 1
-unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+# Nor would anybody want each of some hundred processes to compile all that it imports.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Any, Literal
 
 import boto3
+import botocore.session
 import pytest
-from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
 from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import RESPONSES_METHODS
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.scheduler.models import scheduler_backends
@@ -103,11 +106,7 @@ class Stack:
     # --- to use again ---
 
     def exists(self) -> bool:
-        try:
-            self.dynamodb.describe_table(TableName=self.resources.runs_table)
-        except ClientError:
-            return False
-        return True
+        return self.resources.runs_table in dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables
 
     def empty(self) -> None:
         """Removes all that the last test left, without waiting for it to be asked for."""
@@ -135,6 +134,13 @@ class Stack:
     def _bucket(self) -> Any:
         return s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[self.resources.payload_bucket]
 
+
+# Nobody asks AWS through `requests` here. For those who do, moto prepares 1,288 answers each time that it starts, which
+# takes longer than most tests, and forgets none of them: a process that runs all tests would grow to a gigabyte.
+RESPONSES_METHODS.clear()
+
+# Each session would read the descriptions of its services anew: a third of a second for the clients of one cold start.
+botocore.session.create_loader = functools.cache(create_loader)
 
 _mock: Any = mock_aws()
 _moto_put_item = DynamoDBBackend.put_item

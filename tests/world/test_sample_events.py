@@ -366,19 +366,27 @@ def test_every_file_has_a_case_and_every_case_a_file() -> None:
     assert {path.name for path in FILES.values()} == {f"{name}.json" for name in CASES}
 
 
+wrong: dict[str, BaseException | None] = {}
+"""What was wrong after each sample. The whole story is told once, by the first test that asks."""
+
+
 @pytest.mark.parametrize("name", FILES)
-def test_a_sample_does_what_it_should_after_those_before_it(
-    aws: AWSSystem, invoke: Callable[[str], dict[str, Any]], name: str
-) -> None:
-    story = list(CASES)
-    for earlier in story[: story.index(name)]:
-        invoke(earlier)
-    queued = {queue: len(aws.stack.messages(queue)) for queue in aws.stack.arns}
-    history = aws.world.load_history(RUN)
+def test_a_sample_does_what_it_should_after_those_before_it(request: pytest.FixtureRequest, name: str) -> None:
+    if not wrong:
+        tell(request.getfixturevalue("aws"), request.getfixturevalue("invoke"))
+    if error := wrong[name]:
+        raise error
 
-    answer = invoke(name)
 
-    CASES[name](After(aws, answer, queued, history[-1].seq if history else 0))
+def tell(aws: AWSSystem, invoke: Callable[[str], dict[str, Any]]) -> None:
+    for name, check in CASES.items():
+        queued = {queue: len(aws.stack.messages(queue)) for queue in aws.stack.arns}
+        history = aws.world.load_history(RUN)
+        wrong[name] = None
+        try:
+            check(After(aws, invoke(name), queued, history[-1].seq if history else 0))
+        except Exception as error:
+            wrong[name] = error
 
 
 def test_every_function_has_a_file() -> None:
