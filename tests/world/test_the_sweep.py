@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -191,8 +192,7 @@ def test_what_it_costs(aws: AWSSystem, requests_made: list[str]) -> None:
     """Two queries a shard, which has many runs, and a send for ten pokes."""
     for number in range(120):
         requests.start(aws.world, f"r{number}", waits)
-    lose_messages(aws)
-    requests.start(aws.world, "young", waits)
+    aws.settle()
     go_on(aws, PENDING_UNTIL + timedelta(minutes=1))
     requests_made.clear()
 
@@ -202,3 +202,8 @@ def test_what_it_costs(aws: AWSSystem, requests_made: list[str]) -> None:
     assert requests_made.count("sqs.SendMessageBatch") == -(-report.poked // 10)
     assert len(requests_made) == 16 + -(-report.poked // 10)
     assert 0 < report.poked < 20
+
+    aws.restart()
+    requests_made.clear()
+    aws.settle()
+    assert Counter(requests_made) == {"dynamodb.Query": report.poked, "dynamodb.PutItem": report.poked}

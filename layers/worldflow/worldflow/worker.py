@@ -7,9 +7,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.worlds.local import Delivery, LocalWorld
 from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
@@ -17,6 +19,8 @@ from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
 _log = logging.getLogger("worldflow")
 
 _IDLE = 0.05
+
+_SWEEP_EVERY = timedelta(hours=1)
 
 _LONGEST_TURN = 5.0
 """Seconds after which a turn that runs inline steps lets others in."""
@@ -65,8 +69,12 @@ class Worker:
         Raises `ConfigurationError` if another worker serves the file.
         """
         with self._world.serving():
+            swept_at: datetime | None = None
             try:
                 while True:
+                    if swept_at is None or self._world.now() - swept_at >= _SWEEP_EVERY:
+                        swept_at = self._world.now()
+                        await asyncio.to_thread(sweep, self._world)
                     if not await self.work():
                         await self.pause(_IDLE)
             finally:
