@@ -94,7 +94,7 @@ test-python-%: $(VENV)/ready
 		&& $(call install,$(VENV)/python$*/bin/python,--constraint requirements-dev.txt $(UNIT_TEST_TOOLS) --editable 'layers/worldflow[aws$(,)cli$(,)functions]') \
 		&& touch $(VENV)/python$*/ready; } || exit 1; \
 	echo "Python $*:"; \
-	$(VENV)/python$*/bin/python -m pytest -n 2 tests/unit
+	$(VENV)/python$*/bin/python -m pytest -n 2 -m "not one_python" tests/unit
 
 , := ,
 

@@ -16,6 +16,8 @@ from typer.main import get_command
 from worldflow.cli import app
 from worldflow.determinism import check
 
+pytestmark = pytest.mark.one_python
+
 PROJECT = Path(__file__).parents[2]
 GUIDE = PROJECT / "docs/guide"
 RUN = [

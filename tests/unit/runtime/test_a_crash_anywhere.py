@@ -134,6 +134,7 @@ def expected() -> list[str]:
     return EXPECTED
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_process_dies_once(expected: list[str], when: When):
     for call in range(len(CALLS)):

@@ -156,6 +156,7 @@ def calls() -> int:
     return len(world.calls)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
     for call in range(calls):
