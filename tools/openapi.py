@@ -224,6 +224,7 @@ def _records() -> dict[str, Schema]:
             del schema["properties"][field]
         schema["required"] = [field for field in schema["required"] if field in schema["properties"]]
         schemas[name] = schema
+    schemas["Failure"]["properties"].pop("packed", None)  # encoded, and never shown
     schemas["Run"]["properties"]["omitted"] = OMITTED
     schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
     return schemas

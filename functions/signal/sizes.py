@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
+from pydantic import BaseModel
 from pydantic_core import to_json
 
 from answers import at_once
-from worldflow.engine.history import Event, Json
-from worldflow.worlds import AWSWorld
-from worldflow.worlds.payloads import fetch, size_of_reference
+from worldflow.engine.history import Event
+from worldflow.worlds import AWSWorld, ScheduleRecord
+from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
 
 BODY_LIMIT = 4_500_000
 """Bytes of a body: base64, which is of a known length, makes four of three."""
@@ -38,30 +39,29 @@ def carried(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def read_data(
-    world: AWSWorld, values: Mapping[str, Json], room: int = DATA_LIMIT
-) -> tuple[dict[str, Json], dict[str, int]]:
-    """The values that together fit the room, by their names, and the sizes of those that are left out, and None."""
-    data: dict[str, Json] = {}
+M = TypeVar("M", bound=BaseModel)
+
+
+def leave_out(stored: M, names: Sequence[str], room: int = DATA_LIMIT) -> tuple[M, dict[str, int]]:
+    """What is stored, without the values for which there is no room beside the others; and the sizes of these."""
     omitted: dict[str, int] = {}
-    for name, value in values.items():
-        if (size := size_of_reference(value)) > room:
-            data[name], omitted[name] = None, size
+    for name in names:
+        if (size := size_of_reference(getattr(stored, name))) > room:
+            omitted[name] = size
         else:
-            data[name] = fetch(world, value)
             room -= size
-    return data, omitted
+    return stored.model_copy(update=dict.fromkeys(omitted)), omitted
 
 
 def describe_run(world: AWSWorld, run_id: str) -> dict[str, Any]:
-    record = world.stored_run(run_id)
-    data, omitted = read_data(world, {"result": record.result, "input": record.input})
-    return _with(record.model_copy(update=data).describe(), omitted)
+    record, omitted = leave_out(world.stored_run(run_id), ("result", "input"))
+    return _with(world.fetch_run(record).describe(), omitted)
 
 
-def describe_schedule(world: AWSWorld, record: Any) -> dict[str, Any]:
-    data, omitted = read_data(world, {"input": record.input})
-    return _with(record.model_copy(update=data).describe(world.now()), omitted)
+def describe_schedule(world: AWSWorld, record: ScheduleRecord) -> dict[str, Any]:
+    record, omitted = leave_out(record, ("input",))
+    shown = record.model_copy(update={"input": fetch(world, record.input)})
+    return _with(shown.describe(world.now()), omitted)
 
 
 def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dict[str, Any]:
@@ -69,10 +69,9 @@ def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dic
     shown: list[dict[str, Any]] = []
     room = DATA_LIMIT
     for event in _events(world, run_id, after):
-        stored = {field: getattr(event, field) for field in event.data_fields}
-        data, omitted = read_data(world, stored, room)
+        stored, omitted = leave_out(event, event.data_fields, room)
         described = {"event_type": event.event_type, "seq": event.seq, "at": event.at}
-        described = _with({**described, "payload": event.model_copy(update=data).payload}, omitted)
+        described = _with({**described, "payload": fetch_event(world, stored).payload}, omitted)
         room -= len(to_json(described))
         # What no page has room for is left out of the one that begins with it.
         if shown and (len(shown) == limit or room < 0 or omitted):

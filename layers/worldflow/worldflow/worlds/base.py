@@ -305,7 +305,10 @@ class World(ABC):
 
     def read_run(self, run_id: str) -> RunRecord:
         """The record of a run with its data; `pending` where nothing has happened yet. Raises `RunNotFoundError`."""
-        record = self.stored_run(run_id)
+        return self.fetch_run(self.stored_run(run_id))
+
+    def fetch_run(self, record: RunRecord) -> RunRecord:
+        """The record with its data, of one that `stored_run` returned."""
         update: dict[str, Any] = {
             "input": fetch(self, record.input),
             "result": fetch(self, record.result),
