@@ -10,6 +10,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_orchestrator_handler
+from worldflow.engine.privacy import quiet
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
@@ -26,6 +27,7 @@ take_turns = create_orchestrator_handler(AWSWorld(), scope=logger.append_context
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer = take_turns(event, context)
     metrics.add_metric("MessagesHandled", MetricUnit.Count, len(event["Records"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, Tracer
@@ -26,6 +27,7 @@ from run_routes import read_input, run_routes
 from schedule_routes import schedule_routes
 from sizes import carried
 from worldflow.engine.history import dump_value
+from worldflow.engine.privacy import quiet
 from worldflow.runtime import load_workflows
 from worldflow.worlds import AWSWorld
 
@@ -37,6 +39,8 @@ app = APIGatewayHttpResolver(
 )
 
 copy_config_to_registered_loggers(logger, include={"worldflow"})
+# Logs what a route raises with its text, which may be anybody's data. `quiet` below raises it without.
+logging.getLogger("aws_lambda_powertools.event_handler.api_gateway").disabled = True
 world = AWSWorld()
 load_workflows(world.settings.workflows)
 once = Once(world.settings.runs_table)
@@ -76,6 +80,7 @@ def is_readable(event: dict[str, Any]) -> bool:
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     once.config.register_lambda_context(context)
     metrics.add_metric("Requests", MetricUnit.Count, 1)

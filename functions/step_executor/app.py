@@ -12,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_step_handler
+from worldflow.engine.privacy import quiet
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
@@ -39,6 +40,7 @@ run_steps = create_step_handler(AWSWorld(), scope=log_keys)
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer = run_steps(event, context)
     metrics.add_metric("StepAttempts", MetricUnit.Count, len(event["Records"]))

@@ -68,7 +68,10 @@ def test_a_step_that_fails_is_logged_with_its_run_and_attempt(functions: Any, aw
     assert line["function_request_id"] == Context.aws_request_id
 
 
-def test_steps_of_one_batch_do_not_mix_up_their_names(functions: Any, aws: AWSSystem) -> None:
+def test_steps_of_one_batch_do_not_mix_up_their_names(
+    functions: Any, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLDFLOW_LOG_PAYLOADS", "true")
     batch = [
         StepTask(run_id=f"order-{number}", step_id=f"s{number}", name="refuse", input={"message": f"no {number}"})
         for number in range(5)

@@ -36,6 +36,7 @@ from worldflow.engine.errors import (
     InvalidInputError,
     NonDeterminismError,
     OutsideError,
+    PayloadCodecError,
     QueryNotFoundError,
     RetryableError,
     RunBlockedError,
@@ -61,6 +62,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.execution import WorkflowInfo
 from worldflow.engine.inbox import Hook
+from worldflow.engine.privacy import set_redactor
 from worldflow.engine.retry import RetryPolicy
 from worldflow.engine.webhooks import Webhook, WebhookRequest
 
@@ -75,6 +77,7 @@ __all__ = [
     "InvalidInputError",
     "NonDeterminismError",
     "OutsideError",
+    "PayloadCodecError",
     "QueryNotFoundError",
     "RetryPolicy",
     "RetryableError",
@@ -113,6 +116,7 @@ __all__ = [
     "publish",
     "random",
     "set_attributes",
+    "set_redactor",
     "set_status",
     "sleep",
     "step",

@@ -17,9 +17,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
-from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.steps import StepExecutor, log_what_is_left
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.aws import AWSWorld
 from worldflow.worlds.messages import (
@@ -30,6 +31,7 @@ from worldflow.worlds.messages import (
     StepTask,
     load_message,
     may_be_message,
+    summary,
     undelivered,
 )
 
@@ -114,8 +116,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
             with scope(run_id=_run_id(group[0])):
                 try:
                     handle(group, out_of_time)
-                except Exception:
-                    _log.exception("the turn failed and will be taken again")
+                except Exception as error:
+                    _log.error("the turn failed and will be taken again", exc_info=loggable(error))
                     failed += [record.id for record in group]
         return _answer(failed)
 
@@ -130,6 +132,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
     """
     _load(world)
     executor, runner = StepExecutor(world), asyncio.Runner()
+    runner.get_loop().set_exception_handler(log_what_is_left)
 
     async def execute(record: _Record) -> str | None:
         task = record.message
@@ -139,8 +142,8 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
         with scope(run_id=task.run_id, step_id=task.step_id, attempt=task.attempt):
             try:
                 await executor.execute(task, redelivered=record.receives > 1)
-            except Exception:
-                _log.exception("step %s could not be run, and will be tried again", task.name)
+            except Exception as error:
+                _log.error("step %s could not be run, and will be tried again", task.name, exc_info=loggable(error))
                 return record.id
         return None
 
@@ -180,7 +183,7 @@ def _read(
         try:
             message = load_message(body)
         except ValidationError as error:
-            _log.error("message %s cannot be read: %s", record["messageId"], _summary(error))
+            _log.error("message %s cannot be read: %s", record["messageId"], summary(error))
             if may_be_message(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
@@ -191,15 +194,9 @@ def _read(
 def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:
     try:
         return set_aside(record["eventSourceARN"], record["body"], record["messageId"])
-    except Exception:
-        _log.exception("message %s cannot be set aside, and comes again", record["messageId"])
+    except Exception as error:
+        _log.error("message %s cannot be set aside, and comes again", record["messageId"], exc_info=loggable(error))
         return False
-
-
-def _summary(error: ValidationError) -> str:
-    """What is wrong, without what the message says."""
-    details = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['msg']}" for detail in details)
 
 
 def _by_run(records: Sequence[_Record]) -> list[list[_Record]]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
@@ -139,8 +140,9 @@ class Worker:
         """Acknowledges messages that were handled, and rejects those that were not."""
         try:
             yield
-        except Exception:
-            _log.exception("run %s: a message could not be handled, and comes again", deliveries[0].message.run_id)
+        except Exception as error:
+            run_id = deliveries[0].message.run_id
+            _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
             self._world.reject(deliveries)
         else:
             self._world.acknowledge(deliveries)
@@ -159,8 +161,9 @@ class Worker:
         assert isinstance(delivery.message, StepTask)
         try:
             await self._executor.execute(delivery.message, redelivered=delivery.redelivered)
-        except Exception:
-            _log.exception("step %s could not be run, and will be tried again", delivery.message.name)
+        except Exception as error:
+            name = delivery.message.name
+            _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
             await asyncio.to_thread(self._world.reject, [delivery])
         else:
             await asyncio.to_thread(self._world.acknowledge, [delivery])

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal as signals
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, Modules, load, print_json
+from worldflow.cli.common import AsJson, Local, Modules, load, open_world, print_json
 from worldflow.runtime.loading import import_failures
+from worldflow.runtime.steps import log_what_is_left
 from worldflow.worker import Worker
 from worldflow.worlds.local import LocalWorld
 
@@ -32,7 +32,8 @@ def worker(
     for name, why in import_failures.items():
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"))) as world:
+    with open_world(local, create=True) as world:
+        assert isinstance(world, LocalWorld)
         with world.serving():
             pass  # or there is a worker already, which is better said before that this one serves
         if as_json:
@@ -45,6 +46,7 @@ def worker(
 async def _serve(world: LocalWorld, concurrency: int) -> None:
     """Serves until the process is told to end. Told twice, it does not wait for steps that run in threads."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    loop.set_exception_handler(log_what_is_left)
     assert task is not None
 
     def end() -> None:

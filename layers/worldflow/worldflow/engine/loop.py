@@ -29,6 +29,7 @@ from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
+from worldflow.engine.privacy import log_context
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -309,7 +310,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         if self._closed or self.host.replaying:
             return  # disposed of, somebody would have looked at the exception; on replay it was told before
-        _log.error("in a workflow: %s", context.get("message"), exc_info=context.get("exception"))
+        log_context(_log, "in a workflow", context)
 
     async def shutdown_asyncgens(self) -> None:
         return None

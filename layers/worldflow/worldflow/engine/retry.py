@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import FatalError, RetryableError
+from worldflow.engine.privacy import loggable
 
 _log = logging.getLogger("worldflow")
 
@@ -64,8 +65,8 @@ class RetryPolicy:
                 return False
         try:
             return self.retry_if is None or bool(self.retry_if(error))
-        except Exception:
-            _log.exception("retry_if raised, and the step is not tried again")
+        except Exception as raised:
+            _log.error("retry_if raised, and the step is not tried again", exc_info=loggable(raised))
             return False
 
     def delay(self, attempt: int, random: float) -> float:

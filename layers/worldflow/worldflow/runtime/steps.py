@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Step, find_step
@@ -26,6 +27,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.retry import retry_after
 from worldflow.runtime.loading import explain_failures
 from worldflow.worlds.base import World
@@ -33,6 +35,11 @@ from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
 from worldflow.worlds.payloads import fetch, stash, stash_event
 
 _log = logging.getLogger("worldflow")
+
+
+def log_what_is_left(_: object, context: dict[str, Any]) -> None:
+    """An event loop's exception handler: for tasks that a step has left behind."""
+    log_context(_log, "left behind by a step", context)
 
 
 class StepExecutor:
@@ -62,6 +69,7 @@ class StepExecutor:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
 
         async def run_all() -> list[StepCompleted | StepFailed]:
+            asyncio.get_running_loop().set_exception_handler(log_what_is_left)
             return await asyncio.gather(*map(self._run, tasks))
 
         facts = asyncio.run(run_all()) if tasks else []
@@ -137,9 +145,8 @@ class StepExecutor:
             task_here = asyncio.current_task()
             if task_here and task_here.cancelling():
                 raise  # it is the executor that is stopped, and not the step that failed
-            _log.warning(
-                "step %s, attempt %d, failed: %s", task.name, task.attempt, type(error).__name__, exc_info=error
-            )
+            name = type(error).__name__
+            _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
             if isinstance(error, StepTimeoutError):
                 error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
             retryable = not (isinstance(error, StepTimeoutError) and task.at_most_once)

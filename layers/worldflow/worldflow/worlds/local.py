@@ -29,7 +29,7 @@ from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
-from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message
+from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message, summary
 
 Queue = Literal["runs", "steps", "dead"]
 """Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
@@ -299,8 +299,8 @@ class LocalWorld(World):
     def _read(self, id: int, body: str, receives: int) -> Delivery | None:
         try:
             message = load_message(body)
-        except ValidationError:
-            _log.exception("message %d cannot be read, and is put aside", id)
+        except ValidationError as error:
+            _log.error("message %d cannot be read, and is put aside: %s", id, summary(error))
             with self._transaction() as db:
                 db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
             return None

@@ -14,7 +14,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 from pydantic_core import from_json
 
 from worldflow.engine.history import AnyFact, Json, Parent, StepCompleted, StepFailed
@@ -256,3 +256,9 @@ def undelivered(body: str) -> str:
         case {"MessageBody": str(message)}:
             return message
     return body
+
+
+def summary(error: ValidationError) -> str:
+    """What is wrong with a body, without what it says: pydantic's own texts quote it."""
+    details = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['type']}" for detail in details)

@@ -1,0 +1,147 @@
+"""What may be said of the user's data, in logs and in what is kept of an exception.
+
+An exception's text may hold anything that the user's code has in hand: an address, a card's number. So no log has it,
+unless `WORLDFLOW_LOG_PAYLOADS` is `true`. What is logged then is the exception's type, its causes, and the files and
+lines that it came from. The text of the engine's own errors, which is made of ids and names, is logged always.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from worldflow.engine import errors
+
+_OWN_TEXT = frozenset(
+    {
+        errors.ConfigurationError,
+        errors.ConflictError,
+        errors.HistoryLimitError,
+        errors.NonDeterminismError,
+        errors.PayloadCodecError,
+        errors.RunEndedError,
+        errors.RunExistsError,
+        errors.RunNotFoundError,
+        errors.ScheduleExistsError,
+        errors.ScheduleNotFoundError,
+        errors.StepCrashedError,
+        errors.StepInterruptedError,
+        errors.StepNotFoundError,
+        errors.UnsupportedOperationError,
+        errors.WorkflowNotFoundError,
+        errors.WorkflowStuckError,
+    }
+)
+"""Errors whose text has ids and names, and nothing that a run carries."""
+
+_HIDDEN = "its text is not logged: see WORLDFLOW_LOG_PAYLOADS"
+_DEPTH_LIMIT = 8
+
+_redactor: Callable[[str], str] | None = None
+
+
+def set_redactor(redact: Callable[[str], str] | None) -> None:
+    """Has every text of an exception go through `redact` before it is logged, or recorded as what a step or run failed
+    of.
+
+    For data that must not even stand in a history: to mask the numbers of cards, say. Set it where the module of your
+    workflows is imported. None takes it away.
+    """
+    global _redactor
+    _redactor = redact
+
+
+def redacted(text: str) -> str:
+    """`text` as the user wants it kept."""
+    if _redactor is None or not text:
+        return text
+    try:
+        return _redactor(text)
+    except Exception as error:
+        return f"<left out, as the redactor raised {type(error).__name__}>"
+
+
+def is_redacting() -> bool:
+    return _redactor is not None
+
+
+def logs_payloads() -> bool:
+    """Whether logs may have the user's data."""
+    return os.environ.get("WORLDFLOW_LOG_PAYLOADS", "").lower() in ("true", "1")
+
+
+def described(error: BaseException) -> str:
+    """The type of an exception, and its text where that may be logged."""
+    return f"{type(error).__name__}: {_text(error)}".removesuffix(f": {_HIDDEN}")
+
+
+def loggable(error: BaseException) -> BaseException:
+    """An exception to log in place of `error`: of a type of the same name, from the same lines, with the same causes,
+    and with the text that may be logged.
+    """
+    return error if logs_payloads() and not is_redacting() else _stand_in(error, 0)
+
+
+def log_context(log: logging.Logger, where: str, context: Mapping[str, Any]) -> None:
+    """Logs what asyncio tells an exception handler."""
+    message, error = str(context.get("message")), context.get("exception")
+    if not logs_payloads() and "callback" in message:
+        message = "Exception in callback"  # which goes on with the arguments
+    log.error("%s: %s", where, redacted(message), exc_info=loggable(error) if error else None)
+
+
+def quiet(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """A Lambda handler whose exceptions may be logged: the runtime and the tracer write down what leaves it."""
+
+    @functools.wraps(handler)
+    def quietly(event: Any, context: Any = None) -> Any:
+        try:
+            return handler(event, context)
+        except BaseException as error:
+            raised = loggable(error)
+        raise raised  # out here, so that it has no context
+
+    return quietly
+
+
+def _text(error: BaseException) -> str:
+    if type(error) in _OWN_TEXT or logs_payloads():
+        try:
+            return redacted(str(error))
+        except Exception as broken:
+            return f"<its message cannot be read: {type(broken).__name__}>"
+    return _refusal(error) or _HIDDEN
+
+
+def _refusal(error: Any) -> str | None:
+    """Of an error of AWS: which request was refused, and as what."""
+    if any((cls.__module__, cls.__name__) == ("botocore.exceptions", "ClientError") for cls in type(error).__mro__):
+        return f"{error.response.get('Error', {}).get('Code')} for {error.operation_name}"
+    return None
+
+
+def _stand_in(error: BaseException, depth: int) -> BaseException:
+    text = _text(error)
+    if isinstance(error, BaseExceptionGroup) and depth < _DEPTH_LIMIT:
+        members = [_stand_in(member, depth + 1) for member in error.exceptions]
+        base: type[Any] = ExceptionGroup if isinstance(error, ExceptionGroup) else BaseExceptionGroup
+        found: BaseException = _like(type(error), base)(text, members)
+    else:
+        found = _like(type(error), Exception if isinstance(error, Exception) else BaseException)(text)
+    found.__traceback__ = error.__traceback__
+    if logs_payloads():
+        found.__notes__ = [redacted(str(note)) for note in getattr(error, "__notes__", ())]
+    if depth < _DEPTH_LIMIT:
+        if error.__cause__:
+            found.__cause__ = _stand_in(error.__cause__, depth + 1)
+        elif error.__context__ and not error.__suppress_context__:
+            found.__context__ = _stand_in(error.__context__, depth + 1)
+    found.__suppress_context__ = error.__suppress_context__
+    return found
+
+
+def _like(cls: type[Any], base: type[Any]) -> type[Any]:
+    return type(cls.__name__, (base,), {"__module__": cls.__module__, "__qualname__": cls.__qualname__})
