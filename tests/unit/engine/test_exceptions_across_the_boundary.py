@@ -223,7 +223,12 @@ def test_causes_and_notes_in_a_group():
     assert repr(member.__cause__) == "KeyError('root')"
 
 
-@pytest.mark.parametrize("error", [Unportable(object()), Picky("x", token="t")], ids=lambda error: type(error).__name__)
+def test_a_type_that_is_made_in_its_own_way_is_rebuilt_without_it():
+    copy = through_history(Picky("x", token="t"))
+    assert (type(copy), str(copy)) == (Picky, "x")
+
+
+@pytest.mark.parametrize("error", [Unportable(object())], ids=lambda error: type(error).__name__)
 def test_what_cannot_be_rebuilt_is_a_step_error_that_says_what_it_was(error: Exception):
     copy = through_history(error)
     assert isinstance(copy, StepError)

@@ -1,10 +1,11 @@
 """Exceptions to data and back, so that a workflow catches what its step raised.
 
-An exception is rebuilt from its type, arguments and attributes, without calling `__init__`, as pickle does. Only a
-type that the running code has loaded already is used: nothing is imported because a message names it. Whether the
-data rebuilds the same exception is tried when it is recorded; what fails becomes a `StepError` there and on every
-replay. So does what would mean something to asyncio or to Python itself: `CancelledError`, `StopIteration`,
-`SystemExit`.
+An exception is rebuilt from its type, arguments and attributes, and no code of the type runs: neither `__init__` nor a
+`__new__` of its own. The type is looked up among the modules that are loaded already, and only as a class that is
+defined under its very name: nothing is imported, and no `__getattr__` of a module is asked, because a message names it.
+Whether the data rebuilds the same exception is tried when it is recorded; what fails becomes a `StepError` there and on
+every replay. So does what would mean something to asyncio, to the engine or to Python itself: `CancelledError`,
+`ContinueAsNew`, `StopIteration`, `SystemExit`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import traceback
 from asyncio import CancelledError
 from collections.abc import Sequence
 from contextlib import suppress
+from types import ModuleType
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,8 +28,9 @@ from pydantic_core import (
     from_json,
 )
 
-from worldflow.engine.errors import StepError
+from worldflow.engine.errors import ContinueAsNew, StepError
 from worldflow.engine.history import Failure, Json, dump_value
+from worldflow.engine.privacy import is_redacting, redacted
 
 _TRACEBACK_LIMIT = 8_000
 _MESSAGE_LIMIT = 16_000
@@ -37,7 +40,10 @@ _SIZE_LIMIT = 100_000
 
 _BYTES = "$bytes"
 _OF_ALL = (Exception, BaseException, object)
-_NOT_FOR_US = (CancelledError, GeneratorExit, KeyboardInterrupt, StopIteration, SystemExit)
+_ARGUMENTS: Any = BaseException.args
+_OWN = frozenset(dir(BaseException))
+"""Attributes that every exception has, and that none has as its own."""
+_NOT_FOR_US = (CancelledError, ContinueAsNew, GeneratorExit, KeyboardInterrupt, StopIteration, SystemExit)
 
 
 def encode_exception(error: BaseException) -> Failure:
@@ -72,14 +78,17 @@ def _encode(error: BaseException, depth: int) -> Failure:
         args=_encode_arguments(error),
         state=_state(error),
         bases=[_class_name(cls) for cls in type(error).__mro__[1:] if cls not in _OF_ALL],
-        notes=[_text(note) for note in getattr(error, "__notes__", [])],
+        notes=[redacted(_text(note)) for note in getattr(error, "__notes__", [])],
         cause=_encode(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
         members=[_encode(member, depth + 1) for member in members],
-        traceback="" if depth else _text("".join(traceback.format_exception(error)))[-_TRACEBACK_LIMIT:],
+        # Redacted before it is cut: half a number is not known for one.
+        traceback="" if depth else redacted(_text("".join(traceback.format_exception(error))))[-_TRACEBACK_LIMIT:],
     )
     copy = _rebuild(failure)
     same = type(copy) is type(error) and (_message(copy) == failure.message or isinstance(error, ValidationError))
-    return failure if same else failure.model_copy(update={"args": None, "state": {}})
+    if not same:
+        return failure.model_copy(update={"args": None, "state": {}})
+    return _with_data_redacted(failure) if is_redacting() else failure
 
 
 def _name(error: BaseException) -> str:
@@ -100,32 +109,56 @@ def _rebuild(failure: Failure) -> BaseException | None:
             return cls.from_exception_data(args[0], [_validation_detail(detail) for detail in args[1]])
         if issubclass(cls, BaseExceptionGroup):
             args.append([decode_exception(member) for member in failure.members])
-        error = cls.__new__(cls, *args)
+        error: BaseException = _builtin(cls).__new__(cls, *args)
         if cls.__init__ is Exception.__init__ or cls.__module__ == "builtins":
             error.__init__(*args)  # type: ignore[misc]
         else:
-            error.args = tuple(args)
-        error.__dict__.update(failure.state)
+            _ARGUMENTS.__set__(error, tuple(args))
+        error.__dict__.update({name: value for name, value in failure.state.items() if name not in _OWN})
         str(error)
     except Exception:
         return None
     return error
 
 
-def _loaded_class(name: str) -> type[Any] | None:
+def _loaded_class(name: str) -> type[BaseException] | None:
+    """The exception class of this name. Looks into dictionaries only, which runs nobody's code."""
     module, _, qualname = name.partition(":")
     found: Any = sys.modules.get(module)
     for part in qualname.split("."):
-        found = getattr(found, part, None)
-    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+        if not isinstance(found, (ModuleType, type)):
+            return None
+        found = object.__getattribute__(found, "__dict__").get(part)
+    is_one = isinstance(found, type) and issubclass(found, BaseException) and _class_name(found) == name
+    return found if is_one else None
+
+
+def _builtin(cls: type[BaseException]) -> type[BaseException]:
+    """The builtin exception that `cls` derives from: what makes its objects."""
+    return next(base for base in cls.__mro__ if base.__module__ == "builtins" and issubclass(base, BaseException))
 
 
 # --- messages and arguments ---
 
 
+def _with_data_redacted(failure: Failure) -> Failure:
+    state = {name: _with_texts_redacted(value) for name, value in failure.state.items()}
+    return failure.model_copy(update={"args": _with_texts_redacted(failure.args), "state": state})
+
+
+def _with_texts_redacted(value: Json) -> Json:
+    if isinstance(value, str):
+        return redacted(value)
+    if isinstance(value, list):
+        return [_with_texts_redacted(part) for part in value]
+    if isinstance(value, dict):
+        return {redacted(name): _with_texts_redacted(part) for name, part in value.items()}
+    return value
+
+
 def _message(error: BaseException | None) -> str:
     try:
-        return _text(error)[:_MESSAGE_LIMIT]
+        return redacted(_text(error))[:_MESSAGE_LIMIT]
     except Exception as broken:
         return f"<its message cannot be read: {type(broken).__name__}>"
 

@@ -190,6 +190,10 @@ def _adapter(annotation: Any, where: str) -> TypeAdapter[Any]:
             f"{where}: {annotation!r} holds a secret, which pydantic masks when it is written. A history is no place "
             f"for it: carry its name, and let the step look it up"
         )
+    if "import_string" in repr(adapter.core_schema):
+        raise ConfigurationError(
+            f"{where}: {annotation!r} imports whatever a message names. Carry a name of your own, and look it up"
+        )
     return adapter
 
 
