@@ -320,7 +320,7 @@ Drive = Callable[..., Driver]
 class Webhooks:
     """Where the webhooks of driven runs are reached."""
 
-    def token(self, run_id: str, hook_id: str) -> str:
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
         return f"{run_id}.{hook_id}"
 
     def url(self, token: str) -> str:

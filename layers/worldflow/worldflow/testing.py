@@ -49,7 +49,7 @@ def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> 
 class _NoMatter:
     """Webhooks of a replay, which asks for nothing with their URLs."""
 
-    def token(self, run_id: str, hook_id: str) -> str:
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
         return f"{run_id}/{hook_id}"
 
     def url(self, token: str) -> str:

@@ -1,6 +1,7 @@
 """What earlier releases recorded replays on this one, decision by decision, and ends as it did then."""
 
 import tomllib
+from datetime import datetime
 from typing import Any, get_args
 
 import pytest
@@ -62,7 +63,7 @@ class Webhooks:
     def __init__(self, events: list[Event]) -> None:
         self._tokens = {event.hook_id: event.token for event in events if isinstance(event, HookCreated)}
 
-    def token(self, run_id: str, hook_id: str) -> str:
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
         return self._tokens[hook_id]
 
     def url(self, token: str) -> str:

@@ -2,11 +2,12 @@
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.support.driver import Drive, Driver, Webhooks
+from tests.support.driver import START, Drive, Driver, Webhooks
 from tests.support.steps import work
 from worldflow import ConfigurationError, WebhookRequest, WorldflowError, create_webhook, workflow
 from worldflow.engine.execution import Execution
@@ -166,3 +167,25 @@ def test_a_world_without_webhooks_is_no_error_of_the_workflow(drive: Drive):
     with pytest.raises(ConfigurationError, match="webhooks need a World"):
         execution.apply(RunStarted(), drive(accepting).clock)
     execution.dispose()
+
+
+@workflow
+async def makes_webhooks() -> list[str]:
+    short, long = create_webhook(expires_in="2d"), create_webhook()
+    refused = []
+    for life in ("367d", timedelta(days=366, seconds=1)):
+        try:
+            create_webhook(expires_in=life)
+        except ValueError as error:
+            refused.append(str(error))
+    await short
+    await long
+    return refused
+
+
+def test_a_workflow_says_how_long_one_is_good(drive: Drive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Webhooks, "token", lambda self, run_id, hook_id, expires: f"{hook_id}!{expires.isoformat()}")
+    run = drive(makes_webhooks)
+    tokens = [event.token for event in run.history if isinstance(event, HookCreated)]
+    lives = {"h1": timedelta(days=2), "h2": timedelta(days=366)}
+    assert tokens == [f"{hook_id}!{(START + life).isoformat()}" for hook_id, life in lives.items()]

@@ -6,6 +6,7 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.steps import NO_RETRY
 from tests.support.trouble import result, runs, shaky
 from worldflow import create_webhook, publish, step, wait_for_signal, workflow
+from worldflow.engine.history import HookCreated
 from worldflow.runtime import questions, requests, webhooks
 
 mailed: list[str] = []
@@ -54,7 +55,7 @@ def test_a_retried_run_keeps_it(world: CrashingWorld, trouble: list[str]):
 def test_one_that_was_handed_out_before_the_failure_works_after_it(world: CrashingWorld, trouble: list[str]):
     requests.start(world, "r", mails_after_trouble)
     serve(world)
-    token = webhooks.WebhooksOf(world).token("r", "h1")
+    (token,) = (event.token for event in world.load_history("r") if isinstance(event, HookCreated))
     assert webhooks.receive(world, token, method="POST").status == 410
     trouble.clear()
     requests.retry(world, "r")

@@ -22,7 +22,7 @@ from worldflow.engine.inbox import Hook
 from worldflow.engine.loop import running_loop
 from worldflow.engine.mailbox import Receive
 from worldflow.engine.serialization import Codec
-from worldflow.engine.webhooks import Webhook
+from worldflow.engine.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -127,17 +127,25 @@ def create_hook(type: Any = None, *, token: str | None = None, metadata: Json = 
     return hook
 
 
-def create_webhook(*, respond: Literal["accepted", "workflow"] = "accepted", metadata: Json = None) -> Webhook:
+def create_webhook(
+    *,
+    respond: Literal["accepted", "workflow"] = "accepted",
+    metadata: Json = None,
+    expires_in: Duration = LONGEST_LIFE,
+) -> Webhook:
     """A hook with a signed `url`, which takes any HTTP request: its values are `WebhookRequest`s.
 
     respond: requests are answered 202 at once, or by the workflow's `request.respond(...)`.
+    expires_in: for how long the URL is good: 366 days, which is the most, unless given.
     """
     if respond not in ("accepted", "workflow"):
         raise ValueError(f'respond is "accepted" or "workflow", and not {respond!r}')
     run = _execution("create_webhook()")
-    data = _metadata(metadata)
+    data, life = _metadata(metadata), seconds(expires_in)
+    if life > LONGEST_LIFE.total_seconds():
+        raise ValueError(f"a webhook's URL is good for {LONGEST_LIFE.days} days at most, and not for {expires_in!r}")
     webhook: Webhook = run.inbox.create_hook(
-        lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data)
+        lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data, life=life)
     )
     return webhook
 

@@ -105,7 +105,7 @@ class WorkflowInfo:
 class Webhooks(Protocol):
     """Where webhooks are reached."""
 
-    def token(self, run_id: str, hook_id: str) -> str:
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
         """The token of a new one."""
 
     def url(self, token: str) -> str:
@@ -339,13 +339,15 @@ class Execution:
     def timer_cancelled(self, timer_id: str) -> None:
         self.decide(TimerCancelled(timer_id=timer_id))
 
-    def webhook_url(self, hook_id: str) -> str:
-        """The URL of a webhook. Where there is none, that is no error of the workflow's: the turn fails."""
+    def webhook_url(self, hook_id: str, life: float) -> str:
+        """The URL of a webhook, good for `life` seconds. Where there is none, that is no error of the workflow's: the
+        turn fails.
+        """
         try:
             if self._webhooks is None:
                 raise ConfigurationError("webhooks need a World that has an address for them")
-            token = self.recorded_ids.get(hook_id) or self._webhooks.token(self.run_id, hook_id)
-            return self._webhooks.url(token)
+            token = self.recorded_ids.get(hook_id)
+            return self._webhooks.url(token or self._webhooks.token(self.run_id, hook_id, self.due(life)))
         except Exception as error:
             self._fault = error
             raise asyncio.CancelledError from error

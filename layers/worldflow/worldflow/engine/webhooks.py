@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
@@ -17,6 +18,9 @@ from worldflow.engine.inbox import Hook
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
 
+
+LONGEST_LIFE = timedelta(days=366)
+"""For how long the URL of a webhook is good."""
 
 RESPONSE_LIMIT = 4 * 1024 * 1024
 """Bytes of a response's body: Lambda answers with 6 MB at most, of which base64 takes its part."""
@@ -85,8 +89,8 @@ class Webhook(Hook[WebhookRequest]):
 
     is_webhook = True
 
-    def __init__(self, run: Execution, hook_id: str, *, answers: bool, metadata: Json) -> None:
-        self.url = run.webhook_url(hook_id)
+    def __init__(self, run: Execution, hook_id: str, *, answers: bool, metadata: Json, life: float) -> None:
+        self.url = run.webhook_url(hook_id, life)
         super().__init__(run, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
         self.answers = answers
 

@@ -41,6 +41,7 @@ from worldflow.engine.history import (
     TerminateRequested,
     TimerFired,
 )
+from worldflow.engine.privacy import described
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
@@ -148,7 +149,8 @@ class RunInHand:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
         summary = error.summary if isinstance(error, WorkflowNotFoundError) else error
         self.blocked = f"{type(error).__name__}: {summary}{because}"[:BLOCKED_LIMIT]
-        _log.error("run %s is blocked: %s", self.id, self.blocked)
+        told = self.blocked if isinstance(error, WorkflowNotFoundError) else described(error)
+        _log.error("run %s is blocked: %s", self.id, told)
         self.dispose()
 
     # --- what has happened ---
@@ -239,7 +241,7 @@ class RunInHand:
         if isinstance(event, RunStarted):
             return event.model_copy(update={"created_at": record.created_at})
         if isinstance(event, HookCreated) and event.webhook and record.fork_of.after is not None:
-            return event.model_copy(update={"token": WebhooksOf(self._world).token(self.id, event.hook_id)})
+            return event.model_copy(update={"token": WebhooksOf(self._world).another(self.id, event)})
         return event
 
     def apply_fact(self, fact: AnyFact, now: datetime) -> None:
@@ -287,7 +289,8 @@ class RunInHand:
             self._block(error)
             return None
         except (SystemExit, KeyboardInterrupt) as error:  # which tasks do not keep to themselves
-            self._block(ConfigurationError(f"the workflow's code raised {error!r}"))
+            code = next((arg for arg in error.args if isinstance(arg, int)), "")  # and not a text, which may be data
+            self._block(ConfigurationError(f"the workflow's code raised {type(error).__name__}({code})"))
             return None
         return [stash_event(self._world, self.id, decision) for decision in decisions]
 

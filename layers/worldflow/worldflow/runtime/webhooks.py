@@ -1,7 +1,8 @@
 """Hooks from outside: whoever has a token sends a value to the run that holds it.
 
-A webhook's token is its run's and its hook's id, signed, so that a forged one is refused without a look-up. Requests
-are answered here: by the signal function of the template, or by any application that hands them to `receive`.
+A webhook's token is its run's and its hook's id and when it expires, signed, so that a forged one is refused without a
+look-up. (Those of 0.2.0 had no expiry; they are good for as long as their key.) Requests are answered here: by the
+signal function of the template, or by any application that hands them to `receive`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from worldflow.engine.context import check_token
 from worldflow.engine.errors import HookNotFoundError
-from worldflow.engine.history import HookResumed, Replied, RunEnded
+from worldflow.engine.history import HookCreated, HookResumed, Replied, RunEnded
 from worldflow.engine.ids import check_id
 from worldflow.engine.serialization import Codec
-from worldflow.engine.webhooks import WebhookRequest
+from worldflow.engine.webhooks import LONGEST_LIFE, WebhookRequest
 from worldflow.worlds.base import HookRecord, World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch, fetch_event, stash
@@ -80,17 +83,33 @@ class WebhooksOf:
 
     world: World
 
-    def token(self, run_id: str, hook_id: str) -> str:
-        return sign(self.world.webhook_keys()[0], run_id, hook_id)
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
+        return sign(self.world.webhook_keys()[0], run_id, hook_id, expires)
+
+    def another(self, run_id: str, hook: HookCreated) -> str:
+        """The token of a hook that another run has taken over, good for as long as the first was."""
+        expires = _expiry(hook.token)
+        life = LONGEST_LIFE if expires is None else datetime.fromtimestamp(expires, UTC) - hook.at
+        return self.token(run_id, hook.hook_id, self.world.now() + life)
 
     def url(self, token: str) -> str:
         return self.world.webhook_url(token)
 
 
-def sign(key: bytes, run_id: str, hook_id: str) -> str:
+def sign(key: bytes, run_id: str, hook_id: str, expires: datetime) -> str:
     """The token of a run's webhook."""
-    name = f"{run_id}/{hook_id}".encode()
-    return f"{_text(name)}.{_text(hmac.digest(key, b'worldflow webhook ' + name, hashlib.sha256))}"
+    return _signed(key, _text(f"{run_id}/{hook_id}".encode()), f"{math.ceil(expires.timestamp()):x}")
+
+
+def _signed(key: bytes, name: str, expires: str | None) -> str:
+    """The token of this name. What is signed begins otherwise in each of the two forms, so that none is both."""
+    decoded = base64.urlsafe_b64decode(_padded(name))
+    if _text(decoded) != name:
+        raise ValueError("the same name has another spelling")
+    if expires is None:
+        return f"{name}.{_text(hmac.digest(key, b'worldflow webhook ' + decoded, hashlib.sha256))}"
+    signature = hmac.digest(key, f"worldflow expiring webhook {expires} ".encode() + decoded, hashlib.sha256)
+    return f"{name}.{expires}.{_text(signature)}"
 
 
 def receive(
@@ -107,12 +126,15 @@ def receive(
     """Takes a request to a webhook, and gives the answer to it. Waits for the workflow's where that is to answer.
 
     request_id: identifies the request, so that its copies are delivered once; a new one unless given.
-    404 for a token that is forged, 410 when its run has ended or has disposed of the hook, 413 for more than 256 KB.
+    404 for a token that is forged, 410 when it has expired, or its run has ended or has disposed of the hook, 413 for
+    more than 256 KB.
     """
     if len(body) > REQUEST_LIMIT:
         return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")
-    if not _is_genuine(world, token):
+    if not _is_signed(token, world.webhook_keys()) and not _is_signed(token, world.newer_webhook_keys()):
         return _refusal(404, "there is no such webhook")
+    if (expires := _expiry(token)) is not None and world.now().timestamp() >= expires:
+        return _refusal(410, "this webhook has expired")
     try:
         hook = _live_hook(world, token)
     except HookNotFoundError:
@@ -130,16 +152,23 @@ def _send(world: World, hook: HookRecord, value: Any, resume_id: str) -> str:
     return fact.fact_id
 
 
-def _is_genuine(world: World, token: str) -> bool:
-    name, _, signature = token.partition(".")
+def _is_signed(token: str, keys: Sequence[bytes]) -> bool:
+    """Whether one of the keys has signed a token. It takes the same time whichever it was."""
+    name, *rest = token.split(".")
     try:
-        run_id, _, hook_id = base64.urlsafe_b64decode(_padded(name)).decode().partition("/")
+        expected = [_signed(key, name, rest[0] if len(rest) == 2 else None) for key in keys]
     except ValueError:
-        run_id = hook_id = ""
+        return False
     genuine = False
-    for key in world.webhook_keys():
-        genuine |= hmac.compare_digest(sign(key, run_id, hook_id).encode(), f"{name}.{signature}".encode())
+    for one in expected:
+        genuine |= hmac.compare_digest(one.encode(), token.encode())
     return genuine
+
+
+def _expiry(token: str) -> int | None:
+    """When a token that is signed expires, if it does, in seconds since 1970."""
+    parts = token.split(".")
+    return int(parts[1], 16) if len(parts) == 3 else None
 
 
 def _answer(world: World, hook: HookRecord, fact_id: str, sleep: Callable[[float], None]) -> Answer:

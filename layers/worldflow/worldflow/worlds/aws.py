@@ -22,6 +22,7 @@ from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
 from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
+from worldflow.worlds.aws_keys import AWSKeys
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
@@ -214,12 +215,14 @@ class AWSWorld(AWSAccess, World):
         return f"{self._required('webhook_url').rstrip('/')}/{token}"
 
     def webhook_keys(self) -> Sequence[bytes]:
-        return self._webhook_keys
+        return self._keys.current()
+
+    def newer_webhook_keys(self) -> Sequence[bytes]:
+        return self._keys.for_an_unknown_token()
 
     @cached_property
-    def _webhook_keys(self) -> list[bytes]:
-        secret = self._client("secretsmanager").get_secret_value(SecretId=self._required("webhook_secret_arn"))
-        return [secret["SecretString"].encode()]
+    def _keys(self) -> AWSKeys:
+        return AWSKeys(self)
 
     # --- messages ---
 

@@ -233,6 +233,10 @@ class World(ABC):
     def webhook_keys(self) -> Sequence[bytes]:
         """The keys that webhook tokens are signed with; the first signs new ones. Raises `ConfigurationError`."""
 
+    def newer_webhook_keys(self) -> Sequence[bytes]:
+        """The keys, for a token that none of `webhook_keys` has signed, where there may be others by now."""
+        return ()
+
     # --- messages ---
 
     @abstractmethod
