@@ -55,7 +55,7 @@ def fetch(world: World, value: Json) -> Json:
     if _KEY in value:
         data, encoded_for = world.get_payload(value[_KEY]), value.get(_ENCODED_FOR)
     else:
-        data, encoded_for = base64.b64decode(value[_ENCODED]), value.get("run_id", "")
+        data, encoded_for = _bytes(value[_ENCODED]), value.get("run_id", "")
     return from_json(data) if encoded_for is None else _decode(world, data, encoded_for)
 
 
@@ -108,6 +108,13 @@ def _with_data(event: E, change: Callable[[Json], Json], change_failure: Callabl
     if isinstance(failure := getattr(event, "error", None), Failure):
         values["error"], changed["error"] = failure, change_failure(failure)
     return event.model_copy(update=changed) if any(changed[field] is not values[field] for field in values) else event
+
+
+def _bytes(text: Json) -> bytes:
+    try:
+        return base64.b64decode(text)
+    except (ValueError, TypeError):
+        raise PayloadCodecError("encoded data that is not in base64") from None
 
 
 def _is_stand_in(value: Json) -> bool:
