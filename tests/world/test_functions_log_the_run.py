@@ -135,7 +135,7 @@ def test_what_workflows_carry_is_not_logged(functions: Any, aws: AWSSystem) -> N
 
 def test_messages_are_counted(functions: Any, aws: AWSSystem) -> None:
     event = sqs_event(
-        sqs_record(aws.stack.arns["runs"], Start(run_id="x").dump()), sqs_record(aws.stack.arns["runs"], "hello")
+        sqs_record(aws.stack.arns["runs"], Start(run_id="x").dump()), sqs_record(aws.stack.arns["runs"], '{"v": 2}')
     )
     metrics = functions("orchestrator").metrics(event)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from types import ModuleType
 from typing import Any
 
@@ -64,7 +65,6 @@ def test_a_failure_is_an_exception_whatever_it_says(text: bytes) -> None:
     encode_exception(error)
 
 
-@pytest.mark.xfail(strict=True, reason="a module's lazy names are looked up")
 def test_nothing_is_imported_because_a_failure_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     lazy = ModuleType("lazy")
@@ -74,7 +74,6 @@ def test_nothing_is_imported_because_a_failure_names_it(monkeypatch: pytest.Monk
     assert asked == []
 
 
-@pytest.mark.xfail(strict=True, reason="it is rebuilt as what it was")
 def test_a_failure_does_not_continue_the_run_as_new() -> None:
     assert not isinstance(decode_exception(encode_exception(ContinueAsNew({}))), ContinueAsNew)
 
@@ -112,7 +111,6 @@ def world() -> Iterator[LocalWorld]:
 characters = texts.filter(lambda text: "\ud800" not in text)
 
 
-@pytest.mark.xfail(strict=True, raises=UnicodeEncodeError, reason="half a character is no text")
 def test_a_token_of_half_a_character(world: LocalWorld) -> None:
     assert webhooks.receive(world, "\ud800", method="POST").status == 404
 
@@ -120,7 +118,7 @@ def test_a_token_of_half_a_character(world: LocalWorld) -> None:
 @fuzz
 @given(st.data())
 def test_requests_to_webhooks(world: LocalWorld, data: st.DataObject) -> None:
-    genuine = webhooks.WebhooksOf(world).token("r", "h1")
+    genuine = webhooks.WebhooksOf(world).token("r", "h1", world.now() + timedelta(days=1))
     cut = data.draw(st.integers(0, len(genuine)), "cut")
     forged = characters | st.just(genuine[:cut]) | characters.map(lambda text: genuine[:cut] + text)
     token = data.draw(forged | st.just(genuine), "token")
