@@ -100,18 +100,29 @@ test-python-%: $(VENV)/ready
 
 .PHONY: check
 check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types, workflows and the template
-	ruff format --check .
-	ruff check .
+	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(GATES)
+
+# Two at a time, the longest first; what each prints stays together.
+GATES := check-types check-checkov check-sam check-cfn check-workflows check-bandit check-format check-lint audit
+.PHONY: $(GATES)
+
+check-types:
 	mypy
-	python -m worldflow check layers/workflows
-	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
-	$(SAM) validate --lint --region us-east-1
-	cfn-lint
+check-checkov:
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
+check-sam:
+	$(SAM) validate --lint --region us-east-1
+check-cfn:
+	cfn-lint
+check-workflows:
+	python -m worldflow check layers/workflows
+check-bandit:
+	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
+check-format:
+	ruff format --check .
+check-lint:
+	ruff check .
 
-	@$(MAKE) --no-print-directory audit
-
-.PHONY: audit
 audit: $(VENV)/ready ## Look up known vulnerabilities of all that is pinned; says so where they cannot be looked up
 	@python -m tools.audit requirements-dev.txt layers/worldflow/requirements.txt
 
