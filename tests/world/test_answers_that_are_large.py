@@ -15,7 +15,7 @@ from tests.support.lambdas import Context, function, http_event
 from tests.support.systems import AWSSystem, start
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.engine.history import RunStarted, StepCompleted
-from worldflow.engine.webhooks import ANSWER_LIMIT
+from worldflow.engine.webhooks import RESPONSE_LIMIT
 from worldflow.runtime import requests
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import stash
@@ -230,10 +230,10 @@ def test_the_largest_answer_of_a_workflow_to_a_webhook_fits(
     async def answers() -> None:
         webhook = create_webhook(respond="workflow")
         publish("url", webhook.url)
-        (await webhook).respond(body=b"\0" * ANSWER_LIMIT)
+        (await webhook).respond(body=b"\0" * RESPONSE_LIMIT)
 
     monkeypatch.setattr("time.sleep", lambda _: aws.settle())
     start(aws, "r", answers)
 
-    assert len(api.webhook(api.get("/runs/r/queries/url").body["result"]).data) == ANSWER_LIMIT
-    assert limits()["BODY_LIMIT"] >= ANSWER_LIMIT
+    assert len(api.webhook(api.get("/runs/r/queries/url").body["result"]).data) == RESPONSE_LIMIT
+    assert limits()["BODY_LIMIT"] >= RESPONSE_LIMIT
