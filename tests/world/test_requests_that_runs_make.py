@@ -216,8 +216,8 @@ def test_a_redo_of_a_parent_starts_what_is_open_again(aws: AWSSystem) -> None:
     aws.stack.purge("runs")
     aws.world.send([Poke(run_id="r")])
 
-    # Of each child that exists the record is read, to see whose child it is.
-    assert poll(aws, "runs") == [HISTORY, WRITE, READ, WRITE, READ, SEND, WRITE]
+    # Of each child the record is read: it is written only where there is none, and none in the archive.
+    assert poll(aws, "runs") == [HISTORY, READ, READ, SEND, WRITE]
 
 
 # --- hooks, updates, queries ---

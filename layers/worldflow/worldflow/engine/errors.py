@@ -12,6 +12,7 @@ WorldflowError
 │   ├── RunNotFoundError
 │   ├── RunEndedError            the run has ended and takes no more signals or cancellations
 │   ├── RunExistsError           the id belongs to a run of another workflow
+│   ├── RunArchivedError         the run is archived, or is being archived: it can be read and forked
 │   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
 │   ├── RunCancelledError        from `result()`, and where a parent awaits its child: the run was cancelled
 │   ├── RunBlockedError          from `result()`: the run waits for its code to be mended
@@ -24,6 +25,7 @@ WorldflowError
 │   ├── ScheduleNotFoundError
 │   └── ScheduleExistsError      the id belongs to a schedule that is defined otherwise
 ├── InvalidInputError            input that does not fit; has `fields`
+│   ├── PayloadTooLargeError     a value of more bytes than may be stored
 │   └── WorkflowNotFoundError    no deployed code has a workflow of that name
 ├── SerializationError           a value that JSON cannot carry; has `path`
 ├── NonDeterminismError          a replay asked for something else than the history holds
@@ -122,6 +124,10 @@ class RunExistsError(RunError):
     """The run id is taken by a run of another workflow."""
 
 
+class RunArchivedError(RunError):
+    """The run ended long ago and is archived, or is about to be: it can be read and forked, and goes on no more."""
+
+
 class RunFailedError(RunError):
     """The workflow raised. Its exception is the `__cause__`."""
 
@@ -208,6 +214,15 @@ class WorkflowNotFoundError(InvalidInputError):
         message = f"there is no workflow {name!r}; the deployed code has: {there}"
         super().__init__(message, [FieldError("workflow", f"unknown workflow {name!r}")])
         self.summary = message
+
+
+class PayloadTooLargeError(InvalidInputError):
+    """A value has more bytes as JSON than may be stored. `field` says which: `input`, `value`, `args`, `result`."""
+
+    def __init__(self, field: str, size: int, limit: int) -> None:
+        problem = f"must be {limit:,} bytes of JSON or less, and has {size:,}"
+        advice = "put it where you keep files, and hand on where that is"
+        super().__init__(f"the {field} is too large: {advice}", [FieldError(field, problem)])
 
 
 class SerializationError(WorldflowError):

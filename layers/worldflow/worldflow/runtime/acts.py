@@ -47,6 +47,7 @@ from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
 from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Poke, Start, StepDue, StepTask
+from worldflow.worlds.payloads import adopt, adopt_event
 
 _log = logging.getLogger("worldflow")
 
@@ -114,7 +115,7 @@ class Acts:
             case TimerStarted() if event.timer_id in state.timers:
                 return [Delayed(due=event.due, message=self._timer(event))]
             case ChildStarted() if event.child_id in state.children:
-                return self._start(state.children[event.child_id])
+                return self._start(state.children[event.child_id], redo=False)
             case ChildCancelRequested() if event.child_id in state.children:
                 return [self._cancel(state.children[event.child_id])]
             case HookCreated() if event.hook_id in state.hooks:
@@ -162,7 +163,7 @@ class Acts:
         return [Delayed(due=timer.due, message=self._timer(timer))]
 
     def _start_again(self, child: OpenChild) -> list[Outgoing]:
-        return [*self._start(child), *([self._cancel(child)] if child.cancel_requested else [])]
+        return [*self._start(child, redo=True), *([self._cancel(child)] if child.cancel_requested else [])]
 
     def due(self, message: StepDue) -> None:
         """The time of an attempt has come. A wake may come twice, so the attempt may have been under way before."""
@@ -231,26 +232,48 @@ class Acts:
 
     # --- children ---
 
-    def _start(self, child: OpenChild) -> list[Outgoing]:
-        started, now = child.started, self._world.now()
+    def _start(self, child: OpenChild, *, redo: bool) -> list[Outgoing]:
+        started = child.started
         parent = Parent(run_id=self._run_id, child_id=started.child_id)
-        record = RunRecord(
-            run_id=started.child_run_id,
-            workflow_name=started.workflow_name,
-            version=started.version,
-            created_at=now,
-            updated_at=now,
-            input=started.input,
-            parent=parent,
-        )
-        existing = self._world.create_run(record)
+        existing = self._world.get_run(started.child_run_id) if redo else None
+        if redo and existing is None and (told := self._archived(started, parent)):
+            return [told]
+        existing = existing or self._create(started, parent)
         if existing and not self._is_same_call(existing.parent, parent):
-            error = RunExistsError(f"run {record.run_id!r} exists, and is no child of this call", record.run_id)
+            run_id = started.child_run_id
+            error = RunExistsError(f"run {run_id!r} exists, and is no child of this call", run_id)
             _log.warning("run %s starts no child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
             return [FactArrived(run_id=self._run_id, fact=fact, nonce="refused")]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
-        return [Start(run_id=record.run_id, asked_by=parent)]
+        return [Start(run_id=started.child_run_id, asked_by=parent)]
+
+    def _create(self, started: ChildStarted, parent: Parent) -> RunRecord | None:
+        run_id, now = started.child_run_id, self._world.now()
+        return self._world.create_run(
+            RunRecord(
+                run_id=run_id,
+                workflow_name=started.workflow_name,
+                version=started.version,
+                created_at=now,
+                updated_at=now,
+                input=adopt(self._world, run_id, started.input),
+                parent=parent,
+            )
+        )
+
+    def _archived(self, started: ChildStarted, parent: Parent) -> FactArrived | None:
+        """What a child says again that is archived: nobody else says it any more, and it must not run once more."""
+        from worldflow.runtime.archive import archived_outcome  # which hardly any turn needs
+
+        record = archived_outcome(self._world, started.child_run_id)
+        if record is None or not self._is_same_call(record.parent, parent):
+            return None
+        fact = _told(started.child_id, record)
+        if fact is None:
+            return None
+        fact = adopt_event(self._world, self._run_id, fact)
+        return FactArrived(run_id=self._run_id, fact=fact, nonce=f"{record.run_id}:archived")
 
     def _is_same_call(self, one: Parent | None, other: Parent) -> bool:
         """Whether a child belongs to a call: also to that of a run which this one is a retry of."""
@@ -318,7 +341,7 @@ class Acts:
         """
         state = self._state
         if isinstance(state.ended, RunContinued):
-            self._continue(state.ended)
+            self._continue(state.ended, redo=redo)
         self._world.update_run(run_record(self._run_id, state, None, self._world.now()))
         messages: list[Outgoing] = []
         if state.started and state.started.parent:
@@ -334,7 +357,7 @@ class Acts:
             if child.cancel_requested:
                 messages += [] if is_new else [self._cancel(child)]
             elif child.started.parent_close == "abandon" and (is_new or redo):
-                messages += self._start(child)
+                messages += self._start(child, redo=redo)
             elif not is_new and (message := self._close(child)):
                 messages.append(message)
         self._send(messages)
@@ -342,7 +365,11 @@ class Acts:
         self.tidy(closed)
         self.tidy(Closed(list(state.timers.values()), open_steps, open_steps))
 
-    def _continue(self, ended: RunContinued) -> None:
+    def _continue(self, ended: RunContinued, *, redo: bool) -> None:
+        base, number = generation(ended.next_run_id)
+        if redo and self._world.get_generation(base) >= number:
+            self._world.send([Start(run_id=ended.next_run_id)])  # it was created, and may be archived by now
+            return
         started, now = self._state.started, self._world.now()
         assert started is not None
         self._world.create_run(
@@ -351,21 +378,24 @@ class Acts:
                 workflow_name=started.workflow_name,
                 created_at=now,
                 updated_at=now,
-                input=ended.input,
+                input=adopt(self._world, ended.next_run_id, ended.input),
                 parent=started.parent,
                 attributes=self._state.attributes,
-                carried=ended.carried,
+                carried=adopt(self._world, ended.next_run_id, ended.carried),
                 seen=ended.seen or [],
             )
         )
-        self._world.put_generation(*generation(ended.next_run_id))
+        self._world.put_generation(base, number)
         self._world.send([Start(run_id=ended.next_run_id)])
 
     def tell(self, parent: Parent) -> None:
         """Tells the call that asked for a child which has ended before: it may be another than the first."""
         ended = self._state.ended
         if isinstance(ended, RunContinued):
-            self._world.send([Start(run_id=ended.next_run_id, asked_by=parent)])
+            from worldflow.runtime.archive import not_archived  # which hardly any turn needs
+
+            following = not_archived(self._world, ended.next_run_id, self._state.started)
+            self._world.send([Start(run_id=following, asked_by=parent)])
         else:
             self._send(self._tell(parent, nonce=f"{self._run_id}:asked"))
 
@@ -373,20 +403,10 @@ class Acts:
         """
         nonce: the child's id, since calls of other runs of one id may have the same number.
         """
-        ended = self._state.ended
-        fact: ChildCompleted | ChildFailed
-        match ended:
-            case RunCompleted():
-                fact = ChildCompleted(child_id=parent.child_id, child_run_id=self._run_id, result=ended.result)
-            case RunFailed():
-                fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=ended.error)
-            case RunCancelled():
-                because = f": {ended.reason}" if ended.reason else ""
-                error = RunCancelledError(f"run {self._run_id!r} was cancelled{because}", self._run_id)
-                fact = ChildFailed(child_id=parent.child_id, child_run_id=self._run_id, error=encode_exception(error))
-            case _:
-                return []
-        return [FactArrived(run_id=parent.run_id, fact=fact, nonce=nonce)]
+        fact = _told(parent.child_id, run_record(self._run_id, self._state, None, self._world.now()))
+        if fact is None:
+            return []
+        return [FactArrived(run_id=parent.run_id, fact=adopt_event(self._world, parent.run_id, fact), nonce=nonce)]
 
     # --- all ---
 
@@ -408,6 +428,21 @@ class Acts:
     def _send(self, messages: Sequence[Outgoing]) -> None:
         if messages:
             self._world.send(messages)
+
+
+def _told(child_id: str, child: RunRecord) -> ChildCompleted | ChildFailed | None:
+    """What a child that has ended tells its parent; one that continues lets its successor tell."""
+    match child.status:
+        case "completed":
+            return ChildCompleted(child_id=child_id, child_run_id=child.run_id, result=child.result)
+        case "failed":
+            assert child.error is not None
+            return ChildFailed(child_id=child_id, child_run_id=child.run_id, error=child.error)
+        case "cancelled":
+            because = f": {child.reason}" if child.reason else ""
+            error = RunCancelledError(f"run {child.run_id!r} was cancelled{because}", child.run_id)
+            return ChildFailed(child_id=child_id, child_run_id=child.run_id, error=encode_exception(error))
+    return None
 
 
 def _is_timeout(fact: StepFailed) -> bool:

@@ -16,6 +16,7 @@ from worldflow.engine.errors import (
     ConfigurationError,
     HistoryLimitError,
     NonDeterminismError,
+    PayloadTooLargeError,
     SerializationError,
     StepCrashedError,
     StepInterruptedError,
@@ -32,6 +33,7 @@ from worldflow.engine.history import (
     CancelRequested,
     Event,
     HookCreated,
+    Replied,
     RunCancelled,
     RunFailed,
     RunForked,
@@ -50,7 +52,7 @@ from worldflow.runtime.watchdog import watching
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
-from worldflow.worlds.payloads import fetch_event, fetch_failure, stash_event
+from worldflow.worlds.payloads import adopt_events, fetch_event, fetch_failure, stash_event
 
 _BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
 
@@ -160,8 +162,8 @@ class RunInHand:
         now = self._world.now()
         if self.state.started is None:
             record = self._world.get_run(self.id)
-            if record is None:
-                return False
+            if record is None or record.ended:
+                return False  # it is archived, or about to be
             if record.replaces:
                 # Again: whoever asked for this run may have died before it was told.
                 self._world.send([termination(record.replaces, successor=self.id)])
@@ -223,10 +225,11 @@ class RunInHand:
     def _go_on(self, record: RunRecord) -> None:
         """Begins with the history of another run."""
         assert record.fork_of is not None
-        source = self._world.load_history(record.fork_of.run_id)
+        source = self._world.find_history(record.fork_of.run_id) or []
         after = record.fork_of.after
         read = partial(fetch_failure, self._world)
-        for event in retried(source, self.id, read) if after is None else forked(source, self.id, after):
+        taken = retried(source, self.id, read) if after is None else forked(source, self.id, after)
+        for event in adopt_events(self._world, self.id, taken):
             self.keep(self._of_its_own(event, record))
         seed = f"{self._chance.getrandbits(128):032x}"
         assert self.state.started is not None
@@ -251,9 +254,13 @@ class RunInHand:
             self.record(RunCancelled(reason=fact.reason, forced=True), at)
             return
         if self.state.seq >= self._history_limit:
-            self._give_up(fact, at)
+            self._give_up(fact, at, self._too_long())
             return
-        decisions = self._decide(fact, at)
+        try:
+            decisions = self._decide(fact, at)
+        except PayloadTooLargeError as error:
+            self._give_up(fact, at, error)
+            return
         if decisions is None:
             self.record(fact.model_copy(update={"held": True}), at)
             if isinstance(fact, CancelRequested):
@@ -270,14 +277,21 @@ class RunInHand:
             workflow = self.execution.workflow
             applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
             fact = with_what_was_unknown(fact, applied)
-        decisions = self._decide(fact, at)
+        try:
+            decisions = self._decide(fact, at)
+        except PayloadTooLargeError as error:
+            self.record(RunFailed(error=encode_exception(error), forced=True), at)
+            return
         if decisions is not None:
             self.record(applied, at)
             for decision in decisions:
                 self.record(decision, at)
 
     def _decide(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
-        """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot run."""
+        """What the workflow decides on learning of `fact`, as it is stored; None if its code cannot run.
+
+        Raises `PayloadTooLargeError` for what cannot be stored: then nothing was decided, and the run is to fail.
+        """
         execution = self.execution
         if execution is None:
             return None
@@ -292,14 +306,25 @@ class RunInHand:
             code = next((arg for arg in error.args if isinstance(arg, int)), "")  # and not a text, which may be data
             self._block(ConfigurationError(f"the workflow's code raised {type(error).__name__}({code})"))
             return None
-        return [stash_event(self._world, self.id, decision) for decision in decisions]
+        return [self._stashed(decision) for decision in decisions]
 
-    def _give_up(self, fact: AnyFact, at: datetime) -> None:
-        """Fails a run whose history has become too long."""
-        error = HistoryLimitError(
+    def _stashed(self, decision: AnyDecision) -> AnyDecision:
+        try:
+            return stash_event(self._world, self.id, decision)
+        except PayloadTooLargeError as error:
+            if not (isinstance(decision, Replied) and decision.fact_id.startswith("update/")):
+                raise
+            # Whoever asked is told, and the run goes on.
+            return decision.model_copy(update={"result": None, "error": encode_exception(error)})
+
+    def _too_long(self) -> HistoryLimitError:
+        return HistoryLimitError(
             f"the history has {self.state.seq} events, and {self._history_limit} is the limit: "
             f"let the workflow go on with continue_as_new() in time"
         )
+
+    def _give_up(self, fact: AnyFact, at: datetime, error: Exception) -> None:
+        """Fails a run for what no code of its own can answer."""
         self.record(fact.model_copy(update={"held": True}), at)
         self.record(RunFailed(error=encode_exception(error), forced=True), at)
 

@@ -51,7 +51,7 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
     `WorkflowStuckError`, and what the published callable raises.
     """
     record = newest_generation(world, read_record(world, run_id))
-    history = [fetch_event(world, event) for event in world.load_history(record.run_id)]
+    history = [fetch_event(world, event) for event in world.find_history(record.run_id) or []]
     published = "nothing"
     if history:
         started = history[0]
@@ -105,7 +105,9 @@ def send_update(
     run_id = record.run_id
     if record.ended:
         return PendingUpdate(run_id, f"update/{update_id}")  # it may have been answered before the end
-    fact = UpdateReceived(update_id=update_id or uuid.uuid4().hex, name=name, args=stash(world, run_id, encoded))
+    fact = UpdateReceived(
+        update_id=update_id or uuid.uuid4().hex, name=name, args=stash(world, run_id, encoded, "args")
+    )
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return PendingUpdate(run_id, fact.fact_id)
 
@@ -115,7 +117,7 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
 
     Raises `RunEndedError` if there will be none, and `RunBlockedError` while there can be none.
     """
-    for event in world.load_history(update.run_id, update.after):
+    for event in world.find_history(update.run_id, update.after) or []:
         update.after = event.seq
         match event:
             case RunStarted() if update.fact_id in (event.seen or ()):
@@ -146,7 +148,7 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
     if update.is_past:
         return None
     if update.successor is None:
-        record = world.get_run(update.run_id)
+        record = world.find_run(update.run_id)
         raise RunEndedError(update.run_id, record.status if record else "gone")
     update.run_id, update.after = update.successor, 0
     update.successor, update.was_received = None, False

@@ -15,7 +15,14 @@ from typing import Any, Literal, get_args
 from pydantic_core import from_json
 
 from worldflow.engine.definitions import Workflow, find_workflow
-from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, RunExistsError, RunNotFoundError
+from worldflow.engine.errors import (
+    FieldError,
+    InvalidInputError,
+    RunArchivedError,
+    RunEndedError,
+    RunExistsError,
+    RunNotFoundError,
+)
 from worldflow.engine.forking import forked
 from worldflow.engine.history import (
     UNRECORDED,
@@ -30,7 +37,7 @@ from worldflow.engine.ids import check_id, check_name, check_run_id, generation,
 from worldflow.engine.serialization import Codec
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
-from worldflow.worlds.payloads import fetch_event, stash
+from worldflow.worlds.payloads import adopt, check_size, fetch_event, stash
 
 _ANYTHING = Codec(Any, "value")
 
@@ -68,9 +75,8 @@ def start(
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = _encode_input(workflow, input)
     now = world.now()
-    record = RunRecord(
-        run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stash(world, run_id, values)
-    )
+    stored = stash(world, run_id, values, "input")
+    record = RunRecord(run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stored)
     existing = world.create_run(record)
     while existing:
         if existing.workflow_name != name:
@@ -108,14 +114,25 @@ def newest_generation(world: World, record: RunRecord) -> RunRecord:
         return record
     base, number = generation(record.run_id)
     newest = world.get_generation(base)
-    found = world.get_run(generation_id(base, newest)) if newest > number else None
+    found = world.get_run(generation_id(base, newest)) if newest > number else _newest_archived(world, record)
     return found or record
+
+
+def _newest_archived(world: World, record: RunRecord) -> RunRecord | None:
+    """The newest generation of a run that is archived: the first knows which that is."""
+    if record.archived_at is None:
+        return None
+    base, number = generation(record.run_id)
+    first = record if number == 1 else world.find_run(base)
+    newest = first.newest_run_id if first else None
+    return world.find_run(newest) if newest and newest != record.run_id else None
 
 
 def create_generation(world: World, before: RunRecord, record: RunRecord) -> RunRecord | None:
     """Creates the run that follows `before`, as `record` describes it. Returns None, or the run that is there."""
     run_id = next_generation(before.run_id)
-    existing = world.create_run(_named(record, run_id))
+    adopted = record.model_copy(update={"run_id": run_id, "input": adopt(world, run_id, record.input)})
+    existing = world.create_run(adopted)
     # Also where it exists: whoever created it may have died before this line.
     world.put_generation(*generation(run_id))
     return existing
@@ -145,11 +162,12 @@ def signal_with_start(
     check_name(name)
     check_id(signal_id, "signal_id")
     encoded = _ANYTHING.encode(value)
+    check_size(encoded, "value")  # before a run is started for it
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
     fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored)
     _, values = _encode_input(workflow, input)
-    revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values))
+    revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
     world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])
     return record, created
 
@@ -159,21 +177,41 @@ def revive(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | 
 
     Returns the id of the run that the signal is to be sent to, where another than this one follows.
     """
-    now, next_id = world.now(), next_generation(run_id)
+    record = _revived(world, next_generation(run_id), revival, fact)
+    existing = create_generation(world, read_record(world, run_id), record)
+    return _begin_with(world, record, existing, fact)
+
+
+def start_anew(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | None:
+    """Starts a run for a signal that came when the one that it was sent to was archived: see `revive`.
+
+    Raises `RunArchivedError` as long as that is under way.
+    """
+    record = _revived(world, run_id, revival, fact)
+    existing = world.create_run(record)
+    if existing and existing.archived_at:
+        raise RunArchivedError(f"run {run_id!r} is being archived", run_id)
+    return _begin_with(world, record, existing, fact)
+
+
+def _revived(world: World, run_id: str, revival: Revival, fact: AnyFact) -> RunRecord:
+    now = world.now()
     unread = dump_events([fetch_event(world, fact).recorded(0, UNRECORDED)])
-    record = RunRecord(
-        run_id=next_id,
+    return RunRecord(
+        run_id=run_id,
         workflow_name=revival.workflow_name,
         created_at=now,
         updated_at=now,
-        input=revival.input,
-        carried=stash(world, next_id, from_json(unread)),
+        input=adopt(world, run_id, revival.input),
+        carried=stash(world, run_id, from_json(unread), "carried"),
         seen=[fact.fact_id],
     )
-    existing = create_generation(world, read_record(world, run_id), record)
+
+
+def _begin_with(world: World, record: RunRecord, existing: RunRecord | None, fact: AnyFact) -> str | None:
     if existing and fact.fact_id not in existing.seen:
-        return next_id
-    world.send([Start(run_id=next_id)])
+        return record.run_id
+    world.send([Start(run_id=record.run_id)])
     return None
 
 
@@ -233,12 +271,16 @@ def resume(world: World, run_id: str) -> None:
 def retry(world: World, run_id: str) -> RunRecord:
     """Lets a run that failed go on from what it failed of, as its next generation. Returns that one's record.
 
-    See `engine.forking.retried`. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
+    See `engine.forking.retried`. Raises `RunNotFoundError`, `RunArchivedError`, and `InvalidInputError` for a run that
+    has not failed.
     """
     failed = newest_generation(world, read_record(world, run_id))
     if not failed.ended and failed.fork_of and failed.fork_of.after is None:
         world.send([Start(run_id=failed.run_id)])  # again: whoever asked before may have died before the last line
         return failed
+    if failed.archived_at:
+        problem = f"run {failed.run_id!r} is archived, and goes on no more: it can be forked, as a run of another id"
+        raise RunArchivedError(problem, failed.run_id)
     if failed.status != "failed":
         problem = f"run {failed.run_id!r} is {failed.status}, and only one that failed can be retried"
         raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])
@@ -255,7 +297,9 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
     """
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
-    after = len(forked(world.load_history(run_id), new_run_id, after))  # with what was decided by now, and no more
+    after = len(
+        forked(world.find_history(run_id) or [], new_run_id, after)
+    )  # with what was decided by now, and no more
     record = _fork_record(world, source, new_run_id, after)
     existing = world.create_run(record)
     if existing and existing.fork_of != record.fork_of:
@@ -299,8 +343,8 @@ def open_run(world: World, run_id: str) -> RunRecord:
 
 
 def read_record(world: World, run_id: str) -> RunRecord:
-    """The record of a run. Raises `RunNotFoundError`."""
-    record = world.get_run(run_id)
+    """The record of a run, also of one that is archived. Raises `RunNotFoundError`."""
+    record = world.find_run(run_id)
     if record is None:
         raise RunNotFoundError(run_id)
     return record

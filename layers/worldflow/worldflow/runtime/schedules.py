@@ -221,14 +221,14 @@ def fire(world: World, message: ScheduleDue) -> None:
 def _fire(world: World, message: ScheduleDue) -> None:
     record = world.schedules.get(message.schedule_id)
     if record and record.starting:
-        record = _start(world, record)
+        record = _start(world, record, again=True)
     if record is None or message.due < record.created_at.replace(microsecond=0):
         _log.info("schedule %s was deleted: nothing is started for %s", message.schedule_id, message.due)
     elif record.paused:
         _log.info("schedule %s is paused: nothing is started for %s", message.schedule_id, message.due)
     elif record.last_due and message.due <= record.last_due:
         if record.overlap == "allow":
-            _start_run(world, record, message.run_id)  # it is late or, if there is such a run, a copy
+            _start_run(world, record, message.run_id, again=True)  # it is late or, if there is such a run, a copy
     elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
         _log.info(
             "schedule %s: run %s has not ended, nothing is started for %s", message.schedule_id, running, message.due
@@ -238,14 +238,16 @@ def _fire(world: World, message: ScheduleDue) -> None:
         _start(world, _write(world, record, last_due=message.due, starting=message.run_id))
 
 
-def _start(world: World, record: ScheduleRecord) -> ScheduleRecord:
+def _start(world: World, record: ScheduleRecord, *, again: bool = False) -> ScheduleRecord:
     """Starts the run that is about to be started, and records that it was."""
     assert record.starting
-    _start_run(world, record, record.starting)
+    _start_run(world, record, record.starting, again=again)
     return _write(world, record, last_run_id=record.starting, starting=None)
 
 
-def _start_run(world: World, record: ScheduleRecord, run_id: str) -> None:
+def _start_run(world: World, record: ScheduleRecord, run_id: str, *, again: bool) -> None:
+    if again and world.get_run(run_id) is None and world.archive.get(run_id):
+        return  # it was started so long ago that it is archived
     try:
         requests.start(world, run_id, record.workflow, fetch(world, record.input))
     except RunExistsError as error:
@@ -305,4 +307,4 @@ def _decode(workflow: Workflow[..., Any] | str, values: Mapping[str, Json]) -> M
 
 
 def _stash(world: World, schedule_id: str, values: Json) -> Json:
-    return stash(world, f"schedules/{schedule_id}", values)
+    return stash(world, f"schedules/{schedule_id}", values, "input")

@@ -19,6 +19,7 @@ from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,
     PayloadCodecError,
+    PayloadTooLargeError,
     StepCrashedError,
     StepInterruptedError,
     StepNotFoundError,
@@ -105,8 +106,8 @@ class StepExecutor:
     def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
         try:
             return stash_event(self._world, task.run_id, fact)
-        except ConfigurationError as error:
-            return _failed(task, error, retryable=False)  # there is no place for large data
+        except (ConfigurationError, PayloadTooLargeError) as error:
+            return _failed(task, error, retryable=False)  # there is no place for data of this size
 
     def _tell(self, outcome: StepOutcome) -> None:
         self._world.send([FactArrived(run_id=outcome.run_id, fact=outcome.fact)])

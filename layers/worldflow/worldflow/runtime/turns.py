@@ -35,6 +35,7 @@ from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
     ChildFailed,
+    Event,
     Fact,
     SignalReceived,
     StepCompleted,
@@ -46,12 +47,12 @@ from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
-from worldflow.runtime.requests import revive
+from worldflow.runtime.requests import revive, start_anew
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
-from worldflow.worlds.payloads import stash_text
+from worldflow.worlds.payloads import adopt_event, stash_text
 
 LIVE_LIMIT = 200
 """Live executions that a process keeps, oldest out: some tens of kilobytes each."""
@@ -139,7 +140,7 @@ class Turns:
         run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
             if not run.apply(messages, use_code=use_code):
-                _log.warning("run %s has no record: %d messages dropped", run_id, len(messages))
+                self._pass_on(run_id, messages)
                 return
             self._commit(run)
             self._act(run, messages, out_of_time)
@@ -153,7 +154,11 @@ class Turns:
 
     def _recall(self, run_id: str) -> RunInHand | None:
         with self._lock:
-            return self._live.pop(run_id, None)
+            run = self._live.pop(run_id, None)
+        if run and self._world.is_quiet(run.state.at):
+            run.dispose()  # it may have ended in another process, and have left no history for a commit to meet
+            return None
+        return run
 
     def _remember(self, run: RunInHand) -> None:
         if run.execution is None or run.state.ended:
@@ -167,7 +172,7 @@ class Turns:
             oldest.dispose()
 
     def _load(self, run_id: str, use_code: bool) -> RunInHand:
-        history = self._world.load_history(run_id)
+        history = self._load_history(run_id)
         run = RunInHand(
             self._world,
             run_id,
@@ -181,6 +186,14 @@ class Turns:
         elif run.state.started and not run.state.ended:
             run.revive(run.state.started, history)
         return run
+
+    def _load_history(self, run_id: str) -> list[Event]:
+        """The history of a run; none where that is on its way to the archive, of which half might be read."""
+        history = self._world.load_history(run_id)
+        if not history or not self._world.is_quiet(history[-1].at):
+            return history
+        record = self._world.get_run(run_id)
+        return [] if record is None or record.archived_at else history
 
     # --- commit and act ---
 
@@ -231,7 +244,32 @@ class Turns:
             if following is None and message.revival:
                 following = revive(self._world, run.id, message.revival, message.fact)
             if following and following != getattr(message.fact, "successor", None):
-                self._world.send([message.model_copy(update={"run_id": following})])
+                self._send_on(message, following)
+
+    def _pass_on(self, run_id: str, messages: Sequence[RunMessage]) -> None:
+        """Sends what came for a run that is archived, or that never was, to the one that has taken its place."""
+        base, _ = generation(run_id)
+        newest = generation_id(base, self._world.get_generation(base))
+        follows = newest != run_id and self._world.get_run(newest) is not None
+        for message in messages:
+            if not isinstance(message, FactArrived):
+                continue
+            if follows and isinstance(message.fact, self._goes_on(run_id)):
+                self._send_on(message, newest)
+            elif message.revival and not follows:
+                # The signal was promised a run.
+                if start_anew(self._world, base, message.revival, message.fact):
+                    self._send_on(message.model_copy(update={"nonce": "anew"}), base)
+            else:
+                _log.warning("run %s has no record: a message is dropped: %s", run_id, message.fact.event_type)
+
+    def _goes_on(self, run_id: str) -> tuple[type[Fact], ...]:
+        record = self._world.find_run(run_id)
+        return _FOR_THE_SUCCESSOR if record and record.next_run_id else _FOR_A_LATER_ONE
+
+    def _send_on(self, message: FactArrived, run_id: str) -> None:
+        fact = adopt_event(self._world, run_id, message.fact)
+        self._world.send([message.model_copy(update={"run_id": run_id, "fact": fact})])
 
     def _following(self, run: RunInHand) -> str | None:
         """The generation that follows one that has ended."""

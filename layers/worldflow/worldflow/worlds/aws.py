@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
+from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
-from worldflow.engine.errors import ConflictError
+from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
-from worldflow.worlds.aws_access import AWSAccess, as_attributes, values_of
+from worldflow.worlds.archives import Archive
+from worldflow.worlds.aws_access import AWSAccess, as_attributes, is_missing, values_of
+from worldflow.worlds.aws_items import SHARDS, listed, record_item, step_key, time_text
 from worldflow.worlds.aws_keys import AWSKeys
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
@@ -32,8 +34,7 @@ from worldflow.worlds.messages import Delayed, Message, StepOutcome
 if TYPE_CHECKING:
     from worldflow.worlds.aws_dead_letters import AWSDeadLetters
 
-SHARDS = 8
-"""Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
+T = TypeVar("T")
 
 ITEM_LIMIT = 350_000
 """Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
@@ -101,18 +102,24 @@ class AWSWorld(AWSAccess, World):
     # --- records ---
 
     def create_run(self, record: RunRecord) -> RunRecord | None:
-        if self._put(self.settings.runs_table, _record_item(record), "attribute_not_exists(run_id)"):
-            return None
-        existing = self.get_run(record.run_id)
-        # A request whose answer was lost is repeated by the client, and finds what it has written itself.
-        return None if existing == record else existing
+        while not self._put(self.settings.runs_table, record_item(record), "attribute_not_exists(run_id)"):
+            item = self._get(record.run_id)
+            if item and "record" not in item:
+                raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
+            if item:
+                existing = RunRecord.model_validate_json(item["record"])
+                # A request whose answer was lost is repeated by the client, and finds what it has written itself.
+                return None if existing == record else existing
+            # Between the two it was archived.
+        return None
 
     def get_run(self, run_id: str) -> RunRecord | None:
         item = self._get(run_id)
         return RunRecord.model_validate_json(item["record"]) if item and "record" in item else None
 
     def update_run(self, record: RunRecord) -> None:
-        self._put(self.settings.runs_table, _record_item(record), "record_seq <= :seq", {":seq": record.seq})
+        condition = "record_seq <= :seq AND attribute_not_exists(archived)"
+        self._put(self.settings.runs_table, record_item(record), condition, {":seq": record.seq})
 
     def list_runs(
         self,
@@ -130,7 +137,7 @@ class AWSWorld(AWSAccess, World):
             items = self._query_shard(str(shard), status, workflow, attributes or {}, limit + 1, cursor)
             found += islice(items, limit + 1)
         found.sort(key=lambda item: str(item["created_at"]), reverse=True)
-        runs = [_listed(item) for item in found[:limit]]
+        runs = [listed(item) for item in found[:limit]]
         return RunPage(runs, found[limit - 1]["created_at"] if len(found) > limit else None)
 
     def _query_shard(
@@ -166,9 +173,9 @@ class AWSWorld(AWSAccess, World):
         )
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        before = _time(created_before) if created_before else "9"
+        before = time_text(created_before) if created_before else "9"
         for shard in range(SHARDS):
-            yield from map(_listed, self._query_shard(str(shard), status, None, {}, None, before, newest_first=False))
+            yield from map(listed, self._query_shard(str(shard), status, None, {}, None, before, newest_first=False))
 
     def put_generation(self, base: str, number: int) -> None:
         self._put(
@@ -256,27 +263,27 @@ class AWSWorld(AWSAccess, World):
 
     def put_outcome(self, outcome: StepOutcome) -> None:
         item = {
-            "run_id": _step_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
+            "run_id": step_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
             "outcome": outcome.model_dump_json(exclude_none=True),
             "expires_at": self._expiry(),
         }
         self._dynamodb.put_item(TableName=self.settings.runs_table, Item=as_attributes(item))
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        item = self._get(_step_key(run_id, step_id, attempt))
+        item = self._get(step_key(run_id, step_id, attempt))
         return StepOutcome.model_validate_json(item["outcome"]) if item else None
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         # Without an expiry: for as long as the run may be open.
-        key = _step_key(run_id, step_id, attempt, "claim")
+        key = step_key(run_id, step_id, attempt, "claim")
         return self._put(self.settings.runs_table, {"run_id": key}, "attribute_not_exists(run_id)")
 
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        changes = {"beat_at": _time(self.now()), "details": dump_value(details).decode()}
+        changes = {"beat_at": time_text(self.now()), "details": dump_value(details).decode()}
         return "abandoned" not in self._mark(run_id, step_id, attempt, changes)
 
     def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        item = self._get(_step_key(run_id, step_id, attempt, "beat"))
+        item = self._get(step_key(run_id, step_id, attempt, "beat"))
         if not item or "beat_at" not in item:
             return None
         return Beat(datetime.fromisoformat(item["beat_at"]), from_json(item["details"]))
@@ -289,7 +296,7 @@ class AWSWorld(AWSAccess, World):
         changes = {**changes, "expires_at": self._expiry()}
         answer = self._dynamodb.update_item(
             TableName=self.settings.runs_table,
-            Key=as_attributes({"run_id": _step_key(run_id, step_id, attempt, "beat")}),
+            Key=as_attributes({"run_id": step_key(run_id, step_id, attempt, "beat")}),
             UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
             ExpressionAttributeValues=as_attributes({f":{name}": value for name, value in changes.items()}),
             ReturnValues="ALL_NEW",
@@ -305,55 +312,41 @@ class AWSWorld(AWSAccess, World):
         self._s3.put_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}", Body=data)
 
     def get_payload(self, key: str) -> bytes:
-        answer = self._s3.get_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}")
-        data: bytes = answer["Body"].read()
-        return data
+        def get(object_key: str) -> bytes:
+            answer = self._s3.get_object(Bucket=self._required("payload_bucket"), Key=object_key)
+            data: bytes = answer["Body"].read()
+            return data
+
+        return self._wherever_it_is(key, get)
+
+    def copy_payload(self, key: str, new_key: str) -> None:
+        bucket = self._required("payload_bucket")
+
+        def copy(object_key: str) -> None:
+            source = {"Bucket": bucket, "Key": object_key}
+            self._s3.copy_object(Bucket=bucket, Key=f"payloads/{new_key}", CopySource=source)
+
+        self._wherever_it_is(key, copy)
+
+    def _wherever_it_is(self, key: str, use: Callable[[str], T]) -> T:
+        """Uses the object of a payload, which is moved when its run is archived."""
+        try:
+            return use(f"payloads/{key}")
+        except ClientError as error:
+            if not is_missing(error):
+                raise
+            with suppress(ClientError):
+                return use(f"archive/{key}")
+            raise
+
+    @cached_property
+    def archive(self) -> Archive:
+        from worldflow.worlds.aws_archive import AWSArchive  # which hardly any process needs
+
+        return AWSArchive(self)
 
     # --- schedules ---
 
     @cached_property
     def schedules(self) -> AWSSchedules:
         return AWSSchedules(self)
-
-
-def _step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
-    return f"step#{run_id}#{step_id}#{attempt}" + (f"#{what}" if what else "")
-
-
-def _record_item(record: RunRecord) -> dict[str, Any]:
-    shard = str(zlib.crc32(record.run_id.encode()) % SHARDS)
-    item = {
-        "run_id": record.run_id,
-        "record": record.model_dump_json(exclude_none=True),
-        "record_seq": record.seq,
-        "shard": shard,
-        "status_shard": f"{record.status}#{shard}",
-        # With the id behind it the key is unique, and so a place to go on from.
-        "created_at": f"{_time(record.created_at)}#{record.run_id}",
-        "workflow_name": record.workflow_name,
-        "status": record.status,
-        "updated_at": _time(record.updated_at),
-    }
-    if record.ended_at:
-        item["ended_at"] = _time(record.ended_at)
-    if record.status_text is not None:
-        item["status_text"] = record.status_text
-    if record.attributes:
-        item["attributes"] = {name: json.dumps(value) for name, value in record.attributes.items()}
-    return item
-
-
-def _listed(item: dict[str, Any]) -> RunRecord:
-    created_at = item["created_at"].partition("#")[0]
-    known = {key: item[key] for key in _LISTED if key in item}
-    attributes = {name: json.loads(value) for name, value in item.get("attributes", {}).items()}
-    return RunRecord.model_validate(
-        {**known, "created_at": created_at, "seq": item["record_seq"], "attributes": attributes}
-    )
-
-
-_LISTED = ("run_id", "workflow_name", "status", "updated_at", "ended_at", "status_text")
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -103,6 +103,11 @@ class AWSAccess:
         return value
 
 
+def is_missing(error: ClientError) -> bool:
+    """Whether S3 has no such object: it says "denied" to who may not list the bucket."""
+    return error.response["Error"]["Code"] in ("NoSuchKey", "404", "AccessDenied", "403")
+
+
 def as_attributes(item: dict[str, Any]) -> dict[str, Any]:
     """Text, whole numbers and objects of these as DynamoDB's JSON has them."""
     return {key: _attribute(value) for key, value in item.items()}

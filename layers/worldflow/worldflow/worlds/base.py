@@ -10,7 +10,8 @@
     put_generation / get_generation              which generation of a run is the newest
     put_hook / get_hook / delete_hook            who holds a hook's token
     webhook_url / webhook_keys                   where webhooks are reached, and what signs their URLs
-    put_payload / get_payload                    data too large for a history or a message
+    put_payload / get_payload / copy_payload     data too large for a history or a message
+    archive                                      where runs are that ended long ago (`archives.py`)
     schedules                                    what starts runs again and again (`schedules.py`)
     now                                          the time
 
@@ -21,22 +22,29 @@ the suite in `tests/world/`.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
+from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, RunNotFoundError
 from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
+from worldflow.worlds.archives import Archive, load_archive
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure, fetch_text
 from worldflow.worlds.schedules import Schedules
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
+QUIET = timedelta(hours=12)
+"""A run is archived days after its end. One to which something has happened since this long ago is not."""
+
+_log = logging.getLogger("worldflow")
+
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "continued"})
 
 
@@ -115,6 +123,10 @@ class RunRecord(BaseModel):
     carried: Json = None
     """For a run that has not begun: what the generation before left unread."""
     seen: list[str] = []
+    archived_at: datetime | None = None
+    """From then on its history is in the archive, and it is followed by no other."""
+    newest_run_id: str | None = None
+    """Of a run that is archived: the newest of its generations."""
 
     @property
     def ended(self) -> bool:
@@ -123,7 +135,7 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude={*hidden, "carried"})
+        return self.model_dump(mode="json", exclude_none=True, exclude={*hidden, "carried", "newest_run_id"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +184,10 @@ class World(ABC):
 
     @abstractmethod
     def create_run(self, record: RunRecord) -> RunRecord | None:
-        """Stores a new record. Returns None, or the record that has this id already."""
+        """Stores a new record. Returns None, or the record that has this id already.
+
+        Raises `RunArchivedError` for the id of a run that would follow one that is being archived.
+        """
 
     @abstractmethod
     def get_run(self, run_id: str) -> RunRecord | None:
@@ -180,7 +195,7 @@ class World(ABC):
 
     @abstractmethod
     def update_run(self, record: RunRecord) -> None:
-        """Replaces the record, unless the stored one reflects a greater `seq`: then nothing happens."""
+        """Replaces the record, unless the stored one reflects a greater `seq` or is archived: then nothing happens."""
 
     @abstractmethod
     def list_runs(
@@ -293,6 +308,17 @@ class World(ABC):
     def get_payload(self, key: str) -> bytes:
         """The data of a key."""
 
+    @abstractmethod
+    def copy_payload(self, key: str, new_key: str) -> None:
+        """Stores the data of a key under another one, too. Harmless to repeat."""
+
+    # --- the archive ---
+
+    @property
+    @abstractmethod
+    def archive(self) -> Archive:
+        """Where runs are that ended long ago."""
+
     # --- schedules ---
 
     @property
@@ -304,6 +330,44 @@ class World(ABC):
 
     def now(self) -> datetime:
         return datetime.now(UTC)
+
+    # --- wherever they are ---
+
+    def find_run(self, run_id: str) -> RunRecord | None:
+        """The record of a run, also of one that is archived."""
+        record = self.get_run(run_id)
+        if record is None and (archived := self._find_archived(run_id)):
+            record, _ = archived
+        return record
+
+    def find_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event] | None:
+        """The events of a run with a `seq` above `after`, also of one that is archived. None if there is no such.
+
+        commits: as for `load_history`; of a run that is archived all are read.
+        """
+        events = self.load_history(run_id, after, commits)
+        if events and not self.is_quiet(events[-1].at):
+            return events
+        # What was read may have been half of it. It was all, if the record, read after it, is not archived yet.
+        record = self.get_run(run_id)
+        if record and record.archived_at is None:
+            return events
+        archived = self._find_archived(run_id)
+        if archived is None:
+            return events or None
+        return [event for event in archived[1] if event.seq > after]
+
+    def is_quiet(self, since: datetime) -> bool:
+        """Whether nothing has happened to a run for so long that it may have ended elsewhere, and be archived."""
+        return self.now() - since > QUIET
+
+    def _find_archived(self, run_id: str) -> tuple[RunRecord, list[Event]] | None:
+        try:
+            data = self.archive.get(run_id)
+        except ConfigurationError as error:
+            _log.warning("%s", error)
+            return None
+        return load_archive(data) if data else None
 
     # --- with their data ---
 
@@ -327,7 +391,7 @@ class World(ABC):
 
     def stored_run(self, run_id: str) -> RunRecord:
         """`read_run` with references in place of what is large."""
-        record = self.get_run(run_id)
+        record = self.find_run(run_id)
         if record is None:
             raise RunNotFoundError(run_id)
         if record.status == "running" and not self.load_history(run_id, commits=1):
@@ -337,10 +401,11 @@ class World(ABC):
     def stored_events(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         """`read_events` with references in place of what is large.
 
-        commits: reads this many commits and no more; `after` is then the end of one.
+        commits: reads this many commits and no more; `after` is then the end of one. Of a run that is archived it reads
+            all.
         """
-        events = self.load_history(run_id, after, commits)
-        if not events and self.get_run(run_id) is None:
+        events = self.find_history(run_id, after, commits)
+        if events is None:
             raise RunNotFoundError(run_id)
         return events
 

@@ -23,10 +23,12 @@ from typing import Literal
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from worldflow.engine.errors import ConfigurationError, ConflictError
+from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
 from worldflow.worlds.codec import PayloadCodec
+from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
+from worldflow.worlds.local_archive import LocalArchive
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message, summary
@@ -114,7 +116,7 @@ class LocalWorld(World):
         try:
             self._db.execute("pragma journal_mode = wal")
             self._db.execute(f"pragma synchronous = {synchronous}")
-            self._db.executescript(_SCHEMA + SCHEDULES_SCHEMA)
+            self._db.executescript(_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -165,6 +167,8 @@ class LocalWorld(World):
         with self._transaction():
             existing = self.get_run(record.run_id)
             if existing is None:
+                if self._rows("select 1 from reserved where run_id = ?", record.run_id):
+                    raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
                 self._insert(record)
             return existing
 
@@ -174,9 +178,13 @@ class LocalWorld(World):
 
     def update_run(self, record: RunRecord) -> None:
         with self._transaction() as db:
-            sql = "delete from runs where run_id = ? and seq <= ?"
+            sql = "delete from runs where run_id = ? and seq <= ? and run_id not in (select run_id from sealed)"
             if db.execute(sql, (record.run_id, record.seq)).rowcount:
                 self._insert(record)
+
+    def _replace(self, record: RunRecord) -> None:
+        self._db.execute("delete from runs where run_id = ?", (record.run_id,))
+        self._insert(record)
 
     def _insert(self, record: RunRecord) -> None:
         self._db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
@@ -415,6 +423,16 @@ class LocalWorld(World):
 
     def get_payload(self, key: str) -> bytes:
         return self._rows("select data from payloads where key = ?", key)[0][0]  # type: ignore[return-value]
+
+    def copy_payload(self, key: str, new_key: str) -> None:
+        with self._transaction() as db:
+            sql = "insert or replace into payloads select ?, data from payloads where key = ?"
+            if not db.execute(sql, (new_key, key)).rowcount:
+                raise KeyError(key)
+
+    @property
+    def archive(self) -> LocalArchive:
+        return LocalArchive(self._transaction, self._replace)
 
     # --- schedules ---
 

@@ -6,6 +6,10 @@ A value of more than `world.inline_limit` bytes is stored under a key of its run
 was encoded for: it stays when another run takes the value over. What was recorded without a codec is read as it is.
 
 A value of the user's that looks like one of these is stored too, so that no value is ever mistaken.
+
+What is stored has one owner, the run that its key begins with, and goes where that run goes. A reference that comes
+from another run, with a child's input or its result, with what a generation leaves to the next, with the history of a
+fork, is adopted: the data is copied to a key of the new owner before anything refers to it there.
 """
 
 from __future__ import annotations
@@ -13,27 +17,40 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
 
-from worldflow.engine.errors import PayloadCodecError
+from worldflow.engine.errors import PayloadCodecError, PayloadTooLargeError
 from worldflow.engine.history import BaseEvent, Failure, Json, dump_value
 
 if TYPE_CHECKING:
     from worldflow.worlds.base import World
 
+PAYLOAD_LIMIT = 50 * 1024 * 1024
+"""Bytes of one value as JSON. A function has to hold it some times over."""
+
 _KEY = "$payload"
 _ENCODED = "$encoded"
 _ENCODED_FOR = "encoded_for"
 
+_COPIES = 8
+"""Payloads that are copied side by side."""
+
 E = TypeVar("E", bound=BaseEvent)
 
 
-def stash(world: World, run_id: str, value: Json) -> Json:
-    """`value`, or what stands for it where it is large or the world has a codec."""
+def stash(world: World, run_id: str, value: Json, field: str = "value") -> Json:
+    """`value`, or what stands for it where it is large or the world has a codec.
+
+    Raises `PayloadTooLargeError`, which names the field.
+    """
     data = dump_value(value, ours=5)
+    if len(data) > PAYLOAD_LIMIT and field not in _ENGINES_OWN:
+        raise PayloadTooLargeError(field, len(data), PAYLOAD_LIMIT)
     mark: dict[str, Json] = {}
     if world.codec and value is not None:
         data = world.codec.encode(data, _context(run_id))
@@ -46,6 +63,17 @@ def stash(world: World, run_id: str, value: Json) -> Json:
     key = f"{run_id}/{hashlib.sha256(data).hexdigest()}"
     world.put_payload(key, data)
     return {_KEY: key, "bytes": len(data), **mark}
+
+
+_ENGINES_OWN = ("carried",)
+"""Fields that hold many values of the user's, each of which was let in before."""
+
+
+def check_size(value: Json, field: str) -> None:
+    """Raises `PayloadTooLargeError` for what `stash` refuses: where something else is stored before it."""
+    size = len(dump_value(value))
+    if size > PAYLOAD_LIMIT:
+        raise PayloadTooLargeError(field, size, PAYLOAD_LIMIT)
 
 
 def fetch(world: World, value: Json) -> Json:
@@ -90,21 +118,67 @@ def size_of_reference(value: Json) -> int:
     return int(value.get("bytes", 0)) if _is_stand_in(value) and _KEY in value else 0
 
 
+def adopt(world: World, run_id: str, value: Json) -> Json:
+    """`value` as the run `run_id` may keep it: what it refers to, if it does, belongs to that run."""
+    if _owner(value) in (None, run_id):
+        return value
+    key = f"{run_id}/{value[_KEY].rpartition('/')[2]}"
+    world.copy_payload(value[_KEY], key)
+    return {**value, _KEY: key}
+
+
 def stash_event(world: World, run_id: str, event: E) -> E:
-    """The event as it is stored."""
+    """The event as it is stored. Raises `PayloadTooLargeError`."""
     return _with_data(
-        event, lambda value: stash(world, run_id, value), lambda failure: stash_failure(world, run_id, failure)
+        event,
+        lambda field, value: stash(world, run_id, value, field),
+        lambda failure: stash_failure(world, run_id, failure),
     )
 
 
 def fetch_event(world: World, event: E) -> E:
     """The event as the workflow sees it."""
-    return _with_data(event, lambda value: fetch(world, value), lambda failure: fetch_failure(world, failure))
+    return _with_data(event, lambda _, value: fetch(world, value), lambda failure: fetch_failure(world, failure))
 
 
-def _with_data(event: E, change: Callable[[Json], Json], change_failure: Callable[[Failure], Failure]) -> E:
+def adopt_event(world: World, run_id: str, event: E) -> E:
+    """The event as the run `run_id` may keep it."""
+
+    def adopt_failure(failure: Failure) -> Failure:
+        packed = adopt(world, run_id, failure.packed)
+        return failure if packed is failure.packed else failure.model_copy(update={"packed": packed})
+
+    return _with_data(event, lambda _, value: adopt(world, run_id, value), adopt_failure)
+
+
+def adopt_events(world: World, run_id: str, events: Sequence[E]) -> list[E]:
+    """Events as the run `run_id` may keep them. Where many refer to data, that is copied side by side."""
+    foreign = [event for event in events if _is_foreign(event, run_id)]
+    if len(foreign) > 1:
+        with ThreadPoolExecutor(_COPIES, thread_name_prefix="worldflow-copy") as threads:
+            adopted = dict(
+                zip(map(id, foreign), threads.map(partial(adopt_event, world, run_id), foreign), strict=True)
+            )
+    else:
+        adopted = {id(event): adopt_event(world, run_id, event) for event in foreign}
+    return [adopted.get(id(event), event) for event in events]
+
+
+def _is_foreign(event: BaseEvent, run_id: str) -> bool:
+    values = [getattr(event, field) for field in event.data_fields]
+    if isinstance(failure := getattr(event, "error", None), Failure):
+        values.append(failure.packed)
+    return any(_owner(value) not in (None, run_id) for value in values)
+
+
+def _owner(value: Json) -> str | None:
+    """The run that owns what `value` refers to, if it is a reference."""
+    return str(value[_KEY]).rpartition("/")[0] if _is_stand_in(value) and _KEY in value else None
+
+
+def _with_data(event: E, change: Callable[[str, Json], Json], change_failure: Callable[[Failure], Failure]) -> E:
     values: dict[str, Any] = {field: getattr(event, field) for field in event.data_fields}
-    changed = {field: change(value) for field, value in values.items()}
+    changed = {field: change(field, value) for field, value in values.items()}
     if isinstance(failure := getattr(event, "error", None), Failure):
         values["error"], changed["error"] = failure, change_failure(failure)
     return event.model_copy(update=changed) if any(changed[field] is not values[field] for field in values) else event

@@ -1,0 +1,214 @@
+"""The archive: runs that ended long ago leave the tables, and can be read as before.
+
+A run is archived in steps, each of which may be the last before the process dies:
+
+    1. its archive is written: the record, and the history as it is stored
+    2. it is sealed: its record says that it is archived, and the id of the run that would follow it is reserved, both
+       or neither; from here on it is read from the archive, and a request that would let it go on is refused
+    3. what it has beside the record is removed: tokens of hooks, timers that are still set, the step ledger, the
+       history; its large data goes where the archive is
+    4. the record is removed, and all that leads to it, in one go
+
+What is cut short after the second step is taken up by the next pass, which finds the record. Before it nothing has
+changed. So there is never a run that is half there: a reader has the history whole, if the record that it reads
+afterwards is not sealed, and else has the archive; a turn that comes late does the same; and there is no history
+without a record, which a new run of the same id would take for its own.
+
+**Generations.** One in the middle is archived by itself. The first, which the id leads to, goes with the newest, in the
+same steps, when no other is left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+
+from worldflow.engine.errors import WorldflowError
+from worldflow.engine.history import (
+    Event,
+    HookCreated,
+    RunEnded,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    TimerFired,
+    TimerStarted,
+)
+from worldflow.engine.ids import generation, generation_id
+from worldflow.worlds.archives import Attempt, dump_archive, load_archive
+from worldflow.worlds.base import RunRecord, Status, World
+from worldflow.worlds.messages import FactArrived
+
+LEAST_AGE = timedelta(days=1)
+"""Sooner after its end no run is archived: what a process remembers of a run, it trusts for half as long."""
+
+_STATUSES: tuple[Status, ...] = ("continued", "completed", "failed", "cancelled")
+
+_log = logging.getLogger("worldflow")
+
+
+@dataclass(slots=True)
+class ArchiveReport:
+    """What a pass has done."""
+
+    archived: int = 0
+    failed: int = 0
+    """Runs that could not be archived; the log says why."""
+    complete: bool = True
+    """False where time ran out."""
+
+
+def archive_old_runs(
+    world: World, *, older_than: timedelta, out_of_time: Callable[[], bool] = lambda: False
+) -> ArchiveReport:
+    """Archives the runs that ended longer ago than `older_than`, the oldest first.
+
+    out_of_time: asked before each run.
+    """
+    if older_than < LEAST_AGE:
+        raise ValueError(f"a run is archived {LEAST_AGE.days} day after its end, or later: not after {older_than}")
+    report, before = ArchiveReport(), world.now() - older_than
+    for found in chain.from_iterable(world.walk_runs(status, created_before=before) for status in _STATUSES):
+        if found.ended_at is None or found.ended_at > before:
+            continue
+        if out_of_time():
+            report.complete = False
+            return report
+        try:
+            report.archived += _archive(world, found.run_id, before)
+        except Exception:
+            _log.exception("run %s could not be archived", found.run_id)
+            report.failed += 1
+    return report
+
+
+def _archive(world: World, run_id: str, before: datetime) -> int:
+    """Archives a run, and with it what can only go together. Returns how many runs that were."""
+    base, number = generation(run_id)
+    newest = max(number, world.get_generation(base))
+    if 1 < number < newest:
+        return _archive_together(world, [run_id], before)
+    done = 0
+    for left in world.archive.remaining([generation_id(base, between) for between in range(2, newest)]):
+        done += (archived := _archive_together(world, [left], before))
+        if not archived:
+            return done
+    first_and_newest = list(dict.fromkeys([base, generation_id(base, newest)]))
+    return done + _archive_together(
+        world, first_and_newest, before, base=base, reserved=generation_id(base, newest + 1)
+    )
+
+
+def _archive_together(
+    world: World, run_ids: Sequence[str], before: datetime, *, base: str | None = None, reserved: str | None = None
+) -> int:
+    records = [record for run_id in run_ids if (record := world.get_run(run_id))]
+    if len(records) < len(run_ids) or not all(_is_over(record, before) for record in records):
+        return 0  # the index is behind, or another of its generations has not ended
+    if records[0].archived_at is None and not _seal(world, records, reserved):
+        return 0
+    for record in records:
+        _clear(world, record.run_id)
+    world.archive.forget(run_ids, base, reserved)
+    return len(records)
+
+
+def _is_over(record: RunRecord, before: datetime) -> bool:
+    return record.ended and record.ended_at is not None and record.ended_at <= before
+
+
+def _seal(world: World, records: Sequence[RunRecord], reserved: str | None) -> bool:
+    """Writes the archives of runs and seals them. Returns False where they go on after all."""
+    newest = records[-1].run_id if reserved else None
+    sealed = [record.model_copy(update={"archived_at": world.now(), "newest_run_id": newest}) for record in records]
+    for record in sealed:
+        events = world.load_history(record.run_id)
+        if not events or events[0].seq != 1 or events[-1].seq != record.seq or not isinstance(events[-1], RunEnded):
+            raise WorldflowError(f"the history of run {record.run_id!r} is not that of its record")
+        _put(world, record, events)
+    return world.archive.seal(sealed, reserved)
+
+
+def _put(world: World, record: RunRecord, events: Sequence[Event]) -> None:
+    data = dump_archive(record, events)
+    if world.archive.put(record.run_id, data):
+        return
+    other, _ = _load(world, record.run_id)
+    if other.created_at != record.created_at:
+        # A run that had this id before.
+        world.archive.keep(record.run_id, f"{other.created_at:%Y%m%dT%H%M%S.%fZ}")
+    world.archive.put(record.run_id, data, replace=True)
+
+
+def _load(world: World, run_id: str) -> tuple[RunRecord, list[Event]]:
+    data = world.archive.get(run_id)
+    if data is None:
+        raise WorldflowError(f"run {run_id!r} is sealed, and has no archive")
+    return load_archive(data)
+
+
+def _clear(world: World, run_id: str) -> None:
+    """Removes what a sealed run has beside its record, as its archive tells it."""
+    _, events = _load(world, run_id)
+    for token in {event.token for event in events if isinstance(event, HookCreated)}:
+        world.delete_hook(token, run_id)
+    for timer in _still_set(events, world.now()):
+        world.cancel_delayed(FactArrived(run_id=run_id, fact=TimerFired(timer_id=timer.timer_id)), timer.due, timer.at)
+    world.archive.clear(run_id, list(dict.fromkeys(_attempts(events))))
+
+
+def _still_set(events: Sequence[Event], now: datetime) -> Iterator[TimerStarted]:
+    """Timers that would fire yet. They were taken back, at the latest when the run ended; that may have been lost."""
+    return (event for event in events if isinstance(event, TimerStarted) and event.due > now)
+
+
+def _attempts(events: Sequence[Event]) -> Iterator[Attempt]:
+    """The attempts that the step ledger may know of."""
+    steps: dict[str, StepScheduled] = {}
+    for event in events:
+        match event:
+            case StepScheduled():
+                steps[event.step_id] = event
+                yield _attempt(event, 1)
+            case StepRetryScheduled() | StepCompleted() | StepFailed() if event.attempt > 1:
+                yield _attempt(steps[event.step_id], event.attempt)
+
+
+def _attempt(scheduled: StepScheduled, number: int) -> Attempt:
+    return Attempt(scheduled.step_id, number, bool(scheduled.at_most_once), bool(scheduled.heartbeat_timeout))
+
+
+# --- what becomes of those that are archived -----------------------------------------------------------------------
+
+
+def archived_outcome(world: World, run_id: str) -> RunRecord | None:
+    """The record of a run that is archived; where others continued it, of the one that ended without."""
+    record = first = _archived_record(world, run_id)
+    if first and first.next_run_id and first.newest_run_id:
+        newest = _archived_record(world, first.newest_run_id)
+        if newest and newest.parent == first.parent and newest.next_run_id is None:
+            return newest
+    while record and record.next_run_id:
+        record = _archived_record(world, record.next_run_id)
+    return record
+
+
+def not_archived(world: World, run_id: str, started: RunStarted | None) -> str:
+    """The first run that is not archived, of those that continue each other from `run_id` on."""
+    base, _ = generation(run_id)
+    newest = world.get_run(generation_id(base, world.get_generation(base)))
+    if newest and started and newest.parent == started.parent is not None:
+        return newest.run_id  # the end of the same line: nobody else has that parent
+    while world.get_run(run_id) is None and (record := _archived_record(world, run_id)) and record.next_run_id:
+        run_id = record.next_run_id
+    return run_id
+
+
+def _archived_record(world: World, run_id: str) -> RunRecord | None:
+    data = world.archive.get(run_id)
+    return load_archive(data)[0] if data else None

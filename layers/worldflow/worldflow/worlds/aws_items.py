@@ -1,0 +1,60 @@
+"""The items of an `AWSWorld`'s table of runs."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+from worldflow.worlds.base import RunRecord
+
+SHARDS = 8
+"""Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
+
+_LISTED = ("run_id", "workflow_name", "status", "updated_at", "ended_at", "status_text")
+
+
+def record_item(record: RunRecord) -> dict[str, Any]:
+    """The item of a run's record."""
+    shard = str(zlib.crc32(record.run_id.encode()) % SHARDS)
+    item = {
+        "run_id": record.run_id,
+        "record": record.model_dump_json(exclude_none=True),
+        "record_seq": record.seq,
+        "shard": shard,
+        "status_shard": f"{record.status}#{shard}",
+        # With the id behind it the key is unique, and so a place to go on from.
+        "created_at": f"{time_text(record.created_at)}#{record.run_id}",
+        "workflow_name": record.workflow_name,
+        "status": record.status,
+        "updated_at": time_text(record.updated_at),
+    }
+    if record.ended_at:
+        item["ended_at"] = time_text(record.ended_at)
+    if record.archived_at:
+        item["archived"] = 1
+    if record.status_text is not None:
+        item["status_text"] = record.status_text
+    if record.attributes:
+        item["attributes"] = {name: json.dumps(value) for name, value in record.attributes.items()}
+    return item
+
+
+def listed(item: dict[str, Any]) -> RunRecord:
+    """What an index has of a record."""
+    created_at = item["created_at"].partition("#")[0]
+    known = {key: item[key] for key in _LISTED if key in item}
+    attributes = {name: json.loads(value) for name, value in item.get("attributes", {}).items()}
+    return RunRecord.model_validate(
+        {**known, "created_at": created_at, "seq": item["record_seq"], "attributes": attributes}
+    )
+
+
+def step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
+    """The key of what the ledger has of an attempt."""
+    return f"step#{run_id}#{step_id}#{attempt}" + (f"#{what}" if what else "")
+
+
+def time_text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
