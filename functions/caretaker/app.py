@@ -1,15 +1,35 @@
-"""Looks after the runs of a stack: called every hour."""
+"""Looks after a stack every hour: wakes runs that lost their wake-up, archives those that ended long ago."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from worldflow.aws_handlers import create_caretaker_handler
+from worldflow.worlds import AWSWorld
+
 logger = Logger()
+tracer = Tracer()
+metrics = Metrics()
+
+# Whatever logs does so in JSON.
+logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
+logging.getLogger(logger.service).propagate = False  # it has the handler already
+logging.getLogger("botocore").setLevel(logging.WARNING)
+look_after = create_caretaker_handler(AWSWorld())
 
 
 @logger.inject_lambda_context
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return {}
+    answer = look_after(event, context)
+    for part, report in answer.items():
+        for name, count in report.items():
+            metrics.add_metric(f"{part.title()}{name.title().replace('_', '')}", MetricUnit.Count, int(count))
+    logger.info("looked after the runs", extra=answer)
+    return answer

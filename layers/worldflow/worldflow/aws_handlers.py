@@ -1,4 +1,5 @@
-"""Lambda handlers: batches of SQS messages in, the batch items that failed out.
+"""Lambda handlers: batches of SQS messages in, the batch items that failed out. And the caretaker's, which is called
+every hour.
 
 The event source mappings must have `ReportBatchItemFailures` on. A turn that fails fails with all messages of its run,
 so that their order holds; other runs of the batch go on. A message that this code cannot read fails alone, and waits in
@@ -12,7 +13,8 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -161,6 +163,32 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, unreadable = _read(event)
         return _answer(unreadable + runner.run(execute_all(records)))
+
+    return handler
+
+
+def create_caretaker_handler(world: AWSWorld) -> Handler:
+    """The handler of the function that is called every hour: it wakes runs that lost their wake-up, and archives those
+    that ended long ago.
+
+    What it has no time for is left to the next hour. Neither keeps the other from its work: if one fails, the other is
+    done before the function fails.
+    """
+    from worldflow.runtime.archive import archive_old_runs  # which no other function needs
+    from worldflow.runtime.sweep import sweep
+
+    def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+        def out_of_time() -> bool:
+            return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
+
+        answer: dict[str, Any] = {}
+        try:
+            answer["sweep"] = asdict(sweep(world, out_of_time=out_of_time))
+        finally:
+            if days := world.settings.retention_days:
+                report = archive_old_runs(world, older_than=timedelta(days=days), out_of_time=out_of_time)
+                answer["archive"] = asdict(report)
+        return answer
 
     return handler
 

@@ -36,6 +36,8 @@ class Settings(BaseModel):
     dead_letter_arns: tuple[str, ...] = ()
     history_limit: int = Field(default=50_000, ge=100)
     turn_cpu_limit: float = Field(default=5.0, gt=0)
+    retention_days: int = Field(default=0, ge=0)
+    """Days after its end at which a run is archived; 0 for never."""
     workflows: tuple[str, ...] = Field(default=("workflows",))
 
     @classmethod
