@@ -7,6 +7,7 @@ by a new one, and the messages that it had received come again.
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -17,8 +18,10 @@ from tests.support.driver import START, Chance
 from worldflow.engine.history import Event, Json
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
+from worldflow.worlds.archives import Attempt
 from worldflow.worlds.base import HookRecord, RunRecord
 from worldflow.worlds.local import Delivery, LocalWorld
+from worldflow.worlds.local_archive import LocalArchive
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 
 When = Literal["before", "after"]
@@ -124,8 +127,44 @@ class CrashingWorld(LocalWorld):
     def put_payload(self, key: str, data: bytes) -> None:
         self._call("put_payload", super().put_payload, key, data)
 
+    def copy_payload(self, key: str, new_key: str) -> None:
+        self._call("copy_payload", super().copy_payload, key, new_key)
+
+    @property
+    def archive(self) -> LocalArchive:
+        return CrashingArchive(self, super().archive)
+
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         self._call("acknowledge", super().acknowledge, deliveries)
+
+
+class CrashingArchive(LocalArchive):
+    """The archive of a world that crashes."""
+
+    def __init__(self, world: CrashingWorld, archive: LocalArchive) -> None:
+        self._world, self._archive = world, archive
+
+    def get(self, run_id: str) -> bytes | None:
+        return self._archive.get(run_id)
+
+    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
+        put = functools.partial(self._archive.put, replace=replace)
+        return self._world._call("archive", put, run_id, data)  # type: ignore[no-any-return]
+
+    def keep(self, run_id: str, name: str) -> None:
+        self._world._call("keep", self._archive.keep, run_id, name)
+
+    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+        return self._world._call("seal", self._archive.seal, records, reserved)  # type: ignore[no-any-return]
+
+    def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
+        self._world._call("clear", self._archive.clear, run_id, attempts)
+
+    def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:
+        return self._archive.remaining(run_ids)
+
+    def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
+        self._world._call("forget", self._archive.forget, run_ids, base, reserved)
 
 
 def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000) -> None:
