@@ -43,6 +43,8 @@ def run_details(record: RunRecord) -> Table:
         table.add_row("goes on from", f"{record.fork_of.run_id}{after}")
     if record.ended_at:
         table.add_row("ended", f"{_moment(record.ended_at)}, after {duration(record.ended_at - record.created_at)}")
+    if record.archived_at:
+        table.add_row("archived", _moment(record.archived_at))
     if record.next_run_id:
         table.add_row("continued as", record.next_run_id)
     table.add_row("input", Text(printable(as_json(record.input))))
