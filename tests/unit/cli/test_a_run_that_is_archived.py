@@ -1,0 +1,24 @@
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from tests.unit.cli.conftest import Cli
+from worldflow.runtime.archive import archive_old_runs
+from worldflow.worlds.local import LocalWorld
+
+
+def test_it_is_shown_and_not_listed_and_goes_on_no_more(cli: Cli):
+    cli("start", "doomed", "--run-id", "one")
+    cli.settle()
+    before, events = cli.json("status", "one"), cli("events", "one")
+    with closing(LocalWorld(cli.file, clock=lambda: datetime.now(UTC) + timedelta(days=3))) as world:
+        assert archive_old_runs(world, older_than=timedelta(days=1)).archived == 1
+
+    after = cli.json("status", "one")
+    assert after.pop("archived_at")
+    assert after == before
+    assert "archived  " in cli("status", "one")
+    assert cli("events", "one") == events
+    assert cli.json("list")["runs"] == []
+    assert cli.fails("retry", "one") == (
+        "Error: run 'one' is archived, and goes on no more: it can be forked, as a run of another id\n"
+    )
