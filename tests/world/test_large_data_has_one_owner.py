@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -38,6 +38,20 @@ async def gives_back(text: str) -> str:
 @workflow
 async def hands_on(text: str) -> str:
     return await gives_back(text)
+
+
+@workflow
+async def fails_with(text: str) -> None:
+    raise FatalError(text)
+
+
+@workflow
+async def hands_on_what_fails(text: str) -> str:
+    try:
+        await fails_with(text)
+    except FatalError as error:
+        return f"caught: {error}"
+    return "nothing"
 
 
 @workflow
@@ -182,3 +196,25 @@ def test_a_copy_is_made_on_s3_and_by_nobody_who_reads_it(aws: AWSSystem) -> None
     asked: list[Any] = aws.stack.requests[before:]
     assert asked.count("s3.CopyObject") == 1
     assert not any(isinstance(message, FactArrived) for message in aws.stack.messages("runs"))
+
+
+class Backwards:
+    """A codec that is as good as none, except that it knows for which run it encoded."""
+
+    def encode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        return context["run_id"].encode() + b"|" + data[::-1]
+
+    def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        run_id, _, rest = data.partition(b"|")
+        assert run_id.decode() == context["run_id"]
+        return rest[::-1]
+
+
+def test_encoded_data_and_failures(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system.world, "codec", Backwards())
+    monkeypatch.setattr(system.world, "inline_limit", 100)
+    start(system, "r", hands_on, text=LARGE)
+    start(system, "s", hands_on_what_fails, text=LARGE)
+
+    assert finish(system, "r").result == LARGE
+    assert finish(system, "s").result == f"caught: {LARGE}"
