@@ -1,4 +1,7 @@
-"""Looks after a stack every hour: wakes runs that lost their wake-up, archives those that ended long ago."""
+"""Looks after a stack every hour: wakes runs that lost their wake-up, archives those that ended long ago.
+
+Secrets Manager calls it too, to change the key of webhooks.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_caretaker_handler
+from worldflow.engine.privacy import quiet
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
@@ -26,6 +30,7 @@ look_after = create_caretaker_handler(AWSWorld())
 @logger.inject_lambda_context
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer = look_after(event, context)
     for part, report in answer.items():

@@ -128,3 +128,34 @@ def test_no_policy_of_a_resource_allows_anything(stack: Stack) -> None:
     for kind in ("S3::BucketPolicy", "SQS::QueuePolicy"):
         for policy in stack.all(kind).values():
             assert {statement["Effect"] for statement in policy["PolicyDocument"]["Statement"]} == {"Deny"}
+
+
+CODEC = {
+    "WORLDFLOW_PAYLOAD_CODEC": "worldflow.encryption:kms_codec",
+    "WORLDFLOW_PAYLOAD_KEYS": {"Fn::Join": [",", [KEY]]},
+}
+
+
+@pytest.mark.parametrize("keys", [[], [KEY]], ids=["without", "with"])
+def test_what_runs_carry_is_encoded_where_there_are_keys_for_it(keys: list[str]) -> None:
+    stack = Stack(PayloadKeyArns=keys)
+    for function in stack.all("Lambda::Function").values():
+        variables = function["Environment"]["Variables"]
+        assert {name: variables[name] for name in CODEC if name in variables} == (CODEC if keys else {})
+
+
+@pytest.mark.parametrize("role", FUNCTION_ROLES)
+def test_who_encodes_may_use_these_keys_for_nothing_else(role: str) -> None:
+    """The caretaker archives what is stored as it is."""
+    statement = Stack(PayloadKeyArns=[KEY]).statements(role).get("EncryptPayloads")
+    assert "EncryptPayloads" not in Stack().statements(role)
+    if role == "CaretakerRole":
+        assert statement is None
+        return
+    assert statement == {
+        "Sid": "EncryptPayloads",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+        "Resource": [KEY],
+        "Condition": {"StringEquals": {"kms:EncryptionContext:worldflow": "payload"}},
+    }

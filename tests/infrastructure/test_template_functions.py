@@ -22,6 +22,7 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
     "WORLDFLOW_WEBHOOK_SECRET_ARN": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
     "WORLDFLOW_WORKFLOWS": "workflows",
+    "WORLDFLOW_LOG_PAYLOADS": "false",
 }
 OWN = {
     "OrchestratorFunction": {"WORLDFLOW_DEAD_LETTER_ARNS", "WORLDFLOW_WEBHOOK_URL"},

@@ -11,7 +11,7 @@ from tests.support.systems import AWSSystem, finish, start
 from tests.support.workflows import chain
 from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.runtime import sweep as sweeping
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import AWSWorld, aws_keys
 
 
 class Hurried:
@@ -73,3 +73,15 @@ def test_it_archives_also_where_the_sweep_fails_and_then_fails(
     with pytest.raises(ConnectionError):
         caretaker(aws, retention_days=6)({})
     assert aws.world.get_run("one") is None
+
+
+def test_it_changes_the_key_of_webhooks_when_secrets_manager_asks(
+    aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(aws_keys, "rotate", lambda world, event: asked.append(event))
+    monkeypatch.setattr(sweeping, "sweep", lambda *_, **__: pytest.fail("it sweeps"))
+    event = {"Step": "createSecret", "SecretId": "arn", "ClientRequestToken": "1"}
+
+    assert caretaker(aws, retention_days=6)(event) == {}
+    assert asked == [event]

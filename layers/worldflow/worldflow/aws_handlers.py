@@ -172,12 +172,17 @@ def create_caretaker_handler(world: AWSWorld) -> Handler:
     that ended long ago.
 
     What it has no time for is left to the next hour. Neither keeps the other from its work: if one fails, the other is
-    done before the function fails.
+    done before the function fails. Secrets Manager calls it too, to change the key of webhooks.
     """
     from worldflow.runtime.archive import archive_old_runs  # which no other function needs
     from worldflow.runtime.sweep import sweep
+    from worldflow.worlds.aws_keys import is_rotation, rotate
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
+        if is_rotation(event):
+            rotate(world, event)
+            return {}
+
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
 
