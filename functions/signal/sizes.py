@@ -46,7 +46,7 @@ def leave_out(stored: M, names: Sequence[str], room: int = DATA_LIMIT) -> tuple[
     """What is stored, without the values for which there is no room beside the others; and the sizes of these."""
     omitted: dict[str, int] = {}
     for name in names:
-        if (size := size_of_reference(getattr(stored, name))) > room:
+        if (size := size_of_reference(getattr(stored, name))) > max(room, 0):
             omitted[name] = size
         else:
             room -= size
