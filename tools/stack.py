@@ -34,8 +34,9 @@ class Answer:
 class Stack:
     """A deployed stack. `outputs` are the template's."""
 
-    def __init__(self, aws: LocalAws, outputs: Mapping[str, str]) -> None:
+    def __init__(self, aws: LocalAws, name: str, outputs: Mapping[str, str]) -> None:
         self.aws = aws
+        self.name = name
         self.outputs = outputs
         self._http = URLLib3Session()
         self._url = aws.http_api_url(outputs["ApiUrl"])
@@ -87,4 +88,4 @@ def deploy(aws: LocalAws, template: Path, *, name: str = "worldflow-local", para
     if done.returncode:
         raise DeploymentError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
     (stack,) = aws.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    return Stack(aws, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})
+    return Stack(aws, name, {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]})

@@ -18,10 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
 
 from tools.local_aws import LocalAws, LocalAwsError
 
@@ -70,6 +72,7 @@ def wait(event): time.sleep(event["seconds"]); return "old"
 def silent(event): pass
 def environment(event): return dict(os.environ)
 def load(event): __import__(event["module"])
+def delete(event): boto3.client("dynamodb").batch_write_item(RequestItems={os.environ["TABLE"]: event["requests"]})
 def put(event): boto3.client("dynamodb").put_item(TableName=os.environ["TABLE"], Item={"run_id": {"S": event["key"]}})
 def send(event): return boto3.client("sqs").send_message_batch(**event["batch"])["Successful"]
 def schedule(event): boto3.client("scheduler").create_schedule(**event["schedule"])
@@ -120,7 +123,7 @@ TEMPLATE: dict[str, Any] = {
                         "Statement": [
                             {
                                 "Effect": "Allow",
-                                "Action": "dynamodb:PutItem",
+                                "Action": ["dynamodb:PutItem", "dynamodb:BatchWriteItem"],
                                 "Resource": {"Fn::GetAtt": "Table.Arn"},
                                 "Condition": {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["step#*"]}},
                             },
@@ -376,6 +379,17 @@ def test_killed_workers_are_a_crash_of_the_function(stack: Stack) -> None:
     eventually(lambda: stack.processed("killed", "spared"), lambda found: len(found) == 2)
 
 
+def test_deliveries_are_counted(stack: Stack) -> None:
+    queue = stack.outputs["Runs"].rsplit("/", 1)[-1]
+    before = stack.aws.usage().deliveries
+    stack.send("counted", fails=1)
+    stack.send("buried", dies=1)
+    eventually(lambda: stack.processed("counted", "buried"), lambda found: len(found) == 2)
+    after = stack.aws.usage().deliveries
+    fates = ("received", "received again", "lost")
+    assert [after[queue, fate] - before[queue, fate] for fate in fates] == [4, 2, 1]
+
+
 def test_what_always_dies_becomes_a_dead_letter(stack: Stack) -> None:
     stack.send("doomed", dies=2)
     (line,) = eventually(lambda: stack.processed("doomed"), bool)
@@ -462,6 +476,21 @@ def test_leading_keys_are_enforced(guarded: Stack) -> None:
     assert guarded.invoke("put", key="step#1") is None
     assert "AccessDenied" in guarded.invoke("put", key="run")["errorMessage"]
     assert guarded.aws.usage().write_units == 1
+
+
+def test_leading_keys_are_enforced_in_batches(guarded: Stack) -> None:
+    requests = [{"DeleteRequest": {"Key": {"run_id": {"S": key}}}} for key in ("step#2", "run")]
+    assert guarded.invoke("delete", requests=requests[:1]) is None
+    assert "AccessDenied" in guarded.invoke("delete", requests=requests)["errorMessage"]
+
+
+def test_the_credentials_of_a_function_are_those_of_its_role(guarded: Stack) -> None:
+    credentials = guarded.aws.credentials(guarded.function)
+    session = boto3.session.Session(**credentials, region_name="us-east-1")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        session.client("sqs", endpoint_url=guarded.aws.endpoint_url).list_queues()
+    environment = guarded.invoke("environment")
+    assert {name: environment[name.upper()] for name in credentials} == credentials
 
 
 def test_who_may_send_may_send_batches(guarded: Stack) -> None:

@@ -29,11 +29,16 @@ class Counts:
     def reset(self) -> None:
         with self._lock:
             self._requests: Counter[tuple[str, str]] = Counter()
+            self._deliveries: Counter[tuple[str, str]] = Counter()
             self._read_units = self._write_units = self._gb_seconds = 0.0
 
     def request(self, service: str, operation: str) -> None:
         with self._lock:
             self._requests[service, operation] += 1
+
+    def delivery(self, queue: str, fate: str, messages: int) -> None:
+        with self._lock:
+            self._deliveries[queue, fate] += messages
 
     def read_units(self, units: float) -> None:
         with self._lock:
@@ -51,6 +56,7 @@ class Counts:
         with self._lock:
             return {
                 "requests": [[*key, count] for key, count in sorted(self._requests.items())],
+                "deliveries": [[*key, count] for key, count in sorted(self._deliveries.items())],
                 "read_units": self._read_units,
                 "write_units": self._write_units,
                 "gb_seconds": self._gb_seconds,

@@ -38,6 +38,7 @@ class Usage:
     """What AWS would charge for."""
 
     requests: Counter[tuple[str, str]]  # (service, operation), with the names that IAM uses
+    deliveries: Counter[tuple[str, str]]  # messages to functions: (queue, "received", "received again" or "lost")
     read_units: float  # of DynamoDB, by the size of the answers
     write_units: float  # of DynamoDB, with the writes to indexes
     gb_seconds: float  # of Lambda, cold starts included
@@ -145,6 +146,13 @@ class LocalAws:
         session.events.register("before-call", mark)
         return session
 
+    @property
+    def pid(self) -> int:
+        """The emulator's own process."""
+        if self._process is None:
+            raise LocalAwsError("The local AWS is not running.")
+        return self._process.pid
+
     def worker_pids(self, function_name: str) -> list[int]:
         """The live processes of a function, warm or at work."""
         return list(self._call("GET", "workers").get(function_name, []))
@@ -156,6 +164,11 @@ class LocalAws:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         return pids
+
+    def credentials(self, function_name: str) -> Mapping[str, str]:
+        """Those of a function's processes, by boto3's names: its role's, where IAM is enforced."""
+        found: Mapping[str, str] = self._call("GET", "credentials")[function_name]
+        return found
 
     def logs(self, function_name: str) -> str:
         """What a function has written so far, one process after the other."""
@@ -176,8 +189,11 @@ class LocalAws:
     def usage(self) -> Usage:
         """What was used since the start, or the last `reset_usage`."""
         usage = self._call("GET", "usage")
-        requests = Counter({(service, operation): count for service, operation, count in usage.pop("requests")})
-        return Usage(requests=requests, **usage)
+        requests, deliveries = (
+            Counter({(one, other): count for one, other, count in usage.pop(name)})
+            for name in ("requests", "deliveries")
+        )
+        return Usage(requests=requests, deliveries=deliveries, **usage)
 
     def requests(self) -> Counter[tuple[str, str]]:
         return self.usage().requests

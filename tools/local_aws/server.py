@@ -27,6 +27,8 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     match scope["method"], scope["path"]:
         case "GET", "/_local_aws/workers":
             answer = workers.pids()
+        case "GET", "/_local_aws/credentials":
+            answer = workers.credentials()
         case "GET", "/_local_aws/usage":
             answer = counting.counts.as_json()
         case "DELETE", "/_local_aws/usage":

@@ -9,6 +9,9 @@ Wrong, and what AWS does:
 - A malformed partial batch response, such as one that names an unknown message, counts as a success and the messages
   are deleted. AWS takes it as a failure of the whole batch.
 - Delayed messages are looked for once a second. AWS delivers them when they are due.
+- Every mapping scales up at once: after a deployment a small machine starts thirty processes, none of which is ready
+  before the visibility of its messages ends. AWS scales up step by step, and has more processors. Here messages stay in
+  their queues while as many processes start as there are processors.
 """
 
 import json
@@ -18,6 +21,7 @@ from typing import Any
 from ministack.services import lambda_svc, sqs
 
 from tools.local_aws.counting import counts
+from tools.local_aws.mends import workers
 
 # AWS sets no limit without MaximumConcurrency. A laptop has one.
 _DEFAULT_CONCURRENCY = 10
@@ -33,6 +37,8 @@ def apply() -> None:
 
 
 def _concurrency(mapping: dict[str, Any], *_: Any) -> int:
+    if workers.is_crowded(mapping["FunctionName"]):
+        return 0
     scaling = mapping.get("ScalingConfig") or {}
     return int(scaling.get("MaximumConcurrency") or _DEFAULT_CONCURRENCY)
 
@@ -59,8 +65,11 @@ def _run_batch(
     queue_name: str,
 ) -> None:
     counts.request("sqs", "ReceiveMessage")
+    counts.delivery(queue_name, "received", len(batch))
+    counts.delivery(queue_name, "received again", sum(message.get("receive_count", 1) > 1 for message in batch))
     result = lambda_svc._execute_function(function, event)
     if result.get("error") or result.get("throttle"):
+        counts.delivery(queue_name, "lost", len(batch))
         logger.warning("%s failed on a batch of %s: %s", mapping["FunctionName"], queue_name, result.get("body"))
         return
     sent = {message["id"] for message in batch}

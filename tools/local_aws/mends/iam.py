@@ -11,6 +11,8 @@ Wrong, and what AWS does:
 - Requests come over plain HTTP, so that `aws:SecureTransport` is false and a policy that asks for TLS refuses them all.
   On AWS ours come over TLS.
 - Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
+- A log stream is looked for as its group. AWS checks `log-group:<group>:log-stream:<stream>`, which is what a policy
+  means with the `:*` at the end of a group's ARN.
 """
 
 import json
@@ -31,7 +33,7 @@ _handle_scheduler_request = scheduler.handle_request
 def apply() -> None:
     iam_actions.dynamodb_service_context = _context_with_leading_keys
     iam_actions.extract_iam_action = _without_batch
-    iam_actions.extract_resource_arn = _resource_in_its_group
+    iam_actions.extract_resource_arn = _whole_resource_arn
     scheduler.handle_request = _with_passed_role
     app.pin_request_origin = _over_tls
 
@@ -48,12 +50,22 @@ def _leading_keys(request: dict[str, Any]) -> list[str]:
     if "TransactItems" in request:
         operations = [operation for item in request["TransactItems"] for operation in item.values()]
         return [key for operation in operations for key in _leading_keys(operation)]
+    if "RequestItems" in request:
+        return [key for table, asked in request["RequestItems"].items() for key in _batched_keys(table, asked)]
     table = dynamodb._tables.get(str(request.get("TableName", "")).rsplit("/", 1)[-1])
     if table is None:
         return []
     hash_key = _hash_key(table, request.get("IndexName"))
     named = (request.get("Key") or request.get("Item") or {}).get(hash_key) or _queried(request, hash_key)
     return [str(value) for value in (named or {}).values()]
+
+
+def _batched_keys(table: str, asked: Any) -> list[str]:
+    """Of one table in a batch, which is written to by a list of requests and read by a list of keys."""
+    operations = (
+        [{"Key": key} for key in asked["Keys"]] if "Keys" in asked else [one for by in asked for one in by.values()]
+    )
+    return [key for operation in operations for key in _leading_keys({"TableName": table, **operation})]
 
 
 def _hash_key(table: dict[str, Any], index_name: str | None) -> str:
@@ -77,14 +89,16 @@ def _without_batch(*request: Any) -> str | None:
     return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
 
-def _resource_in_its_group(
+def _whole_resource_arn(
     service: str, method: str, path: str, headers: Any, body: bytes, query: dict[str, Any], region: str, account: str
 ) -> Any:
     arn = _extract_resource_arn(service, method, path, headers, body, query, region, account)
-    if service != "scheduler" or ":schedule/default/" not in arn:
-        return arn
-    named = query.get("groupName") or [json.loads(body or b"{}").get("GroupName", "default")]
-    return arn.replace(":schedule/default/", f":schedule/{named[0]}/")
+    if service == "scheduler" and ":schedule/default/" in arn:
+        named = query.get("groupName") or [json.loads(body or b"{}").get("GroupName", "default")]
+        return arn.replace(":schedule/default/", f":schedule/{named[0]}/")
+    if service == "logs" and ":log-group:" in arn and not arn.endswith(":*"):
+        return f"{arn}:log-stream:{json.loads(body or b'{}').get('logStreamName', '')}"
+    return arn
 
 
 def _over_tls(source_ip: str, secure_transport: bool) -> None:
