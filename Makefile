@@ -80,6 +80,15 @@ test: $(VENV)/ready ## Run every test, the unit tests on every supported Python 
 	python -m pytest tests/e2e
 	@$(MAKE) --no-print-directory test-pythons
 
+.PHONY: chaos
+chaos: $(VENV)/ready ## Orders while processes are killed and the code is deployed anew twice: RUNS=500 SEED=1
+	CHAOS_RUNS=$(or $(RUNS),500) CHAOS_SEED=$(or $(SEED),1) E2E_PARAMETERS="StepTimeout=30" \
+		python -m pytest tests/e2e/test_orders_survive_chaos.py
+
+.PHONY: load
+load: build ## Many runs at once, none of whose steps runs twice: RUNS=1000 STEPS=10
+	@python -m benchmarks.load --runs $(or $(RUNS),1000) --steps $(or $(STEPS),10)
+
 .PHONY: test-pythons
 test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are
 
