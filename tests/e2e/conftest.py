@@ -5,17 +5,27 @@ The copy has one more file of workflows, which is all that a person who writes t
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
+from benchmarks import load
+from tests.e2e.chaos import PRICES, STOCK
+from tests.e2e.shop import open_shop
 from tools.local_aws import LocalAws
 from tools.stack import Stack, deploy, parameters_of_this_machine
 
@@ -24,8 +34,61 @@ T = TypeVar("T")
 ENDED = {"completed", "failed", "cancelled", "continued", "blocked"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one that has to wait for the clock comes last, when the time has passed."""
+    items.sort(key=lambda item: item.path.name == "test_a_schedule_starts_runs.py")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Project:
+    """A copy of the project, built."""
+
+    folder: Path
+    template: Path
+    parameters: list[str]
+
+    @property
+    def shop(self) -> str:
+        """Where `shop.py` keeps its books."""
+        return str(self.folder / "shop.db")
+
+    @property
+    def notes(self) -> Path:
+        """Where the steps of the load note that they ran."""
+        return self.folder / "notes"
+
+    def release(self, number: int, stack: Stack) -> None:
+        """Deploys the next release: its code differs in its number."""
+        code = self.template.parent / "WorkflowsLayer/python/workflows/shop.py"
+        code.write_text(re.sub(r"(?m)^RELEASE = \d+$", f"RELEASE = {number}", code.read_text()))
+        deploy(stack.aws, self.template, parameters=self.parameters)
+
+    @contextmanager
+    def other_workflows(self, stack: Stack, files: Mapping[str, str]) -> Iterator[None]:
+        """Deploys the workflows with other files in their place, as an update of the stack does, but in no time."""
+        content = io.BytesIO()
+        folder = self.template.parent / "WorkflowsLayer"
+        with zipfile.ZipFile(content, "w") as layer:
+            for file in folder.rglob("*.py"):
+                layer.writestr(str(file.relative_to(folder)), files.get(file.name, file.read_text()))
+        lambdas = stack.aws.client("lambda")
+        published = lambdas.publish_layer_version(LayerName="other", Content={"ZipFile": content.getvalue()})
+        before = {}
+        for function in ("Orchestrator", "StepExecutor", "Signal"):
+            name = stack.outputs[f"{function}FunctionName"]
+            layers = lambdas.get_function_configuration(FunctionName=name)["Layers"]
+            before[name] = [layer["Arn"] for layer in layers]
+            others = [published["LayerVersionArn"] if "workflows" in arn else arn for arn in before[name]]
+            lambdas.update_function_configuration(FunctionName=name, Layers=others)
+        try:
+            yield
+        finally:
+            for name, layers in before.items():
+                lambdas.update_function_configuration(FunctionName=name, Layers=layers)
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     copy = tmp_path_factory.mktemp("project")
     for name in ("template.yaml", "samconfig.toml"):
         shutil.copy(PROJECT / name, copy)
@@ -33,12 +96,35 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         shutil.copytree(
             PROJECT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
-    shutil.copy(Path(__file__).with_name("flows.py"), copy / "layers/workflows/workflows/flows.py")
-    command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *parameters_of_this_machine()]
+    # Deployed with other parameters: E2E_PARAMETERS="StepTimeout=30"
+    parameters = [*parameters_of_this_machine(), *os.environ.get("E2E_PARAMETERS", "").split()]
+    project = Project(folder=copy, template=copy / "built/template.yaml", parameters=parameters)
+    workflows = copy / "layers/workflows/workflows"
+    shutil.copy(Path(__file__).with_name("flows.py"), workflows)
+    shop = Path(__file__).with_name("shop.py").read_text()
+    (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
+    (workflows / "load_flow.py").write_text(load.flow(project.notes))
+    open_shop(project.shop, dict.fromkeys(PRICES, STOCK))
+    command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *parameters]
     built = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    with LocalAws(copy / "local-aws") as aws:
-        yield deploy(aws, copy / "built/template.yaml", parameters=parameters_of_this_machine())
+    return project
+
+
+@pytest.fixture(scope="session")
+def stack(project: Project) -> Iterator[Stack]:
+    with LocalAws(project.folder / "local-aws", enforce_iam=True) as aws:
+        yield deploy(aws, project.template, parameters=project.parameters)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scheduled_at(stack: Stack) -> datetime:
+    """When the schedule of `test_a_schedule_starts_runs.py` was made: before all tests, so that nobody waits for it."""
+    now = datetime.now(UTC)
+    schedule = {"schedule_id": "minutely", "workflow": "nap", "input": {"duration": "0s"}}
+    created = stack.call("POST", "/schedules", {**schedule, "schedule": "cron(* * * * ? *)"})
+    assert created.status == 201, created
+    return now
 
 
 @pytest.fixture
@@ -98,3 +184,32 @@ def until(found: Callable[[], T | None], within: float) -> T:
             return value
         time.sleep(0.1)
     raise AssertionError(f"nothing came of it within {within:g} s")
+
+
+def waiting(stack: Stack, queue: str) -> int:
+    """Messages in a queue, in sight or in flight."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = stack.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)
+    return sum(map(int, answer["Attributes"].values()))
+
+
+@contextmanager
+def visible_again_after(seconds: float | None, stack: Stack, *, receives: int = 5) -> Iterator[None]:
+    """What a dead function had comes again after so long, instead of the template's minutes; `None` for those.
+
+    receives: how often, before it is a dead letter.
+    """
+    sqs = stack.aws.client("sqs")
+    before = {}
+    for name in ("Run", "Step", "Timer") if seconds else ():
+        queue = stack.outputs[f"{name}QueueUrl"]
+        names = ["VisibilityTimeout", "RedrivePolicy"]
+        before[queue] = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
+        policy = json.loads(before[queue]["RedrivePolicy"]) | {"maxReceiveCount": receives}
+        changed = {"VisibilityTimeout": str(seconds), "RedrivePolicy": json.dumps(policy)}
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes=changed)
+    try:
+        yield
+    finally:
+        for queue, attributes in before.items():
+            sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)

@@ -1,10 +1,13 @@
 """Workflows for the end-to-end tests: they are copied into the layer of workflows as somebody's own would be."""
 
 import asyncio
+import os
+import signal
 import time
 
 from worldflow import (
     FatalError,
+    RetryPolicy,
     continue_as_new,
     create_hook,
     create_webhook,
@@ -72,6 +75,20 @@ def fall_silent() -> int:
         step_info().heartbeat(7)
         time.sleep(4)
     return int(step_info().heartbeat_details)
+
+
+@step(retry=RetryPolicy(max_attempts=2, initial_interval="0s"))
+def die(way: str) -> str:
+    if step_info().attempt == 1:
+        if way == "exit":
+            os._exit(1)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return f"survived {way}"
+
+
+@workflow
+async def deadly(ways: list[str]) -> list[object]:
+    return list(await asyncio.gather(*map(die, ways), double(21)))
 
 
 @step

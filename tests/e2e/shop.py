@@ -1,0 +1,108 @@
+"""The shop's own services: what the steps of an order do is kept here, where it can be compared with the orders.
+
+It is copied into the layer of workflows, and the steps of `order.py` are registered anew: each does what it did, and
+tells the shop, under its idempotency key. A shop that has seen the key before changes nothing. Every call is noted too,
+with the process and the release of the code that made it, so that a step that ran twice is seen.
+"""
+
+import functools
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+from workflows import order
+from worldflow import step, step_info
+
+# Both are written here by the tests: where the shop is, and which release of the code this is.
+SHOP = ""
+RELEASE = 1
+
+SCHEMA = """
+CREATE TABLE stock (sku TEXT PRIMARY KEY, quantity INTEGER NOT NULL CHECK (quantity >= 0));
+CREATE TABLE reservations (key TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity INTEGER NOT NULL, released_by TEXT);
+CREATE TABLE charges (key TEXT PRIMARY KEY, amount TEXT NOT NULL, refunded_by TEXT);
+CREATE TABLE parcels (order_id TEXT PRIMARY KEY, key TEXT NOT NULL);
+CREATE TABLE calls (key TEXT NOT NULL, attempt INTEGER NOT NULL, step TEXT NOT NULL, pid INTEGER NOT NULL,
+                    release INTEGER NOT NULL, began REAL NOT NULL, ended REAL);
+"""
+
+Effect = Callable[[sqlite3.Connection, str, Any], None]
+
+
+def open_shop(path: str, stock: dict[str, int]) -> None:
+    with closing(sqlite3.connect(path)) as shop, shop:
+        shop.execute("PRAGMA journal_mode = WAL")
+        shop.executescript(SCHEMA)
+        shop.executemany("INSERT INTO stock VALUES (?, ?)", stock.items())
+
+
+@contextmanager
+def visit(path: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, timeout=30)) as shop:
+        shop.execute("PRAGMA synchronous = OFF")
+        with shop:
+            shop.execute("BEGIN IMMEDIATE")
+            yield shop
+
+
+def reserve(shop: sqlite3.Connection, key: str, reservation: order.Reservation) -> None:
+    values = (key, reservation.sku, reservation.quantity)
+    if shop.execute("INSERT OR IGNORE INTO reservations (key, sku, quantity) VALUES (?, ?, ?)", values).rowcount:
+        shop.execute("UPDATE stock SET quantity = quantity - ? WHERE sku = ?", (reservation.quantity, reservation.sku))
+
+
+def release(shop: sqlite3.Connection, key: str, reservation: order.Reservation) -> None:
+    unreleased = "UPDATE reservations SET released_by = ? WHERE key = ? AND released_by IS NULL"
+    if shop.execute(unreleased, (key, reservation.reservation_id)).rowcount:
+        shop.execute("UPDATE stock SET quantity = quantity + ? WHERE sku = ?", (reservation.quantity, reservation.sku))
+
+
+def charge(shop: sqlite3.Connection, key: str, receipt: order.Receipt) -> None:
+    shop.execute("INSERT OR IGNORE INTO charges (key, amount) VALUES (?, ?)", (key, str(receipt.amount)))
+
+
+def refund(shop: sqlite3.Connection, key: str, receipt: order.Receipt) -> None:
+    unrefunded = "UPDATE charges SET refunded_by = ? WHERE key = ? AND refunded_by IS NULL"
+    shop.execute(unrefunded, (key, receipt.charge_id))
+
+
+def ship(shop: sqlite3.Connection, key: str, tracking: str) -> None:
+    shop.execute("INSERT OR IGNORE INTO parcels VALUES (?, ?)", (tracking.removeprefix("PARCEL-"), key))
+
+
+def told(function: Callable[..., Awaitable[Any]], effect: Effect, *, of_its: str) -> Callable[..., Awaitable[Any]]:
+    """The step, which tells the shop of its result or of its argument."""
+
+    @functools.wraps(function)
+    async def call(*args: Any) -> Any:
+        info = step_info()
+        with visit(SHOP) as shop:
+            called = (info.idempotency_key, info.attempt, function.__name__, os.getpid(), RELEASE, time.time())
+            row = shop.execute("INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, NULL)", called).lastrowid
+        dawdle()
+        result = await function(*args)
+        with visit(SHOP) as shop:
+            effect(shop, info.idempotency_key, result if of_its == "result" else args[0])
+        dawdle()
+        with visit(SHOP) as shop:
+            shop.execute("UPDATE calls SET ended = ? WHERE rowid = ?", (time.time(), row))
+        return result
+
+    return call
+
+
+def dawdle() -> None:
+    """So that some processes are killed before the shop is told, and some after."""
+    time.sleep(random.uniform(0, 0.05))
+
+
+if SHOP:
+    step(name="reserve")(told(order.reserve.function, reserve, of_its="result"))
+    step(name="release")(told(order.release.function, release, of_its="argument"))
+    step(name="charge")(told(order.charge.function, charge, of_its="result"))
+    step(name="refund")(told(order.refund.function, refund, of_its="argument"))
+    step(name="ship")(told(order.ship.function, ship, of_its="result"))
