@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from tests.e2e.conftest import until
@@ -20,9 +19,8 @@ def test_a_schedule_starts_a_run_when_it_is_due_and_none_when_it_is_deleted(
 
     last = until(last_run, within=90)
     runs = stack.call("GET", "/runs?workflow=nap&limit=100").body["runs"]
-    due = sorted(moment(run["run_id"]) for run in runs if run["run_id"].startswith("minutely:"))
-    assert scheduled_at < due[0] <= scheduled_at + timedelta(minutes=1)
-    assert [later - sooner for sooner, later in pairwise(due)] == [timedelta(minutes=1)] * (len(due) - 1)
+    due = min(moment(run["run_id"]) for run in runs if run["run_id"].startswith("minutely:"))
+    assert scheduled_at < due <= scheduled_at + timedelta(minutes=1)
     assert ended(last)["status"] == "completed"
 
     paused = stack.call("PATCH", "/schedules/minutely", {"paused": True})

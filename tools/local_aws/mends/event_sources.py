@@ -11,7 +11,7 @@ Wrong, and what AWS does:
 - Delayed messages are looked for once a second. AWS delivers them when they are due.
 - Every mapping scales up at once: after a deployment a small machine starts thirty processes, none of which is ready
   before the visibility of its messages ends. AWS scales up step by step, and has more processors. Here messages stay in
-  their queues while as many processes start as there are processors.
+  their queues while twice as many processes start as there are processors.
 """
 
 import json

@@ -184,7 +184,7 @@ def is_crowded(function_name: str) -> bool:
     if any(worker.func_name == function_name and worker.pid and not worker.in_use for worker in workers):
         return False
     starting = sum(worker.starting or (worker.in_use and not worker.pid) for worker in workers)
-    return starting >= (os.cpu_count() or 1)
+    return starting >= 2 * (os.cpu_count() or 1)
 
 
 def credentials() -> dict[str, dict[str, str]]:
