@@ -257,3 +257,26 @@ def test_a_step_whose_function_always_died(world: CrashingWorld):
     assert "StepCrashedError" in fact.error.type
     StepExecutor(world).bury(task)
     assert told(world) == fact
+
+
+async def test_a_process_that_comes_back_late_does_not_write_over_what_is_known(world: CrashingWorld, monkeypatch):
+    """It was about to claim the attempt when another took it, and brought it to its end."""
+    task = StepTask(run_id="r", step_id="s1", name="late_step", at_most_once=True)
+
+    @step(at_most_once=True)
+    async def late_step() -> str:
+        return "done"
+
+    executor, claim = StepExecutor(world), world.claim
+
+    def claimed_by_another(*attempt) -> bool:
+        monkeypatch.setattr(world, "claim", claim)
+        asyncio.run(StepExecutor(world).execute(task))
+        return claim(*attempt)
+
+    monkeypatch.setattr(world, "claim", claimed_by_another)
+    await executor.execute(task)
+
+    outcome = world.get_outcome("r", "s1", 1)
+    assert outcome
+    assert outcome.fact.event_type == "StepCompleted"

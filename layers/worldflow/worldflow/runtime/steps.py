@@ -61,8 +61,8 @@ class StepExecutor:
         elif task.deadline and self._world.now() >= task.deadline:
             _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
         elif task.at_most_once and not await asyncio.to_thread(self._claim, task):
-            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
-            await asyncio.to_thread(self._finish, task, _failed(task, error, retryable=False))
+            # Whoever claimed it may have come to its end meanwhile: what is known is not written over.
+            await asyncio.to_thread(self._interrupt, task)
         else:
             await asyncio.to_thread(self._finish, task, await self._run(task))
 
@@ -81,6 +81,14 @@ class StepExecutor:
         for fact in facts:
             outcome = StepOutcome(run_id=run_id, fact=fact)
             self._world.put_outcome(outcome)
+            self._tell(outcome)
+
+    def _interrupt(self, task: StepTask) -> None:
+        outcome = self._recorded(task)
+        if outcome is None:
+            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
+            self._finish(task, _failed(task, error, retryable=False))
+        else:
             self._tell(outcome)
 
     def _claim(self, task: StepTask) -> bool:
