@@ -1,0 +1,432 @@
+"""What must hold of every seed. Each invariant is a function that says what is wrong, line by line: `run: what`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import workflows.order as shop
+
+from tests.simulation import programs
+from tests.simulation.faults import Crash
+from worldflow.engine.definitions import find_workflow, oldest_version
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import (
+    CancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    Event,
+    Fact,
+    HookResumed,
+    Replied,
+    RunCancelled,
+    RunCompleted,
+    RunContinued,
+    RunEnded,
+    RunFailed,
+    RunForked,
+    RunStarted,
+    SignalReceived,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    TerminateRequested,
+    TimerFired,
+    TimerStarted,
+    UpdateReceived,
+    load_events,
+)
+from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.state import RunState
+from worldflow.runtime.acts import run_record
+from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.worlds.base import RunRecord
+from worldflow.worlds.messages import FactArrived, load_message
+from worldflow.worlds.payloads import fetch, fetch_event
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+    from tests.simulation.users import Users
+
+Problems = Iterator[str]
+
+
+class Run:
+    """A run as the store has it."""
+
+    def __init__(self, sim: Simulation, run_id: str) -> None:
+        record = sim.store.record(run_id)
+        assert record
+        self.sim = sim
+        self.id = run_id
+        self.record: RunRecord = record
+        self.history: list[Event] = sim.store.history(run_id)
+
+    @cached_property
+    def state(self) -> RunState:
+        return RunState(self.history)
+
+    @cached_property
+    def own(self) -> list[Event]:
+        """The events that are not those of a run that it goes on from."""
+        forks = [index for index, event in enumerate(self.history) if isinstance(event, RunForked)]
+        return self.history[forks[-1] :] if forks else self.history
+
+    @cached_property
+    def is_tainted(self) -> bool:
+        """Whether code had a part in it that the good code need not be able to go on from."""
+        codes = self.sim.deployments.by_name
+        if self.record.workflow_name == programs.NAME and any(
+            codes[commit.code].taints for commit in self.sim.store.commits.get(self.id, ())
+        ):
+            return True
+        source = self.record.fork_of
+        return source is not None and Run(self.sim, source.run_id).is_tainted
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.record.status == "blocked"
+
+    @property
+    def following(self) -> Iterator[Run]:
+        """This run, and the generations after it."""
+        base, number = generation(self.id)
+        while (run_id := generation_id(base, number)) in self.sim.store.records:
+            yield Run(self.sim, run_id)
+            number += 1
+
+    @property
+    def left_its_place(self) -> bool:
+        """Whether it ended so that another run goes on in its place."""
+        return self.state.successor is not None
+
+
+def at_rest(sim: Simulation, users: Users) -> list[str]:
+    """What is wrong while nothing happens by itself any more."""
+    runs = [Run(sim, run_id) for run_id in sim.run_ids()]
+    problems = [f"{check.__name__}: {problem}" for check in OF_ALL for problem in check(sim, users)]
+    begun = [run for run in runs if run.history]
+    problems += [f"{check.__name__}: {run.id}: {problem}" for check in ORDER for run in begun for problem in check(run)]
+    if not problems:  # of a history that is none, nothing else can be said
+        problems = [f"{check.__name__}: {run.id}: {what}" for check in OF_EACH for run in begun for what in check(run)]
+    return problems
+
+
+def after_help(sim: Simulation) -> list[str]:
+    """What is wrong when the code is good, and an operator has resumed what was blocked."""
+    runs = [Run(sim, run_id) for run_id in sim.run_ids()]
+    return [
+        *(f"nothing_stays_blocked: {run.id}: {run.record.blocked_reason}" for run in runs if _wrongly_blocked(run)),
+        *(f"everything_begins: {run.id}: has not begun" for run in runs if not run.history),
+    ]
+
+
+def after_the_end(sim: Simulation, users: Users) -> list[str]:
+    """What is wrong when all runs were asked to end, and then told to."""
+    open_runs = sim.open_runs()
+    return [f"everything_ends: {run_id}: does not end" for run_id in open_runs]
+
+
+def _wrongly_blocked(run: Run) -> bool:
+    return run.is_blocked and not run.is_tainted
+
+
+# --- of all together -----------------------------------------------------------------------------------------------
+
+
+def no_message_is_left(sim: Simulation, users: Users) -> Problems:
+    for name, queue in sim.queues.items():
+        for message in queue.messages:
+            yield f"in {name}, received {message.receives} times: {message.body}"
+        for message in queue.expired:
+            yield f"expired in {name}: {message.body}"
+
+
+def what_was_started_exists(sim: Simulation, users: Users) -> Problems:
+    for accepted in users.accepted:
+        for run_id in accepted.starts:
+            if run_id not in sim.store.commits:
+                yield f"{run_id}: was accepted and has not begun ({accepted.what})"
+
+
+def what_was_accepted_is_recorded(sim: Simulation, users: Users) -> Problems:
+    for accepted in users.accepted:
+        for message in accepted.facts:
+            if not _arrived(sim, message):
+                yield f"{message.run_id}: {accepted.what} was accepted and is not recorded: {message.fact!r}"
+
+
+def _arrived(sim: Simulation, message: FactArrived) -> bool:
+    run, fact = Run(sim, message.run_id), message.fact
+    match fact:
+        case TerminateRequested():
+            return run.state.ended is not None
+        case CancelRequested():
+            return run.state.ended is not None or run.state.cancel_requested
+        case HookResumed() if fact.hook_id not in run.state.hooks or run.state.ended:
+            return True
+    for each in run.following:
+        if any(isinstance(event, Fact) and event.fact_id == fact.fact_id for event in each.history):
+            return True
+        if each.state.ended and not each.left_its_place:
+            return True  # it came too late
+    return False
+
+
+def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
+    """Those that were sent to one run, and whose messages did not die, are recorded as they were sent."""
+    sent: dict[str, dict[str, None]] = {}
+    dead: set[tuple[str, str]] = set()
+    for stored in sim.queues["runs"].sent:
+        message = load_message(stored.body)
+        if isinstance(message, FactArrived) and isinstance(message.fact, SignalReceived):
+            sent.setdefault(message.run_id, {}).setdefault(message.fact.fact_id)
+            if stored.was_dead:
+                dead.add((message.run_id, message.fact.fact_id))
+    for run_id, facts in sent.items():
+        if run_id not in sim.store.records:
+            continue
+        recorded = [event.fact_id for event in Run(sim, run_id).own if isinstance(event, SignalReceived)]
+        expected = [fact_id for fact_id in facts if fact_id in recorded and (run_id, fact_id) not in dead]
+        found = [fact_id for fact_id in recorded if fact_id in expected]
+        if found != expected:
+            yield f"{run_id}: signals were sent as {expected}, and recorded as {found}"
+        if found:
+            before = list(facts)[: list(facts).index(found[-1])]
+            for fact_id in before:
+                if fact_id not in recorded and (run_id, fact_id) not in dead and not _seen_before(sim, run_id, fact_id):
+                    yield f"{run_id}: {fact_id} was passed over"
+
+
+def _seen_before(sim: Simulation, run_id: str, fact_id: str) -> bool:
+    base, number = generation(run_id)
+    histories = [sim.store.history(generation_id(base, n)) for n in range(1, number)]
+    return any(isinstance(event, Fact) and event.fact_id == fact_id for events in histories for event in events)
+
+
+def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> Problems:
+    """What one generation received, the one that goes on in its place does not receive again."""
+    for run_id in sim.run_ids():
+        run = Run(sim, run_id)
+        if not isinstance(run.state.ended, RunContinued):
+            continue
+        received = {event.fact_id for event in run.history if isinstance(event, (SignalReceived, UpdateReceived))}
+        for event in sim.store.history(run.state.ended.next_run_id):
+            if isinstance(event, (SignalReceived, UpdateReceived)) and event.fact_id in received:
+                yield f"{run_id}: {event.fact_id} came to the next generation too"
+
+
+OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
+    no_message_is_left,
+    what_was_started_exists,
+    what_was_accepted_is_recorded,
+    signals_keep_their_order,
+    nothing_comes_twice_to_those_that_follow,
+]
+
+
+# --- of each run: that its history is one --------------------------------------------------------------------------
+
+
+def the_history_is_one_order(run: Run) -> Problems:
+    if [event.seq for event in run.history] != list(range(1, len(run.history) + 1)):
+        yield f"its events are numbered {[event.seq for event in run.history]}"
+    if not isinstance(run.history[0], RunStarted):
+        yield f"it begins with {run.history[0].event_type}"
+    if [event.at for event in run.own] != sorted(event.at for event in run.own):
+        yield "its times go back"
+    if any(isinstance(event, RunEnded) for event in run.history[:-1]):
+        yield "it goes on after its end"
+
+
+def nothing_is_recorded_twice(run: Run) -> Problems:
+    """Each attempt of a step has one outcome, each signal came once, each update has one answer."""
+    recorded: Counter[tuple[str, str]] = Counter()
+    for event in run.history:
+        if isinstance(event, (StepCompleted, StepFailed)):
+            recorded["the outcome of", event.fact_id] += 1
+        elif isinstance(event, (ChildCompleted, ChildFailed, TimerFired)):
+            recorded["the end of", event.fact_id] += 1
+        elif isinstance(event, Replied):
+            recorded["the answer to", event.fact_id] += 1
+        elif isinstance(event, (SignalReceived, UpdateReceived, HookResumed, CancelRequested, RunStarted)):
+            recorded["the arrival of", event.fact_id] += 1
+    for (what, id), count in recorded.items():
+        if count > 1:
+            yield f"{what} {id} is recorded {count} times"
+
+
+ORDER: list[Callable[[Run], Problems]] = [the_history_is_one_order, nothing_is_recorded_twice]
+
+
+# --- of each run: the rest -----------------------------------------------------------------------------------------
+
+
+def the_history_replays(run: Run) -> Problems:
+    if run.is_tainted:
+        return
+    client = run.sim.client()
+    with run.sim.running(client):
+        started = run.state.started
+        assert started
+        version = oldest_version(started.workflow_name) if started.version is None else started.version
+        workflow = find_workflow(started.workflow_name, version)
+        execution = Execution(run.id, workflow, webhooks=WebhooksOf(client.world))
+        try:
+            execution.replay([fetch_event(client.world, event) for event in run.history])
+            if execution.ended != (run.state.ended is not None):
+                yield "its replay does not end as it does"
+        except (Exception, Crash) as error:
+            yield f"{type(error).__name__}: {error}"
+        finally:
+            execution.dispose()
+
+
+def the_record_agrees(run: Run) -> Problems:
+    record, state = run.record, run.state
+    if run.is_blocked != bool(state.held) and not state.ended:
+        yield f"it is {record.status}, and holds {list(state.held)}"
+    if run.is_blocked and not record.blocked_reason:
+        yield "it is blocked for no reason"
+    expected = run_record(run.id, state, record.blocked_reason, record.updated_at)
+    told = {"attributes", "status_text", "status", "result", "error", "reason", "next_run_id", "ended_at", "version"}
+    if state.ended is None and not state.attributes and state.status_text is None and record.seq == 0:
+        told -= {"version"}  # nothing was to be told yet
+    for name in sorted(told):
+        if getattr(record, name) != getattr(expected, name):
+            yield f"its record says {name}={getattr(record, name)!r}, and its history {getattr(expected, name)!r}"
+    if state.ended and record.seq != state.seq:
+        yield f"its record is of event {record.seq}, and the end is {state.seq}"
+
+
+def no_timer_fires_early(run: Run) -> Problems:
+    due = {event.timer_id: event.due for event in run.history if isinstance(event, TimerStarted)}
+    for commit in run.sim.store.commits[run.id]:
+        for event in load_events(commit.text):
+            if isinstance(event, TimerFired) and commit.at + run.sim.skew < due[event.timer_id].timestamp():
+                yield f"{event.timer_id} fired {due[event.timer_id].timestamp() - commit.at} s early"
+
+
+def no_attempt_begins_early(run: Run) -> Problems:
+    for event in run.own:
+        if isinstance(event, StepRetryScheduled):
+            for execution in run.sim.executions.get((run.id, event.step_id, event.attempt), []):
+                if execution.at + run.sim.skew < event.due.timestamp():
+                    yield f"{event.step_id}/{event.attempt} began {event.due.timestamp() - execution.at} s early"
+
+
+def at_most_once_is_once(run: Run) -> Problems:
+    for (run_id, step_id, attempt), executions in run.sim.executions.items():
+        if run_id == run.id and len(executions) > 1 and executions[0].at_most_once:
+            yield f"{step_id}/{attempt} ran {len(executions)} times"
+
+
+def what_runs_twice_is_explained(run: Run) -> Problems:
+    """By a fault that struck the first while it was at work, or by both being at work at once."""
+    sim = run.sim
+    for (run_id, step_id, attempt), executions in sim.executions.items():
+        if run_id != run.id:
+            continue
+        for first, second in zip(executions, executions[1:], strict=False):
+            both_at_work = sim.began[second.invocation] < sim.ended.get(first.invocation, sim.tick + 1)
+            struck = any(first.began <= tick <= second.began for tick in sim.strikes.get(first.invocation, ()))
+            if second.known and not both_at_work:
+                yield f"{step_id}/{attempt} ran again (request {second.began}), and its outcome was known"
+            elif not (struck or both_at_work):
+                yield f"{step_id}/{attempt} ran again (request {second.began}), and nothing had gone wrong"
+
+
+def nothing_is_forgotten(run: Run) -> Problems:
+    """When nothing happens by itself any more, everything has happened."""
+    state, store = run.state, run.sim.store
+    if state.ended:
+        held = [hook.token for hook in state.hooks.values() if _holder(run, hook.token) == run.id]
+        if held:
+            yield f"it has ended, and holds {held}"
+        if isinstance(state.ended, RunContinued) and state.ended.next_run_id not in store.commits:
+            yield f"it goes on as {state.ended.next_run_id}, which has not begun"
+    elif not run.is_blocked:
+        for step in state.steps.values():
+            if step.attempt is not None:
+                yield f"it waits for {step.scheduled.step_id}/{step.attempt}"
+        for timer in state.timers.values():
+            yield f"it waits for {timer.timer_id}"
+        for hook in state.hooks.values():
+            if _holder(run, hook.token) != run.id:
+                yield f"it has lost {hook.hook_id}, {hook.token}"
+    yield from _forgotten_children(run)
+
+
+def _holder(run: Run, token: str) -> str | None:
+    hook = run.sim.store.hooks.get(token)
+    return hook.run_id if hook else None
+
+
+def _forgotten_children(run: Run) -> Problems:
+    for child in run.state.children.values():
+        run_id = child.started.child_run_id
+        record = run.sim.store.record(run_id)
+        if run.state.ended:
+            if child.started.parent_close == "abandon":
+                if run_id not in run.sim.store.commits:
+                    yield f"it has not started {run_id}"
+            elif record and record.parent and record.parent.run_id == run.id:
+                history = run.sim.store.history(run_id)
+                asked = any(isinstance(event, (CancelRequested, TerminateRequested)) for event in history)
+                if history and not asked and not record.ended:
+                    yield f"it has ended, and {run_id} does not know"
+        elif not run.is_blocked and not any(isinstance(event, RunForked) for event in run.history):
+            newest = list(Run(run.sim, run_id).following)[-1] if record else None
+            if newest is None or not newest.history:
+                yield f"it waits for {run_id}, which has not begun"
+            elif newest.state.ended and not newest.left_its_place:
+                yield f"it waits for {newest.id}, which has ended"
+
+
+def children_tell_what_they_came_to(run: Run) -> Problems:
+    for event in run.own:
+        if not isinstance(event, ChildCompleted) or event.child_run_id is None:
+            continue
+        ended = Run(run.sim, event.child_run_id).state.ended
+        if not isinstance(ended, RunCompleted):
+            yield f"{event.child_id} is said to have completed, and {event.child_run_id} has not"
+        elif _plain(run, ended.result) != _plain(run, event.result):
+            yield f"{event.child_id} is said to have come to {event.result!r}, and came to {ended.result!r}"
+
+
+def _plain(run: Run, value: Any) -> Any:
+    return fetch(run.sim.client().world, value)
+
+
+def books_balance(run: Run) -> Problems:
+    """An order that is not shipped gives back what it took, unless it was ended by force or cannot."""
+    if run.record.workflow_name != shop.fulfil_order.name or run.state.ended is None:
+        return
+    names = {event.step_id: event.name for event in run.history if isinstance(event, StepScheduled)}
+    done = Counter(names[event.step_id] for event in run.history if isinstance(event, StepCompleted))
+    failed = {names[event.step_id] for event in run.history if isinstance(event, StepFailed)}
+    match run.state.ended:
+        case RunCompleted():
+            if done["charge"] != 1 or done["ship"] != 1 or done["refund"] or done["release"]:
+                yield f"it is shipped, with {dict(done)}"
+        case RunFailed(forced=None) | RunCancelled(forced=None):
+            if failed & {"release", "refund"}:
+                return
+            if done["reserve"] != done["release"] or done["charge"] != done["refund"]:
+                yield f"it is not shipped, with {dict(done)}"
+
+
+OF_EACH: list[Callable[[Run], Problems]] = [
+    the_history_replays,
+    the_record_agrees,
+    no_timer_fires_early,
+    no_attempt_begins_early,
+    at_most_once_is_once,
+    what_runs_twice_is_explained,
+    nothing_is_forgotten,
+    children_tell_what_they_came_to,
+    books_balance,
+]

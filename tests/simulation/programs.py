@@ -1,0 +1,230 @@
+"""The workflows of a simulation: programs of all that asyncio and Worldflow have, and the example of an order."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from functools import cache
+from typing import Any, Literal
+
+import workflows.order as shop
+
+from tests.support import generated
+from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
+from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info
+from worldflow.engine.definitions import Step, Workflow
+
+Change = Literal["new", "old", "another order", "raises"]
+
+NAME = "simulated.run"
+
+
+# Steps and workflows are made here without the decorators: they are known to the simulation's processes alone.
+
+
+async def _once(item: int) -> Any:
+    if item > 6:
+        raise ValueError(f"attempt {step_info().attempt}")
+    return [item, step_info().attempt]
+
+
+async def _limited(item: int) -> Any:
+    return [item, step_info().attempt]
+
+
+async def _beating(item: int) -> Any:
+    for beat in range(item):
+        step_info().heartbeat(beat)
+    return [item, step_info().attempt, step_info().heartbeat_details]
+
+
+def _plain(item: int) -> Any:
+    return "x" * item * 100
+
+
+once: Any = Step(_once, "simulated.once", at_most_once=True)
+once_or_more: Any = Step(
+    _once, "simulated.retried_once", at_most_once=True, retry=RetryPolicy(max_attempts=3, initial_interval="20s")
+)
+limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=2))
+beating: Any = Step(
+    _beating, "simulated.beating", heartbeat_timeout="15s", timeout="10m", retry=RetryPolicy(max_attempts=3)
+)
+plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
+
+STEPS: dict[str, Step[..., Any]] = {
+    step.name: step
+    for step in (
+        generated.one_step,
+        once,
+        once_or_more,
+        limited,
+        beating,
+        plain,
+        shop.reserve,
+        shop.release,
+        shop.charge,
+        shop.refund,
+        shop.ship,
+    )
+}
+
+
+class _Program(Interpreter):
+    """What the interpreter of the unit tests has, and what takes a real executor."""
+
+    async def once(self, item: int, inline: bool) -> Any:
+        return await once.options(inline=inline)(item)
+
+    async def once_or_more(self, item: int, inline: bool) -> Any:
+        return await once_or_more.options(inline=inline)(item)
+
+    async def inline(self, item: int) -> Any:
+        return await generated.one_step.options(inline=True)(item)
+
+    async def limited_step(self, item: int) -> Any:
+        return await limited(item)
+
+    async def beating(self, item: int) -> Any:
+        return await beating(item)
+
+    async def plain(self, item: int, inline: bool) -> Any:
+        return len(await plain.options(inline=inline)(item))
+
+    async def kept(self, item: int, parent_close: Any) -> Any:
+        return await generated.child.options(parent_close=parent_close)(item)
+
+    async def named(self, run_id: str) -> Any:
+        return await generated.child.options(run_id=run_id)(1)
+
+    async def webhook(self) -> Any:
+        webhook = create_webhook()
+        self.trace.append(webhook.url)
+        return (await webhook).method
+
+
+class _Old(_Program):
+    async def patch(self, change_id: str) -> Any:
+        return None
+
+
+def _workflow(change: Change) -> Workflow[..., Any]:
+    async def simulated(
+        program: Any, then: list[Any], strict: bool = False, trace: list[str] | None = None
+    ) -> list[str]:
+        if change == "raises":
+            raise LookupError("a mistake in the code")
+        interpreter = _Old() if change == "old" else _Program()
+        interpreter.trace += trace or []
+        publish("trace", lambda: len(interpreter.trace))
+        if change == "another order":
+            await interpreter.run(["step", 0])
+        with suppress(*(() if strict else (Exception, ExceptionGroup))):
+            await interpreter.run(program)
+        if then:
+            continue_as_new(then[0], then[1:], strict, interpreter.trace)
+        return interpreter.trace
+
+    simulated.__annotations__ = {"program": Any, "then": list[Any], "strict": bool, "trace": Any, "return": list[str]}
+    return Workflow(simulated, NAME)
+
+
+@cache
+def workflows(change: Change) -> dict[str, dict[int, Workflow[..., Any]]]:
+    """The workflows of one version of the code, by name and version."""
+    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, shop.fulfil_order]
+    return {workflow.name: {workflow.version: workflow} for workflow in found}
+
+
+# --- chance --------------------------------------------------------------------------------------------------------
+
+
+def a_program(chance: random.Random, size: int) -> Program:
+    """A program of about `size` operations that do something."""
+    if size <= 1:
+        return _leaf(chance)
+    match chance.randrange(16):
+        case 0 | 1 | 2 | 3:
+            return ["sequence", *_several(chance, size)]
+        case 4 | 5:
+            return ["gather", chance.random() < 0.5, *_several(chance, size)]
+        case 6:
+            return ["group", *_several(chance, size)]
+        case 7:
+            return ["first", *_several(chance, size)]
+        case 8:
+            return ["in_order", *_several(chance, size)]
+        case 9:
+            return ["bounded", chance.randint(1, 2), *_several(chance, size)]
+        case 10:
+            return ["limited", chance.choice([0.5, 3, 10, 100]), a_program(chance, size - 1)]
+        case 11:
+            return ["waited_for", chance.choice([0.5, 3, 10, 100]), a_program(chance, size - 1)]
+        case 12:
+            return [chance.choice(["shielded", "forgiving", "stubborn", "spawn"]), a_program(chance, size - 1)]
+        case 13:
+            return ["tidy", a_program(chance, size - 1), _leaf(chance)]
+        case 14:
+            return ["update", chance.choice(UPDATES), a_program(chance, min(2, size - 1))]
+        case _:
+            return ["gathers", *_several(chance, size)]
+
+
+def _several(chance: random.Random, size: int) -> list[Program]:
+    parts = chance.randint(2, min(4, size))
+    return [a_program(chance, size // parts) for _ in range(parts)]
+
+
+def _leaf(chance: random.Random) -> Program:
+    match chance.randrange(24):
+        case 0 | 1 | 2:
+            return ["step", chance.randint(0, 9)]
+        case 3:
+            return ["quick_step", chance.randint(0, 7)]
+        case 4 | 5:
+            return ["inline", chance.randint(0, 9)]
+        case 6:
+            return ["once", chance.randint(0, 7), chance.random() < 0.5]
+        case 7:
+            return ["once_or_more", chance.randint(4, 8), chance.random() < 0.5]
+        case 8:
+            return ["limited_step", chance.randint(0, 9)]
+        case 9:
+            return ["beating", chance.randint(0, 4)]
+        case 10:
+            return ["plain", chance.randint(0, 9), chance.random() < 0.5]
+        case 11:
+            return ["child", chance.randint(0, 9)]
+        case 12:
+            return ["kept", chance.randint(0, 9), chance.choice(["cancel", "terminate", "abandon"])]
+        case 13:
+            return chance.choice([["detached", chance.randint(0, 9)], ["named", chance.choice(["left", "right"])]])
+        case 14 | 15:
+            return ["nap", chance.choice([0, 0.25, 3, 10, 100, 880, 950, 1_800, 90_000])]
+        case 16 | 17:
+            return ["signal", chance.choice(SIGNALS)]
+        case 18:
+            return ["signals", chance.choice(SIGNALS), chance.randint(1, 2)]
+        case 19:
+            return ["hook", chance.choice(TOKENS), chance.randint(1, 2)]
+        case 20:
+            return ["patch", chance.choice(["first", "second"])]
+        case 21:
+            return ["attributes", chance.randint(0, 9)]
+        case 22:
+            return chance.choice([["steps_in_order", chance.randint(1, 3)], ["children_in_order", 2]])
+        case _:
+            return chance.choice([["chance"], ["sweep"], ["own_hook"], ["webhook"]])
+
+
+def an_order(chance: random.Random, order_id: str) -> dict[str, Any]:
+    """The input of the example: one that goes well, or one of the ways in which it does not."""
+    lines = [
+        {"sku": chance.choice(["PEN", "INK", "INK", "SOLD-OUT"]), "quantity": 1, "unit_price": chance.choice([2, 600])}
+        for _ in range(chance.randint(1, 3))
+    ]
+    card = chance.choice(["good", "good", "flaky", "declined"])
+    customer = chance.choice(["ann", "ann", "ann", "nowhere"])
+    return {"order": {"order_id": order_id, "customer": customer, "card": card, "lines": lines}}
+
+

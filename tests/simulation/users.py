@@ -1,0 +1,177 @@
+"""Those who start runs and send them things: their requests, of which some fail and are made again."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import workflows.order as shop
+
+from tests.simulation import programs
+from tests.simulation.faults import INJECTED, Crash
+from tests.support.generated import SIGNALS, TOKENS, UPDATES
+from worldflow.engine.errors import (
+    HookNotFoundError,
+    InvalidInputError,
+    NonDeterminismError,
+    QueryNotFoundError,
+    RunBlockedError,
+    RunEndedError,
+    RunExistsError,
+    RunNotFoundError,
+    SerializationError,
+)
+from worldflow.runtime import questions, requests, webhooks
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, Start
+
+if TYPE_CHECKING:
+    from tests.simulation.simulation import Simulation
+
+REFUSALS = (
+    RunEndedError,
+    RunNotFoundError,
+    RunExistsError,
+    InvalidInputError,
+    HookNotFoundError,
+    QueryNotFoundError,
+    RunBlockedError,
+)
+
+Request = Callable[[World], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What somebody was told was taken."""
+
+    what: str
+    at: float
+    starts: tuple[str, ...]
+    facts: tuple[FactArrived, ...]
+
+
+class Users:
+    """Plans what users do, and keeps what was accepted."""
+
+    def __init__(self, sim: Simulation) -> None:
+        self.accepted: list[Accepted] = []
+        self.refused: list[str] = []
+        self._sim = sim
+        self._chance = random.Random(f"{sim.seed} users")
+        self._ids = [f"r{number}" for number in range(self._chance.choice([1, 1, 2, 3]))]
+        self._span = self._chance.choice([5.0, 60.0, 1_500.0, 200_000.0])
+        self._sent = 0
+
+    def plan(self) -> None:
+        """Puts on the agenda who asks for what, and when."""
+        chance = self._chance
+        for run_id in self._ids:
+            self._at(chance.uniform(0, self._span / 10), f"start {run_id}", self._start(run_id))
+        for _ in range(chance.choice([2, 6, 12])):
+            what, request = self._something(chance.choice(self._ids))
+            self._at(chance.uniform(0, self._span), what, request)
+
+    def ask(self, what: str, request: Request, tries: int = 3) -> None:
+        """Makes a request; one that fails without an answer may be made again."""
+        sim = self._sim
+        client = sim.client()
+        sim.note("", f"--- {what}", client)
+        try:
+            with sim.running(client):
+                request(client.world)
+        except REFUSALS as error:
+            self.refused.append(f"{what}: {error}")
+            sim.note("", f"{what} is refused: {type(error).__name__}", client)
+        except (Crash, *INJECTED):
+            sim.note("", f"{what} got no answer", client)
+            if tries > 1 and self._chance.random() < 0.7:
+                sim.at(sim.now + self._chance.choice([0.1, 2, 400]), lambda: self.ask(what, request, tries - 1))
+        else:
+            sent = client.world.sent
+            starts = tuple(message.run_id for message in sent if isinstance(message, Start))
+            facts = tuple(message for message in sent if isinstance(message, FactArrived))
+            self.accepted.append(Accepted(what, sim.now, starts, facts))
+            if sim.faults.strike("users", ["asked twice"]):
+                sim.at(sim.now + self._chance.choice([0.1, 10, 400]), lambda: self.ask(what, request, 1))
+        finally:
+            client.close()
+
+    def _at(self, delay: float, what: str, request: Request) -> None:
+        sim = self._sim
+        sim.at(sim.now + delay, lambda: self.ask(what, request))
+
+    # --- what they ask for ---
+
+    def _start(self, run_id: str, **options: Any) -> Request:
+        chance = self._chance
+        if chance.random() < 0.25 and not options:
+            order = programs.an_order(chance, run_id)
+            return lambda world: requests.start(world, run_id, shop.fulfil_order, order)
+        given = self._arguments(chance.choice([1, 3, 5, 8]))
+        return lambda world: requests.start(world, run_id, programs.NAME, given, **options)
+
+    def _arguments(self, size: int) -> dict[str, Any]:
+        chance = self._chance
+        program = programs.a_program(chance, size)
+        then = [programs.a_program(chance, 2) for _ in range(chance.choice([0, 0, 0, 1, 2]))]
+        return {"program": program, "then": then, "strict": chance.random() < 0.4}
+
+    def _something(self, run_id: str) -> tuple[str, Request]:
+        chance = self._chance
+        self._sent += 1
+        n = self._sent
+        match chance.randrange(24):
+            case 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7:
+                name = chance.choice(SIGNALS)
+                return f"signal {n}", lambda world: requests.signal(world, run_id, name, n, signal_id=f"n{n}")
+            case 8 | 9:
+                answer = {"approved": chance.random() < 0.7, "by": "bob"}
+                return f"approval {n}", lambda world: requests.signal(
+                    world, run_id, "approval", answer, signal_id=f"n{n}"
+                )
+            case 10 | 11 | 12:
+                name = chance.choice(UPDATES)
+                return f"update {n}", lambda world: questions.send_update(world, run_id, name, (n,), update_id=f"n{n}")
+            case 13 | 14 | 15:
+                token = chance.choice(TOKENS)
+                return f"hook {n}", lambda world: webhooks.resume_hook(world, token, n, resume_id=f"n{n}")
+            case 16:
+                return f"webhook {n}", lambda world: self._call_webhook(world, n)
+            case 17:
+                return f"cancel {run_id}", lambda world: requests.cancel(world, run_id, "enough")
+            case 18:
+                return f"terminate {run_id}", lambda world: requests.terminate(world, run_id, "at once")
+            case 19:
+                policy: Any = chance.choice(["return_existing", "terminate_existing", "fail"])
+                reuse: Any = chance.choice(["allow", "failed_only", "reject", None])
+                return f"start {run_id} again", self._start(run_id, if_running=policy, reuse=reuse)
+            case 20:
+                return f"retry {run_id}", lambda world: requests.retry(world, run_id)
+            case 21:
+                after, new = chance.randint(1, 12), f"fork-{n}"
+                return f"fork {run_id}", lambda world: requests.fork(world, run_id, new, after=after)
+            case 22:
+                given = self._arguments(2)
+                return f"signal {n} with start", lambda world: requests.signal_with_start(
+                    world, run_id, programs.NAME, given, name="a", value=n, signal_id=f"n{n}"
+                )
+            case _:
+                return f"query {run_id}", lambda world: self._query(world, run_id)
+
+    def _query(self, world: World, run_id: str) -> None:
+        try:
+            questions.query(world, run_id, "trace")
+        except (NonDeterminismError, SerializationError):
+            if self._sim.code is self._sim.deployments.good and not self._sim.was_bad:
+                raise
+
+    def _call_webhook(self, world: World, n: int) -> None:
+        """A request to one of the webhooks that there are."""
+        tokens = sorted(hook.token for hook in self._sim.store.hooks.values() if hook.webhook)
+        if tokens:
+            webhooks.receive(world, self._chance.choice(tokens), method="POST", request_id=f"n{n}")
+
+

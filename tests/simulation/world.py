@@ -1,0 +1,410 @@
+"""A World in memory with the ways of DynamoDB, SQS and EventBridge Scheduler: each request may fail in each way.
+
+A `SimWorld` is the world as one process sees it: with a clock of its own, which may be wrong. What all processes share
+is the `Store` and the queues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tests.simulation.faults import READING, SENDING, WRITING, Crash, Fault, SentInPart, Throttled, TimedOut
+from worldflow.engine.errors import ConflictError
+from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.settings import Settings
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World
+from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+from worldflow.worlds.schedules import Schedules
+
+if TYPE_CHECKING:
+    from tests.simulation.processes import Process
+    from tests.simulation.simulation import Simulation
+
+T = TypeVar("T")
+
+BATCH = 10
+LONGEST_DELAY = timedelta(minutes=15)
+SCHEDULER_MARGIN = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One item of the table of histories, and what is known of its making."""
+
+    first: int
+    last: int
+    text: str
+    at: float
+    """By the true clock."""
+    tick: int
+    invocation: int
+    code: str
+
+
+@dataclass(slots=True)
+class Store:
+    """What DynamoDB, S3 and Scheduler keep."""
+
+    commits: dict[str, list[Commit]] = field(default_factory=dict)
+    records: dict[str, tuple[int, str]] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+    hooks: dict[str, HookRecord] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
+    claims: set[str] = field(default_factory=set)
+    beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
+    abandoned: set[str] = field(default_factory=set)
+    payloads: dict[str, bytes] = field(default_factory=dict)
+    schedules: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """When each fires, and the message that it sends."""
+
+    def history(self, run_id: str) -> list[Event]:
+        return [event for commit in self.commits.get(run_id, ()) for event in load_events(commit.text)]
+
+    def record(self, run_id: str) -> RunRecord | None:
+        found = self.records.get(run_id)
+        return RunRecord.model_validate_json(found[1]) if found else None
+
+
+class SimWorld(World):
+    """The world as `process` sees it. `sent` are the messages that it was told were taken."""
+
+    def __init__(self, sim: Simulation, process: Process, settings: Settings, skew: float) -> None:
+        self.settings = settings
+        self.sent: list[Message] = []
+        self.inline_limit = sim.inline_limit
+        self._sim = sim
+        self._store = sim.store
+        self._process = process
+        self._skew = skew
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._sim.now + self._skew, UTC)
+
+    # --- requests ---
+
+    def _request(self, name: str, about: str, effect: Callable[[], T], kinds: Iterable[Fault]) -> T:
+        sim, process = self._sim, self._process
+        place = f"{process.kind} {name} {about}"
+        sim.before_request(process, place)
+        fault = sim.faults.strike(place, kinds)
+        if fault is None:
+            sim.note(about, f"{name}", process)
+            return effect()
+        sim.strike(fault, process, about, name)
+        match fault:
+            case "crash before a call":
+                raise process.die()
+            case "crash after a call":
+                effect()
+                raise process.die()
+            case "unknown outcome, no effect":
+                raise TimedOut()
+            case "unknown outcome, took effect":
+                effect()
+                raise TimedOut()
+            case "request repeated by the client":
+                effect()
+                return effect()
+            case "throttled":
+                raise Throttled(name)
+        return effect()
+
+    def _read(self, name: str, about: str, effect: Callable[[], T]) -> T:
+        return self._request(name, about, effect, READING)
+
+    def _write(self, name: str, about: str, effect: Callable[[], T]) -> T:
+        return self._request(name, about, effect, WRITING)
+
+    # --- history ---
+
+    def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
+        def load() -> list[Event]:
+            stored = self._store.commits.get(run_id, [])
+            if commits is not None:
+                found = [commit for commit in stored if commit.first > after][:commits]
+            else:
+                found = [commit for commit in stored if commit.last > after]
+            return [event for commit in found for event in load_events(commit.text) if event.seq > after]
+
+        return self._read("load_history", run_id, load)
+
+    def append(self, run_id: str, events: Sequence[Event]) -> None:
+        first, last, text = events[0].seq, events[-1].seq, dump_events(events)
+        sim = self._sim
+
+        def put() -> bool:
+            stored = self._store.commits.setdefault(run_id, [])
+            if any(commit.first == first for commit in stored):
+                return False
+            code = self._process.code.name
+            stored.append(Commit(first, last, text, sim.now, sim.tick, self._process.invocation, code))
+            sim.note(run_id, f"commits {', '.join(map(_brief, events))}", self._process)
+            return True
+
+        if len(text) > sim.item_limit:
+            key = f"{run_id}/commit-{first}-{hashlib.sha256(text.encode()).hexdigest()}"
+            self.put_payload(key, text.encode())
+        if not self._write("append", run_id, put):
+            sim.note(run_id, f"conflict at event {first}", self._process)
+            sim.strikes.setdefault(self._process.invocation, []).append(sim.tick)
+            raise ConflictError(f"run {run_id!r} has an event {first} already")
+
+    # --- records ---
+
+    def create_run(self, record: RunRecord) -> RunRecord | None:
+        text = record.model_dump_json(exclude_none=True)
+
+        def put() -> bool:
+            if record.run_id in self._store.records:
+                return False
+            self._store.records[record.run_id] = record.seq, text
+            return True
+
+        return None if self._write("create_run", record.run_id, put) else self.get_run(record.run_id)
+
+    def get_run(self, run_id: str) -> RunRecord | None:
+        return self._read("get_run", run_id, lambda: self._store.record(run_id))
+
+    def update_run(self, record: RunRecord) -> None:
+        text = record.model_dump_json(exclude_none=True)
+
+        def put() -> None:
+            stored = self._store.records.get(record.run_id)
+            if stored and stored[0] <= record.seq:
+                self._store.records[record.run_id] = record.seq, text
+
+        self._write("update_run", record.run_id, put)
+
+    def list_runs(
+        self,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> RunPage:
+        raise NotImplementedError
+
+    def put_generation(self, base: str, number: int) -> None:
+        def put() -> None:
+            self._store.generations[base] = max(number, self._store.generations.get(base, 0))
+
+        self._write("put_generation", base, put)
+
+    def get_generation(self, base: str) -> int:
+        return self._read("get_generation", base, lambda: self._store.generations.get(base, 1))
+
+    # --- hooks ---
+
+    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+        def put() -> bool:
+            stored = self._store.hooks.get(hook.token)
+            if stored and stored.run_id not in (hook.run_id, holder):
+                return False
+            self._store.hooks[hook.token] = hook
+            return True
+
+        return self._write("put_hook", hook.run_id, put)
+
+    def get_hook(self, token: str) -> HookRecord | None:
+        return self._read("get_hook", token, lambda: self._store.hooks.get(token))
+
+    def delete_hook(self, token: str, run_id: str) -> None:
+        def delete() -> None:
+            stored = self._store.hooks.get(token)
+            if stored and stored.run_id == run_id:
+                del self._store.hooks[token]
+
+        self._write("delete_hook", run_id, delete)
+
+    def webhook_url(self, token: str) -> str:
+        return f"https://example.test/webhooks/{token}"
+
+    def webhook_keys(self) -> Sequence[bytes]:
+        return [b"the key of the simulation"]
+
+    # --- messages ---
+
+    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
+        if deliver_at is not None and (delay := deliver_at - self.now()) > timedelta(0):
+            self._send_later(messages, deliver_at, delay)
+        else:
+            tasks = [message for message in messages if isinstance(message, StepTask)]
+            others = [message for message in messages if not isinstance(message, StepTask)]
+            self._send_batches("steps", tasks)
+            self._send_batches("runs", others)
+        self.sent += messages
+
+    def _send_batches(self, queue: str, messages: Sequence[Message]) -> None:
+        for start in range(0, len(messages), BATCH):
+            batch = messages[start : start + BATCH]
+            self._between_sends(start, batch[0].run_id)
+            about, label = batch[0].run_id, ", ".join(message.dedup_id for message in batch)
+
+            def take(part: Sequence[Message] = batch) -> None:
+                for message in part:
+                    self._sim.enqueue(queue, message)
+
+            self._send_request(f"send to {queue}: {label}", about, batch, take)
+
+    def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
+        delayed = [Delayed(due=deliver_at, message=message) for message in messages]
+        if delay > LONGEST_DELAY:
+            for number, message in enumerate(delayed):
+                self._between_sends(number, message.message.run_id)
+                self._schedule(message)
+            return
+        for start in range(0, len(delayed), BATCH):
+            batch = delayed[start : start + BATCH]
+            self._between_sends(start, batch[0].message.run_id)
+            about, label = batch[0].message.run_id, ", ".join(one.message.dedup_id for one in batch)
+
+            def take(part: Sequence[Delayed] = batch) -> None:
+                for one in part:
+                    self._sim.delay(one, math.ceil(delay.total_seconds()))
+
+            self._send_request(f"send in {delay}: {label}", about, batch, take)
+
+    def _between_sends(self, sent: int, about: str) -> None:
+        if sent and self._sim.faults.strike(f"{self._process.kind} between {about}", ["crash between two sends"]):
+            self._sim.strike("crash between two sends", self._process, about, f"{sent} were sent")
+            raise self._process.die()
+
+    def _send_request(self, name: str, about: str, batch: Sequence[Any], take: Callable[..., None]) -> None:
+        sim, place = self._sim, f"{self._process.kind} send {about}"
+        sim.before_request(self._process, place)
+        fault = sim.faults.strike(place, SENDING)
+        if fault == "batch sent in part" and len(batch) > 1:
+            sim.strike(fault, self._process, about, name)
+            left_out = int(sim.faults.fraction(place) * len(batch))
+            take([one for index, one in enumerate(batch) if index != left_out])
+            raise SentInPart(f"1 of {len(batch)} messages were not sent: simulated")
+        if fault == "copy after the deduplication window":
+            # Somebody's own retry, long after. No task: a copy that nobody has asked for says that it is one.
+            copies = [one for one in batch if not isinstance(one, StepTask)]
+            if copies:
+                sim.strike(fault, self._process, about, name)
+                sim.at(sim.now + 301 + 900 * sim.faults.fraction(place), lambda: take(copies))
+            fault = None
+        if fault is None or fault == "batch sent in part":
+            sim.note(about, name, self._process)
+            take()
+            return
+        sim.strike(fault, self._process, about, name)
+        match fault:
+            case "crash before a call":
+                raise self._process.die()
+            case "crash after a call":
+                take()
+                raise self._process.die()
+            case "unknown outcome, no effect":
+                raise TimedOut()
+            case "unknown outcome, took effect":
+                take()
+                raise TimedOut()
+            case "throttled":
+                raise Throttled("SendMessageBatch")
+        take()
+        take()
+
+    def _schedule(self, delayed: Delayed) -> None:
+        fires = math.floor((delayed.due - SCHEDULER_MARGIN).timestamp())
+
+        def create() -> None:
+            if (name := _schedule_name(delayed)) not in self._store.schedules:
+                self._store.schedules[name] = fires, delayed.dump()
+                self._sim.schedule_created(name)
+
+        self._write(f"schedule {delayed.message.dedup_id} at {delayed.due}", delayed.message.run_id, create)
+
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+        if deliver_at - sent_at > LONGEST_DELAY and deliver_at - self.now() > SCHEDULER_MARGIN:
+            name = _schedule_name(Delayed(due=deliver_at, message=message))
+            self._write(
+                f"unschedule {message.dedup_id}", message.run_id, lambda: self._store.schedules.pop(name, None)
+            )
+
+    # --- the step ledger ---
+
+    def put_outcome(self, outcome: StepOutcome) -> None:
+        key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
+
+        def put() -> None:
+            self._store.outcomes[key] = text
+
+        self._write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
+
+    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
+        text = self._read("get_outcome", run_id, lambda: self._store.outcomes.get(f"{run_id}#{step_id}/{attempt}"))
+        return StepOutcome.model_validate_json(text) if text else None
+
+    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
+        key = f"{run_id}#{step_id}/{attempt}"
+
+        def put() -> bool:
+            if key in self._store.claims:
+                return False
+            self._store.claims.add(key)
+            return True
+
+        return self._write(f"claim {step_id}/{attempt}", run_id, put)
+
+    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
+        key = f"{run_id}#{step_id}/{attempt}"
+
+        def put() -> bool:
+            self._store.beats[key] = self.now(), dump_value(details)
+            return key not in self._store.abandoned
+
+        return self._write(f"beat {step_id}/{attempt}", run_id, put)
+
+    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
+        found = self._read("last_beat", run_id, lambda: self._store.beats.get(f"{run_id}#{step_id}/{attempt}"))
+        return Beat(found[0], load_json(found[1])) if found else None
+
+    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
+        self._write(
+            f"abandon {step_id}/{attempt}",
+            run_id,
+            lambda: self._store.abandoned.add(f"{run_id}#{step_id}/{attempt}"),
+        )
+
+    # --- payloads ---
+
+    def put_payload(self, key: str, data: bytes) -> None:
+        def put() -> None:
+            self._store.payloads[key] = data
+
+        self._write("put_payload", key.partition("/")[0], put)
+
+    def get_payload(self, key: str) -> bytes:
+        return self._read("get_payload", key.partition("/")[0], lambda: self._store.payloads[key])
+
+    # --- schedules ---
+
+    @property
+    def schedules(self) -> Schedules:
+        raise NotImplementedError
+
+
+def load_json(data: bytes) -> Json:
+    from pydantic_core import from_json
+
+    return from_json(data)
+
+
+def _schedule_name(delayed: Delayed) -> str:
+    return hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest()
+
+
+def _brief(event: Event) -> str:
+    """An event in a word or two."""
+    kept = (getattr(event, name, None) for name in ("step_id", "timer_id", "child_id", "hook_id", "signal_id", "fact_id"))
+    return " ".join([f"{event.seq} {event.event_type}", *(str(id) for id in kept if id)])
