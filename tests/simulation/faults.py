@@ -46,7 +46,7 @@ RATES: dict[Fault, tuple[float, ...]] = {
     "delivered twice": (0.05, 0.3),
     "schedule fires twice": (0.1, 0.5),
     "copy after the deduplication window": (0.02, 0.1),
-    "outlives its visibility": (0.002, 0.01),
+    "outlives its visibility": (0.005, 0.02, 0.06),
     "killed in a step": (0.03, 0.15),
     "slow step": (0.05, 0.2),
     "other work meanwhile": (0.05, 0.15, 0.3),
@@ -107,7 +107,7 @@ class Faults:
         self.struck: list[str] = []
         """The keys of the faults that happened, in order."""
         keep = chance.choice([0.2, 0.5, 0.8])
-        factor = chance.choice([0.3, 1.0, 1.0])
+        factor = chance.choice([0.5, 1.0, 2.0])
         self.rates: dict[Fault, float] = {
             kind: chance.choice(rates) * factor for kind, rates in RATES.items() if chance.random() < keep
         }

@@ -173,7 +173,7 @@ def _arrived(sim: Simulation, message: FactArrived) -> bool:
             return True
         if each.state.ended and not each.left_its_place:
             return True  # it came too late
-    return False
+    return _seen_before(sim, run.id, fact.fact_id)
 
 
 def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
@@ -213,10 +213,20 @@ def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> P
         run = Run(sim, run_id)
         if not isinstance(run.state.ended, RunContinued):
             continue
+        following = sim.store.history(run.state.ended.next_run_id)
+        if not (following and isinstance(following[0], RunStarted) and following[0].seen):
+            continue  # somebody has put a run of its own there
         received = {event.fact_id for event in run.history if isinstance(event, (SignalReceived, UpdateReceived))}
-        for event in sim.store.history(run.state.ended.next_run_id):
+        for event in following:
             if isinstance(event, (SignalReceived, UpdateReceived)) and event.fact_id in received:
                 yield f"{run_id}: {event.fact_id} came to the next generation too"
+
+
+def one_generation_lives(sim: Simulation, users: Users) -> Problems:
+    for run_id in sim.run_ids():
+        run = Run(sim, run_id)
+        if run.history and not run.state.ended and any(other.history for other in list(run.following)[1:]):
+            yield f"{run_id}: goes on, and so does one that follows it"
 
 
 OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
@@ -225,6 +235,7 @@ OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     what_was_accepted_is_recorded,
     signals_keep_their_order,
     nothing_comes_twice_to_those_that_follow,
+    one_generation_lives,
 ]
 
 
@@ -287,13 +298,13 @@ def the_history_replays(run: Run) -> Problems:
 
 def the_record_agrees(run: Run) -> Problems:
     record, state = run.record, run.state
-    if run.is_blocked != bool(state.held) and not state.ended:
+    if state.held and not run.is_blocked and not state.ended:
         yield f"it is {record.status}, and holds {list(state.held)}"
     if run.is_blocked and not record.blocked_reason:
         yield "it is blocked for no reason"
     expected = run_record(run.id, state, record.blocked_reason, record.updated_at)
     told = {"attributes", "status_text", "status", "result", "error", "reason", "next_run_id", "ended_at", "version"}
-    if state.ended is None and not state.attributes and state.status_text is None and record.seq == 0:
+    if record.seq == 0:
         told -= {"version"}  # nothing was to be told yet
     for name in sorted(told):
         if getattr(record, name) != getattr(expected, name):

@@ -278,12 +278,9 @@ class Simulation:
 
     def _is_recorded(self, key: tuple[str, str, int]) -> bool:
         run_id, step_id, attempt = key
-        for event in self.store.history(run_id):
-            if event.event_type in ("StepCompleted", "StepFailed"):
-                found: Any = event
-                if (found.step_id, found.attempt) == (step_id, attempt):
-                    return True
-        return False
+        # Not a failure, which may be a timeout that came first.
+        completed: Any = [event for event in self.store.history(run_id) if event.event_type == "StepCompleted"]
+        return any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
 
     def _is_at_most_once(self, key: tuple[str, str, int]) -> bool:
         scheduled: Any = [event for event in self.store.history(key[0]) if event.event_type == "StepScheduled"]

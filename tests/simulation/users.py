@@ -74,8 +74,8 @@ class Users:
             what, request = self._something(chance.choice(self._ids))
             self._at(chance.uniform(0, self._span), what, request)
 
-    def ask(self, what: str, request: Request, tries: int = 3) -> None:
-        """Makes a request; one that fails without an answer may be made again."""
+    def ask(self, what: str, request: Request, tries: int = 3, *, copies: int = 1) -> None:
+        """Makes a request; one that fails without an answer may be made again, and one that succeeds repeated."""
         sim = self._sim
         client = sim.client()
         sim.note("", f"--- {what}", client)
@@ -88,14 +88,14 @@ class Users:
         except (Crash, *INJECTED):
             sim.note("", f"{what} got no answer", client)
             if tries > 1 and self._chance.random() < 0.7:
-                sim.at(sim.now + self._chance.choice([0.1, 2, 400]), lambda: self.ask(what, request, tries - 1))
+                sim.at(sim.now + self._chance.choice([0.1, 2, 400]), lambda: self.ask(what, request, tries - 1, copies=copies))
         else:
             sent = client.world.sent
             starts = tuple(message.run_id for message in sent if isinstance(message, Start))
             facts = tuple(message for message in sent if isinstance(message, FactArrived))
             self.accepted.append(Accepted(what, sim.now, starts, facts))
-            if sim.faults.strike("users", ["asked twice"]):
-                sim.at(sim.now + self._chance.choice([0.1, 10, 400]), lambda: self.ask(what, request, 1))
+            if copies and sim.faults.strike("users", ["asked twice"]):
+                sim.at(sim.now + self._chance.choice([0.1, 10, 400]), lambda: self.ask(what, request, 1, copies=0))
         finally:
             client.close()
 

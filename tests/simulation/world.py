@@ -140,7 +140,7 @@ class SimWorld(World):
 
         def put() -> bool:
             stored = self._store.commits.setdefault(run_id, [])
-            if any(commit.first == first for commit in stored):
+            if self._is_taken(stored, first):
                 return False
             code = self._process.code.name
             stored.append(Commit(first, last, text, sim.now, sim.tick, self._process.invocation, code))
@@ -154,6 +154,9 @@ class SimWorld(World):
             sim.note(run_id, f"conflict at event {first}", self._process)
             sim.strikes.setdefault(self._process.invocation, []).append(sim.tick)
             raise ConflictError(f"run {run_id!r} has an event {first} already")
+
+    def _is_taken(self, commits: Sequence[Commit], first: int) -> bool:
+        return any(commit.first == first for commit in commits)
 
     # --- records ---
 

@@ -1,0 +1,114 @@
+"""What the engine does so that nothing is lost or doubled, and how to take it out: to see that the simulation finds it.
+
+`python -m tests.simulation --without "the ledger is asked"` runs seeds until one fails.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from tests.simulation.queues import FifoQueue
+from tests.simulation.world import SimWorld
+from worldflow.engine.state import RunState
+from worldflow.runtime.acts import Acts
+from worldflow.runtime.in_hand import RunInHand
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.base import RunRecord
+
+_take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
+_execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
+
+
+def _without_redo(self: Turns, run_id: str, messages: Any, **options: Any) -> None:
+    _take(self, run_id, messages, **{**options, "redo": False})
+
+
+async def _without_ledger(self: StepExecutor, task: Any, *, redelivered: bool = False) -> None:
+    await _execute(self, task.model_copy(update={"redo": False}), redelivered=False)
+
+
+def _without_tail(self: Turns, run: RunInHand) -> None:
+    if run.new:
+        self._world.append(run.id, run.new)
+
+
+def _without_ids(self: RunState, fact: Any) -> bool:
+    with mock.patch.object(RunState, "has_seen", lambda *_: False):
+        return _apply_run(self, fact)
+
+
+def _without_attempts(self: RunState, fact: Any) -> bool:
+    if fact.event_type in ("StepCompleted", "StepFailed") and not self.ended and self.started:
+        return fact.step_id in self.steps
+    return _apply_run(self, fact)
+
+
+def _without_dedup(self: FifoQueue, body: str, now: float, *, group: str, dedup_id: str, delay: float = 0.0) -> bool:
+    return _send_fifo(self, body, now, group=group, dedup_id=uuid.uuid4().hex)
+
+
+def _without_telling_again(self: Acts, events: Any, closed: Any, *, redo: bool) -> None:
+    if events:
+        _end(self, events, closed, redo=redo)
+
+
+def _without_held(self: RunInHand, messages: Any, *, use_code: bool) -> bool:
+    with mock.patch.object(RunInHand, "_apply_held", lambda *_: None):
+        return _in_hand_apply(self, messages, use_code=use_code)
+
+
+def _without_condition(self: SimWorld, record: RunRecord) -> None:
+    text = record.model_dump_json(exclude_none=True)
+
+    def put() -> None:
+        self._store.records[record.run_id] = record.seq, text
+
+    self._write("update_run", record.run_id, put)
+
+
+def _keeps_what_failed(self: Turns, run_id: str, messages: Any, *args: Any, **options: Any) -> None:
+    with mock.patch.object(RunInHand, "dispose", lambda run: self._remember(run)):
+        _one_turn(self, run_id, messages, *args, **options)
+
+
+_one_turn = Turns._take
+
+
+def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
+    from worldflow.worlds.messages import StepOutcome
+
+    outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
+    self._tell(outcome)
+    self._world.put_outcome(outcome)
+
+
+GUARDS: dict[str, tuple[Any, str, Any]] = {
+    "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
+    "what was received before is done again": (Turns, "take", _without_redo),
+    "the ledger is asked": (StepExecutor, "execute", _without_ledger),
+    "the tail is read": (Turns, "_commit", _without_tail),
+    "a fact is recorded once": (RunState, "accepts", _without_ids),
+    "an outcome is of the open attempt": (RunState, "accepts", _without_attempts),
+    "copies have one id": (FifoQueue, "send", _without_dedup),
+    "at most once is claimed": (SimWorld, "claim", lambda *_: True),
+    "an inline step that began is known": (Turns, "_known_outcome", lambda *_: None),
+    "what comes late is sent on": (Turns, "_forward", lambda *_: None),
+    "the end is told again": (Acts, "end", _without_telling_again),
+    "what is held is applied": (RunInHand, "apply", _without_held),
+    "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
+    "what failed is discarded": (Turns, "_take", _keeps_what_failed),
+    "the ledger is written first": (StepExecutor, "_finish", _finish),
+}
+
+
+@contextmanager
+def without(guard: str) -> Iterator[None]:
+    """Takes a guard out."""
+    owner, name, replacement = GUARDS[guard]
+    with mock.patch.object(owner, name, replacement):
+        yield
