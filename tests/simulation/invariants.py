@@ -76,6 +76,12 @@ class Run:
         return self.history[forks[-1] :] if forks else self.history
 
     @cached_property
+    def received(self) -> set[str]:
+        """The ids of the facts that it was told, also by the one that it follows."""
+        told = {event.fact_id for event in self.history if isinstance(event, Fact)}
+        return told.union(*(event.seen or () for event in self.history if isinstance(event, RunStarted)))
+
+    @cached_property
     def is_tainted(self) -> bool:
         """Whether code had a part in it that the good code need not be able to go on from."""
         codes = self.sim.deployments.by_name
@@ -169,7 +175,7 @@ def _arrived(sim: Simulation, message: FactArrived) -> bool:
         case HookResumed() if fact.hook_id not in run.state.hooks or run.state.ended:
             return True
     for each in run.following:
-        if any(isinstance(event, Fact) and event.fact_id == fact.fact_id for event in each.history):
+        if fact.fact_id in each.received:
             return True
         if each.state.ended and not each.left_its_place:
             return True  # it came too late
@@ -189,7 +195,8 @@ def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
     for run_id, facts in sent.items():
         if run_id not in sim.store.records:
             continue
-        recorded = [event.fact_id for event in Run(sim, run_id).own if isinstance(event, SignalReceived)]
+        run = Run(sim, run_id)
+        recorded = [event.fact_id for event in run.own if isinstance(event, SignalReceived)]
         expected = [fact_id for fact_id in facts if fact_id in recorded and (run_id, fact_id) not in dead]
         found = [fact_id for fact_id in recorded if fact_id in expected]
         if found != expected:
@@ -197,14 +204,13 @@ def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
         if found:
             before = list(facts)[: list(facts).index(found[-1])]
             for fact_id in before:
-                if fact_id not in recorded and (run_id, fact_id) not in dead and not _seen_before(sim, run_id, fact_id):
+                if fact_id not in run.received and (run_id, fact_id) not in dead and not _seen_before(sim, run_id, fact_id):
                     yield f"{run_id}: {fact_id} was passed over"
 
 
 def _seen_before(sim: Simulation, run_id: str, fact_id: str) -> bool:
     base, number = generation(run_id)
-    histories = [sim.store.history(generation_id(base, n)) for n in range(1, number)]
-    return any(isinstance(event, Fact) and event.fact_id == fact_id for events in histories for event in events)
+    return any(fact_id in Run(sim, generation_id(base, n)).received for n in range(1, number))
 
 
 def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> Problems:
