@@ -40,6 +40,10 @@ def held_still(seed: int) -> Iterator[None]:
         yield
 
 
+_OF_USERS = "in a workflow: "
+"""Programs fail without anybody looking."""
+
+
 class Errors(logging.Handler):
     """Passes on what the engine logs as an error, unless it is of the simulation's making."""
 
@@ -47,7 +51,7 @@ class Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is None or isinstance(error, (*INJECTED, ConflictError)):
+        if error is None or isinstance(error, (*INJECTED, ConflictError)) or record.getMessage().startswith(_OF_USERS):
             return
         if self.listener:
             self.listener(f"{record.getMessage()}: {error!r}", error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -121,23 +121,34 @@ def at_rest(sim: Simulation, users: Users) -> list[str]:
     return problems
 
 
-def after_help(sim: Simulation) -> list[str]:
-    """What is wrong when the code is good, and an operator has resumed what was blocked."""
+def after_a_day(sim: Simulation) -> list[str]:
+    """What is wrong when the code is good and the sweep has been everywhere."""
     runs = [Run(sim, run_id) for run_id in sim.run_ids()]
+    stuck = [run for run in runs if run.is_blocked and not run.is_tainted]
     return [
-        *(f"nothing_stays_blocked: {run.id}: {run.record.blocked_reason}" for run in runs if _wrongly_blocked(run)),
+        *(f"nothing_stays_blocked: {run.id}: {run.record.blocked_reason}" for run in stuck),
         *(f"everything_begins: {run.id}: has not begun" for run in runs if not run.history),
     ]
 
 
-def after_the_end(sim: Simulation, users: Users) -> list[str]:
+def undisturbed(sim: Simulation, before: Mapping[str, tuple[str, int]]) -> list[str]:
+    """What the sweep has done to runs that were well. Counts those that it has helped, on which others may depend."""
+    went_on = []
+    for run_id, (status, commits) in before.items():
+        if len(sim.store.commits.get(run_id, [])) == commits:
+            continue
+        if not commits:
+            sim.swept["had not begun"] += 1
+        elif status == "blocked":
+            sim.swept["was blocked"] += 1
+        else:
+            went_on.append(run_id)
+    return [] if sim.swept else [f"undisturbed: {run_id}: was well, and the sweep made it go on" for run_id in went_on]
+
+
+def after_the_end(sim: Simulation) -> list[str]:
     """What is wrong when all runs were asked to end, and then told to."""
-    open_runs = sim.open_runs()
-    return [f"everything_ends: {run_id}: does not end" for run_id in open_runs]
-
-
-def _wrongly_blocked(run: Run) -> bool:
-    return run.is_blocked and not run.is_tainted
+    return [f"everything_ends: {run_id}: does not end" for run_id in sim.open_runs()]
 
 
 # --- of all together -----------------------------------------------------------------------------------------------
@@ -204,7 +215,11 @@ def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
         if found:
             before = list(facts)[: list(facts).index(found[-1])]
             for fact_id in before:
-                if fact_id not in run.received and (run_id, fact_id) not in dead and not _seen_before(sim, run_id, fact_id):
+                if (
+                    fact_id not in run.received
+                    and (run_id, fact_id) not in dead
+                    and not _seen_before(sim, run_id, fact_id)
+                ):
                     yield f"{run_id}: {fact_id} was passed over"
 
 

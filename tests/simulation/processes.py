@@ -128,5 +128,3 @@ def settings_of(queues: Sequence[Queue]) -> Settings:
         dead_letter_arns=tuple(queue.arn for queue in queues),
         workflows=(),
     )
-
-

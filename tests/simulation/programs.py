@@ -226,5 +226,3 @@ def an_order(chance: random.Random, order_id: str) -> dict[str, Any]:
     card = chance.choice(["good", "good", "flaky", "declined"])
     customer = chance.choice(["ann", "ann", "ann", "nowhere"])
     return {"order": {"order_id": order_id, "customer": customer, "card": card, "lines": lines}}
-
-

@@ -13,14 +13,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 from tests.simulation.deployments import Deployments
 from tests.simulation.determinism import expected_errors, held_still
 from tests.simulation.faults import Crash, Fault, Faults
 from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
-from tests.simulation.world import Store
+from tests.simulation.world import Sealed, Store
 from worldflow.engine.context import step_info
+from worldflow.runtime import acts
 from worldflow.worlds.messages import Delayed, Message, load_message
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -73,6 +75,8 @@ class Report:
     struck: list[str]
     happenings: int
     commits: int
+    swept: Counter[str]
+    """The runs that only the sweep could help, by how it found them."""
     runs: Counter[str]
     """By how they ended."""
     notes: list[Note] = field(repr=False, default_factory=list)
@@ -91,6 +95,8 @@ class Simulation:
         self.tick = 0
         self.inline_limit = swarm.choice([64 * 1024, 64 * 1024, 120])
         self.item_limit = swarm.choice([350_000, 350_000, 1_500])
+        self.codec = swarm.choice([None, None, Sealed()])
+        self.page = swarm.choice([100, 100, 2])
         self.skew = swarm.choice([0.0, 0.0, 0.5, 3.0, 45.0])
         self.store = Store()
         self.queues = _queues()
@@ -105,6 +111,7 @@ class Simulation:
         self.ended: dict[int, int] = {}
         """The ticks between which each invocation was at work."""
         self.surprises: list[str] = []
+        self.swept = Counter[str]()
         self.notes: list[Note] = []
         self.happenings = 0
         self.was_bad = self.code is not self.deployments.good
@@ -393,6 +400,12 @@ class Simulation:
     def run_ids(self) -> list[str]:
         return sorted(self.store.records)
 
+    def standing(self, run_id: str) -> tuple[str, int]:
+        """The status of a run, and how many commits it has."""
+        record = self.store.record(run_id)
+        assert record
+        return record.status, len(self.store.commits.get(run_id, ()))
+
     def open_runs(self) -> list[str]:
         return [run_id for run_id in self.run_ids() if (record := self.store.record(run_id)) and not record.ended]
 
@@ -422,8 +435,8 @@ def _sources(queues: dict[str, Queue]) -> list[Source]:
 
 @contextmanager
 def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulation]:
-    with held_still(seed), expected_errors() as errors:
-        sim = Simulation(seed, suppressed)
+    sim = Simulation(seed, suppressed)
+    with held_still(seed), expected_errors() as errors, mock.patch.object(acts, "PAGE", sim.page):
         errors.listener = sim.surprise
         try:
             yield sim

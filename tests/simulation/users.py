@@ -24,6 +24,7 @@ from worldflow.engine.errors import (
     SerializationError,
 )
 from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Start
 
@@ -70,6 +71,8 @@ class Users:
         chance = self._chance
         for run_id in self._ids:
             self._at(chance.uniform(0, self._span / 10), f"start {run_id}", self._start(run_id))
+        for hour in range(chance.choice([0, 0, 0, 5])):
+            self._at(3_600.0 * hour + 1, "sweep", sweep)
         for _ in range(chance.choice([2, 6, 12])):
             what, request = self._something(chance.choice(self._ids))
             self._at(chance.uniform(0, self._span), what, request)
@@ -88,7 +91,10 @@ class Users:
         except (Crash, *INJECTED):
             sim.note("", f"{what} got no answer", client)
             if tries > 1 and self._chance.random() < 0.7:
-                sim.at(sim.now + self._chance.choice([0.1, 2, 400]), lambda: self.ask(what, request, tries - 1, copies=copies))
+                sim.at(
+                    sim.now + self._chance.choice([0.1, 2, 400]),
+                    lambda: self.ask(what, request, tries - 1, copies=copies),
+                )
         else:
             sent = client.world.sent
             starts = tuple(message.run_id for message in sent if isinstance(message, Start))
@@ -173,5 +179,3 @@ class Users:
         tokens = sorted(hook.token for hook in self._sim.store.hooks.values() if hook.webhook)
         if tokens:
             webhooks.receive(world, self._chance.choice(tokens), method="POST", request_id=f"n{n}")
-
-

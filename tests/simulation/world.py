@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.simulation.faults import READING, SENDING, WRITING, Crash, Fault, SentInPart, Throttled, TimedOut
+from pydantic_core import from_json
+
+from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, SentInPart, Throttled, TimedOut
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 T = TypeVar("T")
+M = TypeVar("M", Message, Delayed)
+
+_Sending = Callable[[], None]
 
 BATCH = 10
 LONGEST_DELAY = timedelta(minutes=15)
@@ -71,13 +77,26 @@ class Store:
         return RunRecord.model_validate_json(found[1]) if found else None
 
 
+class Sealed:
+    """A codec that tells whether data comes back as that of the run that it was encoded for."""
+
+    def encode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        return f"{context['run_id']} ".encode() + data[::-1]
+
+    def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        owner, _, reverse = data.partition(b" ")
+        assert owner.decode() == context["run_id"], f"data of {owner!r} is read as that of {context}"
+        return reverse[::-1]
+
+
 class SimWorld(World):
     """The world as `process` sees it. `sent` are the messages that it was told were taken."""
 
     def __init__(self, sim: Simulation, process: Process, settings: Settings, skew: float) -> None:
         self.settings = settings
-        self.sent: list[Message] = []
+        self.sent: list[Message | Delayed] = []
         self.inline_limit = sim.inline_limit
+        self.codec = sim.codec
         self._sim = sim
         self._store = sim.store
         self._process = process
@@ -89,31 +108,30 @@ class SimWorld(World):
     # --- requests ---
 
     def _request(self, name: str, about: str, effect: Callable[[], T], kinds: Iterable[Fault]) -> T:
+        place = f"{self._process.kind} {name} {about}"
+        self._sim.before_request(self._process, place)
+        return self._with_fault(self._sim.faults.strike(place, kinds), name, about, effect)
+
+    def _with_fault(self, fault: Fault | None, name: str, about: str, effect: Callable[[], T]) -> T:
         sim, process = self._sim, self._process
-        place = f"{process.kind} {name} {about}"
-        sim.before_request(process, place)
-        fault = sim.faults.strike(place, kinds)
         if fault is None:
-            sim.note(about, f"{name}", process)
+            sim.note(about, name, process)
             return effect()
         sim.strike(fault, process, about, name)
         match fault:
             case "crash before a call":
                 raise process.die()
-            case "crash after a call":
-                effect()
-                raise process.die()
             case "unknown outcome, no effect":
                 raise TimedOut()
-            case "unknown outcome, took effect":
-                effect()
-                raise TimedOut()
-            case "request repeated by the client":
-                effect()
-                return effect()
             case "throttled":
                 raise Throttled(name)
-        return effect()
+        effect()
+        match fault:
+            case "crash after a call":
+                raise process.die()
+            case "unknown outcome, took effect":
+                raise TimedOut()
+        return effect()  # the request was repeated by the client
 
     def _read(self, name: str, about: str, effect: Callable[[], T]) -> T:
         return self._request(name, about, effect, READING)
@@ -195,6 +213,13 @@ class SimWorld(World):
     ) -> RunPage:
         raise NotImplementedError
 
+    def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
+        ids = self._read("walk_runs", "", lambda: sorted(self._store.records))
+        for run_id in ids:
+            record = self._store.record(run_id)
+            if record and record.status == status and (created_before is None or record.created_at < created_before):
+                yield record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
+
     def put_generation(self, base: str, number: int) -> None:
         def put() -> None:
             self._store.generations[base] = max(number, self._store.generations.get(base, 0))
@@ -235,87 +260,79 @@ class SimWorld(World):
 
     # --- messages ---
 
-    def send(self, messages: Sequence[Message], deliver_at: datetime | None = None) -> None:
-        if deliver_at is not None and (delay := deliver_at - self.now()) > timedelta(0):
-            self._send_later(messages, deliver_at, delay)
-        else:
-            tasks = [message for message in messages if isinstance(message, StepTask)]
-            others = [message for message in messages if not isinstance(message, StepTask)]
-            self._send_batches("steps", tasks)
-            self._send_batches("runs", others)
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        """As `AWSWorld` does it: requests side by side, those with messages of one group one after the other."""
+        now = self.now()
+        prompt = [message for message in messages if not isinstance(message, Delayed)]
+        prompt += [one.message for one in messages if isinstance(one, Delayed) and one.due <= now]
+        later = [one for one in messages if isinstance(one, Delayed) and one.due > now]
+        lanes: list[list[_Sending]] = [
+            [self._later(batch)] for batch in _batches([o for o in later if _is_near(o, now)])
+        ]
+        lanes += [[partial(self._schedule, one)] for one in later if not _is_near(one, now)]
+        for queue, is_task in (("steps", True), ("runs", False)):
+            batches = _batches([message for message in prompt if isinstance(message, StepTask) == is_task])
+            groups = [group for batch in batches for group in {message.group for message in batch}]
+            requests = [self._prompt(queue, batch) for batch in batches]
+            lanes += [[request] for request in requests] if len(groups) == len(set(groups)) else [requests]
+        self._make(lanes, messages)
         self.sent += messages
 
-    def _send_batches(self, queue: str, messages: Sequence[Message]) -> None:
-        for start in range(0, len(messages), BATCH):
-            batch = messages[start : start + BATCH]
-            self._between_sends(start, batch[0].run_id)
-            about, label = batch[0].run_id, ", ".join(message.dedup_id for message in batch)
+    def _make(self, lanes: Sequence[Sequence[_Sending]], messages: Sequence[Message | Delayed]) -> None:
+        about = _run_id(messages[0]) if messages else ""
+        place, first_error, made = f"{self._process.kind} between {about}", None, 0
+        for lane in sorted(lanes, key=lambda _: self._sim.faults.fraction(f"order of {place}")):
+            for request in lane:
+                if made and self._sim.faults.strike(place, ["crash between two sends"]):
+                    self._sim.strike("crash between two sends", self._process, about, f"{made} were made")
+                    raise self._process.die()
+                made += 1
+                try:
+                    request()
+                except INJECTED as error:
+                    first_error = first_error or error
+                    break
+        if first_error:
+            raise first_error
 
-            def take(part: Sequence[Message] = batch) -> None:
-                for message in part:
-                    self._sim.enqueue(queue, message)
+    def _prompt(self, queue: str, batch: Sequence[Message]) -> _Sending:
+        def take(part: Sequence[Message] = batch) -> None:
+            for message in part:
+                self._sim.enqueue(queue, message)
 
-            self._send_request(f"send to {queue}: {label}", about, batch, take)
+        label = ", ".join(message.dedup_id for message in batch)
+        return partial(self._send_batch, f"send to {queue}: {label}", batch, take)
 
-    def _send_later(self, messages: Sequence[Message], deliver_at: datetime, delay: timedelta) -> None:
-        delayed = [Delayed(due=deliver_at, message=message) for message in messages]
-        if delay > LONGEST_DELAY:
-            for number, message in enumerate(delayed):
-                self._between_sends(number, message.message.run_id)
-                self._schedule(message)
-            return
-        for start in range(0, len(delayed), BATCH):
-            batch = delayed[start : start + BATCH]
-            self._between_sends(start, batch[0].message.run_id)
-            about, label = batch[0].message.run_id, ", ".join(one.message.dedup_id for one in batch)
+    def _later(self, batch: Sequence[Delayed]) -> _Sending:
+        now = self.now()
 
-            def take(part: Sequence[Delayed] = batch) -> None:
-                for one in part:
-                    self._sim.delay(one, math.ceil(delay.total_seconds()))
+        def take(part: Sequence[Delayed] = batch) -> None:
+            for one in part:
+                self._sim.delay(one, math.ceil((one.due - now).total_seconds()))
 
-            self._send_request(f"send in {delay}: {label}", about, batch, take)
+        label = ", ".join(f"{one.message.dedup_id} in {one.due - now}" for one in batch)
+        return partial(self._send_batch, f"send {label}", batch, take)
 
-    def _between_sends(self, sent: int, about: str) -> None:
-        if sent and self._sim.faults.strike(f"{self._process.kind} between {about}", ["crash between two sends"]):
-            self._sim.strike("crash between two sends", self._process, about, f"{sent} were sent")
-            raise self._process.die()
-
-    def _send_request(self, name: str, about: str, batch: Sequence[Any], take: Callable[..., None]) -> None:
-        sim, place = self._sim, f"{self._process.kind} send {about}"
+    def _send_batch(self, name: str, batch: Sequence[Any], take: Callable[..., None]) -> None:
+        sim, about = self._sim, _run_id(batch[0])
+        place = f"{self._process.kind} send {about}"
         sim.before_request(self._process, place)
         fault = sim.faults.strike(place, SENDING)
-        if fault == "batch sent in part" and len(batch) > 1:
-            sim.strike(fault, self._process, about, name)
-            left_out = int(sim.faults.fraction(place) * len(batch))
-            take([one for index, one in enumerate(batch) if index != left_out])
-            raise SentInPart(f"1 of {len(batch)} messages were not sent: simulated")
-        if fault == "copy after the deduplication window":
-            # Somebody's own retry, long after. No task: a copy that nobody has asked for says that it is one.
-            copies = [one for one in batch if not isinstance(one, StepTask)]
-            if copies:
-                sim.strike(fault, self._process, about, name)
-                sim.at(sim.now + 301 + 900 * sim.faults.fraction(place), lambda: take(copies))
-            fault = None
-        if fault is None or fault == "batch sent in part":
-            sim.note(about, name, self._process)
-            take()
-            return
-        sim.strike(fault, self._process, about, name)
         match fault:
-            case "crash before a call":
-                raise self._process.die()
-            case "crash after a call":
-                take()
-                raise self._process.die()
-            case "unknown outcome, no effect":
-                raise TimedOut()
-            case "unknown outcome, took effect":
-                take()
-                raise TimedOut()
-            case "throttled":
-                raise Throttled("SendMessageBatch")
-        take()
-        take()
+            case "batch sent in part" if len(batch) > 1:
+                sim.strike(fault, self._process, about, name)
+                left_out = int(sim.faults.fraction(place) * len(batch))
+                take([one for index, one in enumerate(batch) if index != left_out])
+                raise SentInPart(f"1 of {len(batch)} messages were not sent: simulated")
+            case "copy after the deduplication window":
+                # Somebody's own retry, long after. Not of a task: a copy of one that the engine sends says that it is.
+                if copies := [one for one in batch if not isinstance(one, StepTask)]:
+                    sim.strike(fault, self._process, about, name)
+                    sim.at(sim.now + 301 + 900 * sim.faults.fraction(place), lambda: take(copies))
+                fault = None
+            case "batch sent in part":
+                fault = None
+        self._with_fault(fault, name, about, take)
 
     def _schedule(self, delayed: Delayed) -> None:
         fires = math.floor((delayed.due - SCHEDULER_MARGIN).timestamp())
@@ -330,9 +347,11 @@ class SimWorld(World):
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         if deliver_at - sent_at > LONGEST_DELAY and deliver_at - self.now() > SCHEDULER_MARGIN:
             name = _schedule_name(Delayed(due=deliver_at, message=message))
-            self._write(
-                f"unschedule {message.dedup_id}", message.run_id, lambda: self._store.schedules.pop(name, None)
-            )
+            self._write(f"unschedule {message.dedup_id}", message.run_id, lambda: self._store.schedules.pop(name, None))
+
+    def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
+        self._sim.surprise(f"a message in {queue_arn} cannot be read: {body}")
+        return False
 
     # --- the step ledger ---
 
@@ -370,7 +389,7 @@ class SimWorld(World):
 
     def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
         found = self._read("last_beat", run_id, lambda: self._store.beats.get(f"{run_id}#{step_id}/{attempt}"))
-        return Beat(found[0], load_json(found[1])) if found else None
+        return Beat(found[0], from_json(found[1])) if found else None
 
     def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
         self._write(
@@ -397,10 +416,16 @@ class SimWorld(World):
         raise NotImplementedError
 
 
-def load_json(data: bytes) -> Json:
-    from pydantic_core import from_json
+def _is_near(delayed: Delayed, now: datetime) -> bool:
+    return delayed.due - now <= LONGEST_DELAY
 
-    return from_json(data)
+
+def _run_id(message: Message | Delayed) -> str:
+    return message.message.run_id if isinstance(message, Delayed) else message.run_id
+
+
+def _batches(messages: Sequence[M]) -> list[Sequence[M]]:
+    return [messages[start : start + BATCH] for start in range(0, len(messages), BATCH)]
 
 
 def _schedule_name(delayed: Delayed) -> str:
@@ -409,5 +434,7 @@ def _schedule_name(delayed: Delayed) -> str:
 
 def _brief(event: Event) -> str:
     """An event in a word or two."""
-    kept = (getattr(event, name, None) for name in ("step_id", "timer_id", "child_id", "hook_id", "signal_id", "fact_id"))
+    kept = (
+        getattr(event, name, None) for name in ("step_id", "timer_id", "child_id", "hook_id", "signal_id", "fact_id")
+    )
     return " ".join([f"{event.seq} {event.event_type}", *(str(id) for id in kept if id)])
