@@ -105,6 +105,15 @@ test-python-%: $(VENV)/ready
 	echo "Python $*:"; \
 	$(VENV)/python$*/bin/python -m pytest -n 2 -m "not one_python" tests/unit
 
+SEEDS ?= 1000
+FIRST ?= 0
+JOBS ?= 2
+
+.PHONY: simulate
+simulate: $(VENV)/ready ## Simulate the stack under faults: SEEDS=1000 of them from FIRST=0, or SEED=n alone with its trace
+	PYTHONPATH=$(CURDIR)/layers/workflows python -m tests.simulation \
+		$(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --first $(FIRST) --jobs $(JOBS))
+
 , := ,
 
 .PHONY: check

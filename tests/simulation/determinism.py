@@ -1,4 +1,4 @@
-"""What would make two runs of a seed differ, held still; and the log, which tells of errors that nobody has injected."""
+"""What would make two runs of a seed differ, held still; and the log, which tells of errors that nobody injected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong, and when: decided by the seed and by the place, so that one fault less leaves the others as they are."""
+"""What goes wrong, and when: decided by the seed and the place, so that one fault less leaves others as they are."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RATES: dict[Fault, tuple[float, ...]] = {
     "batch sent in part": (0.02, 0.2),
     "acknowledgement lost": (0.02, 0.1),
     "delivered twice": (0.05, 0.3),
-    "schedule fires twice": (0.1, 0.5),
+    "schedule fires twice": (0.3, 0.7),
     "copy after the deduplication window": (0.02, 0.1),
     "outlives its visibility": (0.005, 0.02, 0.06),
     "killed in a step": (0.03, 0.15),

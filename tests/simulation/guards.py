@@ -13,13 +13,19 @@ from unittest import mock
 
 from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimWorld
+from worldflow.engine.errors import StepCrashedError
+from worldflow.engine.ids import next_generation
 from worldflow.engine.state import RunState
+from worldflow.runtime import requests, turns
 from worldflow.runtime.acts import Acts
 from worldflow.runtime.in_hand import RunInHand
-from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.steps import StepExecutor, _failed
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import RunRecord
+from worldflow.worlds.messages import Delayed
 
+_send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
+_create_generation = requests.create_generation
 _take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
 _execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
 
@@ -87,6 +93,33 @@ def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
     self._world.put_outcome(outcome)
 
 
+def _bury_blindly(self: StepExecutor, task: Any) -> None:
+    self._finish(task, _failed(task, StepCrashedError("dead"), retryable=not task.at_most_once))
+
+
+def _send_at_once(self: SimWorld, messages: Any) -> None:
+    early = self._process.kind == "orchestrator" and len(messages) == 1 and isinstance(messages[0], Delayed)
+    _send(self, [messages[0].message] if early else messages)
+
+
+def _tell_without_nonce(self: Acts, parent: Any, nonce: str) -> Any:
+    return _tell(self, parent, nonce="")
+
+
+def _revive_without(world: Any, run_id: str, revival: Any, fact: Any) -> str | None:
+    with mock.patch.object(requests, "create_generation", _create_empty):
+        _revive(world, run_id, revival, fact)
+    return next_generation(run_id)
+
+
+def _create_empty(world: Any, before: Any, record: RunRecord) -> RunRecord | None:
+    return _create_generation(world, before, record.model_copy(update={"carried": None, "seen": []}))
+
+
+def _is_new_or_woken(run: RunInHand, step: Any) -> bool:
+    return _is_new(run, step) or (step.scheduled.step_id, step.attempt) in run.woken
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -102,6 +135,13 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "what is held is applied": (RunInHand, "apply", _without_held),
     "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
     "what failed is discarded": (Turns, "_take", _keeps_what_failed),
+    "a dead task's outcome is looked for": (StepExecutor, "bury", _bury_blindly),
+    "what is early waits": (SimWorld, "send", _send_at_once),
+    "a child is told of the end": (Acts, "_close", lambda *_: None),
+    "a child's result is no copy of another's": (Acts, "_tell", _tell_without_nonce),
+    "a late signal begins the run": (turns, "revive", _revive_without),
+    "a blocked inline step is told of": (RunInHand, "waits_for_code", lambda self: bool(self.state.held)),
+    "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
 }
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import workflows.order as shop
-
 from tests.simulation import programs
 from tests.simulation.faults import Crash
 from worldflow.engine.definitions import find_workflow, oldest_version
@@ -362,13 +362,21 @@ def what_runs_twice_is_explained(run: Run) -> Problems:
     for (run_id, step_id, attempt), executions in sim.executions.items():
         if run_id != run.id:
             continue
-        for first, second in zip(executions, executions[1:], strict=False):
+        for first, second in pairwise(executions):
             both_at_work = sim.began[second.invocation] < sim.ended.get(first.invocation, sim.tick + 1)
             struck = any(first.began <= tick <= second.began for tick in sim.strikes.get(first.invocation, ()))
             if second.known and not both_at_work:
                 yield f"{step_id}/{attempt} ran again (request {second.began}), and its outcome was known"
             elif not (struck or both_at_work):
                 yield f"{step_id}/{attempt} ran again (request {second.began}), and nothing had gone wrong"
+
+
+def the_ledger_does_not_contradict_itself(run: Run) -> Problems:
+    """Unless two were at work at once, which takes one that outlives its visibility."""
+    for key in run.sim.store.contradicted:
+        executions = run.sim.executions.get(key, [])
+        if key[0] == run.id and not any(execution.process.was_zombie for execution in executions):
+            yield f"{key[1]}/{key[2]} has failed and completed"
 
 
 def nothing_is_forgotten(run: Run) -> Problems:
@@ -402,7 +410,7 @@ def _forgotten_children(run: Run) -> Problems:
         run_id = child.started.child_run_id
         record = run.sim.store.record(run_id)
         if run.state.ended:
-            if child.started.parent_close == "abandon":
+            if child.started.parent_close == "abandon" and not child.cancel_requested:
                 if run_id not in run.sim.store.commits:
                     yield f"it has not started {run_id}"
             elif record and record.parent and record.parent.run_id == run.id:
@@ -458,6 +466,7 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     no_attempt_begins_early,
     at_most_once_is_once,
     what_runs_twice_is_explained,
+    the_ledger_does_not_contradict_itself,
     nothing_is_forgotten,
     children_tell_what_they_came_to,
     books_balance,

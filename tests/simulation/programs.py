@@ -8,10 +8,9 @@ from functools import cache
 from typing import Any, Literal
 
 import workflows.order as shop
-
 from tests.support import generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
-from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info
+from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info, wait_for_signal
 from worldflow.engine.definitions import Step, Workflow
 
 Change = Literal["new", "old", "another order", "raises"]
@@ -70,6 +69,17 @@ STEPS: dict[str, Step[..., Any]] = {
 }
 
 
+async def _patient(item: int) -> Any:
+    """Ends when somebody says so."""
+    try:
+        return await wait_for_signal("go on")
+    finally:
+        await generated.one_step(item)
+
+
+patient: Any = Workflow(_patient, "simulated.patient")
+
+
 class _Program(Interpreter):
     """What the interpreter of the unit tests has, and what takes a real executor."""
 
@@ -93,6 +103,9 @@ class _Program(Interpreter):
 
     async def kept(self, item: int, parent_close: Any) -> Any:
         return await generated.child.options(parent_close=parent_close)(item)
+
+    async def patient(self, item: int, parent_close: Any) -> Any:
+        return await patient.options(parent_close=parent_close)(item)
 
     async def named(self, run_id: str) -> Any:
         return await generated.child.options(run_id=run_id)(1)
@@ -132,7 +145,7 @@ def _workflow(change: Change) -> Workflow[..., Any]:
 @cache
 def workflows(change: Change) -> dict[str, dict[int, Workflow[..., Any]]]:
     """The workflows of one version of the code, by name and version."""
-    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, shop.fulfil_order]
+    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, patient, shop.fulfil_order]
     return {workflow.name: {workflow.version: workflow} for workflow in found}
 
 
@@ -196,11 +209,13 @@ def _leaf(chance: random.Random) -> Program:
         case 11:
             return ["child", chance.randint(0, 9)]
         case 12:
-            return ["kept", chance.randint(0, 9), chance.choice(["cancel", "terminate", "abandon"])]
+            kind = chance.choice(["kept", "patient"])
+            return [kind, chance.randint(0, 5), chance.choice(["cancel", "terminate", "abandon"])]
         case 13:
-            return chance.choice([["detached", chance.randint(0, 9)], ["named", chance.choice(["left", "right"])]])
+            named = ["named", chance.choice(["left", "right"])]
+            return chance.choice([["detached", chance.randint(0, 9)], named, named])
         case 14 | 15:
-            return ["nap", chance.choice([0, 0.25, 3, 10, 100, 880, 950, 1_800, 90_000])]
+            return ["nap", chance.choice([0, 0.25, 3, 10, 100, 880, 950, 1_000, 1_800, 5_000, 90_000])]
         case 16 | 17:
             return ["signal", chance.choice(SIGNALS)]
         case 18:

@@ -101,11 +101,10 @@ class StandardQueue(Queue):
     def show_again(self, message: Stored, now: float) -> None:
         """Delivers a message that is in flight once more."""
         message.visible_at = now
-        message.receives -= 1
 
 
 class FifoQueue(Queue):
-    """In the order in which they were sent, as to each group; while one of a group is in flight, no other is received."""
+    """In the order in which they were sent, group by group: while one of a group is in flight, no other is received."""
 
     def send(self, body: str, now: float, *, group: str = "", dedup_id: str = "", delay: float = 0.0) -> bool:
         since = self._known.get((group, dedup_id))

@@ -243,7 +243,7 @@ class Simulation:
             self._meanwhile(self.now)
         if process.kind != "client" and self.faults.strike(f"long {place}", ["outlives its visibility"]):
             self.strike("outlives its visibility", process, "", place)
-            process.is_zombie = True
+            process.is_zombie = process.was_zombie = True
             self.pass_time(self.queues["steps" if process.kind == "executor" else "runs"].visibility + 2)
         if process.is_out_of_time():
             self.note("", "out of time", process)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import workflows.order as shop
-
 from tests.simulation import programs
 from tests.simulation.faults import INJECTED, Crash
 from tests.support.generated import SIGNALS, TOKENS, UPDATES

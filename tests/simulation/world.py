@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
@@ -62,6 +61,8 @@ class Store:
     generations: dict[str, int] = field(default_factory=dict)
     hooks: dict[str, HookRecord] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
+    contradicted: list[tuple[str, str, int]] = field(default_factory=list)
+    """Attempts that failed and completed, by the ledger."""
     claims: set[str] = field(default_factory=set)
     beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
@@ -359,6 +360,9 @@ class SimWorld(World):
         key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
 
         def put() -> None:
+            before = self._store.outcomes.get(key)
+            if before and StepOutcome.model_validate_json(before).fact.event_type != outcome.fact.event_type:
+                self._store.contradicted.append((outcome.run_id, outcome.fact.step_id, outcome.fact.attempt))
             self._store.outcomes[key] = text
 
         self._write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
