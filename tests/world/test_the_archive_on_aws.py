@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError
 
 from tests.support.archiving import archive, left
 from tests.support.systems import AWSSystem, finish, start
-from tests.support.workflows import big_values, chain, squares
+from tests.support.workflows import big_values, chain, collect, squares
 from worldflow.engine.errors import ConfigurationError, RunNotFoundError, WorldflowError
-from worldflow.engine.history import RunStarted
+from worldflow.engine.history import RunStarted, SignalReceived
 from worldflow.runtime import requests, schedules
 from worldflow.worlds.base import RunRecord
+from worldflow.worlds.messages import FactArrived
 
 LARGE = "x" * 70_000
 
@@ -221,3 +222,24 @@ def test_a_turn_that_reads_half_a_history_does_not_go_on_from_it(
     assert isinstance(before[0], RunStarted)
     with pytest.raises(WorldflowError):
         requests.resume(aws.world, "r")
+
+
+def test_a_process_that_remembers_a_run_from_before_it_was_archived_does_not_go_on_with_it(aws: AWSSystem) -> None:
+    start(aws, "r", collect, count=2)  # this process has it in memory, where it waits
+    aws.fail_over()
+    for number in range(2):
+        requests.signal(aws.world, "r", "value", number)
+    before = finish(aws, "r")
+    assert archive(aws).archived == 1
+    aws.fail_over()
+
+    late = SignalReceived(signal_id="late", name="value", value="late")
+    aws.deliver("runs", FactArrived(run_id="r", fact=late))
+    aws.settle()
+
+    assert left(aws) == {}
+    assert aws.world.read_run("r").result == before.result == [0, 1]
+
+    # Nor with the new run of the id.
+    start(aws, "r", collect, count=2)
+    assert [event.event_type for event in aws.world.read_events("r")] == ["RunStarted"]

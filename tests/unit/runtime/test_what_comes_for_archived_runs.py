@@ -12,14 +12,13 @@ import pytest
 
 from tests.support.archiving import rows
 from tests.support.crashes import CrashingWorld, serve, settle
-from tests.support.driver import START, Chance
+from tests.support.driver import START
 from worldflow import FatalError, continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import CancelRequested, ChildCompleted, ChildFailed, SignalReceived
 from worldflow.runtime import requests, schedules
 from worldflow.runtime.archive import archive_old_runs
-from worldflow.runtime.turns import Turns
 from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.messages import FactArrived, Poke, ScheduleDue, Start
+from worldflow.worlds.messages import FactArrived, Poke, ScheduleDue
 
 LARGE = "x" * 70_000
 
@@ -227,29 +226,6 @@ def test_a_signal_or_a_cancellation_for_an_archived_generation_goes_to_the_newes
         "CancelRequested",
         "RunCancelled",
     ]
-
-
-def test_a_process_that_remembers_a_run_from_before_it_was_archived_does_not_go_on_with_it(
-    world: CrashingWorld,
-) -> None:
-    asleep = Turns(world, chance=Chance(0.5))
-    requests.start(world, "r", loops, {"left": 0})
-    settle(world, asleep)  # it has the run in memory, where it waits
-    requests.signal(world, "r", "go", "said")
-    serve(world)
-    before = world.read_events("r")
-    assert archive(world) == 1
-
-    asleep.take("r", [FactArrived(run_id="r", fact=SignalReceived(signal_id="late", name="go", value="late"))])
-
-    assert rows(world) == {}
-    assert world.read_events("r") == before
-
-    # Nor with the new run of the id.
-    requests.start(world, "r", loops, {"left": 0})
-    asleep.take("r", [Start(run_id="r")])
-    assert world.read_run("r").status == "running"
-    asleep.close()
 
 
 def test_a_late_copy_starts_no_run_of_a_schedule_again(world: CrashingWorld) -> None:
