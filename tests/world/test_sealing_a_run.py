@@ -44,7 +44,7 @@ def test_it_is_sealed_once_and_as_it_was_read(system: System) -> None:
     assert system.world.create_run(one.model_copy(update={"run_id": "one~2"})) is None
     assert not archive.seal([sealed(one)], "one~2")
     assert archive.seal([sealed(one)], "one~3")
-    assert not archive.seal([sealed(one)], "one~3")
+    assert not archive.seal([sealed(one)], None)
 
 
 def test_nothing_follows_a_sealed_run_until_it_is_forgotten(system: System) -> None:
