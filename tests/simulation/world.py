@@ -20,7 +20,8 @@ from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, World
+from worldflow.worlds.archives import Archive, Attempt
+from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.schedules import Schedules
 
@@ -413,6 +414,19 @@ class SimWorld(World):
     def get_payload(self, key: str) -> bytes:
         return self._read("get_payload", key.partition("/")[0], lambda: self._store.payloads[key])
 
+    def copy_payload(self, key: str, new_key: str) -> None:
+        def copy() -> None:
+            self._store.payloads[new_key] = self._store.payloads[key]
+
+        self._write("copy_payload", new_key.partition("/")[0], copy)
+
+    @property
+    def archive(self) -> Archive:
+        return NoArchive()
+
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        raise NotImplementedError
+
     # --- schedules ---
 
     @property
@@ -442,3 +456,28 @@ def _brief(event: Event) -> str:
         getattr(event, name, None) for name in ("step_id", "timer_id", "child_id", "hook_id", "signal_id", "fact_id")
     )
     return " ".join([f"{event.seq} {event.event_type}", *(str(id) for id in kept if id)])
+
+
+class NoArchive(Archive):
+    """Nothing is ever archived here: what archiving may meet has tests of its own."""
+
+    def get(self, run_id: str) -> bytes | None:
+        return None
+
+    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
+        raise NotImplementedError
+
+    def keep(self, run_id: str, name: str) -> None:
+        raise NotImplementedError
+
+    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+        raise NotImplementedError
+
+    def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
+        raise NotImplementedError
+
+    def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:
+        raise NotImplementedError
+
+    def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
+        raise NotImplementedError
