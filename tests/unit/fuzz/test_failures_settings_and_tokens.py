@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -51,6 +51,11 @@ FAILURES = [
 ]
 
 
+def test_every_exception_there_is_with_arguments_that_it_may_not_take() -> None:
+    for failure in FAILURES:
+        assert isinstance(decode_exception(Failure.model_validate(failure)), BaseException)
+
+
 @fuzz
 @given(outside(FAILURES))
 def test_a_failure_is_an_exception_whatever_it_says(text: bytes) -> None:
@@ -87,16 +92,21 @@ def test_causes_as_deep_as_json_goes() -> None:
     encode_exception(error)
 
 
-VARIABLES = {f"WORLDFLOW_{name.upper()}": name for name in Settings.model_fields}
+REQUIRED = [f"WORLDFLOW_{name.upper()}" for name, field in Settings.model_fields.items() if field.is_required()]
+VARIABLES = sorted(f"WORLDFLOW_{name.upper()}" for name in Settings.model_fields)
 
 
 @fuzz
-@given(st.dictionaries(st.sampled_from(sorted(VARIABLES)), texts | st.sampled_from(["1", "-1", "1e9", "x-steps.fifo"])))
-def test_settings(environment: dict[str, str]) -> None:
+@given(st.dictionaries(st.sampled_from(VARIABLES), texts | st.sampled_from(["1", "-1", "1e9", "x-steps.fifo"])))
+@example({"WORLDFLOW_HISTORY_LIMIT": "many"})
+def test_settings(given: dict[str, str]) -> None:
+    environment = dict.fromkeys(REQUIRED, "there") | given
     try:
         settings = Settings.from_environment(environment)
     except ConfigurationError as error:
-        assert "WORLDFLOW_" in str(error)
+        missing = [name for name in REQUIRED if not environment[name]]
+        wrong = [name for name in missing or given if name in str(error)]
+        assert wrong and (missing or "missing" not in str(error))
         return
     assert settings.history_limit >= 100
     assert all(workflow.strip() for workflow in settings.workflows)
