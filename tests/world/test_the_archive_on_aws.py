@@ -70,6 +70,7 @@ def test_a_run_that_is_called_as_the_payloads_of_schedules_are(aws: AWSSystem) -
 
     assert archive(aws).archived == 1
     assert schedules.read(aws.world, "daily").input == {"text": LARGE}
+    assert [key.split("/")[2] for key in left(aws)["payloads"]] == ["daily"]
 
 
 def test_a_process_that_may_not_look_takes_a_run_for_unknown_but_not_for_new(

@@ -18,7 +18,8 @@ from worldflow.engine.history import CancelRequested, ChildCompleted, ChildFaile
 from worldflow.runtime import requests, schedules
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.messages import FactArrived, Poke, ScheduleDue
+from worldflow.worlds.messages import FactArrived, Poke, Revival, ScheduleDue
+from worldflow.worlds.payloads import stash
 
 LARGE = "x" * 70_000
 
@@ -226,6 +227,22 @@ def test_a_signal_or_a_cancellation_for_an_archived_generation_goes_to_the_newes
         "CancelRequested",
         "RunCancelled",
     ]
+
+
+def test_a_signal_that_was_promised_a_run_starts_one_with_data_of_its_own(world: CrashingWorld) -> None:
+    requests.start(world, "r", notes, {"what": "r"})
+    serve(world)
+    assert archive(world) == 1
+
+    fact = SignalReceived(signal_id="late", name="late")
+    revival = Revival(workflow_name="notes", input=stash(world, "r~2", {"what": LARGE}))
+    world.send([FactArrived(run_id="r~2", fact=fact, revival=revival)])
+    serve(world)
+
+    record = world.get_run("r")
+    assert record
+    assert record.input["$payload"].startswith("r/")
+    assert begun == ["r", LARGE]
 
 
 def test_a_late_copy_starts_no_run_of_a_schedule_again(world: CrashingWorld) -> None:
