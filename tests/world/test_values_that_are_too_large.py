@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.systems import System, finish, signal, start
 from worldflow import continue_as_new, on_update, step, wait_for_signal, workflow
-from worldflow.engine.errors import FieldError, PayloadTooLargeError
+from worldflow.engine.errors import FieldError, PayloadTooLargeError, QueryNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Replied, RunFailed, StepFailed
 from worldflow.runtime import questions, requests, schedules, webhooks
@@ -159,6 +159,8 @@ def test_what_a_workflow_makes_fails_its_run(system: System, limit: None, flow: 
 
     assert (record.status, record.error and fields_of(record.error)[0].field) == ("failed", field)
     assert isinstance(system.world.read_events("r")[-1], RunFailed)
+    with pytest.raises(QueryNotFoundError):  # its history replays, though its code decided otherwise
+        questions.query(system.world, "r", "any")
 
 
 def fields_of(error: Any) -> Any:
