@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tests.support.outside import fuzz, outside, texts
 from tests.support.systems import aws_system
 from worldflow.runtime import requests, webhooks
 
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
 BODIES: list[Any] = [
     {"workflow": "hello", "input": {"name": "Ada"}, "run_id": "r", "if_running": "fail", "reuse": "reject"},
     {"workflow": "chain", "input": {"length": 1}, "signal": {"name": "go", "value": [1]}},
@@ -96,7 +98,7 @@ def test_queries(api: Api, path: str, query: dict[str, str], cursor: str | None)
 @fuzz
 @given(st.data())
 def test_webhooks(api: Api, data: st.DataObject) -> None:
-    genuine = webhooks.WebhooksOf(api.world).token("r", "h1")
+    genuine = webhooks.WebhooksOf(api.world).token("r", "h1", LATER)
     token = data.draw(texts | st.just(genuine) | texts.map(lambda text: f"{genuine}{text}"), "token")
     event = http_event("POST", "/webhooks/x", data.draw(st.none() | st.binary(), "bytes"))
     if text := data.draw(texts, "text"):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,8 +125,10 @@ class Deployment:
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
     with deployed() as stack, aws_system(stack) as aws, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(time, "sleep", lambda _: aws.settle())
-        patch.setitem(function("signal").question_routes.__globals__, "PAUSES", (0, 0))
+        # While the API waits for an answer, all else goes on: there, and nowhere else.
+        waiting = function("signal").question_routes.__globals__
+        patch.setitem(waiting, "time", SimpleNamespace(sleep=lambda _: aws.settle()))
+        patch.setitem(waiting, "PAUSES", (0, 0))
         yield Deployment(aws, Gateway(routes()))
 
 
