@@ -132,13 +132,15 @@ def finish(system: System, run_id: str) -> RunRecord:
 
 def story(system: System, run_id: str) -> list[tuple[str, dict[str, Any]]]:
     """The run's events, without what differs from one run to the next."""
-    return [_told(event) for event in system.world.read_events(run_id)]
+    return [told(event) for event in system.world.read_events(run_id)]
 
 
-def _told(event: Event) -> tuple[str, dict[str, Any]]:
+def told(event: Event) -> tuple[str, dict[str, Any]]:
     payload = event.payload
     for moment in ("due", "created_at", "seed"):
         payload.pop(moment, None)
+    if payload.get("webhook"):
+        payload.pop("token")  # it says when it expires
     if "error" in payload:
         payload["error"] = {key: payload["error"].get(key) for key in ("type", "message", "args")}
     return event.event_type, payload
@@ -215,7 +217,7 @@ class ClockedAWSWorld(AWSWorld):
 
 
 @functools.cache
-def _world(stack: Stack) -> ClockedAWSWorld:
+def aws_world(stack: Stack) -> ClockedAWSWorld:
     # One for all tests: its clients take longer to make than most tests to run.
     return ClockedAWSWorld(stack.settings, session=stack.session)
 
@@ -223,10 +225,13 @@ def _world(stack: Stack) -> ClockedAWSWorld:
 class AWSSystem:
     """Does what Lambda's pollers and EventBridge Scheduler do on AWS."""
 
-    def __init__(self, stack: Stack, clock: Clock) -> None:
+    steps_at_once = 1
+    """Steps in one invocation: one, as the template has it, so that results arrive in the same order each time."""
+
+    def __init__(self, stack: Stack, clock: Clock, world: ClockedAWSWorld | None = None) -> None:
         self.stack = stack
         self.clock = clock
-        self.world = _world(stack)
+        self.world = world or aws_world(stack)
         self.world.clock = clock
         self._step_handler: Any = None
         self._recurring: dict[tuple[str, ...], datetime] = {}
@@ -255,30 +260,31 @@ class AWSSystem:
 
     def poll(self, queue: QueueName) -> bool:
         """Gives the messages of one receipt to the function behind the queue. Returns whether there were any."""
-        url, arn = self.stack.urls[queue], self.stack.arns[queue]
-        # One step in an invocation, as the template has it: results arrive in the same order each time.
-        size = 10 if queue in ("runs", "timers") else 1
-        messages = self._receive(queue, size)
+        arn = self.stack.arns[queue]
+        size = 10 if queue in ("runs", "timers") else self.steps_at_once if queue == "steps" else 1
+        messages = self.stack.receive(queue, size)
         if not messages:
             return False
         records = [
             sqs_record(
                 arn,
-                message["Body"],
-                id=message["MessageId"],
-                receives=int(message["Attributes"]["ApproximateReceiveCount"]),
-                group=message["Attributes"].get("MessageGroupId"),
+                message.body,
+                id=message.id,
+                receives=message.approximate_receive_count,
+                group=message.group_id,
             )
             for message in messages
         ]
         failed = self._invoke(queue, records)
         for message in messages:
-            handle = {"QueueUrl": url, "ReceiptHandle": message["ReceiptHandle"]}
-            if message["MessageId"] in failed:
-                self.stack.sqs.change_message_visibility(**handle, VisibilityTimeout=0)
+            if message.id in failed:
+                self._put_back(queue, message)
             else:
-                self.stack.sqs.delete_message(**handle)
+                self.stack.delete(queue, message.receipt_handle)
         return True
+
+    def _put_back(self, queue: QueueName, message: Any) -> None:
+        self.stack.give_back(queue, message.receipt_handle)
 
     def deliver(self, queue: QueueName, *messages: Message) -> None:
         """Gives messages to the function behind the queue that were never in it."""
@@ -287,13 +293,6 @@ class AWSSystem:
     def _invoke(self, queue: QueueName, records: Sequence[dict[str, Any]]) -> list[str]:
         handler = self._step_handler if queue == "steps" else self._orchestrator
         return failures(handler(sqs_event(*records)))
-
-    def _receive(self, queue: QueueName, size: int) -> list[dict[str, Any]]:
-        answer = self.stack.sqs.receive_message(
-            QueueUrl=self.stack.urls[queue], MaxNumberOfMessages=size, AttributeNames=["All"]
-        )
-        messages: list[dict[str, Any]] = answer.get("Messages", [])
-        return messages
 
     def next_due(self) -> datetime | None:
         self._run_schedules()
@@ -333,20 +332,19 @@ class AWSSystem:
         while self.poll("timers"):
             pass
         received = []
-        for message in self._receive(queue, 10):
-            content = load_message(message["Body"])
+        for message in self.stack.receive(queue, 10):
+            content = load_message(message.body)
             assert not isinstance(content, Delayed)
-            receives = int(message["Attributes"]["ApproximateReceiveCount"])
-            received.append(Received(content, receives, (self.stack.urls[queue], message["ReceiptHandle"])))
+            received.append(Received(content, message.approximate_receive_count, (queue, message.receipt_handle)))
         return received
 
     def acknowledge(self, received: Sequence[Received]) -> None:
-        for url, handle in (one.handle for one in received):
-            self.stack.sqs.delete_message(QueueUrl=url, ReceiptHandle=handle)
+        for one in received:
+            self.stack.delete(*one.handle)
 
     def reject(self, received: Sequence[Received]) -> None:
-        for url, handle in (one.handle for one in received):
-            self.stack.sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=0)
+        for one in received:
+            self.stack.give_back(*one.handle)
 
 
 def _identity(schedule: Mapping[str, Any]) -> tuple[str, ...]:
@@ -363,12 +361,18 @@ def no_scope(**_: Any) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def aws_system(stack: Stack) -> Iterator[AWSSystem]:
-    clock = Clock()
+def clocked(clock: Clock) -> Iterator[None]:
+    """Gives SQS the clock too: its delays and visibility timeouts."""
     with pytest.MonkeyPatch.context() as patch:
-        # SQS's clock too: its delays and visibility timeouts.
         patch.setattr(moto.sqs.models, "unix_time_millis", lambda: clock.timestamp() * 1_000)
         patch.setattr(moto.sqs.models, "unix_time", clock.timestamp)
+        yield
+
+
+@contextmanager
+def aws_system(stack: Stack) -> Iterator[AWSSystem]:
+    clock = Clock()
+    with clocked(clock):
         system = AWSSystem(stack, clock)
         try:
             yield system
