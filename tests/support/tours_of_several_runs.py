@@ -1,4 +1,4 @@
-"""More of the representative runs of `tours.py`: of runs that end, that follow or start each other, and of schedules."""
+"""More of the representative runs of `tours.py`: of runs that end, follow or start each other, and of schedules."""
 
 from __future__ import annotations
 
