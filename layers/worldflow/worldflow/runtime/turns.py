@@ -318,7 +318,8 @@ class Turns:
 
 def _is_new(run: RunInHand, step: OpenStep) -> bool:
     """Whether nobody can have begun an inline attempt before this turn."""
-    return step.attempt == 1 and step.scheduled.step_id in run.scheduled
+    # Of a fork's attempts, which have a time, another turn cannot tell that this one has begun them: they are claimed.
+    return step.due is None and step.attempt == 1 and step.scheduled.step_id in run.scheduled
 
 
 _FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
