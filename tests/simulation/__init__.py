@@ -6,6 +6,7 @@ time, and chance.
 
     simulation.py   one seed: processes, queues, an agenda, and the one clock; `happen` lets one thing happen
     world.py        the world as one process sees it: each of its requests may fail in each way
+    archive.py      its archive
     queues.py       SQS: groups, visibility, deduplication for five minutes, dead letters
     processes.py    Lambda: warm processes, batches, invocations that take too long
     faults.py       what goes wrong, how often, and whether it does here
@@ -20,7 +21,7 @@ time, and chance.
 **Course.** For some hundreds of happenings everything may go wrong. Then good code is deployed and faults stop, and
 whatever is to happen happens, from moment to moment. At rest, with nobody's help, the invariants are checked. Then the
 sweep goes round for a day: what it helps is counted, and what was well it must leave alone. At last all open runs are
-asked to end, and then told to.
+asked to end, and then told to; and in some seeds they are archived, while things go wrong again.
 
 **Processes** take turns without threads: at a request of one, others may do all of their work before it goes on. So
 two orchestrators are on one run, a message comes in the middle of a turn, and a timer is due while a step runs. A

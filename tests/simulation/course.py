@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from functools import partial
 
 from tests.simulation import invariants
 from tests.simulation.simulation import Report, Simulation, Stuck, simulation
 from tests.simulation.users import Users
 from worldflow.runtime import requests
+from worldflow.runtime.archive import archive_old_runs
 from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
 
@@ -61,7 +63,20 @@ def _run(sim: Simulation, users: Users) -> list[str]:
         sim.settle()
         if problems := invariants.at_rest(sim, users):
             return problems
-    return invariants.after_the_end(sim)
+    if problems := invariants.after_the_end(sim):
+        return problems
+    return _archive(sim, users) if sim.archives else []
+
+
+def _archive(sim: Simulation, users: Users) -> list[str]:
+    """All runs leave the tables, while things go wrong again."""
+    known = {run_id: invariants.told(sim, run_id) for run_id in sim.run_ids()}
+    sim.now += 3 * 86_400
+    for goes_wrong in (True, True, True, False):
+        sim.faults.active = goes_wrong
+        users.ask("archive", partial(archive_old_runs, older_than=timedelta(days=1)), tries=1, copies=0)
+        sim.settle()
+    return invariants.after_archiving(sim, known)
 
 
 def _end(way: Callable[[World, str], None], run_id: str, world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import uuid
 from collections.abc import Callable, Iterator
@@ -13,12 +14,27 @@ from unittest import mock
 
 from tests.simulation.faults import INJECTED
 from worldflow.engine.errors import ConflictError
+from worldflow.worlds import payloads
 
 
 async def _here(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
     """In place of `asyncio.to_thread`: other tasks have their turn first."""
     await asyncio.sleep(0)
     return function(*args, **kwargs)
+
+
+class _NoThreads:
+    """In place of a `ThreadPoolExecutor`."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+
+    def __enter__(self) -> _NoThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def map(self, function: Callable[..., Any], *values: Any) -> list[Any]:
+        return list(map(function, *values))
 
 
 @contextmanager
@@ -36,16 +52,14 @@ def held_still(seed: int) -> Iterator[None]:
         mock.patch.object(asyncio, "to_thread", _here),
         mock.patch.object(random, "SystemRandom", source),
         mock.patch.object(uuid, "uuid4", uuid4),
+        mock.patch.object(payloads, "ThreadPoolExecutor", _NoThreads),
+        mock.patch.dict(os.environ, WORLDFLOW_LOG_PAYLOADS="true"),
     ):
         yield
 
 
 _OF_USERS = "in a workflow: "
 """Programs fail without anybody looking."""
-
-
-_EXPECTED = {kind.__name__ for kind in (*INJECTED, ConflictError)}
-"""By name: what is logged of an error is another of the same name."""
 
 
 class Errors(logging.Handler):
@@ -55,7 +69,7 @@ class Errors(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is None or type(error).__name__ in _EXPECTED or record.getMessage().startswith(_OF_USERS):
+        if error is None or isinstance(error, (*INJECTED, ConflictError)) or record.getMessage().startswith(_OF_USERS):
             return
         if self.listener:
             self.listener(f"{record.getMessage()}: {error!r}", error)

@@ -72,9 +72,9 @@ def _without_condition(self: SimWorld, record: RunRecord) -> None:
     text = record.model_dump_json(exclude_none=True)
 
     def put() -> None:
-        self._store.records[record.run_id] = record.seq, text
+        self.store.records[record.run_id] = record.seq, text
 
-    self._write("update_run", record.run_id, put)
+    self.write("update_run", record.run_id, put)
 
 
 def _keeps_what_failed(self: Turns, run_id: str, messages: Any, *args: Any, **options: Any) -> None:

@@ -151,6 +151,26 @@ def after_the_end(sim: Simulation) -> list[str]:
     return [f"everything_ends: {run_id}: does not end" for run_id in sim.open_runs()]
 
 
+def told(sim: Simulation, run_id: str) -> tuple[RunRecord, list[Event]]:
+    """What a reader is told of a run."""
+    client = sim.client()
+    return client.world.read_run(run_id), client.world.read_events(run_id)
+
+
+def after_archiving(sim: Simulation, known: Mapping[str, tuple[RunRecord, list[Event]]]) -> list[str]:
+    """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
+    store, problems = sim.store, []
+    left = {"records": store.records, "histories": store.commits, "generations": store.generations}
+    left |= {"hooks": store.hooks, "outcomes": store.outcomes, "schedules": store.schedules}
+    problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]
+    for run_id, (record, events) in known.items():
+        found, history = told(sim, run_id)
+        names = {"archived_at", "newest_run_id", "updated_at"}
+        if found.model_dump(exclude=names) != record.model_dump(exclude=names) or history != events:
+            problems.append(f"an_archived_run_is_read_as_before: {run_id}: it was {record}, and is {found}")
+    return problems
+
+
 # --- of all together -----------------------------------------------------------------------------------------------
 
 

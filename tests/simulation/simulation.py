@@ -96,6 +96,7 @@ class Simulation:
         self.inline_limit = swarm.choice([64 * 1024, 64 * 1024, 120])
         self.item_limit = swarm.choice([350_000, 350_000, 1_500])
         self.codec = swarm.choice([None, None, Sealed()])
+        self.archives = swarm.random() < 0.3
         self.page = swarm.choice([100, 100, 2])
         self.skew = swarm.choice([0.0, 0.0, 0.5, 3.0, 45.0])
         self.store = Store()

@@ -16,6 +16,7 @@ from worldflow.engine.errors import (
     InvalidInputError,
     NonDeterminismError,
     QueryNotFoundError,
+    RunArchivedError,
     RunBlockedError,
     RunEndedError,
     RunExistsError,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 REFUSALS = (
+    RunArchivedError,
     RunEndedError,
     RunNotFoundError,
     RunExistsError,

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
 
+from tests.simulation.archive import SimArchive
 from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, SentInPart, Throttled, TimedOut
-from worldflow.engine.errors import ConflictError
+from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.settings import Settings
-from worldflow.worlds.archives import Archive, Attempt
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.schedules import Schedules
@@ -68,6 +68,9 @@ class Store:
     beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
     payloads: dict[str, bytes] = field(default_factory=dict)
+    archives: dict[str, bytes] = field(default_factory=dict)
+    sealed: set[str] = field(default_factory=set)
+    reserved: set[str] = field(default_factory=set)
     schedules: dict[str, tuple[float, str]] = field(default_factory=dict)
     """When each fires, and the message that it sends."""
 
@@ -100,7 +103,7 @@ class SimWorld(World):
         self.inline_limit = sim.inline_limit
         self.codec = sim.codec
         self._sim = sim
-        self._store = sim.store
+        self.store = sim.store
         self._process = process
         self._skew = skew
 
@@ -135,31 +138,31 @@ class SimWorld(World):
                 raise TimedOut()
         return effect()  # the request was repeated by the client
 
-    def _read(self, name: str, about: str, effect: Callable[[], T]) -> T:
+    def read(self, name: str, about: str, effect: Callable[[], T]) -> T:
         return self._request(name, about, effect, READING)
 
-    def _write(self, name: str, about: str, effect: Callable[[], T]) -> T:
+    def write(self, name: str, about: str, effect: Callable[[], T]) -> T:
         return self._request(name, about, effect, WRITING)
 
     # --- history ---
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         def load() -> list[Event]:
-            stored = self._store.commits.get(run_id, [])
+            stored = self.store.commits.get(run_id, [])
             if commits is not None:
                 found = [commit for commit in stored if commit.first > after][:commits]
             else:
                 found = [commit for commit in stored if commit.last > after]
             return [event for commit in found for event in load_events(commit.text) if event.seq > after]
 
-        return self._read("load_history", run_id, load)
+        return self.read("load_history", run_id, load)
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
         first, last, text = events[0].seq, events[-1].seq, dump_events(events)
         sim = self._sim
 
         def put() -> bool:
-            stored = self._store.commits.setdefault(run_id, [])
+            stored = self.store.commits.setdefault(run_id, [])
             if self._is_taken(stored, first):
                 return False
             code = self._process.code.name
@@ -170,7 +173,7 @@ class SimWorld(World):
         if len(text) > sim.item_limit:
             key = f"{run_id}/commit-{first}-{hashlib.sha256(text.encode()).hexdigest()}"
             self.put_payload(key, text.encode())
-        if not self._write("append", run_id, put):
+        if not self.write("append", run_id, put):
             sim.note(run_id, f"conflict at event {first}", self._process)
             sim.strikes.setdefault(self._process.invocation, []).append(sim.tick)
             raise ConflictError(f"run {run_id!r} has an event {first} already")
@@ -184,25 +187,31 @@ class SimWorld(World):
         text = record.model_dump_json(exclude_none=True)
 
         def put() -> bool:
-            if record.run_id in self._store.records:
+            if record.run_id in self.store.reserved:
+                raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
+            if record.run_id in self.store.records:
                 return False
-            self._store.records[record.run_id] = record.seq, text
+            self.store.records[record.run_id] = record.seq, text
             return True
 
-        return None if self._write("create_run", record.run_id, put) else self.get_run(record.run_id)
+        while not self.write("create_run", record.run_id, put):
+            if existing := self.get_run(record.run_id):
+                # A request whose answer was lost is repeated by the client, and finds what it has written itself.
+                return None if existing == record else existing
+        return None
 
     def get_run(self, run_id: str) -> RunRecord | None:
-        return self._read("get_run", run_id, lambda: self._store.record(run_id))
+        return self.read("get_run", run_id, lambda: self.store.record(run_id))
 
     def update_run(self, record: RunRecord) -> None:
         text = record.model_dump_json(exclude_none=True)
 
         def put() -> None:
-            stored = self._store.records.get(record.run_id)
-            if stored and stored[0] <= record.seq:
-                self._store.records[record.run_id] = record.seq, text
+            stored = self.store.records.get(record.run_id)
+            if stored and stored[0] <= record.seq and record.run_id not in self.store.sealed:
+                self.store.records[record.run_id] = record.seq, text
 
-        self._write("update_run", record.run_id, put)
+        self.write("update_run", record.run_id, put)
 
     def list_runs(
         self,
@@ -216,43 +225,43 @@ class SimWorld(World):
         raise NotImplementedError
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        ids = self._read("walk_runs", "", lambda: sorted(self._store.records))
+        ids = self.read("walk_runs", "", lambda: sorted(self.store.records))
         for run_id in ids:
-            record = self._store.record(run_id)
+            record = self.store.record(run_id)
             if record and record.status == status and (created_before is None or record.created_at < created_before):
                 yield record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
 
     def put_generation(self, base: str, number: int) -> None:
         def put() -> None:
-            self._store.generations[base] = max(number, self._store.generations.get(base, 0))
+            self.store.generations[base] = max(number, self.store.generations.get(base, 0))
 
-        self._write("put_generation", base, put)
+        self.write("put_generation", base, put)
 
     def get_generation(self, base: str) -> int:
-        return self._read("get_generation", base, lambda: self._store.generations.get(base, 1))
+        return self.read("get_generation", base, lambda: self.store.generations.get(base, 1))
 
     # --- hooks ---
 
     def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
         def put() -> bool:
-            stored = self._store.hooks.get(hook.token)
+            stored = self.store.hooks.get(hook.token)
             if stored and stored.run_id not in (hook.run_id, holder):
                 return False
-            self._store.hooks[hook.token] = hook
+            self.store.hooks[hook.token] = hook
             return True
 
-        return self._write("put_hook", hook.run_id, put)
+        return self.write("put_hook", hook.run_id, put)
 
     def get_hook(self, token: str) -> HookRecord | None:
-        return self._read("get_hook", token, lambda: self._store.hooks.get(token))
+        return self.read("get_hook", token, lambda: self.store.hooks.get(token))
 
     def delete_hook(self, token: str, run_id: str) -> None:
         def delete() -> None:
-            stored = self._store.hooks.get(token)
+            stored = self.store.hooks.get(token)
             if stored and stored.run_id == run_id:
-                del self._store.hooks[token]
+                del self.store.hooks[token]
 
-        self._write("delete_hook", run_id, delete)
+        self.write("delete_hook", run_id, delete)
 
     def webhook_url(self, token: str) -> str:
         return f"https://example.test/webhooks/{token}"
@@ -340,16 +349,16 @@ class SimWorld(World):
         fires = math.floor((delayed.due - SCHEDULER_MARGIN).timestamp())
 
         def create() -> None:
-            if (name := _schedule_name(delayed)) not in self._store.schedules:
-                self._store.schedules[name] = fires, delayed.dump()
+            if (name := _schedule_name(delayed)) not in self.store.schedules:
+                self.store.schedules[name] = fires, delayed.dump()
                 self._sim.schedule_created(name)
 
-        self._write(f"schedule {delayed.message.dedup_id} at {delayed.due}", delayed.message.run_id, create)
+        self.write(f"schedule {delayed.message.dedup_id} at {delayed.due}", delayed.message.run_id, create)
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         if deliver_at - sent_at > LONGEST_DELAY and deliver_at - self.now() > SCHEDULER_MARGIN:
             name = _schedule_name(Delayed(due=deliver_at, message=message))
-            self._write(f"unschedule {message.dedup_id}", message.run_id, lambda: self._store.schedules.pop(name, None))
+            self.write(f"unschedule {message.dedup_id}", message.run_id, lambda: self.store.schedules.pop(name, None))
 
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         self._sim.surprise(f"a message in {queue_arn} cannot be read: {body}")
@@ -361,73 +370,73 @@ class SimWorld(World):
         key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
 
         def put() -> None:
-            before = self._store.outcomes.get(key)
+            before = self.store.outcomes.get(key)
             if before and StepOutcome.model_validate_json(before).fact.event_type != outcome.fact.event_type:
-                self._store.contradicted.append((outcome.run_id, outcome.fact.step_id, outcome.fact.attempt))
-            self._store.outcomes[key] = text
+                self.store.contradicted.append((outcome.run_id, outcome.fact.step_id, outcome.fact.attempt))
+            self.store.outcomes[key] = text
 
-        self._write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
+        self.write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        text = self._read("get_outcome", run_id, lambda: self._store.outcomes.get(f"{run_id}#{step_id}/{attempt}"))
+        text = self.read("get_outcome", run_id, lambda: self.store.outcomes.get(f"{run_id}#{step_id}/{attempt}"))
         return StepOutcome.model_validate_json(text) if text else None
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         key = f"{run_id}#{step_id}/{attempt}"
 
         def put() -> bool:
-            if key in self._store.claims:
+            if key in self.store.claims:
                 return False
-            self._store.claims.add(key)
+            self.store.claims.add(key)
             return True
 
-        return self._write(f"claim {step_id}/{attempt}", run_id, put)
+        return self.write(f"claim {step_id}/{attempt}", run_id, put)
 
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         key = f"{run_id}#{step_id}/{attempt}"
 
         def put() -> bool:
-            self._store.beats[key] = self.now(), dump_value(details)
-            return key not in self._store.abandoned
+            self.store.beats[key] = self.now(), dump_value(details)
+            return key not in self.store.abandoned
 
-        return self._write(f"beat {step_id}/{attempt}", run_id, put)
+        return self.write(f"beat {step_id}/{attempt}", run_id, put)
 
     def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        found = self._read("last_beat", run_id, lambda: self._store.beats.get(f"{run_id}#{step_id}/{attempt}"))
+        found = self.read("last_beat", run_id, lambda: self.store.beats.get(f"{run_id}#{step_id}/{attempt}"))
         return Beat(found[0], from_json(found[1])) if found else None
 
     def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        self._write(
+        self.write(
             f"abandon {step_id}/{attempt}",
             run_id,
-            lambda: self._store.abandoned.add(f"{run_id}#{step_id}/{attempt}"),
+            lambda: self.store.abandoned.add(f"{run_id}#{step_id}/{attempt}"),
         )
 
     # --- payloads ---
 
     def put_payload(self, key: str, data: bytes) -> None:
         def put() -> None:
-            self._store.payloads[key] = data
+            self.store.payloads[key] = data
 
-        self._write("put_payload", key.partition("/")[0], put)
+        self.write("put_payload", key.partition("/")[0], put)
 
     def get_payload(self, key: str) -> bytes:
-        return self._read("get_payload", key.partition("/")[0], lambda: self._store.payloads[key])
+        return self.read("get_payload", key.partition("/")[0], lambda: self.store.payloads[key])
 
     def copy_payload(self, key: str, new_key: str) -> None:
         def copy() -> None:
-            self._store.payloads[new_key] = self._store.payloads[key]
+            self.store.payloads[new_key] = self.store.payloads[key]
 
-        self._write("copy_payload", new_key.partition("/")[0], copy)
+        self.write("copy_payload", new_key.partition("/")[0], copy)
+
+    # --- what else there is ---
 
     @property
-    def archive(self) -> Archive:
-        return NoArchive()
+    def archive(self) -> SimArchive:
+        return SimArchive(self)
 
     def redrive(self, *, discard: bool = False) -> Redriven:
         raise NotImplementedError
-
-    # --- schedules ---
 
     @property
     def schedules(self) -> Schedules:
@@ -456,28 +465,3 @@ def _brief(event: Event) -> str:
         getattr(event, name, None) for name in ("step_id", "timer_id", "child_id", "hook_id", "signal_id", "fact_id")
     )
     return " ".join([f"{event.seq} {event.event_type}", *(str(id) for id in kept if id)])
-
-
-class NoArchive(Archive):
-    """Nothing is ever archived here: what archiving may meet has tests of its own."""
-
-    def get(self, run_id: str) -> bytes | None:
-        return None
-
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
-        raise NotImplementedError
-
-    def keep(self, run_id: str, name: str) -> None:
-        raise NotImplementedError
-
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
-        raise NotImplementedError
-
-    def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
-        raise NotImplementedError
-
-    def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:
-        raise NotImplementedError
-
-    def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
-        raise NotImplementedError
