@@ -170,7 +170,8 @@ def test_a_long_timer_is_a_schedule_and_two_ways_through_the_queue(aws: AWSSyste
     assert meter.poll("timers") == [SEND]
     pass_time()
     assert meter.poll("timers") == [SEND]
-    assert meter.poll("runs") == [WRITE, WRITE]
+    # What a process remembers of a run that was quiet for so long is not trusted: it may be archived by now.
+    assert meter.poll("runs") == [HISTORY, READ, WRITE, WRITE]
 
 
 @pytest.mark.parametrize("length", [1, 40])

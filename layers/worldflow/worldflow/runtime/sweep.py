@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
+from worldflow.engine.ids import generation
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import Message, Poke, Start
 
@@ -51,7 +52,7 @@ def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> S
     for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
         report.open_runs += 1
         if _has_not_begun(world, record, now):
-            messages.append(Start(run_id=record.run_id))
+            messages.append(_start(world, record))
             report.started += 1
         elif _is_due(record, now):
             messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
@@ -74,6 +75,14 @@ def _send(world: World, messages: list[Message]) -> None:
 def _has_not_begun(world: World, record: RunRecord, now: datetime) -> bool:
     is_young = PENDING_AFTER <= now - record.created_at <= PENDING_UNTIL
     return is_young and record.seq == 0 and not world.load_history(record.run_id, commits=1)
+
+
+def _start(world: World, record: RunRecord) -> Start:
+    base, number = generation(record.run_id)
+    if number > 1:
+        # Whoever created it may have died before saying that it is the newest, so that nobody is led to it.
+        world.put_generation(base, number)
+    return Start(run_id=record.run_id)
 
 
 def _is_due(record: RunRecord, now: datetime) -> bool:
