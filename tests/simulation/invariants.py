@@ -396,7 +396,7 @@ def the_ledger_does_not_contradict_itself(run: Run) -> Problems:
     for key in run.sim.store.contradicted:
         executions = run.sim.executions.get(key, [])
         if key[0] == run.id and not any(execution.process.was_zombie for execution in executions):
-            yield f"{key[1]}/{key[2]} has failed and completed"
+            yield f"{key[1]}/{key[2]} had completed, and then failed"
 
 
 def nothing_is_forgotten(run: Run) -> Problems:

@@ -242,7 +242,8 @@ class Simulation:
         self.now += 0.008
         if self.faults.strike(f"meanwhile {place}", ["other work meanwhile"]):
             self._meanwhile(self.now)
-        if process.kind != "client" and self.faults.strike(f"long {place}", ["outlives its visibility"]):
+        may_outlive = process.kind != "client" and not any(other.is_busy and other.is_zombie for other in self._stack)
+        if may_outlive and self.faults.strike(f"long {place}", ["outlives its visibility"]):
             self.strike("outlives its visibility", process, "", place)
             process.is_zombie = process.was_zombie = True
             self.pass_time(self.queues["steps" if process.kind == "executor" else "runs"].visibility + 2)
@@ -270,7 +271,8 @@ class Simulation:
                 self.strike("slow step", process, info.run_id, info.step_id)
                 duration = 60 * self.faults.fraction(place)
             self.pass_time(duration)
-            if self.faults.strike(place, ["killed in a step"]) or process.is_out_of_time():
+            is_killed = not process.is_zombie and self.faults.strike(place, ["killed in a step"])
+            if is_killed or process.is_out_of_time():
                 self.strike("killed in a step", process, info.run_id, info.step_id)
                 raise process.die()
 

@@ -8,7 +8,7 @@ import pytest
 from tests.simulation import course
 from tests.simulation.guards import without
 
-SEEDS = 25
+SEEDS = 200
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -20,7 +20,6 @@ SEEDS = 25
         "the ledger is asked",
         "a fact is recorded once",
         "an outcome is of the open attempt",
-        "copies have one id",
         "what is held is applied",
         "what failed is discarded",
     ],

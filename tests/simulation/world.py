@@ -19,7 +19,16 @@ from pydantic_core import from_json
 from tests.simulation.archive import SimArchive
 from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, SentInPart, Throttled, TimedOut
 from worldflow.engine.errors import ConflictError, RunArchivedError
-from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.engine.history import (
+    Attribute,
+    Event,
+    Json,
+    StepCompleted,
+    StepFailed,
+    dump_events,
+    dump_value,
+    load_events,
+)
 from worldflow.settings import Settings
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
@@ -63,7 +72,7 @@ class Store:
     hooks: dict[str, HookRecord] = field(default_factory=dict)
     outcomes: dict[str, str] = field(default_factory=dict)
     contradicted: list[tuple[str, str, int]] = field(default_factory=list)
-    """Attempts that failed and completed, by the ledger."""
+    """Attempts that had completed, and then failed, by the ledger."""
     claims: set[str] = field(default_factory=set)
     beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
@@ -115,7 +124,11 @@ class SimWorld(World):
     def _request(self, name: str, about: str, effect: Callable[[], T], kinds: Iterable[Fault]) -> T:
         place = f"{self._process.kind} {name} {about}"
         self._sim.before_request(self._process, place)
-        return self._with_fault(self._sim.faults.strike(place, kinds), name, about, effect)
+        return self._with_fault(self._strike(place, kinds), name, about, effect)
+
+    def _strike(self, place: str, kinds: Iterable[Fault]) -> Fault | None:
+        # One that outlives its visibility and then fails leaves no message that comes again: only the sweep helps then.
+        return None if self._process.is_zombie else self._sim.faults.strike(place, kinds)
 
     def _with_fault(self, fault: Fault | None, name: str, about: str, effect: Callable[[], T]) -> T:
         sim, process = self._sim, self._process
@@ -294,7 +307,7 @@ class SimWorld(World):
         place, first_error, made = f"{self._process.kind} between {about}", None, 0
         for lane in sorted(lanes, key=lambda _: self._sim.faults.fraction(f"order of {place}")):
             for request in lane:
-                if made and self._sim.faults.strike(place, ["crash between two sends"]):
+                if made and self._strike(place, ["crash between two sends"]):
                     self._sim.strike("crash between two sends", self._process, about, f"{made} were made")
                     raise self._process.die()
                 made += 1
@@ -328,7 +341,7 @@ class SimWorld(World):
         sim, about = self._sim, _run_id(batch[0])
         place = f"{self._process.kind} send {about}"
         sim.before_request(self._process, place)
-        fault = sim.faults.strike(place, SENDING)
+        fault = self._strike(place, SENDING)
         match fault:
             case "batch sent in part" if len(batch) > 1:
                 sim.strike(fault, self._process, about, name)
@@ -371,7 +384,8 @@ class SimWorld(World):
 
         def put() -> None:
             before = self.store.outcomes.get(key)
-            if before and StepOutcome.model_validate_json(before).fact.event_type != outcome.fact.event_type:
+            was_done = before and isinstance(StepOutcome.model_validate_json(before).fact, StepCompleted)
+            if was_done and isinstance(outcome.fact, StepFailed):
                 self.store.contradicted.append((outcome.run_id, outcome.fact.step_id, outcome.fact.attempt))
             self.store.outcomes[key] = text
 
