@@ -30,4 +30,4 @@ async def test_in_a_workflow_it_blocks_the_run():
     async with WorkflowEnvironment() as env:
         run = await env.start(leaving)
         assert await run.status() == "blocked"
-        assert "SystemExit('bye')" in (await env.world.get_run_status(run.id))["blocked_reason"]
+        assert "raised SystemExit()" in (await env.world.get_run_status(run.id))["blocked_reason"]

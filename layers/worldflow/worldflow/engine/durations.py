@@ -29,7 +29,7 @@ def seconds(duration: Duration) -> float:
     else:
         raise ValueError(f"{duration!r} is not a duration: use seconds, a timedelta, or text such as '10s' or '3d'")
     if not math.isfinite(length) or length < 0:
-        raise ValueError(f"{length!r} is not a duration: it must be finite and not negative")
+        raise ValueError(f"{duration!r:.100} is not a duration: it must be finite and not negative")
     return length
 
 

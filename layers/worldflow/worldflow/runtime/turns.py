@@ -253,8 +253,8 @@ class Turns:
         follows = newest != run_id and self._world.get_run(newest) is not None
         for message in messages:
             if not isinstance(message, FactArrived):
-                continue
-            if follows and isinstance(message.fact, self._goes_on(run_id)):
+                _log.warning("run %s has no record: a message is dropped: %s", run_id, message.kind)
+            elif follows and isinstance(message.fact, self._goes_on(run_id)):
                 self._send_on(message, newest)
             elif message.revival and not follows:
                 # The signal was promised a run.
