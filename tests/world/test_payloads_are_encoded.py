@@ -151,7 +151,7 @@ def watched(stack: Stack, monkeypatch: pytest.MonkeyPatch, codec: PayloadCodec |
     session = boto3.Session(region_name=REGION)
     session.events.register("provide-client-params", note)
     world = ClockedAWSWorld(stack.settings, session=session, codec=codec)
-    monkeypatch.setattr(systems, "_world", lambda _: world)
+    monkeypatch.setattr(systems, "aws_world", lambda _: world)
     with aws_system(stack) as system:
         yield system, written
 
