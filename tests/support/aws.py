@@ -18,6 +18,7 @@ from moto.core.models import RESPONSES_METHODS
 from moto.dynamodb.models import DynamoDBBackend, dynamodb_backends
 from moto.s3.models import s3_backends
 from moto.scheduler.models import scheduler_backends
+from moto.secretsmanager.models import secretsmanager_backends
 from moto.sqs.models import sqs_backends
 
 from worldflow.aws_setup import setup_worldflow_infrastructure
@@ -126,7 +127,11 @@ class Stack:
     # --- to use again ---
 
     def exists(self) -> bool:
-        return self.resources.runs_table in dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables
+        # Other tests have tables of these names, too; the ARN of a secret is its own.
+        secrets = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets.values()
+        return self.resources.runs_table in dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables and any(
+            secret.arn == self.resources.webhook_secret_arn for secret in secrets
+        )
 
     def empty(self) -> None:
         """Removes all that the last test left, without waiting for it to be asked for."""
