@@ -19,7 +19,6 @@ from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
 from worldflow.worlds import RunRecord
-from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.messages import FactArrived, Poke, Start
 
 CHEAP = Line(sku="BEANS-1KG", quantity=2, unit_price=Decimal("19.50"))
@@ -173,14 +172,14 @@ SCENARIOS: dict[str, tuple[Callable[[System], RunRecord], Expected]] = {
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_run_goes_the_same_way_on_every_world(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario, expected = SCENARIOS[name]
-    # Batches of messages that are sent side by side come in another order each time.
-    monkeypatch.setattr(AWSMessages, "_threads", ThreadPoolExecutor(1))
     with (
         local_system(":memory:") as memory,
         local_system(tmp_path / "runs.db") as file,
         deployed() as stack,
         aws_system(stack) as aws,
     ):
+        # Batches of messages that are sent side by side come in another order each time.
+        monkeypatch.setitem(aws.world._messages.__dict__, "_threads", ThreadPoolExecutor(1))
         outcomes = [_outcome(system, scenario) for system in (memory, file, aws)]
 
     for record, told in outcomes:
