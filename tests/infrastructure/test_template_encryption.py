@@ -132,12 +132,12 @@ def test_no_policy_of_a_resource_allows_anything(stack: Stack) -> None:
 
 CODEC = {
     "WORLDFLOW_PAYLOAD_CODEC": "worldflow.encryption:kms_codec",
-    "WORLDFLOW_PAYLOAD_KEYS": {"Fn::Join": [",", [KEY]]},
+    "WORLDFLOW_PAYLOAD_KEYS": KEY,
 }
 
 
-@pytest.mark.parametrize("keys", [[], [KEY]], ids=["without", "with"])
-def test_what_runs_carry_is_encoded_where_there_are_keys_for_it(keys: list[str]) -> None:
+@pytest.mark.parametrize("keys", ["", KEY], ids=["without", "with"])
+def test_what_runs_carry_is_encoded_where_there_are_keys_for_it(keys: str) -> None:
     stack = Stack(PayloadKeyArns=keys)
     for function in stack.all("Lambda::Function").values():
         variables = function["Environment"]["Variables"]
@@ -147,7 +147,7 @@ def test_what_runs_carry_is_encoded_where_there_are_keys_for_it(keys: list[str])
 @pytest.mark.parametrize("role", FUNCTION_ROLES)
 def test_who_encodes_may_use_these_keys_for_nothing_else(role: str) -> None:
     """The caretaker archives what is stored as it is."""
-    statement = Stack(PayloadKeyArns=[KEY]).statements(role).get("EncryptPayloads")
+    statement = Stack(PayloadKeyArns=KEY).statements(role).get("EncryptPayloads")
     assert "EncryptPayloads" not in Stack().statements(role)
     if role == "CaretakerRole":
         assert statement is None
