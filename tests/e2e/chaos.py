@@ -25,7 +25,7 @@ from worldflow.worlds import AWSWorld
 
 ENDED = {"completed", "failed", "cancelled", "blocked"}
 PRICES = {"KEYBOARD": Decimal("75.00"), "MOUSE": Decimal("19.99"), "SCREEN": Decimal("320.50")}
-STOCK = 10_000  # of each, at the beginning
+STOCK = dict.fromkeys(PRICES, 10_000)  # at the beginning
 KINDS = {
     "plain": 60,
     "flaky card": 10,

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import pytest
 
 from benchmarks import load
-from tests.e2e.chaos import PRICES, STOCK
+from tests.e2e.chaos import STOCK
 from tests.e2e.shop import open_shop
 from tools.local_aws import LocalAws
 from tools.stack import Stack, deploy, parameters_of_this_machine
@@ -104,7 +104,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shop = Path(__file__).with_name("shop.py").read_text()
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))
-    open_shop(project.shop, dict.fromkeys(PRICES, STOCK))
+    open_shop(project.shop, STOCK)
     command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *parameters]
     built = subprocess.run(command, cwd=copy, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr

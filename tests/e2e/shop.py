@@ -22,21 +22,25 @@ SHOP = ""
 RELEASE = 1
 
 SCHEMA = """
-CREATE TABLE stock (sku TEXT PRIMARY KEY, quantity INTEGER NOT NULL CHECK (quantity >= 0));
-CREATE TABLE reservations (key TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity INTEGER NOT NULL, released_by TEXT);
-CREATE TABLE charges (key TEXT PRIMARY KEY, amount TEXT NOT NULL, refunded_by TEXT);
-CREATE TABLE parcels (order_id TEXT PRIMARY KEY, key TEXT NOT NULL);
-CREATE TABLE calls (key TEXT NOT NULL, attempt INTEGER NOT NULL, step TEXT NOT NULL, pid INTEGER NOT NULL,
-                    release INTEGER NOT NULL, began REAL NOT NULL, ended REAL);
+CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, quantity INTEGER NOT NULL CHECK (quantity >= 0));
+CREATE TABLE IF NOT EXISTS reservations (key TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity INTEGER NOT NULL,
+                                         released_by TEXT);
+CREATE TABLE IF NOT EXISTS charges (key TEXT PRIMARY KEY, amount TEXT NOT NULL, refunded_by TEXT);
+CREATE TABLE IF NOT EXISTS parcels (order_id TEXT PRIMARY KEY, key TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS calls (key TEXT NOT NULL, attempt INTEGER NOT NULL, step TEXT NOT NULL, pid INTEGER NOT NULL,
+                                  release INTEGER NOT NULL, began REAL NOT NULL, ended REAL);
 """
 
 Effect = Callable[[sqlite3.Connection, str, Any], None]
 
 
 def open_shop(path: str, stock: dict[str, int]) -> None:
+    """With nothing sold: what is in the books already goes out of them."""
     with closing(sqlite3.connect(path)) as shop, shop:
         shop.execute("PRAGMA journal_mode = WAL")
         shop.executescript(SCHEMA)
+        for table in ("stock", "reservations", "charges", "parcels", "calls"):
+            shop.execute(f"DELETE FROM {table}")
         shop.executemany("INSERT INTO stock VALUES (?, ?)", stock.items())
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.chaos import STOCK, Customers, Monkey, Purchase, doubled, purchases
 from tests.e2e.conftest import Project, visible_again_after
-from tests.e2e.shop import visit
+from tests.e2e.shop import open_shop, visit
 from tools.stack import Stack
 from worldflow.engine.history import Event
 from worldflow.settings import Settings
@@ -31,6 +31,7 @@ SEED = int(os.environ.get("CHAOS_SEED", 1))
 def test_killed_and_deployed_anew(
     project: Project, stack: Stack, application: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    open_shop(project.shop, STOCK)  # other tests order too
     rng = random.Random(SEED)
     orders = purchases(RUNS or 60, rng)
     world = AWSWorld(Settings.from_environment(stack.environment), session=stack.aws.observer())
@@ -94,7 +95,7 @@ def check_books(shop: str, orders: list[Purchase]) -> list[str]:
         for order in shipped:
             sold += order.quantities
         stock = dict(books.execute("SELECT sku, quantity FROM stock").fetchall())
-        assert {sku: STOCK - left for sku, left in stock.items()} == {sku: sold[sku] for sku in stock}
+        assert stock == {sku: quantity - sold[sku] for sku, quantity in STOCK.items()}
 
         kept = "SELECT key, sku, quantity FROM reservations WHERE released_by IS NULL"
         reserved: Counter[tuple[str, str]] = Counter()
