@@ -160,16 +160,19 @@ def test_a_run_that_was_to_take_anothers_place_does(system: System, monkeypatch:
     assert system.world.load_history("r~2")
 
 
-def test_a_generation_that_nobody_was_told_of_is_found(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("found_after", [PENDING_AFTER, PENDING_UNTIL])
+def test_a_generation_that_nobody_was_told_of_is_found(
+    system: System, monkeypatch: pytest.MonkeyPatch, found_after: timedelta
+) -> None:
     """Who asked for it died before it could say that it is the newest."""
     start(system, "r", doubles, n=1)
     with monkeypatch.context() as patch:
         patch.setattr(system.world, "put_generation", lambda *_: _die(None))
         with pytest.raises(KeyboardInterrupt):
             requests.start(system.world, "r", doubles, {"n": 2}, reuse="allow")
-    go_on(system, PENDING_AFTER)
+    go_on(system, found_after)
 
-    assert sweep(system.world).started == 1
+    sweep_a_day(system)
     system.settle()
     assert system.world.get_generation("r") == 2
     assert system.world.read_run("r~2").result == 4

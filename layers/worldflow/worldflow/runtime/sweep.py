@@ -52,9 +52,11 @@ def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> S
     for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
         report.open_runs += 1
         if _has_not_begun(world, record, now):
-            messages.append(_start(world, record))
+            _lead_to(world, record)
+            messages.append(Start(run_id=record.run_id))
             report.started += 1
         elif _is_due(record, now):
+            _lead_to(world, record)
             messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
             report.poked += 1
         if len(messages) >= _BATCH or report.open_runs % _BATCH == 0:
@@ -77,12 +79,11 @@ def _has_not_begun(world: World, record: RunRecord, now: datetime) -> bool:
     return is_young and record.seq == 0 and not world.load_history(record.run_id, commits=1)
 
 
-def _start(world: World, record: RunRecord) -> Start:
+def _lead_to(world: World, record: RunRecord) -> None:
+    """Says that a generation is the newest: whoever created it may have died before saying so."""
     base, number = generation(record.run_id)
-    if number > 1:
-        # Whoever created it may have died before saying that it is the newest, so that nobody is led to it.
+    if number > 1 and record.seq == 0:
         world.put_generation(base, number)
-    return Start(run_id=record.run_id)
 
 
 def _is_due(record: RunRecord, now: datetime) -> bool:
