@@ -54,6 +54,7 @@ def _run(sim: Simulation, users: Users) -> list[str]:
         sim.now = (sim.now // 3_600 + 1.5) * 3_600
         users.ask("sweep", sweep)
         sim.settle()
+    sim.is_swept = True
     problems = [*invariants.at_rest(sim, users), *invariants.after_a_day(sim), *invariants.undisturbed(sim, before)]
     if problems:
         return problems

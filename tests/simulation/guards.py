@@ -13,18 +13,18 @@ from unittest import mock
 
 from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimWorld
-from worldflow.engine.errors import StepCrashedError
 from worldflow.engine.ids import next_generation
 from worldflow.engine.state import RunState
 from worldflow.runtime import requests, turns
 from worldflow.runtime.acts import Acts
 from worldflow.runtime.in_hand import RunInHand
-from worldflow.runtime.steps import StepExecutor, _failed
+from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed
 
 _send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
+_put_outcome = SimWorld.put_outcome
 _create_generation = requests.create_generation
 _take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
 _execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
@@ -93,8 +93,9 @@ def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
     self._world.put_outcome(outcome)
 
 
-def _bury_blindly(self: StepExecutor, task: Any) -> None:
-    self._finish(task, _failed(task, StepCrashedError("dead"), retryable=not task.at_most_once))
+def _put_over(self: SimWorld, outcome: Any) -> Any:
+    self.store.outcomes.pop(f"{outcome.run_id}#{outcome.fact.fact_id}", None)
+    return _put_outcome(self, outcome)
 
 
 def _send_at_once(self: SimWorld, messages: Any) -> None:
@@ -135,7 +136,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "what is held is applied": (RunInHand, "apply", _without_held),
     "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
     "what failed is discarded": (Turns, "_take", _keeps_what_failed),
-    "a dead task's outcome is looked for": (StepExecutor, "bury", _bury_blindly),
+    "the first outcome stands": (SimWorld, "put_outcome", _put_over),
     "what is early waits": (SimWorld, "send", _send_at_once),
     "a child is told of the end": (Acts, "_close", lambda *_: None),
     "a child's result is no copy of another's": (Acts, "_tell", _tell_without_nonce),

@@ -46,7 +46,6 @@ class Process:
         self.is_busy = False
         self.is_zombie = False
         """It goes on although its time is over."""
-        self.was_zombie = False
         self.invocation = 0
         self.began = 0.0
         self.world = SimWorld(sim, self, settings, skew)

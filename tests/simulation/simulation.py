@@ -22,6 +22,7 @@ from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from worldflow.engine.context import step_info
+from worldflow.engine.history import load_events
 from worldflow.runtime import acts
 from worldflow.worlds.messages import Delayed, Message, load_message
 
@@ -47,7 +48,7 @@ class Execution:
     invocation: int
     at: float
     known: bool
-    """The outcome of the attempt stood in the ledger or in the history when it began."""
+    """The outcome of the attempt stood in the ledger or in the history when its invocation began."""
     at_most_once: bool
 
 
@@ -112,6 +113,10 @@ class Simulation:
         self.ended: dict[int, int] = {}
         """The ticks between which each invocation was at work."""
         self.surprises: list[str] = []
+        self.outlived = set[int]()
+        """The invocations that took longer than their messages were out of sight."""
+        self.is_swept = False
+        """A day has passed since all went well."""
         self.swept = Counter[str]()
         self.notes: list[Note] = []
         self.happenings = 0
@@ -245,7 +250,8 @@ class Simulation:
         may_outlive = process.kind != "client" and not any(other.is_busy and other.is_zombie for other in self._stack)
         if may_outlive and self.faults.strike(f"long {place}", ["outlives its visibility"]):
             self.strike("outlives its visibility", process, "", place)
-            process.is_zombie = process.was_zombie = True
+            process.is_zombie = True
+            self.outlived.add(process.invocation)
             self.pass_time(self.queues["steps" if process.kind == "executor" else "runs"].visibility + 2)
         if process.is_out_of_time():
             self.note("", "out of time", process)
@@ -257,7 +263,7 @@ class Simulation:
         info = step_info()
         key = info.run_id, info.step_id, info.attempt
         process, place = self._stack[-1], f"step {info.run_id} {info.step_id}"
-        known = f"{key[0]}#{key[1]}/{key[2]}" in self.store.outcomes or self._is_recorded(key)
+        known = self._was_known(key, process.began)
         at_most_once = self._is_at_most_once(key)
         execution = Execution(self.tick, process, process.invocation, self.now, known, at_most_once)
         self.executions.setdefault(key, []).append(execution)
@@ -286,11 +292,14 @@ class Simulation:
 
         return observed()
 
-    def _is_recorded(self, key: tuple[str, str, int]) -> bool:
+    def _was_known(self, key: tuple[str, str, int], then: float) -> bool:
         run_id, step_id, attempt = key
+        at, _ = self.store.outcomes.get(f"{run_id}#{step_id}/{attempt}", (then, ""))
+        commits = [commit for commit in self.store.commits.get(run_id, ()) if commit.at < then]
         # Not a failure, which may be a timeout that came first.
-        completed: Any = [event for event in self.store.history(run_id) if event.event_type == "StepCompleted"]
-        return any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
+        events: Any = [event for commit in commits for event in load_events(commit.text)]
+        completed = [event for event in events if event.event_type == "StepCompleted"]
+        return at < then or any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
 
     def _is_at_most_once(self, key: tuple[str, str, int]) -> bool:
         scheduled: Any = [event for event in self.store.history(key[0]) if event.event_type == "StepScheduled"]

@@ -23,8 +23,6 @@ from worldflow.engine.history import (
     Attribute,
     Event,
     Json,
-    StepCompleted,
-    StepFailed,
     dump_events,
     dump_value,
     load_events,
@@ -70,9 +68,8 @@ class Store:
     records: dict[str, tuple[int, str]] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     hooks: dict[str, HookRecord] = field(default_factory=dict)
-    outcomes: dict[str, str] = field(default_factory=dict)
-    contradicted: list[tuple[str, str, int]] = field(default_factory=list)
-    """Attempts that had completed, and then failed, by the ledger."""
+    outcomes: dict[str, tuple[float, str]] = field(default_factory=dict)
+    """The ledger: when each was recorded, and what."""
     claims: set[str] = field(default_factory=set)
     beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
@@ -89,6 +86,10 @@ class Store:
     def record(self, run_id: str) -> RunRecord | None:
         found = self.records.get(run_id)
         return RunRecord.model_validate_json(found[1]) if found else None
+
+    def outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
+        found = self.outcomes.get(f"{run_id}#{step_id}/{attempt}")
+        return StepOutcome.model_validate_json(found[1]) if found else None
 
 
 class Sealed:
@@ -379,21 +380,17 @@ class SimWorld(World):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> None:
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
         key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
 
-        def put() -> None:
-            before = self.store.outcomes.get(key)
-            was_done = before and isinstance(StepOutcome.model_validate_json(before).fact, StepCompleted)
-            if was_done and isinstance(outcome.fact, StepFailed):
-                self.store.contradicted.append((outcome.run_id, outcome.fact.step_id, outcome.fact.attempt))
-            self.store.outcomes[key] = text
+        def put() -> str:
+            return self.store.outcomes.setdefault(key, (self._sim.now, text))[1]
 
-        self.write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
+        recorded = self.write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
+        return StepOutcome.model_validate_json(recorded)
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        text = self.read("get_outcome", run_id, lambda: self.store.outcomes.get(f"{run_id}#{step_id}/{attempt}"))
-        return StepOutcome.model_validate_json(text) if text else None
+        return self.read("get_outcome", run_id, lambda: self.store.outcome(run_id, step_id, attempt))
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         key = f"{run_id}#{step_id}/{attempt}"

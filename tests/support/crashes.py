@@ -100,8 +100,8 @@ class CrashingWorld(LocalWorld):
     def send(self, messages: Sequence[Message | Delayed]) -> None:
         self._call("send", super().send, messages)
 
-    def put_outcome(self, outcome: StepOutcome) -> None:
-        self._call("put_outcome", super().put_outcome, outcome)
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+        return self._call("put_outcome", super().put_outcome, outcome)  # type: ignore[no-any-return]
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         return self._call("claim", super().claim, run_id, step_id, attempt)  # type: ignore[no-any-return]

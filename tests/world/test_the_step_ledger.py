@@ -36,10 +36,15 @@ def test_attempts_steps_and_runs_stay_apart(world: World) -> None:
     assert world.get_outcome("r2", "s1", 2) is None
 
 
-def test_writing_an_outcome_again_is_harmless(world: World) -> None:
-    world.put_outcome(COMPLETED)
-    world.put_outcome(COMPLETED)
+def test_the_first_outcome_stands_and_whoever_comes_later_is_told(world: World) -> None:
+    failed = StepOutcome(
+        run_id="r",
+        fact=StepFailed(step_id="s1", attempt=2, error=Failure(type="m:E", message="no", args=[]), retryable=True),
+    )
 
+    assert world.put_outcome(COMPLETED) == COMPLETED
+    assert world.put_outcome(failed) == COMPLETED
+    assert world.put_outcome(COMPLETED) == COMPLETED
     assert world.get_outcome("r", "s1", 2) == COMPLETED
 
 

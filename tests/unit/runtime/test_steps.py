@@ -259,6 +259,21 @@ def test_a_step_whose_function_always_died(world: CrashingWorld):
     assert told(world) == fact
 
 
+async def test_a_copy_that_ends_after_its_dead_letter_changes_nothing(world: CrashingWorld):
+    task = StepTask(run_id="run-1", step_id="s1", name="buried_alive")
+
+    @step
+    async def buried_alive() -> str:
+        await asyncio.to_thread(StepExecutor(world).bury, task)
+        return "done"
+
+    await StepExecutor(world).execute(task)
+    outcome = world.get_outcome("run-1", "s1", 1)
+    assert outcome
+    assert isinstance(outcome.fact, StepFailed)
+    assert told(world) == [outcome.fact, outcome.fact]
+
+
 async def test_a_process_that_comes_back_late_does_not_write_over_what_is_known(world: CrashingWorld, monkeypatch):
     """It was about to claim the attempt when another took it, and brought it to its end."""
     task = StepTask(run_id="r", step_id="s1", name="late_step", at_most_once=True)

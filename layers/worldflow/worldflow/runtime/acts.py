@@ -74,7 +74,7 @@ class Closed:
         if isinstance(event, (StepCompleted, StepFailed, StepAbandoned)):
             if (step := state.steps.get(event.step_id)) and step.attempt:
                 self.attempts.append(replace(step))
-                if isinstance(event, StepAbandoned) or (isinstance(event, StepFailed) and _is_timeout(event)):
+                if isinstance(event, StepAbandoned) or is_timeout(event):
                     self.unwanted.append(replace(step))
         elif isinstance(event, TimerCancelled) and (timer := state.timers.get(event.timer_id)):
             self.timers.append(timer)
@@ -445,8 +445,9 @@ def _told(child_id: str, child: RunRecord) -> ChildCompleted | ChildFailed | Non
     return None
 
 
-def _is_timeout(fact: StepFailed) -> bool:
-    return fact.error.type == f"{StepTimeoutError.__module__}:{StepTimeoutError.__qualname__}"
+def is_timeout(fact: Event) -> bool:
+    timeout = f"{StepTimeoutError.__module__}:{StepTimeoutError.__qualname__}"
+    return isinstance(fact, StepFailed) and fact.error.type == timeout
 
 
 def _timed_out(step: OpenStep, why: str) -> StepFailed:

@@ -61,8 +61,8 @@ class StepExecutor:
         elif task.deadline and self._world.now() >= task.deadline:
             _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
         elif task.at_most_once and not await asyncio.to_thread(self._claim, task):
-            # Whoever claimed it may have come to its end meanwhile: what is known is not written over.
-            await asyncio.to_thread(self._interrupt, task)
+            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
+            await asyncio.to_thread(self._finish, task, _failed(task, error, retryable=False))
         else:
             await asyncio.to_thread(self._finish, task, await self._run(task))
 
@@ -79,37 +79,22 @@ class StepExecutor:
     def hand_over(self, run_id: str, facts: Sequence[StepCompleted | StepFailed]) -> None:
         """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
         for fact in facts:
-            outcome = StepOutcome(run_id=run_id, fact=fact)
-            self._world.put_outcome(outcome)
-            self._tell(outcome)
-
-    def _interrupt(self, task: StepTask) -> None:
-        outcome = self._recorded(task)
-        if outcome is None:
-            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
-            self._finish(task, _failed(task, error, retryable=False))
-        else:
-            self._tell(outcome)
+            self._tell(self._world.put_outcome(StepOutcome(run_id=run_id, fact=fact)))
 
     def _claim(self, task: StepTask) -> bool:
         return self._world.claim(task.run_id, task.step_id, task.attempt)
 
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
-        outcome = self._recorded(task)
-        if outcome is None:
-            error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
-            self._finish(task, _failed(task, error, retryable=not task.at_most_once))
-        else:
-            self._tell(outcome)
+        error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
+        self._finish(task, _failed(task, error, retryable=not task.at_most_once))
 
     def _recorded(self, task: StepTask) -> StepOutcome | None:
         return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
 
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
-        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
-        self._world.put_outcome(outcome)
-        self._tell(outcome)
+        # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
+        self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))))
 
     def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
         try:

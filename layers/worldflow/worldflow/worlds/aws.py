@@ -261,13 +261,17 @@ class AWSWorld(AWSAccess, World):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> None:
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+        attempt = outcome.run_id, outcome.fact.step_id, outcome.fact.attempt
         item = {
-            "run_id": step_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt),
+            "run_id": step_key(*attempt),
             "outcome": outcome.model_dump_json(exclude_none=True),
             "expires_at": self._expiry(),
         }
-        self._dynamodb.put_item(TableName=self.settings.runs_table, Item=as_attributes(item))
+        while not self._put(self.settings.runs_table, item, "attribute_not_exists(run_id)"):
+            if recorded := self.get_outcome(*attempt):
+                return recorded
+        return outcome
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         item = self._get(step_key(run_id, step_id, attempt))

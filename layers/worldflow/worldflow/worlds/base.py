@@ -275,8 +275,8 @@ class World(ABC):
     # --- the step ledger ---
 
     @abstractmethod
-    def put_outcome(self, outcome: StepOutcome) -> None:
-        """Records what an attempt came to."""
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+        """Records what an attempt came to, unless that is recorded already, and returns what is recorded."""
 
     @abstractmethod
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:

@@ -381,10 +381,12 @@ class LocalWorld(World):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> None:
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
         key = f"{outcome.run_id}#{outcome.fact.fact_id}"
         with self._transaction() as db:
-            db.execute("insert or replace into outcomes values (?, ?)", (key, outcome.model_dump_json()))
+            db.execute("insert or ignore into outcomes values (?, ?)", (key, outcome.model_dump_json()))
+            (recorded,) = db.execute("select outcome from outcomes where id = ?", (key,)).fetchone()
+        return StepOutcome.model_validate_json(recorded)
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         rows = self._rows("select outcome from outcomes where id = ?", f"{run_id}#{step_id}/{attempt}")
