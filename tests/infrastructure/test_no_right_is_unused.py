@@ -25,6 +25,7 @@ OF_OTHERS = {
 RIGHTS = {
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "send_message_batch": {"sqs:SendMessage"},
+    "delete_message_batch": {"sqs:DeleteMessage"},
     "transact_write_items": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     "copy_object": {"s3:GetObject", "s3:PutObject"},
     "list_objects_v2": {"s3:ListBucket"},

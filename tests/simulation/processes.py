@@ -87,6 +87,7 @@ class Process:
                 message.body,
                 id=message.id,
                 receives=message.receives,
+                receipt=f"{message.id}#{message.receipt}",
                 group=None if isinstance(source.queue, StandardQueue) else message.group,
             )
             for message in messages

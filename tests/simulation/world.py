@@ -374,6 +374,16 @@ class SimWorld(World):
             name = _schedule_name(Delayed(due=deliver_at, message=message))
             self.write(f"unschedule {message.dedup_id}", message.run_id, lambda: self.store.schedules.pop(name, None))
 
+    def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
+        (queue,) = [queue for queue in self._sim.queues.values() if queue.arn == queue_arn]
+
+        def delete() -> None:
+            for message in list(queue.messages):
+                if f"{message.id}#{message.receipt}" in receipts:
+                    queue.delete(message, message.receipt, self._sim.now)
+
+        self.write(f"acknowledge {len(receipts)}", "", delete)
+
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         self._sim.surprise(f"a message in {queue_arn} cannot be read: {body}")
         return False

@@ -93,7 +93,13 @@ def own_log() -> Iterator[None]:
 
 
 def sqs_record(
-    arn: str, body: str, *, id: str | None = None, receives: int = 1, group: str | None = None
+    arn: str,
+    body: str,
+    *,
+    id: str | None = None,
+    receives: int = 1,
+    group: str | None = None,
+    receipt: str | None = None,
 ) -> dict[str, Any]:
     """One record of an event that Lambda makes of messages in a queue."""
     id = id or f"message-{next(_messages)}"
@@ -107,7 +113,7 @@ def sqs_record(
         attributes |= {"MessageGroupId": group, "MessageDeduplicationId": id, "SequenceNumber": "18870000000000000000"}
     return {
         "messageId": id,
-        "receiptHandle": f"handle-of-{id}",
+        "receiptHandle": receipt or f"handle-of-{id}",
         "body": body,
         "attributes": attributes,
         "messageAttributes": {},

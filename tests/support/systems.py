@@ -272,6 +272,7 @@ class AWSSystem:
                 id=message.id,
                 receives=message.approximate_receive_count,
                 group=message.group_id,
+                receipt=message.receipt_handle,
             )
             for message in messages
         ]

@@ -70,6 +70,7 @@ class _Record:
     message: Message | Delayed
     receives: int
     is_dead: bool
+    receipt: str
 
     @property
     def group(self) -> str:
@@ -104,8 +105,15 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
                 redo = any(record.receives > 1 for record in group)
                 turns.take(message.run_id, messages, redo=redo, out_of_time=out_of_time)
 
+    def acknowledge(event: dict[str, Any], group: Sequence[_Record]) -> None:
+        try:
+            world.acknowledge(event["Records"][0]["eventSourceARN"], [record.receipt for record in group])
+        except Exception as error:
+            _log.warning("what is done is acknowledged with the others", exc_info=loggable(error))
+
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, failed = _read(event, settings.dead_letter_arns, world.set_aside)
+        came_again = any(record.receives > 1 and not record.is_dead for record in records)
 
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
@@ -118,6 +126,9 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
             with scope(run_id=_run_id(group[0])):
                 try:
                     handle(group, out_of_time)
+                    if came_again:
+                        # One of the others may kill the function; what is done is not to come again with it.
+                        acknowledge(event, group)
                 except Exception as error:
                     _log.error("the turn failed and will be taken again", exc_info=loggable(error))
                     failed += [record.id for record in group]
@@ -220,7 +231,7 @@ def _read(
             if may_be_message(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
-            records.append(_Record(record["messageId"], message, receives, is_dead))
+            records.append(_Record(record["messageId"], message, receives, is_dead, record["receiptHandle"]))
     return records, unreadable
 
 

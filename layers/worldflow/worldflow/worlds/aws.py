@@ -243,6 +243,13 @@ class AWSWorld(AWSAccess, World):
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         self._messages.cancel(message, deliver_at, sent_at)
 
+    def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
+        """Deletes up to ten messages, by their receipt handles, before the function that received them answers.
+
+        Those of other queues than runs' and timers' wait for the answer.
+        """
+        self._messages.acknowledge(queue_arn, receipts)
+
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         """Puts a body that is no message into the dead-letter queue of the queue of runs that it came from.
 

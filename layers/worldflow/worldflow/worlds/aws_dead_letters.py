@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from worldflow.worlds.aws_messages import queue_name
 from worldflow.worlds.base import Redriven
 from worldflow.worlds.messages import may_be_message, undelivered
 
@@ -26,7 +26,7 @@ class AWSDeadLetters:
 
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         url = self._world.settings.run_queue_url
-        if _name(url) != _name(queue_arn):
+        if queue_name(url) != queue_name(queue_arn):
             return False
         self._world._sqs.send_message(
             QueueUrl=self._dead_letters_of(url),
@@ -80,9 +80,4 @@ class AWSDeadLetters:
     def _dead_letters_of(self, url: str) -> str:
         found = self._world._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
         arn = json.loads(found["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"]
-        return url.removesuffix(_name(url)) + _name(arn)
-
-
-def _name(queue: str) -> str:
-    """The name of a queue, at the end of its URL or ARN."""
-    return re.split("[/:]", queue)[-1]
+        return url.removesuffix(queue_name(url)) + queue_name(arn)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
@@ -115,6 +116,13 @@ class AWSMessages:
             reasons = {failure.get("Message") or failure["Code"] for failure in failed}
             raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
 
+    def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
+        settings = self._world.settings
+        for url in (settings.run_queue_url, settings.timer_queue_url):
+            if queue_name(url) == queue_name(queue_arn):
+                entries = [{"Id": str(index), "ReceiptHandle": receipt} for index, receipt in enumerate(receipts)]
+                self._world._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+
     def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
         is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self._world.now() > SCHEDULER_MARGIN
@@ -139,6 +147,11 @@ class AWSMessages:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
                 raise
+
+
+def queue_name(queue: str) -> str:
+    """The name of a queue, at the end of its URL or ARN."""
+    return re.split("[/:]", queue)[-1]
 
 
 def _one_by_one(requests: Iterable[_Request]) -> None:
