@@ -409,7 +409,9 @@ def nothing_is_forgotten(run: Run) -> Problems:
     """When nothing happens by itself any more, everything has happened."""
     state, store = run.state, run.sim.store
     if state.ended:
-        held = [hook.token for hook in state.hooks.values() if _holder(run, hook.token) == run.id]
+        # A token of a run that has ended is free, so one that is taken late does no harm; it goes with the run.
+        tokens = {hook.token for hook in state.hooks.values()} - store.taken_late
+        held = [token for token in tokens if _holder(run, token) == run.id]
         if held:
             yield f"it has ended, and holds {held}"
         if isinstance(state.ended, RunContinued) and state.ended.next_run_id not in store.commits:

@@ -10,7 +10,7 @@ from tests.simulation.deployments import Code
 from tests.simulation.faults import Crash
 from tests.simulation.queues import Queue, StandardQueue, Stored
 from tests.simulation.world import SimWorld
-from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
+from tests.support.lambdas import close_orchestrator_handler, close_step_handler, failures, sqs_event, sqs_record
 from worldflow.aws_handlers import Handler, create_orchestrator_handler, create_step_handler
 from worldflow.settings import Settings
 
@@ -74,6 +74,8 @@ class Process:
         self.is_alive = False
         if self.kind == "executor" and self._handler:
             close_step_handler(self._handler)
+        elif self.kind == "orchestrator" and self._handler:
+            close_orchestrator_handler(self._handler)
         self._handler = None
 
     def take(self, source: Source, messages: Sequence[Stored]) -> None:

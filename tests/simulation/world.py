@@ -68,6 +68,8 @@ class Store:
     records: dict[str, tuple[int, str]] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     hooks: dict[str, HookRecord] = field(default_factory=dict)
+    taken_late: set[str] = field(default_factory=set)
+    """Tokens of hooks that a turn took which outlived its visibility."""
     outcomes: dict[str, tuple[float, str]] = field(default_factory=dict)
     """The ledger: when each was recorded, and what."""
     claims: set[str] = field(default_factory=set)
@@ -262,6 +264,8 @@ class SimWorld(World):
             if stored and stored.run_id not in (hook.run_id, holder):
                 return False
             self.store.hooks[hook.token] = hook
+            if self._process.is_zombie:
+                self.store.taken_late.add(hook.token)
             return True
 
         return self.write("put_hook", hook.run_id, put)

@@ -70,6 +70,12 @@ def close_step_handler(handler: Any) -> None:
     inspect.getclosurevars(handler).nonlocals["runner"].close()
 
 
+def close_orchestrator_handler(handler: Any) -> None:
+    """Lets go of the live runs, as the end of the process does."""
+    handle = inspect.getclosurevars(handler).nonlocals["handle"]
+    inspect.getclosurevars(handle).nonlocals["turns"].close()
+
+
 @functools.cache
 def function(name: str) -> ModuleType:
     """A function that is warm: imported once for all tests."""
