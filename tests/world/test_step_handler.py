@@ -128,7 +128,7 @@ def test_the_work_on_a_step_has_its_names_around_it(executor: StepExecutor) -> N
 
 
 def test_one_event_loop_serves_all_invocations(executor: StepExecutor) -> None:
-    assert [executor.result("square", number=number) for number in range(3)] == [0, 1, 4]
+    assert [executor.result("square", attempt=number, number=number) for number in (1, 2, 3)] == [1, 4, 9]
 
 
 def test_large_results_go_by_reference(executor: StepExecutor) -> None:
@@ -258,10 +258,10 @@ def test_an_outcome_that_could_not_be_told_is_told_by_the_next_delivery(
 def test_a_task_that_cannot_be_finished_fails_alone(executor: StepExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
     put_outcome = executor.world.put_outcome
 
-    def broken(outcome: StepOutcome) -> None:
+    def broken(outcome: StepOutcome) -> StepOutcome:
         if outcome.fact.step_id == "s2":
             raise WorldflowError("DynamoDB is away")
-        put_outcome(outcome)
+        return put_outcome(outcome)
 
     monkeypatch.setattr(executor.world, "put_outcome", broken)
     tasks = [task("square", f"s{number}", number=number) for number in (1, 2, 3)]

@@ -44,7 +44,7 @@ class SweepReport:
 
 
 def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> SweepReport:
-    """Looks through all open runs. To be called once an hour; more often does no harm, and costs.
+    """Looks through all open runs. To be called once an hour, some minutes past; more often does no harm, and costs.
 
     out_of_time: asked after each batch of runs.
     """
