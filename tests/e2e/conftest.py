@@ -118,13 +118,13 @@ def stack(project: Project) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def scheduled_at(stack: Stack) -> datetime:
-    """When the schedule of `test_a_schedule_starts_runs.py` was made: before all tests, so that nobody waits for it."""
-    now = datetime.now(UTC)
+def scheduled(stack: Stack) -> tuple[datetime, datetime]:
+    """Between when the schedule of `test_a_schedule_starts_runs.py` was made: before all tests, so that none waits."""
+    before = datetime.now(UTC)
     schedule = {"schedule_id": "minutely", "workflow": "nap", "input": {"duration": "0s"}}
     created = stack.call("POST", "/schedules", {**schedule, "schedule": "cron(* * * * ? *)"})
     assert created.status == 201, created
-    return now
+    return before, datetime.now(UTC)
 
 
 @pytest.fixture

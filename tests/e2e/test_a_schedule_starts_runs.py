@@ -11,7 +11,7 @@ from tools.stack import Stack
 
 
 def test_a_schedule_starts_a_run_when_it_is_due_and_none_when_it_is_deleted(
-    stack: Stack, ended: Callable[..., dict[str, Any]], scheduled_at: datetime
+    stack: Stack, ended: Callable[..., dict[str, Any]], scheduled: tuple[datetime, datetime]
 ) -> None:
     def last_run() -> str | None:
         run_id: str | None = stack.call("GET", "/schedules/minutely").body.get("last_run_id")
@@ -20,7 +20,8 @@ def test_a_schedule_starts_a_run_when_it_is_due_and_none_when_it_is_deleted(
     last = until(last_run, within=90)
     runs = stack.call("GET", "/runs?workflow=nap&limit=100").body["runs"]
     due = min(moment(run["run_id"]) for run in runs if run["run_id"].startswith("minutely:"))
-    assert scheduled_at < due <= scheduled_at + timedelta(minutes=1)
+    before, after = scheduled
+    assert before < due <= after + timedelta(minutes=1)
     assert ended(last)["status"] == "completed"
 
     paused = stack.call("PATCH", "/schedules/minutely", {"paused": True})
