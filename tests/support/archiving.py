@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from tests.support.local_tables import rows
 from tests.support.systems import AWSSystem, System
 from worldflow.runtime.archive import LEAST_AGE, ArchiveReport, archive_old_runs
 from worldflow.worlds import LocalWorld
-
-TABLES = ("commits", "runs", "outcomes", "claims", "beats", "generations", "hooks", "reserved", "sealed", "attributes")
 
 
 def archive(system: System, days: float = 2) -> ArchiveReport:
@@ -27,8 +26,3 @@ def left(system: System) -> dict[str, Any]:
         return {name: found for name, found in {**counts, "payloads": payloads}.items() if found}
     assert isinstance(system.world, LocalWorld)
     return rows(system.world)
-
-
-def rows(world: LocalWorld) -> dict[str, int]:
-    counts = {table: int(world._rows(f"select count(*) from {table}")[0][0]) for table in TABLES}
-    return {table: count for table, count in counts.items() if count}

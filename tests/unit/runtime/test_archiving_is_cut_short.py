@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.archiving import rows
 from tests.support.crashes import Crash, CrashingWorld, When, never, once, serve, settle
 from tests.support.driver import START
+from tests.support.local_tables import rows
 from worldflow import FatalError, continue_as_new, create_hook, step, wait_for_signal, workflow
 from worldflow.engine.errors import RunArchivedError
 from worldflow.engine.history import SignalReceived

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.archiving import rows
 from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.driver import START
+from tests.support.local_tables import rows
 from worldflow import FatalError, continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import CancelRequested, ChildCompleted, ChildFailed, SignalReceived
 from worldflow.runtime import requests, schedules
