@@ -6,6 +6,7 @@ import asyncio
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -136,21 +137,26 @@ def test_a_query_does_not_hang(world: CrashingWorld, turns: Turns, monkeypatch: 
     deploy(published)
     requests.start(world, "r", "shop")
     settle(world, turns)
-    monkeypatch.setattr(questions, "watching", lambda progress: watchdog.watching(progress, LIMIT))
+    monkeypatch.setattr(questions, "watched", partial(watchdog.watched, limit=LIMIT))
 
     with pytest.raises(WorkflowStuckError, match=r"it was in .*spin"):
         questions.query(world, "r", "answer")
 
 
 def test_what_was_stopped_too_late_is_left_alone() -> None:
-    """The exception may be on its way when the block ends: it must not come later, somewhere else."""
+    """The exception may be on its way when the call ends: it must not come later, somewhere else."""
+
+    def spin() -> None:
+        while not watchdog._watchdog._watches[threading.get_ident()].stuck_at:
+            pass
+
     for _ in range(5):
-        with pytest.raises(WorkflowStuckError), watchdog.watching(lambda: 0, 0.02):
-            while not watchdog._watchdog._watches[threading.get_ident()].stuck_at:
-                pass
+        with pytest.raises(WorkflowStuckError):
+            watchdog.watched(spin, lambda: 0, 0.02)
         _use_cpu(0.02)
+    assert not watchdog._watchdog._watches
 
 
 def test_an_error_of_the_code_itself_is_its_own() -> None:
-    with pytest.raises(ZeroDivisionError), watchdog.watching(lambda: 0, LIMIT):
-        1 / 0  # noqa: B018
+    with pytest.raises(ZeroDivisionError):
+        watchdog.watched(lambda: 1 / 0, lambda: 0, LIMIT)

@@ -48,7 +48,7 @@ from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
 from worldflow.runtime.requests import termination
-from worldflow.runtime.watchdog import watching
+from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
@@ -134,8 +134,8 @@ class RunInHand:
                 version = oldest_version(started.workflow_name)
             execution = self._execution(started.workflow_name, version)
             try:
-                with watching(lambda: execution.length, self._cpu_limit):
-                    execution.replay(fetch_event(self._world, event) for event in history)
+                events = (fetch_event(self._world, event) for event in history)
+                watched(lambda: execution.replay(events), lambda: execution.length, self._cpu_limit)
             except BaseException:
                 execution.dispose()
                 raise
@@ -297,8 +297,7 @@ class RunInHand:
             return None
         try:
             known = fetch_event(self._world, fact)
-            with watching(lambda: execution.length, self._cpu_limit):
-                decisions = execution.apply(known, at)
+            decisions = watched(lambda: execution.apply(known, at), lambda: execution.length, self._cpu_limit)
         except _BLOCKING as error:
             self._block(error)
             return None

@@ -22,7 +22,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.serialization import Codec
 from worldflow.runtime.requests import newest_generation, read_record
-from worldflow.runtime.watchdog import watching
+from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
@@ -60,10 +60,9 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
         workflow = find_workflow(record.workflow_name, version)
         execution = Execution(record.run_id, workflow, webhooks=_Told(world, webhook_base))
         try:
-            with watching(lambda: execution.length):
-                execution.replay(history)
-                if name in execution.published:
-                    return execution.query(name)
+            watched(lambda: execution.replay(history), lambda: execution.length)
+            if name in execution.published:
+                return watched(lambda: execution.query(name), lambda: execution.length)
             published = ", ".join(sorted(execution.published)) or published
         finally:
             execution.dispose()

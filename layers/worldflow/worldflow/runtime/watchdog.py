@@ -14,16 +14,18 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import TypeVar
 
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import WorkflowStuckError
 from worldflow.engine.execution import Execution
 from worldflow.engine.loop import WorkflowLoop
+
+T = TypeVar("T")
 
 CPU_LIMIT = 5.0
 """Seconds of processor time that a workflow may take over one fact."""
@@ -102,27 +104,29 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-@contextmanager
-def watching(progress: Callable[[], int], limit: float = CPU_LIMIT) -> Iterator[None]:
-    """Watches what this thread does in the block.
+def watched(call: Callable[[], T], progress: Callable[[], int], limit: float = CPU_LIMIT) -> T:
+    """What a call returns, which is watched in this thread.
 
     progress: changes when it gets on; called from another thread.
     limit: seconds of processor time without progress.
-    Raises `WorkflowStuckError` instead of whatever came of a block that had to be stopped.
+    Raises `WorkflowStuckError` instead of whatever came of a call that had to be stopped.
     """
     watch = _Watch(threading.get_ident(), limit, progress, _cpu_clock())
     _watchdog.begin(watch)
+    # All in one frame: what is sent may come at any place, also where a context manager is entered or left.
     try:
         try:
-            yield
+            value = call()
         finally:
             _watchdog.end(watch)
     except BaseException as error:
+        _watchdog.end(watch)  # again: what was sent may have come at its beginning, and the next comes later
         if watch.stuck_at is None:
             raise
         raise _stuck(watch) from (None if isinstance(error, _Stop) else error)
     if watch.stuck_at is not None:
         raise _stuck(watch)
+    return value
 
 
 def _stuck(watch: _Watch) -> WorkflowStuckError:
