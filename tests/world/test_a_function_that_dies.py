@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -229,12 +229,28 @@ def test_what_cannot_be_acknowledged_at_once_is_acknowledged_with_the_others(
         raise OSError("no")
 
     monkeypatch.setattr(system.world, "acknowledge", refuse)
-    requests.start(system.world, "r", works, {"what": "x"})
-    (message,) = system.stack.receive("runs", 10)
-    record = sqs_record(system.stack.arns["runs"], message.body, receives=2, receipt=message.receipt_handle)
+    assert failures(system._orchestrator(sqs_event(*starts(system, receives=2)))) == []
+    assert [len(system.world.load_history(run_id)) for run_id in GOOD] == [2] * len(GOOD)
 
-    assert failures(system._orchestrator(sqs_event(record))) == []
-    assert len(system.world.load_history("r")) == 2
+
+@pytest.mark.parametrize(("receives", "expected"), [(1, 0), (2, len(GOOD) - 1)])
+def test_only_a_batch_that_came_again_is_acknowledged_piece_by_piece(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch, receives: int, expected: int
+) -> None:
+    """The last piece is acknowledged by the answer, which follows at once."""
+    acknowledged: list[Sequence[str]] = []
+    monkeypatch.setattr(system.world, "acknowledge", lambda _, receipts: acknowledged.append(receipts))
+    system._orchestrator(sqs_event(*starts(system, receives=receives)))
+
+    assert len(acknowledged) == expected
+
+
+def starts(system: WiredSystem, *, receives: int) -> list[dict[str, Any]]:
+    """Records of one batch: the starts of the good runs."""
+    for run_id in GOOD:
+        requests.start(system.world, run_id, works, {"what": run_id})
+    arn, messages = system.stack.arns["runs"], system.stack.receive("runs", 10)
+    return [sqs_record(arn, one.body, receives=receives, receipt=one.receipt_handle) for one in messages]
 
 
 def test_an_inline_step_that_kills_its_function_costs_one_attempt(

@@ -118,7 +118,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
 
-        for group in _by_run(records):
+        groups = _by_run(records)
+        for group in groups:
             if out_of_time():
                 # Begun now, it would be cut off, and come again only when its visibility timeout is over.
                 failed += [record.id for record in group]
@@ -126,8 +127,8 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
             with scope(run_id=_run_id(group[0])):
                 try:
                     handle(group, out_of_time)
-                    if came_again:
-                        # One of the others may kill the function; what is done is not to come again with it.
+                    if came_again and group is not groups[-1]:
+                        # One that follows may kill the function; what is done is not to come again with it.
                         acknowledge(event, group)
                 except Exception as error:
                     _log.error("the turn failed and will be taken again", exc_info=loggable(error))

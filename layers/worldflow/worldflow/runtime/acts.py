@@ -445,9 +445,9 @@ def _told(child_id: str, child: RunRecord) -> ChildCompleted | ChildFailed | Non
     return None
 
 
-def is_timeout(fact: Event) -> bool:
+def is_timeout(event: Event) -> bool:
     timeout = f"{StepTimeoutError.__module__}:{StepTimeoutError.__qualname__}"
-    return isinstance(fact, StepFailed) and fact.error.type == timeout
+    return isinstance(event, StepFailed) and event.error.type == timeout
 
 
 def _timed_out(step: OpenStep, why: str) -> StepFailed:
