@@ -46,7 +46,7 @@ class SweepReport:
 def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> SweepReport:
     """Looks through all open runs. To be called once an hour, some minutes past; more often does no harm, and costs.
 
-    out_of_time: asked after each batch of runs.
+    out_of_time: asked after each hundred runs.
     """
     report, now, messages = SweepReport(), world.now(), list[Message]()
     for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
@@ -59,11 +59,11 @@ def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> S
             _lead_to(world, record)
             messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
             report.poked += 1
-        if len(messages) >= _BATCH or report.open_runs % _BATCH == 0:
+        if len(messages) == _BATCH:
             _send(world, messages)
-            if out_of_time():
-                report.complete = False
-                return report
+        if report.open_runs % _BATCH == 0 and out_of_time():
+            report.complete = False
+            break
     _send(world, messages)
     return report
 
