@@ -1,4 +1,4 @@
-"""Records the histories of a release: `python -m tests.histories.record 0.3.0`.
+"""Records the histories of a release: `python -m tests.histories.record 0.4.0`.
 
 To be done once for each release, by its own code. What is recorded is not recorded again; before the release is out,
 its folder may be removed and recorded anew.
@@ -10,7 +10,7 @@ import logging
 import sys
 from pathlib import Path
 
-from tests.histories import recipes_0_2_0, recipes_0_3_0  # noqa: F401  # they add their own to RECIPES
+from tests.histories import recipes_0_2_0, recipes_0_3_0, recipes_0_4_0  # noqa: F401  # they add their own to RECIPES
 from tests.histories.recipes import RECIPES, Recipe
 from tests.histories.stored import PLACE, StoredHistory, describe
 from tests.support.systems import local_system

@@ -122,3 +122,20 @@ def test_a_timer_that_was_held_and_cancelled_meanwhile(drive: Drive):
 def test_an_applied_fact_that_was_never_held():
     with pytest.raises(KeyError):
         replayed(waiting, (RunStarted(), 0), (Applied(fact_id="signal/x"), 1))
+
+
+def test_a_result_that_is_held_is_not_known_where_it_was_recorded():
+    @workflow
+    async def dated() -> str:
+        await work()
+        return now().isoformat()
+
+    execution = replayed(
+        dated,
+        (RunStarted(), 0),
+        (StepScheduled(step_id="s1", name="work", input={}), 0),
+        (StepCompleted(step_id="s1", held=True), 10),
+        (Applied(fact_id="s1/1"), 100),
+        (RunCompleted(result=(START + timedelta(seconds=100)).isoformat()), 100),
+    )
+    assert execution.ended

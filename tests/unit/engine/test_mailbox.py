@@ -33,7 +33,7 @@ class Post:
     def task(self, wait: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         with self.loop.entered():
             task = self.loop.create_task(wait())
-            self.loop.run(0, until=self.never)
+            self.loop.run(until=self.never)
         return task
 
     def receiver(self, name: str = "") -> asyncio.Task[None]:
@@ -50,7 +50,7 @@ class Post:
         with self.loop.entered():
             for act in acts:
                 act()
-            self.loop.run(0, until=self.never)
+            self.loop.run(until=self.never)
 
 
 @pytest.fixture

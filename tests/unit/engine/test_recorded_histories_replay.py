@@ -6,7 +6,14 @@ from typing import Any, get_args
 
 import pytest
 
-from tests.histories import ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0, workflows_0_3_0
+from tests.histories import (
+    ends_0_1_0,
+    order_0_1_0,
+    workflows_0_1_0,
+    workflows_0_2_0,
+    workflows_0_3_0,
+    workflows_0_4_0,
+)
 from tests.histories.stored import PLACE, StoredHistory, files, load
 from tests.support.driver import Chance
 from worldflow.engine.definitions import find_workflow
@@ -28,7 +35,7 @@ from worldflow.runtime.turns import run_record
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
 
-WORKFLOWS = (ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0, workflows_0_3_0)
+WORKFLOWS = (ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0, workflows_0_3_0, workflows_0_4_0)
 """Imported, so that the workflows are known."""
 
 KNOWN_TO = {
@@ -43,7 +50,7 @@ KNOWN_TO["0.2.0"] = KNOWN_TO["0.1.0"] | {
     *("ChildStarted", "ChildCompleted", "ChildFailed", "ChildCancelRequested", "VersionMarked"),
     *("RunContinued", "TerminateRequested", "RunForked"),
 }
-KNOWN_TO["0.3.0"] = KNOWN_TO["0.2.0"]
+KNOWN_TO["0.3.0"] = KNOWN_TO["0.4.0"] = KNOWN_TO["0.2.0"]
 """The kinds of event that each release has written."""
 
 IDENTIFYING = ("step_id", "timer_id", "child_id", "hook_id", "fact_id", "change_id", "name", "workflow_name")

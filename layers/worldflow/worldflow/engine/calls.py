@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,19 +63,16 @@ class Calls:
 
     async def _step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
         self._run.loop.check_open()
-        values = step.signature.encode(arguments)
+        step_id = f"s{self._step_count + 1}"
+        scheduled = self._run.recorded_steps.get(step_id)
+        if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input)):
+            scheduled = self._scheduled(step, step_id, step.signature.encode(arguments))
         self._step_count += 1
-        step_id = f"s{self._step_count}"
-        inline = self._run.workflow.inline_steps if step.inline is None else step.inline
-        scheduled = StepScheduled(
-            step_id=step_id,
-            name=step.name,
-            input=values,
-            timeout=step.timeout,
-            heartbeat_timeout=step.heartbeat_timeout,
-            at_most_once=step.at_most_once or None,
-            inline=inline or None,
-        )
+        if self._run.replaying and (completed := self._run.replayed(scheduled)):
+            with contextlib.suppress(ValidationError, SerializationError):  # which `complete` makes of it
+                result = step.signature.result.decode(completed.result)
+                self._run.pass_over(completed)
+                return result
         future = self._enter(step_id, step)
         self._run.decide(scheduled)
         try:
@@ -83,6 +81,20 @@ class Calls:
             if self._open.pop(step_id, None) is not None:
                 self._run.decide(StepAbandoned(step_id=step_id))
             raise
+
+    def _scheduled(self, step: Step[..., Any], step_id: str, values: Json) -> StepScheduled:
+        inline = self._run.workflow.inline_steps if step.inline is None else step.inline
+        return StepScheduled(
+            step_id=step_id,
+            name=step.name,
+            input=values,
+            timeout=step.timeout,
+            heartbeat_timeout=step.heartbeat_timeout,
+            at_most_once=step.at_most_once or None,
+            inline=inline or None,
+            pure=step.pure or None,
+            ledger=None if step.idempotent else False,
+        )
 
     def fail_step(self, fact: StepFailed, recorded_retry: StepRetryScheduled | None) -> None:
         call = self._open.get(fact.step_id)
@@ -186,5 +198,5 @@ class Calls:
             call.future.set_exception(error)
 
 
-NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
+NO_RETRY = StepRetryScheduled.model_construct(step_id="", attempt=0, due=UNRECORDED)
 """In place of a retry: there is none."""

@@ -21,7 +21,7 @@ from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook
 from worldflow.engine.loop import running_loop
 from worldflow.engine.mailbox import Receive
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")
@@ -29,7 +29,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 STATUS_LIMIT = 1_000
 
-_ANYTHING = Codec(Any, "value")
 _TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
 
 
@@ -52,7 +51,7 @@ class StepInfo:
         details: what JSON carries; the next attempt finds it as `heartbeat_details`, should this one fail.
         Raises `asyncio.CancelledError` if the workflow does not want the step any more.
         """
-        if not self._beat(_ANYTHING.encode(details)):
+        if not self._beat(ANYTHING.encode(details)):
             raise asyncio.CancelledError("the workflow does not want this step any more")
 
     @property
@@ -151,7 +150,7 @@ def create_webhook(
 
 
 def _metadata(metadata: Json) -> Json:
-    data = _ANYTHING.encode(metadata)
+    data = ANYTHING.encode(metadata)
     if len(dump_value(data)) > RECORD_LIMIT:
         raise SerializationError(f"a hook's metadata is at most {RECORD_LIMIT} bytes of JSON", "metadata")
     return data

@@ -33,6 +33,10 @@ class StepScheduled(Decision):
     at_most_once: bool | None = None
     inline: bool | None = None
     """Run in the orchestrator's own turn."""
+    pure: bool | None = None
+    """May run again at any time, so that its result may be committed later, with others."""
+    ledger: bool | None = None
+    """`False`: the outcome of a task is not written to the ledger."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

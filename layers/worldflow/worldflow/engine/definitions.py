@@ -105,12 +105,21 @@ class Step(Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         at_most_once: bool = False,
         inline: bool | None = None,
+        pure: bool = False,
+        idempotent: bool = True,
     ) -> None:
+        if at_most_once and (pure or not idempotent):
+            other = "pure=True" if pure else "idempotent=False"
+            raise ConfigurationError(
+                f"step {name!r}: at_most_once=True says that it must not run again, and {other} may"
+            )
         functools.update_wrapper(self, function)
         self.function = function
         self.name = name
         self.at_most_once = at_most_once
         self.inline = inline
+        self.pure = pure
+        self.idempotent = idempotent and not pure
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(function)
         self.retry = RetryPolicy(max_attempts=1) if at_most_once else RetryPolicy()
@@ -255,6 +264,8 @@ def step(
     heartbeat_timeout: Duration | None = None,
     at_most_once: bool = False,
     inline: bool | None = None,
+    pure: bool = False,
+    idempotent: bool = True,
 ) -> _StepDecorator: ...
 def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
     """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop.
@@ -269,6 +280,10 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
         with `StepInterruptedError`. Such a step is not retried unless `retry` is given.
     inline: the step runs in the orchestrator's own turn, without a message: for short steps that need no role and no
         function of their own.
+    pure: the step changes nothing outside, so that it may run again at any time: its outcome is not in the ledger, and
+        a chain of such steps that are `inline` has one write in all, of up to a second's work.
+    idempotent: `False` leaves out the ledger of a step that goes through the queue, a write an attempt: a copy of its
+        task runs it again, although nothing went wrong. For steps to which that does no harm.
     """
 
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:

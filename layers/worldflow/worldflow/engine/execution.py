@@ -69,6 +69,7 @@ from worldflow.engine.history import (
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
+    StepScheduled,
     TimerCancelled,
     TimerFired,
     TimerStarted,
@@ -79,13 +80,11 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.state import with_what_was_unknown
 
 RECORD_LIMIT = 16 * 1024
 """Bytes of what stands in records whole: attributes, metadata of hooks."""
-
-_ANYTHING = Codec(Any, "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +150,11 @@ class Execution:
         self._limit: asyncio.Timeout | None = None
         self.recorded_ids: dict[str, str] = {}
         """The run ids of children and the tokens of hooks that a replay has, by the ids of their calls."""
+        self.recorded_steps: dict[str, StepScheduled] = {}
+        """What a replay has, so that it need not be made again."""
+        self._recorded: list[Event] = []
+        self._next = 0
+        """The place in `_recorded` that a replay has come to."""
         self._patches: dict[str, bool] = {}
         self._recorded_patches: set[str] = set()
 
@@ -162,11 +166,14 @@ class Execution:
         Raises `SerializationError` if the code cannot read what is recorded, and what `webhooks` raises; the
         execution is then of no more use.
         """
-        self._now = at.astimezone(UTC)
-        self.length += 1
         with self.loop.entered():
-            self._feed(fact, recorded_retry)
-            self.loop.run(at.timestamp(), until=self._main)
+            return self._apply(fact, at, recorded_retry)
+
+    def _apply(self, fact: AnyFact, at: datetime, recorded_retry: StepRetryScheduled | None) -> list[AnyDecision]:
+        self._set_clock(at)
+        self.length += 1
+        self._feed(fact, recorded_retry)
+        self.loop.run(until=self._main)
         if self._fault:
             raise self._fault
         if self._main.done() and not self.ended:
@@ -179,33 +186,69 @@ class Execution:
 
     def replay(self, history: Iterable[Event]) -> None:
         """Brings the execution to where the history ends. Raises `NonDeterminismError` and `SerializationError`."""
-        self.replaying = True
+        self.replaying, self._recorded = True, list(history)
         try:
-            self._replay(list(history))
+            with self.loop.entered():
+                self._replay()
         finally:
-            self.replaying = False
+            self.replaying, self._recorded = False, []
+            self.recorded_steps.clear()
 
-    def _replay(self, events: list[Event]) -> None:
+    def replayed(self, scheduled: StepScheduled) -> StepCompleted | None:
+        """The completion of a step that is being called, where a replay would come to it next, with nothing to run in
+        between: then the workflow need not wait for it.
+        """
+        events, place = self._recorded, self._next
+        if self._decisions or self.loop.ready or len(events) < place + 2 or events[place] is not scheduled:
+            return None
+        event = events[place + 1]
+        if isinstance(event, StepCompleted) and event.step_id == scheduled.step_id and not event.held:
+            return event
+        return None
+
+    def pass_over(self, completed: StepCompleted) -> None:
+        """Goes to behind what `replayed` has given."""
+        self._set_clock(completed.at)
+        self._next += 2
+        self.length += 2
+
+    def _set_clock(self, at: datetime) -> None:
+        self._now = at if at.tzinfo is UTC else at.astimezone(UTC)
+        self.loop.now = at.timestamp()
+
+    def _replay(self) -> None:
+        events = self._recorded
         expected: deque[AnyDecision] = deque()
         held: dict[str, AnyFact] = {}
         for event in events:
-            if isinstance(event, ChildStarted):
-                self.recorded_ids[event.child_id] = event.child_run_id
-            elif isinstance(event, HookCreated):
-                self.recorded_ids[event.hook_id] = event.token
-        self._recorded_patches = {event.change_id for event in events if isinstance(event, VersionMarked)}
-        for index, event in enumerate(events):
-            if isinstance(event, Fact) and event.held:
+            match event:
+                case StepScheduled():
+                    self.recorded_steps[event.step_id] = event
+                case StepCompleted():
+                    pass  # the other half of most histories
+                case ChildStarted():
+                    self.recorded_ids[event.child_id] = event.child_run_id
+                case HookCreated():
+                    self.recorded_ids[event.hook_id] = event.token
+                case VersionMarked():
+                    self._recorded_patches.add(event.change_id)
+        while self._next < len(events):
+            event = events[self._next]
+            self._next += 1
+            if isinstance(event, StepScheduled):
+                self._compare(expected.popleft() if expected else None, event)
+            elif event.held:
                 held[event.fact_id] = event
                 self.length += 1
             elif isinstance(event, (Fact, Applied)):
-                self._expect_none(expected, event)
+                if expected:
+                    self._expect_none(expected, event)
                 fact = held.pop(event.fact_id) if isinstance(event, Applied) else event
                 if isinstance(event, Applied) and isinstance(fact, RunStarted):
                     fact = with_what_was_unknown(fact, event)
-                follows = events[index + 1] if index + 1 < len(events) else None
+                follows = events[self._next] if self._next < len(events) else None
                 retry = follows if isinstance(follows, StepRetryScheduled) else None
-                expected.extend(self.apply(fact, event.at, retry or NO_RETRY))
+                expected.extend(self._apply(fact, event.at, retry or NO_RETRY))
             elif isinstance(event, VersionMarked):
                 self.length += 1
                 if event.change_id not in self._patches and not event.deprecated:
@@ -231,6 +274,8 @@ class Execution:
     def _take(self) -> list[AnyDecision]:
         """The decisions since the last fact, less the timers that were started and cancelled among them."""
         decisions, self._decisions = self._decisions, []
+        if len(decisions) < 2 or not any(isinstance(decision, TimerCancelled) for decision in decisions):
+            return decisions
         cancelled = {decision.timer_id for decision in decisions if isinstance(decision, TimerCancelled)}
         brief = cancelled & {decision.timer_id for decision in decisions if isinstance(decision, TimerStarted)}
         if not brief:
@@ -243,10 +288,10 @@ class Execution:
 
     def _feed(self, fact: AnyFact, recorded_retry: StepRetryScheduled | None) -> None:
         match fact:
-            case RunStarted():
-                self._start(fact)
             case StepCompleted() | ChildCompleted():
                 self.calls.complete(fact)
+            case RunStarted():
+                self._start(fact)
             case StepFailed():
                 self.calls.fail_step(fact, recorded_retry)
             case ChildFailed():
@@ -318,7 +363,7 @@ class Execution:
     # --- what the workflow asks for ---
 
     def decide(self, decision: AnyDecision) -> None:
-        if not self.loop.is_closed():  # what ends with the run, such as a `finally`, decides nothing more
+        if not self.loop.closed:  # what ends with the run, such as a `finally`, decides nothing more
             self._decisions.append(decision)
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
@@ -366,11 +411,10 @@ class Execution:
         """
         value = self.published[name]
         if callable(value):
-            with self.loop.entered():
-                value = self.loop.call(value)
+            value = self.loop.call(value)
         if self._decisions:
             raise WorldflowError(f"what answers the query {name!r} must only look, and it asked for a decision")
-        return _ANYTHING.encode(value)
+        return ANYTHING.encode(value)
 
     @property
     def info(self) -> WorkflowInfo:
@@ -408,7 +452,7 @@ class Execution:
     # --- comparing ---
 
     def _compare(self, actual: Decision | None, recorded: Decision) -> None:
-        if actual is None or actual.identity != recorded.identity:
+        if actual is not recorded and (actual is None or actual.identity != recorded.identity):
             raise NonDeterminismError(
                 f"run {self.run_id!r}, event {recorded.seq}: the history holds {_describe(recorded)}, "
                 f"and the workflow's code now asks for {_describe(actual)}{self._where()}"

@@ -10,9 +10,10 @@ every field beyond those that identify the event has a default, so that historie
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 from pydantic_core import from_json, to_json
 
 from worldflow.engine.decisions import (
@@ -165,16 +166,17 @@ def dump_value(value: Json, *, ours: int = 0) -> bytes:
     return text
 
 
-_events: TypeAdapter[list[Event]] = TypeAdapter(
-    list[Annotated[Event, Field(discriminator="event_type")]], config=ConfigDict(ser_json_inf_nan="constants")
-)
+@cache
+def _events() -> TypeAdapter[list[Event]]:
+    return TypeAdapter(list[Annotated[Event, Field(discriminator="event_type")]])
 
 
 def dump_events(events: Sequence[Event]) -> str:
     """The JSON text of one commit."""
-    return _events.dump_json(list(events), exclude_none=True).decode()
+    texts = (event.__pydantic_serializer__.to_json(event, exclude_none=True) for event in events)
+    return f"[{b','.join(texts).decode()}]"
 
 
 def load_events(text: str | bytes) -> list[Event]:
     """The events of one commit's JSON text. Raises pydantic's `ValidationError` for what is not one."""
-    return _events.validate_json(text)
+    return _events().validate_json(text)

@@ -38,6 +38,9 @@ _log = logging.getLogger("worldflow")
 
 _CLOSE_LIMIT = 100
 
+_here = threading.local()
+"""`loop` is the workflow loop that runs in this thread. asyncio knows it too, and takes a system call to say so."""
+
 
 class Host(Protocol):
     """Whom the loop serves: the execution."""
@@ -99,10 +102,10 @@ class Call(Coroutine[Any, Any, T]):
     def __init__(self, coroutine: Coroutine[Any, Any, T], loop: WorkflowLoop) -> None:
         self._coroutine = coroutine
         self._loop = loop
-        self._order = loop.next_call()
+        self._order = next(loop.calls)
 
     def __del__(self) -> None:
-        if self._loop.is_closed():
+        if self._loop.closed:
             self._coroutine.close()  # nobody forgot to await it: the run is over
 
     def __hash__(self) -> int:
@@ -129,14 +132,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self._now = 0.0
-        self._ready: deque[asyncio.Handle] = deque()
+        self.now = 0.0
+        self.ready: deque[asyncio.Handle] = deque()
         self._timers: dict[str, _Timer] = {}
         # One count a kind: tasks alone in a set then come in the order of their creation.
-        self._calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
+        self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
         self._tasks: dict[_Task, None] = {}
-        self._closed = False
+        self.closed = False
         self._thread: int | None = None
         """The thread that the execution is at work in, if it is."""
 
@@ -144,48 +147,59 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """Lets this thread, and no other, make callbacks ready."""
-        self._thread = threading.get_ident()
+        """Makes this the running loop of this thread, which may make callbacks ready and `run` them, and no other."""
+        if events._get_running_loop() is not None:
+            raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
+        hooks = sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(finalizer=self._close_generator)
+        self._thread, _here.loop = threading.get_ident(), self
+        events._set_running_loop(self)
         try:
             yield
         finally:
-            self._thread = None
-
-    def run(self, now: float, until: asyncio.Future[Any]) -> None:
-        """Runs what is ready, with the clock at `now`, until nothing is or `until` is done."""
-        if events._get_running_loop() is not None:
-            raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
-        self._now = now
-        events._set_running_loop(self)
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(finalizer=self._close_generator)
-        try:
-            while self._ready and not until.done():
-                handle = self._ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
-        finally:
-            sys.set_asyncgen_hooks(*hooks)
             events._set_running_loop(None)
+            self._thread = _here.loop = None
+            sys.set_asyncgen_hooks(*hooks)
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        outer, outer_here = events._get_running_loop(), getattr(_here, "loop", None)
+        events._set_running_loop(self)
+        _here.loop = self
+        try:
+            yield
+        finally:
+            _here.loop = outer_here
+            events._set_running_loop(outer)
+
+    def run(self, until: asyncio.Future[Any]) -> None:
+        """Runs what is ready, until nothing is or `until` is done. The loop is `entered`."""
+        ready = self.ready
+        while ready and not until.done():
+            handle = ready.popleft()
+            if not handle._cancelled:
+                handle._run()
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Runs the rest of an async generator that was left early, as asyncio does."""
         self.create_task(generator.aclose())
 
     def call(self, function: Callable[[], T]) -> T:
-        """Calls a function as code of the workflow; what it makes ready waits for the next `run`."""
-        outer = events._get_running_loop()
-        events._set_running_loop(self)
+        """Calls a function as code of the workflow, with whatever loop around it; what it makes ready waits for the
+        next `run`.
+        """
+        outer, self._thread = self._thread, threading.get_ident()
         try:
-            return function()
+            with self._running():
+                return function()
         finally:
-            events._set_running_loop(outer)
+            self._thread = outer
 
     def fire(self, timer_id: str) -> None:
         """Makes a timer's callback ready. A timer that was cancelled is ignored."""
         timer = self._timers.pop(timer_id, None)
         if timer is not None:
-            self._ready.append(timer)
+            self.ready.append(timer)
 
     def dispose(self) -> None:
         """Ends all tasks without letting them run any further.
@@ -193,27 +207,21 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         A `finally` sees `GeneratorExit`, and again where it calls a step, sleeps or starts a task: it must not do for
         real, in this process, what it would have decided to do. Hence the loop counts as running meanwhile.
         """
-        self._closed = True
-        self._ready.clear()
+        self.closed = True
+        self.ready.clear()
         self._timers.clear()
         tasks, self._tasks = self._tasks, {}
-        outer = events._get_running_loop()
-        events._set_running_loop(self)
-        try:
-            for task in tasks:
-                if not task.done():
-                    task._log_destroy_pending = False  # type: ignore[attr-defined]
-                    _close(task.get_coro())
-        finally:
-            events._set_running_loop(outer)
+        if tasks:
+            with self._running():
+                for task in tasks:
+                    if not task.done():
+                        task._log_destroy_pending = False  # type: ignore[attr-defined]
+                        _close(task.get_coro())
 
     def check_open(self) -> None:
         """Raises `GeneratorExit` during disposal, where nothing can be awaited any more."""
-        if self._closed:
+        if self.closed:
             raise GeneratorExit
-
-    def next_call(self) -> int:
-        return next(self._calls)
 
     def next_future(self) -> int:
         return next(self._futures)
@@ -221,16 +229,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     # --- what asyncio calls ---
 
     def time(self) -> float:
-        return self._now
+        return self.now
 
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
-        if not self._closed:
+        if not self.closed:
             if self._thread != threading.get_ident():
                 _refuse("call_soon_threadsafe")(self)
-            self._ready.append(handle)
+            self.ready.append(handle)
         return handle
 
     def call_later(
@@ -240,7 +248,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        return self.call_at(self.now + delay, callback, *args, context=context)
 
     def call_at(
         self,
@@ -251,9 +259,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         self.check_open()
         timer = _Timer(when, callback, args, self, context)
-        if when <= self._now:
+        if when <= self.now:
             timer.timer_id = ""
-            self._ready.append(timer)
+            self.ready.append(timer)
         else:
             timer.timer_id = self.host.timer_started(when)
             self._timers[timer.timer_id] = timer
@@ -266,12 +274,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         self.check_open()
-        return _Future(self.next_future(), self)
+        return _Future(next(self._futures), self)
 
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **kwargs: Any
     ) -> asyncio.Task[Any]:
-        if self._closed:
+        if self.closed:
             coro.close()
             never: Any = _Future(self.next_future(), self)
             never.cancel()
@@ -296,7 +304,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return events._get_running_loop() is self
 
     def is_closed(self) -> bool:
-        return self._closed
+        return self.closed
 
     def get_task_factory(self) -> None:
         return None
@@ -308,7 +316,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.call_exception_handler(context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self._closed or self.host.replaying:
+        if self.closed or self.host.replaying:
             return  # disposed of, somebody would have looked at the exception; on replay it was told before
         log_context(_log, "in a workflow", context)
 
@@ -369,8 +377,7 @@ for _name in list(_refused()):
 
 def running_loop() -> WorkflowLoop | None:
     """The workflow loop that runs in this thread, if one does."""
-    loop = events._get_running_loop()
-    return loop if isinstance(loop, WorkflowLoop) else None
+    return getattr(_here, "loop", None)
 
 
 _as_completed = asyncio.as_completed

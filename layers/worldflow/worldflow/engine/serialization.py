@@ -24,18 +24,47 @@ from worldflow.engine.history import Json, dump_value
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 
+_PLAIN = (int, str, bool, type(None))
+_LARGE = 2**63
+
+
 class Codec:
     """Carries the values of one annotation. `where` names the place in error messages."""
 
     def __init__(self, annotation: Any, where: str) -> None:
         self.where = where
-        self._adapter = _adapter(annotation, where)
+        self._annotation = annotation
+        if annotation is not Any:
+            self._adapter  # noqa: B018  # what cannot be carried is refused here
+        self._plain = _PLAIN if annotation is Any else (annotation,) if annotation in _PLAIN else ()
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return _adapter(self._annotation, self.where)
+
+    def _is_plain(self, value: Any) -> bool:
+        """Whether a value is its own JSON form, and fits: known without pydantic."""
+        kind = type(value)
+        if kind not in self._plain:
+            return False
+        return (kind is not str or value.isascii()) and (kind is not int or -_LARGE < value < _LARGE)
+
+    def is_form(self, value: Any, form: Json) -> bool:
+        """Whether `form` is the JSON form of `value`. It was once encoded, so that it comes back."""
+        if self._is_plain(value):
+            return type(form) is type(value) and bool(form == value)
+        try:
+            return bool(_dump(self._adapter, value) == form)
+        except Exception:
+            return False
 
     def encode(self, value: Any) -> Json:
         """The JSON form of `value`.
 
         Raises `SerializationError` with the path to what does not fit or would not come back.
         """
+        if self._is_plain(value):
+            return value
         try:
             encoded = _dump(self._adapter, value)
             self._read(encoded)
@@ -49,6 +78,8 @@ class Codec:
 
     def decode(self, value: Json) -> Any:
         """The value whose JSON form is `value`. Raises pydantic's `ValidationError`, or `SerializationError`."""
+        if self._is_plain(value):
+            return value
         try:
             return self._read(value)
         except ValidationError:
@@ -68,6 +99,10 @@ class Codec:
     def _read(self, value: Json) -> Any:
         # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
         return self._adapter.validate_json(dump_value(value), by_alias=True, by_name=True)
+
+
+ANYTHING = Codec(Any, "value")
+"""Carries what JSON has."""
 
 
 class Signature:
@@ -107,8 +142,19 @@ class Signature:
     def result(self) -> Codec:
         return Codec(self._hints.get("return", Any), f"{self._name}()")
 
+    @cached_property
+    def _simple(self) -> tuple[list[str], int] | None:
+        """The names of the parameters and how many must be given, where all may be given by place and by name."""
+        parameters = list(self._signature.parameters.values())
+        if any(parameter.kind is not parameter.POSITIONAL_OR_KEYWORD for parameter in parameters):
+            return None
+        required = sum(parameter.default is parameter.empty for parameter in parameters)
+        return [parameter.name for parameter in parameters], required
+
     def bind(self, /, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The arguments of a call, by name. Raises `TypeError` as the call itself would."""
+        if self._simple and not kwargs and self._simple[1] <= len(args) <= len(self._simple[0]):
+            return dict(zip(self._simple[0], args, strict=False))
         try:
             arguments = dict(self._signature.bind(*args, **kwargs).arguments)
         except TypeError as error:
@@ -138,14 +184,22 @@ class Signature:
         """
         return self._read(values, Codec.validate)
 
+    def is_form(self, arguments: Mapping[str, Any], values: Json) -> bool:
+        """Whether `values` is the JSON form of arguments by name."""
+        if not isinstance(values, dict) or values.keys() != arguments.keys():
+            return False
+        return all(self._arguments[name].is_form(value, values[name]) for name, value in arguments.items())
+
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
+        if self._simple:
+            return self._function(**arguments)
         bound = inspect.BoundArguments(self._signature, dict(arguments))
         bound.apply_defaults()  # what follows a gap could only be given by name, which positional-only ones are not
         return self._function(*bound.args, **bound.kwargs)
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:
-        problems = list(self._misfits(values))
+        problems = list(self._misfits(values)) if values.keys() != self._arguments.keys() else []
         arguments: dict[str, Any] = {}
         for name, codec in self._arguments.items():
             if name in values:

@@ -152,11 +152,15 @@ class RunState:
 
     def record(self, event: Event) -> None:
         self.seq, self.at = event.seq, event.at
-        if isinstance(event, (Fact, Applied)):
+        if self._failed and isinstance(event, (Fact, Applied)):
             self._forget_failed()
-        if isinstance(event, Fact) and event.held:
+        if event.held:
             self.held[event.fact_id] = event
         match event:
+            case StepScheduled():
+                self.steps[event.step_id] = OpenStep(event)
+            case StepCompleted() | StepFailed():
+                self._answer(event)
             case RunStarted():
                 self.started = event
                 self._seen.update(event.seen or ())
@@ -173,10 +177,6 @@ class RunState:
                 self._seen.add(event.fact_id)
             case CancelRequested():
                 self.cancel_requested = True
-            case StepCompleted() | StepFailed():
-                self._answer(event)
-            case StepScheduled():
-                self.steps[event.step_id] = OpenStep(event)
             case StepRetryScheduled():
                 step = self.steps[event.step_id]
                 step.attempt, step.due = event.attempt, event.due
@@ -214,18 +214,17 @@ class RunState:
                     self.successor = event.next_run_id
 
     def _forget_failed(self) -> None:
-        step = self.steps.get(self._failed) if self._failed else None
-        if self._failed and step and step.attempt is None:
-            del self.steps[self._failed]
-        self._failed = None
+        step_id, self._failed = self._failed, None
+        step = self.steps.get(step_id) if step_id else None
+        if step_id and step and step.attempt is None:
+            del self.steps[step_id]
 
     def _answer(self, fact: StepCompleted | StepFailed) -> None:
-        step = self.steps[fact.step_id]
-        if isinstance(fact, StepFailed):
-            step.attempt = None  # a StepRetryScheduled that follows opens the next one
-            self._failed = None if fact.held else fact.step_id
-        else:
+        if isinstance(fact, StepCompleted):
             del self.steps[fact.step_id]
+        else:
+            self.steps[fact.step_id].attempt = None  # a StepRetryScheduled that follows opens the next one
+            self._failed = None if fact.held else fact.step_id
 
     def _set_attributes(self, event: AttributesSet) -> None:
         merged = {**self.attributes, **event.attributes}
