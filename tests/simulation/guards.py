@@ -77,12 +77,12 @@ def _without_condition(self: SimWorld, record: RunRecord) -> None:
     self.write("update_run", record.run_id, put)
 
 
-def _keeps_what_failed(self: Turns, run_id: str, messages: Any, *args: Any, **options: Any) -> None:
+def _keeps_what_failed(self: Turns, run_id: str, messages: Any, **options: Any) -> Any:
     with mock.patch.object(RunInHand, "dispose", lambda run: self._remember(run)):
-        _one_turn(self, run_id, messages, *args, **options)
+        yield from _parts(self, run_id, messages, **options)
 
 
-_one_turn = Turns._take
+_parts = Turns.parts
 
 
 def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
@@ -135,7 +135,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "the end is told again": (Acts, "end", _without_telling_again),
     "what is held is applied": (RunInHand, "apply", _without_held),
     "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
-    "what failed is discarded": (Turns, "_take", _keeps_what_failed),
+    "what failed is discarded": (Turns, "parts", _keeps_what_failed),
     "the first outcome stands": (SimWorld, "put_outcome", _put_over),
     "what is early waits": (SimWorld, "send", _send_at_once),
     "a child is told of the end": (Acts, "_close", lambda *_: None),

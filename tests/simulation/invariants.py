@@ -383,7 +383,7 @@ def what_runs_twice_is_explained(run: Run) -> Problems:
     """By a fault that struck the first while it was at work, or by both being at work at once."""
     sim = run.sim
     for (run_id, step_id, attempt), executions in sim.executions.items():
-        if run_id != run.id:
+        if run_id != run.id or executions[0].repeatable:
             continue
         for first, second in pairwise(executions):
             both_at_work = sim.began[second.invocation] < sim.ended.get(first.invocation, sim.tick + 1)

@@ -53,7 +53,7 @@ class Process:
         self._handler: Handler | None = None
         with sim.running(self):
             if kind == "orchestrator":
-                self._handler = create_orchestrator_handler(self.world)  # type: ignore[arg-type]
+                self._handler = create_orchestrator_handler(self.world, turns_at_once=1)  # type: ignore[arg-type]
             elif kind == "executor":
                 self._handler = create_step_handler(self.world)  # type: ignore[arg-type]
 

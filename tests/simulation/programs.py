@@ -50,6 +50,8 @@ beating: Any = Step(
     _beating, "simulated.beating", heartbeat_timeout="15s", timeout="10m", retry=RetryPolicy(max_attempts=3)
 )
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
+pure: Any = Step(_limited, "simulated.pure", pure=True)
+unrecorded: Any = Step(_limited, "simulated.unrecorded", idempotent=False)
 
 STEPS: dict[str, Step[..., Any]] = {
     step.name: step
@@ -60,6 +62,8 @@ STEPS: dict[str, Step[..., Any]] = {
         limited,
         beating,
         plain,
+        pure,
+        unrecorded,
         shop.reserve,
         shop.release,
         shop.charge,
@@ -100,6 +104,12 @@ class _Program(Interpreter):
 
     async def plain(self, item: int, inline: bool) -> Any:
         return len(await plain.options(inline=inline)(item))
+
+    async def pure(self, item: int, inline: bool) -> Any:
+        return [await pure.options(inline=inline)(item + more) for more in range(item)]
+
+    async def unrecorded(self, item: int) -> Any:
+        return await unrecorded(item)
 
     async def kept(self, item: int, parent_close: Any) -> Any:
         return await generated.child.options(parent_close=parent_close)(item)
@@ -205,7 +215,8 @@ def _leaf(chance: random.Random) -> Program:
         case 9:
             return ["beating", chance.randint(0, 4)]
         case 10:
-            return ["plain", chance.randint(0, 9), chance.random() < 0.5]
+            kind = chance.choice(["plain", "pure", "unrecorded"])
+            return [kind, chance.randint(0, 9), *([chance.random() < 0.5] if kind != "unrecorded" else [])]
         case 11:
             return ["child", chance.randint(0, 9)]
         case 12:

@@ -22,7 +22,7 @@ from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from worldflow.engine.context import step_info
-from worldflow.engine.history import load_events
+from worldflow.engine.history import StepScheduled, load_events
 from worldflow.runtime import acts
 from worldflow.worlds.messages import Delayed, Message, load_message
 
@@ -50,6 +50,8 @@ class Execution:
     known: bool
     """The outcome of the attempt stood in the ledger or in the history when its invocation began."""
     at_most_once: bool
+    repeatable: bool
+    """It may run again although nothing went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,8 +266,16 @@ class Simulation:
         key = info.run_id, info.step_id, info.attempt
         process, place = self._stack[-1], f"step {info.run_id} {info.step_id}"
         known = self._was_known(key, process.began)
-        at_most_once = self._is_at_most_once(key)
-        execution = Execution(self.tick, process, process.invocation, self.now, known, at_most_once)
+        scheduled = self._scheduled(key)
+        execution = Execution(
+            self.tick,
+            process,
+            process.invocation,
+            self.now,
+            known,
+            at_most_once=bool(scheduled and scheduled.at_most_once),
+            repeatable=scheduled is None or scheduled.ledger is False,  # what is not committed yet is pure
+        )
         self.executions.setdefault(key, []).append(execution)
         self.note(info.run_id, f"runs step {info.step_id}, attempt {info.attempt}", process)
 
@@ -301,9 +311,9 @@ class Simulation:
         completed = [event for event in events if event.event_type == "StepCompleted"]
         return at < then or any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
 
-    def _is_at_most_once(self, key: tuple[str, str, int]) -> bool:
-        scheduled: Any = [event for event in self.store.history(key[0]) if event.event_type == "StepScheduled"]
-        return any(event.at_most_once for event in scheduled if event.step_id == key[1])
+    def _scheduled(self, key: tuple[str, str, int]) -> StepScheduled | None:
+        events = [event for event in self.store.history(key[0]) if isinstance(event, StepScheduled)]
+        return next((event for event in events if event.step_id == key[1]), None)
 
     # --- messages ---
 

@@ -29,7 +29,7 @@ from worldflow.engine.recurrence import parse
 from worldflow.runtime import load_workflows, requests
 from worldflow.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
-from worldflow.worlds.local import Delivery
+from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import Delayed, Message, load_message
 
 TURNS_LIMIT = 2_000
@@ -240,8 +240,8 @@ class AWSSystem:
 
     def restart(self) -> None:
         self.close()
-        self._orchestrator = create_orchestrator_handler(self.world, scope=no_scope)
-        self._spare = create_orchestrator_handler(self.world, scope=no_scope)
+        self._orchestrator = create_orchestrator_handler(self.world, scope=no_scope, turns_at_once=1)
+        self._spare = create_orchestrator_handler(self.world, scope=no_scope, turns_at_once=1)
         self._step_handler = create_step_handler(self.world, scope=no_scope)
 
     def fail_over(self) -> None:

@@ -82,6 +82,32 @@ async def chain_inline(length: int) -> int:
     return number
 
 
+@step(inline=True, pure=True)
+async def increment_again(number: int) -> int:
+    return number + 1
+
+
+@workflow
+async def chain_pure(length: int) -> int:
+    number = 0
+    for _ in range(length):
+        number = await increment_again(number)
+    return number
+
+
+@step(idempotent=False)
+async def increment_unrecorded(number: int) -> int:
+    return number + 1
+
+
+@workflow
+async def chain_unrecorded(length: int) -> int:
+    number = 0
+    for _ in range(length):
+        number = await increment_unrecorded(number)
+    return number
+
+
 @workflow
 async def chain_in_time(length: int) -> int:
     number = 0

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
 from worldflow.engine.privacy import loggable
-from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
-from worldflow.worlds.local import Delivery, LocalWorld
-from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
+from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
+from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local_messages import Delivery
+from worldflow.worlds.messages import StepTask
 
 _log = logging.getLogger("worldflow")
 
@@ -23,16 +24,12 @@ _IDLE = 0.05
 
 _SWEEP_EVERY = timedelta(hours=1)
 
-_LONGEST_TURN = 5.0
-"""Seconds after which a turn that runs inline steps lets others in."""
+TURNS_AT_ONCE = 50
+"""Runs whose turns a worker takes side by side."""
 
 
-class _TurnTime:
-    def __init__(self) -> None:
-        self._end = time.monotonic() + _LONGEST_TURN
-
-    def __call__(self) -> bool:
-        return time.monotonic() > self._end
+_Done = tuple[Delivery, Callable[[], None] | None]
+"""A task, and what records its outcome."""
 
 
 class Worker:
@@ -48,10 +45,14 @@ class Worker:
 
     def __init__(self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT) -> None:
         self._world = world
-        self._turns = Turns(world, live_limit=live_limit)
         self._executor = StepExecutor(world)
+        self._live = Turns(world, live_limit=live_limit)
+        self._turns = WorkerTurns(world, self._live, self._executor)
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
+        self._done: list[_Done] = []
+        """Attempts that have ended, and whose outcomes are not recorded yet."""
+        self._recording: asyncio.Task[None] | None = None
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Worker:
@@ -69,88 +70,74 @@ class Worker:
 
         Raises `ConfigurationError` if another worker serves the file.
         """
-        with self._world.serving():
-            swept_at: datetime | None = None
+        with self._world.serving(), _Bell(self._world) as bell:
+            turns = asyncio.create_task(asyncio.to_thread(self._serve_turns, bell))
+            others = [asyncio.create_task(self._serve_steps(bell)), asyncio.create_task(self._sweep_now_and_then())]
             try:
-                while True:
-                    if swept_at is None or self._world.now() - swept_at >= _SWEEP_EVERY:
-                        swept_at = self._world.now()
-                        await asyncio.to_thread(sweep, self._world)
-                    if not await self.work():
-                        await self.pause(_IDLE)
+                await asyncio.wait([turns, *others], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                for task in self._running:
+                self._turns.stopped = True
+                bell.stop()
+                for task in (*others, *self._running):
                     task.cancel()
-                await asyncio.gather(*self._running, return_exceptions=True)
+                recording = [self._recording] if self._recording else []
+                await asyncio.gather(*others, *self._running, *recording, return_exceptions=True)
+                await asyncio.wait([turns], timeout=LONGEST_TURN)
+                self._record_all()
                 self.close()
+            for task in (turns, *others):  # one has failed
+                if not task.cancelled():
+                    task.result()
+
+    async def _sweep_now_and_then(self) -> None:
+        swept_at: datetime | None = None
+        while True:
+            if swept_at is None or self._world.now() - swept_at >= _SWEEP_EVERY:
+                swept_at = self._world.now()
+                await asyncio.to_thread(sweep, self._world)
+            await asyncio.sleep(1)
+
+    def _serve_turns(self, bell: _Bell) -> None:
+        while not self._turns.stopped:
+            if not (self._turns.take(TURNS_AT_ONCE) or self._turns.bury()):
+                bell.wait()
+
+    async def _serve_steps(self, bell: _Bell) -> None:
+        while True:
+            if not await self._start_steps():
+                await bell.wait_for_steps(self._running)
 
     def close(self) -> None:
         """Lets go of what the worker holds in memory."""
-        self._turns.close()
+        self._live.close()
+        self._executor.close()
 
     async def work(self) -> bool:
-        """Takes the turn of one run, and starts one step if there is room. Returns whether there was anything to do."""
-        handled = await asyncio.to_thread(self._take_turn) or await asyncio.to_thread(self._bury)
-        return await self._start_step() or handled
+        """Takes the turn of one run, and starts steps if there is room. Returns whether there was anything to do."""
+        handled = await asyncio.to_thread(self._turns.take, 1) or await asyncio.to_thread(self._turns.bury)
+        return await self._start_steps() or handled
 
     async def pause(self, timeout: float) -> None:
         """Waits for a running step to end, for at most `timeout` seconds."""
         if self._running:
             await asyncio.wait(self._running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        elif self._recording and not self._recording.done():
+            await self._recording
         else:
             await asyncio.sleep(timeout)
 
     @property
     def busy(self) -> bool:
-        """Whether a step runs."""
-        return bool(self._running)
+        """Whether a step runs, or its outcome is being recorded."""
+        return bool(self._running or self._done or (self._recording and not self._recording.done()))
 
-    def _take_turn(self) -> bool:
-        deliveries = self._world.receive("runs")
-        if messages := [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)]:
-            redo = any(delivery.redelivered for delivery in deliveries)
-            with self._settle(deliveries):
-                self._turns.take(messages[0].run_id, messages, redo=redo, out_of_time=_TurnTime())
-        else:
-            self._fire(deliveries)
-        return bool(deliveries)
+    # --- steps ---
 
-    def _fire(self, deliveries: Sequence[Delivery]) -> None:
-        """Starts the runs that a schedule is due for. Its messages have a group of their own."""
-        for delivery in deliveries:
-            if isinstance(delivery.message, ScheduleDue):
-                with self._settle([delivery]):
-                    schedules.fire(self._world, delivery.message)
-
-    def _bury(self) -> bool:
-        """Handles what was rejected too often: fails the attempt, or takes the turn without the workflow's code."""
-        deliveries = self._world.receive("dead", 1)
-        for delivery in deliveries:
-            with self._settle([delivery]):
-                if isinstance(delivery.message, StepTask):
-                    self._executor.bury(delivery.message)
-                elif isinstance(delivery.message, ScheduleDue):
-                    schedules.fire(self._world, delivery.message)
-                else:
-                    self._turns.take(delivery.message.run_id, [delivery.message], redo=True, use_code=False)
-        return bool(deliveries)
-
-    @contextlib.contextmanager
-    def _settle(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
-        """Acknowledges messages that were handled, and rejects those that were not."""
-        try:
-            yield
-        except Exception as error:
-            run_id = deliveries[0].message.run_id
-            _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
-            self._world.reject(deliveries)
-        else:
-            self._world.acknowledge(deliveries)
-
-    async def _start_step(self) -> bool:
-        if len(self._running) >= self._concurrency:
+    async def _start_steps(self) -> bool:
+        room = self._concurrency - len(self._running)
+        if room <= 0:
             return False
-        deliveries = await asyncio.to_thread(self._world.receive, "steps", 1)
+        deliveries = await asyncio.to_thread(self._world.receive, "steps", room)
         for delivery in deliveries:
             task = asyncio.create_task(self._run_step(delivery))
             self._running.add(task)
@@ -158,12 +145,81 @@ class Worker:
         return bool(deliveries)
 
     async def _run_step(self, delivery: Delivery) -> None:
-        assert isinstance(delivery.message, StepTask)
+        task = delivery.message
+        assert isinstance(task, StepTask)
         try:
-            await self._executor.execute(delivery.message, redelivered=delivery.redelivered)
+            finish = await self._executor.attempt(task, redelivered=delivery.redelivered)
         except Exception as error:
-            name = delivery.message.name
-            _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
+            self._tell_of(delivery, error)
             await asyncio.to_thread(self._world.reject, [delivery])
-        else:
-            await asyncio.to_thread(self._world.acknowledge, [delivery])
+            return
+        self._done.append((delivery, finish))
+        if self._recording is None or self._recording.done():
+            self._recording = asyncio.create_task(self._record())
+
+    async def _record(self) -> None:
+        """Records what has ended, which meanwhile becomes more."""
+        while self._done:
+            await asyncio.to_thread(self._record_all)
+
+    def _record_all(self) -> None:
+        """Records what has ended: all at once, or where that fails one by one."""
+        done, self._done = self._done, []
+        try:
+            self._finish(done)
+        except Exception:
+            for one in done:
+                try:
+                    self._finish([one])
+                except Exception as error:
+                    self._tell_of(one[0], error)
+                    self._world.reject([one[0]])
+
+    def _finish(self, done: Sequence[_Done]) -> None:
+        with self._world.together():
+            for _, finish in done:
+                if finish:
+                    finish()
+            self._world.acknowledge([delivery for delivery, _ in done])
+
+    def _tell_of(self, delivery: Delivery, error: Exception) -> None:
+        name = getattr(delivery.message, "name", "")
+        _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
+
+
+class _Bell:
+    """Rings in the worker's two threads when there may be something to do."""
+
+    def __init__(self, world: LocalWorld) -> None:
+        self._world = world
+        self._loop = asyncio.get_running_loop()
+        self._for_turns = threading.Event()
+        self._for_steps = asyncio.Event()
+
+    def __enter__(self) -> _Bell:
+        self._world.on_sent = self._ring
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._world.on_sent = None
+
+    def _ring(self) -> None:
+        self._for_turns.set()
+        if not self._for_steps.is_set():
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._for_steps.set)
+
+    def stop(self) -> None:
+        self._for_turns.set()
+
+    def wait(self) -> None:
+        """Until something was sent, or for a moment: others may send too."""
+        self._for_turns.wait(_IDLE)
+        self._for_turns.clear()
+
+    async def wait_for_steps(self, running: Collection[asyncio.Task[None]]) -> None:
+        """Until something was sent or a step has ended, or for a moment."""
+        rung = asyncio.ensure_future(self._for_steps.wait())
+        await asyncio.wait([rung, *running], timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+        rung.cancel()
+        self._for_steps.clear()

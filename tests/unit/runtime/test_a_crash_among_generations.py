@@ -20,7 +20,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.execution import Execution
-from worldflow.engine.history import Replied, RunContinued
+from worldflow.engine.history import Fact, Replied, RunContinued
 from worldflow.runtime import questions, requests, webhooks
 
 GENERATIONS = 3
@@ -88,7 +88,7 @@ def check(world: CrashingWorld) -> None:
         run_id = "r" if n == 1 else f"r~{n}"
         history = world.read_events(run_id)
         assert [event.seq for event in history] == list(range(1, len(history) + 1))
-        facts = [event.fact_id for event in history if hasattr(event, "held") and not event.held]
+        facts = [event.fact_id for event in history if isinstance(event, Fact) and not event.held]
         assert len(facts) == len(set(facts)), told
         execution = Execution(run_id, generations)
         execution.replay(history)

@@ -351,3 +351,20 @@ def test_the_history_of_a_large_value_holds_a_reference(world: CrashingWorld, tu
     assert isinstance(ended, RunCompleted)
     assert len(str(ended.result)) < 1_000
     assert world.read_run("run-1").result == "y" * 100_000
+
+
+def test_half_of_the_live_executions_are_let_go_when_memory_is_short(world: CrashingWorld):
+    is_short = False
+    turns = Turns(world, is_full=lambda: is_short)
+    offices = [Office(world, two_steps, f"run-{n}") for n in range(4)]
+    for office in offices[:3]:
+        turns.take(office.run_id, [office.start()])
+    is_short = True
+    turns.take("run-3", [offices[3].start()])
+    is_short = False
+    reads = []
+    load = world.load_history
+    world.load_history = lambda run_id, *args, **kwargs: (reads.append(run_id), load(run_id, *args, **kwargs))[1]  # type: ignore[method-assign]
+    for office in offices:
+        turns.take(office.run_id, [office.done("s1")])
+    assert reads == ["run-0", "run-1"]

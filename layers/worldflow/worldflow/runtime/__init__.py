@@ -4,8 +4,23 @@
 worker are made of.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from worldflow.runtime.loading import load_workflows
-from worldflow.runtime.orchestrator import Orchestrator, RunHandle
 from worldflow.runtime.steps import StepExecutor
 
+if TYPE_CHECKING:
+    from worldflow.runtime.orchestrator import Orchestrator, RunHandle
+
 __all__ = ["Orchestrator", "RunHandle", "StepExecutor", "load_workflows"]
+
+
+def __getattr__(name: str) -> Any:
+    # What applications use is nothing that the functions behind the queues have to import.
+    if name in ("Orchestrator", "RunHandle"):
+        from worldflow.runtime import orchestrator
+
+        return getattr(orchestrator, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

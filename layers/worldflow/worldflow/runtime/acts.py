@@ -199,6 +199,7 @@ class Acts:
             deadline=None if scheduled.inline else step.deadline,
             heartbeats=True if scheduled.heartbeat_timeout else None,
             at_most_once=scheduled.at_most_once,
+            ledger=scheduled.ledger,
             origin=step.origin,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, Self
 
 from worldflow.engine.definitions import Workflow, find_workflow
@@ -28,6 +28,7 @@ class RunHandle:
     def __init__(self, world: World, run_id: str) -> None:
         self.id = run_id
         self._world = world
+        self._changed: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def __repr__(self) -> str:
         return f"<run {self.id}>"
@@ -48,11 +49,12 @@ class RunHandle:
         """
         async with asyncio.timeout(None if timeout is None else seconds(timeout)):
             polls = _polls()
-            while True:
-                record = await self._newest()
-                if record.ended or record.status == "blocked":
-                    return outcome(record)
-                await self._pause(next(polls))
+            with self._world.changes(self.id) as self._changed:
+                while True:
+                    record = await self._newest()
+                    if record.ended or record.status == "blocked":
+                        return outcome(record)
+                    await self._pause(next(polls))
 
     async def events(self, after: int = 0) -> list[Event]:
         """The history of this generation, from the event behind `after` on."""
@@ -109,7 +111,7 @@ class RunHandle:
         return await asyncio.to_thread(self._world.read_run, newest.run_id)
 
     async def _pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        await self._changed(seconds)
 
 
 def _polls() -> Iterator[float]:

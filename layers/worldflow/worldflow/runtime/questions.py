@@ -20,15 +20,13 @@ from worldflow.engine.history import (
     UpdateReceived,
 )
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING
 from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash
-
-_ANYTHING = Codec(Any, "args")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def send_update(
     """
     check_name(name)
     check_id(update_id, "update_id")
-    encoded = _ANYTHING.encode(list(args))
+    encoded = ANYTHING.encode(list(args))
     record = newest_generation(world, read_record(world, run_id))
     if record.ended and update_id is None:
         raise RunEndedError(run_id, record.status)

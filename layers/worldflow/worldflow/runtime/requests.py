@@ -34,13 +34,10 @@ from worldflow.engine.history import (
     dump_events,
 )
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 from worldflow.worlds.payloads import adopt, check_size, fetch_event, stash
-
-_ANYTHING = Codec(Any, "value")
-
 
 REASON_LIMIT = 1_000
 """Characters of a reason, which stands in the run's record."""
@@ -77,24 +74,25 @@ def start(
     now = world.now()
     stored = stash(world, run_id, values, "input")
     record = RunRecord(run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stored)
-    existing = world.create_run(record)
-    while existing:
-        if existing.workflow_name != name:
-            raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
-        newest = newest_generation(world, existing)
-        if not _gives_way(newest, if_running, reuse):
-            if not newest.ended:
-                # Again: whoever created it may have died before this line.
-                world.send([Start(run_id=newest.run_id)])
-            return newest, False
-        replaces = None if newest.ended else newest.run_id
-        existing = create_generation(world, newest, record.model_copy(update={"replaces": replaces}))
-        if replaces:
-            # Now that its successor exists, to which what comes behind this is sent on.
-            world.send([termination(replaces, successor=next_generation(replaces))])
-        record = record if existing else _named(record, next_generation(newest.run_id))
-    world.send([Start(run_id=record.run_id)])
-    return record, True
+    with world.together():
+        existing = world.create_run(record)
+        while existing:
+            if existing.workflow_name != name:
+                raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
+            newest = newest_generation(world, existing)
+            if not _gives_way(newest, if_running, reuse):
+                if not newest.ended:
+                    # Again: whoever created it may have died before this line.
+                    world.send([Start(run_id=newest.run_id)])
+                return newest, False
+            replaces = None if newest.ended else newest.run_id
+            existing = create_generation(world, newest, record.model_copy(update={"replaces": replaces}))
+            if replaces:
+                # Now that its successor exists, to which what comes behind this is sent on.
+                world.send([termination(replaces, successor=next_generation(replaces))])
+            record = record if existing else _named(record, next_generation(newest.run_id))
+        world.send([Start(run_id=record.run_id)])
+        return record, True
 
 
 def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
@@ -161,7 +159,7 @@ def signal_with_start(
     """
     check_name(name)
     check_id(signal_id, "signal_id")
-    encoded = _ANYTHING.encode(value)
+    encoded = ANYTHING.encode(value)
     check_size(encoded, "value")  # before a run is started for it
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
@@ -223,7 +221,7 @@ def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id
     """
     check_name(name)
     check_id(signal_id, "signal_id")
-    encoded = _ANYTHING.encode(value)
+    encoded = ANYTHING.encode(value)
     run_id = open_run(world, run_id).run_id
     signal_id = signal_id or uuid.uuid4().hex
     fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded))
@@ -324,7 +322,7 @@ def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None
 def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:
     if isinstance(workflow, str):
         check_name(workflow, "workflow")
-        return workflow, _ANYTHING.encode(dict(input or {}))
+        return workflow, ANYTHING.encode(dict(input or {}))
     if input is not None and not isinstance(input, Mapping):
         given = type(input).__name__
         raise InvalidInputError(

@@ -37,7 +37,7 @@ from worldflow.engine.errors import (
     ScheduleNotFoundError,
 )
 from worldflow.engine.history import Json
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING
 from worldflow.runtime import requests
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import ScheduleDue
@@ -48,7 +48,6 @@ CONFLICT_LIMIT = 10
 """How often a write is tried again that somebody else came before."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-_ANYTHING = Codec(Any, "value")
 _DEFINITION = ("workflow", "schedule", "timezone", "overlap", "paused")
 
 _log = logging.getLogger("worldflow")
@@ -298,7 +297,7 @@ def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
 def _encode(workflow: Workflow[..., Any] | str, values: Mapping[str, Any]) -> tuple[str, dict[str, Json]]:
     """The workflow's name and its arguments as JSON. Where its code is not in this process they are not checked."""
     if isinstance(workflow, str):
-        return workflow, _ANYTHING.encode(dict(values))
+        return workflow, ANYTHING.encode(dict(values))
     return workflow.name, workflow.signature.encode(workflow.signature.validate(values))
 
 

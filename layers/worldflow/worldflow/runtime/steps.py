@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from worldflow.engine.context import StepInfo, current_step
@@ -30,10 +31,11 @@ from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.retry import retry_after
+from worldflow.runtime.inline_loop import InlineLoop
 from worldflow.runtime.loading import explain_failures
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
-from worldflow.worlds.payloads import fetch, stash, stash_event
+from worldflow.worlds.payloads import fetch, is_stand_in, stash, stash_event
 
 _log = logging.getLogger("worldflow")
 
@@ -48,6 +50,11 @@ class StepExecutor:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._inline = InlineLoop(log_what_is_left)
+
+    def close(self) -> None:
+        """Closes the event loop of inline steps."""
+        self._inline.close()
 
     async def execute(self, task: StepTask, *, redelivered: bool = False) -> None:
         """Runs one attempt and sends its outcome to the run.
@@ -55,25 +62,34 @@ class StepExecutor:
         redelivered: the task was received before, so that it may have an outcome already.
         When it returns, the task may be acknowledged; if it raises, it must come again.
         """
-        outcome = await asyncio.to_thread(self._recorded, task) if redelivered or task.redo else None
+        if finish := await self.attempt(task, redelivered=redelivered):
+            await asyncio.to_thread(finish)
+
+    async def attempt(self, task: StepTask, *, redelivered: bool = False) -> Callable[[], None] | None:
+        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one."""
+        has_record = task.ledger is not False and (redelivered or task.redo)
+        outcome = await asyncio.to_thread(self._recorded, task) if has_record else None
         if outcome:
-            await asyncio.to_thread(self._tell, outcome)
-        elif task.deadline and self._world.now() >= task.deadline:
+            return partial(self._tell, outcome)
+        if task.deadline and self._world.now() >= task.deadline:
             _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
-        elif task.at_most_once and not await asyncio.to_thread(self._claim, task):
+            return None
+        if task.at_most_once and not await asyncio.to_thread(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
-            await asyncio.to_thread(self._finish, task, _failed(task, error, retryable=False))
-        else:
-            await asyncio.to_thread(self._finish, task, await self._run(task))
+            return partial(self._finish, task, _failed(task, error, retryable=False))
+        return partial(self._finish, task, await self._run(task))
 
     def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
 
         async def run_all() -> list[StepCompleted | StepFailed]:
-            asyncio.get_running_loop().set_exception_handler(log_what_is_left)
             return await asyncio.gather(*map(self._run, tasks))
 
-        facts = asyncio.run(run_all()) if tasks else []
+        facts: list[StepCompleted | StepFailed] = []
+        if len(tasks) == 1:
+            facts.append(self._inline.run(self._run(tasks[0])))
+        elif tasks:
+            facts += self._inline.run(run_all())
         return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
 
     def hand_over(self, run_id: str, facts: Sequence[StepCompleted | StepFailed]) -> None:
@@ -93,8 +109,11 @@ class StepExecutor:
         return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
 
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
-        # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
-        self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))))
+        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
+        if task.ledger is not False:
+            # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
+            outcome = self._world.put_outcome(outcome)
+        self._tell(outcome)
 
     def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
         try:
@@ -127,7 +146,10 @@ class StepExecutor:
             # Perhaps a deployment is under way and the next attempt finds it.
             return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
         try:
-            arguments = step.signature.decode(await asyncio.to_thread(fetch, self._world, task.input) or {})
+            values = task.input
+            if is_stand_in(values):
+                values = await asyncio.to_thread(fetch, self._world, values)
+            arguments = step.signature.decode(values or {})
         except PayloadCodecError as error:
             return _failed(task, error, retryable=True)  # perhaps a deployment is under way
         except WorldflowError as error:

@@ -25,8 +25,11 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import (
@@ -47,6 +50,7 @@ from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
+from worldflow.runtime.memory import without_collections
 from worldflow.runtime.requests import revive, start_anew
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.watchdog import CPU_LIMIT
@@ -63,7 +67,13 @@ CONFLICT_LIMIT = 5
 HISTORY_LIMIT = 50_000
 """Events of a history. A run that would have more fails; at a fifth of it the log warns."""
 
+PURE_EVENTS, PURE_SECONDS = 200, 1.0
+"""So many events of pure inline steps, or so much work, is committed together."""
+
 _log = logging.getLogger("worldflow")
+
+Settle = Callable[[], None]
+"""Commits what is new, and acts on it."""
 
 
 class Turns:
@@ -77,8 +87,11 @@ class Turns:
         history_limit: int = HISTORY_LIMIT,
         cpu_limit: float = CPU_LIMIT,
         chance: random.Random | None = None,
+        is_full: Callable[[], bool] = lambda: False,
     ) -> None:
         """
+        live_limit: how many executions are kept live, at most.
+        is_full: whether the process has no memory for as many as it has; then half of them go, those used longest ago.
         cpu_limit: seconds of processor time that a workflow may take over one fact.
         chance: where the seeds of runs and the jitter of retries come from; the system's source unless given.
         """
@@ -86,6 +99,7 @@ class Turns:
         self._executor = StepExecutor(world)
         self._live: OrderedDict[str, RunInHand] = OrderedDict()
         self._live_limit = live_limit
+        self._is_full = is_full
         self._history_limit = history_limit
         self._cpu_limit = cpu_limit
         self._chance = chance or random.SystemRandom()
@@ -110,7 +124,12 @@ class Turns:
         """
         for _ in range(CONFLICT_LIMIT):
             try:
-                self._take(run_id, messages, use_code, out_of_time, redo=redo)
+                with closing(
+                    self.parts(run_id, messages, redo=redo, use_code=use_code, out_of_time=out_of_time)
+                ) as parts:
+                    for settle in parts:
+                        with self._world.together():
+                            settle()
                 return
             except ConflictError:
                 redo = True
@@ -122,16 +141,22 @@ class Turns:
             runs, self._live = list(self._live.values()), OrderedDict()
         for run in runs:
             run.dispose()
+        self._executor.close()
 
-    def _take(
+    def parts(
         self,
         run_id: str,
         messages: Sequence[RunMessage],
-        use_code: bool,
-        out_of_time: Callable[[], bool],
         *,
-        redo: bool,
-    ) -> None:
+        redo: bool = False,
+        use_code: bool = True,
+        out_of_time: Callable[[], bool] = lambda: False,
+    ) -> Generator[Settle, None, None]:
+        """A turn, part by part: each ends with something to commit and to act on, which the caller does before it asks
+        for the next. Whoever has several turns under way may settle parts of all of them together. Arguments and
+        exceptions are those of `take`, which tries again after a `ConflictError`; a turn that is not taken to its end
+        is to be closed.
+        """
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
@@ -142,9 +167,8 @@ class Turns:
             if not run.apply(messages, use_code=use_code):
                 self._pass_on(run_id, messages)
                 return
-            self._commit(run)
-            self._act(run, messages, out_of_time)
-            self._run_inline(run, out_of_time)
+            yield partial(self._settle, run, messages, out_of_time)
+            yield from self._run_inline(run, out_of_time)
         except BaseException:
             run.dispose()
             raise
@@ -167,11 +191,16 @@ class Turns:
         run.forget_turn()
         with self._lock:
             self._live[run.id] = run
-            oldest = self._live.popitem(last=False)[1] if len(self._live) > self._live_limit else None
-        if oldest:
+            limit = len(self._live) // 2 if self._is_full() else self._live_limit
+            surplus = [self._live.popitem(last=False)[1] for _ in range(len(self._live) - limit)]
+        for oldest in surplus:
             oldest.dispose()
 
     def _load(self, run_id: str, use_code: bool) -> RunInHand:
+        with without_collections():
+            return self._read(run_id, use_code)
+
+    def _read(self, run_id: str, use_code: bool) -> RunInHand:
         history = self._load_history(run_id)
         run = RunInHand(
             self._world,
@@ -196,6 +225,10 @@ class Turns:
         return [] if record is None or record.archived_at else history
 
     # --- commit and act ---
+
+    def _settle(self, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
+        self._commit(run)
+        self._act(run, messages, out_of_time)
 
     def _commit(self, run: RunInHand) -> None:
         if run.new:
@@ -281,25 +314,35 @@ class Turns:
 
     # --- inline steps ---
 
-    def _run_inline(self, run: RunInHand, out_of_time: Callable[[], bool]) -> None:
-        """Runs inline steps until none is due."""
+    def _run_inline(self, run: RunInHand, out_of_time: Callable[[], bool]) -> Iterator[Settle]:
+        """Runs inline steps until none is due. What is new is committed before the next ones run, unless all of them
+        may run again.
+        """
+        waits_since: float | None = None
         while run.execution and not run.state.ended and (steps := list(run.inline_due())):
+            if waits_since is not None and not _may_wait(run, steps, waits_since):
+                yield partial(self._settle, run, (), out_of_time)
+                waits_since = None
             facts = [fact for step in steps if (fact := self._known_outcome(run, step))]
             known = {fact.step_id for fact in facts}
             acts = Acts(self._world, run.id, run.state)
             tasks = [acts.task(step) for step in steps if step.scheduled.step_id not in known]
             facts += self._executor.run_inline(tasks)
             if out_of_time():
+                if waits_since is not None:
+                    yield partial(self._settle, run, (), out_of_time)
                 self._executor.hand_over(run.id, facts)
                 return
-            run.committed()
-            run.taken_up = any(not _is_new(run, step) for step in steps)
+            if waits_since is None:
+                run.committed()
+                waits_since = time.monotonic()
+            run.taken_up |= any(not _is_new(run, step) for step in steps)
             now = self._world.now()
             for fact in facts:
                 if run.state.accepts(fact):
                     run.apply_fact(fact, now)
-            self._commit(run)
-            self._act(run, (), out_of_time)
+        if waits_since is not None:
+            yield partial(self._settle, run, (), out_of_time)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
         """What came of an attempt that may have been begun by a turn before this one."""
@@ -314,6 +357,12 @@ class Turns:
         # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
         may_begin = step.due is not None and self._world.claim(*attempt)
         return None if may_begin else interrupted(step)
+
+
+def _may_wait(run: RunInHand, steps: Sequence[OpenStep], since: float) -> bool:
+    """Whether what is new may be committed with what comes of these steps."""
+    is_little = len(run.new) < PURE_EVENTS and time.monotonic() - since < PURE_SECONDS
+    return is_little and all(step.scheduled.pure for step in steps)
 
 
 def _is_new(run: RunInHand, step: OpenStep) -> bool:

@@ -22,7 +22,7 @@ from worldflow.engine.context import check_token
 from worldflow.engine.errors import HookNotFoundError
 from worldflow.engine.history import HookCreated, HookResumed, Replied, RunEnded
 from worldflow.engine.ids import check_id
-from worldflow.engine.serialization import Codec
+from worldflow.engine.serialization import ANYTHING, Codec
 from worldflow.engine.webhooks import LONGEST_LIFE, WebhookRequest
 from worldflow.worlds.base import HookRecord, World
 from worldflow.worlds.messages import FactArrived
@@ -36,7 +36,6 @@ ANSWER_TIMEOUT = 20.0
 
 _FIRST_POLL, _LONGEST_POLL = 0.05, 1.0
 
-_ANYTHING = Codec(Any, "value")
 _REQUEST = Codec(WebhookRequest, "request")
 
 
@@ -71,7 +70,7 @@ def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str |
     Raises `HookNotFoundError`, `InvalidInputError` for what is no token, and `SerializationError`.
     """
     check_id(resume_id, "resume_id")
-    encoded = _ANYTHING.encode(value)
+    encoded = ANYTHING.encode(value)
     hook = get_hook(world, token)
     _send(world, hook, encoded, resume_id or uuid.uuid4().hex)
     return hook

@@ -24,7 +24,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -51,7 +52,7 @@ ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "conti
 class Fork(BaseModel):
     """Where the history of a run begins that goes on from another's."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     run_id: str
     after: int | None = None
@@ -61,7 +62,7 @@ class Fork(BaseModel):
 class HookRecord(BaseModel):
     """Who holds a hook's token."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     token: str
     run_id: str
@@ -94,7 +95,7 @@ class Redriven:
 class RunRecord(BaseModel):
     """What is known of a run without its history. `seq` is that of the history it reflects."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     run_id: str
     workflow_name: str
@@ -175,6 +176,13 @@ class World(ABC):
 
         commits: reads this many commits and no more; `after` is then the end of one.
         """
+
+    def load_commits(self, run_id: str) -> list[list[Event]]:
+        """The history of a run as it was written, commit by commit."""
+        commits: list[list[Event]] = []
+        while commit := self.load_history(run_id, commits[-1][-1].seq if commits else 0, commits=1):
+            commits.append(commit)
+        return commits
 
     @abstractmethod
     def append(self, run_id: str, events: Sequence[Event]) -> None:
@@ -271,6 +279,19 @@ class World(ABC):
 
         discard: deletes those that are no messages of ours; they are left where they are unless given.
         """
+
+    @contextmanager
+    def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        """Yields what waits until the record of a run, or of one that follows it, has changed, but so many seconds at
+        most. Where a world is not told of changes, it waits for so many seconds.
+        """
+        yield asyncio.sleep
+
+    def together(self) -> AbstractContextManager[object]:
+        """Around writes of this thread that belong together. Where a world can, they become durable at once, and if an
+        exception leaves the block, none of them does.
+        """
+        return nullcontext()
 
     # --- the step ledger ---
 

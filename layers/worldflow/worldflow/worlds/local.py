@@ -1,52 +1,36 @@
-"""Runs in one SQLite database: `:memory:` for tests, or a file as an embedded, durable default.
-
-The queues are tables too. Messages of one group are received together and no others of the group until they are
-acknowledged, as from an SQS FIFO queue; a message that was received and never acknowledged comes again when the next
-worker starts. One worker at a time serves a file.
-"""
+"""Runs in one SQLite database: `:memory:` for tests, or a file as an embedded, durable default."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import secrets
 import sqlite3
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
 from pydantic_core import from_json
 
 from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
-from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.engine.ids import generation
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
+from worldflow.worlds.local_messages import SCHEMA as MESSAGES_SCHEMA
+from worldflow.worlds.local_messages import LocalMessages
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
-from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask, load_message, summary
-
-Queue = Literal["runs", "steps", "dead"]
-"""Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
-reads.
-"""
+from worldflow.worlds.messages import StepOutcome
 
 _log = logging.getLogger("worldflow")
-
-MAX_RECEIVES = 5
-"""How often a message that is rejected comes again."""
-
-MAX_DEATHS = 20
-"""How often a message comes again of those that were in flight when a worker died: it may be what killed it, or not."""
-
-_REDELIVERY_DELAY = timedelta(seconds=1)
 
 _SAME = "json_extract(a.attributes, ?) is json_extract(?, '$') and json_type(a.attributes, ?) is json_type(?, '$')"
 """An attribute has a value: the same number, and of the same kind."""
@@ -57,10 +41,6 @@ create table if not exists commits (run_id text, seq integer, last integer, even
 create table if not exists runs (run_id text primary key, seq integer, status text, workflow_name text,
   created_at text, record text) without rowid;
 create index if not exists runs_by_time on runs (created_at, run_id);
-create table if not exists messages (id integer primary key, queue text, grp text, body text, visible_at real,
-  in_flight integer default 0, receives integer default 0);
-create index if not exists messages_by_time on messages (queue, visible_at, id);
-create index if not exists messages_by_group on messages (queue, grp);
 create table if not exists outcomes (id text primary key, outcome text) without rowid;
 create table if not exists attributes (run_id text primary key, attributes text) without rowid;
 create table if not exists claims (id text primary key) without rowid;
@@ -73,20 +53,11 @@ create table if not exists payloads (key text primary key, data blob) without ro
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it was received, for the `receives`th time."""
-
-    id: int
-    message: Message
-    receives: int
-
-    @property
-    def redelivered(self) -> bool:
-        return self.receives > 1
+_ASK_EVERY = 0.02
+"""Seconds between two looks at what others have written to the file."""
 
 
-class LocalWorld(World):
+class LocalWorld(LocalMessages):
     """A World in one SQLite database. May be used from several threads.
 
     path: a file, or `:memory:`.
@@ -109,14 +80,23 @@ class LocalWorld(World):
     ) -> None:
         self.path = str(path)
         self.codec = codec
+        self.on_sent: Callable[[], None] | None = None
+        """Called when messages were sent from this process, in the thread that sent them."""
         self._webhook_url = webhook_url
         self._clock = clock
+        self._synchronous = synchronous
+        self._set = ""
+        self._has_sent = False
+        self._changed: set[str] = set()
+        """Ids, without their generations, of runs whose records the open transaction changes."""
+        self._watchers: dict[str, list[Callable[[], None]]] = {}
+        self._version, self._asked_at = 0, 0.0
         self._lock = threading.RLock()
         self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
             self._db.execute("pragma journal_mode = wal")
-            self._db.execute(f"pragma synchronous = {synchronous}")
-            self._db.executescript(_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
+            self._set_synchronous(synchronous)
+            self._db.executescript(_SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -128,15 +108,38 @@ class LocalWorld(World):
         return self._clock() if self._clock else super().now()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
+        """
+        durable: `False` for what may be lost in a power failure (and never before what comes after it is): a message
+            that was received or acknowledged then comes again.
+        """
         with self._lock:
+            if self._db.in_transaction:  # part of what this thread writes together
+                yield self._db
+                return
+            self._set_synchronous(self._synchronous if durable else "NORMAL")
             self._db.execute("begin immediate")
             try:
                 yield self._db
             except BaseException:
+                self._has_sent, self._changed = False, set()
                 self._db.execute("rollback")
                 raise
             self._db.execute("commit")
+            has_sent, self._has_sent = self._has_sent, False
+            changed, self._changed = self._changed, set()
+        for watcher in [watcher for base in changed for watcher in self._watchers.get(base, ())]:
+            watcher()
+        if has_sent and self.on_sent:
+            self.on_sent()
+
+    def _set_synchronous(self, wanted: str) -> None:
+        if wanted != self._set:
+            self._db.execute(f"pragma synchronous = {wanted}")
+            self._set = wanted
+
+    def together(self) -> AbstractContextManager[object]:
+        return self._transaction()
 
     def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
         with self._lock:
@@ -146,7 +149,8 @@ class LocalWorld(World):
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         rows = self._rows(
-            "select events from commits where run_id = ? and last > ? order by seq limit ?",
+            "select events from commits where run_id = ?1 and last > ?2 and seq >= coalesce("
+            "(select max(seq) from commits where run_id = ?1 and seq <= ?2), 0) order by seq limit ?3",
             run_id,
             after,
             commits or -1,
@@ -156,7 +160,8 @@ class LocalWorld(World):
     def append(self, run_id: str, events: Sequence[Event]) -> None:
         first, last = events[0].seq, events[-1].seq
         with self._transaction() as db:
-            found = db.execute("select max(last) from commits where run_id = ?", (run_id,)).fetchone()[0] or 0
+            newest = "select last from commits where run_id = ? order by seq desc limit 1"
+            (found,) = db.execute(newest, (run_id,)).fetchone() or (0,)
             if found != first - 1:
                 raise ConflictError(f"run {run_id!r} is at event {found}, and the commit begins with {first}")
             db.execute("insert into commits values (?, ?, ?, ?)", (run_id, first, last, dump_events(events)))
@@ -186,7 +191,48 @@ class LocalWorld(World):
         self._db.execute("delete from runs where run_id = ?", (record.run_id,))
         self._insert(record)
 
+    @contextmanager
+    def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
+        changed, loop, base = asyncio.Event(), asyncio.get_running_loop(), generation(run_id)[0]
+        seen = self._writes_of_others()
+
+        def watcher() -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(changed.set)
+
+        async def wait(seconds: float) -> None:
+            nonlocal seen
+            while not changed.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await changed.wait()
+                if (now := self._writes_of_others()) != seen:
+                    seen = now
+                    break
+            changed.clear()
+
+        with self._lock:
+            self._watchers.setdefault(base, []).append(watcher)
+        try:
+            yield wait
+        finally:
+            with self._lock:
+                self._watchers[base].remove(watcher)
+                if not self._watchers[base]:
+                    del self._watchers[base]
+
+    def _writes_of_others(self) -> int:
+        """Changes when another connection has written to the file, which is asked now and then."""
+        if time.monotonic() - self._asked_at > _ASK_EVERY and self._lock.acquire(blocking=False):
+            try:
+                self._version = self._db.execute("pragma data_version").fetchone()[0]
+                self._asked_at = time.monotonic()
+            finally:
+                self._lock.release()
+        return self._version
+
     def _insert(self, record: RunRecord) -> None:
+        self._changed.add(generation(record.run_id)[0])
         self._db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
         if record.attributes:
             row = (record.run_id, json.dumps(record.attributes, ensure_ascii=False))
@@ -269,116 +315,6 @@ class LocalWorld(World):
             db.execute("insert into keys select ? where not exists (select 1 from keys)", (secrets.token_bytes(32),))
             return [key for (key,) in db.execute("select key from keys")]
 
-    # --- messages ---
-
-    def send(self, messages: Sequence[Message | Delayed]) -> None:
-        now = self.now()
-        due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
-        rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
-        with self._transaction() as db:
-            db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
-
-    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
-        values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
-        sql = "delete from messages where queue = ? and grp = ? and body = ? and visible_at = ? and not in_flight"
-        with self._transaction() as db:
-            db.execute(sql, values)
-
-    def receive(self, queue: Queue, limit: int = 10) -> list[Delivery]:
-        """The oldest messages of one group of which none is in flight. They are in flight from now on."""
-        now = self.now().timestamp()
-        with self._transaction() as db:
-            group = db.execute(
-                "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 "
-                "from messages o where o.queue = m.queue and o.grp = m.grp and (o.in_flight or (o.receives > 0 "
-                "and o.visible_at > ?))) order by visible_at, id limit 1",  # a rejected message holds its group
-                (queue, now, now),
-            ).fetchone()
-            if group is None:
-                return []
-            rows = db.execute(
-                "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages "
-                "where queue = ? and grp = ? and visible_at <= ? order by id limit ?) returning id, body, receives",
-                (queue, group[0], now, limit),
-            ).fetchall()
-        deliveries = [self._read(*row) for row in rows]
-        return sorted((delivery for delivery in deliveries if delivery), key=lambda delivery: delivery.id)
-
-    def _read(self, id: int, body: str, receives: int) -> Delivery | None:
-        try:
-            message = load_message(body)
-        except ValidationError as error:
-            _log.error("message %d cannot be read, and is put aside: %s", id, summary(error))
-            with self._transaction() as db:
-                db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
-            return None
-        assert not isinstance(message, Delayed)
-        return Delivery(id, message, receives)
-
-    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """The messages were handled, and are gone."""
-        with self._transaction() as db:
-            db.executemany("delete from messages where id = ?", [(delivery.id,) for delivery in deliveries])
-
-    def reject(self, deliveries: Sequence[Delivery]) -> None:
-        """The messages could not be handled: they come again, or are dead when they have come too often."""
-        again = (self.now() + _REDELIVERY_DELAY).timestamp()
-        with self._transaction() as db:
-            db.executemany(
-                "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
-                "else 'dead' end where id = ?",
-                [(again, MAX_RECEIVES, delivery.id) for delivery in deliveries],
-            )
-
-    def recover(self) -> None:
-        """Makes what was in flight when a worker died receivable again."""
-        with self._transaction() as db:
-            db.execute(
-                "update messages set in_flight = 0, queue = case when receives < ? then queue else 'dead' end "
-                "where in_flight",
-                (MAX_DEATHS,),
-            )
-
-    @contextmanager
-    def serving(self) -> Iterator[None]:
-        """Makes this process the one worker of the file. Raises `ConfigurationError` if another is at work."""
-        if self.path == ":memory:" or sys.platform == "win32":
-            self.recover()
-            yield
-            return
-        import fcntl
-
-        with open(f"{self.path}.worker", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigurationError(f"another worker serves {self.path}, and a file has one") from None
-            self.recover()
-            yield
-
-    def next_due(self) -> datetime | None:
-        """When the earliest waiting message may be received: now or before, if some already may."""
-        sql = "select min(visible_at) from messages where queue != 'unreadable' and not in_flight"
-        (when,) = self._rows(sql)[0]
-        return None if when is None else datetime.fromtimestamp(float(when), UTC)
-
-    def redrive(self, *, discard: bool = False) -> Redriven:
-        # The worker handles the dead; what nobody could read waits for code that can.
-        moved = 0
-        with self._transaction() as db:
-            rows = db.execute("select id, body from messages where queue = 'unreadable'").fetchall()
-            for id, body in rows:
-                try:
-                    message = load_message(body)
-                except ValidationError:
-                    continue
-                assert not isinstance(message, Delayed)
-                db.execute("update messages set queue = ?, receives = 0 where id = ?", (_queue(message), id))
-                moved += 1
-            if discard:
-                db.execute("delete from messages where queue = 'unreadable'")
-        return Redriven(moved, len(rows) - moved)
-
     # --- the step ledger ---
 
     def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
@@ -441,10 +377,6 @@ class LocalWorld(World):
     @property
     def schedules(self) -> LocalSchedules:
         return LocalSchedules(self._transaction, self.now)
-
-
-def _queue(message: Message) -> Queue:
-    return "steps" if isinstance(message, StepTask) else "runs"
 
 
 def _time(moment: datetime) -> str:

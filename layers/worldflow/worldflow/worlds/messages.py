@@ -12,6 +12,7 @@ import hashlib
 import re
 import uuid
 from datetime import UTC, datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
@@ -33,7 +34,7 @@ def _wire(message: BaseModel) -> str:
 
 
 class BaseMessage(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     v: Literal[1] = 1
     run_id: str
@@ -74,7 +75,7 @@ class Start(_RunMessage):
 class Revival(BaseModel):
     """The run that is to be started for a signal, if the one that it was sent to has ended."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     workflow_name: str
     input: Json = None
@@ -149,6 +150,8 @@ class StepTask(BaseMessage):
     heartbeats: bool | None = None
     """The attempt is to send heartbeats, and the one before may have."""
     at_most_once: bool | None = None
+    ledger: bool | None = None
+    """`False`: the outcome is told, and not recorded before."""
     origin: str | None = None
     """The run in which the step was scheduled, where that is one that this one goes on from."""
 
@@ -164,7 +167,7 @@ class StepTask(BaseMessage):
 class ScheduleDue(BaseModel):
     """A schedule is due: start its run. On AWS, EventBridge Scheduler sends it to the queue of timers."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     v: Literal[1] = 1
     kind: Literal["schedule_due"] = "schedule_due"
@@ -208,7 +211,7 @@ Message = RunMessage | StepTask | ScheduleDue
 class Delayed(BaseModel):
     """A message that waits in the queue of timers until `due`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     v: Literal[1] = 1
     kind: Literal["delayed"] = "delayed"
@@ -222,18 +225,20 @@ class Delayed(BaseModel):
 class StepOutcome(BaseModel):
     """What an attempt of a step came to."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     run_id: str
     fact: Annotated[StepCompleted | StepFailed, Field(discriminator="event_type")]
 
 
-_messages: TypeAdapter[Any] = TypeAdapter(Annotated[Message | Delayed, Field(discriminator="kind")])
+@cache
+def _messages() -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[Message | Delayed, Field(discriminator="kind")])
 
 
 def load_message(text: str | bytes) -> Message | Delayed:
     """The message of a queue's body. Raises pydantic's `ValidationError` for what is none."""
-    message: Message | Delayed = _messages.validate_json(text)
+    message: Message | Delayed = _messages().validate_json(text)
     return message
 
 

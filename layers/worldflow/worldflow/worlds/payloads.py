@@ -48,6 +48,8 @@ def stash(world: World, run_id: str, value: Json, field: str = "value") -> Json:
 
     Raises `PayloadTooLargeError`, which names the field.
     """
+    if world.codec is None and (value is None or type(value) in (int, float, bool)):
+        return value
     data = dump_value(value, ours=5)
     if len(data) > PAYLOAD_LIMIT and field not in _ENGINES_OWN:
         raise PayloadTooLargeError(field, len(data), PAYLOAD_LIMIT)
@@ -58,7 +60,7 @@ def stash(world: World, run_id: str, value: Json, field: str = "value") -> Json:
         if len(text) <= world.inline_limit:
             return {_ENCODED: text, "run_id": run_id}
         mark = {_ENCODED_FOR: run_id}
-    elif len(data) <= world.inline_limit and not _is_stand_in(value):
+    elif len(data) <= world.inline_limit and not is_stand_in(value):
         return value
     key = f"{run_id}/{hashlib.sha256(data).hexdigest()}"
     world.put_payload(key, data)
@@ -78,7 +80,7 @@ def check_size(value: Json, field: str) -> None:
 
 def fetch(world: World, value: Json) -> Json:
     """The value itself, of what `stash` made of it. Raises `PayloadCodecError`."""
-    if not _is_stand_in(value):
+    if not is_stand_in(value):
         return value
     if _KEY in value:
         data, encoded_for = world.get_payload(value[_KEY]), value.get(_ENCODED_FOR)
@@ -115,7 +117,7 @@ def fetch_text(world: World, text: str | None) -> str | None:
 
 def size_of_reference(value: Json) -> int:
     """Bytes of the value, where `value` is a reference; else 0."""
-    return int(value.get("bytes", 0)) if _is_stand_in(value) and _KEY in value else 0
+    return int(value.get("bytes", 0)) if is_stand_in(value) and _KEY in value else 0
 
 
 def adopt(world: World, run_id: str, value: Json) -> Json:
@@ -138,6 +140,9 @@ def stash_event(world: World, run_id: str, event: E) -> E:
 
 def fetch_event(world: World, event: E) -> E:
     """The event as the workflow sees it."""
+    data = event.__dict__
+    if data.get("error") is None and not any(is_stand_in(data[field]) for field in event.data_fields):
+        return event
     return _with_data(event, lambda _, value: fetch(world, value), lambda failure: fetch_failure(world, failure))
 
 
@@ -173,13 +178,14 @@ def _is_foreign(event: BaseEvent, run_id: str) -> bool:
 
 def _owner(value: Json) -> str | None:
     """The run that owns what `value` refers to, if it is a reference."""
-    return str(value[_KEY]).rpartition("/")[0] if _is_stand_in(value) and _KEY in value else None
+    return str(value[_KEY]).rpartition("/")[0] if is_stand_in(value) and _KEY in value else None
 
 
 def _with_data(event: E, change: Callable[[str, Json], Json], change_failure: Callable[[Failure], Failure]) -> E:
-    values: dict[str, Any] = {field: getattr(event, field) for field in event.data_fields}
+    data = event.__dict__
+    values: dict[str, Any] = {field: data[field] for field in event.data_fields}
     changed = {field: change(field, value) for field, value in values.items()}
-    if isinstance(failure := getattr(event, "error", None), Failure):
+    if isinstance(failure := data.get("error"), Failure):
         values["error"], changed["error"] = failure, change_failure(failure)
     return event.model_copy(update=changed) if any(changed[field] is not values[field] for field in values) else event
 
@@ -191,7 +197,7 @@ def _bytes(text: Json) -> bytes:
         raise PayloadCodecError("encoded data that is not in base64") from None
 
 
-def _is_stand_in(value: Json) -> bool:
+def is_stand_in(value: Json) -> bool:
     return isinstance(value, dict) and (_KEY in value or _ENCODED in value)
 
 

@@ -26,7 +26,7 @@ Overlap = Literal["skip", "allow"]
 class ScheduleRecord(BaseModel):
     """What a schedule is, and what came of it last."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     schedule_id: str
     workflow: str

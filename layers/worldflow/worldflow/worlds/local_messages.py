@@ -1,0 +1,220 @@
+"""The queues of a `LocalWorld`: a table.
+
+Messages of one group are received together and no others of the group until they are acknowledged, as from an SQS FIFO
+queue; a message that was received and never acknowledged comes again when the next worker starts. One worker at a time
+serves a file.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import sys
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from worldflow.engine.errors import ConfigurationError
+from worldflow.worlds.base import Redriven, World
+from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
+
+Queue = Literal["runs", "steps", "dead"]
+"""Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
+reads.
+"""
+
+_log = logging.getLogger("worldflow")
+
+MAX_RECEIVES = 5
+"""How often a message that is rejected comes again."""
+
+MAX_DEATHS = 20
+"""How often a message comes again of those that were in flight when a worker died: it may be what killed it, or not."""
+
+_REDELIVERY_DELAY = timedelta(seconds=1)
+
+SCHEMA = """
+create table if not exists messages (id integer primary key, queue text, grp text, body text, visible_at real,
+  in_flight integer default 0, receives integer default 0);
+create index if not exists messages_by_time on messages (queue, visible_at, id);
+create index if not exists messages_by_group on messages (queue, grp);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it was received, for the `receives`th time."""
+
+    id: int
+    message: Message
+    receives: int
+
+    @property
+    def redelivered(self) -> bool:
+        return self.receives > 1
+
+
+class LocalMessages(World):
+    """What a `LocalWorld` does with messages."""
+
+    path: str
+    on_sent: Callable[[], None] | None
+    """Called when messages were sent from this process, in the thread that sent them."""
+    _has_sent: bool
+
+    @abstractmethod
+    def _transaction(self, *, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]: ...
+
+    @abstractmethod
+    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]: ...
+
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        now = self.now()
+        due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
+        rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
+        with self._transaction() as db:
+            db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
+            self._has_sent = True
+
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+        values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
+        sql = "delete from messages where queue = ? and grp = ? and body = ? and visible_at = ? and not in_flight"
+        with self._transaction() as db:
+            db.execute(sql, values)
+
+    def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
+        """The oldest messages of one group of which none is in flight; of the queue of steps, one of each of several
+        groups. They are in flight from now on.
+        """
+        if queue != "steps":
+            return next(iter(self.receive_groups(queue, 1, limit)), [])
+        with self._transaction(durable=False) as db:
+            rows = _receive_steps(db, self.now(), limit)
+        return self._in_order(rows)
+
+    def receive_groups(self, queue: Queue, groups: int, limit: int = 100) -> list[list[Delivery]]:
+        """The oldest messages of so many groups of which none is in flight, up to `limit` of each."""
+        with self._transaction(durable=False) as db:
+            found = _receive(db, queue, self.now(), groups, limit)
+        return [deliveries for rows in found if (deliveries := self._in_order(rows))]
+
+    def _in_order(self, rows: list[Any]) -> list[Delivery]:
+        deliveries = [self._read(*row) for row in rows]
+        return sorted((delivery for delivery in deliveries if delivery), key=lambda delivery: delivery.id)
+
+    def _read(self, id: int, body: str, receives: int) -> Delivery | None:
+        try:
+            message = load_message(body)
+        except ValidationError as error:
+            _log.error("message %d cannot be read, and is put aside: %s", id, summary(error))
+            with self._transaction() as db:
+                db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
+            return None
+        assert not isinstance(message, Delayed)
+        return Delivery(id, message, receives)
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """The messages were handled, and are gone."""
+        with self._transaction(durable=False) as db:
+            db.executemany("delete from messages where id = ?", [(delivery.id,) for delivery in deliveries])
+
+    def reject(self, deliveries: Sequence[Delivery]) -> None:
+        """The messages could not be handled: they come again, or are dead when they have come too often."""
+        again = (self.now() + _REDELIVERY_DELAY).timestamp()
+        with self._transaction(durable=False) as db:
+            db.executemany(
+                "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
+                "else 'dead' end where id = ?",
+                [(again, MAX_RECEIVES, delivery.id) for delivery in deliveries],
+            )
+
+    def recover(self) -> None:
+        """Makes what was in flight when a worker died receivable again."""
+        with self._transaction() as db:
+            db.execute(
+                "update messages set in_flight = 0, queue = case when receives < ? then queue else 'dead' end "
+                "where in_flight",
+                (MAX_DEATHS,),
+            )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Makes this process the one worker of the file. Raises `ConfigurationError` if another is at work."""
+        if self.path == ":memory:" or sys.platform == "win32":
+            self.recover()
+            yield
+            return
+        import fcntl
+
+        with open(f"{self.path}.worker", "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigurationError(f"another worker serves {self.path}, and a file has one") from None
+            self.recover()
+            yield
+
+    def next_due(self) -> datetime | None:
+        """When the earliest waiting message may be received: now or before, if some already may."""
+        sql = "select min(visible_at) from messages where queue != 'unreadable' and not in_flight"
+        (when,) = self._rows(sql)[0]
+        return None if when is None else datetime.fromtimestamp(float(when), UTC)
+
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        # The worker handles the dead; what nobody could read waits for code that can.
+        moved = 0
+        with self._transaction() as db:
+            rows = db.execute("select id, body from messages where queue = 'unreadable'").fetchall()
+            for id, body in rows:
+                try:
+                    message = load_message(body)
+                except ValidationError:
+                    continue
+                assert not isinstance(message, Delayed)
+                db.execute("update messages set queue = ?, receives = 0 where id = ?", (_queue(message), id))
+                moved += 1
+            if discard:
+                db.execute("delete from messages where queue = 'unreadable'")
+        return Redriven(moved, len(rows) - moved)
+
+
+def _receive(db: sqlite3.Connection, queue: Queue, now: datetime, groups: int, limit: int) -> list[list[Any]]:
+    time = now.timestamp()
+    found: dict[str, None] = {}
+    rows = db.execute(
+        "select grp from messages m where queue = ? and visible_at <= ? and not exists (select 1 "
+        "from messages o where o.queue = m.queue and o.grp = m.grp and (o.in_flight or (o.receives > 0 "
+        "and o.visible_at > ?))) order by visible_at, id",  # a rejected message holds its group
+        (queue, time, time),
+    )
+    for (group,) in rows:
+        found[group] = None
+        if len(found) == groups:
+            break
+    return [
+        db.execute(
+            "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages "
+            "where queue = ? and grp = ? and visible_at <= ? order by id limit ?) returning id, body, receives",
+            (queue, group, time, limit),
+        ).fetchall()
+        for group in found
+    ]
+
+
+def _receive_steps(db: sqlite3.Connection, now: datetime, limit: int) -> list[Any]:
+    return db.execute(
+        "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages m "
+        "where queue = 'steps' and visible_at <= ? and not exists (select 1 from messages o where o.queue = m.queue "
+        "and o.grp = m.grp and (o.in_flight or o.id < m.id)) order by visible_at, id limit ?) "
+        "returning id, body, receives",
+        (now.timestamp(), limit),
+    ).fetchall()
+
+
+def _queue(message: Message) -> Queue:
+    return "steps" if isinstance(message, StepTask) else "runs"
