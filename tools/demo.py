@@ -16,9 +16,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tools.bills import COMPUTE, bill
 from tools.local_aws import LocalAws
 from tools.local_aws.launcher import LocalAwsError, Usage
-from tools.prices import COMPUTE, bill
 from tools.stack import Answer, DeploymentError, Stack, deploy, parameters_of_this_machine
 from worldflow.engine.history import Event, TimerStarted
 from worldflow.presentation import EventLines, describe_event, timeline

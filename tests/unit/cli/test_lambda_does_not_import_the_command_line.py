@@ -4,7 +4,8 @@ import sys
 CODE = """
 import sys
 import worldflow.aws_handlers, worldflow.testing, worldflow.aws_setup
-print(sorted({"typer", "rich", "click", "worldflow.cli", "worldflow.presentation"} & sys.modules.keys()))
+unwanted = {"typer", "rich", "click", "worldflow.cli", "worldflow.costs", "worldflow.presentation"}
+print(sorted(unwanted & sys.modules.keys()))
 """
 
 

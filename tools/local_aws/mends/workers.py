@@ -13,7 +13,6 @@ Wrong, and what AWS does:
   package is unpacked and compiled once.
 """
 
-import compileall
 import functools
 import hashlib
 import importlib.util
@@ -229,14 +228,13 @@ def _unpacked(archives: list[bytes]) -> Path:
 
 
 def _unpacked_alone(archive: bytes, digest: str) -> Path:
-    """Compiled, once: what most deployments leave as it is, the engine, costs the next one nothing."""
+    """Once: what most deployments leave as it is, the engine, costs the next one nothing."""
     target = _STATE / "packages" / "parts" / digest
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(dir=target.parent))
         with zipfile.ZipFile(io.BytesIO(archive)) as contents:
             contents.extractall(fresh)
-        compileall.compile_dir(fresh, quiet=2)
         fresh.rename(target)
     return target
 

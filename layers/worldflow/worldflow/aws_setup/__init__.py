@@ -22,6 +22,7 @@ from worldflow.aws_setup.bucket import Bucket
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
+from worldflow.worlds.aws_items import INDEXES, LISTED
 
 __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructure"]
 
@@ -156,8 +157,8 @@ class Infrastructure:
             dynamodb,
             runs_table,
             {"run_id": "S"},
-            indexes={"by_time": ("shard", "created_at"), "by_status": ("status_shard", "created_at")},
-            listed=("workflow_name", "status", "updated_at", "ended_at", "record_seq", "status_text", "attributes"),
+            indexes=INDEXES,
+            listed=LISTED,
             expiry="expires_at",
         )
         self._run_queue, dead_runs = queue("runs", _FIFO)

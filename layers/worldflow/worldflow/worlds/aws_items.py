@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,12 @@ from worldflow.worlds.base import RunRecord
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
+
+INDEXES = {"by_time": ("shard", "created_at"), "by_status": ("status_shard", "created_at")}
+"""The indexes of the table, and their keys."""
+
+LISTED = ("workflow_name", "status", "updated_at", "ended_at", "record_seq", "status_text", "attributes")
+"""What the indexes have of a record besides."""
 
 _LISTED = ("run_id", "workflow_name", "status", "updated_at", "ended_at", "status_text")
 
@@ -58,3 +65,19 @@ def step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
 
 def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def item_size(attributes: Mapping[str, Any]) -> int:
+    """Bytes that DynamoDB counts for an item, which is given in DynamoDB's JSON."""
+    return sum(len(name.encode()) + _attribute_size(value) for name, value in attributes.items())
+
+
+def _attribute_size(attribute: Mapping[str, Any]) -> int:
+    if "M" in attribute:
+        return 3 + sum(1 + len(name.encode()) + _attribute_size(value) for name, value in attribute["M"].items())
+    if "N" in attribute:
+        number: str = attribute["N"]
+        digits = len(number.strip("-").strip("0")) or 1  # of whole numbers, which ours all are
+        return (digits + 1) // 2 + 1 + number.startswith("-")
+    text: str = attribute["S"]
+    return len(text.encode())

@@ -1,0 +1,76 @@
+"""The command that says what a run costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from worldflow.cli.common import AsJson, Local, RunId, open_world, print_json
+from worldflow.engine.errors import ConfigurationError
+from worldflow.terminal import console
+
+EXACT = (
+    "These are the requests that the history says, of warm processes and of messages that came once, and of a run "
+    "that the library started and signalled; compute comes on top, and so do its children, which are runs of their own."
+)
+
+
+def cost(
+    run_id: RunId,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=10, metavar="N", help="How many messages come together; 1 and 10 unless given."),
+    ] = None,
+    local: Local = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a run has asked of AWS, by its history, and what a million of its like cost, here and elsewhere."""
+    try:
+        from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"what a run asks of AWS is counted with the extra aws: {error}") from None
+    from worldflow.presentation.costs import bill_table, elsewhere_table
+
+    with open_world(local) as world:
+        commits, as_written = commits_of(world, run_id)
+    asked = count(run_id, commits)
+    if not as_written:
+        asked.estimated.insert(0, "where a commit ended, which an archive does not have: it is told by the times")
+    bills = [bill_of(asked, size) for size in ([batch] if batch else [1, 10])]
+    others = elsewhere(shape_of([event for commit in commits for event in commit]))
+    if as_json:
+        print_json(
+            {
+                "run_id": run_id,
+                "requests": asked.requests,
+                "write_units": asked.write_units,
+                "read_units": asked.read_units,
+                "messages": asked.messages,
+                "batches": {
+                    bill.batch: {
+                        "dollars": bill.dollars,
+                        "charges": {
+                            charge.what: {**asdict(charge), "dollars": charge.dollars} for charge in bill.charges
+                        },
+                    }
+                    for bill in bills
+                },
+                "elsewhere": {other.name: {"dollars": other.dollars, "how": other.how} for other in others},
+                "estimated": asked.estimated,
+                "prices": f"{prices.REGION}, {prices.AS_OF}",
+            }
+        )
+        return
+    if not commits:
+        typer.echo("Nothing has happened yet.", err=True)
+        return
+    out = console()
+    out.print(bill_table(bills))
+    out.print("\nThe same elsewhere, without Lambda's part")
+    out.print(elsewhere_table(others))
+    out.print(f"\nPrices: {prices.REGION}, {prices.AS_OF}. {EXACT}")
+    for what in asked.estimated:
+        out.print(f"Estimated, or not known: {what}")
+    out.print(f"One run: ${bills[-1].dollars:.8f} at batch {bills[-1].batch}.", style="dim")

@@ -1,0 +1,26 @@
+"""What runs ask of AWS, and what that costs: `python -m worldflow cost`.
+
+    counting.py   from a run's history to the requests that it has made
+    metering.py   the AWS that counts them
+    bills.py      from requests to dollars, here and with what people use instead
+    prices.py     what AWS asks for
+
+Nothing that runs in Lambda imports this.
+"""
+
+from worldflow.costs.bills import Bill, Charge, Elsewhere, Shape, bill_of, elsewhere, shape_of
+from worldflow.costs.counting import commits_of, count
+from worldflow.costs.metering import Asked
+
+__all__ = [
+    "Asked",
+    "Bill",
+    "Charge",
+    "Elsewhere",
+    "Shape",
+    "bill_of",
+    "commits_of",
+    "count",
+    "elsewhere",
+    "shape_of",
+]

@@ -1,0 +1,424 @@
+"""From a run's history to what the run has asked AWS for.
+
+The history says what was committed, and when; what a commit asks for, `Acts` does here once more, before an AWS that
+counts (`metering.py`). So that a request more in a turn is one more here. Said again is only what surrounds the
+commits: who sent the messages that led to them, and what the step executor does with a task.
+
+Counted are the requests of warm processes, which hold the run, and of messages that come once. A cold process reads
+the run's history before its turn, and a message that comes twice is a turn more; the history has neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from worldflow.costs.metering import Asked, MeteredWorld
+from worldflow.engine.events import UNRECORDED
+from worldflow.engine.history import (
+    Applied,
+    AttributesSet,
+    CancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Event,
+    Fact,
+    HookConflicted,
+    HookResumed,
+    RunForked,
+    RunStarted,
+    SignalReceived,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+    TerminateRequested,
+    TimerFired,
+    UpdateReceived,
+)
+from worldflow.engine.ids import generation
+from worldflow.engine.state import OpenStep, RunState
+from worldflow.runtime.acts import Acts, Closed, run_record
+from worldflow.runtime.turns import PURE_EVENTS, PURE_SECONDS
+from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.messages import (
+    Delayed,
+    FactArrived,
+    HeartbeatDue,
+    Message,
+    RunMessage,
+    Start,
+    StepDue,
+    StepOutcome,
+    StepTask,
+)
+from worldflow.worlds.payloads import is_stand_in, size_of_reference
+
+Commits = Sequence[Sequence[Event]]
+_Outcome = StepCompleted | StepFailed
+
+CLOSE = timedelta(seconds=2)
+"""Messages that come within so much time may be received together, and are one turn then."""
+
+
+def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
+    """The history of a run, commit by commit; and whether that is how it was written. Raises `RunNotFoundError`.
+
+    An archive has no commits: where one ended there is told by the times of the events.
+    """
+    if world.stored_run(run_id).archived_at is None and (commits := world.load_commits(run_id)):
+        return commits, True
+    events = world.stored_events(run_id)
+    return guessed_commits(events), not events
+
+
+def guessed_commits(events: Iterable[Event]) -> Commits:
+    """The commits of a history: what a turn committed was recorded at one time, unless it ran pure steps."""
+    commits: list[list[Event]] = []
+    inline: dict[str, bool] = {}
+    for event in events:
+        if isinstance(event, RunForked):
+            commits = [[taken for commit in commits for taken in commit]]  # with all that it has taken over
+        elif not commits or (event.at != commits[-1][-1].at and not _joins(event, commits[-1], inline)):
+            commits.append([])
+        commits[-1].append(event)
+        if isinstance(event, StepScheduled) and event.inline:
+            inline[event.step_id] = bool(event.pure)
+    return commits
+
+
+def _joins(event: Event, commit: Sequence[Event], inline: dict[str, bool]) -> bool:
+    """Whether the result of a pure step was committed with results before it."""
+    if not isinstance(event, _Outcome) or not inline.get(event.step_id):
+        return False
+    first = commit[0]
+    is_little = len(commit) < PURE_EVENTS and (commit[-1].at - first.at).total_seconds() < PURE_SECONDS
+    return is_little and isinstance(first, _Outcome) and first.step_id in inline
+
+
+def count(run_id: str, commits: Commits) -> Asked:
+    """What a run has asked for, from whoever started it to the last message that came after its end.
+
+    Its children are runs of their own: what they ask for is not in it, except their start.
+    """
+    account = _Account(run_id)
+    for commit in commits:
+        account.commit(commit)
+    if commits:
+        account.close()
+    return account.world.asked
+
+
+class _Account:
+    """One run, as its messages come and its commits are written."""
+
+    def __init__(self, run_id: str) -> None:
+        self.world = MeteredWorld()
+        self._run_id = run_id
+        self._state = RunState()
+        self._inline: set[str] = set()
+        self._tasks: dict[tuple[str, int], StepTask] = {}
+        """Sent to the step executor, and not known to have run."""
+        self._timers: list[tuple[datetime, Delayed]] = []
+        """In the queue of timers, and when they can be received."""
+        self._inbox: list[RunMessage] = []
+        self._idle_at: datetime | None = None
+        """When the last message came that brought nothing new."""
+
+    # --- commits ---
+
+    def commit(self, events: Sequence[Event]) -> None:
+        self._inline |= {event.step_id for event in events if isinstance(event, StepScheduled) and event.inline}
+        forked = next((event for event in events if isinstance(event, RunForked)), None)
+        at = (forked or events[0]).at
+        self._pass_time(at)
+        self.world.moment = at
+        if forked:
+            self._ask_for(next(event for event in events if isinstance(event, RunStarted)), forked)
+        for event in [forked] if forked else events:
+            if isinstance(event, Fact):
+                self._bring(event)
+            self._count_data(event)
+        self.world.moment = at
+        self._turn(events)
+        self._let_idle()
+
+    def close(self) -> None:
+        """What comes when the run has ended, or is under way."""
+        if not self._state.ended:
+            if self._tasks:
+                self._say("steps are under way, and are counted when their results are there")
+            return
+        if self._tasks:
+            self._say("what came of steps that nobody waited for: it is taken for small")
+        for step_id, attempt in list(self._tasks):
+            self._execute(StepCompleted(step_id=step_id, attempt=attempt))
+        self._let_idle()
+        while self._timers or self.world.scheduled:
+            self._deliver(*self._next())
+            self._let_idle()
+
+    def _turn(self, events: Sequence[Event]) -> None:
+        """A turn with what is in the inbox, which commits these events, or nothing."""
+        messages, self._inbox = self._inbox, []
+        for message in messages:
+            self.world.delivered(message)
+        self._recall(is_new=bool(events))
+        state, closed = self._state, Closed()
+        for event in events:
+            closed.note(event, state)
+            state.record(event)
+        acts = Acts(self.world, self._run_id, state)
+        forked = any(isinstance(event, RunForked) for event in events)
+        if events:
+            self.world.append(self._run_id, events)
+        if events and state.ended:
+            acts.end(events, closed, redo=forked)
+        elif not state.ended:
+            if forked:
+                acts.again()
+            else:
+                acts.after(events, closed)
+            for message in messages:
+                if isinstance(message, StepDue):
+                    acts.due(message)
+                if isinstance(message, HeartbeatDue):
+                    self._watch(message)
+            held = any(isinstance(event, Fact) and event.held for event in events)
+            if held:
+                self._say("turns without the workflow's code, while the run was blocked")
+            told = (Applied, AttributesSet)
+            if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
+                self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
+        self._collect()
+
+    def _is_taken_up(self, event: Event) -> bool:
+        """Whether it is the result of an inline step that a turn before this one has left."""
+        return isinstance(event, _Outcome) and event.step_id in self._inline and event.attempt > 1
+
+    def _recall(self, *, is_new: bool) -> None:
+        """What a turn reads of the run in a process that holds it."""
+        world, state = self.world, self._state
+        may_be_archived = state.started is not None and world.is_quiet(state.at)
+        if state.started is None or state.ended or may_be_archived:
+            world.load_history(self._run_id)
+            if state.started is None or may_be_archived:
+                world.get_run(self._run_id)
+        elif not is_new:
+            world.load_history(self._run_id, state.seq, commits=1)
+
+    def _let_idle(self) -> None:
+        """The turns of messages that bring nothing new."""
+        while self._inbox:
+            if self._idle_at and self.world.moment - self._idle_at < CLOSE:
+                self._say("messages that bring nothing new, and come close together: each is taken for a turn")
+            self._idle_at = self.world.moment
+            later, self._inbox = self._inbox[1:], self._inbox[:1]
+            self._turn(())
+            self._inbox = later + self._inbox
+
+    # --- who sent what led to a commit ---
+
+    def _bring(self, fact: Fact) -> None:
+        """Has the message sent that brings a fact."""
+        world, state = self.world, self._state
+        match fact:
+            case RunStarted():
+                self._ask_for(fact)
+            case RunForked():
+                pass
+            case StepCompleted() | StepFailed():
+                self._bring_due(StepDue(run_id=self._run_id, step_id=fact.step_id, attempt=fact.attempt))
+                if fact.step_id not in self._inline:
+                    self._execute(fact)
+                elif fact.attempt > 1:
+                    self._run_inline_again(fact)
+            case TimerFired():
+                self._bring_due(FactArrived(run_id=self._run_id, fact=TimerFired(timer_id=fact.timer_id)))
+            case ChildCompleted() | ChildFailed():
+                self._inbox.append(self._arrived(fact))  # the child has sent it
+            case HookConflicted():
+                self._say("what it took to find out that another run holds a hook")
+                world.send([self._arrived(fact)])
+            case SignalReceived() | UpdateReceived() | CancelRequested() | TerminateRequested() | HookResumed():
+                parent = state.started.parent if state.started else None
+                reason = getattr(fact, "reason", None) or ""
+                if parent and reason.startswith(f"its parent {parent.run_id} "):
+                    self._inbox.append(self._arrived(fact))  # the parent has sent it
+                    return
+                if isinstance(fact, UpdateReceived):
+                    self._say("the looks of those who wait for the answers to updates: they are not counted")
+                if isinstance(fact, HookResumed):
+                    world.get_hook(state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
+                self._look_up()
+                world.send([self._arrived(fact)])
+        self._collect()
+
+    def _ask_for(self, started: RunStarted, forked: RunForked | None = None) -> None:
+        """The record, and the message to begin: by whoever started the run, unless that is in another run's account."""
+        world = self.world
+        record = RunRecord(
+            run_id=self._run_id,
+            workflow_name=started.workflow_name,
+            created_at=started.created_at,
+            updated_at=started.created_at,
+            input=started.input,
+            parent=started.parent,
+            attributes=started.attributes or {},
+            carried=started.carried,
+            seen=started.seen or [],
+        )
+        start = Start(run_id=self._run_id, asked_by=started.parent)
+        if forked:
+            self._say("what it took to begin with the history of another run")
+        if forked or (started.parent is None and generation(self._run_id)[1] == 1):
+            world.create_run(record)
+            world.send([start])
+        else:
+            # Of its parent's account, or of the generation's before it.
+            world.remember(record)
+            self._inbox.append(start)
+        self._collect()
+
+    def _look_up(self) -> None:
+        """Whoever sends something to a run looks whether it goes on."""
+        base, number = generation(self._run_id)
+        if number > 1:
+            self.world.get_run(base)
+            self.world.get_generation(base)
+        self.world.get_run(self._run_id)
+
+    def _arrived(self, fact: Fact) -> FactArrived:
+        return FactArrived(run_id=self._run_id, fact=_unrecorded(fact))
+
+    def _execute(self, fact: _Outcome) -> None:
+        """What the step executor does with a task, of which this comes."""
+        world, task = self.world, self._tasks.pop((fact.step_id, fact.attempt), None)
+        if task is None:
+            return
+        world.delivered(task)
+        if task.redo and task.ledger is not False:
+            world.get_outcome(self._run_id, task.step_id, task.attempt)
+        if task.at_most_once:
+            world.claim(self._run_id, task.step_id, task.attempt)
+        if task.heartbeats:
+            self._say("heartbeats, which the history does not have: each is a write more")
+        if size_of_reference(task.input):
+            world._s3.get_object()
+        outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact))
+        if task.ledger is not False:
+            world.put_outcome(outcome)
+        world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])
+        self._collect()
+
+    def _run_inline_again(self, fact: _Outcome) -> None:
+        """What a turn does with an inline attempt that a turn before it may have begun."""
+        attempt = (self._run_id, fact.step_id, fact.attempt)
+        self.world.get_outcome(*attempt)
+        step = self._state.steps.get(fact.step_id)
+        if step and step.scheduled.at_most_once:
+            self.world.claim(*attempt)
+
+    def _watch(self, message: HeartbeatDue) -> None:
+        """The look at a step that sends heartbeats, which is taken for one that does."""
+        step = self._state.steps.get(message.step_id)
+        if step and step.attempt == message.attempt and step.scheduled.heartbeat_timeout:
+            self.world.last_beat(self._run_id, message.step_id, message.attempt)
+            due = self.world.now() + timedelta(seconds=step.scheduled.heartbeat_timeout)
+            self.world.send([Delayed(due=due, message=message.model_copy(update={"due": due}))])
+
+    # --- time ---
+
+    def _pass_time(self, until: datetime) -> None:
+        """What comes before the next commit, and is no part of it."""
+        while True:
+            timers = [*self._timers, *self.world.scheduled.values()]
+            due = [timer for timer in timers if timer[0] <= until and not self._is_awaited(timer[1].message)]
+            if not due:
+                return
+            self._deliver(*min(due, key=lambda timer: timer[0]))
+            self._let_idle()
+
+    def _is_awaited(self, message: Message) -> bool:
+        """Whether a commit is to come for a message."""
+        if isinstance(message, FactArrived):
+            return self._state.accepts(message.fact)
+        return isinstance(message, StepDue) and message.step_id in self._inline and self._is_open(message)
+
+    def _is_open(self, message: StepDue) -> bool:
+        step: OpenStep | None = self._state.steps.get(message.step_id)
+        return step is not None and step.attempt == message.attempt
+
+    def _bring_due(self, message: RunMessage) -> None:
+        """Delivers a message that was to come later, if there is one."""
+        same = [timer for timer in self._waiting() if timer[1].message == message]
+        if not same:
+            return
+        self._deliver(*same[0])
+        if isinstance(message, StepDue):
+            self._let_idle()
+
+    def _next(self) -> tuple[datetime, Delayed]:
+        return min(self._waiting(), key=lambda timer: timer[0])
+
+    def _waiting(self) -> list[tuple[datetime, Delayed]]:
+        return [*self._timers, *self.world.scheduled.values()]
+
+    def _deliver(self, at: datetime, delayed: Delayed) -> None:
+        """Lets a message go from the queue of timers to its own: on the way there it may have to wait once more."""
+        world, asked = self.world, self.world.asked
+        world.moment = at
+        names = [name for name, (_, other) in world.scheduled.items() if other == delayed]
+        if names:
+            del world.scheduled[names[0]]
+            asked.schedules += 1
+            asked.sends += 1  # Scheduler's own
+        else:
+            self._timers.remove((at, delayed))
+        world.delivered(delayed)
+        world.send([delayed])
+        self._collect()
+        for timer in self._timers:
+            if timer[1].message == delayed.message:
+                self._deliver(*timer)
+                return
+
+    def _collect(self) -> None:
+        """Takes what was sent to where it comes out."""
+        sent, self.world.sent = self.world.sent, []
+        for at, message in sent:
+            if isinstance(message, Delayed):
+                self._timers.append((at, message))
+            elif message.run_id != self._run_id:
+                continue  # of another run's account
+            elif isinstance(message, StepTask):
+                self._tasks[message.step_id, message.attempt] = message
+            elif isinstance(message, RunMessage):
+                self._inbox.append(message)
+
+    # --- large data ---
+
+    def _count_data(self, event: Event) -> None:
+        """What is too large for a history was put into S3, and is read by whoever uses it."""
+        values = [getattr(event, name) for name in event.data_fields]
+        if error := getattr(event, "error", None):
+            values.append(error.packed)
+        for value in values:
+            if size_of_reference(value):
+                self.world._s3.put_object()
+                if isinstance(event, Fact) or (isinstance(event, StepScheduled) and event.inline):
+                    self.world._s3.get_object()
+            if is_stand_in(value) and not size_of_reference(value):
+                self._say("requests of the codec, such as those to KMS: they are not counted")
+        if isinstance(event, ChildStarted) and size_of_reference(event.input):
+            self._say("copies of large data for children")
+
+    def _say(self, what: str) -> None:
+        if what not in self.world.asked.estimated:
+            self.world.asked.estimated.append(what)
+
+
+def _unrecorded(fact: Fact) -> Fact:
+    """A fact as a message has it."""
+    unrecorded: Fact = fact.model_copy(update={"seq": 0, "at": UNRECORDED, "held": None})
+    return unrecorded

@@ -1,0 +1,238 @@
+"""An AWS that does nothing but count what it is asked for.
+
+The requests are made by an `AWSWorld`, as in a function: what they are, what is in them and how large that is, is
+decided in one place only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import boto3
+
+from worldflow.engine.events import UNRECORDED
+from worldflow.settings import Settings
+from worldflow.worlds.aws import AWSWorld
+from worldflow.worlds.aws_access import as_attributes, values_of
+from worldflow.worlds.aws_items import INDEXES, LISTED, item_size, record_item
+from worldflow.worlds.base import RunRecord
+from worldflow.worlds.messages import Delayed, Message, load_message
+
+SQS_CHUNK = 64 * 1024
+"""Bytes that SQS counts as one request."""
+
+_NONE = "none"
+_SETTINGS = Settings(
+    events_table="events",
+    runs_table="runs",
+    step_queue_url=_NONE,
+    run_queue_url=_NONE,
+    timer_queue_url=_NONE,
+    timer_queue_arn=_NONE,
+    scheduler_group=_NONE,
+    scheduler_role_arn=_NONE,
+    payload_bucket=_NONE,
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class Asked:
+    """What a run has asked AWS for."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    """Made by the functions and by those who start and signal the run, such as `dynamodb.PutItem`."""
+    write_units: int = 0
+    read_units: int = 0
+    sends: int = 0
+    """SQS's requests to send, as it charges for them."""
+    messages: int = 0
+    """Given to functions: how many come in one receive, and are one invocation, and are deleted at once, is not the
+    run's to decide.
+    """
+    more_chunks: int = 0
+    """Of messages that are large: SQS charges for each 64 KB that a receive brings."""
+    schedules: int = 0
+    """That have come due, with EventBridge Scheduler."""
+    estimated: list[str] = field(default_factory=list)
+    """What of this is not known exactly, and why."""
+
+    def receives(self, batch: int) -> float:
+        return self.messages / batch + self.more_chunks
+
+    def deletes(self, batch: int) -> float:
+        return self.messages / batch
+
+    def invocations(self, batch: int) -> float:
+        return self.messages / batch
+
+
+class MeteredWorld(AWSWorld):
+    """Of one run. `moment` is the time in it."""
+
+    def __init__(self) -> None:
+        super().__init__(_SETTINGS, session=cast(boto3.Session, object()))  # no request leaves this process
+        self.asked = Asked()
+        self.moment = UNRECORDED
+        self.sent: list[tuple[datetime, Message | Delayed]] = []
+        """Messages, and when they can be received."""
+        self.scheduled: dict[str, tuple[datetime, Delayed]] = {}
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def _client(self, service: str) -> Any:
+        return _CLIENTS[service](self)
+
+    def remember(self, record: RunRecord) -> None:
+        """Has a record that was not written at this run's cost."""
+        self._dynamodb.runs[record.run_id] = as_attributes(record_item(record))
+
+    def delivered(self, message: Message | Delayed) -> None:
+        """Counts what a message costs that a function is given."""
+        self.asked.messages += 1
+        self.asked.more_chunks += _chunks(len(message.dump().encode())) - 1
+
+
+class _Client:
+    """In place of one of boto3."""
+
+    service = ""
+
+    def __init__(self, world: MeteredWorld) -> None:
+        self.world = world
+        self.asked = world.asked
+
+    def _count(self, operation: str, times: int = 1) -> None:
+        self.asked.requests[f"{self.service}.{operation}"] += times
+
+
+class _DynamoDB(_Client):
+    service = "dynamodb"
+
+    class exceptions:
+        class ConditionalCheckFailedException(Exception):
+            pass
+
+    def __init__(self, world: MeteredWorld) -> None:
+        super().__init__(world)
+        self.runs: dict[str, dict[str, Any]] = {}
+        self._commits: list[tuple[int, int]] = []
+        """The number of the first event, and bytes."""
+
+    def put_item(self, TableName: str, Item: dict[str, Any], **_: Any) -> None:
+        self._count("PutItem")
+        if TableName == _SETTINGS.events_table:
+            self._commits.append((int(Item["seq"]["N"]), item_size(Item)))
+            self.asked.write_units += _write_units(item_size(Item))
+        else:
+            self._write(Item["run_id"]["S"], Item)
+
+    def update_item(self, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self._count("UpdateItem")
+        before = self.runs.get(Key["run_id"]["S"], {})
+        item = {**before, **Key, **{name.lstrip(":"): value for name, value in ExpressionAttributeValues.items()}}
+        self._write(Key["run_id"]["S"], item)
+        return {"Attributes": item}
+
+    def delete_item(self, Key: dict[str, Any], **_: Any) -> None:
+        self._count("DeleteItem")
+        self._write(Key["run_id"]["S"], {})
+
+    def get_item(self, Key: dict[str, Any], **_: Any) -> dict[str, Any]:
+        self._count("GetItem")
+        item = self.runs.get(Key["run_id"]["S"])
+        self.asked.read_units += _read_units(item_size(item or {}))
+        return {"Item": item} if item else {}
+
+    def query(self, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
+        # Of a history. Who asks knows it, and is interested in the price.
+        self._count("Query")
+        after = values_of(ExpressionAttributeValues)[":after"]
+        self.asked.read_units += _read_units(sum(size for first, size in self._commits if first > after))
+        return {"Items": []}
+
+    def _write(self, key: str, item: dict[str, Any]) -> None:
+        before = self.runs.get(key, {})
+        self.asked.write_units += _write_units(max(item_size(before), item_size(item)))
+        for names in INDEXES.values():
+            self.asked.write_units += _index_units(_entry(before, names), _entry(item, names), names)
+        self.runs[key] = item
+
+
+class _SQS(_Client):
+    service = "sqs"
+
+    def send_message_batch(self, Entries: Sequence[Mapping[str, Any]], **_: Any) -> dict[str, Any]:
+        self._count("SendMessageBatch")
+        self.asked.sends += _chunks(sum(len(entry["MessageBody"].encode()) for entry in Entries))
+        for entry in Entries:
+            at = datetime.fromtimestamp(self.world.moment.timestamp() + entry.get("DelaySeconds", 0), UTC)
+            self.world.sent.append((at, load_message(entry["MessageBody"])))
+        return {}
+
+
+class _Scheduler(_Client):
+    service = "scheduler"
+
+    class exceptions:
+        class ResourceNotFoundException(Exception):
+            pass
+
+    def create_schedule(self, Name: str, ScheduleExpression: str, Target: Mapping[str, Any], **_: Any) -> None:
+        self._count("CreateSchedule")
+        at = datetime.strptime(ScheduleExpression, "at(%Y-%m-%dT%H:%M:%S)").replace(tzinfo=UTC)
+        message = load_message(Target["Input"])
+        assert isinstance(message, Delayed)
+        self.world.scheduled[Name] = at, message
+
+    def delete_schedule(self, Name: str, **_: Any) -> None:
+        self._count("DeleteSchedule")
+        self.world.scheduled.pop(Name, None)
+
+
+class _S3(_Client):
+    service = "s3"
+
+    def put_object(self, **_: Any) -> None:
+        self._count("PutObject")
+
+    def get_object(self, **_: Any) -> None:
+        self._count("GetObject")
+
+    def copy_object(self, **_: Any) -> None:
+        self._count("CopyObject")
+
+
+_CLIENTS = {client.service: client for client in (_DynamoDB, _SQS, _Scheduler, _S3)}
+
+
+def _write_units(size: int) -> int:
+    return max(1, math.ceil(size / 1024))
+
+
+def _read_units(size: int) -> int:
+    """Of a consistent read."""
+    return max(1, math.ceil(size / 4096))
+
+
+def _chunks(size: int) -> int:
+    return max(1, math.ceil(size / SQS_CHUNK))
+
+
+def _entry(item: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What an index has of an item; nothing where the item lacks the index's key."""
+    if not all(name in item for name in names):
+        return {}
+    return {name: item[name] for name in ("run_id", *names, *LISTED) if name in item}
+
+
+def _index_units(before: Mapping[str, Any], after: Mapping[str, Any], names: Sequence[str]) -> int:
+    """Write units of a change in an index: where the key changes, one entry is deleted and another one put."""
+    if before and after and all(before[name] == after[name] for name in names):
+        return _write_units(max(item_size(before), item_size(after)))
+    return sum(_write_units(item_size(entry)) for entry in (before, after) if entry)

@@ -1,0 +1,92 @@
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.unit.cli.conftest import Cli
+from worldflow.costs import prices
+from worldflow.runtime.archive import archive_old_runs
+from worldflow.worlds.local import LocalWorld
+
+
+@pytest.fixture
+def one(cli: Cli) -> None:
+    """A run of one step: two turns, and the step between them."""
+    cli("start", "tomorrow", "--run-id", "one", "--input", '{"day": "2026-02-28"}')
+    cli.settle()
+
+
+@pytest.mark.usefixtures("one")
+def test_its_requests_and_their_price(cli: Cli):
+    told = cli.json("cost", "one")
+
+    assert told["requests"] == {
+        "dynamodb.PutItem": 5,  # the record, two commits, the ledger, the record at the end
+        "dynamodb.Query": 1,
+        "dynamodb.GetItem": 1,
+        "sqs.SendMessageBatch": 3,  # the start, the step, its result
+    }
+    assert told["messages"] == 3
+    assert told["estimated"] == []
+    alone, together = told["batches"]["1"], told["batches"]["10"]
+    # The record is in two indexes: of one an entry is written, of the other one is deleted too.
+    writes, reads = (3 + 4) + 2 + 1, 2
+    expected = writes * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT
+    per_message = 2 * prices.SQS_REQUEST + prices.LAMBDA_REQUEST
+    assert alone["dollars"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 3 * per_message)
+    assert together["dollars"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 0.3 * per_message)
+
+
+@pytest.mark.usefixtures("one")
+def test_as_a_table(cli: Cli):
+    shown = cli("cost", "one", "--batch", "5")
+
+    assert "DynamoDB write units" in shown
+    assert "batch of 5" in shown
+    assert "batch of 1 " not in shown
+    assert "us-east-1, November 2026" in shown
+
+
+@pytest.mark.usefixtures("one")
+def test_elsewhere(cli: Cli):
+    others = cli.json("cost", "one")["elsewhere"]
+
+    data = len('{"day":"2026-02-28"}') * 2 + len('"2026-03-01"') * 2  # of the run and of its step
+    durable = 2 * prices.DURABLE_OPERATION + data / 1024**3 * prices.DURABLE_GB_WRITTEN
+    assert others["AWS Lambda durable functions"]["dollars"] == pytest.approx(durable)
+    assert others["Step Functions, Standard"]["dollars"] == pytest.approx(2 * prices.STATE_TRANSITION)
+    assert others["Step Functions, Express"]["dollars"] >= prices.EXPRESS_REQUEST
+
+
+def test_express_cannot_wait_for_a_signal(cli: Cli):
+    cli("start", "ask", "--run-id", "one")
+    cli("signal", "one", "answer", "--value", "1")
+    cli.settle()
+
+    assert cli.json("cost", "one")["elsewhere"]["Step Functions, Express"]["dollars"] is None
+
+
+@pytest.mark.usefixtures("one")
+def test_of_an_archived_run_it_is_the_same_and_says_that_its_commits_are_told_by_their_times(cli: Cli):
+    before = cli.json("cost", "one")
+    with closing(LocalWorld(cli.file, clock=lambda: datetime.now(UTC) + timedelta(days=3))) as world:
+        assert archive_old_runs(world, older_than=timedelta(days=1)).archived == 1
+    after = cli.json("cost", "one")
+
+    (why,) = after.pop("estimated")
+    assert "archive" in why
+    assert before.pop("estimated") == []
+    assert after == before
+
+
+def test_nothing_has_happened_yet(cli: Cli):
+    cli("start", "ask", "--run-id", "one")
+
+    assert cli.run("cost", "one").stderr == "Nothing has happened yet.\n"
+    assert cli.json("cost", "one")["requests"] == {}
+
+
+def test_there_is_no_such_run(cli: Cli):
+    cli("start", "ask", "--run-id", "one")
+
+    assert "no run 'two'" in cli.fails("cost", "two")
