@@ -8,16 +8,16 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.engine.privacy import quiet
+from worldflow.powertools import traced
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
-tracer = Tracer()
 metrics = Metrics()
 
 # Whatever logs does so in JSON.
@@ -28,7 +28,7 @@ look_after = create_caretaker_handler(AWSWorld())
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler(capture_response=False)
+@traced
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_orchestrator_handler
 from worldflow.engine.privacy import quiet
+from worldflow.powertools import log_keys, traced
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
-tracer = Tracer()
 metrics = Metrics()
 
 # Whatever logs, the engine or a workflow's module, says which run it is about.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
-take_turns = create_orchestrator_handler(AWSWorld(), scope=logger.append_context_keys)
+take_turns = create_orchestrator_handler(AWSWorld(), scope=log_keys(logger))
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler(capture_response=False)
+@traced
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import json
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
@@ -28,11 +28,11 @@ from schedule_routes import schedule_routes
 from sizes import carried
 from worldflow.engine.history import dump_value
 from worldflow.engine.privacy import quiet
+from worldflow.powertools import traced
 from worldflow.runtime import load_workflows
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
-tracer = Tracer()
 metrics = Metrics()
 app = APIGatewayHttpResolver(
     enable_validation=True, serializer=lambda body: to_json(body, inf_nan_mode="null").decode()
@@ -78,7 +78,7 @@ def is_readable(event: dict[str, Any]) -> bool:
 
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
-@tracer.capture_lambda_handler(capture_response=False)
+@traced
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.privacy import quiet
+from worldflow.powertools import log_keys, traced
 from worldflow.worlds import AWSWorld
 
 logger = Logger()
-tracer = Tracer()
 metrics = Metrics()
-
-
-@contextmanager
-def log_keys(**keys: Any) -> Iterator[None]:
-    """Puts the run and the step on each line that is logged meanwhile; steps of one batch run side by side."""
-    logger.thread_safe_append_keys(**keys)
-    try:
-        yield
-    finally:
-        logger.thread_safe_remove_keys(list(keys))
-
 
 # Whatever logs, the engine or a step's module, says which run and step it is about.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
-run_steps = create_step_handler(AWSWorld(), scope=log_keys)
+run_steps = create_step_handler(AWSWorld(), scope=log_keys(logger))
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler(capture_response=False)
+@traced
 @metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:

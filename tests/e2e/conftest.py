@@ -61,6 +61,8 @@ class Project:
         """Deploys the next release: its code differs in its number."""
         code = self.template.parent / "WorkflowsLayer/python/workflows/shop.py"
         code.write_text(re.sub(r"(?m)^RELEASE = \d+$", f"RELEASE = {number}", code.read_text()))
+        for bytecode in code.parent.glob("__pycache__/shop.*.pyc"):
+            bytecode.unlink()
         deploy(stack.aws, self.template, parameters=self.parameters)
 
     @contextmanager

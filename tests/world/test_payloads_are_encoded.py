@@ -287,7 +287,7 @@ def test_a_step_whose_function_lacks_the_codec_is_tried_again(tmp_path: Path) ->
         world: LocalWorld = system.world  # type: ignore[assignment]
         world.codec = Backwards("one")
         requests.start(world, "r", calls, {})
-        system._worker._take_turn()
+        system._worker._turns.take(1)
         world.codec = None
         system.settle()
         world.codec = Backwards("one")

@@ -86,6 +86,30 @@ def test_an_inline_step_is_one_write(aws: AWSSystem, meter: Meter) -> None:
     assert meter.poll("runs") == [HISTORY, READ, WRITE, *[WRITE] * 4, WRITE, WRITE]
 
 
+def test_what_an_inline_step_writes_beside_its_data_is_little(aws: AWSSystem, meter: Meter) -> None:
+    requests.start(aws.world, "r", workflows.chain_inline, {"length": 5})
+    meter.poll("runs")
+
+    items = aws.stack.items("events")
+    sizes = [len(item["events"]["S"]) + len("run_id" + "r" + "seq" + "events") + 8 for item in items]
+    assert len(sizes) == 6
+    assert max(sizes) < 512  # one write unit is 1 KB
+
+
+def test_pure_inline_steps_share_a_write(aws: AWSSystem, meter: Meter) -> None:
+    requests.start(aws.world, "r", workflows.chain_pure, {"length": 50})
+
+    assert meter.poll("runs") == [HISTORY, READ, WRITE, WRITE, WRITE]
+
+
+def test_a_step_that_may_run_again_needs_no_ledger(aws: AWSSystem, meter: Meter) -> None:
+    requests.start(aws.world, "r", workflows.chain_unrecorded, {"length": 4})
+    meter.poll("runs")
+    for _ in range(3):
+        assert meter.poll("steps") == [SEND]
+        assert meter.poll("runs") == TURN
+
+
 def test_a_timeout_is_one_message_more_which_comes_when_it_is_over(aws: AWSSystem, meter: Meter) -> None:
     requests.start(aws.world, "r", workflows.chain_in_time, {"length": 2})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
@@ -150,6 +151,7 @@ def test_a_run_that_was_to_take_anothers_place_does(system: System, monkeypatch:
     start(system, "r", waits)
     with monkeypatch.context() as patch:
         patch.setattr(system.world, "send", _die)
+        patch.setattr(system.world, "together", nullcontext)
         with pytest.raises(KeyboardInterrupt):
             requests.start(system.world, "r", waits, {}, if_running="terminate_existing")
     go_on(system, PENDING_AFTER)
@@ -169,6 +171,7 @@ def test_a_generation_that_nobody_was_told_of_is_found(
     start(system, "r", doubles, n=1)
     with monkeypatch.context() as patch:
         patch.setattr(system.world, "put_generation", lambda *_: _die(None))
+        patch.setattr(system.world, "together", nullcontext)
         with pytest.raises(KeyboardInterrupt):
             requests.start(system.world, "r", doubles, {"n": 2}, reuse="allow")
     go_on(system, found_after)

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ from pydantic import ValidationError
 from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
+from worldflow.runtime.memory import memory_is_short
 from worldflow.runtime.steps import StepExecutor, log_what_is_left
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.aws import AWSWorld
@@ -47,6 +49,9 @@ DEAD_RECEIVES = 15
 
 TURN_MARGIN = 20
 """Seconds before the function's timeout at which a turn begins no further inline step."""
+
+TURNS_AT_ONCE = 4
+"""Turns of different runs in one batch that are taken side by side: most of their time they wait for AWS."""
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -77,14 +82,20 @@ class _Record:
         return self.id if isinstance(self.message, Delayed) else self.message.group
 
 
-def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler:
+def create_orchestrator_handler(
+    world: AWSWorld, *, scope: Scope = _unscoped, turns_at_once: int = TURNS_AT_ONCE
+) -> Handler:
     """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
 
-    Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known.
+    Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known. Turns of different runs in
+    one batch are taken in threads.
     """
     _load(world)
     settings, executor = world.settings, StepExecutor(world)
-    turns = Turns(world, history_limit=settings.history_limit, cpu_limit=settings.turn_cpu_limit)
+    turns = Turns(
+        world, history_limit=settings.history_limit, cpu_limit=settings.turn_cpu_limit, is_full=memory_is_short
+    )
+    threads = ThreadPoolExecutor(turns_at_once, "turn")
 
     def handle(group: Sequence[_Record], out_of_time: Callable[[], bool]) -> None:
         match group[0].message:
@@ -118,21 +129,30 @@ def create_orchestrator_handler(world: AWSWorld, *, scope: Scope = _unscoped) ->
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
 
-        groups = _by_run(records)
-        for group in groups:
+        def take(group: Sequence[_Record]) -> bool:
+            """Whether it was done."""
             if out_of_time():
                 # Begun now, it would be cut off, and come again only when its visibility timeout is over.
-                failed += [record.id for record in group]
-                continue
+                return False
             with scope(run_id=_run_id(group[0])):
                 try:
                     handle(group, out_of_time)
-                    if came_again and group is not groups[-1]:
-                        # One that follows may kill the function; what is done is not to come again with it.
-                        acknowledge(event, group)
+                    return True
                 except Exception as error:
                     _log.error("the turn failed and will be taken again", exc_info=loggable(error))
-                    failed += [record.id for record in group]
+                    return False
+
+        groups = _by_run(records)
+        if came_again or turns_at_once == 1 or any(record.is_dead for record in records):
+            done = []
+            for group in groups:
+                done.append(take(group))
+                if done[-1] and came_again and group is not groups[-1]:
+                    # One that follows may kill the function; what is done is not to come again with it.
+                    acknowledge(event, group)
+        else:
+            done = list(threads.map(take, groups))
+        failed += [record.id for group, is_done in zip(groups, done, strict=True) if not is_done for record in group]
         return _answer(failed)
 
     return handler

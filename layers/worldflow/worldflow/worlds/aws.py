@@ -5,7 +5,6 @@ What is asked of AWS, and how, is in `aws_access.py`; the queues and the delay l
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -18,11 +17,12 @@ import boto3
 from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
-from worldflow.engine.errors import ConflictError, RunArchivedError
-from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.engine.errors import RunArchivedError
+from worldflow.engine.history import Attribute, Event, Json, dump_value
 from worldflow.settings import Settings
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.aws_access import AWSAccess, as_attributes, is_missing, values_of
+from worldflow.worlds.aws_history import AWSHistory
 from worldflow.worlds.aws_items import SHARDS, listed, record_item, step_key, time_text
 from worldflow.worlds.aws_keys import AWSKeys
 from worldflow.worlds.aws_messages import AWSMessages
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws_dead_letters import AWSDeadLetters
 
 T = TypeVar("T")
-
-ITEM_LIMIT = 350_000
-"""Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
 
 OUTCOME_DAYS = 90
 """How long the ledger keeps what a step came to: longer than any copy of its task can wait in a queue."""
@@ -64,40 +61,17 @@ class AWSWorld(AWSAccess, World):
     # --- history ---
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
-        events = self._load_commits(run_id, "seq > :after", after, limit=commits)
-        if after and commits is None and (not events or events[0].seq != after + 1):
-            # `after` may lie within a commit, which then begins before it. Turns ask for a number of commits, and from
-            # the end of one.
-            before = self._load_commits(run_id, "seq <= :after", after, limit=1, ScanIndexForward=False)
-            events = [event for event in before if event.seq > after] + events
-        return events
+        return self._history.load(run_id, after, commits)
 
-    def _load_commits(self, run_id: str, condition: str, after: int, limit: int | None, **request: Any) -> list[Event]:
-        if limit is not None:
-            request["Limit"] = limit
-        items = self._query(
-            TableName=self.settings.events_table,
-            KeyConditionExpression=f"run_id = :run AND {condition}",
-            ExpressionAttributeValues=as_attributes({":run": run_id, ":after": after}),
-            ConsistentRead=True,
-            **request,
-        )
-        events: list[Event] = []
-        for item in islice(items, limit):
-            events += load_events(self.get_payload(item["payload"]) if "payload" in item else item["events"])
-        return events
+    def load_commits(self, run_id: str) -> list[list[Event]]:
+        return self._history.commits(run_id)
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
-        first, text = events[0].seq, dump_events(events)
-        item: dict[str, Any] = {"run_id": run_id, "seq": first}
-        data = text.encode()
-        if len(data) <= ITEM_LIMIT:
-            item["events"] = text
-        else:
-            item["payload"] = f"{run_id}/commit-{first}-{hashlib.sha256(data).hexdigest()}"
-            self.put_payload(item["payload"], data)
-        if not self._put(self.settings.events_table, item, "attribute_not_exists(run_id)"):
-            raise ConflictError(f"run {run_id!r} has an event {first} already")
+        self._history.append(run_id, events)
+
+    @cached_property
+    def _history(self) -> AWSHistory:
+        return AWSHistory(self)
 
     # --- records ---
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import boto3
@@ -25,10 +27,12 @@ class AWSAccess:
     def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
         self.settings = settings or Settings.from_environment()
         self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        self._making = threading.Lock()
 
     def _client(self, service: str) -> Any:
         session: Any = self._session
-        return session.client(service, config=_CONFIG)
+        with self._making:  # clients are for several threads, and the session that makes them is not
+            return session.client(service, config=_CONFIG)
 
     @cached_property
     def _dynamodb(self) -> Any:
@@ -76,12 +80,17 @@ class AWSAccess:
 
     def _query(self, **request: Any) -> Iterator[dict[str, Any]]:
         """The items of a query, page after page."""
+        return chain.from_iterable(items for items, _ in self._pages(**request))
+
+    def _pages(self, **request: Any) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+        """The pages of a query, of 1 MB each, and whether there is more."""
         while True:
             answer = self._dynamodb.query(**request)
-            yield from map(values_of, answer["Items"])
-            if "LastEvaluatedKey" not in answer:
+            last = answer.get("LastEvaluatedKey")
+            yield [values_of(item) for item in answer["Items"]], last is not None
+            if last is None:
                 return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+            request["ExclusiveStartKey"] = last
 
     def _wake(self, message: str) -> dict[str, Any]:
         """The target of a schedule, which puts a message into the queue of timers.

@@ -1,0 +1,67 @@
+"""A cold start imports nothing that its function does not use."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.lambdas import ROOT
+
+CODE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import app
+print(*sys.modules)
+"""
+ELSEWHERE = {
+    "sqlite3": "LocalWorld",
+    "typer": "the command line",
+    "rich": "the command line",
+    "moto": "tests",
+    "worldflow.worlds.local": "a laptop",
+    "worldflow.engine.recurrence": "whoever makes schedules",
+    "tzdata": "whoever makes schedules",
+}
+FOR_APPLICATIONS = {"worldflow.runtime.orchestrator", "worldflow.runtime.questions", "worldflow.runtime.archive"}
+
+
+def imported(function: str, aws_environment: dict[str, str], **more: str) -> set[str]:
+    environment = {**os.environ, **aws_environment, "PYTHONPATH": os.pathsep.join(sys.path), **more}
+    path = str(ROOT / "functions" / function)
+    run = subprocess.run(
+        [sys.executable, "-c", CODE, path], capture_output=True, text=True, check=True, env=environment
+    )
+    return set(run.stdout.split())
+
+
+@pytest.fixture
+def aws_environment() -> dict[str, str]:
+    url = "https://sqs.eu-west-1.amazonaws.com/123456789012"
+    return {
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "POWERTOOLS_SERVICE_NAME": "orders",
+        "POWERTOOLS_METRICS_NAMESPACE": "Worldflow",
+        "POWERTOOLS_TRACE_DISABLED": "true",
+        "WORLDFLOW_EVENTS_TABLE": "events",
+        "WORLDFLOW_RUNS_TABLE": "runs",
+        "WORLDFLOW_STEP_QUEUE_URL": f"{url}/steps.fifo",
+        "WORLDFLOW_RUN_QUEUE_URL": f"{url}/runs.fifo",
+        "WORLDFLOW_TIMER_QUEUE_URL": f"{url}/timers",
+    }
+
+
+@pytest.mark.parametrize("function", ["orchestrator", "step_executor"])
+def test_the_functions_behind_the_queues(function: str, aws_environment: dict[str, str]) -> None:
+    modules = imported(function, aws_environment)
+
+    assert not modules & (ELSEWHERE.keys() | FOR_APPLICATIONS | {"aws_xray_sdk"})
+
+
+@pytest.mark.parametrize("function", ["signal", "caretaker"])
+def test_the_others(function: str, aws_environment: dict[str, str]) -> None:
+    assert not imported(function, aws_environment) & (ELSEWHERE.keys() | {"aws_xray_sdk"})
+
+
+def test_x_ray_is_there_where_tracing_is_on(aws_environment: dict[str, str]) -> None:
+    assert "aws_xray_sdk" in imported("orchestrator", aws_environment, POWERTOOLS_TRACE_DISABLED="false")
