@@ -57,10 +57,19 @@ $(VENV)/checkov/ready: requirements-checkov.txt $(VENV)/ready
 	@$(call install,$(VENV)/checkov/bin/python,--requirement requirements-checkov.txt)
 	@touch $@
 
+# What Worldflow is compared with. Restate's server comes by npm: without it, its rows say so.
+$(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json package-lock.json) $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/peers
+	@$(call install,$(VENV)/peers/bin/python,--requirement benchmarks/peers/requirements.txt)
+	@cp benchmarks/peers/package.json benchmarks/peers/package-lock.json $(VENV)/peers
+	@npm ci --prefix $(VENV)/peers --ignore-scripts --no-audit --no-fund --silent || echo "npm has not installed Restate's server."
+	@touch $@
+
 .PHONY: requirements
 requirements: $(VENV)/ready ## Pin the newest versions that fit in every requirements*.txt
 	$(COMPILE) --all-extras requirements-dev.in layers/worldflow/pyproject.toml --output-file requirements-dev.txt
 	$(COMPILE) requirements-checkov.in --output-file requirements-checkov.txt
+	$(COMPILE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
 	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra functions $(WITH_THE_RUNTIME:%=--no-emit-package %) \
 		layers/worldflow/pyproject.toml --output-file layers/worldflow/requirements.txt
 
@@ -88,6 +97,14 @@ chaos: $(VENV)/ready ## Orders while processes are killed and the code is deploy
 .PHONY: load
 load: build ## Many runs at once, none of whose steps runs twice: RUNS=1000 STEPS=10
 	@python -m benchmarks.load --runs $(or $(RUNS),1000) --steps $(or $(STEPS),10)
+
+.PHONY: bench
+bench: build ## Measure, and write benchmarks/results.md; PART=counts measures only that, and writes nothing
+	@python -m benchmarks $(PART)
+
+.PHONY: bench-peers
+bench-peers: $(VENV)/peers/ready ## Worldflow beside its peers on this machine, into benchmarks/peers.md: TIMES=3
+	@python -m benchmarks.peers --times $(or $(TIMES),3)
 
 .PHONY: test-pythons
 test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,14 +21,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tools.local_aws import LocalAws
-from tools.stack import Stack, deploy, parameters_of_this_machine
+from benchmarks.deployed import deployed
+from tools.stack import Stack
 from worldflow.engine.history import Event
 from worldflow.runtime import Orchestrator
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld
 
-BUILD = Path(".local-aws/build")
 FLOW = Path(__file__).with_name("load_flow.py")
 FUNCTIONS = ("OrchestratorFunction", "StepExecutorFunction", "SignalFunction")
 
@@ -45,15 +43,8 @@ def main() -> None:
     parser.add_argument("--parameters", nargs="*", default=[], metavar="NAME=VALUE", help="of the template")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="load-") as temporary:
-        folder = Path(temporary)
-        shutil.copytree(BUILD, folder / "built")
-        workflows = folder / "built/WorkflowsLayer/python/workflows"
-        notes = folder / "notes"
-        (workflows / "load_flow.py").write_text(flow(notes))
-        with LocalAws(folder / "local-aws", enforce_iam=True) as aws:
-            parameters = [*parameters_of_this_machine(), *options.parameters]
-            stack = deploy(aws, folder / "built/template.yaml", parameters=parameters)
-            os.environ.update(aws.env)
+        notes = Path(temporary) / "notes"
+        with deployed("load_flow", flow(notes), options.parameters) as stack:
             try:
                 for line in measure(stack, notes, options.runs, options.steps):
                     print(line, flush=True)

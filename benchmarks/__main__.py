@@ -1,0 +1,42 @@
+"""`make bench`: runs all parts, and writes `benchmarks/results.md`. `python -m benchmarks PART` runs one, and writes
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.results import Section, machine, report
+
+PARTS = ("counts", "replay", "local", "step_functions")
+RESULTS = Path(__file__).with_name("results.md")
+WIDTH = 180
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS], help=f"{', '.join(PARTS)}; all of them unless given")
+    chosen = parser.parse_args().part
+    console = Console(width=WIDTH, highlight=False)
+    console.print(f"On {machine()}.")
+    found = []
+    for section in _run(chosen or PARTS):
+        console.print(section.shown())
+        found.append(section)
+    if not chosen:
+        RESULTS.write_text(report(found))
+        console.print(f"\nWritten to {RESULTS.relative_to(Path.cwd())}.")
+
+
+def _run(parts: tuple[str, ...] | list[str]) -> Iterator[Section]:
+    for part in parts:
+        yield from importlib.import_module(f"benchmarks.{part}").sections()
+
+
+if __name__ == "__main__":
+    main()
