@@ -262,6 +262,31 @@ async def test_inline_steps_run_in_the_turn() -> None:
         assert inline == [True, True]
 
 
+async def test_steps_that_may_run_again() -> None:
+    rules = SimpleNamespace(best=lambda order: order.total / 10)
+
+    async def rate(currency: str) -> Decimal:
+        return Decimal("0.5")
+
+    bank = SimpleNamespace(rate=rate)
+
+    @step(inline=True, pure=True)
+    def discount(order: Order) -> Decimal:
+        return rules.best(order)
+
+    @step(idempotent=False)
+    async def exchange_rate(currency: str) -> Decimal:
+        return await bank.rate(currency)
+
+    @workflow
+    async def fulfil_order(order: Order) -> Decimal:
+        return (await discount(order) + await discount(order)) * await exchange_rate("EUR")
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(fulfil_order, ORDER)
+        assert await run.result() == Decimal(3)
+
+
 async def test_outside_a_workflow_a_step_is_the_function() -> None:
     @step
     def double(number: int) -> int:
