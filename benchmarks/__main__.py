@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.results import Section, machine, report
 
-PARTS = ("counts", "replay", "local", "step_functions")
+PARTS = ("counts", "replay", "local", "cold_start", "step_functions")
 RESULTS = Path(__file__).with_name("results.md")
 WIDTH = 180
 

@@ -68,7 +68,10 @@ SYSTEMS = (
         name="DBOS, SQLite",
         program="dbos_sqlite",
         packages=("dbos",),
-        keeps="each step's result is on the disk before the workflow goes on: SQLite with a rollback journal",
+        keeps=(
+            "each step's result is on the disk before the workflow goes on: SQLite with a rollback journal. It looks "
+            "for notifications every millisecond, the least that it takes, where its default is a second"
+        ),
     ),
     System(
         name="AWS durable execution SDK, local runner, memory",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -166,15 +167,15 @@ async def test_versions_side_by_side() -> None:
         assert await env.run("new").result() == "the new way"
 
 
-async def test_the_limit_of_a_history() -> None:
+async def test_the_limit_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
     @workflow
     async def forever() -> None:
         while True:
             await sleep("1h")
 
     async with WorkflowEnvironment() as env:
+        monkeypatch.setattr("worldflow.worker.Turns", partial(Turns, history_limit=50))
         env._worker = Worker(env.world)
-        env._worker._turns = Turns(env.world, history_limit=50)
         run = await env.start(forever)
         with pytest.raises(Exception, match="continue_as_new") as failed:
             await run.result()

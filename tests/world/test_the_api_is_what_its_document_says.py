@@ -45,6 +45,17 @@ from worldflow.runtime import questions, requests, schedules
 
 DOCUMENT = json.loads(openapi.PATH.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
+
+
+def _without_attributes() -> Any:
+    """Any parameter of a query may be one of attributes: what is none of them is no error, and stands for nothing."""
+    document = json.loads(openapi.PATH.read_text())
+    operation = document["paths"]["/runs"]["get"]
+    operation["parameters"] = [each for each in operation["parameters"] if each["name"] != "attributes"]
+    return schemathesis.openapi.from_dict(document)
+
+
+SCHEMAS = {GenerationMode.POSITIVE: SCHEMA, GenerationMode.NEGATIVE: _without_attributes()}
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -60,7 +71,7 @@ OPERATIONS = [
     if method in ("get", "post", "patch", "delete")
 ]
 TESTED = [(method, path) for method, path in OPERATIONS if "webhooks" not in path or method == "POST"]
-EXAMPLES = 8
+EXAMPLES, TRIES = 8, 5
 
 IN_BODIES: dict[str, list[Any]] = {
     "workflow": ["chain", "waits_for_the_api"],
@@ -151,13 +162,12 @@ def test_the_document_is_that_of_the_routes() -> None:
 @pytest.mark.parametrize("mode", GenerationMode, ids=lambda mode: mode.value)
 @pytest.mark.parametrize(("method", "path"), TESTED)
 def test_answers(deployment: Deployment, method: str, path: str, mode: GenerationMode) -> None:
-    operation = SCHEMA[path][method]
+    operation = SCHEMAS[mode][path][method]
     if mode is GenerationMode.NEGATIVE and "webhooks" in path:
         return  # whatever comes to a webhook is right
     there = deployment.prepare(f"{DOCUMENT['paths'][path][method.lower()]['operationId']}-{mode.value}")
     statuses = Counter[int]()
 
-    @seed(1)
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -175,8 +185,9 @@ def test_answers(deployment: Deployment, method: str, path: str, mode: Generatio
         statuses[answer.status_code] += 1
         case.validate_response(answer, checks=CHECKS)
 
-    ask()
-    if mode is GenerationMode.POSITIVE:
-        assert any(status < 300 for status in statuses), "nothing that fits was asked"
-    else:
-        assert any(status >= 400 for status in statuses)
+    # What is asked follows from the seed, and from the constants that Hypothesis finds in all code that is imported.
+    for number in range(TRIES):
+        seed(number)(ask)()
+        if any((status < 300) == (mode is GenerationMode.POSITIVE) for status in statuses):
+            return
+    pytest.fail(f"none of the requests was answered as some should be: {statuses}")
