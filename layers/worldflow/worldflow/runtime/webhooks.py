@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from worldflow.engine.context import check_token
@@ -36,7 +37,10 @@ ANSWER_TIMEOUT = 20.0
 
 _FIRST_POLL, _LONGEST_POLL = 0.05, 1.0
 
-_REQUEST = Codec(WebhookRequest, "request")
+
+@cache
+def _requests() -> Codec:
+    return Codec(WebhookRequest, "request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ def receive(
     named = {name.lower(): value for name, value in (headers or {}).items()}
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
     resume_id = request_id or uuid.uuid4().hex
-    fact_id = _send(world, hook, _REQUEST.encode(request), resume_id)
+    fact_id = _send(world, hook, _requests().encode(request), resume_id)
     return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
 
 
