@@ -1,6 +1,7 @@
 """The ways in which Python functions take arguments."""
 
 import asyncio
+import functools
 from decimal import Decimal
 from typing import Any
 
@@ -141,3 +142,15 @@ def test_a_step_called_outside_a_run_is_the_function():
 
     assert asyncio.run(double(4)) == 8
     assert triple(4) == 12
+
+
+@pytest.mark.parametrize("arguments", [{"a": 1, "b": 5}, {"a": 1}])
+def test_a_decorator_may_have_names_of_its_own(arguments: dict[str, Any]):
+    def plain(a: int, b: int = 5) -> list[int]:
+        return [a, b]
+
+    @functools.wraps(plain)
+    def decorated(first: int, second: int) -> list[int]:
+        return plain(first, second)
+
+    assert Signature(decorated, "decorated").call(arguments) == [1, 5]

@@ -192,8 +192,9 @@ class Signature:
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
-        if self._simple:
-            return self._function(**arguments)
+        if self._simple and len(arguments) == len(self._simple[0]):
+            # By place: a decorator in between may have other names for them.
+            return self._function(*[arguments[name] for name in self._simple[0]])
         bound = inspect.BoundArguments(self._signature, dict(arguments))
         bound.apply_defaults()  # what follows a gap could only be given by name, which positional-only ones are not
         return self._function(*bound.args, **bound.kwargs)
