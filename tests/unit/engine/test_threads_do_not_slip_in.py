@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
@@ -30,7 +30,9 @@ def test_a_future_that_a_thread_fulfils(drive: Drive):
         future = asyncio.get_running_loop().create_future()
         waiting = asyncio.gather(future)
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(future.set_result, 3).result()
+            fulfilling = pool.submit(future.set_result, 3)
+            wait([fulfilling])  # or the traceback would say whether it was quick
+            fulfilling.result()
         return (await waiting)[0]
 
     run = drive(fulfilled)
