@@ -149,10 +149,9 @@ class LocalWorld(LocalMessages):
 
     def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
         rows = self._rows(
-            "select events from commits where run_id = ?1 and last > ?2 and seq >= coalesce("
-            "(select max(seq) from commits where run_id = ?1 and seq <= ?2), 0) order by seq limit ?3",
-            run_id,
-            after,
+            "select events from commits where run_id = ? and last > ? and seq >= coalesce("
+            "(select max(seq) from commits where run_id = ? and seq <= ?), 0) order by seq limit ?",
+            *(run_id, after) * 2,
             commits or -1,
         )
         return [event for (text,) in rows for event in load_events(text) if event.seq > after]
