@@ -8,6 +8,7 @@ with each other only.
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 import statistics
 import tempfile
@@ -139,14 +140,20 @@ def linear() -> Section:
         )
         for count in (1_000, 10_000)
     )
-    seconds = [median_of(TIMES, _synchronous(measure, row)) for row in (short, long)]
-    rows = [[row.name, f"{took * 1_000:,.0f}"] for row, took in zip((short, long), seconds, strict=True)]
+    best = {row.name: (math.inf, math.inf) for row in (short, long)}
+    for _ in range(TIMES):  # taking turns, so that a slow moment of the machine meets both
+        for row in (short, long):
+            began = time.process_time()
+            took = median_of(1, _synchronous(measure, row))
+            worked = (time.process_time() - began) / 2  # the warm-up is the same run
+            best[row.name] = min(best[row.name][0], took), min(best[row.name][1], worked)
+    ratios = [best[long.name][place] / best[short.name][place] for place in (0, 1)]
     return Section(
         title="A run that grows",
         command=COMMAND,
-        how=f"As above. The ratio is {seconds[1] / seconds[0]:.1f}; no turn of a warm process replays.",
-        columns=["one run of", "ms"],
-        rows=rows,
+        how=f"As above, the best of {TIMES}. The ratio is {ratios[0]:.1f}, and {ratios[1]:.1f} of processor time.",
+        columns=["one run of", "ms", "processor time, ms"],
+        rows=[[name, f"{took * 1_000:,.0f}", f"{worked * 1_000:,.0f}"] for name, (took, worked) in best.items()],
     )
 
 
