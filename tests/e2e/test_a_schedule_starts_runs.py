@@ -21,8 +21,7 @@ def test_a_schedule_starts_a_run_when_it_is_due_and_none_when_it_is_deleted(
     runs = stack.call("GET", "/runs?workflow=nap&limit=100").body["runs"]
     due = min(moment(run["run_id"]) for run in runs if run["run_id"].startswith("minutely:"))
     before, after = scheduled
-    # The local Scheduler counts from when it first sees a schedule, which may be in the next minute.
-    assert before < due <= after + timedelta(minutes=2)
+    assert before < due <= after + timedelta(minutes=1)
     assert ended(last)["status"] == "completed"
 
     paused = stack.call("PATCH", "/schedules/minutely", {"paused": True})
