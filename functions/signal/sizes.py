@@ -6,12 +6,11 @@ import base64
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
 from answers import at_once
-from worldflow.engine.history import Event
-from worldflow.worlds import AWSWorld, ScheduleRecord
+from worldflow.engine.history import BaseEvent, Event
+from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
 from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
 
 BODY_LIMIT = 4_500_000
@@ -39,7 +38,7 @@ def carried(answer: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", RunRecord, ScheduleRecord, BaseEvent)
 
 
 def leave_out(stored: M, names: Sequence[str], room: int = DATA_LIMIT) -> tuple[M, dict[str, int]]:

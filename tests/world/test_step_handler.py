@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Iterator
@@ -285,11 +286,16 @@ def test_what_is_no_task_fails_alone(executor: StepExecutor, body: Any) -> None:
 
 def test_a_handler_needs_no_scope(aws: AWSSystem) -> None:
     handler = create_step_handler(aws.world)
-    try:
-        event = sqs_event(sqs_record(aws.stack.arns["steps"], task("square", number=2).dump()))
-        assert handler(event, None) == {"batchItemFailures": []}
-    finally:
-        close_step_handler(handler)
+    event = sqs_event(sqs_record(aws.stack.arns["steps"], task("square", number=2).dump()))
+    assert handler(event, None) == {"batchItemFailures": []}
+
+
+def test_a_handler_that_is_gone_has_closed_its_loop(aws: AWSSystem) -> None:
+    handler: Any = create_step_handler(aws.world)
+    handler(sqs_event(), None)
+    loop = inspect.getclosurevars(handler).nonlocals["runner"].get_loop()
+    del handler
+    assert loop.is_closed()
 
 
 def test_a_whole_run_goes_through_the_handler(aws: AWSSystem) -> None:

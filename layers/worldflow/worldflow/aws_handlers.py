@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -196,6 +197,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
         records, unreadable = _read(event)
         return _answer(unreadable + runner.run(execute_all(records)))
 
+    weakref.finalize(handler, runner.close)
     return handler
 
 

@@ -198,5 +198,5 @@ class Calls:
             call.future.set_exception(error)
 
 
-NO_RETRY = StepRetryScheduled.model_construct(step_id="", attempt=0, due=UNRECORDED)
+NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
 """In place of a retry: there is none."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import ClassVar, Literal
-
-from pydantic import Field
 
 from worldflow.engine.events import Attribute, Decision, Failure, Json
 
@@ -153,7 +152,7 @@ class Replied(Decision):
 
 class AttributesSet(Decision):
     event_type: Literal["AttributesSet"] = "AttributesSet"
-    attributes: dict[str, Attribute | None] = Field(default_factory=dict)
+    attributes: Mapping[str, Attribute | None] = {}
     """None takes an attribute away."""
     status_text: str | None = None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -45,13 +46,16 @@ class InlineLoop:
     def _new(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(self._handler)
-        loop.set_task_factory(self._note)
-        return loop
+        tasks = self._tasks
 
-    def _note(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        self._tasks.append(task)
-        return task
+        def note(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+            task = asyncio.Task(coroutine, loop=loop, **options)
+            tasks.append(task)
+            return task
+
+        loop.set_task_factory(note)  # which does not hold `self`: it ends before the loop does
+        weakref.finalize(self, loop.close)
+        return loop
 
     def _cancel(self, loop: asyncio.AbstractEventLoop, tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
@@ -68,6 +72,3 @@ class InlineLoop:
             if self._loop:
                 self._loop.close()
             self._loop = None
-
-    def __del__(self) -> None:
-        self.close()

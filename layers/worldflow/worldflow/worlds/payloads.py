@@ -149,7 +149,7 @@ def _stands_for_itself(event: BaseEvent) -> bool:
     """Whether nothing of an event is stored elsewhere or encoded. A replay asks this of every event."""
     data = event.__dict__
     for field in event.data_fields:
-        value = data[field]
+        value = data.get(field)
         if type(value) is dict and is_stand_in(value):
             return False
     return data.get("error") is None
@@ -192,7 +192,7 @@ def _owner(value: Json) -> str | None:
 
 def _with_data(event: E, change: Callable[[str, Json], Json], change_failure: Callable[[Failure], Failure]) -> E:
     data = event.__dict__
-    values: dict[str, Any] = {field: data[field] for field in event.data_fields}
+    values: dict[str, Any] = {field: data.get(field) for field in event.data_fields}
     changed = {field: change(field, value) for field, value in values.items()}
     if isinstance(failure := data.get("error"), Failure):
         values["error"], changed["error"] = failure, change_failure(failure)

@@ -1,0 +1,58 @@
+"""What an event is: values under names that its class has, kept as they are."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.driver import START
+from worldflow.engine.history import StepCompleted, StepFailed, StepScheduled, dump_events, load_events
+from worldflow.worlds.messages import FactArrived, load_message
+
+
+def test_what_identifies_an_event_is_needed():
+    with pytest.raises(TypeError, match="StepFailed needs error, step_id"):
+        StepFailed(attempt=2)  # type: ignore[call-arg]
+
+
+def test_an_event_does_not_change():
+    event = StepCompleted(step_id="s1")
+    with pytest.raises(AttributeError, match="'attempt' cannot be set"):
+        event.attempt = 2  # type: ignore[misc]
+
+
+def test_a_copy_leaves_the_event_as_it_was():
+    event = StepCompleted(step_id="s1", result=1)
+    copy = event.recorded(3, START).model_copy(update={"result": 2})
+    assert (event.seq, event.result) == (0, 1)
+    assert (copy.step_id, copy.seq, copy.at, copy.result) == ("s1", 3, START, 2)
+
+
+def test_what_is_said_is_equal_to_what_is_so_by_itself():
+    assert StepCompleted(step_id="s1") == StepCompleted(step_id="s1", attempt=1, result=None, held=None)
+    assert StepCompleted(step_id="s1") != StepCompleted(step_id="s1", attempt=2)
+    assert StepCompleted(step_id="s1") != StepScheduled(step_id="s1")
+
+
+def test_fields_are_written_in_the_order_of_their_class():
+    (text,) = dump_events([StepCompleted(result=None, step_id="s1", held=True)]).split("\n")
+    assert text == (
+        '[{"event_type":"StepCompleted","seq":0,"at":"1970-01-01T00:00:00Z","held":true,"step_id":"s1","attempt":1}]'
+    )
+
+
+def test_a_fact_is_checked_when_it_comes_and_not_when_it_is_read_again():
+    text = FactArrived(run_id="r", fact=StepCompleted(step_id="s1")).dump().replace('"attempt":1', '"attempt":"one"')
+    with pytest.raises(ValidationError, match="attempt"):
+        load_message(text)
+
+    (event,) = load_events('[{"event_type":"StepCompleted","step_id":"s1","attempt":"one"}]')
+    assert event.payload["attempt"] == "one"
+
+
+def test_a_fact_keeps_what_a_newer_version_says_in_a_message():
+    text = FactArrived(run_id="r", fact=StepCompleted(step_id="s1")).dump().replace('"attempt":1', '"colour":"blue"')
+    message = load_message(text)
+    assert isinstance(message, FactArrived)
+    assert message.fact.payload == {"step_id": "s1", "attempt": 1, "colour": "blue"}
+    assert load_message(message.dump()) == message
