@@ -15,7 +15,7 @@ from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
 from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.local_messages import Delivery
+from worldflow.worlds.local_messages import Delivery, Queue
 from worldflow.worlds.messages import StepTask
 
 _log = logging.getLogger("worldflow")
@@ -99,7 +99,8 @@ class Worker:
 
     def _serve_turns(self, bell: _Bell) -> None:
         while not self._turns.stopped:
-            if not (self._turns.take(TURNS_AT_ONCE) or self._turns.bury()):
+            self._turns.take(TURNS_AT_ONCE)
+            if not self._turns.bury():
                 bell.wait()
 
     async def _serve_steps(self, bell: _Bell) -> None:
@@ -203,9 +204,10 @@ class _Bell:
     def __exit__(self, *_: object) -> None:
         self._world.on_sent = None
 
-    def _ring(self) -> None:
-        self._for_turns.set()
-        if not self._for_steps.is_set():
+    def _ring(self, queues: Collection[Queue]) -> None:
+        if "runs" in queues:
+            self._for_turns.set()
+        if "steps" in queues and not self._for_steps.is_set():
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._for_steps.set)
 
@@ -220,6 +222,8 @@ class _Bell:
     async def wait_for_steps(self, running: Collection[asyncio.Task[None]]) -> None:
         """Until something was sent or a step has ended, or for a moment."""
         rung = asyncio.ensure_future(self._for_steps.wait())
-        await asyncio.wait([rung, *running], timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
-        rung.cancel()
+        try:
+            await asyncio.wait([rung, *running], timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            rung.cancel()
         self._for_steps.clear()

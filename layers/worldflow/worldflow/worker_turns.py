@@ -31,6 +31,9 @@ _log = logging.getLogger("worldflow")
 LONGEST_TURN = 5.0
 """Seconds after which a turn that runs inline steps goes on as another one."""
 
+_JOIN_EVERY = 0.01
+"""Seconds after which it is looked again for runs that may join, while none of those under way is over."""
+
 
 @dataclass(slots=True)
 class _Turn:
@@ -47,16 +50,26 @@ class WorkerTurns:
         self._executor = executor
         self.stopped = False
         """No turn begins any more, and those under way end early."""
+        self._received_at = 0.0
 
     def take(self, runs: int) -> bool:
         """Takes the turns of so many runs at a time, until none is under way. Returns whether there were any."""
-        groups = self._world.receive_groups("runs", runs)
+        groups = self._receive(runs)
+        found = bool(groups)
         under_way = self._begin(groups)
-        while under_way:
-            under_way = self._advance(under_way)
-            if under_way and len(under_way) < runs and not self.stopped:
-                under_way += self._begin(self._world.receive_groups("runs", runs - len(under_way)))
-        return bool(groups)
+        while groups or under_way:
+            under_way, over = self._advance(under_way)
+            if self.stopped:
+                groups = []
+                self._world.acknowledge(over)
+            elif over or not under_way or time.monotonic() > self._received_at + _JOIN_EVERY:
+                groups = self._receive(runs - len(under_way), over)
+                under_way += self._begin(groups)
+        return found
+
+    def _receive(self, runs: int, handled: Sequence[Delivery] = ()) -> list[list[Delivery]]:
+        self._received_at = time.monotonic()
+        return self._world.receive_groups("runs", runs, handled=handled)
 
     def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_Turn]:
         begun = []
@@ -71,8 +84,10 @@ class WorkerTurns:
                 begun.append(_Turn(deliveries, parts))
         return begun
 
-    def _advance(self, turns: Sequence[_Turn]) -> list[_Turn]:
-        """Brings each turn to its next commit, and makes it. Returns those that are not over."""
+    def _advance(self, turns: Sequence[_Turn]) -> tuple[list[_Turn], list[Delivery]]:
+        """Brings each turn to its next commit, and makes it. Returns those that are not over, and the messages of those
+        that are.
+        """
         waiting: list[tuple[_Turn, Settle]] = []
         over: list[Delivery] = []
         for turn in turns:
@@ -87,8 +102,8 @@ class WorkerTurns:
                     waiting.append((turn, settle))
                 else:
                     over += turn.deliveries
-        if over:
-            self._world.acknowledge(over)
+        if not waiting:
+            return [], over
         try:
             with self._world.together():
                 for _, settle in waiting:
@@ -97,8 +112,8 @@ class WorkerTurns:
             for turn, _ in waiting:
                 turn.parts.close()
                 self._take_alone(turn.deliveries)
-            return []
-        return [turn for turn, _ in waiting]
+            return [], over
+        return [turn for turn, _ in waiting], over
 
     def _take_alone(self, deliveries: Sequence[Delivery]) -> None:
         messages = _of_a_run(deliveries)

@@ -9,7 +9,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
 from worldflow.worlds.local_messages import SCHEMA as MESSAGES_SCHEMA
-from worldflow.worlds.local_messages import LocalMessages
+from worldflow.worlds.local_messages import LocalMessages, Queue
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import StepOutcome
@@ -80,13 +80,12 @@ class LocalWorld(LocalMessages):
     ) -> None:
         self.path = str(path)
         self.codec = codec
-        self.on_sent: Callable[[], None] | None = None
-        """Called when messages were sent from this process, in the thread that sent them."""
+        self.on_sent: Callable[[Collection[Queue]], None] | None = None
         self._webhook_url = webhook_url
         self._clock = clock
         self._synchronous = synchronous
         self._set = ""
-        self._has_sent = False
+        self._sent: set[Queue] = set()
         self._changed: set[str] = set()
         """Ids, without their generations, of runs whose records the open transaction changes."""
         self._watchers: dict[str, list[Callable[[], None]]] = {}
@@ -122,16 +121,16 @@ class LocalWorld(LocalMessages):
             try:
                 yield self._db
             except BaseException:
-                self._has_sent, self._changed = False, set()
+                self._sent, self._changed = set(), set()
                 self._db.execute("rollback")
                 raise
             self._db.execute("commit")
-            has_sent, self._has_sent = self._has_sent, False
+            sent, self._sent = self._sent, set()
             changed, self._changed = self._changed, set()
         for watcher in [watcher for base in changed for watcher in self._watchers.get(base, ())]:
             watcher()
-        if has_sent and self.on_sent:
-            self.on_sent()
+        if sent and self.on_sent:
+            self.on_sent(sent)
 
     def _set_synchronous(self, wanted: str) -> None:
         if wanted != self._set:

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,9 +63,10 @@ class LocalMessages(World):
     """What a `LocalWorld` does with messages."""
 
     path: str
-    on_sent: Callable[[], None] | None
-    """Called when messages were sent from this process, in the thread that sent them."""
-    _has_sent: bool
+    on_sent: Callable[[Collection[Queue]], None] | None
+    """Called with the queues to which messages were sent from this process, in the thread that sent them."""
+    _sent: set[Queue]
+    """Queues that the open transaction sends to."""
 
     @abstractmethod
     def _transaction(self, *, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]: ...
@@ -79,7 +80,7 @@ class LocalMessages(World):
         rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
         with self._transaction() as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
-            self._has_sent = True
+            self._sent.update(queue for queue, *_ in rows)
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
@@ -97,9 +98,16 @@ class LocalMessages(World):
             rows = _receive_steps(db, self.now(), limit)
         return self._in_order(rows)
 
-    def receive_groups(self, queue: Queue, groups: int, limit: int = 100) -> list[list[Delivery]]:
-        """The oldest messages of so many groups of which none is in flight, up to `limit` of each."""
+    def receive_groups(
+        self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
+    ) -> list[list[Delivery]]:
+        """The oldest messages of so many groups of which none is in flight, up to `limit` of each.
+
+        handled: what is acknowledged before.
+        """
         with self._transaction(durable=False) as db:
+            if handled:
+                self.acknowledge(handled)
             found = _receive(db, queue, self.now(), groups, limit)
         return [deliveries for rows in found if (deliveries := self._in_order(rows))]
 
