@@ -171,7 +171,8 @@ class LocalSystem:
 
     async def _settle(self) -> None:
         for _ in range(TURNS_LIMIT):
-            if not await self._worker.work() and not self._worker.busy:
+            busy = self._worker.busy
+            if not await self._worker.work() and not busy:
                 return
             if self._worker.busy:
                 await self._worker.pause(1)

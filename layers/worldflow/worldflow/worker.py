@@ -99,8 +99,7 @@ class Worker:
 
     def _serve_turns(self, bell: _Bell) -> None:
         while not self._turns.stopped:
-            self._turns.take(TURNS_AT_ONCE)
-            if not self._turns.bury():
+            if not (self._turns.take(TURNS_AT_ONCE) or self._turns.bury()):
                 bell.wait()
 
     async def _serve_steps(self, bell: _Bell) -> None:

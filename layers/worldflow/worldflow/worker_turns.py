@@ -31,9 +31,6 @@ _log = logging.getLogger("worldflow")
 LONGEST_TURN = 5.0
 """Seconds after which a turn that runs inline steps goes on as another one."""
 
-_JOIN_EVERY = 0.01
-"""Seconds after which it is looked again for runs that may join, while none of those under way is over."""
-
 
 @dataclass(slots=True)
 class _Turn:
@@ -50,26 +47,19 @@ class WorkerTurns:
         self._executor = executor
         self.stopped = False
         """No turn begins any more, and those under way end early."""
-        self._received_at = 0.0
 
     def take(self, runs: int) -> bool:
         """Takes the turns of so many runs at a time, until none is under way. Returns whether there were any."""
-        groups = self._receive(runs)
-        found = bool(groups)
+        groups = self._world.receive_groups("runs", runs)
         under_way = self._begin(groups)
-        while groups or under_way:
+        while under_way:
             under_way, over = self._advance(under_way)
-            if self.stopped:
-                groups = []
+            room = runs - len(under_way)
+            if not under_way or self.stopped:
                 self._world.acknowledge(over)
-            elif over or not under_way or time.monotonic() > self._received_at + _JOIN_EVERY:
-                groups = self._receive(runs - len(under_way), over)
-                under_way += self._begin(groups)
-        return found
-
-    def _receive(self, runs: int, handled: Sequence[Delivery] = ()) -> list[list[Delivery]]:
-        self._received_at = time.monotonic()
-        return self._world.receive_groups("runs", runs, handled=handled)
+            elif room:
+                under_way += self._begin(self._world.receive_groups("runs", room, handled=over))
+        return bool(groups)
 
     def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_Turn]:
         begun = []

@@ -105,10 +105,14 @@ class LocalMessages(World):
 
         handled: what is acknowledged before.
         """
+        now = self.now()
+        sql = "select 1 from messages where queue = ? and visible_at <= ? and not in_flight limit 1"
+        if not handled and not self._rows(sql, queue, now.timestamp()):
+            return []  # and no transaction was needed to see it
         with self._transaction(durable=False) as db:
             if handled:
                 self.acknowledge(handled)
-            found = _receive(db, queue, self.now(), groups, limit)
+            found = _receive(db, queue, now, groups, limit)
         return [deliveries for rows in found if (deliveries := self._in_order(rows))]
 
     def _in_order(self, rows: list[Any]) -> list[Delivery]:
