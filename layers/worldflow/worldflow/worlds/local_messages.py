@@ -94,8 +94,11 @@ class LocalMessages(World):
         """
         if queue != "steps":
             return next(iter(self.receive_groups(queue, 1, limit)), [])
+        now = self.now()
+        if self._is_empty(queue, now):
+            return []
         with self._transaction(durable=False) as db:
-            rows = _receive_steps(db, self.now(), limit)
+            rows = _receive_steps(db, now, limit)
         return self._in_order(rows)
 
     def receive_groups(
@@ -106,14 +109,18 @@ class LocalMessages(World):
         handled: what is acknowledged before.
         """
         now = self.now()
-        sql = "select 1 from messages where queue = ? and visible_at <= ? and not in_flight limit 1"
-        if not handled and not self._rows(sql, queue, now.timestamp()):
-            return []  # and no transaction was needed to see it
+        if not handled and self._is_empty(queue, now):
+            return []
         with self._transaction(durable=False) as db:
             if handled:
                 self.acknowledge(handled)
             found = _receive(db, queue, now, groups, limit)
         return [deliveries for rows in found if (deliveries := self._in_order(rows))]
+
+    def _is_empty(self, queue: Queue, now: datetime) -> bool:
+        """Whether nothing can be received, which needs no transaction to see."""
+        sql = "select 1 from messages where queue = ? and visible_at <= ? and not in_flight limit 1"
+        return not self._rows(sql, queue, now.timestamp())
 
     def _in_order(self, rows: list[Any]) -> list[Delivery]:
         deliveries = [self._read(*row) for row in rows]
