@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import workflows
+from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow.aws_handlers import TURNS_AT_ONCE, create_orchestrator_handler
@@ -33,9 +34,9 @@ class Meeting:
             raise RuntimeError("this one fails")
 
 
-def batch(aws: AWSSystem, *run_ids: str, receives: int = 1) -> dict[str, Any]:
+def batch(aws: AWSSystem, *run_ids: str, receives: int = 1, queue: QueueName = "runs") -> dict[str, Any]:
     records = [
-        sqs_record(aws.stack.arns["runs"], Start(run_id=run_id).dump(), id=run_id, receives=receives)
+        sqs_record(aws.stack.arns[queue], Start(run_id=run_id).dump(), id=run_id, receives=receives)
         for run_id in run_ids
     ]
     return sqs_event(*records)
@@ -68,6 +69,13 @@ def test_of_a_batch_that_came_again_one_is_taken_at_a_time(aws: AWSSystem, meet:
     """One of them may have killed the function: those before it are done, and acknowledged, when it does so again."""
     meeting = meet(1)
     create_orchestrator_handler(aws.world)(batch(aws, "a", "b", "c", receives=2))
+
+    assert meeting.threads == {threading.current_thread()}
+
+
+def test_of_dead_letters_one_is_taken_at_a_time(aws: AWSSystem, meet: Any) -> None:
+    meeting = meet(1)
+    create_orchestrator_handler(aws.world)(batch(aws, "a", "b", "c", receives=16, queue="dead-runs"))
 
     assert meeting.threads == {threading.current_thread()}
 
