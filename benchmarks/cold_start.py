@@ -24,6 +24,13 @@ COMMAND = "python -m benchmarks cold_start"
 LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \| ")
 BETWEEN = "--- boto3 is there"
 CODE = f"import sys, boto3; sys.stderr.write('{BETWEEN}\\n'); import app"
+LIBRARIES = f"""
+import sys, boto3
+sys.stderr.write('{BETWEEN}\\n')
+import asyncio, aws_lambda_powertools, pydantic
+type("Model", (pydantic.BaseModel,), {{"__annotations__": {{}}}})
+"""
+"""What no handler can do without, and a first model, which imports half of pydantic."""
 QUEUES = "https://sqs.us-east-1.amazonaws.com/123456789012"
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
@@ -38,13 +45,13 @@ ENVIRONMENT = {
 }
 
 
-def imports(function: str) -> tuple[float, float]:
+def imports(function: str, code: str = CODE) -> tuple[float, float]:
     """Milliseconds of boto3's imports, and of the function's beyond them: the quickest of some."""
     path = [ROOT / "layers/worldflow", ROOT / "layers/workflows", ROOT / "functions" / function]
     environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(map(str, path))}
     found = []
     for _ in range(TIMES):
-        command = [sys.executable, "-X", "importtime", "-c", CODE]
+        command = [sys.executable, "-X", "importtime", "-c", code]
         run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
         boto3, _, own = run.stderr.partition(BETWEEN)
         found.append((_total(own), _total(boto3)))
@@ -64,15 +71,17 @@ def sections() -> Iterator[Section]:
     rows = []
     for function in FUNCTIONS:
         boto3, own = imports(function)
-        rows.append([function, f"{own:.0f}", f"{boto3:.0f}", f"{own / boto3:.2f}"])
+        libraries = imports(function, LIBRARIES)[1]
+        rows.append([function, f"{own:.0f}", f"{libraries:.0f}", f"{boto3:.0f}", f"{own / boto3:.2f}"])
     yield Section(
         title="A cold start's imports",
         command=COMMAND,
         how=(
             f"By `python -X importtime`, the quickest of {TIMES}, with bytecode and without tracing. The workflows of "
-            "the examples are among them."
+            "the examples are among them. Of it, Powertools, pydantic with a first model, and asyncio take alone "
+            "what the second column has."
         ),
-        columns=["", "ms over boto3", "boto3 alone, ms", "times boto3"],
+        columns=["", "ms over boto3", "of that, libraries", "boto3 alone, ms", "times boto3"],
         rows=rows,
     )
     layers = sorted(BUILT.glob("*Layer"))

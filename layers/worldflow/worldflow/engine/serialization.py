@@ -188,7 +188,11 @@ class Signature:
         """Whether `values` is the JSON form of arguments by name."""
         if not isinstance(values, dict) or values.keys() != arguments.keys():
             return False
-        return all(self._arguments[name].is_form(value, values[name]) for name, value in arguments.items())
+        for name, value in arguments.items():
+            codec = self._arguments[name]
+            if not codec.is_form(value, values[name]):
+                return False
+        return True
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
