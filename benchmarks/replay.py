@@ -119,7 +119,7 @@ def sections() -> Iterator[Section]:
         title="Replay",
         command=COMMAND,
         how=(
-            "Processor time of one core. Cold: the history is read from SQLite, validated, projected and replayed, in "
+            "Processor time of one core. Cold: the history is read from SQLite, projected and replayed, in "
             f"the best of {TIMES} turns. Warm: the median of {WARM_TURNS} turns that commit to memory. Memory: what "
             f"Python has allocated for the live execution when the turn is over. For comparison: asyncio alone does "
             f"{awaits():,.0f} awaits a second here."

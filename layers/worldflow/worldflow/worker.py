@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from worldflow.engine.privacy import loggable
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
+from worldflow.worker_steps import WorkerSteps
 from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
 from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.local_messages import Delivery, Queue
-from worldflow.worlds.messages import StepTask
-
-_log = logging.getLogger("worldflow")
+from worldflow.worlds.local_messages import Queue
 
 _IDLE = 0.05
 
@@ -26,10 +23,6 @@ _SWEEP_EVERY = timedelta(hours=1)
 
 TURNS_AT_ONCE = 50
 """Runs whose turns a worker takes side by side."""
-
-
-_Done = tuple[Delivery, Callable[[], None] | None]
-"""A task, and what records its outcome."""
 
 
 class Worker:
@@ -48,11 +41,7 @@ class Worker:
         self._executor = StepExecutor(world)
         self._live = Turns(world, live_limit=live_limit)
         self._turns = WorkerTurns(world, self._live, self._executor)
-        self._concurrency = concurrency
-        self._running: set[asyncio.Task[None]] = set()
-        self._done: list[_Done] = []
-        """Attempts that have ended, and whose outcomes are not recorded yet."""
-        self._recording: asyncio.Task[None] | None = None
+        self._steps = WorkerSteps(world, self._executor, concurrency)
         self._serving: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Worker:
@@ -70,24 +59,28 @@ class Worker:
 
         Raises `ConfigurationError` if another worker serves the file.
         """
+        loop, threads = asyncio.get_running_loop(), ThreadPoolExecutor(2, "worldflow-worker")
         with self._world.serving(), _Bell(self._world) as bell:
-            turns = asyncio.create_task(asyncio.to_thread(self._serve_turns, bell))
-            others = [asyncio.create_task(self._serve_steps(bell)), asyncio.create_task(self._sweep_now_and_then())]
+            self._steps.on_ended = bell.steps.set
+            turns = loop.run_in_executor(threads, self._serve_turns, bell)
+            steps = loop.run_in_executor(threads, self._serve_steps, bell, loop)
+            sweeping = asyncio.create_task(self._sweep_now_and_then())
             try:
-                await asyncio.wait([turns, *others], return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait([turns, steps, sweeping], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                self._turns.stopped = True
-                bell.stop()
-                for task in (*others, *self._running):
+                self._turns.stopped = self._steps.stopped = True
+                bell.ring()
+                left = [sweeping, *self._steps.running]
+                for task in left:
                     task.cancel()
-                recording = [self._recording] if self._recording else []
-                await asyncio.gather(*others, *self._running, *recording, return_exceptions=True)
-                await asyncio.wait([turns], timeout=LONGEST_TURN)
-                self._record_all()
+                await asyncio.gather(*left, return_exceptions=True)
+                await asyncio.wait([turns, steps], timeout=LONGEST_TURN)
+                threads.shutdown(wait=False)
+                self._steps.record()
                 self.close()
-            for task in (turns, *others):  # one has failed
-                if not task.cancelled():
-                    task.result()
+            for part in (turns, steps, sweeping):  # one has failed
+                if part.done() and not part.cancelled():
+                    part.result()
 
     async def _sweep_now_and_then(self) -> None:
         swept_at: datetime | None = None
@@ -100,12 +93,16 @@ class Worker:
     def _serve_turns(self, bell: _Bell) -> None:
         while not self._turns.stopped:
             if not (self._turns.take(TURNS_AT_ONCE) or self._turns.bury()):
-                bell.wait()
+                bell.wait(bell.turns)
 
-    async def _serve_steps(self, bell: _Bell) -> None:
-        while True:
-            if not await self._start_steps():
-                await bell.wait_for_steps(self._running)
+    def _serve_steps(self, bell: _Bell, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._steps.stopped:
+            recorded = self._steps.record()
+            if deliveries := self._steps.receive():
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    loop.call_soon_threadsafe(self._steps.begin, deliveries)
+            elif not recorded:
+                bell.wait(bell.steps)
 
     def close(self) -> None:
         """Lets go of what the worker holds in memory."""
@@ -115,76 +112,22 @@ class Worker:
     async def work(self) -> bool:
         """Takes the turn of one run, and starts steps if there is room. Returns whether there was anything to do."""
         handled = await asyncio.to_thread(self._turns.take, 1) or await asyncio.to_thread(self._turns.bury)
-        return await self._start_steps() or handled
+        recorded = await asyncio.to_thread(self._steps.record)
+        deliveries = await asyncio.to_thread(self._steps.receive)
+        self._steps.begin(deliveries)
+        return handled or recorded or bool(deliveries)
 
     async def pause(self, timeout: float) -> None:
         """Waits for a running step to end, for at most `timeout` seconds."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-        elif self._recording and not self._recording.done():
-            await self._recording
-        else:
+        if self._steps.running:
+            await asyncio.wait(self._steps.running, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        elif not self.busy:
             await asyncio.sleep(timeout)
 
     @property
     def busy(self) -> bool:
-        """Whether a step runs, or its outcome is being recorded."""
-        return bool(self._running or self._done or (self._recording and not self._recording.done()))
-
-    # --- steps ---
-
-    async def _start_steps(self) -> bool:
-        room = self._concurrency - len(self._running)
-        if room <= 0:
-            return False
-        deliveries = await asyncio.to_thread(self._world.receive, "steps", room)
-        for delivery in deliveries:
-            task = asyncio.create_task(self._run_step(delivery))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        return bool(deliveries)
-
-    async def _run_step(self, delivery: Delivery) -> None:
-        task = delivery.message
-        assert isinstance(task, StepTask)
-        try:
-            finish = await self._executor.attempt(task, redelivered=delivery.redelivered)
-        except Exception as error:
-            self._tell_of(delivery, error)
-            await asyncio.to_thread(self._world.reject, [delivery])
-            return
-        self._done.append((delivery, finish))
-        if self._recording is None or self._recording.done():
-            self._recording = asyncio.create_task(self._record())
-
-    async def _record(self) -> None:
-        """Records what has ended, which meanwhile becomes more."""
-        while self._done:
-            await asyncio.to_thread(self._record_all)
-
-    def _record_all(self) -> None:
-        """Records what has ended: all at once, or where that fails one by one."""
-        done, self._done = self._done, []
-        try:
-            self._finish(done)
-        except Exception:
-            for one in done:
-                try:
-                    self._finish([one])
-                except Exception as error:
-                    self._tell_of(one[0], error)
-                    self._world.reject([one[0]])
-
-    def _finish(self, done: Sequence[_Done]) -> None:
-        with self._world.together():
-            for _, finish in done:
-                if finish:
-                    finish()
-            self._world.acknowledge([delivery for delivery, _ in done])
-
-    def _tell_of(self, delivery: Delivery, error: Exception) -> None:
-        name = getattr(delivery.message, "name", "")
-        _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
+        """Whether a step runs, or its outcome is still to be recorded."""
+        return self._steps.busy
 
 
 class _Bell:
@@ -192,37 +135,22 @@ class _Bell:
 
     def __init__(self, world: LocalWorld) -> None:
         self._world = world
-        self._loop = asyncio.get_running_loop()
-        self._for_turns = threading.Event()
-        self._for_steps = asyncio.Event()
+        self.turns, self.steps = threading.Event(), threading.Event()
 
     def __enter__(self) -> _Bell:
-        self._world.on_sent = self._ring
+        self._world.on_sent = self.ring
         return self
 
     def __exit__(self, *_: object) -> None:
         self._world.on_sent = None
 
-    def _ring(self, queues: Collection[Queue]) -> None:
+    def ring(self, queues: Collection[Queue] = ("runs", "steps")) -> None:
         if "runs" in queues:
-            self._for_turns.set()
-        if "steps" in queues and not self._for_steps.is_set():
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._for_steps.set)
+            self.turns.set()
+        if "steps" in queues:
+            self.steps.set()
 
-    def stop(self) -> None:
-        self._for_turns.set()
-
-    def wait(self) -> None:
-        """Until something was sent, or for a moment: others may send too."""
-        self._for_turns.wait(_IDLE)
-        self._for_turns.clear()
-
-    async def wait_for_steps(self, running: Collection[asyncio.Task[None]]) -> None:
-        """Until something was sent or a step has ended, or for a moment."""
-        rung = asyncio.ensure_future(self._for_steps.wait())
-        try:
-            await asyncio.wait([rung, *running], timeout=_IDLE, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            rung.cancel()
-        self._for_steps.clear()
+    def wait(self, bell: threading.Event) -> None:
+        """Until it rings, or for a moment: others may send too."""
+        bell.wait(_IDLE)
+        bell.clear()

@@ -102,13 +102,13 @@ class RunHandle:
 
     async def _newest(self) -> RunRecord:
         """The record of the newest generation, with its data."""
-        record = await asyncio.to_thread(self._world.read_run, self.id)
-        if not record.ended:
-            return record
-        newest = await asyncio.to_thread(requests.newest_generation, self._world, record)
-        if newest.run_id == record.run_id:
-            return record
-        return await asyncio.to_thread(self._world.read_run, newest.run_id)
+
+        def read() -> RunRecord:
+            record = self._world.read_run(self.id)
+            newest = requests.newest_generation(self._world, record)
+            return record if newest.run_id == record.run_id else self._world.read_run(newest.run_id)
+
+        return await asyncio.to_thread(read)
 
     async def _pause(self, seconds: float) -> None:
         await self._changed(seconds)

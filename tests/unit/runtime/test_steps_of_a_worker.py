@@ -1,0 +1,174 @@
+"""A worker's steps: what has ended is recorded together, and where that fails one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from worldflow import step, workflow
+from worldflow.runtime import requests
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worker import Worker
+from worldflow.worker_steps import WorkerSteps
+from worldflow.worker_turns import WorkerTurns
+from worldflow.worlds import LocalWorld
+from worldflow.worlds.messages import StepOutcome
+
+ran: list[int] = []
+
+
+@step(name="worker_steps_note")
+async def note(number: int) -> int:
+    ran.append(number)
+    return number
+
+
+@workflow(name="worker_steps_fan_out")
+async def fan_out(count: int) -> int:
+    return sum(await asyncio.gather(*(note(number) for number in range(count))))
+
+
+class World(LocalWorld):
+    """Counts its durable transactions, and refuses an outcome so many times."""
+
+    commits = 0
+    refuses: str | None = None
+    times = 0
+
+    def together(self) -> Any:
+        self.commits += 1
+        return super().together()
+
+    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+        if outcome.fact.step_id == self.refuses and self.times:
+            self.times -= 1
+            raise OSError("the disk is full")
+        return super().put_outcome(outcome)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    ran.clear()
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def executor(world: World) -> Iterator[StepExecutor]:
+    executor = StepExecutor(world)
+    yield executor
+    executor.close()
+
+
+def scheduled(world: World, executor: StepExecutor, count: int) -> None:
+    """A run whose steps are in the queue."""
+    requests.start(world, "r", fan_out, {"count": count})
+    turns = Turns(world)
+    WorkerTurns(world, turns, executor).take(1)
+    turns.close()
+    world.commits = 0
+
+
+async def run_all(steps: WorkerSteps) -> None:
+    steps.begin(steps.receive())
+    while steps.running:
+        await asyncio.wait(steps.running)
+
+
+def outcomes(world: World, count: int) -> list[bool]:
+    return [world.get_outcome("r", f"s{number + 1}", 1) is not None for number in range(count)]
+
+
+def test_what_ends_together_is_recorded_together(world: World, executor: StepExecutor) -> None:
+    scheduled(world, executor, 8)
+    steps = WorkerSteps(world, executor, concurrency=10)
+    asyncio.run(run_all(steps))
+    assert steps.busy
+    assert outcomes(world, 8) == [False] * 8
+
+    assert steps.record()
+
+    assert outcomes(world, 8) == [True] * 8
+    assert world.commits == 1
+    assert not steps.busy
+    assert not steps.record()
+
+
+def test_no_more_are_received_than_there_is_room_for(world: World, executor: StepExecutor) -> None:
+    scheduled(world, executor, 8)
+    steps = WorkerSteps(world, executor, concurrency=3)
+    asyncio.run(run_all(steps))
+    assert sorted(ran) == [0, 1, 2]
+    assert steps.receive() == []  # until those are recorded
+
+    steps.record()
+    asyncio.run(run_all(steps))
+    assert sorted(ran) == [0, 1, 2, 3, 4, 5]
+
+
+def test_one_that_cannot_be_recorded_comes_again_alone(
+    world: World, executor: StepExecutor, caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduled(world, executor, 3)
+    world.refuses, world.times = "s2", 2  # with the others, and by itself
+    steps = WorkerSteps(world, executor, concurrency=10)
+    asyncio.run(run_all(steps))
+    steps.record()
+
+    assert outcomes(world, 3) == [True, False, True]
+    assert "step worker_steps_note could not be run, and will be tried again" in caplog.text
+    assert [delivery.receives for delivery in _later(world)] == [2]
+
+
+def test_one_that_cannot_be_run_comes_again(
+    world: World, executor: StepExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise OSError("no threads left")
+
+    monkeypatch.setattr(StepExecutor, "attempt", fail)
+    scheduled(world, executor, 1)
+    steps = WorkerSteps(world, executor, concurrency=1)
+    asyncio.run(run_all(steps))
+    steps.record()
+
+    assert "step worker_steps_note could not be run, and will be tried again" in caplog.text
+    assert [delivery.receives for delivery in _later(world)] == [2]
+
+
+def test_none_begins_when_the_worker_has_stopped(world: World, executor: StepExecutor) -> None:
+    scheduled(world, executor, 2)
+    steps = WorkerSteps(world, executor, concurrency=10)
+    deliveries = steps.receive()
+    steps.stopped = True
+
+    async def begin() -> None:
+        steps.begin(deliveries)
+
+    asyncio.run(begin())
+    assert ran == [] and not steps.busy
+
+    world.recover()  # as the next worker does
+    assert len(world.receive("steps")) == 2
+
+
+def test_a_worker_whose_steps_thread_fails_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> Any:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(WorkerSteps, "receive", fail)
+    with pytest.raises(OSError, match="the disk is gone"):
+        asyncio.run(Worker(world).serve())
+
+
+def _later(world: World) -> list[Any]:
+    """What is received when the delay of what was rejected is over."""
+    later = world.now() + timedelta(hours=1)
+    world._clock = lambda: later
+    return world.receive("steps")
