@@ -91,16 +91,25 @@ class LocalWorld(LocalMessages):
         self._watchers: dict[str, list[Callable[[], None]]] = {}
         self._version, self._asked_at = 0, 0.0
         self._lock = threading.RLock()
-        self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        self._writer = 0
+        """The thread whose transaction is open."""
+        self._db = self._reader = self._connect()
+        self._reading = self._lock
         try:
             self._db.execute("pragma journal_mode = wal")
             self._set_synchronous(synchronous)
             self._db.executescript(_SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
+            if self.path != ":memory:":  # to read while another thread's commit goes to the disk
+                self._reader, self._reading = self._connect(), threading.RLock()
         except sqlite3.Error:
             self._db.close()
             raise
 
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+
     def close(self) -> None:
+        self._reader.close()
         self._db.close()
 
     def now(self) -> datetime:
@@ -118,12 +127,15 @@ class LocalWorld(LocalMessages):
                 return
             self._set_synchronous(self._synchronous if durable else "NORMAL")
             self._db.execute("begin immediate")
+            self._writer = threading.get_ident()
             try:
                 yield self._db
             except BaseException:
                 self._sent, self._changed = set(), set()
+                self._writer = 0
                 self._db.execute("rollback")
                 raise
+            self._writer = 0
             self._db.execute("commit")
             sent, self._sent = self._sent, set()
             changed, self._changed = self._changed, set()
@@ -141,8 +153,10 @@ class LocalWorld(LocalMessages):
         return self._transaction()
 
     def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
-        with self._lock:
+        if self._writer == threading.get_ident():
             return self._db.execute(sql, values).fetchall()
+        with self._reading:
+            return self._reader.execute(sql, values).fetchall()
 
     # --- history ---
 
