@@ -130,13 +130,14 @@ class LocalWorld(LocalMessages):
             self._writer = threading.get_ident()
             try:
                 yield self._db
+                self._db.execute("commit")
             except BaseException:
                 self._sent, self._changed = set(), set()
-                self._writer = 0
-                self._db.execute("rollback")
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
                 raise
-            self._writer = 0
-            self._db.execute("commit")
+            finally:
+                self._writer = 0
             sent, self._sent = self._sent, set()
             changed, self._changed = self._changed, set()
         for watcher in [watcher for base in changed for watcher in self._watchers.get(base, ())]:
