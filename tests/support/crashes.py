@@ -185,14 +185,20 @@ def serve(world: CrashingWorld, *, live_limit: int = 200, patience: int = 2_000)
                     world.time = max(world.time, due)
         except Crash:
             world.recover()
+        finally:  # as the end of a process would: what is collected later runs what it has in a `finally`
+            turns.close()
+            executor.close()
     raise AssertionError("the world does not come to rest")
 
 
 def settle(world: CrashingWorld, turns: Turns | None = None) -> None:
     """Does what can be done now: the clock stands."""
-    turns, executor = turns or Turns(world, chance=Chance(0.5)), StepExecutor(world)
-    while take_turn(world, turns) or _run_step(world, executor):
+    own, executor = turns or Turns(world, chance=Chance(0.5)), StepExecutor(world)
+    while take_turn(world, own) or _run_step(world, executor):
         pass
+    executor.close()
+    if turns is None:
+        own.close()
 
 
 def persist(action: Callable[[], object]) -> None:

@@ -368,3 +368,15 @@ def test_half_of_the_live_executions_are_let_go_when_memory_is_short(world: Cras
     for office in offices:
         turns.take(office.run_id, [office.done("s1")])
     assert reads == ["run-0", "run-1"]
+
+
+def test_turns_that_go_without_being_closed_let_go_of_their_runs(world: CrashingWorld) -> None:
+    """Left to the garbage collector, a coroutine may end before its loop does: its `finally` would run for real."""
+    turns = Turns(world)
+    turns.take("run-1", [Office(world, two_steps).start()])
+    loop = turns._live["run-1"].execution.loop  # type: ignore[union-attr]
+    assert not loop.closed
+
+    del turns
+
+    assert loop.closed

@@ -143,6 +143,9 @@ class Turns:
             run.dispose()
         self._executor.close()
 
+    # The garbage collector would end executions and their coroutines in any order: see `Execution.dispose`.
+    __del__ = close
+
     def parts(
         self,
         run_id: str,
