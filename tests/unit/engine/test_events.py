@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from pydantic import ValidationError
 
 from tests.support.driver import START
-from worldflow.engine.history import StepCompleted, StepFailed, StepScheduled, dump_events, load_events
+from worldflow.engine.history import Failure, StepCompleted, StepFailed, StepScheduled, dump_events, load_events
 from worldflow.worlds.messages import FactArrived, load_message
 
 
@@ -48,6 +50,20 @@ def test_a_fact_is_checked_when_it_comes_and_not_when_it_is_read_again():
 
     (event,) = load_events('[{"event_type":"StepCompleted","step_id":"s1","attempt":"one"}]')
     assert event.payload["attempt"] == "one"
+
+
+def test_numbers_that_json_does_not_have_stay_what_they_are():
+    failed = StepFailed(step_id="s1", error=Failure(type="builtins:ValueError", args=[inf, None], state={"low": -inf}))
+    message = load_message(FactArrived(run_id="r", fact=failed).dump())
+    assert isinstance(message, FactArrived)
+    assert message.fact == failed
+    assert load_events(dump_events([failed])) == [failed]
+    assert failed.payload["error"]["args"] == [inf, None]
+
+    completed = StepCompleted(step_id="s1", result=[inf, {"a": -inf}])
+    message = load_message(FactArrived(run_id="r", fact=completed).dump())
+    assert isinstance(message, FactArrived)
+    assert [message.fact] == load_events(dump_events([completed])) == [completed]
 
 
 def test_a_fact_keeps_what_a_newer_version_says_in_a_message():

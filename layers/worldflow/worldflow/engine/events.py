@@ -21,7 +21,7 @@ UNRECORDED = datetime.fromtimestamp(0, UTC)
 class Failure(BaseModel):
     """An exception as data: see `failures.py`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     type: str
     """`module:qualname`"""
