@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import inf
 
 import pytest
 from pydantic import ValidationError
 
 from tests.support.driver import START
-from worldflow.engine.history import Failure, StepCompleted, StepFailed, StepScheduled, dump_events, load_events
+from worldflow.engine.history import (
+    Failure,
+    Parent,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+    dump_events,
+    load_events,
+)
 from worldflow.worlds.messages import FactArrived, load_message
 
 
@@ -72,3 +83,24 @@ def test_a_fact_keeps_what_a_newer_version_says_in_a_message():
     assert isinstance(message, FactArrived)
     assert message.fact.payload == {"step_id": "s1", "attempt": 1, "colour": "blue"}
     assert load_message(message.dump()) == message
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        StepFailed(step_id="s1", error=Failure(type="builtins:ValueError", cause=Failure(type="builtins:KeyError"))),
+        RunStarted(run_id="r~c1", parent=Parent(run_id="r", child_id="c1")),
+    ],
+    ids=lambda fact: fact.event_type,
+)
+def test_what_came_in_a_message_is_written_by_a_process_that_has_made_none_itself(fact: StepFailed | RunStarted):
+    code = (
+        "import sys\n"
+        "from worldflow.engine.history import dump_events\n"
+        "from worldflow.worlds.messages import load_message\n"
+        "message = load_message(sys.stdin.read())\n"
+        "print(dump_events([message.fact]), message.dump(), sep='\\n')\n"
+    )
+    text = FactArrived(run_id="r", fact=fact).dump()
+    written = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, text=True, check=True)
+    assert written.stdout.splitlines() == [dump_events([fact]), text]

@@ -21,7 +21,8 @@ UNRECORDED = datetime.fromtimestamp(0, UTC)
 class Failure(BaseModel):
     """An exception as data: see `failures.py`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
+    # Built now, as `Parent` is: what is not yet built cannot be written as a part of an event.
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants")
 
     type: str
     """`module:qualname`"""
@@ -43,7 +44,7 @@ class Failure(BaseModel):
 class Parent(BaseModel):
     """The run, and its call, that started a child."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="allow", frozen=True)
 
     run_id: str
     child_id: str
