@@ -58,7 +58,6 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 """Each name means the same in all events."""
 
-
 _new, _set = object.__new__, object.__setattr__
 
 
