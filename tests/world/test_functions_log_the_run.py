@@ -1,5 +1,6 @@
 """The functions' logs: JSON lines that say which run and which step they are about."""
 
+import itertools
 import json
 import logging
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
 from worldflow.worlds.messages import FactArrived, Start, StepTask
 
+_processes = itertools.count(1)
+
 
 class Function:
     """A function in a process of its own, as far as its log goes."""
@@ -23,8 +26,9 @@ class Function:
     def __init__(self, name: str, stack: Stack, capture: pytest.CaptureFixture[str]) -> None:
         self.stack = stack
         self._capture = capture
-        # Powertools keeps a logger, and the stream that it writes to, for as long as its service is known.
-        self._app = load_function(name, service=f"{name}-{id(self)}")
+        # Powertools keeps a logger, and the stream that it writes to, for as long as its service is known:
+        # a service that had this name before would write where nobody reads any more.
+        self._app = load_function(name, service=f"{name}-{next(_processes)}")
 
     def close(self) -> None:
         unload(self._app)
