@@ -27,10 +27,11 @@ CODE = f"import sys, boto3; sys.stderr.write('{BETWEEN}\\n'); import app"
 LIBRARIES = f"""
 import sys, boto3
 sys.stderr.write('{BETWEEN}\\n')
+import gc; gc.disable()
 import asyncio, aws_lambda_powertools, pydantic
 type("Model", (pydantic.BaseModel,), {{"__annotations__": {{}}}})
 """
-"""What no handler can do without, and a first model, which imports half of pydantic."""
+"""What no handler can do without, as handlers import it, and a first model, which imports half of pydantic."""
 QUEUES = "https://sqs.us-east-1.amazonaws.com/123456789012"
 ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",

@@ -5,6 +5,10 @@ Secrets Manager calls it too, to change the key of webhooks.
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # until all is imported, which stays: nothing in it is garbage to look for
+
 import logging
 from typing import Any
 
@@ -25,6 +29,9 @@ logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
 look_after = create_caretaker_handler(AWSWorld())
+
+gc.freeze()
+gc.enable()
 
 
 @logger.inject_lambda_context

@@ -6,6 +6,10 @@ one's answer. Errors are JSON: see `answers.py`.
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # until all is imported, which stays: nothing in it is garbage to look for
+
 import base64
 import json
 import logging
@@ -53,6 +57,9 @@ for routes in (
 ):
     app.include_router(routes)
 add_refusals(app)
+
+gc.freeze()
+gc.enable()
 
 
 def is_text(event: dict[str, Any]) -> bool:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # until all is imported, which stays: nothing in it is garbage to look for
+
 import logging
 from typing import Any
 
@@ -22,6 +26,9 @@ logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
 run_steps = create_step_handler(AWSWorld(), scope=log_keys(logger))
+
+gc.freeze()
+gc.enable()
 
 
 @logger.inject_lambda_context

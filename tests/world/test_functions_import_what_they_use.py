@@ -8,13 +8,16 @@ import pytest
 
 from tests.support.lambdas import ROOT
 
-CODE = """
-import sys
-sys.path.insert(0, sys.argv[1])
+MODULES = "import app; print(*sys.modules)"
+COLLECTIONS = """
+import gc
+walked = []
+gc.callbacks.append(lambda phase, info: walked.append(info["generation"]))
 import app
-print(*sys.modules)
+print(gc.isenabled(), 2 in walked, gc.get_freeze_count() > 100_000)
 """
 ELSEWHERE = {
+    "ctypes": "a workflow that is stuck",
     "sqlite3": "LocalWorld",
     "typer": "the command line",
     "rich": "the command line",
@@ -26,13 +29,14 @@ ELSEWHERE = {
 FOR_APPLICATIONS = {"worldflow.runtime.orchestrator", "worldflow.runtime.questions", "worldflow.runtime.archive"}
 
 
+def cold_start(function: str, code: str, environment: dict[str, str]) -> list[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment}
+    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT / 'functions' / function)!r}); {code}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.split()
+
+
 def imported(function: str, aws_environment: dict[str, str], **more: str) -> set[str]:
-    environment = {**os.environ, **aws_environment, "PYTHONPATH": os.pathsep.join(sys.path), **more}
-    path = str(ROOT / "functions" / function)
-    run = subprocess.run(
-        [sys.executable, "-c", CODE, path], capture_output=True, text=True, check=True, env=environment
-    )
-    return set(run.stdout.split())
+    return set(cold_start(function, MODULES, {**aws_environment, **more}))
 
 
 @pytest.fixture
@@ -65,3 +69,8 @@ def test_the_others(function: str, aws_environment: dict[str, str]) -> None:
 
 def test_x_ray_is_there_where_tracing_is_on(aws_environment: dict[str, str]) -> None:
     assert "aws_xray_sdk" in imported("orchestrator", aws_environment, POWERTOOLS_TRACE_DISABLED="false")
+
+
+@pytest.mark.parametrize("function", ["orchestrator", "step_executor", "signal", "caretaker"])
+def test_no_garbage_is_looked_for_in_what_is_imported(function: str, aws_environment: dict[str, str]) -> None:
+    assert cold_start(function, COLLECTIONS, aws_environment) == ["True", "False", "True"]

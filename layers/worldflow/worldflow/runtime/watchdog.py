@@ -8,7 +8,6 @@ or sleeps, is not reached: the function's timeout ends that.
 
 from __future__ import annotations
 
-import ctypes
 import linecache
 import sys
 import sysconfig
@@ -145,6 +144,8 @@ def _cpu_clock() -> Callable[[], float]:
 
 
 def _send(thread: int, error: type[BaseException] | None) -> None:
+    import ctypes  # which only a workflow that is stuck needs
+
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else None)
 
 
