@@ -34,12 +34,12 @@ WHAT = (
 )
 
 
-@step(name="bench_step")
+@step(name="local_step")
 async def work(number: int) -> int:
     return number
 
 
-@workflow(name="bench_sequence")
+@workflow(name="local_sequence")
 async def sequence(count: int, inline: bool) -> int:
     one = work.options(inline=inline)
     for number in range(count):
@@ -47,13 +47,13 @@ async def sequence(count: int, inline: bool) -> int:
     return count
 
 
-@workflow(name="bench_fan_out")
+@workflow(name="local_fan_out")
 async def fan_out(count: int, inline: bool) -> int:
     one = work.options(inline=inline)
     return len(await asyncio.gather(*(one(number) for number in range(count))))
 
 
-@workflow(name="bench_waits")
+@workflow(name="local_waits")
 async def waits(count: int) -> int:
     for _ in range(count):
         await wait_for_signal("go")

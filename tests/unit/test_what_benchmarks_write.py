@@ -1,11 +1,14 @@
 """The tables of `make bench`. What they measure is seen when it runs."""
 
 import importlib
+import re
 
 import pytest
 
+from benchmarks import step_functions
 from benchmarks.__main__ import PARTS
 from benchmarks.results import Section, machine, report
+from worldflow.engine.definitions import Workflow
 
 pytestmark = pytest.mark.one_python
 SECTION = Section(
@@ -34,3 +37,14 @@ def test_a_report_says_where_it_was_made():
 @pytest.mark.parametrize("part", PARTS)
 def test_every_part_has_sections(part: str):
     assert callable(importlib.import_module(f"benchmarks.{part}").sections)
+
+
+def test_no_part_has_a_workflow_of_a_name_that_is_deployed():
+    """What is given to the deployed one would be checked against it."""
+    modules = [importlib.import_module(f"benchmarks.{part}") for part in PARTS]
+    own = {value.name for module in modules for value in vars(module).values() if isinstance(value, Workflow)}
+    deployed = set(re.findall(r"@workflow\nasync def (\w+)", step_functions.FLOW.read_text()))
+
+    assert "bench_sequence" in deployed
+    assert "local_sequence" in own
+    assert not own & deployed
