@@ -50,6 +50,7 @@ def imports(function: str, code: str = CODE) -> tuple[float, float]:
     """Milliseconds of boto3's imports, and of the function's beyond them: the quickest of some."""
     path = [ROOT / "layers/worldflow", ROOT / "layers/workflows", ROOT / "functions" / function]
     environment = {**os.environ, **ENVIRONMENT, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     found = []
     for _ in range(TIMES):
         command = [sys.executable, "-X", "importtime", "-c", code]
