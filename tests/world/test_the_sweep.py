@@ -90,6 +90,7 @@ def test_a_run_whose_step_was_lost_goes_on_within_a_day(system: System) -> None:
     requests.start(system.world, "r", doubles, {"n": 4})
     Turns(system.world).take("r", [Start(run_id="r")])
     lose_messages(system)
+    go_on(system, PENDING_UNTIL)
 
     assert sweep_a_day(system).poked == 1
     assert finish(system, "r").result == 8
