@@ -101,7 +101,7 @@ class WorkerSteps:
     def _finish(self, done: Sequence[_Ended]) -> None:
         if not done:
             return
-        with self._world.together():
+        with self._world.together(durable="next"):
             for one in done:
                 if one.finish:
                     one.finish()

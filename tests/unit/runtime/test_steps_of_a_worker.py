@@ -40,9 +40,9 @@ class World(LocalWorld):
     refuses: str | None = None
     times = 0
 
-    def together(self) -> Any:
+    def together(self, **how: Any) -> Any:
         self.commits += 1
-        return super().together()
+        return super().together(**how)
 
     def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
         if outcome.fact.step_id == self.refuses and self.times:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import secrets
 import sqlite3
 import threading
@@ -12,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
+from io import FileIO
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +27,7 @@ from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
 from worldflow.worlds.local_messages import SCHEMA as MESSAGES_SCHEMA
-from worldflow.worlds.local_messages import LocalMessages, Queue
+from worldflow.worlds.local_messages import Durable, LocalMessages, Queue
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import StepOutcome
@@ -52,6 +54,9 @@ create table if not exists keys (key blob);
 create table if not exists payloads (key text primary key, data blob) without rowid;
 """
 
+
+_write_out: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+"""Waits until all that was written to a file is on the disk, as SQLite itself does."""
 
 _ASK_EVERY = 0.02
 """Seconds between two looks at what others have written to the file."""
@@ -93,10 +98,13 @@ class LocalWorld(LocalMessages):
         self._lock = threading.RLock()
         self._writer = 0
         """The thread whose transaction is open."""
+        self._log: FileIO | None = None
+        """SQLite's write-ahead log, once a commit has made the file itself durable."""
         self._db = self._reader = self._connect()
         self._reading = self._lock
         try:
-            self._db.execute("pragma journal_mode = wal")
+            (journal,) = self._db.execute("pragma journal_mode = wal").fetchone()
+            self._log_path = f"{os.path.realpath(self.path)}-wal" if journal == "wal" else None
             self._set_synchronous(synchronous)
             self._db.executescript(_SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
             if self.path != ":memory:":  # to read while another thread's commit goes to the disk
@@ -109,6 +117,8 @@ class LocalWorld(LocalMessages):
         return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
 
     def close(self) -> None:
+        if self._log:
+            self._log.close()
         self._reader.close()
         self._db.close()
 
@@ -116,16 +126,13 @@ class LocalWorld(LocalMessages):
         return self._clock() if self._clock else super().now()
 
     @contextmanager
-    def _transaction(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        """
-        durable: `False` for what may be lost in a power failure (and never before what comes after it is): a message
-            that was received or acknowledged then comes again.
-        """
+    def _transaction(self, *, durable: Durable = "first") -> Iterator[sqlite3.Connection]:
         with self._lock:
             if self._db.in_transaction:  # part of what this thread writes together
                 yield self._db
                 return
-            self._set_synchronous(self._synchronous if durable else "NORMAL")
+            log = self._log if durable == "next" else None
+            self._set_synchronous("NORMAL" if durable == "later" or log else self._synchronous)
             self._db.execute("begin immediate")
             self._writer = threading.get_ident()
             try:
@@ -138,20 +145,24 @@ class LocalWorld(LocalMessages):
                 raise
             finally:
                 self._writer = 0
+            if self._log is None and self._log_path and self._set == "FULL":
+                self._log = FileIO(self._log_path, "r+")
             sent, self._sent = self._sent, set()
             changed, self._changed = self._changed, set()
         for watcher in [watcher for base in changed for watcher in self._watchers.get(base, ())]:
             watcher()
         if sent and self.on_sent:
             self.on_sent(sent)
+        if log:
+            _write_out(log.fileno())
 
     def _set_synchronous(self, wanted: str) -> None:
         if wanted != self._set:
             self._db.execute(f"pragma synchronous = {wanted}")
             self._set = wanted
 
-    def together(self) -> AbstractContextManager[object]:
-        return self._transaction()
+    def together(self, *, durable: Durable = "first") -> AbstractContextManager[object]:
+        return self._transaction(durable=durable)
 
     def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
         if self._writer == threading.get_ident():

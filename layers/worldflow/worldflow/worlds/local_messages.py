@@ -28,6 +28,16 @@ Queue = Literal["runs", "steps", "dead"]
 reads.
 """
 
+Durable = Literal["first", "next", "later"]
+"""When a commit is on the disk.
+
+first: before anybody sees it.
+next: before its caller goes on. A worker goes on at once, since what it commits in answer is behind this on the disk.
+    Only for what nobody but a worker reads.
+later: with what is committed behind it. For what may be lost in a power failure: a message that was received or
+    acknowledged then comes again.
+"""
+
 _log = logging.getLogger("worldflow")
 
 MAX_RECEIVES = 5
@@ -69,7 +79,7 @@ class LocalMessages(World):
     """Queues that the open transaction sends to."""
 
     @abstractmethod
-    def _transaction(self, *, durable: bool = True) -> AbstractContextManager[sqlite3.Connection]: ...
+    def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]: ...
 
     @abstractmethod
     def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]: ...
@@ -78,7 +88,7 @@ class LocalMessages(World):
         now = self.now()
         due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
         rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
-        with self._transaction() as db:
+        with self._transaction(durable="next") as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
             self._sent.update(queue for queue, *_ in rows)
 
@@ -97,7 +107,7 @@ class LocalMessages(World):
         now = self.now()
         if self._is_empty(queue, now):
             return []
-        with self._transaction(durable=False) as db:
+        with self._transaction(durable="later") as db:
             rows = _receive_steps(db, now, limit)
         return self._in_order(rows)
 
@@ -111,7 +121,7 @@ class LocalMessages(World):
         now = self.now()
         if not handled and self._is_empty(queue, now):
             return []
-        with self._transaction(durable=False) as db:
+        with self._transaction(durable="later") as db:
             if handled:
                 self.acknowledge(handled)
             found = _receive(db, queue, now, groups, limit)
@@ -139,13 +149,13 @@ class LocalMessages(World):
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """The messages were handled, and are gone."""
-        with self._transaction(durable=False) as db:
+        with self._transaction(durable="later") as db:
             db.executemany("delete from messages where id = ?", [(delivery.id,) for delivery in deliveries])
 
     def reject(self, deliveries: Sequence[Delivery]) -> None:
         """The messages could not be handled: they come again, or are dead when they have come too often."""
         again = (self.now() + _REDELIVERY_DELAY).timestamp()
-        with self._transaction(durable=False) as db:
+        with self._transaction(durable="later") as db:
             db.executemany(
                 "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
                 "else 'dead' end where id = ?",

@@ -1,0 +1,149 @@
+"""When a commit of a LocalWorld is on the disk: what was promised survives a power failure."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from worldflow.engine.history import StepCompleted
+from worldflow.worlds import LocalWorld, RunRecord
+from worldflow.worlds import local as module
+from worldflow.worlds.messages import Start, StepOutcome
+
+AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
+RECORD = RunRecord(run_id="r", workflow_name="w", created_at=AT, updated_at=AT)
+OFF, NORMAL, FULL = 0, 1, 2
+"""SQLite's numbers for `synchronous`."""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def world(path: Path) -> Iterator[LocalWorld]:
+    with closing(LocalWorld(path)) as world:
+        world.create_run(RECORD)
+        yield world
+
+
+class Disk:
+    """What a power failure would leave: the files, as they were when the log was last written out."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.kept = path.parent / "kept"
+        self.noted: list[str] = []
+
+    def write_out(self, file: int) -> None:
+        self.noted.append("written out")
+        assert os.path.samestat(os.fstat(file), os.stat(f"{self.path}-wal"))
+        shutil.rmtree(self.kept, ignore_errors=True)
+        self.kept.mkdir()
+        for end in ("", "-wal"):
+            shutil.copy(f"{self.path}{end}", self.kept)
+
+    def after_a_power_failure(self) -> LocalWorld:
+        return LocalWorld(self.kept / self.path.name)
+
+
+@pytest.fixture
+def disk(world: LocalWorld, path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk(path)
+    monkeypatch.setattr(module, "_write_out", disk.write_out)
+    world.on_sent = lambda queues: disk.noted.append(f"told of {', '.join(queues)}")
+    return disk
+
+
+def synchronous(world: LocalWorld) -> int:
+    number: int = world._db.execute("pragma synchronous").fetchone()[0]
+    return number
+
+
+def test_a_message_is_on_the_disk_when_its_sender_goes_on_and_the_worker_began_before(
+    world: LocalWorld, disk: Disk
+) -> None:
+    world.send([Start(run_id="r")])
+
+    assert disk.noted == ["told of runs", "written out"]
+    with closing(disk.after_a_power_failure()) as found:
+        assert [delivery.message for delivery in found.receive("runs")] == [Start(run_id="r")]
+
+
+def test_so_is_what_a_worker_records_of_its_steps(world: LocalWorld, disk: Disk) -> None:
+    outcome = StepOutcome(run_id="r", fact=StepCompleted(step_id="s1", result=1))
+    with world.together(durable="next"):
+        world.put_outcome(outcome)
+        world.send([Start(run_id="r")])
+        assert synchronous(world) == NORMAL
+
+    assert disk.noted == ["told of runs", "written out"]
+    with closing(disk.after_a_power_failure()) as found:
+        assert found.get_outcome("r", "s1", 1) == outcome
+        assert [delivery.message for delivery in found.receive("runs")] == [Start(run_id="r")]
+
+
+def test_what_others_read_is_on_the_disk_before_they_can(world: LocalWorld, disk: Disk) -> None:
+    world.send([Start(run_id="r")])
+    with world.together():
+        assert synchronous(world) == FULL
+        world.update_run(RECORD.model_copy(update={"status": "completed"}))
+
+    assert disk.noted == ["told of runs", "written out"]  # SQLite itself has written out the second commit
+
+
+def test_a_log_that_is_new_is_made_durable_by_sqlite_which_knows_its_folder(path: Path) -> None:
+    with closing(LocalWorld(path)):
+        pass
+    with closing(LocalWorld(path)) as world:
+        with world.together(durable="next"):
+            assert synchronous(world) == FULL
+            world.send([Start(run_id="r")])
+        with world.together(durable="next"):
+            assert synchronous(world) == NORMAL
+            world.send([Start(run_id="r")])
+
+
+def test_receiving_waits_for_no_disk(world: LocalWorld, disk: Disk) -> None:
+    world.send([Start(run_id="r")])
+    disk.noted.clear()
+    world.acknowledge(world.receive("runs"))
+
+    assert (disk.noted, synchronous(world)) == ([], NORMAL)
+
+
+@pytest.mark.parametrize("open_world", [LocalWorld, lambda path: LocalWorld(path, synchronous="NORMAL")])
+def test_nobody_waits_where_nothing_is_to_be_durable(
+    open_world: Callable[..., LocalWorld], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: int) -> None:
+        raise AssertionError("written out")
+
+    monkeypatch.setattr(module, "_write_out", refuse)
+    where: Any = ":memory:" if open_world is LocalWorld else path
+    with closing(open_world(where)) as world:
+        world.create_run(RECORD)
+        world.send([Start(run_id="r")])
+
+        assert [delivery.message for delivery in world.receive("runs")] == [Start(run_id="r")]
+
+
+def test_a_disk_that_fails_is_told_to_the_sender_and_the_message_is_not_lost(
+    world: LocalWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(module, "_write_out", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        world.send([Start(run_id="r")])
+
+    assert [delivery.message for delivery in world.receive("runs")] == [Start(run_id="r")]
