@@ -177,7 +177,9 @@ def trouble_of_messages(aws: AWSSystem) -> None:
         aws._invoke("runs", [sqs_record(aws.stack.arns["runs"], text)])
         aws._invoke("steps", [sqs_record(aws.stack.arns["steps"], text)])
         world = LocalWorld()
-        world._db.execute("insert into messages (queue, grp, body, visible_at) values ('runs', 'x', ?, 0)", (text,))
+        world._database._db.execute(
+            "insert into messages (queue, grp, body, visible_at) values ('runs', 'x', ?, 0)", (text,)
+        )
         assert world.receive("runs") == []
         world.close()
     aws.stack.purge("dead-runs")  # where those that are no messages are set aside

@@ -70,7 +70,7 @@ def test_a_commit_that_fails_leaves_nothing_open(world: LocalWorld, monkeypatch:
     rung: list[Collection[str]] = []
     world.on_sent = rung.append
     with monkeypatch.context() as patch:
-        patch.setattr(world, "_db", FullDisk(world._db))
+        patch.setattr(world._database, "_db", FullDisk(world._database._db))
         with pytest.raises(sqlite3.OperationalError):
             world.send([Start(run_id="r")])
 

@@ -14,7 +14,7 @@ import pytest
 
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import LocalWorld, RunRecord
-from worldflow.worlds import local as module
+from worldflow.worlds import local_database as module
 from worldflow.worlds.messages import Start, StepOutcome
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
@@ -64,7 +64,7 @@ def disk(world: LocalWorld, path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk
 
 
 def synchronous(world: LocalWorld) -> int:
-    number: int = world._db.execute("pragma synchronous").fetchone()[0]
+    number: int = world._database._db.execute("pragma synchronous").fetchone()[0]
     return number
 
 

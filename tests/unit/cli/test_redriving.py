@@ -38,7 +38,7 @@ def _cannot(body: str) -> object:
 
 def test_what_nobody_can_read_is_left_or_deleted(cli: Cli):
     world = LocalWorld(cli.file)
-    world._db.execute("insert into messages (queue, grp, body, visible_at) values ('runs', 'a', 'hello', 0)")
+    world._database._db.execute("insert into messages (queue, grp, body, visible_at) values ('runs', 'a', 'hello', 0)")
     world.close()
     cli.settle()
 

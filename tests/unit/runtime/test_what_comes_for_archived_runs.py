@@ -269,5 +269,5 @@ def fire(world: CrashingWorld, hours: int) -> None:
     world.time = max(world.time, due)
     for schedule_id in ("skip", "allow"):
         schedules.fire(world, ScheduleDue(schedule_id=schedule_id, due=due))
-    world._db.execute("delete from messages where json_extract(body, '$.kind') = 'schedule_due'")
+    world._database._db.execute("delete from messages where json_extract(body, '$.kind') = 'schedule_due'")
     settle(world)

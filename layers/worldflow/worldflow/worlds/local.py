@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import secrets
-import sqlite3
 import threading
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime
-from io import FileIO
 from pathlib import Path
-from typing import Literal
 
 from pydantic_core import from_json
 
@@ -26,8 +21,9 @@ from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, 
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
+from worldflow.worlds.local_database import Database, Durable, Note, Synchronous
+from worldflow.worlds.local_messages import QUEUES, LocalMessages, Queue
 from worldflow.worlds.local_messages import SCHEMA as MESSAGES_SCHEMA
-from worldflow.worlds.local_messages import Durable, LocalMessages, Queue
 from worldflow.worlds.local_schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local_schedules import LocalSchedules
 from worldflow.worlds.messages import StepOutcome
@@ -55,13 +51,6 @@ create table if not exists payloads (key text primary key, data blob) without ro
 """
 
 
-_write_out: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
-"""Waits until all that was written to a file is on the disk, as SQLite itself does."""
-
-_ASK_EVERY = 0.02
-"""Seconds between two looks at what others have written to the file."""
-
-
 class LocalWorld(LocalMessages):
     """A World in one SQLite database. May be used from several threads.
 
@@ -80,7 +69,7 @@ class LocalWorld(LocalMessages):
         *,
         clock: Callable[[], datetime] | None = None,
         webhook_url: str | None = None,
-        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        synchronous: Synchronous = "FULL",
         codec: PayloadCodec | None = None,
     ) -> None:
         self.path = str(path)
@@ -88,87 +77,29 @@ class LocalWorld(LocalMessages):
         self.on_sent: Callable[[Collection[Queue]], None] | None = None
         self._webhook_url = webhook_url
         self._clock = clock
-        self._synchronous = synchronous
-        self._set = ""
-        self._sent: set[Queue] = set()
-        self._changed: set[str] = set()
-        """Ids, without their generations, of runs whose records the open transaction changes."""
+        self._watching = threading.Lock()
         self._watchers: dict[str, list[Callable[[], None]]] = {}
-        self._version, self._asked_at = 0, 0.0
-        self._lock = threading.RLock()
-        self._writer = 0
-        """The thread whose transaction is open."""
-        self._log: FileIO | None = None
-        """SQLite's write-ahead log, once a commit has made the file itself durable."""
-        self._db = self._reader = self._connect()
-        self._reading = self._lock
-        try:
-            (journal,) = self._db.execute("pragma journal_mode = wal").fetchone()
-            self._log_path = f"{os.path.realpath(self.path)}-wal" if journal == "wal" else None
-            self._set_synchronous(synchronous)
-            self._db.executescript(_SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA)
-            if self.path != ":memory:":  # to read while another thread's commit goes to the disk
-                self._reader, self._reading = self._connect(), threading.RLock()
-        except sqlite3.Error:
-            self._db.close()
-            raise
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        """What waits for changes of runs, by their ids without their generations."""
+        schema = _SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA
+        self._database = Database(self.path, schema, synchronous, self._tell)
 
     def close(self) -> None:
-        if self._log:
-            self._log.close()
-        self._reader.close()
-        self._db.close()
+        self._database.close()
 
     def now(self) -> datetime:
         return self._clock() if self._clock else super().now()
 
-    @contextmanager
-    def _transaction(self, *, durable: Durable = "first") -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            if self._db.in_transaction:  # part of what this thread writes together
-                yield self._db
-                return
-            log = self._log if durable == "next" else None
-            self._set_synchronous("NORMAL" if durable == "later" or log else self._synchronous)
-            self._db.execute("begin immediate")
-            self._writer = threading.get_ident()
-            try:
-                yield self._db
-                self._db.execute("commit")
-            except BaseException:
-                self._sent, self._changed = set(), set()
-                if self._db.in_transaction:
-                    self._db.execute("rollback")
-                raise
-            finally:
-                self._writer = 0
-            if self._log is None and self._log_path and self._set == "FULL":
-                self._log = FileIO(self._log_path, "r+")
-            sent, self._sent = self._sent, set()
-            changed, self._changed = self._changed, set()
-        for watcher in [watcher for base in changed for watcher in self._watchers.get(base, ())]:
-            watcher()
-        if sent and self.on_sent:
-            self.on_sent(sent)
-        if log:
-            _write_out(log.fileno())
-
-    def _set_synchronous(self, wanted: str) -> None:
-        if wanted != self._set:
-            self._db.execute(f"pragma synchronous = {wanted}")
-            self._set = wanted
-
     def together(self, *, durable: Durable = "first") -> AbstractContextManager[object]:
         return self._transaction(durable=durable)
 
-    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
-        if self._writer == threading.get_ident():
-            return self._db.execute(sql, values).fetchall()
-        with self._reading:
-            return self._reader.execute(sql, values).fetchall()
+    def _tell(self, notes: set[Note]) -> None:
+        for what, base in notes:
+            if what == "changed":
+                for watcher in tuple(self._watchers.get(base, ())):
+                    watcher()
+        queues = {queue for queue in QUEUES if ("sent to", queue) in notes}
+        if queues and self.on_sent:
+            self.on_sent(queues)
 
     # --- history ---
 
@@ -212,13 +143,14 @@ class LocalWorld(LocalMessages):
                 self._insert(record)
 
     def _replace(self, record: RunRecord) -> None:
-        self._db.execute("delete from runs where run_id = ?", (record.run_id,))
-        self._insert(record)
+        with self._transaction() as db:
+            db.execute("delete from runs where run_id = ?", (record.run_id,))
+            self._insert(record)
 
     @contextmanager
     def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
         changed, loop, base = asyncio.Event(), asyncio.get_running_loop(), generation(run_id)[0]
-        seen = self._writes_of_others()
+        seen = self._database.writes_of_others()
 
         def watcher() -> None:
             with suppress(RuntimeError):  # the loop is closed
@@ -230,39 +162,30 @@ class LocalWorld(LocalMessages):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(seconds):
                         await changed.wait()
-                if (now := self._writes_of_others()) != seen:
+                if (now := self._database.writes_of_others()) != seen:
                     seen = now
                     break
             changed.clear()
 
-        with self._lock:
+        with self._watching:
             self._watchers.setdefault(base, []).append(watcher)
         try:
             yield wait
         finally:
-            with self._lock:
+            with self._watching:
                 self._watchers[base].remove(watcher)
                 if not self._watchers[base]:
                     del self._watchers[base]
 
-    def _writes_of_others(self) -> int:
-        """Changes when another connection has written to the file, which is asked now and then."""
-        if time.monotonic() - self._asked_at > _ASK_EVERY and self._lock.acquire(blocking=False):
-            try:
-                self._version = self._db.execute("pragma data_version").fetchone()[0]
-                self._asked_at = time.monotonic()
-            finally:
-                self._lock.release()
-        return self._version
-
     def _insert(self, record: RunRecord) -> None:
-        self._changed.add(generation(record.run_id)[0])
-        self._db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
-        if record.attributes:
-            row = (record.run_id, json.dumps(record.attributes, ensure_ascii=False))
-            self._db.execute("insert or replace into attributes values (?, ?)", row)
-        else:
-            self._db.execute("delete from attributes where run_id = ?", (record.run_id,))
+        with self._transaction() as db:
+            self._database.note(("changed", generation(record.run_id)[0]))
+            db.execute("insert into runs values (?, ?, ?, ?, ?, ?)", _row(record))
+            if record.attributes:
+                row = (record.run_id, json.dumps(record.attributes, ensure_ascii=False))
+                db.execute("insert or replace into attributes values (?, ?)", row)
+            else:
+                db.execute("delete from attributes where run_id = ?", (record.run_id,))
 
     def list_runs(
         self,

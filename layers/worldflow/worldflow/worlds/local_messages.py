@@ -10,33 +10,24 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
-from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.worlds.base import Redriven, World
+from worldflow.worlds.local_database import MEMORY, Database, Durable
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
 
 Queue = Literal["runs", "steps", "dead"]
 """Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
 reads.
 """
-
-Durable = Literal["first", "next", "later"]
-"""When a commit is on the disk.
-
-first: before anybody sees it.
-next: before its caller goes on. A worker goes on at once, since what it commits in answer is behind this on the disk.
-    Only for what nobody but a worker reads.
-later: with what is committed behind it. For what may be lost in a power failure: a message that was received or
-    acknowledged then comes again.
-"""
+QUEUES: tuple[Queue, ...] = get_args(Queue)
 
 _log = logging.getLogger("worldflow")
 
@@ -75,14 +66,13 @@ class LocalMessages(World):
     path: str
     on_sent: Callable[[Collection[Queue]], None] | None
     """Called with the queues to which messages were sent from this process, in the thread that sent them."""
-    _sent: set[Queue]
-    """Queues that the open transaction sends to."""
+    _database: Database
 
-    @abstractmethod
-    def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]: ...
+    def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]:
+        return self._database.transaction(durable=durable)
 
-    @abstractmethod
-    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]: ...
+    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
+        return self._database.rows(sql, *values)
 
     def send(self, messages: Sequence[Message | Delayed]) -> None:
         now = self.now()
@@ -90,7 +80,7 @@ class LocalMessages(World):
         rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
         with self._transaction(durable="next") as db:
             db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
-            self._sent.update(queue for queue, *_ in rows)
+            self._database.note(*(("sent to", queue) for queue, *_ in rows))
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
@@ -174,7 +164,7 @@ class LocalMessages(World):
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Makes this process the one worker of the file. Raises `ConfigurationError` if another is at work."""
-        if self.path == ":memory:" or sys.platform == "win32":
+        if self.path == MEMORY or sys.platform == "win32":
             self.recover()
             yield
             return

@@ -1,0 +1,133 @@
+"""The SQLite database of a `LocalWorld`: transactions, one at a time, and when they are on the disk."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from typing import Literal
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+Durable = Literal["first", "next", "later"]
+"""When a commit is on the disk.
+
+first: before anybody sees it.
+next: before its caller goes on. A worker goes on at once, since what it commits in answer is behind this on the disk.
+    Only for what nobody but a worker reads.
+later: with what is committed behind it. For what may be lost in a power failure: a message that was received or
+    acknowledged then comes again.
+"""
+
+Note = tuple[Literal["sent to", "changed"], str]
+"""What a transaction has done that somebody may wait for."""
+
+MEMORY = ":memory:"
+
+_write_out: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
+"""Waits until all that was written to a file is on the disk, as SQLite itself does."""
+
+_ASK_EVERY = 0.02
+"""Seconds between two looks at what others have written to the file."""
+
+
+class Database:
+    """One database, in a file or in memory. May be used from several threads.
+
+    on_commit: called with the notes of a transaction when it is committed, in the thread that did.
+    """
+
+    def __init__(
+        self, path: str, schema: str, synchronous: Synchronous, on_commit: Callable[[set[Note]], None]
+    ) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._on_commit = on_commit
+        self._set = ""
+        self._notes: set[Note] = set()
+        self._version, self._asked_at = 0, 0.0
+        self._lock = threading.RLock()
+        self._writer = 0
+        """The thread whose transaction is open."""
+        self._log: FileIO | None = None
+        """SQLite's write-ahead log, once a commit has made the file itself durable."""
+        self._db = self._reader = self._connect()
+        self._reading = self._lock
+        try:
+            (journal,) = self._db.execute("pragma journal_mode = wal").fetchone()
+            self._log_path = f"{os.path.realpath(path)}-wal" if journal == "wal" else None
+            self._set_synchronous(synchronous)
+            self._db.executescript(schema)
+            if path != MEMORY:  # to read while another thread's commit goes to the disk
+                self._reader, self._reading = self._connect(), threading.RLock()
+        except sqlite3.Error:
+            self._db.close()
+            raise
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+
+    def close(self) -> None:
+        if self._log:
+            self._log.close()
+        self._reader.close()
+        self._db.close()
+
+    @contextmanager
+    def transaction(self, *, durable: Durable = "first") -> Iterator[sqlite3.Connection]:
+        """What is written within is written together: also by transactions within, which are parts of it."""
+        with self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
+            log = self._log if durable == "next" else None
+            self._set_synchronous("NORMAL" if durable == "later" or log else self._synchronous)
+            self._db.execute("begin immediate")
+            self._writer = threading.get_ident()
+            try:
+                yield self._db
+                self._db.execute("commit")
+            except BaseException:
+                self._notes = set()
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
+                raise
+            finally:
+                self._writer = 0
+            if self._log is None and self._log_path and self._set == "FULL":
+                self._log = FileIO(self._log_path, "r+")
+            notes, self._notes = self._notes, set()
+        if notes:
+            self._on_commit(notes)
+        if log:
+            _write_out(log.fileno())
+
+    def note(self, *notes: Note) -> None:
+        """Notes something for when the open transaction is committed."""
+        self._notes.update(notes)
+
+    def rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
+        """What is committed, and what this thread has written and not committed yet."""
+        if self._writer == threading.get_ident():
+            return self._db.execute(sql, values).fetchall()
+        with self._reading:
+            return self._reader.execute(sql, values).fetchall()
+
+    def writes_of_others(self) -> int:
+        """Changes when another connection has written to the file, which is asked now and then."""
+        if time.monotonic() - self._asked_at > _ASK_EVERY and self._lock.acquire(blocking=False):
+            try:
+                self._version = self._db.execute("pragma data_version").fetchone()[0]
+                self._asked_at = time.monotonic()
+            finally:
+                self._lock.release()
+        return self._version
+
+    def _set_synchronous(self, wanted: str) -> None:
+        if wanted != self._set:
+            self._db.execute(f"pragma synchronous = {wanted}")
+            self._set = wanted
