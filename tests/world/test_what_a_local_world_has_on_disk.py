@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -110,6 +112,23 @@ def test_a_log_that_is_new_is_made_durable_by_sqlite_which_knows_its_folder(path
         with world.together(durable="next"):
             assert synchronous(world) == NORMAL
             world.send([Start(run_id="r")])
+
+
+def test_another_process_that_closes_the_file_leaves_the_log_where_it_is(world: LocalWorld, disk: Disk) -> None:
+    code = (
+        "import sys\n"
+        "from worldflow.worlds import LocalWorld\n"
+        "from worldflow.worlds.messages import Start\n"
+        "world = LocalWorld(sys.argv[1])\n"
+        "world.send([Start(run_id='r')])\n"
+        "world.close()\n"
+    )
+    subprocess.run([sys.executable, "-c", code, disk.path], check=True)
+    world.send([Start(run_id="r")])
+
+    assert disk.noted == ["told of runs", "written out"]  # of the file that is there
+    with closing(disk.after_a_power_failure()) as found:
+        assert len(found.receive("runs")) == 2
 
 
 def test_receiving_waits_for_no_disk(world: LocalWorld, disk: Disk) -> None:
