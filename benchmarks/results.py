@@ -5,6 +5,7 @@ A part of `python -m benchmarks` is a module with a function `sections()`, which
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -71,3 +72,8 @@ def _system() -> str:
     except OSError:
         name = platform.system()
     return f"{name} ({platform.system()} {platform.release()})"
+
+
+def sections_of(part: str) -> list[Section]:
+    """Measures a part, which is a module of this package."""
+    return list(importlib.import_module(f"benchmarks.{part}").sections())
