@@ -6,22 +6,22 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import LocalWorld, RunRecord
 from worldflow.worlds import local_database as module
+from worldflow.worlds.local_database import Synchronous
 from worldflow.worlds.messages import Start, StepOutcome
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
 RECORD = RunRecord(run_id="r", workflow_name="w", created_at=AT, updated_at=AT)
-OFF, NORMAL, FULL = 0, 1, 2
+NORMAL, FULL = 1, 2
 """SQLite's numbers for `synchronous`."""
 
 
@@ -106,6 +106,8 @@ def test_a_log_that_is_new_is_made_durable_by_sqlite_which_knows_its_folder(path
     with closing(LocalWorld(path)):
         pass
     with closing(LocalWorld(path)) as world:
+        with world.together():
+            pass  # which has nothing to write out
         with world.together(durable="next"):
             assert synchronous(world) == FULL
             world.send([Start(run_id="r")])
@@ -139,16 +141,16 @@ def test_receiving_waits_for_no_disk(world: LocalWorld, disk: Disk) -> None:
     assert (disk.noted, synchronous(world)) == ([], NORMAL)
 
 
-@pytest.mark.parametrize("open_world", [LocalWorld, lambda path: LocalWorld(path, synchronous="NORMAL")])
+@pytest.mark.parametrize(("name", "how"), [(":memory:", "FULL"), ("runs.db", "NORMAL")])
 def test_nobody_waits_where_nothing_is_to_be_durable(
-    open_world: Callable[..., LocalWorld], path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, how: Synchronous, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(file: int) -> None:
         raise AssertionError("written out")
 
     monkeypatch.setattr(module, "_write_out", refuse)
-    where: Any = ":memory:" if open_world is LocalWorld else path
-    with closing(open_world(where)) as world:
+    monkeypatch.chdir(tmp_path)
+    with closing(LocalWorld(name, synchronous=how)) as world:
         world.create_run(RECORD)
         world.send([Start(run_id="r")])
 

@@ -87,6 +87,7 @@ class Database:
             log = self._log if durable == "next" else None
             self._set_synchronous("NORMAL" if durable == "later" or log else self._synchronous)
             self._db.execute("begin immediate")
+            before = self._db.total_changes
             self._writer = threading.get_ident()
             try:
                 yield self._db
@@ -98,7 +99,8 @@ class Database:
                 raise
             finally:
                 self._writer = 0
-            if self._log is None and self._log_path and self._set == "FULL":
+            has_written = self._db.total_changes > before
+            if self._log is None and self._log_path and self._set == "FULL" and has_written:
                 self._log = FileIO(self._log_path, "r+")
             notes, self._notes = self._notes, set()
         if notes:
