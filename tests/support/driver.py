@@ -130,9 +130,11 @@ class Driver:
         assert self.state.accepts(fact), f"not a new fact: {fact!r}"
         at = max(self.clock, self.state.earliest(fact))
         self.clock = at
-        (fact,) = load_events(dump_events([fact]))  # as it is when it has been through a queue
+        sent = dump_events([fact])
+        (fact,) = load_events(sent)  # as it is when it has been through a queue
         decisions = self._live.apply(fact, at)
         replayed = self._replica.apply(fact, at)
+        assert dump_events([fact]) == sent, "the workflow has changed what is to be recorded"
         assert replayed == decisions, "a replayed execution decided otherwise than the live one"
         self._replica.dispose()
         self._record([fact, *decisions])

@@ -14,7 +14,8 @@ tried again. It is taken once, when the failure is first applied, and replay fol
 policies can change under running workflows.
 
 What can never happen here: input or output, a read of the clock, a decision after the end of the run, a decision
-during disposal. Which facts are new, and what work is open, is not asked here but of `state.RunState`.
+during disposal, a change to a fact. The workflow's values are its own: `Codec.decode` and `decode_exception` make new
+objects of what a fact holds. Which facts are new, and what work is open, is not asked here but of `state.RunState`.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ every replay. So does what would mean something to asyncio, to the engine or to 
 from __future__ import annotations
 
 import base64
+import copy
 import sys
 import traceback
 from asyncio import CancelledError
@@ -58,7 +59,10 @@ def encode_exception(error: BaseException) -> Failure:
 
 
 def decode_exception(failure: Failure) -> BaseException:
-    """The exception that `failure` describes, or a `StepError` where its type cannot be rebuilt in this process."""
+    """The exception that `failure` describes, or a `StepError` where its type cannot be rebuilt in this process.
+
+    It shares nothing with `failure`, which the code that catches it may not change.
+    """
     error = _rebuild(failure)
     if error is None or isinstance(error, _NOT_FOR_US):
         error = StepError(failure.message, failure.type, failure.traceback)
@@ -104,7 +108,7 @@ def _rebuild(failure: Failure) -> BaseException | None:
     if cls is None or failure.args is None:
         return None
     try:
-        args = [_decode_argument(arg) for arg in failure.args]
+        args = [_decode_argument(copy.deepcopy(arg)) for arg in failure.args]
         if issubclass(cls, ValidationError):
             return cls.from_exception_data(args[0], [_validation_detail(detail) for detail in args[1]])
         if issubclass(cls, BaseExceptionGroup):
@@ -114,7 +118,8 @@ def _rebuild(failure: Failure) -> BaseException | None:
             error.__init__(*args)  # type: ignore[misc]
         else:
             _ARGUMENTS.__set__(error, tuple(args))
-        error.__dict__.update({name: value for name, value in failure.state.items() if name not in _OWN})
+        state = {name: value for name, value in failure.state.items() if name not in _OWN}
+        error.__dict__.update(copy.deepcopy(state))
         str(error)
     except Exception:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -33,7 +34,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Mailbox, Receive
-from worldflow.engine.serialization import Codec, Signature, explain
+from worldflow.engine.serialization import ANYTHING, Codec, Signature, explain
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
@@ -127,7 +128,7 @@ class Inbox:
             HookCreated(
                 hook_id=hook.hook_id,
                 token=hook.token,
-                metadata=hook.metadata,
+                metadata=copy.deepcopy(hook.metadata),  # the workflow has the hook's
                 webhook=hook.is_webhook or None,
                 answers=hook.answers or None,
             )
@@ -230,10 +231,8 @@ class Hook(Generic[T]):
 
 
 def read(codec: Codec | None, value: Json, what: str, where: str) -> Any:
-    """`value` by its type. Raises `SerializationError`."""
-    if codec is None:
-        return value
+    """`value` by its type; without one, as the JSON that it is. Raises `SerializationError`."""
     try:
-        return codec.decode(value)
+        return (codec or ANYTHING).decode(value)
     except ValidationError as error:
         raise SerializationError(f"{what} does not fit: {explain(error, 'value')}", where) from None
