@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import clock
 from worldflow.engine import definitions
 from worldflow.runtime.loading import import_failures
+
+
+@pytest.fixture(autouse=True)
+def time_of_test() -> None:
+    """Every test starts at the same time."""
+    clock.restart()
 
 
 @pytest.fixture(autouse=True)

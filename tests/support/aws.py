@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from threading import Lock
 from typing import Any, Literal
 
 import boto3
 import botocore.session
+import moto.core.utils
 import pytest
 from botocore.loaders import create_loader
 from moto import mock_aws
@@ -172,6 +174,16 @@ RESPONSES_METHODS.clear()
 
 # Each session would read the descriptions of its services anew: a third of a second for the clients of one cold start.
 botocore.session.create_loader = functools.cache(create_loader)
+
+
+def _utcnow() -> datetime:
+    from tests.support import clock  # the globals of this code are moto's
+
+    return clock.now().replace(tzinfo=None)
+
+
+# moto's modules import this function by its name: the function itself becomes another.
+moto.core.utils.utcnow.__code__ = _utcnow.__code__
 
 _mock: Any = mock_aws()
 _moto_put_item = DynamoDBBackend.put_item

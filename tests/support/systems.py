@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import moto.sqs.models
 import pytest
 
 from tests.support.aws import QueueName, Stack
+from tests.support.clock import START
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.definitions import Workflow
@@ -40,7 +40,7 @@ class Clock:
     """Goes on by a millisecond each time that somebody looks at it, however busy the machine is."""
 
     def __init__(self) -> None:
-        self._now = time.time()
+        self._now = START.timestamp()
         self._lock = threading.Lock()
 
     def timestamp(self) -> float:

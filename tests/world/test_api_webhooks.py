@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.support import clock
 from tests.support.api import Api
 from tests.support.lambdas import function, http_event
 from tests.support.systems import AWSSystem, finish, start, story
@@ -178,7 +179,7 @@ def test_a_forged_token_is_refused_without_a_look_up(api: Api, url: str, monkeyp
 
 
 def test_a_token_that_another_stack_has_signed_is_forged_here(api: Api, url: str) -> None:
-    token = webhooks.sign(b"another key", "r", "h1", datetime.now(UTC) + timedelta(days=1))
+    token = webhooks.sign(b"another key", "r", "h1", clock.now() + timedelta(days=1))
 
     assert api.webhook(f"{url.rpartition('/')[0]}/{token}").status == 404
 

@@ -4,12 +4,12 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.support import workflows
+from tests.support import clock, workflows
 from tests.support.systems import AWSSystem, finish, skip, start
 from worldflow import ConfigurationError, WorldflowError
 from worldflow.engine.history import SignalReceived, TimerFired
@@ -65,7 +65,7 @@ def test_thirty_days_are_one_schedule_and_nothing_else(aws: AWSSystem) -> None:
 
 def test_a_moment_in_another_time_zone_is_scheduled_in_utc(aws: AWSSystem) -> None:
     due = aws.clock.now() + timedelta(days=30)
-    zone = datetime.now(UTC).astimezone().tzinfo
+    zone = clock.now().astimezone().tzinfo
     for moment in (due, due.astimezone(zone)):
         aws.world.send([Delayed(due=moment, message=timer())])
 

@@ -16,9 +16,10 @@ import itertools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar
 
+from worldflow import clock
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds
@@ -85,7 +86,7 @@ class WorkflowEnvironment:
     """
 
     def __init__(self, *, start_time: datetime | None = None, replay_every_turn: bool = True) -> None:
-        self._now = start_time or datetime.now(UTC)
+        self._now = start_time or clock.now()
         self._ids = itertools.count(1)
         self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
         self._orchestrator = Orchestrator(self.world)

@@ -1,6 +1,7 @@
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds.local import LocalWorld
@@ -10,7 +11,7 @@ def test_it_is_shown_and_not_listed_and_goes_on_no_more(cli: Cli):
     cli("start", "doomed", "--run-id", "one")
     cli.settle()
     before, events = cli.json("status", "one"), cli("events", "one")
-    with closing(LocalWorld(cli.file, clock=lambda: datetime.now(UTC) + timedelta(days=3))) as world:
+    with closing(LocalWorld(cli.file, clock=lambda: clock.now() + timedelta(days=3))) as world:
         assert archive_old_runs(world, older_than=timedelta(days=1)).archived == 1
 
     after = cli.json("status", "one")

@@ -1,8 +1,9 @@
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
+from tests.support import clock
 from tests.unit.cli.conftest import FLOWS, Cli
 
 WEEKDAYS = "cron(0 8 ? * MON-FRI *)"
@@ -48,7 +49,7 @@ def test_the_list_page_after_page(cli: Cli):
     assert first.stderr == "There are more: --cursor 'b'\n"
     page = cli.json("schedule", "list", "--cursor", "b")
     assert ([one["schedule_id"] for one in page["schedules"]], page["cursor"]) == (["c"], None)
-    assert datetime.fromisoformat(page["schedules"][0]["next_due"]) > datetime.now(UTC)
+    assert datetime.fromisoformat(page["schedules"][0]["next_due"]) > clock.now()
 
 
 def test_no_schedules(cli: Cli):

@@ -1,8 +1,9 @@
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
+from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.costs import prices
 from worldflow.runtime.archive import archive_old_runs
@@ -69,7 +70,7 @@ def test_express_cannot_wait_for_a_signal(cli: Cli):
 @pytest.mark.usefixtures("one")
 def test_of_an_archived_run_it_is_the_same_and_says_that_its_commits_are_told_by_their_times(cli: Cli):
     before = cli.json("cost", "one")
-    with closing(LocalWorld(cli.file, clock=lambda: datetime.now(UTC) + timedelta(days=3))) as world:
+    with closing(LocalWorld(cli.file, clock=lambda: clock.now() + timedelta(days=3))) as world:
         assert archive_old_runs(world, older_than=timedelta(days=1)).archived == 1
     after = cli.json("cost", "one")
 

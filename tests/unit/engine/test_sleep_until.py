@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from tests.support import clock
 from tests.support.driver import START, Drive
 from worldflow import now, sleep, workflow
 from worldflow.engine.history import TimerStarted
@@ -47,6 +48,6 @@ def test_a_moment_without_a_timezone_is_refused(drive: Drive):
 
 
 async def test_outside_a_workflow_it_waits_too():
-    await sleep(datetime.now(UTC) - timedelta(days=1))
+    await sleep(clock.now() - timedelta(days=1))
     with pytest.raises(ValueError, match="has no timezone"):
         await sleep(datetime(2026, 1, 1))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from worldflow import clock
 from worldflow.cli.common import AsJson, Local, Modules, open_world, print_json, read_json
 from worldflow.cli.starting import known_workflow
 from worldflow.engine.definitions import Workflow
@@ -57,7 +58,7 @@ def create(
             paused=paused,
         )
     if as_json:
-        print_json({**record.describe(datetime.now(UTC)), "created": is_new})
+        print_json({**record.describe(clock.now()), "created": is_new})
         return
     typer.echo(_when(record))
     if not is_new:
@@ -75,7 +76,7 @@ def list_(
     with open_world(local) as world:
         page = schedules.list_page(world, limit, cursor)
     if as_json:
-        now = datetime.now(UTC)
+        now = clock.now()
         print_json({"schedules": [record.describe(now) for record in page.schedules], "cursor": page.cursor})
         return
     if page.schedules:
@@ -113,14 +114,14 @@ def _set_paused(schedule_id: str, paused: bool, local: Local, as_json: bool) -> 
     with open_world(local) as world:
         record = schedules.update(world, schedule_id, paused=paused)
     if as_json:
-        print_json(record.describe(datetime.now(UTC)))
+        print_json(record.describe(clock.now()))
     else:
         typer.echo(_when(record))
 
 
 def _when(record: ScheduleRecord) -> str:
     """When a schedule is due next, in a line."""
-    due = record.next_due(datetime.now(UTC))
+    due = record.next_due(clock.now())
     return f"{record.schedule_id} is {'paused' if record.paused else 'due at ' + _moment(due)}."
 
 
@@ -131,7 +132,7 @@ def _table(records: Iterable[ScheduleRecord]) -> Table:
         table.add_column(column, overflow="fold")
     for record in records:
         zone = f" {record.timezone}" if record.timezone != "UTC" else ""
-        due = "paused" if record.paused else _moment(record.next_due(datetime.now(UTC)))
+        due = "paused" if record.paused else _moment(record.next_due(clock.now()))
         table.add_row(record.schedule_id, record.workflow, f"{record.schedule}{zone}", due, record.last_run_id or "")
     return table
 

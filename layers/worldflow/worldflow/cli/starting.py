@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
+from worldflow import clock
 from worldflow.cli.common import (
     AsJson,
     Local,
@@ -115,7 +115,7 @@ def known_workflow(name: str, modules: str) -> Workflow[..., Any] | str:
 def _new_run_id(workflow: str) -> str:
     """An id that says what runs since when, and that nobody else has."""
     name = re.sub(r"[^A-Za-z0-9_.:-]", "", workflow).lstrip("_.:-")[:60] or "run"
-    return f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return f"{name}-{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _wait(world: World, run_id: str) -> RunRecord:

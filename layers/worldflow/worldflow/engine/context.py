@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
+from worldflow import clock
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
@@ -82,7 +83,7 @@ async def sleep(until: Duration | datetime) -> None:
         if until.tzinfo is None:
             raise ValueError(f"{until!r} has no timezone: write datetime(..., tzinfo=UTC)")
         loop = running_loop()
-        moment = loop.host.now() if loop else datetime.now(until.tzinfo)
+        moment = loop.host.now() if loop else clock.now()
         await asyncio.sleep(max(0.0, (until - moment).total_seconds()))
     else:
         await asyncio.sleep(seconds(until))

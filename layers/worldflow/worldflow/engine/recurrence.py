@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from worldflow.engine.errors import FieldError, InvalidInputError
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
@@ -41,12 +42,12 @@ def parse(expression: str, timezone: str = "UTC", start: datetime | None = None)
     """Reads an expression. Raises `InvalidInputError`, whose fields are `schedule` and `timezone`.
 
     timezone: the name of a time zone, such as `Europe/Berlin`; a rate does not depend on it.
-    start: where a rate begins to count; now, unless given.
+    start: where a rate begins to count; 1970, unless given.
     """
     zone = _zone(timezone)
     try:
         if match := _RATE.fullmatch(expression):
-            return _Rate((start or datetime.now(UTC)).astimezone(UTC), _interval(*match.groups()))
+            return _Rate((start or _EPOCH).astimezone(UTC), _interval(*match.groups()))
         if match := _CRON.fullmatch(expression):
             return _cron(match[1].split(), zone)
         raise _Misfit("it is cron(minute hour day-of-month month day-of-week year) or rate(5 minutes)")

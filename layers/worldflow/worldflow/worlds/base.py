@@ -27,11 +27,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from worldflow import clock
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, RunNotFoundError
 from worldflow.engine.history import Attribute, Event, Failure, Json, Parent
 from worldflow.worlds.archives import Archive, load_archive
@@ -350,7 +351,8 @@ class World(ABC):
     # --- the time ---
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        """The time, in UTC."""
+        return clock.now()
 
     # --- wherever they are ---
 

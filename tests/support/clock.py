@@ -1,0 +1,59 @@
+"""The time at which every test starts, whatever the machine's clock shows.
+
+    from tests.support import clock
+    clock.now()           the time of this test: START at first, and from there as fast as real time
+    clock.START           the instant itself; `TEST_NOW=2028-02-29T12:00:00Z make test` starts every test at another one
+
+The product reads the machine's clock in one place, `worldflow.clock`, and has this one there in tests: also a World
+without a `clock` of its own. So has moto (tests/support/aws.py). `tests/unit/test_nothing_reads_the_machines_clock.py`
+finds the code that reads the machine's clock itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+
+import worldflow.clock
+
+_VARIABLE = "TEST_NOW"
+_DEFAULT = "2026-03-11T09:41:27.5Z"
+
+
+def instant(text: str) -> datetime:
+    """Reads an instant in ISO 8601, with its offset from UTC. Raises `ValueError`."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    return moment.astimezone(UTC)
+
+
+def _start() -> datetime:
+    text = os.environ.get(_VARIABLE) or _DEFAULT
+    try:
+        return instant(text)
+    except ValueError as error:
+        sys.exit(f"{_VARIABLE} must be an instant with an offset from UTC, such as 2028-02-29T12:00:00Z: {error}")
+
+
+START = _start()
+
+_start_of_test = START
+_began = time.monotonic()
+
+
+def restart(at: datetime = START) -> None:
+    """Begins a test: it is `at` now."""
+    global _start_of_test, _began
+    _start_of_test, _began = at, time.monotonic()
+
+
+def now() -> datetime:
+    """The time of this test, in UTC."""
+    return _start_of_test + timedelta(seconds=time.monotonic() - _began)
+
+
+# Here and not in a fixture: modules are imported and wider fixtures are made before the fixtures of a test.
+worldflow.clock.now = now
