@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,12 +31,16 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import child_run_id
 from worldflow.engine.loop import Call
 from worldflow.engine.serialization import explain
+from worldflow.engine.unawaited import given_away
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
 
 LONGEST_RETRY = 366 * 86_400.0
 """Seconds that a retry may be put off."""
+
+_CALLER = 3
+"""Frames from here to the workflow's own code: the execution, and the definition that was called, lie in between."""
 
 
 @dataclass(slots=True)
@@ -58,14 +63,15 @@ class Calls:
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         arguments = step.signature.bind(*args, **kwargs)
-        return Call(self._step(step, arguments), self._run.loop)
+        frame = sys._getframe(_CALLER)
+        return Call(self._step(step, arguments), self._run.loop, ("step", step.name, frame.f_code, frame.f_lasti))
 
     async def _step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
         self._run.loop.check_open()
         step_id = f"s{self._step_count + 1}"
         scheduled = self._run.recorded_steps.get(step_id)
         if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input)):
-            scheduled = self._scheduled(step, step_id, step.signature.encode(arguments))
+            scheduled = self._scheduled(step, step_id, _encode(step, arguments))
         self._step_count += 1
         if self._run.replaying and (completed := self._run.replayed(scheduled)):
             try:
@@ -127,10 +133,12 @@ class Calls:
 
     def call_child(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         arguments = workflow.signature.bind(*args, **kwargs)
-        return Call(self._child(workflow, arguments), self._run.loop)
+        frame = sys._getframe(_CALLER)
+        origin = ("workflow", workflow.name, frame.f_code, frame.f_lasti)
+        return Call(self._child(workflow, arguments), self._run.loop, origin)
 
     def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-        values = workflow.signature.encode(workflow.signature.bind(*args, **kwargs))
+        values = _encode(workflow, workflow.signature.bind(*args, **kwargs))
         self._run.loop.check_open()
         started = self._child_started(workflow.options(parent_close="abandon"), values)
         self._run.decide(started.model_copy(update={"detached": True}))
@@ -138,7 +146,7 @@ class Calls:
 
     async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> Any:
         self._run.loop.check_open()
-        started = self._child_started(workflow, workflow.signature.encode(arguments))
+        started = self._child_started(workflow, _encode(workflow, arguments))
         future = self._enter(started.child_id, workflow)
         self._run.decide(started)
         try:
@@ -198,6 +206,16 @@ class Calls:
             call.future.set_result(result)
         else:
             call.future.set_exception(error)
+
+
+def _encode(definition: Step[..., Any] | Workflow[..., Any], arguments: dict[str, Any]) -> dict[str, Json]:
+    try:
+        return definition.signature.encode(arguments)
+    except SerializationError:
+        for name, value in arguments.items():
+            if isinstance(value, Call) and value.origin:
+                raise given_away(value.origin, f"{definition.name}({name}=...)") from None
+        raise
 
 
 NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)

@@ -7,8 +7,9 @@ import logging
 import math
 import random as _random
 import re
+import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,7 +21,7 @@ from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError
 from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook
-from worldflow.engine.loop import running_loop
+from worldflow.engine.loop import Call, running_loop
 from worldflow.engine.mailbox import Receive
 from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.webhooks import LONGEST_LIFE, Webhook
@@ -72,13 +73,21 @@ def _execution(what: str) -> Execution:
     return loop.host
 
 
-async def sleep(until: Duration | datetime) -> None:
+def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
     """Waits for a duration (`"10s"`, `"3d"`, seconds or a timedelta), or until a time. In a workflow it is durable: no
     process waits.
 
     The same as `asyncio.sleep`, which is durable in a workflow too, with durations as people write them. A time without
     a timezone is a `ValueError`; one that is past does not wait.
     """
+    loop = running_loop()
+    if loop is None:
+        return _sleep(until)
+    frame = sys._getframe(1)
+    return Call(_sleep(until), loop, ("", "sleep(...)", frame.f_code, frame.f_lasti))
+
+
+async def _sleep(until: Duration | datetime) -> None:
     if isinstance(until, datetime):
         if until.tzinfo is None:
             raise ValueError(f"{until!r} has no timezone: write datetime(..., tzinfo=UTC)")

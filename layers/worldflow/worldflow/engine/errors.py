@@ -31,6 +31,7 @@ WorldflowError
 ├── NonDeterminismError          a replay asked for something else than the history holds
 ├── WorkflowStuckError           a workflow ran on and on without awaiting anything
 ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
+├── UnawaitedCallError           a workflow called a step or a child and did not await it
 ├── OutsideError                 a workflow's or step's function called where there is none
 ├── ConfigurationError           a missing environment variable, two steps of one name, ...
 │   └── PayloadCodecError        data that the codec of this process, if it has one, cannot read
@@ -243,6 +244,10 @@ class NonDeterminismError(WorldflowError):
 
 class UnsupportedOperationError(WorldflowError):
     """A workflow used its event loop for what cannot be replayed. The message says what to do instead."""
+
+
+class UnawaitedCallError(WorldflowError):
+    """A workflow called a step or a child without `await`, so that nothing happened. The message names the line."""
 
 
 class OutsideError(WorldflowError):

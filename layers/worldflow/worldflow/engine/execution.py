@@ -28,6 +28,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from inspect import isawaitable
 from typing import Any, Protocol
 
 from worldflow.engine.calls import NO_RETRY, Calls
@@ -83,6 +84,7 @@ from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
 from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.state import with_what_was_unknown
+from worldflow.engine.unawaited import never_awaited, returned
 
 RECORD_LIMIT = 16 * 1024
 """Bytes of what stands in records whole: attributes, metadata of hooks."""
@@ -346,12 +348,15 @@ class Execution:
         if self._main.cancelled():
             return RunCancelled(reason=self._cancel_reason)
         error = self._main.exception()
+        anew = _continue_as_new(error)
+        if (error is None or anew) and (unawaited := self._unawaited(None if anew else self._main.result())):
+            error, anew = unawaited, None
         if error is None:
             try:
                 return RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
             except SerializationError as unfit:
                 error = unfit
-        if (anew := _continue_as_new(error)) is not None:
+        if anew is not None:
             self.inbox.break_off()
             return RunContinued(
                 next_run_id=next_generation(self.run_id),
@@ -360,6 +365,15 @@ class Execution:
                 seen=self.inbox.seen() or None,
             )
         return RunFailed(error=encode_exception(error))
+
+    def _unawaited(self, result: Any) -> WorldflowError | None:
+        """What is wrong with the end of a workflow that has forgotten to await."""
+        if self._recorded and isinstance(self._recorded[-1], (RunCompleted, RunContinued)):
+            return None  # recorded by code that did not look
+        forgotten = self.loop.forgotten()
+        if isawaitable(result):
+            return returned(result, forgotten)
+        return never_awaited(forgotten) if forgotten else None
 
     # --- what the workflow asks for ---
 
@@ -478,7 +492,7 @@ class Execution:
         return f" (at {code.co_filename}:{line}, in {self.workflow.name})"
 
 
-def _continue_as_new(error: BaseException) -> ContinueAsNew | None:
+def _continue_as_new(error: BaseException | None) -> ContinueAsNew | None:
     """What `error` is, or holds as the one exception of a group: a `TaskGroup` wraps whatever leaves it."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
 
 T = TypeVar("T")
+
+_CALLER = 2
+"""Frames from here to the code that calls `wait_for_signal`."""
 
 REMEMBERED = 500
 """Ids of facts that one generation hands to the next, so that a copy of one that comes late is known for what it is."""
@@ -107,7 +111,8 @@ class Inbox:
             fact = await self._signal(name).get()
             return read(codec, fact.value, "the signal's value", name)
 
-        return Receive(receive, self._run.loop)
+        frame = sys._getframe(_CALLER)
+        return Receive(receive, self._run.loop, ("", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
 
     def _signal(self, name: str) -> Mailbox[SignalReceived]:
         if name not in self._signals:

@@ -26,10 +26,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from types import CodeType
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
 from worldflow.engine.privacy import log_context
+from worldflow.engine.unawaited import Origin, in_hand
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -93,16 +95,32 @@ class _Task(asyncio.Task[Any]):
 
     __eq__ = object.__eq__
 
+    def cancel(self, msg: Any | None = None) -> bool:
+        loop: Any = self.get_loop()
+        if loop.unawaited:
+            loop.give_up(self)
+        return super().cancel(msg)
+
 
 class Call(Coroutine[Any, Any, T]):
-    """A coroutine that hashes by order of creation within its run."""
+    """A coroutine that hashes by order of creation within its run. One with an `origin` must be awaited before its run
+    ends.
+    """
 
-    __slots__ = ("_coroutine", "_loop", "_order")
+    __slots__ = ("_coroutine", "_loop", "_order", "origin")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, T], loop: WorkflowLoop) -> None:
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, T],
+        loop: WorkflowLoop,
+        origin: tuple[str, str, CodeType, int] | None = None,
+    ) -> None:
         self._coroutine = coroutine
         self._loop = loop
-        self._order = next(loop.calls)
+        self._order = order = next(loop.calls)
+        self.origin = origin
+        if origin is not None and not loop.closed:
+            loop.unawaited[order] = self
 
     def __del__(self) -> None:
         if self._loop.closed:
@@ -115,15 +133,19 @@ class Call(Coroutine[Any, Any, T]):
         return self is other
 
     def __await__(self) -> Generator[Any, Any, T]:
+        self._loop.unawaited.pop(self._order, None)
         return self._coroutine.__await__()
 
     def send(self, value: Any) -> Any:
+        self._loop.unawaited.pop(self._order, None)
         return self._coroutine.send(value)
 
     def throw(self, *args: Any) -> Any:
+        self._loop.unawaited.pop(self._order, None)
         return self._coroutine.throw(*args)
 
     def close(self) -> None:
+        self._loop.unawaited.pop(self._order, None)
         self._coroutine.close()
 
 
@@ -139,6 +161,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
         self._tasks: dict[_Task, None] = {}
+        self.unawaited: dict[int, Call[Any]] = {}
+        """The calls that nobody has awaited yet, by their order."""
+        self._given_up: dict[int, _Task] = {}
+        """The tasks that had such a call in hand when they were cancelled."""
         self.closed = False
         self._thread: int | None = None
         """The thread that the execution is at work in, if it is."""
@@ -201,6 +227,23 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         if timer is not None:
             self.ready.append(timer)
 
+    def give_up(self, task: _Task) -> None:
+        """Notes the calls that a task had not come to when it was cancelled."""
+        self._given_up.update((call._order, task) for call in self._calls_in_hand(task))
+
+    def _calls_in_hand(self, task: _Task) -> Iterator[Call[Any]]:
+        return (value for value in in_hand(task.get_coro()) if isinstance(value, Call))
+
+    def forgotten(self) -> list[Origin]:
+        """Where calls were made that nobody has awaited, or will. See `unawaited.py`."""
+        if not self.unawaited:
+            return []
+        spared = {order for order, task in self._given_up.items() if task.cancelled()}
+        for task in self._tasks:
+            if not task.done():
+                spared.update(call._order for call in self._calls_in_hand(task))
+        return [Origin(*call.origin) for order, call in self.unawaited.items() if call.origin and order not in spared]
+
     def dispose(self) -> None:
         """Ends all tasks without letting them run any further.
 
@@ -210,6 +253,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.closed = True
         self.ready.clear()
         self._timers.clear()
+        self._given_up.clear()
+        for call in list(self.unawaited.values()):
+            call.close()
         tasks, self._tasks = self._tasks, {}
         if tasks:
             with self._running():

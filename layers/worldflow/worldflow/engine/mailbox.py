@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
+from types import CodeType
 from typing import Any, Generic, TypeVar
 
 from worldflow.engine.loop import Call, WorkflowLoop
@@ -67,8 +68,13 @@ class Receive(Call[T]):
 
     __slots__ = ("_receive",)
 
-    def __init__(self, receive: Callable[[], Coroutine[Any, Any, T]], loop: WorkflowLoop) -> None:
-        super().__init__(receive(), loop)
+    def __init__(
+        self,
+        receive: Callable[[], Coroutine[Any, Any, T]],
+        loop: WorkflowLoop,
+        origin: tuple[str, str, CodeType, int] | None = None,
+    ) -> None:
+        super().__init__(receive(), loop, origin)
         self._receive = receive
 
     async def __aiter__(self) -> AsyncIterator[T]:

@@ -30,6 +30,7 @@ _OWN_TEXT = frozenset(
         errors.StepCrashedError,
         errors.StepInterruptedError,
         errors.StepNotFoundError,
+        errors.UnawaitedCallError,
         errors.UnsupportedOperationError,
         errors.WorkflowNotFoundError,
         errors.WorkflowStuckError,

@@ -1,0 +1,98 @@
+"""Calls that a workflow makes and never awaits: what was called does not happen, and nothing else says so.
+
+Python warns of a forgotten `await` when the coroutine is collected. Here the loop keeps each call from the moment it is
+made until it is first awaited, given to a task or closed, and the end of the run looks at what is left. So it does not
+depend on the garbage collector whether a run fails.
+
+A call that a task has in hand is not forgotten where the task is cancelled before it comes to it, or has not come to it
+when the run ends: `limited(semaphore, charge(order))` may be given up while it waits for its turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+from worldflow.engine.errors import SerializationError, UnawaitedCallError, WorldflowError
+
+_DEEPEST = 1_000
+"""Coroutines that await each other."""
+_NAMED = 4
+"""Further calls that a message names."""
+
+
+class Origin(NamedTuple):
+    """What was called, and where. The line is worked out when it is asked for, which hardly ever happens."""
+
+    kind: str
+    name: str
+    code: CodeType
+    instruction: int
+
+    @property
+    def place(self) -> str:
+        line = self.code.co_firstlineno
+        for start, end, number in self.code.co_lines():
+            if start <= self.instruction < end and number is not None:
+                line = number
+        return f"{self.code.co_filename}:{line}"
+
+    @property
+    def call(self) -> str:
+        return f"{self.name}(...)" if self.kind in ("step", "workflow") else self.name
+
+    def __str__(self) -> str:
+        what = f"{self.kind} {self.name!r}" if self.kind in ("step", "workflow") else self.name
+        return f"{what} was called at {self.place}"
+
+
+def never_awaited(origins: Iterable[Origin]) -> UnawaitedCallError:
+    """The error of a run that ends with calls that nobody awaited."""
+    first, *others = origins
+    more = "".join(f"; {other}" for other in others[:_NAMED])
+    if others:
+        more = f". Nor {'was this' if len(others) == 1 else f'were {len(others)} more'}: {more[2:]}"
+    return UnawaitedCallError(
+        f"{first} and never awaited, so that it did not happen: write `await {first.call}`, or give it to "
+        f"asyncio.create_task() or gather(), or close() it if it is not wanted{more}"
+    )
+
+
+def returned(result: Any, forgotten: Sequence[Origin]) -> WorldflowError:
+    """The error of a workflow that returns something to be awaited, in place of what comes of it."""
+    if origin := getattr(result, "origin", None):
+        made = Origin(*origin)
+        return UnawaitedCallError(
+            f"{made}, and the workflow returned the call and not its result: write `return await {made.call}`"
+        )
+    if isinstance(result, Coroutine):
+        result.close()  # nobody else will
+    if forgotten:
+        return never_awaited(forgotten)
+    what = getattr(result, "__qualname__", None) or type(result).__name__
+    return SerializationError(
+        f"the workflow returned something to be awaited ({what}) and not its result: write `return await ...`", "result"
+    )
+
+
+def given_away(origin: tuple[str, str, CodeType, int], to: str) -> UnawaitedCallError:
+    """The error of a call that is an argument of another, in place of its result."""
+    made = Origin(*origin)
+    return UnawaitedCallError(f"{made}, and {to} was given the call and not its result: write `await {made.call}`")
+
+
+def in_hand(coroutine: Any) -> Iterator[Any]:
+    """What the local variables of a coroutine, and of those that it awaits, hold."""
+    yield coroutine
+    for _ in range(_DEEPEST):
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is None:
+            return
+        for value in list(frame.f_locals.values()):
+            yield value
+            if type(value) in (list, tuple):
+                yield from value
+            elif type(value) is dict:
+                yield from value.values()
+        coroutine = coroutine.cr_await

@@ -1,0 +1,330 @@
+"""A step, child, signal or sleep that is called without `await` fails its run, which says what was called and where."""
+
+import asyncio
+import gc
+import inspect
+import warnings
+from typing import Any
+
+import pytest
+
+from tests.support.driver import Drive
+from tests.support.steps import work
+from worldflow import UnawaitedCallError, continue_as_new, on_update, sleep, step, wait_for_signal, workflow
+from worldflow.engine.history import RunCompleted, RunContinued
+
+
+@step
+def charge(amount: int) -> int:
+    return amount
+
+
+@workflow
+async def deliver(parcel: str) -> str:
+    return parcel
+
+
+def line_of(function: Any, text: str) -> str:
+    lines, first = inspect.getsourcelines(function.function)
+    return f"{__file__}:{first + next(number for number, line in enumerate(lines) if text in line)}"
+
+
+def test_a_step_is_named_with_its_line(drive: Drive):
+    @workflow
+    async def careless() -> str:
+        charge(10)
+        return "done"
+
+    with pytest.raises(UnawaitedCallError) as caught:
+        drive(careless).result()
+    place = line_of(careless, "charge(10)")
+    assert str(caught.value).startswith(f"step 'charge' was called at {place} and never awaited")
+    assert "write `await charge(...)`" in str(caught.value)
+
+
+def test_the_line_is_that_of_the_call_within_a_statement(drive: Drive):
+    @workflow
+    async def careless() -> str:
+        calls = [
+            charge(1),
+            charge(2),
+        ]
+        return f"{await calls[0]}"
+
+    run = drive(careless)
+    run.complete(charge, 1)
+    with pytest.raises(UnawaitedCallError, match=line_of(careless, "charge(2)")):
+        run.result()
+
+
+def test_a_call_in_a_helper_is_named_by_the_helpers_line(drive: Drive):
+    def pay() -> None:
+        charge(3)
+
+    @workflow
+    async def careless() -> None:
+        pay()
+
+    with pytest.raises(UnawaitedCallError, match=f"{__file__}:{pay.__code__.co_firstlineno + 1} "):
+        drive(careless).result()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: deliver("parcel"), "workflow 'deliver' was called at"),
+        (lambda: deliver.options(run_id="other")("parcel"), "workflow 'deliver' was called at"),
+        (lambda: charge.options(timeout="1s")(1), "step 'charge' was called at"),
+        (lambda: wait_for_signal("approval"), r"wait_for_signal\('approval'\) was called at"),
+        (lambda: sleep("3d"), r"sleep\(...\) was called at"),
+    ],
+    ids=["child", "child with options", "step with options", "signal", "sleep"],
+)
+def test_whatever_a_workflow_may_await(drive: Drive, call, said):
+    @workflow
+    async def careless() -> None:
+        call()
+
+    with pytest.raises(UnawaitedCallError, match=f"^{said} {__file__}:"):
+        drive(careless).result()
+
+
+def test_each_call_is_named_up_to_five(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        for number in range(7):
+            charge(number)
+
+    with pytest.raises(UnawaitedCallError) as caught:
+        drive(careless).result()
+    assert "Nor were 6 more" in str(caught.value)
+    assert str(caught.value).count("step 'charge' was called") == 5
+
+
+def test_a_run_that_waits_meanwhile_fails_at_its_end(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        charge(10)
+        await work("a")
+
+    run = drive(careless)
+    gc.collect()
+    run.complete(work, "")
+    with pytest.raises(UnawaitedCallError):
+        run.result()
+
+
+def test_a_replay_decides_the_same(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        charge(10)
+        await work("a")
+
+    run = drive(careless)
+    run.complete(work, "")
+    run.replay()
+
+
+@pytest.mark.parametrize("ends", ["completed", "continued"])
+def test_a_history_that_ended_well_before_replays_as_it_was(drive: Drive, ends):
+    forgets = False
+
+    @workflow
+    async def careless(again: bool = True) -> None:
+        if forgets:
+            charge(10)
+        await work("a")
+        if ends == "continued":
+            continue_as_new(False)
+
+    run = drive(careless)
+    run.complete(work, "")
+    assert isinstance(run.state.ended, RunCompleted | RunContinued)
+    forgets = True
+    run.replay()
+
+
+def test_a_run_does_not_continue_as_new_either(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        charge(10)
+        continue_as_new()
+
+    with pytest.raises(UnawaitedCallError):
+        drive(careless).result()
+
+
+def test_what_a_workflow_raises_is_not_hidden(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        charge(10)
+        raise ValueError("no stock")
+
+    with pytest.raises(ValueError, match="no stock"):
+        drive(careless).result()
+
+
+def test_a_cancelled_run_is_cancelled(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        charge(10)
+        await work("a")
+
+    run = drive(careless)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        run.result()
+
+
+def test_a_call_that_is_closed_is_not_wanted(drive: Drive):
+    @workflow
+    async def picks() -> int:
+        first, second = charge(1), charge(2)
+        second.close()
+        return await first
+
+    run = drive(picks)
+    run.complete(charge, 1)
+    assert run.result() == 1
+
+
+def test_the_handler_of_an_update_may_forget_too(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        @on_update("pay")
+        async def pay() -> None:
+            charge(1)
+
+        await wait_for_signal("done")
+
+    run = drive(careless)
+    run.update("pay")
+    run.signal("done")
+    with pytest.raises(UnawaitedCallError, match="step 'charge'"):
+        run.result()
+
+
+# --- calls that somebody has in hand ---
+
+
+async def limited(semaphore: asyncio.Semaphore, call: Any) -> Any:
+    async with semaphore:
+        return await call
+
+
+def test_a_task_that_is_not_over_at_the_end_has_its_call(drive: Drive):
+    @workflow
+    async def starts() -> str:
+        tasks = [asyncio.create_task(charge(1)), asyncio.create_task(limited(asyncio.Semaphore(1), charge(2)))]
+        return f"{len(tasks)}"
+
+    assert drive(starts).result() == "2"
+
+
+def test_a_task_that_is_cancelled_while_it_waits_to_begin(drive: Drive):
+    @workflow
+    async def first_of_two() -> int:
+        semaphore = asyncio.Semaphore(1)
+        tasks = [asyncio.create_task(limited(semaphore, charge(number))) for number in (1, 2)]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        semaphore._value = 0
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        return done.pop().result()
+
+    run = drive(first_of_two)
+    run.complete(charge, 1)
+    assert run.result() == 1
+
+
+def test_a_group_whose_tasks_are_cancelled_before_they_begin(drive: Drive):
+    @workflow
+    async def gives_up() -> str:
+        semaphore = asyncio.Semaphore(0)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(limited(semaphore, charge(1)))
+                group.create_task(limited(semaphore, charge(2)))
+                await work("a")
+        except ExceptionGroup:
+            return "gave up"
+        return "did not"
+
+    run = drive(gives_up)
+    run.fail(work, RuntimeError("broken"), retryable=False)
+    assert run.result() == "gave up"
+
+
+def test_a_timeout_excuses_nobody(drive: Drive):
+    @workflow
+    async def careless() -> str:
+        receipt = charge(1)
+        try:
+            async with asyncio.timeout(60):
+                await wait_for_signal("approval")
+        except TimeoutError:
+            return f"late, {type(receipt).__name__}"
+        return "in time"
+
+    run = drive(careless)
+    run.fire()
+    with pytest.raises(UnawaitedCallError):
+        run.result()
+
+
+def test_signals_in_an_async_for_are_awaited(drive: Drive):
+    @workflow
+    async def reads() -> int:
+        async for number in wait_for_signal("number"):
+            return number
+        return 0
+
+    run = drive(reads)
+    run.signal("number", 5)
+    assert run.result() == 5
+
+
+# --- used in place of the result ---
+
+
+def test_a_call_that_is_returned(drive: Drive):
+    @workflow
+    async def careless() -> int:
+        return charge(1)
+
+    with pytest.raises(UnawaitedCallError) as caught:
+        drive(careless).result()
+    assert "the workflow returned the call and not its result: write `return await charge(...)`" in str(caught.value)
+
+
+def test_calls_in_a_list_that_is_returned(drive: Drive):
+    @workflow
+    async def careless() -> list[int]:
+        return [charge(1), charge(2)]
+
+    with pytest.raises(UnawaitedCallError, match="step 'charge' was called at"):
+        drive(careless).result()
+
+
+def test_a_call_that_is_another_steps_argument(drive: Drive):
+    @workflow
+    async def careless() -> int:
+        return await charge(charge(1))
+
+    with pytest.raises(UnawaitedCallError, match=r"charge\(amount=\.\.\.\) was given the call and not its result"):
+        drive(careless).result()
+
+
+def test_no_warning_when_a_live_execution_is_let_go(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        calls = [charge(1), deliver("parcel")]
+        await work(str(len(calls)))
+
+    run = drive(careless)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run.live.dispose()
+        gc.collect()
+    assert caught == []
