@@ -61,6 +61,7 @@ from worldflow.engine.errors import (
     UnsupportedOperationError,
     WorkflowNotFoundError,
     WorkflowStuckError,
+    WorldClosedError,
     WorldflowError,
 )
 from worldflow.engine.execution import WorkflowInfo
@@ -110,6 +111,7 @@ __all__ = [
     "WorkflowInfo",
     "WorkflowNotFoundError",
     "WorkflowStuckError",
+    "WorldClosedError",
     "WorldflowError",
     "continue_as_new",
     "create_hook",

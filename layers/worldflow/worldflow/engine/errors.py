@@ -35,6 +35,7 @@ WorldflowError
 ├── OutsideError                 a workflow's or step's function called where there is none
 ├── ConfigurationError           a missing environment variable, two steps of one name, ...
 │   └── PayloadCodecError        data that the codec of this process, if it has one, cannot read
+├── WorldClosedError             a `LocalWorld` was used after it was closed
 └── ConflictError                somebody else wrote this history first (internal: the turn is redone)
 
 `ContinueAsNew` is none of them: it is how a workflow leaves, and derives from `BaseException` so that no
@@ -260,6 +261,10 @@ class ConfigurationError(WorldflowError):
 
 class PayloadCodecError(ConfigurationError):
     """Data was encoded by a codec that this process does not have, or with a key that it may not use."""
+
+
+class WorldClosedError(WorldflowError):
+    """A `LocalWorld` was used after `close()`."""
 
 
 class ConflictError(WorldflowError):

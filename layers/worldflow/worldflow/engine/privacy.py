@@ -32,6 +32,7 @@ _OWN_TEXT = frozenset(
         errors.StepNotFoundError,
         errors.UnawaitedCallError,
         errors.UnsupportedOperationError,
+        errors.WorldClosedError,
         errors.WorkflowNotFoundError,
         errors.WorkflowStuckError,
     }

@@ -84,6 +84,9 @@ class LocalWorld(LocalMessages):
         self._database = Database(self.path, schema, synchronous, self._tell)
 
     def close(self) -> None:
+        """Closes the file, when the reads and writes that are under way in other threads have ended. May be called from
+        any thread, and again. Whatever is asked of the world afterwards raises `WorldClosedError`.
+        """
         self._database.close()
 
     def now(self) -> datetime:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from io import FileIO
 from typing import Literal
 
+from worldflow.engine.errors import WorldClosedError
+
 Synchronous = Literal["FULL", "NORMAL"]
 
 Durable = Literal["first", "next", "later"]
@@ -36,7 +38,9 @@ _ASK_EVERY = 0.02
 
 
 class Database:
-    """One database, in a file or in memory. May be used from several threads.
+    """One database, in a file or in memory. May be used from several threads, and closed by any of them: what is under
+    way then is waited for, and whatever comes later raises `WorldClosedError`. SQLite itself looks after neither, and
+    a connection that is closed while another thread uses it takes the process with it.
 
     on_commit: called with the notes of a transaction when it is committed, in the thread that did.
     """
@@ -53,6 +57,10 @@ class Database:
         self._lock = threading.RLock()
         self._writer = 0
         """The thread whose transaction is open."""
+        self._closed = False
+        self._outs = threading.Condition()
+        self._writing_out = 0
+        """How many threads wait for the disk, which is done outside the lock."""
         self._log: FileIO | None = None
         """SQLite's write-ahead log, once a commit has made the file itself durable."""
         self._db = self._reader = self._connect()
@@ -72,15 +80,29 @@ class Database:
         return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
 
     def close(self) -> None:
-        if self._log:
-            self._log.close()
-        self._reader.close()
-        self._db.close()
+        """Closes the database when what is under way is over. Closing it again does nothing."""
+        if self._writer == threading.get_ident():
+            raise RuntimeError(f"{self.path} cannot be closed within one of its own transactions")
+        with self._lock, self._reading:
+            if self._closed:
+                return
+            self._closed = True
+            with self._outs:
+                self._outs.wait_for(lambda: not self._writing_out)
+            if self._log:
+                self._log.close()
+            self._reader.close()
+            self._db.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise WorldClosedError(f"the LocalWorld {self.path} is closed")
 
     @contextmanager
     def transaction(self, *, durable: Durable = "first") -> Iterator[sqlite3.Connection]:
         """What is written within is written together: also by transactions within, which are parts of it."""
         with self._lock:
+            self._check_open()
             if self._db.in_transaction:
                 yield self._db
                 return
@@ -103,10 +125,23 @@ class Database:
             if self._log is None and self._log_path and self._set == "FULL" and has_written:
                 self._log = FileIO(self._log_path, "r+")
             notes, self._notes = self._notes, set()
-        if notes:
-            self._on_commit(notes)
-        if log:
+            if log:
+                with self._outs:
+                    self._writing_out += 1
+        try:
+            if notes:
+                self._on_commit(notes)
+        finally:
+            if log:
+                self._write_out(log)
+
+    def _write_out(self, log: FileIO) -> None:
+        try:
             _write_out(log.fileno())
+        finally:
+            with self._outs:
+                self._writing_out -= 1
+                self._outs.notify_all()
 
     def note(self, *notes: Note) -> None:
         """Notes something for when the open transaction is committed."""
@@ -117,12 +152,14 @@ class Database:
         if self._writer == threading.get_ident():
             return self._db.execute(sql, values).fetchall()
         with self._reading:
+            self._check_open()
             return self._reader.execute(sql, values).fetchall()
 
     def writes_of_others(self) -> int:
         """Changes when another connection has written to the file, which is asked now and then."""
         if time.monotonic() - self._asked_at > _ASK_EVERY and self._lock.acquire(blocking=False):
             try:
+                self._check_open()
                 self._version = self._db.execute("pragma data_version").fetchone()[0]
                 self._asked_at = time.monotonic()
             finally:
