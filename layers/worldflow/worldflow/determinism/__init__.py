@@ -1,4 +1,4 @@
-"""Finds in the text of a module what its workflows must not do, because it cannot be replayed.
+"""Finds in the text of a module what its workflows must not do, because it cannot be replayed or does nothing.
 
 It reads, and imports nothing of what it reads. It looks into the functions with `@workflow`, and from there into the
 functions and classes of the same module that they use. Steps may do anything, and so may code that no workflow uses.

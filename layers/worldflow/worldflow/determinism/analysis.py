@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from worldflow.determinism import rules
+from worldflow.determinism.awaits import Awaits
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
 from worldflow.determinism.rules import Rule
 from worldflow.determinism.sets import Sets
@@ -83,6 +84,9 @@ class _Module:
         self._lines = io.StringIO(source).readlines()
         self.scope = Scope(self._tree)
         self.sets = Sets(self.is_step)
+        self.awaits = Awaits(
+            self._tree, self.scope, lambda function: self.is_step(function) or self.is_workflow(function)
+        )
         tokens = tokenize.generate_tokens(io.StringIO(source).readline)
         comments = (token for token in tokens if token.type == tokenize.COMMENT)
         self._allowed = {token.start[0] for token in comments if _ALLOW.match(token.string)}
@@ -222,6 +226,19 @@ class _Walk(ast.NodeVisitor):
 
     def visit_Global(self, node: ast.Global) -> None:
         self._found(node, f"global {', '.join(node.names)}", rules.GLOBAL)
+
+    # --- what is not awaited ---
+
+    def visit_Expr(self, node: ast.Expr) -> None:
+        for call in self._module.awaits.left(node.value, self._scope):
+            self._found(call, _text(call), rules.UNAWAITED)
+        self.generic_visit(node)
+
+    def visit_Return(self, node: ast.Return) -> None:
+        if node.value and self._function == self._workflow:  # a helper's caller may await what the helper returns
+            for call in self._module.awaits.left(node.value, self._scope):
+                self._found(call, _text(call), rules.RETURNED)
+        self.generic_visit(node)
 
     # --- names ---
 

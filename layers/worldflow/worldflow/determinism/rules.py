@@ -54,6 +54,9 @@ GLOBAL = Rule(
     instead="a local variable",
 )
 
+UNAWAITED = Rule(why="without await it does not happen", instead="await {node}")
+RETURNED = Rule(why="without await the call itself is returned, and not its result", instead="return await {node}")
+
 SHARED_CHANCE = Rule(why="all runs of a process draw from it, each what the others left", instead="worldflow.random()")
 
 
