@@ -20,7 +20,7 @@ from worldflow.engine.history import ParentClose
 from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.loop import running_loop
 from worldflow.engine.retry import RetryPolicy
-from worldflow.engine.serialization import Signature
+from worldflow.engine.serialization import Signature, as_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -113,7 +113,7 @@ class Step(Generic[P, R]):
             raise ConfigurationError(
                 f"step {name!r}: at_most_once=True says that it must not run again, and {other} may"
             )
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isroutine(function) else [])
         self.function = function
         self.name = name
         self.at_most_once = at_most_once
@@ -121,7 +121,7 @@ class Step(Generic[P, R]):
         self.pure = pure
         self.idempotent = idempotent and not pure
         self.signature = Signature(function, name)
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = inspect.iscoroutinefunction(as_function(function))
         self.retry = RetryPolicy(max_attempts=1) if at_most_once else RetryPolicy()
         self.timeout: float | None = None
         self.heartbeat_timeout: float | None = None
@@ -184,7 +184,7 @@ class _Registry(Generic[D]):
             raise ConfigurationError(problem) from None
         versions = self._versions.setdefault(definition.name, {})
         other = versions.get(version)
-        local = "<locals>" in definition.function.__qualname__
+        local = "<locals>" in _place(definition)
         if other is not None and _place(other) != _place(definition) and not local:
             remedy = f"Give one of them a name of its own: @{self._kind}(name=...)"
             if self._kind == "workflow":
@@ -203,7 +203,7 @@ class _Registry(Generic[D]):
 
     def forget(self, module: str) -> None:
         for name, versions in list(self._versions.items()):
-            for version in [v for v, found in versions.items() if found.function.__module__ == module]:
+            for version in [v for v, found in versions.items() if as_function(found.function).__module__ == module]:
                 del versions[version]
             if not versions:
                 del self._versions[name]
@@ -241,7 +241,7 @@ def workflow(
         raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
-        if not inspect.iscoroutinefunction(function):
+        if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
             raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
         definition = Workflow(
             function, name or function.__name__, version=version, timeout=timeout, inline_steps=inline_steps
@@ -268,9 +268,11 @@ def step(
     idempotent: bool = True,
 ) -> _StepDecorator: ...
 def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop.
+    """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop, as
+    does what a plain function returns to be awaited.
 
-    name: what histories and messages call it; the function's own name unless given. Two steps cannot share one.
+    name: what histories and messages call it; the function's own name unless given. Two steps cannot share one. A
+        `functools.partial` and an object with `__call__` have no name of their own, and need one.
     retry: when a failed attempt is tried again; three retries with exponential backoff unless given.
     timeout: how long an attempt may take, counted from when it was sent to the executor; then it has failed with
         `StepTimeoutError`, even if its function died. Without limit unless given. What is plain and inline is not
@@ -289,7 +291,10 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
-        return _steps.add(Step(function, name or function.__name__, **options))
+        known_as = name or getattr(function, "__name__", None)
+        if known_as is None:
+            raise ConfigurationError(f"{function!r} has no name of its own: give it one, @step(name=...)")
+        return _steps.add(Step(function, known_as, **options))
 
     return decorate if function is None else decorate(function)
 
@@ -311,7 +316,8 @@ def forget(module: str) -> None:
 
 
 def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
-    return f"{definition.function.__module__}.{definition.function.__qualname__}"
+    function = as_function(definition.function)
+    return f"{function.__module__}.{getattr(function, '__qualname__', definition.name)}"
 
 
 def find_workflow(name: str, version: int | None = None) -> Workflow[..., Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -105,6 +106,15 @@ ANYTHING = Codec(Any, "value")
 """Carries what JSON has."""
 
 
+def as_function(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that is called in the end: by a `functools.partial`, or as the `__call__` of an object."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isroutine(function) or isinstance(function, type):
+        return function
+    return type(function).__call__
+
+
 class Signature:
     """Carries the arguments of one function, as a JSON object of them by name, and its result."""
 
@@ -119,7 +129,7 @@ class Signature:
     @cached_property
     def _hints(self) -> dict[str, Any]:
         try:
-            return get_type_hints(self._function, include_extras=True)
+            return get_type_hints(as_function(self._function), include_extras=True)
         except NameError as error:
             raise ConfigurationError(
                 f"{self._name}: an annotation cannot be resolved: {error}. Import the name where the module can see it "

@@ -8,8 +8,9 @@ time.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -178,17 +179,22 @@ class StepExecutor:
 
 async def _call(step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> object:
     if step.is_async:
-        try:
-            async with asyncio.timeout(timeout) as limit:
-                return await step.signature.call(arguments)
-        except TimeoutError:
-            if timeout is None or not limit.expired():
-                raise
-            raise StepTimeoutError(f"it took longer than {spoken(timeout)}") from None
+        return await _within(timeout, step.signature.call(arguments))
     value, error = await asyncio.to_thread(_call_plain, step, arguments)
     if error:
         raise error
-    return value
+    # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
+    return await _within(timeout, value) if inspect.isawaitable(value) else value
+
+
+async def _within(timeout: float | None, value: Awaitable[object]) -> object:
+    try:
+        async with asyncio.timeout(timeout) as limit:
+            return await value
+    except TimeoutError:
+        if timeout is None or not limit.expired():
+            raise
+        raise StepTimeoutError(f"it took longer than {spoken(timeout)}") from None
 
 
 def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[object, BaseException | None]:
