@@ -74,7 +74,7 @@ async def has_a_result_of_a_child() -> Any:
 
 
 @workflow
-async def catches() -> Any:
+async def catches_declined() -> Any:
     try:
         return await work()
     except Declined as declined:
@@ -83,7 +83,7 @@ async def catches() -> Any:
 
 
 @workflow
-async def catches_of_a_child() -> Any:
+async def catches_declined_of_a_child() -> Any:
     try:
         return await takes(SENT)
     except Declined as declined:
@@ -92,7 +92,7 @@ async def catches_of_a_child() -> Any:
 
 
 @workflow
-async def catches_a_group() -> Any:
+async def catches_declined_in_a_group() -> Any:
     try:
         return await work()
     except* Declined as group:
@@ -141,9 +141,9 @@ TOLD = {
     iterates_over_a_hook: _resumed,
     has_a_result: lambda run: run.complete(work, SENT),
     has_a_result_of_a_child: lambda run: run.child_completes("c1", SENT),
-    catches: _caused,
-    catches_of_a_child: lambda run: run.child_fails("c1", Declined("no", SENT)),
-    catches_a_group: lambda run: run.fail(work, ExceptionGroup("both", [Declined("no", SENT)])),
+    catches_declined: _caused,
+    catches_declined_of_a_child: lambda run: run.child_fails("c1", Declined("no", SENT)),
+    catches_declined_in_a_group: lambda run: run.fail(work, ExceptionGroup("both", [Declined("no", SENT)])),
     is_updated: _updated,
 }
 

@@ -28,7 +28,7 @@ class Post:
         self.loop = WorkflowLoop(Host())  # type: ignore[abstract, arg-type]
         self.box: Mailbox[Any] = Mailbox(self.loop)
         self.got: list[Any] = []
-        self.never = self.loop.create_future()
+        self.never = self.loop.new_future()
 
     def task(self, wait: Callable[[], Coroutine[Any, Any, None]]) -> asyncio.Task[None]:
         with self.loop.entered():

@@ -19,9 +19,10 @@ from worldflow import clock
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
+from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook
-from worldflow.engine.loop import Call, running_loop
+from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Receive
 from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.webhooks import LONGEST_LIFE, Webhook
@@ -280,7 +281,7 @@ def step_info() -> StepInfo:
 class _Once(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         loop = running_loop()
-        return loop is None or not loop.host.replaying
+        return loop is None or (loop is not COLLECTOR and not loop.host.replaying)
 
 
 logger = logging.getLogger("worldflow.workflow")

@@ -16,9 +16,9 @@ from worldflow.engine.errors import (
     StepNotFoundError,
     WorkflowNotFoundError,
 )
+from worldflow.engine.here import running_loop
 from worldflow.engine.history import ParentClose
 from worldflow.engine.ids import check_name, check_run_id
-from worldflow.engine.loop import running_loop
 from worldflow.engine.retry import RetryPolicy
 from worldflow.engine.serialization import Signature, as_function
 

@@ -31,6 +31,7 @@ from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from typing import Any, Protocol
 
+import worldflow.engine.patches  # noqa: F401  # of asyncio, which the workflow is about to use
 from worldflow.engine.calls import NO_RETRY, Calls
 from worldflow.engine.definitions import Step, Workflow
 from worldflow.engine.durations import spoken
@@ -141,7 +142,7 @@ class Execution:
         self.loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
         self.calls = Calls(self)
         self.inbox = Inbox(self)
-        self._main: asyncio.Future[Any] = self.loop.create_future()
+        self._main: asyncio.Future[Any] = self.loop.new_future()
         self._decisions: list[AnyDecision] = []
         self._now = datetime.fromtimestamp(0, UTC)
         self._started_at = self._now
@@ -379,6 +380,7 @@ class Execution:
 
     def decide(self, decision: AnyDecision) -> None:
         if not self.loop.closed:  # what ends with the run, such as a `finally`, decides nothing more
+            self.loop.check_open()
             self._decisions.append(decision)
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:

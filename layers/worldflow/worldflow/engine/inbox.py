@@ -141,6 +141,7 @@ class Inbox:
         return hook
 
     def dispose_hook(self, hook_id: str) -> None:
+        self._run.loop.check_open()
         if hook := self._hooks.pop(hook_id, None):
             hook._mail.close(HookNotFoundError(f"the hook {hook.token!r} was disposed of", hook.token))
             self._run.decide(HookDisposed(hook_id=hook_id))

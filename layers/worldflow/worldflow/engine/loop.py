@@ -8,19 +8,16 @@ name.
 
 Some things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
 is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps
-return (`Call`). And `asyncio.as_completed` puts its coroutines in a set before it makes tasks of them: see the end of
-this file.
+return (`Call`). What asyncio itself has to do otherwise in a workflow is in `patches.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import itertools
 import logging
 import sys
-import threading
 from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
@@ -30,6 +27,7 @@ from types import CodeType
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
+from worldflow.engine.here import COLLECTOR, run_here, running_loop
 from worldflow.engine.privacy import log_context
 from worldflow.engine.unawaited import Origin, in_hand
 
@@ -40,13 +38,11 @@ _log = logging.getLogger("worldflow")
 
 _CLOSE_LIMIT = 100
 
-_here = threading.local()
-"""`loop` is the workflow loop that runs in this thread. asyncio knows it too, and takes a system call to say so."""
-
 
 class Host(Protocol):
     """Whom the loop serves: the execution."""
 
+    run_id: str
     replaying: bool
     """Whether what runs now has run before."""
 
@@ -86,9 +82,10 @@ class _Future(asyncio.Future[Any]):
 
 
 class _Task(asyncio.Task[Any]):
-    def __init__(self, order: int, coro: Any, **kwargs: Any) -> None:
+    def __init__(self, order: int, coro: Any, context: contextvars.Context, **kwargs: Any) -> None:
         self._order = order
-        super().__init__(coro, **kwargs)
+        self.context = context
+        super().__init__(coro, context=context, **kwargs)
 
     def __hash__(self) -> int:
         return self._order
@@ -166,8 +163,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self._given_up: dict[int, _Task] = {}
         """The tasks that had such a call in hand when they were cancelled."""
         self.closed = False
-        self._thread: int | None = None
-        """The thread that the execution is at work in, if it is."""
 
     # --- what the execution calls ---
 
@@ -178,24 +173,24 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(finalizer=self._close_generator)
-        self._thread, _here.loop = threading.get_ident(), self
         events._set_running_loop(self)
+        run_here(self)
         try:
             yield
         finally:
+            run_here(None)
             events._set_running_loop(None)
-            self._thread = _here.loop = None
             sys.set_asyncgen_hooks(*hooks)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        outer, outer_here = events._get_running_loop(), getattr(_here, "loop", None)
+        outer, outer_here = events._get_running_loop(), running_loop()
         events._set_running_loop(self)
-        _here.loop = self
+        run_here(self)
         try:
             yield
         finally:
-            _here.loop = outer_here
+            run_here(outer_here)
             events._set_running_loop(outer)
 
     def run(self, until: asyncio.Future[Any]) -> None:
@@ -207,19 +202,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 handle._run()
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Runs the rest of an async generator that was left early, as asyncio does."""
-        self.create_task(generator.aclose())
+        """Runs the rest of an async generator that was left early, as asyncio does; not of one that is collected."""
+        if running_loop() is self:
+            self.create_task(generator.aclose())
 
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function as code of the workflow, with whatever loop around it; what it makes ready waits for the
         next `run`.
         """
-        outer, self._thread = self._thread, threading.get_ident()
-        try:
-            with self._running():
-                return function()
-        finally:
-            self._thread = outer
+        with self._running():
+            return function()
 
     def fire(self, timer_id: str) -> None:
         """Makes a timer's callback ready. A timer that was cancelled is ignored."""
@@ -248,7 +240,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         """Ends all tasks without letting them run any further.
 
         A `finally` sees `GeneratorExit`, and again where it calls a step, sleeps or starts a task: it must not do for
-        real, in this process, what it would have decided to do. Hence the loop counts as running meanwhile.
+        real, in this process, what it would have decided to do. Hence the loop counts as running meanwhile. And as
+        libraries check in a `finally` that they are where they were (a context variable is reset in the context in
+        which it was set, a cancel scope is left by the task that entered it), each task is closed as itself.
         """
         self.closed = True
         self.ready.clear()
@@ -262,12 +256,22 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 for task in tasks:
                     if not task.done():
                         task._log_destroy_pending = False  # type: ignore[attr-defined]
-                        _close(task.get_coro())
+                        task.context.run(_close, task, self)
 
     def check_open(self) -> None:
-        """Raises `GeneratorExit` during disposal, where nothing can be awaited any more."""
-        if self.closed:
+        """Raises `GeneratorExit` where the run can do nothing more: during disposal, and in what is collected.
+
+        Raises `UnsupportedOperationError` in code of another run, or of none.
+        """
+        here = running_loop()
+        if self.closed or here is COLLECTOR:
             raise GeneratorExit
+        if here is not self:
+            user = f"run {here.host.run_id!r}" if here else "a thread that takes no turn of a run"
+            raise UnsupportedOperationError(
+                f"{user} used a task, future or hook of run {self.host.run_id!r}: a replay would not see that. "
+                f"Send a signal instead"
+            )
 
     def next_future(self) -> int:
         return next(self._futures)
@@ -282,8 +286,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if not self.closed:
-            if self._thread != threading.get_ident():
-                _refuse("call_soon_threadsafe")(self)
+            self.check_open()
             self.ready.append(handle)
         return handle
 
@@ -320,6 +323,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def create_future(self) -> asyncio.Future[Any]:
         self.check_open()
+        return self.new_future()
+
+    def new_future(self) -> asyncio.Future[Any]:
+        """A future for the execution's own use, wherever it is at work."""
         return _Future(next(self._futures), self)
 
     def create_task(
@@ -331,7 +338,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             never.cancel()
             return never  # type: ignore[no-any-return]
         name = name or f"task-{next(self._task_names)}"
-        task = _Task(next(self._task_orders), coro, loop=self, name=name, context=context, **kwargs)
+        context = context or contextvars.copy_context()
+        task = _Task(next(self._task_orders), coro, context, loop=self, name=name, **kwargs)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
@@ -370,23 +378,37 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return None
 
 
-def _close(coro: Any) -> None:
-    """Closes a coroutine, whatever the user's code makes of `GeneratorExit`."""
-    for _ in range(_CLOSE_LIMIT):
-        try:
-            coro.close()
-        except RuntimeError:
-            continue  # it awaited something in a `finally`, and gets GeneratorExit there
-        except BaseException:
+def _close(task: _Task, loop: WorkflowLoop) -> None:
+    """Closes a task's coroutine, whatever the user's code makes of `GeneratorExit`. To be called in its context."""
+    coro: Any = task.get_coro()
+    outer = _swap_current_task(loop, task)
+    try:
+        for _ in range(_CLOSE_LIMIT):
+            try:
+                coro.close()
+            except RuntimeError:
+                continue  # it awaited something in a `finally`, and gets GeneratorExit there
+            except BaseException:
+                return
             return
-        return
+    finally:
+        _swap_current_task(loop, outer)
 
 
-_THREAD = "a thread; call a plain (not async) function decorated with @step"
+def _swap_current_task(loop: WorkflowLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+    outer = asyncio.current_task(loop)
+    if outer is not None:
+        asyncio.tasks._leave_task(loop, outer)
+    if task is not None:
+        asyncio.tasks._enter_task(loop, task)
+    return outer
+
+
+THREAD = "a thread; call a plain (not async) function decorated with @step"
 _INSTEAD = {
-    "run_in_executor": _THREAD,
-    "set_default_executor": _THREAD,
-    "shutdown_default_executor": _THREAD,
+    "run_in_executor": THREAD,
+    "set_default_executor": THREAD,
+    "shutdown_default_executor": THREAD,
     "set_task_factory": "the loop itself; only Worldflow makes tasks of its own",
     "set_exception_handler": "the loop itself; catch the exception where it is awaited",
     "call_soon_threadsafe": "a callback from another thread; workflows have one thread",
@@ -419,46 +441,3 @@ def _refused() -> Iterator[str]:
 
 for _name in list(_refused()):
     setattr(WorkflowLoop, _name, _refuse(_name))
-
-
-def running_loop() -> WorkflowLoop | None:
-    """The workflow loop that runs in this thread, if one does."""
-    return getattr(_here, "loop", None)
-
-
-_as_completed = asyncio.as_completed
-_wrap_future = asyncio.wrap_future
-_GatheringFuture: Any = asyncio.tasks._GatheringFuture  # type: ignore[attr-defined]
-
-
-@functools.wraps(_as_completed)
-def _ordered_as_completed(fs: Any, *, timeout: float | None = None) -> Any:
-    if running_loop() is not None and not asyncio.isfuture(fs) and not asyncio.iscoroutine(fs):
-        fs = [asyncio.ensure_future(awaitable) for awaitable in dict.fromkeys(fs)]
-    return _as_completed(fs, timeout=timeout)
-
-
-@functools.wraps(_wrap_future)
-def _refused_wrap_future(future: Any, *, loop: Any = None) -> Any:
-    if running_loop() is not None and not asyncio.isfuture(future):
-        raise UnsupportedOperationError(f"a workflow cannot be replayed through asyncio.wrap_future(): it is {_THREAD}")
-    return _wrap_future(future, loop=loop)
-
-
-class _OrderedGatheringFuture(_GatheringFuture):  # type: ignore[misc]
-    def __init__(self, children: Any, *, loop: Any) -> None:
-        self._order = loop.next_future() if isinstance(loop, WorkflowLoop) else None
-        super().__init__(children, loop=loop)
-
-    def __hash__(self) -> int:
-        return object.__hash__(self) if self._order is None else self._order
-
-    __eq__ = object.__eq__
-
-
-# Outside a workflow these are asyncio's own. Inside, `as_completed` makes tasks of its coroutines in the order given,
-# where asyncio walks a set of them in the order of their addresses; what `gather` returns hashes by order of creation
-# too; and `wrap_future`, whose future would be set by another thread, is refused.
-asyncio.as_completed = asyncio.tasks.as_completed = _ordered_as_completed
-asyncio.tasks._GatheringFuture = _OrderedGatheringFuture  # type: ignore[attr-defined]
-asyncio.wrap_future = asyncio.futures.wrap_future = _refused_wrap_future

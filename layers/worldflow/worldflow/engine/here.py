@@ -1,0 +1,81 @@
+"""Which workflow runs in this thread, if one does.
+
+Whoever is called from user code asks here on whose behalf: a step that is called in a workflow is scheduled, and one
+that is called elsewhere is a function.
+
+The garbage collector runs user code too: the `finally` of a generator that was left in a reference cycle. It may be of
+any run, and the collector starts in whatever turn happens to be under way. So while it works in a thread, no workflow
+runs there: `COLLECTOR` does, which raises `GeneratorExit` for everything it is asked, as a loop does during disposal.
+What is collected decides nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from asyncio import events
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from worldflow.engine.loop import WorkflowLoop
+
+
+class _Collector(asyncio.AbstractEventLoop):
+    """In place of a loop, while the garbage collector runs code."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "create_task":
+            return _create_no_task
+        raise GeneratorExit
+
+
+def _create_no_task(coro: Coroutine[Any, Any, Any], **_: Any) -> NoReturn:
+    coro.close()
+    raise GeneratorExit
+
+
+COLLECTOR: Any = _Collector()  # type: ignore[abstract]
+
+
+class _Here(threading.local):
+    """asyncio knows the running loop too, and takes a system call to say so."""
+
+    loop: WorkflowLoop | None = None
+    suspended: WorkflowLoop | None = None
+    """The loop that runs on when the collector has finished."""
+
+
+_here = _Here()
+
+
+def running_loop() -> WorkflowLoop | None:
+    """The workflow loop that runs in this thread; `COLLECTOR` while the garbage collector does."""
+    return _here.loop
+
+
+def run_here(loop: WorkflowLoop | None) -> None:
+    """Makes `loop` the one that runs in this thread."""
+    _here.loop = loop
+
+
+# What it uses are defaults: the last collections come when the globals of modules are gone already.
+def _on_collection(
+    phase: str,
+    _: dict[str, int],
+    here: Any = _here,
+    collector: Any = COLLECTOR,
+    set_running_loop: Any = events._set_running_loop,
+) -> None:
+    if phase == "start":
+        here.suspended, here.loop = here.loop, collector
+        if here.suspended is not None:
+            set_running_loop(collector)
+    elif here.loop is collector:
+        here.loop, here.suspended = here.suspended, None
+        if here.loop is not None:
+            set_running_loop(here.loop)
+
+
+gc.callbacks.append(_on_collection)
