@@ -17,8 +17,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.httpsession import URLLib3Session
 
-from tools.environment import environment
 from tools.local_aws import LocalAws
+from worldflow.stacks import environment
 
 
 class DeploymentError(Exception):

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldflow.engine.errors import ConfigurationError
 
+NO_REGION = "no AWS region is set: set AWS_REGION, or a region in the AWS profile"
+
 
 class Settings(BaseModel):
     """The `WORLDFLOW_*` variables, read once.
@@ -61,6 +63,6 @@ class Settings(BaseModel):
                 raise ConfigurationError(f"{name} does not fit: {wrong[0]['msg']}") from None
             missing = ", ".join(f"WORLDFLOW_{str(detail['loc'][0]).upper()}" for detail in error.errors())
             raise ConfigurationError(
-                f"missing from the environment: {missing}. They are outputs of the deployed stack; "
-                f"`python -m worldflow.aws_setup status` prints those of what it made"
+                f"missing from the environment: {missing}. They are outputs of the deployed stack "
+                f"(`make environment STACK=NAME`); `python -m worldflow.aws_setup status` prints those of what it made"
             ) from None

@@ -11,6 +11,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from worldflow.engine.errors import InvalidInputError, WorldflowError
+from worldflow.settings import NO_REGION
 
 WIDTH_OF_FILES = 160
 """Columns of a table that goes to a file or a pipe, which has no width of its own."""
@@ -47,7 +48,37 @@ def describe_error(error: Exception) -> str:
         return f"{error.summary}: " + "; ".join(f"{field.field}: {field.message}" for field in error.fields)
     if isinstance(error, sqlite3.Error):
         return f"the LocalWorld file cannot be used: {error}"
-    return str(error)
+    return _about_aws(error) or str(error)
+
+
+def _about_aws(error: Exception) -> str | None:
+    """What AWS, or the way to it, refuses, and what to do."""
+    try:
+        from botocore import exceptions as aws
+    except ModuleNotFoundError:
+        return None
+    if isinstance(error, aws.NoRegionError):
+        return NO_REGION
+    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError)):
+        return "there are no AWS credentials: log in with `aws sso login` or `aws configure`, or set AWS_PROFILE"
+    if isinstance(error, aws.ClientError):
+        details = error.response["Error"]
+        code, message = details.get("Code", ""), details.get("Message", "")
+        advice = ": log in again, as the credentials have expired or are wrong" if code in _NOT_LET_IN else ""
+        return f"AWS refused {error.operation_name} with {code}: {message.rstrip('.')}{advice}"
+    return None
+
+
+_NOT_LET_IN = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
 
 
 def _is_from_aws(error: Exception) -> bool:

@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import boto3
+try:
+    import boto3
+except ModuleNotFoundError:
+    raise ModuleNotFoundError('worldflow.aws_setup needs boto3: pip install "worldflow[aws]"', name="boto3") from None
 
 from worldflow.aws_setup.bucket import Bucket
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document

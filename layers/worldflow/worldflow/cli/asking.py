@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, Reason, RunId, Value, open_world, pauses, print_json, read_json
+from worldflow.cli.common import (
+    AsJson,
+    Local,
+    Reason,
+    RunId,
+    Stack,
+    Value,
+    open_world,
+    pauses,
+    print_json,
+    read_json,
+)
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Replied
@@ -22,11 +33,12 @@ def signal(
     name: Annotated[str, typer.Argument(help="The signal's name.")],
     value: Value = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a signal to a run."""
     sent = read_json(value, "--value") if value is not None else None
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         signal_id = requests.signal(world, run_id, name, sent)
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
@@ -38,11 +50,12 @@ def hook(
     token: Annotated[str, typer.Argument(help="The hook's token.")],
     value: Value = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Send a value to the run that holds a hook."""
     sent = read_json(value, "--value") if value is not None else None
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         held = webhooks.resume_hook(world, token, sent)
     if as_json:
         print_json({"run_id": held.run_id, "hook_id": held.hook_id})
@@ -59,13 +72,14 @@ def update(
     update_id: Annotated[str | None, typer.Option(help="Makes one that is sent again the same update.")] = None,
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for the answer.")] = "30s",
     local: Local = None,
+    stack: Stack = None,
 ) -> None:
     """Ask a run for an answer, and print it as JSON."""
     given = read_json(args, "--args") if args is not None else []
     if not isinstance(given, list):
         raise typer.BadParameter("must be a JSON array of the arguments", param_hint="--args")
     patience = _patience(timeout)
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         sent = questions.send_update(world, run_id, name, tuple(given), update_id=update_id)
         reply = _wait(world, sent, patience)
     if reply is None:
@@ -98,10 +112,11 @@ def cancel(
     run_id: RunId,
     reason: Reason = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a run to end. Its workflow sees asyncio.CancelledError where it waits."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         requests.cancel(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
@@ -109,9 +124,11 @@ def cancel(
         typer.echo(f"{run_id} is asked to end.")
 
 
-def terminate(run_id: RunId, reason: Reason = None, local: Local = None, as_json: AsJson = False) -> None:
+def terminate(
+    run_id: RunId, reason: Reason = None, local: Local = None, stack: Stack = None, as_json: AsJson = False
+) -> None:
     """End a run at once. Its workflow learns nothing of it, and undoes nothing."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         requests.terminate(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
@@ -119,9 +136,9 @@ def terminate(run_id: RunId, reason: Reason = None, local: Local = None, as_json
         typer.echo(f"{run_id} is being ended.")
 
 
-def resume(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Let a run that is blocked go on, when its code is mended."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         requests.resume(world, run_id)
     if as_json:
         print_json({"run_id": run_id})

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
@@ -17,6 +17,7 @@ from pydantic_core import to_json
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history import Json
 from worldflow.runtime import load_workflows
+from worldflow.settings import Settings
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import load_codec
 from worldflow.worlds.local import LocalWorld
@@ -24,10 +25,48 @@ from worldflow.worlds.local import LocalWorld
 _FIRST_POLL = 0.1
 _LONGEST_POLL = 2.0
 
+
+def _one_of_two(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    """The value of `--local` or `--stack`, unless the other one is given: the command line wins over the environment.
+
+    Whichever comes second sees the first.
+    """
+    other = "stack" if option.name == "local" else "local"
+    if value is None or context.params.get(other) is None:
+        return value
+    is_typed, is_other_typed = (_is_typed(context, str(name)) for name in (option.name, other))
+    if is_typed == is_other_typed:
+        where = "" if is_typed else " in the environment (WORLDFLOW_LOCAL, WORLDFLOW_STACK)"
+        raise typer.BadParameter(f"a LocalWorld file and a stack are both given{where}: give one", ctx=context)
+    if is_typed:
+        context.params[other] = None
+    return value if is_typed else None
+
+
+def _is_typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 Local = Annotated[
     Path | None,
     typer.Option(
-        "--local", envvar="WORLDFLOW_LOCAL", metavar="FILE", help="A LocalWorld file, in place of AWS.", dir_okay=False
+        "--local",
+        envvar="WORLDFLOW_LOCAL",
+        metavar="FILE",
+        help="A LocalWorld file, in place of AWS.",
+        dir_okay=False,
+        callback=_one_of_two,
+    ),
+]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        "--stack",
+        envvar="WORLDFLOW_STACK",
+        metavar="NAME",
+        help="A deployed stack, whose outputs stand for the WORLDFLOW_* variables.",
+        callback=_one_of_two,
     ),
 ]
 Modules = Annotated[
@@ -49,18 +88,34 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
 @contextmanager
-def open_world(local: Path | None, *, create: bool = False) -> Iterator[World]:
-    """The world that the command is about."""
+def open_world(local: Path | None, stack: str | None = None, *, create: bool = False) -> Iterator[World]:
+    """The world that the command is about: of a file, of a stack, or of the environment."""
     if local is None:
-        from worldflow.worlds.aws import AWSWorld
-
-        yield AWSWorld()
+        yield _aws_world(stack)
         return
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
     codec = load_codec(os.environ.get("WORLDFLOW_PAYLOAD_CODEC"))
     with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"), codec=codec)) as world:
         yield world
+
+
+def _aws_world(stack: str | None) -> World:
+    try:
+        from worldflow.stacks import read_environment
+        from worldflow.worlds.aws import AWSWorld
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        problem = 'AWS needs boto3: pip install "worldflow[aws]". A LocalWorld needs none: name its file with --local'
+        raise ConfigurationError(problem) from None
+    if stack is not None:
+        return AWSWorld(Settings.from_environment({**os.environ, **read_environment(stack)}))
+    try:
+        settings = Settings.from_environment()
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}. Or name a deployed stack with --stack, or a file with --local") from None
+    return AWSWorld(settings)
 
 
 def pauses() -> Iterator[float]:

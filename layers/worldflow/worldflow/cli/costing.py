@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, RunId, open_world, print_json
+from worldflow.cli.common import (
+    AsJson,
+    Local,
+    RunId,
+    Stack,
+    open_world,
+    print_json,
+)
 from worldflow.engine.errors import ConfigurationError
 from worldflow.terminal import console
 
@@ -24,16 +31,19 @@ def cost(
         typer.Option(min=1, max=10, metavar="N", help="How many messages come together; 1 and 10 unless given."),
     ] = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a run has asked of AWS, by its history, and what a million of its like cost, here and elsewhere."""
     try:
         from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of
     except ModuleNotFoundError as error:
-        raise ConfigurationError(f"what a run asks of AWS is counted with the extra aws: {error}") from None
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise ConfigurationError('what a run costs is counted with boto3: pip install "worldflow[aws]"') from None
     from worldflow.presentation.costs import bill_table, elsewhere_table
 
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         commits, as_written = commits_of(world, run_id)
     asked = count(run_id, commits)
     if not as_written:

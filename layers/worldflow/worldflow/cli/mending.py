@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, open_world, print_json
+from worldflow.cli.common import (
+    AsJson,
+    Local,
+    Stack,
+    open_world,
+    print_json,
+)
 from worldflow.worlds.messages import Poke
 
 _BATCH = 100
@@ -16,10 +22,11 @@ _BATCH = 100
 def redrive(
     discard: Annotated[bool, typer.Option("--discard", help="Delete what is no message of ours.")] = False,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Put the dead letters back into their queues, and let every run that is blocked go on, when all is mended."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         blocked = [record.run_id for record in world.walk_runs("blocked")]
         redriven = world.redrive(discard=discard)
         for start in range(0, len(blocked), _BATCH):

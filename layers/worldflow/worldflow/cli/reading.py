@@ -9,7 +9,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, Modules, RunId, load, open_world, pauses, print_json
+from worldflow.cli.common import (
+    AsJson,
+    Local,
+    Modules,
+    RunId,
+    Stack,
+    load,
+    open_world,
+    pauses,
+    print_json,
+)
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.presentation import EventLines, run_details, run_table, timeline
@@ -22,9 +32,9 @@ from worldflow.worlds.base import World
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
 
-def status(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+def status(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Show a run: its status, its input, its result or error, and what it did when."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         record = world.read_run(run_id)
         if as_json:
             print_json(record.describe())
@@ -45,11 +55,12 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens, until the run ends.")] = False,
     after: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N events.")] = 0,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a run's history. With --json each event is a line."""
     lines, out = EventLines(), console()
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         for event in _events(world, run_id, follow):
             # Of those that are left out too: the names of steps are in them.
             line = lines.line(event)
@@ -71,11 +82,12 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most runs to show.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs, the newest first."""
     attributes = _attributes(attribute or ())
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
     if as_json:
         print_json({"runs": [record.describe() for record in page.runs], "cursor": page.cursor})
@@ -93,10 +105,11 @@ def query(
     name: Annotated[str, typer.Argument(help="The name that the workflow publishes under.")],
     workflows: Modules = "workflows",
     local: Local = None,
+    stack: Stack = None,
 ) -> None:
     """Print as JSON what a run's workflow publishes. Replays its history here, which takes the workflow's code."""
     load(workflows)
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         try:
             print_json(questions.query(world, run_id, name))
         except WorkflowNotFoundError as error:

@@ -10,7 +10,15 @@ import typer
 from rich.table import Table
 
 from worldflow import clock
-from worldflow.cli.common import AsJson, Local, Modules, open_world, print_json, read_json
+from worldflow.cli.common import (
+    AsJson,
+    Local,
+    Modules,
+    Stack,
+    open_world,
+    print_json,
+    read_json,
+)
 from worldflow.cli.starting import known_workflow
 from worldflow.engine.definitions import Workflow
 from worldflow.runtime import schedules
@@ -36,6 +44,7 @@ def create(
     paused: Annotated[bool, typer.Option("--paused", help="Let it wait for `resume`.")] = False,
     workflows: Modules = "",
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Create a schedule. Where the very same exists, nothing happens."""
@@ -46,7 +55,7 @@ def create(
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
         arguments = known.signature.decode(arguments)
-    with open_world(local, create=True) as world:
+    with open_world(local, stack, create=True) as world:
         record, is_new = schedules.create(
             world,
             schedule_id,
@@ -70,10 +79,11 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most schedules to show.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """List schedules by their ids."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         page = schedules.list_page(world, limit, cursor)
     if as_json:
         now = clock.now()
@@ -88,21 +98,21 @@ def list_(
 
 
 @schedule.command()
-def pause(schedule_id: ScheduleId, local: Local = None, as_json: AsJson = False) -> None:
+def pause(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Let a schedule start nothing until it is resumed."""
-    _set_paused(schedule_id, True, local, as_json)
+    _set_paused(schedule_id, True, local, stack, as_json)
 
 
 @schedule.command()
-def resume(schedule_id: ScheduleId, local: Local = None, as_json: AsJson = False) -> None:
+def resume(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Let a schedule that was paused go on."""
-    _set_paused(schedule_id, False, local, as_json)
+    _set_paused(schedule_id, False, local, stack, as_json)
 
 
 @schedule.command()
-def delete(schedule_id: ScheduleId, local: Local = None, as_json: AsJson = False) -> None:
+def delete(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Delete a schedule. Runs that it started go on."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         schedules.delete(world, schedule_id)
     if as_json:
         print_json({"schedule_id": schedule_id})
@@ -110,8 +120,8 @@ def delete(schedule_id: ScheduleId, local: Local = None, as_json: AsJson = False
         typer.echo(f"{schedule_id} is deleted.")
 
 
-def _set_paused(schedule_id: str, paused: bool, local: Local, as_json: bool) -> None:
-    with open_world(local) as world:
+def _set_paused(schedule_id: str, paused: bool, local: Local, stack: Stack, as_json: bool) -> None:
+    with open_world(local, stack) as world:
         record = schedules.update(world, schedule_id, paused=paused)
     if as_json:
         print_json(record.describe(clock.now()))

@@ -15,6 +15,7 @@ from worldflow.cli.common import (
     Local,
     Modules,
     RunId,
+    Stack,
     load,
     open_world,
     pauses,
@@ -49,6 +50,7 @@ def start(
     ] = None,
     workflows: Modules = "",
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a run. With the id of a run that exists it starts nothing, and shows that run, unless told otherwise."""
@@ -60,7 +62,7 @@ def start(
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
         arguments = known.signature.decode(arguments)
     run_id = run_id or _new_run_id(workflow)
-    with open_world(local, create=True) as world:
+    with open_world(local, stack, create=True) as world:
         started, is_new = requests.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)
         record = _wait(world, started.run_id) if wait else world.read_run(started.run_id)
     if as_json:
@@ -75,9 +77,9 @@ def start(
         raise typer.Exit(1)
 
 
-def retry(run_id: RunId, local: Local = None, as_json: AsJson = False) -> None:
+def retry(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Let a run that failed go on from what it failed of, as the next generation of its id."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         _tell_new(world.read_run(requests.retry(world, run_id).run_id), as_json)
 
 
@@ -86,10 +88,11 @@ def fork(
     new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="The id of the new run.")],
     after: Annotated[int, typer.Option(min=1, metavar="N", help="The last event that it takes over.")],
     local: Local = None,
+    stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a run that goes on from the history of another, from one of its events on."""
-    with open_world(local) as world:
+    with open_world(local, stack) as world:
         requests.fork(world, run_id, new_run_id, after=after)
         _tell_new(world.read_run(new_run_id), as_json)
 

@@ -17,8 +17,12 @@ __all__ = ["AWSWorld", "LocalWorld", "RunPage", "RunRecord", "SchedulePage", "Sc
 def __getattr__(name: str) -> Any:
     # Each on its own: a Lambda function has no use for SQLite, and a laptop may have no boto3.
     if name == "AWSWorld":
-        from worldflow.worlds.aws import AWSWorld
-
+        try:
+            from worldflow.worlds.aws import AWSWorld
+        except ModuleNotFoundError as error:
+            if error.name not in ("boto3", "botocore"):
+                raise
+            raise ModuleNotFoundError('AWSWorld needs boto3: pip install "worldflow[aws]"', name=error.name) from None
         return AWSWorld
     if name == "LocalWorld":
         from worldflow.worlds.local import LocalWorld

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, NoRegionError
 
 from worldflow.engine.errors import ConfigurationError
-from worldflow.settings import Settings
+from worldflow.settings import NO_REGION, Settings
 
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10, max_pool_connections=20
 )
+
+_NAMING = {
+    "dynamodb": ("ResourceNotFoundException", ("runs_table", "events_table")),
+    "sqs": ("AWS.SimpleQueueService.NonExistentQueue", ("run_queue_url", "step_queue_url", "timer_queue_url")),
+    "s3": ("NoSuchBucket", ("payload_bucket",)),
+}
+"""How each service says that something is not there, and the settings that name it."""
 
 
 class AWSAccess:
@@ -31,8 +38,21 @@ class AWSAccess:
 
     def _client(self, service: str) -> Any:
         session: Any = self._session
-        with self._making:  # clients are for several threads, and the session that makes them is not
-            return session.client(service, config=_CONFIG)
+        try:
+            with self._making:  # clients are for several threads, and the session that makes them is not
+                client = session.client(service, config=_CONFIG)
+        except NoRegionError:
+            raise ConfigurationError(NO_REGION) from None
+        if service in _NAMING:
+            client.meta.events.register("after-call", partial(self._say_what_is_missing, *_NAMING[service]))
+        return client
+
+    def _say_what_is_missing(self, code: str, settings: Sequence[str], parsed: dict[str, Any], **_: Any) -> None:
+        """Adds the names to an error of AWS that says only that something is not there."""
+        error = parsed.get("Error", {})
+        if error.get("Code") == code:
+            names = ", ".join(f"WORLDFLOW_{name.upper()} is {getattr(self.settings, name)}" for name in settings)
+            error["Message"] = f"{error.get('Message', '').rstrip('.')}; {names}, in {self._session.region_name}"
 
     @cached_property
     def _dynamodb(self) -> Any:

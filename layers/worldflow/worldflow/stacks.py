@@ -1,0 +1,66 @@
+"""A deployed stack: the environment of an application that uses it, from the outputs of its template."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+
+from worldflow.engine.errors import ConfigurationError
+
+OUTPUTS = {
+    "WORLDFLOW_EVENTS_TABLE": "EventsTableName",
+    "WORLDFLOW_RUNS_TABLE": "RunsTableName",
+    "WORLDFLOW_RUN_QUEUE_URL": "RunQueueUrl",
+    "WORLDFLOW_STEP_QUEUE_URL": "StepQueueUrl",
+    "WORLDFLOW_TIMER_QUEUE_URL": "TimerQueueUrl",
+    "WORLDFLOW_TIMER_QUEUE_ARN": "TimerQueueArn",
+    "WORLDFLOW_TIMER_DEAD_LETTER_ARN": "TimerDeadLetterQueueArn",
+    "WORLDFLOW_SCHEDULER_GROUP": "SchedulerGroupName",
+    "WORLDFLOW_SCHEDULER_ROLE_ARN": "SchedulerRoleArn",
+    "WORLDFLOW_PAYLOAD_BUCKET": "PayloadBucketName",
+    "WORLDFLOW_WEBHOOK_URL": "WebhookUrl",
+    "WORLDFLOW_WEBHOOK_SECRET_ARN": "WebhookSecretArn",
+    "WORLDFLOW_ORCHESTRATOR_FUNCTION": "OrchestratorFunctionName",
+    "WORLDFLOW_API_GATEWAY_URL": "ApiUrl",
+}
+"""The variables, and the outputs that they are."""
+
+
+def environment(outputs: Mapping[str, str]) -> dict[str, str]:
+    """The variables, from a stack's outputs. Raises `KeyError` for an output that is missing."""
+    return {name: outputs[output] for name, output in OUTPUTS.items()}
+
+
+def read_environment(name: str) -> dict[str, str]:
+    """The variables with which an application reaches the stack of this name, which CloudFormation is asked for.
+
+    Raises `ConfigurationError` where there is no such stack, or one that is not Worldflow's; and botocore's errors.
+    """
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    try:
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if not _is_unknown(error):
+            raise
+        raise ConfigurationError(
+            f"there is no stack {name!r} in {session.region_name}; AWS_REGION and AWS_PROFILE say where to look"
+        ) from None
+    outputs: dict[str, Any] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    try:
+        return environment(outputs)
+    except KeyError as missing:
+        status = stack["StackStatus"]
+        raise ConfigurationError(
+            f"stack {name!r} ({status}) has no output {missing.args[0]}: it is not a stack of Worldflow's template, or "
+            f"is not deployed yet"
+        ) from None
+
+
+def _is_unknown(error: ClientError) -> bool:
+    """Whether there is no such stack: CloudFormation says it in words only."""
+    details = error.response["Error"]
+    return details["Code"] == "ValidationError" and "does not exist" in details.get("Message", "")
