@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar
 
-from worldflow import clock
+from worldflow import audit, clock
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds
@@ -90,7 +90,8 @@ class WorkflowEnvironment:
         self._ids = itertools.count(1)
         self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
         self._orchestrator = Orchestrator(self.world)
-        self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT)
+        self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT, strict=True)
+        audit.install()
 
     async def __aenter__(self) -> WorkflowEnvironment:
         return self

@@ -34,12 +34,16 @@ class Worker:
 
     concurrency: the most steps that run at a time.
     live_limit: how many runs are kept in memory between their turns; the others replay their histories.
+    strict: for tests: a workflow may not reach past its event loop, and the arguments of its calls must be those that
+        the history holds.
     """
 
-    def __init__(self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT) -> None:
+    def __init__(
+        self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT, strict: bool = False
+    ) -> None:
         self._world = world
         self._executor = StepExecutor(world)
-        self._live = Turns(world, live_limit=live_limit)
+        self._live = Turns(world, live_limit=live_limit, strict=strict)
         self._turns = WorkerTurns(world, self._live, self._executor)
         self._steps = WorkerSteps(world, self._executor, concurrency)
         self._serving: asyncio.Task[None] | None = None

@@ -124,15 +124,19 @@ class Execution:
         workflow: Workflow[..., Any],
         jitter: random.Random | None = None,
         webhooks: Webhooks | None = None,
+        *,
+        strict: bool = False,
     ) -> None:
         """
         jitter: the source of chance for retry intervals, which are decided once and recorded.
         webhooks: where they are reached, if they can be.
+        strict: whether it is looked at what goes by without harm, or is noticed too late, in production. For tests.
         """
         self.run_id = run_id
         self.workflow = workflow
         self.jitter = jitter or random.Random()
         self._webhooks = webhooks
+        self.strict = strict
         self._fault: Exception | None = None
         self.random = random.Random(run_id)
         self.started: RunStarted | None = None

@@ -74,6 +74,7 @@ class RunInHand:
         chance: random.Random,
         history_limit: int,
         cpu_limit: float,
+        strict: bool = False,
     ) -> None:
         self.id = run_id
         self.state = state
@@ -90,6 +91,7 @@ class RunInHand:
         self._chance = chance
         self._history_limit = history_limit
         self._cpu_limit = cpu_limit
+        self._strict = strict
         self.forget_turn()
 
     def forget_turn(self) -> None:
@@ -145,7 +147,7 @@ class RunInHand:
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         workflow = find_workflow(workflow_name, version)
-        return Execution(self.id, workflow, self._chance, WebhooksOf(self._world))
+        return Execution(self.id, workflow, self._chance, WebhooksOf(self._world), strict=self._strict)
 
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""

@@ -88,11 +88,13 @@ class Turns:
         cpu_limit: float = CPU_LIMIT,
         chance: random.Random | None = None,
         is_full: Callable[[], bool] = lambda: False,
+        strict: bool = False,
     ) -> None:
         """
         live_limit: how many executions are kept live, at most.
         is_full: whether the process has no memory for as many as it has; then half of them go, those used longest ago.
         cpu_limit: seconds of processor time that a workflow may take over one fact.
+        strict: for tests; see `Execution`.
         chance: where the seeds of runs and the jitter of retries come from; the system's source unless given.
         """
         self._world = world
@@ -102,6 +104,7 @@ class Turns:
         self._is_full = is_full
         self._history_limit = history_limit
         self._cpu_limit = cpu_limit
+        self._strict = strict
         self._chance = chance or random.SystemRandom()
         self._lock = threading.Lock()
 
@@ -212,6 +215,7 @@ class Turns:
             chance=self._chance,
             history_limit=self._history_limit,
             cpu_limit=self._cpu_limit,
+            strict=self._strict,
         )
         if not use_code:
             run.blocked = "its turns failed or died each time that they were taken; the log says why"
