@@ -84,10 +84,16 @@ demo: build ## Run a durable order through the deployed template on a local AWS
 	@python -m tools.demo
 
 .PHONY: test
-test: $(VENV)/ready ## Run every test, the unit tests on every supported Python of this machine
+test: $(VENV)/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
 	python -m pytest -n 2 --ignore tests/e2e
+	@$(MAKE) --no-print-directory test-hours
 	python -m pytest tests/e2e
 	@$(MAKE) --no-print-directory test-pythons
+
+# The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.
+.PHONY: test-hours
+test-hours: $(VENV)/ready ## Run what depends on the time at each hour, at clock changes and at the ends of years
+	python -m pytest -n 2 --hours --ignore tests/e2e
 
 .PHONY: chaos
 chaos: $(VENV)/ready ## Orders while processes are killed and the code is deployed anew twice: RUNS=500 SEED=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,10 +12,41 @@ from worldflow.engine import definitions
 from worldflow.runtime.loading import import_failures
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--hours", action="store_true", help="the tests marked time_of_day alone, at each of clock.INSTANTS"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.config.getoption("hours") and metafunc.definition.get_closest_marker("time_of_day"):
+        metafunc.parametrize("time_of_test", clock.INSTANTS, ids=str, indirect=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("hours"):
+        config.hook.pytest_deselected(items=[item for item in items if not _belongs_to_the_hours(item)])
+        items[:] = [item for item in items if _belongs_to_the_hours(item)]
+
+
+def _belongs_to_the_hours(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("time_of_day")
+    parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    return marker is not None and all(parameters.get(name) in values for name, values in marker.kwargs.items())
+
+
 @pytest.fixture(autouse=True)
-def time_of_test() -> None:
-    """Every test starts at the same time."""
-    clock.restart()
+def time_of_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test starts at the same time, or at the instant that it is given."""
+    instant = getattr(request, "param", clock.Instant(clock.START))
+    clock.restart(instant.at)
+    with pytest.MonkeyPatch.context() as environment:
+        if instant.zone:
+            environment.setenv("TZ", instant.zone)
+            time.tzset()
+        yield
+    if instant.zone:
+        time.tzset()
 
 
 @pytest.fixture(autouse=True)

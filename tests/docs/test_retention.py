@@ -1,7 +1,11 @@
 """The code of docs/guide/retention.md, run."""
 
+import pytest
+
 from worldflow import workflow
 from worldflow.testing import WorkflowEnvironment
+
+pytestmark = pytest.mark.time_of_day
 
 
 async def test_archiving() -> None:

@@ -9,6 +9,8 @@ from tests.docs.models import ORDER, Approval, Order
 from worldflow import now, sleep, step, wait_for_signal, workflow
 from worldflow.testing import WorkflowEnvironment
 
+pytestmark = pytest.mark.time_of_day
+
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 
 

@@ -3,6 +3,7 @@
     from tests.support import clock
     clock.now()           the time of this test: START at first, and from there as fast as real time
     clock.START           the instant itself; `TEST_NOW=2028-02-29T12:00:00Z make test` starts every test at another one
+    clock.INSTANTS        where `make test-hours` starts the tests that are marked `time_of_day`, one after the other
 
 The product reads the machine's clock in one place, `worldflow.clock`, and has this one there in tests: also a World
 without a `clock` of its own. So has moto (tests/support/aws.py). `tests/unit/test_nothing_reads_the_machines_clock.py`
@@ -15,6 +16,7 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import worldflow.clock
 
@@ -40,6 +42,32 @@ def _start() -> datetime:
 
 START = _start()
 
+
+class Instant(NamedTuple):
+    """Where a test may start. `zone` is the time zone of its machine: its own, with None."""
+
+    at: datetime
+    zone: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%dT%H:%M:%S}" + (f"-{self.zone.rpartition('/')[2]}" if self.zone else "")
+
+
+INSTANTS = [
+    *(Instant(instant(f"2026-06-17T{hour:02}:41:27.5Z")) for hour in range(24)),
+    Instant(instant("2026-12-31T23:59:30Z")),
+    Instant(instant("2028-02-29T12:00:00Z")),
+    # Just before clocks are changed, forward and back.
+    *(
+        Instant(instant(f"{at}:59:30Z"), zone)
+        for zone, changes in {
+            "Europe/Vienna": ["2026-03-29T00", "2026-10-25T00", "2027-03-28T00", "2027-10-31T00"],
+            "America/New_York": ["2026-03-08T06", "2026-11-01T05", "2027-03-14T06", "2027-11-07T05"],
+        }.items()
+        for at in changes
+    ),
+]
+
 _start_of_test = START
 _began = time.monotonic()
 
@@ -48,6 +76,11 @@ def restart(at: datetime = START) -> None:
     """Begins a test: it is `at` now."""
     global _start_of_test, _began
     _start_of_test, _began = at, time.monotonic()
+
+
+def start() -> datetime:
+    """Where this test started: `START`, except in `make test-hours`."""
+    return _start_of_test
 
 
 def now() -> datetime:

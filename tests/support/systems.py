@@ -20,7 +20,7 @@ import moto.sqs.models
 import pytest
 
 from tests.support.aws import QueueName, Stack
-from tests.support.clock import START
+from tests.support.clock import start as start_of_test
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.definitions import Workflow
@@ -40,7 +40,7 @@ class Clock:
     """Goes on by a millisecond each time that somebody looks at it, however busy the machine is."""
 
     def __init__(self) -> None:
-        self._now = START.timestamp()
+        self._now = start_of_test().timestamp()
         self._lock = threading.Lock()
 
     def timestamp(self) -> float:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from tests.support import clock
+from worldflow.worlds import LocalWorld
 
 ROOT = Path(__file__).parents[2]
 READ = ("layers/worldflow/worldflow", "layers/workflows", "functions", "tests")
@@ -97,8 +101,23 @@ def test_what_reads_it(source: str, found: list[str]) -> None:
     assert list(readings(source)) == found
 
 
-def test_every_test_starts_at_the_same_time() -> None:
-    assert (clock.now() - clock.START).total_seconds() < 60
+def test_the_instants_are_every_hour_and_just_before_clocks_change() -> None:
+    assert {instant.at.hour for instant in clock.INSTANTS if instant.zone is None} == set(range(24))
+    for at, zone in clock.INSTANTS:
+        if zone:
+            offsets = {moment.astimezone(ZoneInfo(zone)).utcoffset() for moment in (at, at + timedelta(seconds=30))}
+            assert len(offsets) == 2
+
+
+@pytest.mark.time_of_day
+def test_a_test_may_start_at_another_instant(request: pytest.FixtureRequest) -> None:
+    """As it does in `make test-hours`."""
+    instant = getattr(request.node, "callspec", SimpleNamespace(params={})).params.get("time_of_test")
+
+    assert clock.start() == (instant.at if instant else clock.START)
+    assert timedelta(0) <= LocalWorld().now() - clock.start() < timedelta(minutes=1)
+    if instant and instant.zone:
+        assert clock.now().astimezone().utcoffset() == clock.now().astimezone(ZoneInfo(instant.zone)).utcoffset()
 
 
 @pytest.mark.parametrize("text", ["2028-02-29T12:00:00Z", "2028-02-29T13:00:00+01:00"])

@@ -13,6 +13,7 @@ from worldflow.runtime import requests, schedules
 from worldflow.worlds.messages import ScheduleDue
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_a_run_a_day_with_the_moment_in_its_id(system: System) -> None:
     create(system)
     moments = [fire_next(system) for _ in range(3)]
@@ -25,6 +26,7 @@ def test_a_run_a_day_with_the_moment_in_its_id(system: System) -> None:
     assert finish(system, run_id(moments[0])).result == 1
 
 
+@pytest.mark.time_of_day(system=["memory", "aws"])
 def test_nothing_starts_before_it_is_due(system: System) -> None:
     create(system)
     due = schedules.get(system.world, "nightly").next_due(system.clock.now())
@@ -44,6 +46,7 @@ def test_a_rate_counts_from_the_creation(system: System) -> None:
     ]
 
 
+@pytest.mark.time_of_day(system=["memory", "aws"])
 def test_it_is_due_by_the_clocks_of_its_time_zone(system: System) -> None:
     create(system, schedule="cron(0 9 * * ? *)", timezone="Asia/Tokyo")
     due = fire_next(system)
@@ -52,6 +55,7 @@ def test_it_is_due_by_the_clocks_of_its_time_zone(system: System) -> None:
     assert [run.run_id for run in started(system.world)] == [run_id(due)]
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_a_moment_that_clocks_leave_out_in_spring_starts_nothing(system: System) -> None:
     year = system.clock.now().year + 1
     system.clock.forward(datetime(year, 3, 1, tzinfo=UTC))
@@ -97,6 +101,7 @@ def test_one_created_paused_starts_nothing(system: System) -> None:
     assert started(system.world) == []
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_a_rate_that_was_paused_goes_on_in_its_rhythm(system: System) -> None:
     created = system.clock.now().replace(microsecond=0)
     create(system, schedule="rate(2 hours)")

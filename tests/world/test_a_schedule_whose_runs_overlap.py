@@ -35,6 +35,7 @@ def test_skip_goes_on_once_the_run_before_has_ended(system: System) -> None:
     assert [run.run_id for run in started(system.world)] == [run_id(first), run_id(third)]
 
 
+@pytest.mark.time_of_day(system=["memory", "aws"])
 def test_a_moment_that_was_skipped_stays_so(system: System) -> None:
     create(system, **LONG)
     first, second = fire_next(system), fire_next(system)
@@ -91,6 +92,7 @@ def test_allow_starts_one_beside_the_other(system: System) -> None:
     ]
 
 
+@pytest.mark.time_of_day(system=["memory", "aws"])
 def test_allow_starts_a_late_one_too(system: System) -> None:
     record = create(system, overlap="allow")
     day = record.created_at.replace(microsecond=0) + timedelta(days=1)

@@ -20,6 +20,7 @@ def created(api: Api, **fields: Any) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.time_of_day
 def test_creating_one(api: Api) -> None:
     body = created(api)
 

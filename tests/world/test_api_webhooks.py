@@ -178,6 +178,7 @@ def test_a_forged_token_is_refused_without_a_look_up(api: Api, url: str, monkeyp
     assert api.stack.messages("runs") == []
 
 
+@pytest.mark.time_of_day
 def test_a_token_that_another_stack_has_signed_is_forged_here(api: Api, url: str) -> None:
     token = webhooks.sign(b"another key", "r", "h1", clock.now() + timedelta(days=1))
 

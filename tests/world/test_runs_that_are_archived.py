@@ -115,6 +115,7 @@ def views(system: System, run_id: str = "r") -> list[Any]:
     return [record, status, events, later, asyncio.run(run.result()), questions.query(world, run_id, "stage"), answer]
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_it_is_read_as_if_nothing_had_happened_and_nothing_is_left_in_the_tables(system: System) -> None:
     use_all(system)
     before = views(system)
@@ -128,6 +129,7 @@ def test_it_is_read_as_if_nothing_had_happened_and_nothing_is_left_in_the_tables
     assert not system.world.list_runs().runs
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_what_is_too_young_or_has_not_ended_stays(system: System) -> None:
     start(system, "open", uses_all, text="")
     start(system, "old", charges, what="old")

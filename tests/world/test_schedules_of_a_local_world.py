@@ -14,6 +14,8 @@ from worldflow.runtime import schedules
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import ScheduleDue
 
+pytestmark = pytest.mark.time_of_day
+
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalSystem]:

@@ -18,6 +18,8 @@ from worldflow.runtime import schedules
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import ScheduleDue, load_message
 
+pytestmark = pytest.mark.time_of_day
+
 
 def test_it_is_one_schedule_that_sends_to_the_queue_of_timers(aws: AWSSystem) -> None:
     create(aws, timezone="Europe/Berlin", schedule="cron(0 8 ? * MON-FRI *)")

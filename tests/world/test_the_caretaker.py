@@ -39,6 +39,7 @@ def caretaker(aws: AWSSystem, retention_days: int) -> Any:
     return create_caretaker_handler(world)
 
 
+@pytest.mark.time_of_day
 def test_it_archives_what_is_older_than_the_setting(aws: AWSSystem, old_runs: list[str]) -> None:
     assert caretaker(aws, retention_days=6)({})["archive"] == {"archived": 2, "failed": 0, "complete": True}
     assert aws.world.get_run("one") is None

@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support import clock, workflows
+from tests.support import workflows
 from tests.support.systems import AWSSystem, finish, skip, start
 from worldflow import ConfigurationError, WorldflowError
 from worldflow.engine.history import SignalReceived, TimerFired
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import Delayed, FactArrived, Message, StepTask, load_message
+
+pytestmark = pytest.mark.time_of_day
 
 
 def timer(run_id: str = "r", timer_id: str = "t1") -> FactArrived:
@@ -65,8 +68,7 @@ def test_thirty_days_are_one_schedule_and_nothing_else(aws: AWSSystem) -> None:
 
 def test_a_moment_in_another_time_zone_is_scheduled_in_utc(aws: AWSSystem) -> None:
     due = aws.clock.now() + timedelta(days=30)
-    zone = clock.now().astimezone().tzinfo
-    for moment in (due, due.astimezone(zone)):
+    for moment in (due, due.astimezone(ZoneInfo("Asia/Kolkata"))):
         aws.world.send([Delayed(due=moment, message=timer())])
 
     assert [schedule["ScheduleExpression"] for schedule in aws.stack.schedules()] == [

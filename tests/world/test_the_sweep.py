@@ -72,6 +72,7 @@ def test_a_run_whose_start_was_lost_is_started(system: System) -> None:
     assert finish(system, "r").result == 8
 
 
+@pytest.mark.time_of_day(system=["memory", "aws"])
 def test_one_whose_start_may_still_be_under_way_is_left_alone(system: System) -> None:
     requests.start(system.world, "r", doubles, {"n": 4})
     go_on(system, PENDING_AFTER - timedelta(seconds=5))
@@ -86,6 +87,7 @@ def test_one_that_has_begun_is_not_started_again(system: System) -> None:
     assert sweep(system.world) == SweepReport(open_runs=1)
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_a_run_whose_step_was_lost_goes_on_within_a_day(system: System) -> None:
     requests.start(system.world, "r", doubles, {"n": 4})
     Turns(system.world).take("r", [Start(run_id="r")])
@@ -114,6 +116,7 @@ def test_every_open_run_is_poked_once_a_day(system: System, monkeypatch: pytest.
     assert sorted(poked) == sorted(f"r{number}" for number in range(40))
 
 
+@pytest.mark.time_of_day(system=["memory"])
 def test_a_healthy_run_is_not_disturbed(system: System) -> None:
     start(system, "asleep", sleeps)
     start(system, "waiting", waits)
@@ -211,10 +214,11 @@ def requests_made(aws: AWSSystem) -> Iterator[list[str]]:
         client.meta.events.unregister("before-call", note)
 
 
+@pytest.mark.time_of_day(hour=[0])
 @pytest.mark.parametrize("hour", [0, 6, 12, 18])
 def test_what_it_costs(aws: AWSSystem, requests_made: list[str], hour: int) -> None:
     """Two queries a shard, which has many runs, and a send for ten pokes."""
-    for number in range(120):
+    for number in range(80):
         requests.start(aws.world, f"r{number}", waits)
     aws.settle()
     go_on(aws, DAY)  # long enough for a turn to look whether the run was archived meanwhile

@@ -104,6 +104,7 @@ def test_a_process_that_meets_a_new_key_reads_the_secret_again_but_not_for_every
     assert office.stack.requests.count("secrets-manager.GetSecretValue") == 1
 
 
+@pytest.mark.time_of_day
 def test_a_process_signs_with_a_new_key_within_the_hour(office: Office) -> None:
     office.token(office.world)
     office.rotate()

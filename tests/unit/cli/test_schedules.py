@@ -10,6 +10,7 @@ WEEKDAYS = "cron(0 8 ? * MON-FRI *)"
 MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"
 
 
+@pytest.mark.time_of_day
 def test_creating_one_says_when_it_is_due(cli: Cli):
     assert re.fullmatch(rf"report is due at {MOMENT}\.\n", cli("schedule", "create", "report", "ask", WEEKDAYS))
     again = cli.run("schedule", "create", "report", "ask", WEEKDAYS)
@@ -42,6 +43,7 @@ def test_the_list(cli: Cli):
     assert second == ["b", "ask", WEEKDAYS, "paused"]
 
 
+@pytest.mark.time_of_day
 def test_the_list_page_after_page(cli: Cli):
     for name in ("a", "b", "c"):
         cli("schedule", "create", name, "ask", WEEKDAYS)

@@ -47,6 +47,7 @@ def test_a_moment_without_a_timezone_is_refused(drive: Drive):
         drive(naive).result()
 
 
+@pytest.mark.time_of_day
 async def test_outside_a_workflow_it_waits_too():
     await sleep(clock.now() - timedelta(days=1))
     with pytest.raises(ValueError, match="has no timezone"):

@@ -70,6 +70,7 @@ async def test_a_run_that_is_cancelled():
             await run.cancel()
 
 
+@pytest.mark.time_of_day
 async def test_time_is_skipped():
     @workflow
     async def seasons() -> float:
@@ -115,6 +116,7 @@ async def test_steps_run_at_the_same_time():
     assert most > 1
 
 
+@pytest.mark.time_of_day
 async def test_a_failing_step_is_tried_again_and_then_raises_its_own_error():
     attempts = []
 

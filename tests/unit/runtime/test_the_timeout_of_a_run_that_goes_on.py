@@ -13,6 +13,8 @@ from worldflow.engine.execution import Execution
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
 
+pytestmark = pytest.mark.time_of_day
+
 
 @workflow(timeout="1h")
 async def shaky_for_an_hour() -> str:

@@ -1,12 +1,16 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from worldflow import sleep, workflow
 from worldflow.engine.history import TimerFired
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, Start
+
+pytestmark = pytest.mark.time_of_day
 
 
 def test_a_timeout_that_is_delivered_before_an_earlier_sleep_comes_after_it():

@@ -17,6 +17,8 @@ from worldflow.engine.webhooks import LONGEST_LIFE
 from worldflow.runtime.webhooks import WebhooksOf, receive
 from worldflow.worlds import LocalWorld
 
+pytestmark = pytest.mark.time_of_day
+
 KEYS = [b"the newest key", b"the one before it", b"the oldest"]
 
 

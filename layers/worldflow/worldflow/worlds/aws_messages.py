@@ -161,7 +161,8 @@ def _one_by_one(requests: Iterable[_Request]) -> None:
 
 def _schedule_name(delayed: Delayed) -> str:
     """The message's identity, so that creating it twice is found out."""
-    return hashlib.sha256(f"{delayed.message.dedup_id}@{delayed.due.isoformat()}".encode()).hexdigest()
+    due = delayed.due.astimezone(UTC)
+    return hashlib.sha256(f"{delayed.message.dedup_id}@{due.isoformat()}".encode()).hexdigest()
 
 
 def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
