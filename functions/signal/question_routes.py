@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from answers import json_response, refusal, refuse_input
 from parameters import Id
 from worldflow import InvalidInputError, RunBlockedError
-from worldflow.engine.failures import decode_exception
+from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import Failure, Replied
 from worldflow.runtime import questions
 from worldflow.worlds import AWSWorld
@@ -44,7 +44,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
         if reply is None:
             return json_response(202, {"run_id": run_id, "update_id": update_id})
         if reply.error:
-            return refuse_update(reply.error)
+            return refuse(reply.error)
         return json_response(200, {"update_id": update_id, "result": reply.result})
 
     def wait_for_answer(update: questions.PendingUpdate) -> Replied | None:
@@ -58,17 +58,20 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
             return None  # it is answered when the run's code is mended
 
     @router.get("/runs/<run_id>/queries/<name>")
-    def query_run(run_id: Id, name: Id) -> dict[str, Any]:
+    def query_run(run_id: Id, name: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         # The function cannot be told its own address, as the address has the function in it.
         base = f"https://{router.current_event.request_context.domain_name}/webhooks"
-        return {"result": questions.query(world, run_id, name, webhook_base=base)}
+        told = questions.ask(world, run_id, name, webhook_base=base)
+        if told.error:
+            return refuse(encode_exception(told.error))
+        return json_response(200, {"result": told.value})
 
     return router
 
 
-def refuse_update(failure: Failure) -> Response[Any]:
-    """What the workflow's handler raised."""
+def refuse(failure: Failure) -> Response[Any]:
+    """What the workflow's code raised: the handler of an update, or what it publishes."""
     error = decode_exception(failure)
     if isinstance(error, InvalidInputError):
         return refuse_input(error)

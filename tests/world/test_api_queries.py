@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, signal, start
-from worldflow import publish, sleep, wait_for_signal, workflow
+from worldflow import InvalidInputError, publish, set_redactor, set_status, sleep, wait_for_signal, workflow
 from worldflow.engine import definitions
 
 
@@ -77,3 +79,50 @@ def test_code_that_has_changed_under_the_run_cannot_tell(
 
     answer = api.get(f"/runs/{run_id}/queries/stage")
     assert (answer.status, answer.error["type"], answer.fields) == (409, "NonDeterminismError", [])
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "type", "message"),
+    [
+        ("raises", 409, "IndexError", "list index out of range"),
+        ("exits", 409, "SystemExit", "3"),
+        ("decides", 409, "WorldflowError", "must only look"),
+        ("refuses", 422, "InvalidInputError", "nobody asks for that"),
+    ],
+)
+def test_what_raises_is_the_answer_each_time(
+    api: Api, aws: AWSSystem, name: str, status: int, type: str, message: str
+) -> None:
+    def refuse() -> None:
+        raise InvalidInputError("nobody asks for that")
+
+    @workflow
+    async def broken() -> None:
+        publish("raises", lambda: [][1])
+        publish("exits", lambda: sys.exit(3))
+        publish("decides", lambda: set_status("looked at"))
+        publish("refuses", refuse)
+        await wait_for_signal("end")
+
+    start(aws, "b", broken)
+    for _ in range(2):
+        answer = api.get(f"/runs/b/queries/{name}")
+        assert (answer.status, answer.error["type"]) == (status, type)
+        assert message in answer.error["message"]
+
+
+def test_what_raises_is_told_as_the_redactor_leaves_it(
+    api: Api, aws: AWSSystem, request: pytest.FixtureRequest
+) -> None:
+    def fail() -> None:
+        raise ValueError("card 4242")
+
+    @workflow
+    async def with_a_card() -> None:
+        publish("card", fail)
+        await wait_for_signal("end")
+
+    request.addfinalizer(lambda: set_redactor(None))
+    set_redactor(lambda text: text.replace("4242", "<card>"))
+    start(aws, "b", with_a_card)
+    assert api.get("/runs/b/queries/card").error["message"] == "card <card>"

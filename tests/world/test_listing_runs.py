@@ -152,3 +152,15 @@ def test_a_page_asks_each_shard_once(aws: AWSSystem) -> None:
     aws.world.list_runs(limit=5)
 
     assert aws.stack.requests == ["dynamodb.Query"] * 8
+
+
+@pytest.mark.parametrize("status", ["runing", "RUNNING", "pending", ""])
+def test_a_status_that_no_run_has_is_refused_with_those_that_there_are(world: World, status: Any) -> None:
+    fill(world, 3)
+
+    with pytest.raises(InvalidInputError) as caught:
+        world.list_runs(status=status)
+    assert caught.value.summary == (
+        f"{status!r} is no status of runs: it is one of running, completed, failed, cancelled, continued, blocked"
+    )
+    assert [field.field for field in caught.value.fields] == ["status"]

@@ -1,8 +1,17 @@
 import json
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+import worldflow
 from tests.unit.cli.conftest import FLOWS, Cli
+from worldflow.engine import definitions
+from worldflow.engine.errors import WorkflowNotFoundError
+from worldflow.runtime import questions
+from worldflow.worlds.local import LocalWorld
 
 
 @pytest.fixture
@@ -43,8 +52,31 @@ def test_a_run_of_a_workflow_whose_code_is_elsewhere(basket: Cli):
     basket("start", "elsewhere", "--run-id", "two")
     basket.settle()
     error = basket.fails("query", "two", "items", "-w", f"{FLOWS},tests.unit.cli.nowhere")
-    assert error.startswith("Error: there is no workflow 'elsewhere'")
-    assert "not imported: tests.unit.cli.nowhere" in error
+    assert error == (
+        "Error: there is no workflow 'elsewhere' in tests.unit.cli.flows,tests.unit.cli.nowhere, and a query takes its "
+        "code; not imported: tests.unit.cli.nowhere (ModuleNotFoundError: No module named 'tests.unit.cli.nowhere'). "
+        "Name the module that defines it with --workflows MODULE or WORLDFLOW_WORKFLOWS; PYTHONPATH says where to "
+        "look\n"
+    )
+
+
+def test_where_no_module_was_named(basket: Cli):
+    # In a process of its own, which knows no workflows.
+    command = [sys.executable, "-m", "worldflow", "query", "one", "items", "--local", str(basket.file)]
+    environment = {"PYTHONPATH": str(Path(worldflow.__file__).parent.parent)}
+    run = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(
+        "Error: there is no workflow 'basket' in workflows, and a query takes its code; not imported: workflows "
+        "(ModuleNotFoundError: No module named 'workflows'). Name the module that defines it with --workflows MODULE"
+    )
+
+
+def test_an_application_without_the_code_hears_what_it_must_import(basket: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(definitions._workflows._versions, "basket")
+    with closing(LocalWorld(basket.file)) as world, pytest.raises(WorkflowNotFoundError) as caught:
+        questions.query(world, "one", "items")
+    assert "import the module that defines the workflow first" in caught.value.summary
 
 
 def test_a_run_that_does_not_exist(basket: Cli):

@@ -21,12 +21,13 @@ from worldflow.cli.common import (
     print_json,
 )
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
+from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import Attribute, Event, RunEnded
-from worldflow.presentation import EventLines, run_details, run_table, timeline
+from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline
 from worldflow.runtime import questions
-from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.loading import not_imported
 from worldflow.runtime.requests import newest_generation
-from worldflow.terminal import console, is_explained
+from worldflow.terminal import console
 from worldflow.worlds.base import World
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
@@ -111,14 +112,22 @@ def query(
     load(workflows)
     with open_world(local, stack) as world:
         try:
-            print_json(questions.query(world, run_id, name))
+            told = questions.ask(world, run_id, name)
         except WorkflowNotFoundError as error:
-            raise WorldflowError(f"{error.summary}{explain_failures()}") from None
-        except Exception as error:
-            if is_explained(error):
-                raise
-            # What the workflow publishes is computed by the user's code, here and now.
-            raise WorldflowError(f"{type(error).__name__}: {error}") from error
+            raise WorldflowError(_without_code(error, workflows)) from None
+    if told.error:
+        # What the workflow publishes is computed by the user's code, here and now.
+        raise WorldflowError(describe_failure(encode_exception(told.error), limit=2_000)) from told.error
+    print_json(told.value)
+
+
+def _without_code(error: WorkflowNotFoundError, modules: str) -> str:
+    """Why a workflow's code is not here, and what to do."""
+    missing = error.summary.partition(";")[0]
+    advice = "Name the module that defines it with --workflows MODULE or WORLDFLOW_WORKFLOWS"
+    return (
+        f"{missing} in {modules}, and a query takes its code{not_imported()}. {advice}; PYTHONPATH says where to look"
+    )
 
 
 def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:

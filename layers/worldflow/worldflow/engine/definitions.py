@@ -320,15 +320,18 @@ def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
     return f"{function.__module__}.{getattr(function, '__qualname__', definition.name)}"
 
 
-def find_workflow(name: str, version: int | None = None) -> Workflow[..., Any]:
-    """The workflow of this name and version; the highest version unless given. Raises `WorkflowNotFoundError`."""
+def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:
+    """The workflow of this name and version; the highest version unless given. Raises `WorkflowNotFoundError`.
+
+    advice: what to add to the error.
+    """
     versions = _workflows.versions(name)
     if not versions:
-        raise WorkflowNotFoundError(name, _workflows.names())
+        raise WorkflowNotFoundError(name, _workflows.names(), advice)
     found = versions.get(max(versions) if version is None else version)
     if found is None:
         there = ", ".join(f"{name} (version {number})" for number in sorted(versions))
-        raise WorkflowNotFoundError(f"{name} (version {version})", [there])
+        raise WorkflowNotFoundError(f"{name} (version {version})", [there], advice)
     return found
 
 
@@ -341,6 +344,7 @@ def find_step(name: str) -> Step[..., Any]:
     """The step of this name. Raises `StepNotFoundError`."""
     versions = _steps.versions(name)
     if not versions:
-        names = ", ".join(_steps.names()) or "none"
-        raise StepNotFoundError(f"there is no step {name!r}; the deployed code has: {names}")
+        names = ", ".join(_steps.names())
+        there = f"the code that is loaded here has: {names}" if names else "no code is loaded here"
+        raise StepNotFoundError(f"there is no step {name!r}; {there}")
     return versions[1]

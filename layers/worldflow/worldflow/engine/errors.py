@@ -211,9 +211,9 @@ class InvalidInputError(WorldflowError):
 class WorkflowNotFoundError(InvalidInputError):
     """No workflow of this name is registered by the deployed code."""
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        there = ", ".join(sorted(known)) or "none"
-        message = f"there is no workflow {name!r}; the deployed code has: {there}"
+    def __init__(self, name: str, known: Sequence[str], advice: str = "") -> None:
+        there = f"the code that is loaded here has: {', '.join(sorted(known))}" if known else "no code is loaded here"
+        message = f"there is no workflow {name!r}; {there}{advice}"
         super().__init__(message, [FieldError("workflow", f"unknown workflow {name!r}")])
         self.summary = message
 

@@ -42,6 +42,9 @@ def _load(name: str) -> None:
 
 def explain_failures() -> str:
     """What to add to "there is no such workflow": the modules that may have had it."""
+    return f"{not_imported()}. WORLDFLOW_WORKFLOWS names the modules that are imported"
+
+
+def not_imported() -> str:
     failures = ", ".join(f"{name} ({why})" for name, why in sorted(import_failures.items()))
-    modules = f"; not imported: {failures}" if failures else ""
-    return f"{modules}. WORLDFLOW_WORKFLOWS names the modules that are imported"
+    return f"; not imported: {failures}" if failures else ""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from worldflow.engine.definitions import Workflow, find_workflow
-from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
@@ -47,7 +48,14 @@ class RunHandle:
         Raises `RunFailedError` with the workflow's exception as its cause, `RunCancelledError`, `RunBlockedError` for a
         run that waits for its code to be mended, and `RunNotFoundError`.
         """
-        async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+        record: RunRecord | None = None
+
+        def problem(limit: str) -> str:
+            said = f" ({record.status_text})" if record and record.status_text else ""
+            now = f": it is {record.status}{said}" if record else ""
+            return f"run {self.id!r} has not ended within {limit}{now}"
+
+        async with _within(timeout, problem):
             polls = _polls()
             with self._world.changes(self.id) as self._changed:
                 while True:
@@ -74,7 +82,12 @@ class RunHandle:
         """
         send = functools.partial(questions.send_update, self._world, self.id, name, args, update_id=update_id)
         update = await asyncio.to_thread(send)
-        async with asyncio.timeout(None if timeout is None else seconds(timeout)):
+
+        def problem(limit: str) -> str:
+            again = f"; ask again with update_id={update.fact_id.removeprefix('update/')!r}"
+            return f"run {self.id!r} has not answered the update {name!r} within {limit}{again}"
+
+        async with _within(timeout, problem):
             polls = _polls()
             while (reply := await asyncio.to_thread(questions.look_for_answer, self._world, update)) is None:
                 await self._pause(next(polls))
@@ -112,6 +125,19 @@ class RunHandle:
 
     async def _pause(self, seconds: float) -> None:
         await self._changed(seconds)
+
+
+@asynccontextmanager
+async def _within(timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
+    """A limit of time, if there is one, and what to say when it is over."""
+    limit = None if timeout is None else seconds(timeout)
+    try:
+        async with asyncio.timeout(limit) as scope:
+            yield
+    except TimeoutError:
+        if limit is None or not scope.expired():
+            raise
+        raise TimeoutError(problem(spoken(limit))) from None
 
 
 def _polls() -> Iterator[float]:

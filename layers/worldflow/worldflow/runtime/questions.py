@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from worldflow.engine.definitions import find_workflow, oldest_version
-from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, RunEndedError
+from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, RunEndedError, WorkflowStuckError
 from worldflow.engine.execution import Execution
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import (
@@ -30,7 +30,7 @@ from worldflow.worlds.payloads import fetch_event, fetch_text, stash
 
 
 @dataclass(frozen=True, slots=True)
-class _Told(WebhooksOf):
+class _Looked(WebhooksOf):
     """The webhooks of a run that is only looked at: a replay asks for no new tokens."""
 
     base: str | None
@@ -39,14 +39,37 @@ class _Told(WebhooksOf):
         return f"{self.base}/{token}" if self.base else self.world.webhook_url(token)
 
 
-def query(world: World, run_id: str, name: str, *, webhook_base: str | None = None) -> Json:
+_TAKES_THE_CODE = (
+    "; a query replays the run's history in this process, so import the module that defines the workflow first, or "
+    "name it in WORLDFLOW_WORKFLOWS or --workflows for the command line"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a query came to."""
+
+    value: Json = None
+    error: BaseException | None = None
+    """What the published function raised, or why its value cannot be carried."""
+
+
+def query(world: World, run_id: str, name: str) -> Json:
+    """What `ask` is told. Raises what the published callable raises, too."""
+    told = ask(world, run_id, name)
+    if told.error:
+        raise told.error
+    return told.value
+
+
+def ask(world: World, run_id: str, name: str, *, webhook_base: str | None = None) -> Told:
     """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
 
     Replays the run's history here, which takes the workflow's code, and writes nothing.
 
     webhook_base: where webhooks are reached; what the world knows unless given.
-    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`,
-    `WorkflowStuckError`, and what the published callable raises.
+    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError` and
+    `WorkflowStuckError`.
     """
     record = newest_generation(world, read_record(world, run_id))
     history = [fetch_event(world, event) for event in world.find_history(record.run_id) or []]
@@ -55,12 +78,12 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
         started = history[0]
         assert isinstance(started, RunStarted)
         version = oldest_version(record.workflow_name) if started.version is None else started.version
-        workflow = find_workflow(record.workflow_name, version)
-        execution = Execution(record.run_id, workflow, webhooks=_Told(world, webhook_base))
+        workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
+        execution = Execution(record.run_id, workflow, webhooks=_Looked(world, webhook_base))
         try:
             watched(lambda: execution.replay(history), lambda: execution.length)
             if name in execution.published:
-                return watched(lambda: execution.query(name), lambda: execution.length)
+                return _look(execution, name)
             published = ", ".join(sorted(execution.published)) or published
         finally:
             execution.dispose()
@@ -69,6 +92,15 @@ def query(world: World, run_id: str, name: str, *, webhook_base: str | None = No
             f"run {record.run_id!r} is blocked: {fetch_text(world, record.blocked_reason)}", record.run_id
         )
     raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
+
+
+def _look(execution: Execution, name: str) -> Told:
+    try:
+        return Told(watched(lambda: execution.query(name), lambda: execution.length))
+    except (WorkflowStuckError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # whatever the user's code raises
+        return Told(error=error)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,17 @@ from worldflow.worlds.aws_items import SHARDS, listed, record_item, step_key, ti
 from worldflow.worlds.aws_keys import AWSKeys
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
-from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World, check_cursor
+from worldflow.worlds.base import (
+    Beat,
+    HookRecord,
+    Redriven,
+    RunPage,
+    RunRecord,
+    Status,
+    World,
+    check_cursor,
+    check_status,
+)
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 
@@ -104,6 +114,7 @@ class AWSWorld(AWSAccess, World):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
+        check_status(status)
         if cursor:
             check_cursor(cursor)
         found: list[dict[str, Any]] = []

@@ -28,7 +28,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -148,6 +148,18 @@ class RunPage:
     cursor: str | None = None
 
 
+_WRITTEN: tuple[str, ...] = tuple(status for status in get_args(Status) if status != "pending")
+
+
+def check_status(status: str | None) -> None:
+    """Raises `InvalidInputError` for what no record has as its status. `pending` runs are listed as `running`."""
+    if status is not None and status not in _WRITTEN:
+        rule = f"one of {', '.join(_WRITTEN)}"
+        raise InvalidInputError(
+            f"{status!r} is no status of runs: it is {rule}", [FieldError("status", f"must be {rule}")]
+        )
+
+
 def check_cursor(cursor: str) -> tuple[str, str]:
     """The time and the run id of a cursor of `list_runs`. Raises `InvalidInputError`."""
     moment, _, run_id = cursor.partition("#")
@@ -218,7 +230,7 @@ class World(ABC):
     ) -> RunPage:
         """Records, newest first: those of which all that is given holds.
 
-        Raises `InvalidInputError` for a cursor that is not one.
+        Raises `InvalidInputError` for a status that no run has, or a cursor that is not one.
         """
 
     @abstractmethod

@@ -17,7 +17,7 @@ from pydantic_core import from_json
 from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.engine.ids import generation
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_status
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
@@ -199,6 +199,7 @@ class LocalWorld(LocalMessages):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
+        check_status(status)
         created_at, run_id = check_cursor(cursor) if cursor else ("9", "")
         wanted = [(name, json.dumps(value)) for name, value in (attributes or {}).items()]
         rows = self._rows(
