@@ -14,6 +14,7 @@ from unittest import mock
 
 from tests.simulation.faults import INJECTED
 from worldflow.engine.errors import ConflictError
+from worldflow.runtime.threads import Threads
 from worldflow.worlds import payloads
 
 
@@ -21,6 +22,10 @@ async def _here(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> A
     """In place of `asyncio.to_thread`: other tasks have their turn first."""
     await asyncio.sleep(0)
     return function(*args, **kwargs)
+
+
+def _call_here(_: Threads, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
+    return asyncio.ensure_future(_here(function, *args, **kwargs))
 
 
 class _NoThreads:
@@ -50,6 +55,7 @@ def held_still(seed: int) -> Iterator[None]:
 
     with (
         mock.patch.object(asyncio, "to_thread", _here),
+        mock.patch.object(Threads, "call", _call_here),
         mock.patch.object(random, "SystemRandom", source),
         mock.patch.object(uuid, "uuid4", uuid4),
         mock.patch.object(payloads, "ThreadPoolExecutor", _NoThreads),

@@ -139,7 +139,7 @@ def create_orchestrator_handler(
                 try:
                     handle(group, out_of_time)
                     return True
-                except Exception as error:
+                except (Exception, asyncio.CancelledError) as error:
                     _log.error("the turn failed and will be taken again", exc_info=loggable(error))
                     return False
 
@@ -190,8 +190,17 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
         groups: dict[str, list[_Record]] = {}
         for record in records:
             groups.setdefault(record.group, []).append(record)
-        failed = await asyncio.gather(*map(execute_in_order, groups.values()))
-        return [id for ids in failed for id in ids if id]
+        failed: list[str] = []
+        done = await asyncio.gather(*map(execute_in_order, groups.values()), return_exceptions=True)
+        for group, ids in zip(groups.values(), done, strict=True):
+            if isinstance(ids, asyncio.CancelledError):  # by a step that cancels every task it finds
+                _log.error("run %s: a step was cancelled from outside, and will be tried again", _run_id(group[0]))
+                failed += [record.id for record in group]
+            elif isinstance(ids, BaseException):
+                raise ids
+            else:
+                failed += [id for id in ids if id]
+        return failed
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, unreadable = _read(event)

@@ -42,7 +42,7 @@ class Worker:
         self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT, strict: bool = False
     ) -> None:
         self._world = world
-        self._executor = StepExecutor(world)
+        self._executor = StepExecutor(world, steps_at_once=concurrency)
         self._live = Turns(world, live_limit=live_limit, strict=strict)
         self._turns = WorkerTurns(world, self._live, self._executor)
         self._steps = WorkerSteps(world, self._executor, concurrency)

@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from worldflow.engine.privacy import loggable
 from worldflow.runtime.steps import StepExecutor
@@ -30,7 +31,7 @@ class _Ended:
 
     delivery: Delivery
     finish: Callable[[], None] | None = None
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class WorkerSteps:
@@ -44,7 +45,7 @@ class WorkerSteps:
         self._executor = executor
         self._room = concurrency
         self._ended: deque[_Ended] = deque()
-        self.running: set[asyncio.Task[None]] = set()
+        self.running: set[asyncio.Task[Callable[[], None] | None]] = set()
         self.on_ended: Callable[[], None] = lambda: None
         """Called in the event loop when an attempt has ended."""
         self.stopped = False
@@ -64,18 +65,20 @@ class WorkerSteps:
     def begin(self, deliveries: Sequence[Delivery]) -> None:
         """Runs an attempt for each. To be called in the event loop."""
         for delivery in deliveries if not self.stopped else ():
-            task = asyncio.create_task(self._run(delivery))
+            assert isinstance(delivery.message, StepTask)
+            task = asyncio.create_task(self._executor.attempt(delivery.message, redelivered=delivery.redelivered))
             self.running.add(task)
-            task.add_done_callback(self.running.discard)
+            task.add_done_callback(partial(self._end, _Ended(delivery)))
 
-    async def _run(self, delivery: Delivery) -> None:
-        assert isinstance(delivery.message, StepTask)
-        ended = _Ended(delivery)
-        try:
-            ended.finish = await self._executor.attempt(delivery.message, redelivered=delivery.redelivered)
-        except Exception as error:
-            ended.error = error
-        self._ended.append(ended)
+    def _end(self, ended: _Ended, task: asyncio.Task[Callable[[], None] | None]) -> None:
+        if task.cancelled():
+            ended.error = asyncio.CancelledError("its task was cancelled, and not by the worker")
+        else:
+            ended.error = task.exception()
+            ended.finish = None if ended.error else task.result()
+        if not (self.stopped and task.cancelled()):  # then it comes again when a worker does
+            self._ended.append(ended)
+        self.running.discard(task)
         self.on_ended()
 
     def record(self) -> bool:

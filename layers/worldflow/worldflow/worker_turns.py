@@ -11,6 +11,7 @@ anew by itself. So is one whose messages came before: it may be what killed a wo
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -85,7 +86,7 @@ class WorkerTurns:
                 settle = next(turn.parts, None)
             except ConflictError:
                 self._take_alone(turn.deliveries)
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
                 self._give_up(turn.deliveries, error)
             else:
                 if settle:
@@ -139,12 +140,12 @@ class WorkerTurns:
         """Acknowledges messages that were handled, and rejects those that were not."""
         try:
             yield
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             self._give_up(deliveries, error)
         else:
             self._world.acknowledge(deliveries)
 
-    def _give_up(self, deliveries: Sequence[Delivery], error: Exception) -> None:
+    def _give_up(self, deliveries: Sequence[Delivery], error: BaseException) -> None:
         run_id = deliveries[0].message.run_id
         _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
         self._world.reject(deliveries)

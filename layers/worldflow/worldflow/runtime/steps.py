@@ -1,5 +1,10 @@
 """Running one attempt of a step, and telling its run what came of it.
 
+An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
+cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
+attempt has no outcome unless the step comes to its end all the same. The inner one is the step's: what its libraries do
+to it, with or without `uncancel`, is the step's own affair, and whatever leaves it is the step's outcome.
+
 Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died
 between the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second
 time.
@@ -11,6 +16,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -34,11 +40,24 @@ from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.retry import retry_after
 from worldflow.runtime.inline_loop import InlineLoop
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.threads import Threads
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
 from worldflow.worlds.payloads import fetch, is_stand_in, stash, stash_event
 
+STEPS_AT_ONCE = 10
+"""Attempts that run side by side: the most messages that SQS gives from a FIFO queue at a time."""
+
 _log = logging.getLogger("worldflow")
+
+
+@dataclass(slots=True)
+class _Result:
+    """What a step has returned or raised."""
+
+    value: object = None
+    error: BaseException | None = field(default_factory=asyncio.CancelledError)
+    """At first, that of a task that is cancelled before it begins."""
 
 
 def log_what_is_left(_: object, context: dict[str, Any]) -> None:
@@ -47,35 +66,50 @@ def log_what_is_left(_: object, context: dict[str, Any]) -> None:
 
 
 class StepExecutor:
-    """Runs the steps that a world's queue of steps asks for."""
+    """Runs the steps that a world's queue of steps asks for.
 
-    def __init__(self, world: World) -> None:
+    steps_at_once: how many attempts run side by side, at most. Each has a thread for whatever of it blocks.
+    """
+
+    def __init__(self, world: World, *, steps_at_once: int = STEPS_AT_ONCE) -> None:
         self._world = world
+        self._threads = Threads(steps_at_once, "worldflow-step")
         self._inline = InlineLoop(log_what_is_left)
 
     def close(self) -> None:
-        """Closes the event loop of inline steps."""
+        """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
         self._inline.close()
+        self._threads.close()
 
     async def execute(self, task: StepTask, *, redelivered: bool = False) -> None:
         """Runs one attempt and sends its outcome to the run.
 
         redelivered: the task was received before, so that it may have an outcome already.
-        When it returns, the task may be acknowledged; if it raises, it must come again.
+        When it returns, the task may be acknowledged; if it raises, it must come again. Who cancels it stops the
+        executor: see `attempt`.
         """
+        here = asyncio.current_task()
+        cancelled = here.cancelling() if here else 0
         if finish := await self.attempt(task, redelivered=redelivered):
-            await asyncio.to_thread(finish)
+            await self._threads.call(finish)
+        if here and here.cancelling() > cancelled:
+            raise asyncio.CancelledError
 
     async def attempt(self, task: StepTask, *, redelivered: bool = False) -> Callable[[], None] | None:
-        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one."""
+        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one.
+
+        Who cancels it stops the executor. An `async def` step is cancelled then. A thread cannot be: a plain step is
+        waited for, until it is cancelled once more. Returns all the same if the step returns a value, or has ended;
+        raises `CancelledError` otherwise.
+        """
         has_record = task.ledger is not False and (redelivered or task.redo)
-        outcome = await asyncio.to_thread(self._recorded, task) if has_record else None
+        outcome = await self._threads.call(self._recorded, task) if has_record else None
         if outcome:
             return partial(self._tell, outcome)
         if task.deadline and self._world.now() >= task.deadline:
             _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
             return None
-        if task.at_most_once and not await asyncio.to_thread(self._claim, task):
+        if task.at_most_once and not await self._threads.call(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
             return partial(self._finish, task, _failed(task, error, retryable=False))
         return partial(self._finish, task, await self._run(task))
@@ -84,11 +118,11 @@ class StepExecutor:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
 
         async def run_all() -> list[StepCompleted | StepFailed]:
-            return await asyncio.gather(*map(self._run, tasks))
+            return await asyncio.gather(*map(self._run_inline, tasks))
 
         facts: list[StepCompleted | StepFailed] = []
         if len(tasks) == 1:
-            facts.append(self._inline.run(self._run(tasks[0])))
+            facts.append(self._inline.run(self._run_inline(tasks[0])))
         elif tasks:
             facts += self._inline.run(run_all())
         return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
@@ -130,8 +164,8 @@ class StepExecutor:
         world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
         details = None
         for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
-            if beat := await asyncio.to_thread(world.last_beat, task.run_id, task.step_id, before):
-                details = await asyncio.to_thread(fetch, world, beat.details)
+            if beat := await self._threads.call(world.last_beat, task.run_id, task.step_id, before):
+                details = await self._threads.call(fetch, world, beat.details)
                 break
         return StepInfo(
             *attempt,
@@ -149,7 +183,7 @@ class StepExecutor:
         try:
             values = task.input
             if is_stand_in(values):
-                values = await asyncio.to_thread(fetch, self._world, values)
+                values = await self._threads.call(fetch, self._world, values)
             arguments = step.signature.decode(values or {})
         except PayloadCodecError as error:
             return _failed(task, error, retryable=True)  # perhaps a deployment is under way
@@ -157,52 +191,89 @@ class StepExecutor:
             return _failed(task, error, retryable=False)
         token = current_step.set(await self._info(task))
         try:
-            value = await _call(step, arguments, task.timeout)
-        except BaseException as error:  # whatever it raises, it is this step that fails, and no other
-            task_here = asyncio.current_task()
-            if task_here and task_here.cancelling():
-                raise  # it is the executor that is stopped, and not the step that failed
-            name = type(error).__name__
-            _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
-            if isinstance(error, StepTimeoutError):
-                error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
-            retryable = not (isinstance(error, StepTimeoutError) and task.at_most_once)
-            return _failed(task, error, retryable=retryable and not isinstance(error, FatalError))
+            ended = await self._call(step, arguments, task.timeout)
         finally:
             current_step.reset(token)
+        if ended.error:  # whatever it raises, it is this step that fails, and no other
+            return self._failure(task, ended.error)
         try:
-            result = step.signature.result.encode(value)
+            result = step.signature.result.encode(ended.value)
         except WorldflowError as error:
             return _failed(task, error, retryable=False)
         return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
 
+    def _failure(self, task: StepTask, error: BaseException) -> StepFailed:
+        name = type(error).__name__
+        _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
+        retryable = not isinstance(error, FatalError)
+        if isinstance(error, StepTimeoutError):
+            error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
+            retryable = not task.at_most_once
+        return _failed(task, error, retryable=retryable)
 
-async def _call(step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> object:
-    if step.is_async:
-        return await _within(timeout, step.signature.call(arguments))
-    value, error = await asyncio.to_thread(_call_plain, step, arguments)
-    if error:
-        raise error
-    # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
-    return await _within(timeout, value) if inspect.isawaitable(value) else value
+    async def _run_inline(self, task: StepTask) -> StepCompleted | StepFailed:
+        try:
+            return await self._run(task)
+        except asyncio.CancelledError as error:  # the step has cancelled every task that it found
+            return _failed(task, error, retryable=True)
+
+    async def _call(self, step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> _Result:
+        if step.is_async:
+            return await _awaited(lambda: step.signature.call(arguments), timeout)
+        call, stopped = self._threads.call(_call_plain, step, arguments), False
+        while not call.done():
+            try:
+                await asyncio.wait([call])
+            except asyncio.CancelledError:
+                if stopped:
+                    raise
+                stopped = True
+        result = call.result()
+        if inspect.isawaitable(value := result.value):
+            # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
+            if stopped:
+                raise asyncio.CancelledError
+            return await _awaited(lambda: value, timeout)
+        return result
 
 
-async def _within(timeout: float | None, value: Awaitable[object]) -> object:
-    try:
-        async with asyncio.timeout(timeout) as limit:
-            return await value
-    except TimeoutError:
-        if timeout is None or not limit.expired():
-            raise
-        raise StepTimeoutError(f"it took longer than {spoken(timeout)}") from None
+async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> _Result:
+    """What comes of an awaitable in a task of its own."""
+    result = _Result()
+
+    async def call() -> None:
+        try:
+            result.value = await begin()
+            result.error = None
+        except BaseException as error:
+            result.error = error
+
+    task = asyncio.create_task(call())
+    stopped = timed_out = False
+    while not task.done():
+        try:
+            await asyncio.wait([task], timeout=None if timed_out else timeout)
+        except asyncio.CancelledError:
+            if not task.done():
+                stopped = task.cancel()
+        else:
+            if not task.done():
+                timed_out = task.cancel()
+    if stopped and result.error:
+        raise result.error if isinstance(result.error, KeyboardInterrupt) else asyncio.CancelledError
+    if timed_out and timeout and isinstance(result.error, (asyncio.CancelledError, TimeoutError)):
+        result.error = StepTimeoutError(f"it took longer than {spoken(timeout)}")
+    elif result.error and isinstance(result.error.__cause__, StopIteration) and type(result.error) is RuntimeError:
+        result.error = result.error.__cause__  # which no coroutine raises as it is
+    return result
 
 
-def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> tuple[object, BaseException | None]:
+def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> _Result:
     """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
     try:
-        return step.signature.call(arguments), None
+        return _Result(step.signature.call(arguments), None)
     except BaseException as error:
-        return None, error
+        return _Result(None, error)
 
 
 def _failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:
