@@ -11,6 +11,7 @@ import typer
 from worldflow.cli.common import (
     AsJson,
     Local,
+    Quiet,
     Reason,
     RunId,
     Stack,
@@ -91,12 +92,13 @@ def update(
 
 def _wait(world: World, update: questions.PendingUpdate, patience: float) -> Replied | None:
     """The answer to an update, if it comes in so many seconds."""
-    until = time.monotonic() + patience
+    until, quiet = time.monotonic() + patience, Quiet(world, update.run_id)
     for pause in pauses():
         reply = questions.look_for_answer(world, update)
         left = until - time.monotonic()
         if reply is not None or left <= 0:
             return reply
+        quiet.goes_on()
         time.sleep(min(pause, left))
     return None
 

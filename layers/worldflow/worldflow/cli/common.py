@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +26,11 @@ from worldflow.worlds.local import LocalWorld
 
 _FIRST_POLL = 0.1
 _LONGEST_POLL = 2.0
+
+LOCAL_PATIENCE = 1.0
+"""Seconds without news after which it is asked whether a worker serves a file."""
+AWS_PATIENCE = 30.0
+"""Seconds without news after which that is said."""
 
 
 def _one_of_two(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
@@ -124,6 +131,37 @@ def pauses() -> Iterator[float]:
     while True:
         yield pause
         pause = min(pause * 1.5, _LONGEST_POLL)
+
+
+class Quiet:
+    """Says on stderr where to look when nothing happens to a run that is waited for."""
+
+    def __init__(self, world: World, run_id: str) -> None:
+        self._world, self._run_id = world, run_id
+        self.end()
+
+    def end(self) -> None:
+        """Something has happened."""
+        self._since, self._is_said = time.monotonic(), False
+
+    def goes_on(self) -> None:
+        """Nothing has happened. Speaks once, when that has been so for a while."""
+        if not self._is_said and (hint := self._hint(time.monotonic() - self._since)):
+            typer.echo(hint, err=True)
+            self._is_said = True
+
+    def _hint(self, length: float) -> str | None:
+        if isinstance(self._world, LocalWorld):
+            if length < LOCAL_PATIENCE or self._world.is_served():
+                return None
+            file = shlex.quote(self._world.path)
+            return f"No worker serves {file}: start one with `python -m worldflow worker --local {file}`."
+        if length < AWS_PATIENCE:
+            return None
+        look = f"`status {self._run_id}` shows what is open"
+        if self._world.read_run(self._run_id).status == "pending":
+            look = "the run has not begun: see the log of the orchestrator's function, and the queue of runs"
+        return f"Nothing has happened for {AWS_PATIENCE:.0f} s; {look}."
 
 
 def load(modules: str) -> None:

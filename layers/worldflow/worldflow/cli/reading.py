@@ -13,6 +13,7 @@ from worldflow.cli.common import (
     AsJson,
     Local,
     Modules,
+    Quiet,
     RunId,
     Stack,
     load,
@@ -132,7 +133,7 @@ def _without_code(error: WorkflowNotFoundError, modules: str) -> str:
 
 def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
     """The events of a run; if they are followed, those to come too, until it has ended."""
-    after, waiting = 0, pauses()
+    after, waiting, quiet = 0, pauses(), Quiet(world, run_id)
     while True:
         news = world.read_events(run_id, after)
         yield from news
@@ -140,6 +141,9 @@ def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
             return
         if news:
             after, waiting = news[-1].seq, pauses()
+            quiet.end()
+        else:
+            quiet.goes_on()
         time.sleep(next(waiting))
 
 

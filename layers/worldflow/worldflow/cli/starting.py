@@ -14,6 +14,7 @@ from worldflow.cli.common import (
     AsJson,
     Local,
     Modules,
+    Quiet,
     RunId,
     Stack,
     load,
@@ -123,9 +124,16 @@ def _new_run_id(workflow: str) -> str:
 
 def _wait(world: World, run_id: str) -> RunRecord:
     """The record of a run that has ended, or that is blocked; of the last one, where others follow it under its id."""
+    quiet, seen = Quiet(world, run_id), (run_id, 0)
     for pause in pauses():
         record = requests.newest_generation(world, world.read_run(run_id))
         if record.ended or record.status == "blocked":
             break
+        run, after = seen if seen[0] == record.run_id else (record.run_id, 0)
+        if news := world.stored_events(run, after):
+            seen = run, news[-1].seq
+            quiet.end()
+        else:
+            quiet.goes_on()
         time.sleep(pause)
     return world.read_run(record.run_id)

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, get_args
+from typing import IO, Any, Literal, get_args
 
 from pydantic import ValidationError
 
@@ -58,6 +59,26 @@ class Delivery:
     @property
     def redelivered(self) -> bool:
         return self.receives > 1
+
+
+_TRIES = 10
+"""How often a worker tries to lock the file: another process may be looking whether there is a worker."""
+
+
+def _locked(lock: IO[str], *, tries: int) -> bool:
+    """Locks a file until it is closed, if no other process has."""
+    import fcntl
+
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            tries -= 1
+            if not tries:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 class LocalMessages(World):
@@ -168,15 +189,21 @@ class LocalMessages(World):
             self.recover()
             yield
             return
-        import fcntl
-
         with open(f"{self.path}.worker", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ConfigurationError(f"another worker serves {self.path}, and a file has one") from None
+            if not _locked(lock, tries=_TRIES):
+                raise ConfigurationError(f"another worker serves {self.path}, and a file has one")
             self.recover()
             yield
+
+    def is_served(self) -> bool:
+        """Whether a worker serves the file. On Windows and in memory, where nothing tells, it is taken to be so."""
+        if self.path == MEMORY or sys.platform == "win32":
+            return True
+        try:
+            with open(f"{self.path}.worker") as lock:  # closed again at once: a worker that begins now waits for that
+                return not _locked(lock, tries=1)
+        except FileNotFoundError:
+            return False
 
     def next_due(self) -> datetime | None:
         """When the earliest waiting message may be received: now or before, if some already may."""
