@@ -25,7 +25,8 @@ from typing import Any
 
 from worldflow.engine.errors import UnsupportedOperationError
 from worldflow.engine.execution import Execution
-from worldflow.engine.loop import WorkflowLoop, running_loop
+from worldflow.engine.here import COLLECTOR, running_loop
+from worldflow.engine.loop import WorkflowLoop
 
 _STEP = "do it in a @step"
 _THREAD = "a plain (not async) function with @step runs in a thread"
@@ -113,7 +114,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
     if event not in _REFUSED:
         return
     loop = running_loop()
-    if loop is None or not isinstance(loop.host, Execution) or not loop.host.strict or loop.closed:
+    if loop is None or loop is COLLECTOR or not isinstance(loop.host, Execution) or not loop.host.strict or loop.closed:
         return
     frames = list(_of_the_workflow(sys._getframe(1)))
     if _may(frames) or (event == "open" and _is_a_time_zone(arguments[0])):

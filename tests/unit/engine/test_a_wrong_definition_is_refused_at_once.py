@@ -1,6 +1,12 @@
+import functools
+import types
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
 import pytest
 
 from worldflow import ConfigurationError, OutsideError, step, step_info, workflow
+from worldflow.engine import definitions
 from worldflow.testing import step_context
 
 
@@ -33,3 +39,99 @@ def test_a_name_that_nobody_could_start_it_by(name: str):
         workflow(name=name)(shop)
     with pytest.raises(ConfigurationError, match="is not a name"):
         step(name=name)(shop)
+
+
+def test_a_step_over_a_workflow_and_the_reverse():
+    @workflow
+    async def order() -> None: ...
+
+    @step
+    async def charge() -> None: ...
+
+    with pytest.raises(ConfigurationError, match=r"^@step over <workflow order>: it is a workflow already, and cannot"):
+        step(order)
+    with pytest.raises(ConfigurationError, match=r"^@workflow over <step charge>: it is a step already, and cannot"):
+        workflow(charge)
+    with pytest.raises(ConfigurationError, match=r"it is a step already\. Leave one of the decorators away"):
+        step(name="charge2")(charge)
+    with pytest.raises(ConfigurationError, match=r"it is a workflow already\. Leave one of the decorators away"):
+        workflow(version=2)(order)
+
+
+async def async_items() -> AsyncIterator[int]:
+    yield 1
+
+
+def items() -> Iterator[int]:
+    yield 1
+
+
+class Items:
+    def __call__(self) -> Iterator[int]:
+        yield 1
+
+
+@pytest.mark.parametrize(
+    ("function", "what"),
+    [
+        (items, "a generator"),
+        (async_items, "an async generator"),
+        (functools.partial(items), "a generator"),
+        (Items(), "a generator"),
+        (Items().__call__, "a generator"),
+    ],
+    ids=["generator", "async generator", "partial", "callable", "method"],
+)
+def test_a_function_with_a_yield(function: Any, what: str):
+    with pytest.raises(ConfigurationError, match=f"has a `yield`, so that it is {what} and has no result: return a"):
+        step(name="items")(function)
+    with pytest.raises(ConfigurationError, match=f"has a `yield`, so that it is {what} and has no result: await"):
+        workflow(name="items")(function)
+
+
+# --- names that are taken ---
+
+
+def module_of(name: str, source: str, filename: str = "shop.py") -> types.ModuleType:
+    module = types.ModuleType(name)
+    exec(compile(source, filename, "exec"), module.__dict__)
+    return module
+
+
+WORKFLOW = "from worldflow import workflow\n@workflow\nasync def taken() -> None: ...\n"
+STEP = "from worldflow import step\n@step\nasync def taken() -> None: ...\n"
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_taken() -> Iterator[None]:
+    yield
+    for name in ("shop", "store", "__main__"):
+        definitions.forget(name)
+
+
+@pytest.mark.parametrize(("kind", "source"), [("workflow", WORKFLOW), ("step", STEP)])
+def test_a_name_that_another_module_has(kind: str, source: str):
+    module_of("shop", source)
+    problem = f"two {kind}s are named 'taken': shop.taken and store.taken. Give one of them a name of its own: @{kind}"
+    with pytest.raises(ConfigurationError, match=problem):
+        module_of("store", source, "store.py")
+
+
+@pytest.mark.parametrize("source", [WORKFLOW, STEP])
+def test_a_file_that_is_imported_as_two_modules(source: str):
+    module_of("shop", source)
+    with pytest.raises(ConfigurationError, match=r"shop.taken and __main__.taken. They are one, whose file"):
+        module_of("__main__", source)
+
+
+def test_a_module_that_is_loaded_again():
+    module_of("shop", WORKFLOW)
+    module_of("shop", WORKFLOW)
+
+
+def test_a_module_that_comes_after_a_tests_own():
+    @workflow
+    async def taken() -> None: ...
+
+    module_of("shop", WORKFLOW)
+    assert definitions.find_workflow("taken").function.__module__ == "shop"

@@ -150,7 +150,7 @@ def test_no_time_at_all_starts_no_timer(drive: Drive, delay: float):
     assert run.decided == ["RunCompleted"]
 
 
-@pytest.mark.parametrize("delay", [float("inf"), 1e300, 400_000_000_000])
+@pytest.mark.parametrize("delay", [1e300, 400_000_000_000])
 def test_a_delay_that_ends_after_the_calendar_fails_the_run(drive: Drive, delay: float):
     @workflow
     async def too_long() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from worldflow.engine.definitions import Step, Workflow
+from worldflow.engine.definitions import Step, Workflow, check_found
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import SerializationError
 from worldflow.engine.failures import decode_exception
@@ -62,6 +62,8 @@ class Calls:
     # --- steps ---
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        if self._run.strict:
+            check_found(step)
         arguments = step.signature.bind(*args, **kwargs)
         frame = sys._getframe(_CALLER)
         return Call(self._step(step, arguments), self._run.loop, ("step", step.name, frame.f_code, frame.f_lasti))
@@ -132,6 +134,8 @@ class Calls:
     # --- children ---
 
     def call_child(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        if self._run.strict:
+            check_found(workflow)
         arguments = workflow.signature.bind(*args, **kwargs)
         frame = sys._getframe(_CALLER)
         origin = ("workflow", workflow.name, frame.f_code, frame.f_lasti)

@@ -184,16 +184,31 @@ class _Registry(Generic[D]):
             raise ConfigurationError(problem) from None
         versions = self._versions.setdefault(definition.name, {})
         other = versions.get(version)
-        local = "<locals>" in _place(definition)
-        if other is not None and _place(other) != _place(definition) and not local:
-            remedy = f"Give one of them a name of its own: @{self._kind}(name=...)"
-            if self._kind == "workflow":
-                remedy += ", or another version of that name: @workflow(name=..., version=2)"
-            raise ConfigurationError(
-                f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}. {remedy}"
-            )
+        if other is not None and not _replaces(definition, other):
+            raise ConfigurationError(self._clash(definition, other))
         versions[version] = definition
         return definition
+
+    def check(self, definition: D, version: int = 1) -> None:
+        """Raises `ConfigurationError` where another definition has taken the name of this one."""
+        found = self._versions.get(definition.name, {}).get(version)
+        if found is not None and found.function is not definition.function and _place(found) != _place(definition):
+            raise ConfigurationError(
+                f"the {self._kind} {_place(definition)} would not run: its name, {definition.name!r}, is taken by "
+                f"{_place(found)}, which was defined later. Give one of them a name of its own: @{self._kind}(name=...)"
+            )
+
+    def _clash(self, definition: D, other: D) -> str:
+        clash = f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}"
+        if _source(definition) is not None and _source(other) == _source(definition):
+            return (
+                f"{clash}. They are one, whose file was imported as two modules: name it the same everywhere, also in "
+                f"WORLDFLOW_WORKFLOWS, and do not run it as a script that is imported as well"
+            )
+        remedy = f"Give one of them a name of its own: @{self._kind}(name=...)"
+        if self._kind == "workflow":
+            remedy += ", or another version of that name: @workflow(name=..., version=2)"
+        return f"{clash}. {remedy}"
 
     def versions(self, name: str) -> Mapping[int, D]:
         return self._versions.get(name, {})
@@ -241,6 +256,7 @@ def workflow(
         raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
+        _refuse_as("workflow", function)
         if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
             raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
         definition = Workflow(
@@ -289,6 +305,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     """
 
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
+        _refuse_as("step", function)
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
         known_as = name or getattr(function, "__name__", None)
@@ -315,9 +332,51 @@ def forget(module: str) -> None:
     _steps.forget(module)
 
 
+def _replaces(definition: Workflow[..., Any] | Step[..., Any], other: Workflow[..., Any] | Step[..., Any]) -> bool:
+    """Whether a definition takes the place of one of its name: it is the same function, whose module is loaded again,
+    or one of the two is made anew whenever a function is called, of a test mostly.
+    """
+    place, other_place = _place(definition), _place(other)
+    return place == other_place or "<locals>" in place or "<locals>" in other_place
+
+
+def _source(definition: Workflow[..., Any] | Step[..., Any]) -> tuple[str, str, int] | None:
+    """Where a function stands, which two that are one have in common."""
+    function = as_function(definition.function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (function.__qualname__, code.co_filename, code.co_firstlineno) if code else None
+
+
+def _refuse_as(kind: str, function: Any) -> None:
+    """Raises `ConfigurationError` for what is called and gives neither a result nor something to await."""
+    if isinstance(function, (Workflow, Step)):
+        this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
+        article = f"a {kind}"
+        also = f"{this} already, and cannot be {that} too" if article == that else f"{this} already"
+        raise ConfigurationError(f"@{kind} over {function!r}: it is {also}. Leave one of the decorators away")
+    made = as_function(function) if callable(function) else function
+    name = getattr(made, "__qualname__", repr(made))
+    if inspect.isasyncgenfunction(made) or inspect.isgeneratorfunction(made):
+        what = "an async generator" if inspect.isasyncgenfunction(made) else "a generator"
+        instead = (
+            "return a list, or call one step an item"
+            if kind == "step"
+            else "await what it needs and return one result; publish() or set_status() shows how far it is"
+        )
+        raise ConfigurationError(f"@{kind}: {name} has a `yield`, so that it is {what} and has no result: {instead}")
+
+
 def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
     function = as_function(definition.function)
     return f"{function.__module__}.{getattr(function, '__qualname__', definition.name)}"
+
+
+def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
+    """Raises `ConfigurationError` where the name of a definition leads to another one, of a test perhaps."""
+    if isinstance(definition, Workflow):
+        _workflows.check(definition, definition.version)
+    else:
+        _steps.check(definition)
 
 
 def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:

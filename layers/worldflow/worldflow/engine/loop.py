@@ -17,6 +17,7 @@ import asyncio
 import contextvars
 import itertools
 import logging
+import math
 import sys
 from asyncio import events
 from collections import deque
@@ -311,6 +312,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         if when <= self.now:
             timer.timer_id = ""
             self.ready.append(timer)
+        elif when == math.inf:
+            timer.timer_id = ""  # it never fires
         else:
             timer.timer_id = self.host.timer_started(when)
             self._timers[timer.timer_id] = timer

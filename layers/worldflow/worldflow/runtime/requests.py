@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 
 from pydantic_core import from_json
 
-from worldflow.engine.definitions import Workflow, find_workflow
+from worldflow.engine.definitions import Workflow, check_found, find_workflow
 from worldflow.engine.errors import (
     FieldError,
     InvalidInputError,
@@ -329,6 +329,7 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
             f"the input of {workflow.name} is given as its arguments by name, and not as {given}",
             [FieldError("input", "must be a mapping from parameter names to values")],
         )
+    check_found(workflow)
     return workflow.name, workflow.signature.encode(workflow.signature.validate(input or {}))
 
 
