@@ -15,7 +15,7 @@ from worldflow.engine.history import RunCompleted, RunContinued
 
 
 @step
-def charge(amount: int) -> int:
+def debit(amount: int) -> int:
     return amount
 
 
@@ -32,34 +32,34 @@ def line_of(function: Any, text: str) -> str:
 def test_a_step_is_named_with_its_line(drive: Drive):
     @workflow
     async def careless() -> str:
-        charge(10)
+        debit(10)
         return "done"
 
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
-    place = line_of(careless, "charge(10)")
-    assert str(caught.value).startswith(f"step 'charge' was called at {place} and never awaited")
-    assert "write `await charge(...)`" in str(caught.value)
+    place = line_of(careless, "debit(10)")
+    assert str(caught.value).startswith(f"step 'debit' was called at {place} and never awaited")
+    assert "write `await debit(...)`" in str(caught.value)
 
 
 def test_the_line_is_that_of_the_call_within_a_statement(drive: Drive):
     @workflow
     async def careless() -> str:
         calls = [
-            charge(1),
-            charge(2),
+            debit(1),
+            debit(2),
         ]
         return f"{await calls[0]}"
 
     run = drive(careless)
-    run.complete(charge, 1)
-    with pytest.raises(UnawaitedCallError, match=line_of(careless, "charge(2)")):
+    run.complete(debit, 1)
+    with pytest.raises(UnawaitedCallError, match=line_of(careless, "debit(2)")):
         run.result()
 
 
 def test_a_call_in_a_helper_is_named_by_the_helpers_line(drive: Drive):
     def pay() -> None:
-        charge(3)
+        debit(3)
 
     @workflow
     async def careless() -> None:
@@ -74,7 +74,7 @@ def test_a_call_in_a_helper_is_named_by_the_helpers_line(drive: Drive):
     [
         (lambda: deliver("parcel"), "workflow 'deliver' was called at"),
         (lambda: deliver.options(run_id="other")("parcel"), "workflow 'deliver' was called at"),
-        (lambda: charge.options(timeout="1s")(1), "step 'charge' was called at"),
+        (lambda: debit.options(timeout="1s")(1), "step 'debit' was called at"),
         (lambda: wait_for_signal("approval"), r"wait_for_signal\('approval'\) was called at"),
         (lambda: sleep("3d"), r"sleep\(...\) was called at"),
     ],
@@ -93,18 +93,18 @@ def test_each_call_is_named_up_to_five(drive: Drive):
     @workflow
     async def careless() -> None:
         for number in range(7):
-            charge(number)
+            debit(number)
 
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
     assert "Nor were 6 more" in str(caught.value)
-    assert str(caught.value).count("step 'charge' was called") == 5
+    assert str(caught.value).count("step 'debit' was called") == 5
 
 
 def test_a_run_that_waits_meanwhile_fails_at_its_end(drive: Drive):
     @workflow
     async def careless() -> None:
-        charge(10)
+        debit(10)
         await work("a")
 
     run = drive(careless)
@@ -117,7 +117,7 @@ def test_a_run_that_waits_meanwhile_fails_at_its_end(drive: Drive):
 def test_a_replay_decides_the_same(drive: Drive):
     @workflow
     async def careless() -> None:
-        charge(10)
+        debit(10)
         await work("a")
 
     run = drive(careless)
@@ -132,7 +132,7 @@ def test_a_history_that_ended_well_before_replays_as_it_was(drive: Drive, ends):
     @workflow
     async def careless(again: bool = True) -> None:
         if forgets:
-            charge(10)
+            debit(10)
         await work("a")
         if ends == "continued":
             continue_as_new(False)
@@ -147,7 +147,7 @@ def test_a_history_that_ended_well_before_replays_as_it_was(drive: Drive, ends):
 def test_a_run_does_not_continue_as_new_either(drive: Drive):
     @workflow
     async def careless() -> None:
-        charge(10)
+        debit(10)
         continue_as_new()
 
     with pytest.raises(UnawaitedCallError):
@@ -157,7 +157,7 @@ def test_a_run_does_not_continue_as_new_either(drive: Drive):
 def test_what_a_workflow_raises_is_not_hidden(drive: Drive):
     @workflow
     async def careless() -> None:
-        charge(10)
+        debit(10)
         raise ValueError("no stock")
 
     with pytest.raises(ValueError, match="no stock"):
@@ -167,7 +167,7 @@ def test_what_a_workflow_raises_is_not_hidden(drive: Drive):
 def test_a_cancelled_run_is_cancelled(drive: Drive):
     @workflow
     async def careless() -> None:
-        charge(10)
+        debit(10)
         await work("a")
 
     run = drive(careless)
@@ -179,12 +179,12 @@ def test_a_cancelled_run_is_cancelled(drive: Drive):
 def test_a_call_that_is_closed_is_not_wanted(drive: Drive):
     @workflow
     async def picks() -> int:
-        first, second = charge(1), charge(2)
+        first, second = debit(1), debit(2)
         second.close()
         return await first
 
     run = drive(picks)
-    run.complete(charge, 1)
+    run.complete(debit, 1)
     assert run.result() == 1
 
 
@@ -193,14 +193,14 @@ def test_the_handler_of_an_update_may_forget_too(drive: Drive):
     async def careless() -> None:
         @on_update("pay")
         async def pay() -> None:
-            charge(1)
+            debit(1)
 
         await wait_for_signal("done")
 
     run = drive(careless)
     run.update("pay")
     run.signal("done")
-    with pytest.raises(UnawaitedCallError, match="step 'charge'"):
+    with pytest.raises(UnawaitedCallError, match="step 'debit'"):
         run.result()
 
 
@@ -215,7 +215,7 @@ async def limited(semaphore: asyncio.Semaphore, call: Any) -> Any:
 def test_a_task_that_is_not_over_at_the_end_has_its_call(drive: Drive):
     @workflow
     async def starts() -> str:
-        tasks = [asyncio.create_task(charge(1)), asyncio.create_task(limited(asyncio.Semaphore(1), charge(2)))]
+        tasks = [asyncio.create_task(debit(1)), asyncio.create_task(limited(asyncio.Semaphore(1), debit(2)))]
         return f"{len(tasks)}"
 
     assert drive(starts).result() == "2"
@@ -225,7 +225,7 @@ def test_a_task_that_is_cancelled_while_it_waits_to_begin(drive: Drive):
     @workflow
     async def first_of_two() -> int:
         semaphore = asyncio.Semaphore(1)
-        tasks = [asyncio.create_task(limited(semaphore, charge(number))) for number in (1, 2)]
+        tasks = [asyncio.create_task(limited(semaphore, debit(number))) for number in (1, 2)]
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         semaphore._value = 0
         for task in pending:
@@ -234,7 +234,7 @@ def test_a_task_that_is_cancelled_while_it_waits_to_begin(drive: Drive):
         return done.pop().result()
 
     run = drive(first_of_two)
-    run.complete(charge, 1)
+    run.complete(debit, 1)
     assert run.result() == 1
 
 
@@ -244,8 +244,8 @@ def test_a_group_whose_tasks_are_cancelled_before_they_begin(drive: Drive):
         semaphore = asyncio.Semaphore(0)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(limited(semaphore, charge(1)))
-                group.create_task(limited(semaphore, charge(2)))
+                group.create_task(limited(semaphore, debit(1)))
+                group.create_task(limited(semaphore, debit(2)))
                 await work("a")
         except ExceptionGroup:
             return "gave up"
@@ -259,7 +259,7 @@ def test_a_group_whose_tasks_are_cancelled_before_they_begin(drive: Drive):
 def test_a_timeout_excuses_nobody(drive: Drive):
     @workflow
     async def careless() -> str:
-        receipt = charge(1)
+        receipt = debit(1)
         try:
             async with asyncio.timeout(60):
                 await wait_for_signal("approval")
@@ -291,35 +291,35 @@ def test_signals_in_an_async_for_are_awaited(drive: Drive):
 def test_a_call_that_is_returned(drive: Drive):
     @workflow
     async def careless() -> int:
-        return charge(1)
+        return debit(1)
 
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
-    assert "the workflow returned the call and not its result: write `return await charge(...)`" in str(caught.value)
+    assert "the workflow returned the call and not its result: write `return await debit(...)`" in str(caught.value)
 
 
 def test_calls_in_a_list_that_is_returned(drive: Drive):
     @workflow
     async def careless() -> list[int]:
-        return [charge(1), charge(2)]
+        return [debit(1), debit(2)]
 
-    with pytest.raises(UnawaitedCallError, match="step 'charge' was called at"):
+    with pytest.raises(UnawaitedCallError, match="step 'debit' was called at"):
         drive(careless).result()
 
 
 def test_a_call_that_is_another_steps_argument(drive: Drive):
     @workflow
     async def careless() -> int:
-        return await charge(charge(1))
+        return await debit(debit(1))
 
-    with pytest.raises(UnawaitedCallError, match=r"charge\(amount=\.\.\.\) was given the call and not its result"):
+    with pytest.raises(UnawaitedCallError, match=r"debit\(amount=\.\.\.\) was given the call and not its result"):
         drive(careless).result()
 
 
 def test_no_warning_when_a_live_execution_is_let_go(drive: Drive):
     @workflow
     async def careless() -> None:
-        calls = [charge(1), deliver("parcel")]
+        calls = [debit(1), deliver("parcel")]
         await work(str(len(calls)))
 
     run = drive(careless)

@@ -48,7 +48,7 @@ async def nobody_s_child() -> None:
 
 
 @step
-def refund() -> None:
+def repay() -> None:
     seen.append("a step ran for real")
 
 
@@ -68,7 +68,7 @@ ASKED: dict[str, Callable[[], object]] = {
     "on_update": lambda: on_update("rename")(lambda name: name),
     "wait_for_signal": lambda: wait_for_signal("go"),
     "a step": lambda: work().close(),
-    "a plain step": refund,
+    "a plain step": repay,
     "a child": lambda: nobody_s_child().close(),
     "a task": lambda: asyncio.ensure_future(_background()),
     "a timer": lambda: asyncio.get_running_loop().call_later(60, print),
@@ -150,7 +150,7 @@ def test_between_turns_and_in_other_threads() -> None:
             yield
         finally:
             seen.append("collected")
-            refund()
+            repay()
 
     @workflow
     async def leaves() -> None:

@@ -127,7 +127,7 @@ def patterns() -> dict[str, re.Pattern[str]]:
             found |= {
                 f"{module.name}.{name}": value
                 for name, value in vars(importlib.import_module(module.name)).items()
-                if isinstance(value, re.Pattern)
+                if type(value) is re.Pattern
             }
     return found
 
