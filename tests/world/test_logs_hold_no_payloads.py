@@ -19,6 +19,7 @@ from tests.support.systems import AWSSystem, finish, signal, start
 from worldflow import RetryPolicy, on_update, publish, set_redactor, step, wait_for_signal, workflow
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import questions, requests
+from worldflow.testing import WorkflowEnvironment
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, StepTask
 
@@ -114,6 +115,11 @@ async def meets_trouble(text: str) -> None:
 
 
 @workflow
+async def fails_once(text: str) -> None:
+    await asyncio.gather(fails_in("a cause", text), return_exceptions=True)
+
+
+@workflow
 async def is_blocked(text: str) -> None:
     await fails_in("", text)
 
@@ -202,9 +208,8 @@ def provoke(aws: AWSSystem, api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
         raised.append(broken.value)
     requests.start(aws.world, "q", shows, {"text": MARK})
     aws.settle()
-    with pytest.raises(Exception) as caught:
-        api.get("/runs/q/queries/text")
-    raised.append(caught.value)
+    # Who asks is told, as of an update, and the log is not.
+    assert MARK in api.get("/runs/q/queries/text").error["message"]
     return "\n".join(_with_all_that_it_holds(error) for error in raised)
 
 
@@ -239,7 +244,7 @@ def test_what_runs_carry_is_not_logged(
     assert "ClientError: ValidationException for PutItem" in text
     assert f'{__file__}", line {boom.__code__.co_firstlineno + 1}, in boom' in text
     assert "body: json_invalid" in text
-    assert raised.count("ValueError(") == 3 and "Ended: its text is not logged" in text
+    assert raised.count("ValueError(") == 2 and "Ended: its text is not logged" in text
 
 
 def test_it_is_where_it_is_asked_for(
@@ -269,4 +274,29 @@ def test_and_then_goes_through_the_redactor(
     start(aws, "r", meets_trouble, text=MARK)
 
     assert "ValueError: a flower" in log.text
+    assert MARK not in log.text
+
+
+def test_a_local_world_is_on_a_machine_of_ones_own_whose_log_says_it_all(log: pytest.LogCaptureFixture) -> None:
+    asyncio.run(fails_locally())
+    assert f"KeyError: '{MARK}'" in log.text  # the cause
+    assert f"ValueError: {MARK}" in log.text
+
+
+async def fails_locally() -> None:
+    async with WorkflowEnvironment() as env:
+        await env.start(fails_once, MARK)
+
+
+def test_not_so_where_it_is_forbidden(monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("WORLDFLOW_LOG_PAYLOADS", "false")
+    asyncio.run(fails_locally())
+    assert "ValueError: its text is not logged" in log.text
+    assert MARK not in log.text
+
+
+def test_nor_when_the_local_world_is_closed(aws: AWSSystem, log: pytest.LogCaptureFixture) -> None:
+    LocalWorld().close()
+    start(aws, "r", fails_once, text=MARK)
+    assert "ValueError: its text is not logged" in log.text
     assert MARK not in log.text

@@ -1,8 +1,9 @@
 """What may be said of the user's data, in logs and in what is kept of an exception.
 
 An exception's text may hold anything that the user's code has in hand: an address, a card's number. So no log has it,
-unless `WORLDFLOW_LOG_PAYLOADS` is `true`. What is logged then is the exception's type, its causes, and the files and
-lines that it came from. The text of the engine's own errors, which is made of ids and names, is logged always.
+unless `WORLDFLOW_LOG_PAYLOADS` is `true`, or is not set while the process has a LocalWorld open: on a developer's own
+machine the log is what errors are read in. What is logged without it is the exception's type, its causes, and the files
+and lines that it came from. The text of the engine's own errors, which is made of ids and names, is logged always.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +23,10 @@ _OWN_TEXT = frozenset(
         errors.ConflictError,
         errors.HistoryLimitError,
         errors.NonDeterminismError,
+        errors.OutsideError,
         errors.PayloadCodecError,
+        errors.PayloadTooLargeError,
+        errors.QueryNotFoundError,
         errors.RunEndedError,
         errors.RunExistsError,
         errors.RunNotFoundError,
@@ -30,6 +35,7 @@ _OWN_TEXT = frozenset(
         errors.StepCrashedError,
         errors.StepInterruptedError,
         errors.StepNotFoundError,
+        errors.StepTimeoutError,
         errors.UnawaitedCallError,
         errors.UnsupportedOperationError,
         errors.WorldClosedError,
@@ -43,6 +49,9 @@ _HIDDEN = "its text is not logged: see WORLDFLOW_LOG_PAYLOADS"
 _DEPTH_LIMIT = 8
 
 _redactor: Callable[[str], str] | None = None
+
+_local: weakref.WeakSet[object] = weakref.WeakSet()
+"""The worlds that are open in this process and are its own, and not a cloud's."""
 
 
 def set_redactor(redact: Callable[[str], str] | None) -> None:
@@ -72,7 +81,17 @@ def is_redacting() -> bool:
 
 def logs_payloads() -> bool:
     """Whether logs may have the user's data."""
-    return os.environ.get("WORLDFLOW_LOG_PAYLOADS", "").lower() in ("true", "1")
+    said = os.environ.get("WORLDFLOW_LOG_PAYLOADS", "").lower()
+    return said in ("true", "1") if said else len(_local) > 0
+
+
+def open_locally(world: object) -> None:
+    """Logs may have the user's data, unless it is forbidden, as long as this world is there and is not closed."""
+    _local.add(world)
+
+
+def close_locally(world: object) -> None:
+    _local.discard(world)
 
 
 def described(error: BaseException) -> str:

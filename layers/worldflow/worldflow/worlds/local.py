@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.engine.ids import generation
+from worldflow.engine.privacy import close_locally, open_locally
 from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_status
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
@@ -82,11 +83,13 @@ class LocalWorld(LocalMessages):
         """What waits for changes of runs, by their ids without their generations."""
         schema = _SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
+        open_locally(self)
 
     def close(self) -> None:
         """Closes the file, when the reads and writes that are under way in other threads have ended. May be called from
         any thread, and again. Whatever is asked of the world afterwards raises `WorldClosedError`.
         """
+        close_locally(self)
         self._database.close()
 
     def now(self) -> datetime:
