@@ -54,3 +54,20 @@ def test_a_run_is_started_signalled_shown_and_listed(command: Command):
     (listed,) = command("list", "--status", "running", "--workflow", "ask_on_aws")["runs"]
     assert listed["run_id"] == "one"
     assert command("cancel", "one") == {"run_id": "one"}
+
+
+@workflow
+async def fails_on_aws() -> None:
+    raise ValueError("no more")
+
+
+def test_a_traceback_is_shown_where_it_is_asked_for(command: Command):
+    command("start", "fails_on_aws", "--run-id", "one")
+    Turns(AWSWorld()).take("one", [Poke(run_id="one")])
+    shown, with_traceback = (
+        CliRunner().invoke(app, ["status", "one", *args]).stdout for args in ((), ("--traceback",))
+    )
+    assert "ValueError: no more" in shown
+    assert "Traceback" not in shown
+    assert with_traceback.startswith(shown)
+    assert "in fails_on_aws" in with_traceback

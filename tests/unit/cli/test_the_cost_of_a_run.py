@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 
 from tests.support import clock
+from tests.unit.cli import flows
 from tests.unit.cli.conftest import Cli
 from worldflow.costs import prices
 from worldflow.runtime.archive import archive_old_runs
@@ -91,3 +92,45 @@ def test_there_is_no_such_run(cli: Cli):
     cli("start", "ask", "--run-id", "one")
 
     assert "no run 'two'" in cli.fails("cost", "two")
+
+
+@pytest.fixture
+def three_generations(cli: Cli) -> None:
+    cli("start", "countdown", "--run-id", "one", "--input", '{"left": 2}')
+    cli.settle()
+
+
+@pytest.mark.usefixtures("three_generations")
+@pytest.mark.parametrize(
+    ("args", "counted", "which"),
+    [
+        (["one"], "one~3", "one~3, generation 3 of 3"),
+        (["one~2"], "one~2", "one~2, generation 2 of 3"),
+        (["one", "--generation", "1"], "one", "one, generation 1 of 3"),
+        (["one~3", "--generation", "2"], "one~2", "one~2, generation 2 of 3"),
+    ],
+)
+def test_of_the_newest_generation_unless_another_is_named(cli: Cli, args: list[str], counted: str, which: str):
+    assert cli.json("cost", *args)["run_id"] == counted
+    assert cli("cost", *args).splitlines()[0].rstrip() == which
+
+
+@pytest.mark.usefixtures("three_generations")
+def test_a_generation_that_there_is_not(cli: Cli):
+    assert cli.fails("cost", "one", "--generation", "4") == "Error: there is no run 'one~4'\n"
+
+
+@pytest.mark.usefixtures("one")
+def test_a_run_that_was_retried_or_continued_by_none_is_named_alone(cli: Cli):
+    assert cli("cost", "one").splitlines()[0].rstrip() == "one"
+
+
+def test_of_a_run_that_was_retried(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    cli("start", "doomed", "--run-id", "one")
+    cli.settle()
+    failed = cli.json("cost", "one")
+    monkeypatch.setattr(flows, "hope", True)
+    cli("retry", "one")
+    cli.settle()
+    retried = cli.json("cost", "one")
+    assert (failed["run_id"], retried["run_id"]) == ("one", "one~2")

@@ -20,6 +20,22 @@ def test_an_error_is_shown_on_one_line_that_cannot_colour_the_terminal(cli: Cli)
     assert "\x1b" not in shown
 
 
+def test_where_an_error_came_from_in_the_workflow_and_in_its_step(cli: Cli):
+    cli("start", "doomed", "--run-id", "one")
+    cli.settle()
+    of_the_run, of_the_step = cli("status", "one").partition("\ntraceback\n")[2].split("\ntraceback of step ")
+    assert of_the_run.startswith("Traceback (most recent call last):\n  File ")
+    assert 'in doomed\n    return await give_up("no\\nhope' in of_the_run
+    assert of_the_step.startswith("give_up (s1), attempt 1\nTraceback (most recent call last):\n")
+    assert "in give_up\n    raise FatalError(reason)\n" in of_the_step
+
+
+def test_where_it_came_from_is_left_out_on_request(cli: Cli):
+    cli("start", "doomed", "--run-id", "one")
+    cli.settle()
+    assert "raceback" not in cli("status", "one", "--no-traceback")
+
+
 def test_a_run_of_which_nothing_has_happened_yet_is_pending(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     assert cli.json("status", "one")["status"] == "pending"

@@ -16,7 +16,11 @@ from worldflow.cli.common import (
     print_json,
 )
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.ids import generation as generation_of
+from worldflow.engine.ids import generation_id
+from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.terminal import console
+from worldflow.worlds.base import World
 
 EXACT = (
     "These are the requests that the history says, of warm processes and of messages that came once, and of a run "
@@ -29,6 +33,9 @@ def cost(
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=10, metavar="N", help="How many messages come together; 1 and 10 unless given."),
+    ] = None,
+    generation: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; the newest unless given.")
     ] = None,
     local: Local = None,
     stack: Stack = None,
@@ -44,6 +51,7 @@ def cost(
     from worldflow.presentation.costs import bill_table, elsewhere_table
 
     with open_world(local, stack) as world:
+        run_id, which = _generation(world, run_id, generation)
         commits, as_written = commits_of(world, run_id)
     asked = count(run_id, commits)
     if not as_written:
@@ -77,6 +85,7 @@ def cost(
         typer.echo("Nothing has happened yet.", err=True)
         return
     out = console()
+    out.print(f"{run_id}{which}\n")
     out.print(bill_table(bills))
     out.print("\nThe same elsewhere, without Lambda's part")
     out.print(elsewhere_table(others))
@@ -84,3 +93,15 @@ def cost(
     for what in asked.estimated:
         out.print(f"Estimated, or not known: {what}")
     out.print(f"One run: ${bills[-1].dollars:.8f} at batch {bills[-1].batch}.", style="dim")
+
+
+def _generation(world: World, run_id: str, wanted: int | None) -> tuple[str, str]:
+    """The id of the generation that is meant, and which it is of how many, where there are several."""
+    base, number = generation_of(run_id)
+    newest_id = newest_generation(world, read_record(world, run_id)).run_id
+    _, newest = generation_of(newest_id)
+    if wanted is None:
+        # Whoever names a later generation by its own id means that one.
+        wanted = newest if number == 1 else number
+    which = f", generation {wanted} of {newest}" if newest > 1 else ""
+    return generation_id(base, wanted), which

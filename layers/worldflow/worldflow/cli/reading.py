@@ -24,7 +24,7 @@ from worldflow.cli.common import (
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import Attribute, Event, RunEnded
-from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline
+from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline, tracebacks
 from worldflow.runtime import questions
 from worldflow.runtime.loading import not_imported
 from worldflow.runtime.requests import newest_generation
@@ -34,7 +34,18 @@ from worldflow.worlds.base import World
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
 
-def status(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
+def status(
+    run_id: RunId,
+    traceback: Annotated[
+        bool | None,
+        typer.Option(
+            "--traceback/--no-traceback", help="Show where the error of a run came from; by default of a LocalWorld's."
+        ),
+    ] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
     """Show a run: its status, its input, its result or error, and what it did when."""
     with open_world(local, stack) as world:
         record = world.read_run(run_id)
@@ -50,6 +61,10 @@ def status(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJ
     if history:
         out.print()
         out.print(timeline(history))
+    if record.error and (local is not None if traceback is None else traceback):
+        for text in tracebacks(record.error, history):
+            out.print()
+            out.print(text, soft_wrap=True, end="")
 
 
 def events(

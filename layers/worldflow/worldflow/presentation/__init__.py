@@ -6,6 +6,7 @@ Nothing that runs in Lambda imports this.
 from worldflow.presentation.events import EventLines, describe_event
 from worldflow.presentation.runs import run_details, run_table
 from worldflow.presentation.spans import timeline
+from worldflow.presentation.tracebacks import tracebacks
 from worldflow.presentation.words import describe_failure, duration
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "run_details",
     "run_table",
     "timeline",
+    "tracebacks",
 ]
