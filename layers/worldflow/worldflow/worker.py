@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
+from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worker_steps import WorkerSteps
 from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
 from worldflow.worlds.local import LocalWorld
@@ -34,16 +35,23 @@ class Worker:
 
     concurrency: the most steps that run at a time.
     live_limit: how many runs are kept in memory between their turns; the others replay their histories.
+    cpu_limit: seconds of processor time that a workflow may take over one fact before its run is blocked.
     strict: for tests: a workflow may not reach past its event loop, and the arguments of its calls must be those that
         the history holds.
     """
 
     def __init__(
-        self, world: LocalWorld, *, concurrency: int = 10, live_limit: int = LIVE_LIMIT, strict: bool = False
+        self,
+        world: LocalWorld,
+        *,
+        concurrency: int = 10,
+        live_limit: int = LIVE_LIMIT,
+        cpu_limit: float = CPU_LIMIT,
+        strict: bool = False,
     ) -> None:
         self._world = world
         self._executor = StepExecutor(world, steps_at_once=concurrency)
-        self._live = Turns(world, live_limit=live_limit, strict=strict)
+        self._live = Turns(world, live_limit=live_limit, cpu_limit=cpu_limit, strict=strict)
         self._turns = WorkerTurns(world, self._live, self._executor)
         self._steps = WorkerSteps(world, self._executor, concurrency)
         self._serving: asyncio.Task[None] | None = None

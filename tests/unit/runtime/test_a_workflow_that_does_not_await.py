@@ -11,8 +11,9 @@ from functools import partial
 import pytest
 
 from tests.support.crashes import CrashingWorld, settle
-from worldflow import WorkflowStuckError, publish, step, wait_for_signal
+from worldflow import WorkflowStuckError, publish, step, wait_for_signal, workflow
 from worldflow.engine import definitions
+from worldflow.engine.execution import Execution
 from worldflow.runtime import questions, requests, watchdog
 from worldflow.runtime.turns import Turns
 
@@ -22,6 +23,11 @@ LIMIT = 0.3
 @step
 async def labour(n: int) -> int:
     return n
+
+
+@workflow
+async def waits_for_nothing_else() -> None:
+    await wait_for_signal("go")
 
 
 async def spins() -> int:
@@ -152,11 +158,11 @@ def test_what_was_stopped_too_late_is_left_alone() -> None:
 
     for _ in range(5):
         with pytest.raises(WorkflowStuckError):
-            watchdog.watched(spin, lambda: 0, 0.02)
+            watchdog.watched(Execution("r", waits_for_nothing_else), spin, 0.02)
         _use_cpu(0.02)
     assert not watchdog._watchdog._watches
 
 
 def test_an_error_of_the_code_itself_is_its_own() -> None:
     with pytest.raises(ZeroDivisionError):
-        watchdog.watched(lambda: 1 / 0, lambda: 0, LIMIT)
+        watchdog.watched(Execution("r", waits_for_nothing_else), lambda: 1 / 0, LIMIT)

@@ -83,6 +83,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
+from worldflow.engine.own_time import OwnTime
 from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.state import with_what_was_unknown
 from worldflow.engine.unawaited import never_awaited, returned
@@ -142,6 +143,7 @@ class Execution:
         self.started: RunStarted | None = None
         self.ended = False
         self.replaying = False
+        self.own_time = OwnTime()
         self.published: dict[str, Any] = {}
         self.loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
         self.calls = Calls(self)
@@ -435,7 +437,8 @@ class Execution:
             value = self.loop.call(value)
         if self._decisions:
             raise WorldflowError(f"what answers the query {name!r} must only look, and it asked for a decision")
-        return ANYTHING.encode(value)
+        with self.own_time:
+            return ANYTHING.encode(value)
 
     @property
     def info(self) -> WorkflowInfo:

@@ -28,6 +28,8 @@ class _Collector(asyncio.AbstractEventLoop):
     def __getattribute__(self, name: str) -> Any:
         if name == "create_task":
             return _create_no_task
+        if name.startswith("__"):
+            return super().__getattribute__(name)
         raise GeneratorExit
 
 

@@ -88,7 +88,9 @@ class Inbox:
     def restore(self, carried: Json, seen: Sequence[str]) -> None:
         """Takes over what the generation before had not read."""
         self._seen.update(dict.fromkeys(seen))
-        for fact in load_events(to_json(carried or [])):
+        with self._run.own_time:
+            facts = load_events(to_json(carried or []))
+        for fact in facts:
             assert isinstance(fact, (SignalReceived, UpdateReceived))
             self.receive(fact)
 
@@ -97,7 +99,8 @@ class Inbox:
         facts: list[Any] = [fact for mailbox in self._signals.values() for fact in mailbox.unread()]
         # As they were sent: a replay has them as they were recorded.
         sent = [fact.recorded(0, UNRECORDED).model_copy(update={"held": None}) for fact in (*facts, *self._updates)]
-        return from_json(dump_events(sent)) or None
+        with self._run.own_time:
+            return from_json(dump_events(sent)) or None
 
     def seen(self) -> list[str]:
         return list(self._seen)[-REMEMBERED:]

@@ -29,6 +29,7 @@ from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
 from worldflow.engine.here import COLLECTOR, run_here, running_loop
+from worldflow.engine.own_time import OwnTime
 from worldflow.engine.privacy import log_context
 from worldflow.engine.unawaited import Origin, in_hand
 
@@ -46,6 +47,8 @@ class Host(Protocol):
     run_id: str
     replaying: bool
     """Whether what runs now has run before."""
+    own_time: OwnTime
+    """What the engine takes for its own work meanwhile."""
 
     def now(self) -> datetime:
         """The time in the workflow."""

@@ -14,19 +14,37 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import GenericAlias
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
+from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, dump_value
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 _CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
 
 
 _PLAIN = (int, str, bool, type(None))
 _LARGE = 2**63
+
+
+def _in_own_time(method: Callable[[Codec, T], R]) -> Callable[[Codec, T], R]:
+    """What the method does is the engine's work, where a workflow waits for it: see `own_time.py`."""
+
+    @functools.wraps(method)
+    def counted(self: Codec, value: T) -> R:
+        loop = running_loop()
+        if loop is None:
+            return method(self, value)
+        with loop.host.own_time:
+            return method(self, value)
+
+    return counted
 
 
 class Codec:
@@ -55,7 +73,7 @@ class Codec:
         if self._is_plain(value):
             return type(form) is type(value) and bool(form == value)
         try:
-            return bool(_dump(self._adapter, value) == form)
+            return bool(self._dump(value) == form)
         except Exception:
             return False
 
@@ -66,8 +84,12 @@ class Codec:
         """
         if self._is_plain(value):
             return value
+        return self._encode(value)
+
+    @_in_own_time
+    def _encode(self, value: Any) -> Json:
         try:
-            encoded = _dump(self._adapter, value)
+            encoded = self._dump(value)
             self._read(encoded)
         except ValidationError as error:
             field = _field_errors(error, self.where)[0]
@@ -97,6 +119,11 @@ class Codec:
         except Exception as error:
             raise SerializationError(_reason(error), self.where) from None
 
+    @_in_own_time
+    def _dump(self, value: Any) -> Json:
+        return _dump(self._adapter, value)
+
+    @_in_own_time
     def _read(self, value: Json) -> Any:
         # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
         return self._adapter.validate_json(dump_value(value), by_alias=True, by_name=True)

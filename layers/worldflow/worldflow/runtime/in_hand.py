@@ -136,8 +136,8 @@ class RunInHand:
                 version = oldest_version(started.workflow_name)
             execution = self._execution(started.workflow_name, version)
             try:
-                events = (fetch_event(self._world, event) for event in history)
-                watched(lambda: execution.replay(events), lambda: execution.length, self._cpu_limit)
+                events = [fetch_event(self._world, event) for event in history]
+                watched(execution, lambda: execution.replay(events), self._cpu_limit)
             except BaseException:
                 execution.dispose()
                 raise
@@ -299,7 +299,7 @@ class RunInHand:
             return None
         try:
             known = fetch_event(self._world, fact)
-            decisions = watched(lambda: execution.apply(known, at), lambda: execution.length, self._cpu_limit)
+            decisions = watched(execution, lambda: execution.apply(known, at), self._cpu_limit)
         except _BLOCKING as error:
             self._block(error)
             return None

@@ -81,7 +81,7 @@ def ask(world: World, run_id: str, name: str, *, webhook_base: str | None = None
         workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
         execution = Execution(record.run_id, workflow, webhooks=_Looked(world, webhook_base))
         try:
-            watched(lambda: execution.replay(history), lambda: execution.length)
+            watched(execution, lambda: execution.replay(history))
             if name in execution.published:
                 return _look(execution, name)
             published = ", ".join(sorted(execution.published)) or published
@@ -96,7 +96,7 @@ def ask(world: World, run_id: str, name: str, *, webhook_base: str | None = None
 
 def _look(execution: Execution, name: str) -> Told:
     try:
-        return Told(watched(lambda: execution.query(name), lambda: execution.length))
+        return Told(watched(execution, lambda: execution.query(name)))
     except (WorkflowStuckError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever the user's code raises

@@ -2,8 +2,8 @@
 
 A thread looks now and then at those that run workflow code. One that has used too much processor time since its
 workflow last got on is sent an exception (`PyThreadState_SetAsyncExc`), again and again if the code swallows it. Time
-spent waiting does not count, nor does a long history: each fact that is applied is progress. Code that is stuck in C,
-or sleeps, is not reached: the function's timeout ends that.
+spent waiting does not count, nor does a long history (each fact that is applied is progress), nor what the engine takes
+to read and to write values. Code that is stuck in C, or sleeps, is not reached: the function's timeout ends that.
 """
 
 from __future__ import annotations
@@ -23,11 +23,15 @@ from worldflow.engine.durations import spoken
 from worldflow.engine.errors import WorkflowStuckError
 from worldflow.engine.execution import Execution
 from worldflow.engine.loop import WorkflowLoop
+from worldflow.engine.own_time import OwnTime
 
 T = TypeVar("T")
 
 CPU_LIMIT = 5.0
 """Seconds of processor time that a workflow may take over one fact."""
+
+VALUE_LIMIT = 120.0
+"""Seconds that one value may take to be read or written, where a type's own code does not end."""
 
 _INTERVAL = 0.2
 
@@ -46,7 +50,7 @@ class _Stop(BaseException):
 class _Watch:
     thread: int
     limit: float
-    progress: Callable[[], int]
+    execution: Execution
     cpu_time: Callable[[], float]
     seen: tuple[int, float] | None = None
     """The progress when it was last made, and the time then."""
@@ -92,7 +96,8 @@ class _Watchdog:
                     self._wanted.clear()
 
     def _check(self, watch: _Watch) -> None:
-        progress, now = watch.progress(), watch.cpu_time()
+        progress = watch.execution.length
+        now = watch.cpu_time() - watch.execution.own_time.spent(VALUE_LIMIT)
         if watch.seen is None or watch.seen[0] != progress:
             watch.seen = progress, now
         elif now - watch.seen[1] >= watch.limit:
@@ -103,14 +108,14 @@ class _Watchdog:
 _watchdog = _Watchdog()
 
 
-def watched(call: Callable[[], T], progress: Callable[[], int], limit: float = CPU_LIMIT) -> T:
-    """What a call returns, which is watched in this thread.
+def watched(execution: Execution, call: Callable[[], T], limit: float = CPU_LIMIT) -> T:
+    """What a call returns in which an execution is at work, which is watched in this thread.
 
-    progress: changes when it gets on; called from another thread.
     limit: seconds of processor time without progress.
     Raises `WorkflowStuckError` instead of whatever came of a call that had to be stopped.
     """
-    watch = _Watch(threading.get_ident(), limit, progress, _cpu_clock())
+    execution.own_time = OwnTime(time.perf_counter)
+    watch = _Watch(threading.get_ident(), limit, execution, _cpu_clock())
     _watchdog.begin(watch)
     # All in one frame: what is sent may come at any place, also where a context manager is entered or left.
     try:

@@ -1,0 +1,38 @@
+"""The time that the engine itself takes while a workflow's code waits for it: to read and to write values.
+
+Whoever limits how long a workflow may compute takes this off, since a large value is no loop without an await.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+class OwnTime:
+    """Counts while it is entered, in seconds. Entered within itself, it counts once.
+
+    clock: tells seconds; the engine has none of its own.
+    """
+
+    __slots__ = ("_began", "_clock", "_depth", "_spent")
+
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
+        self._clock = clock
+        self._depth = 0
+        self._began = 0.0
+        self._spent = 0.0
+
+    def __enter__(self) -> None:
+        if self._depth == 0:
+            self._began = self._clock()
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._spent += self._clock() - self._began
+
+    def spent(self, longest: float) -> float:
+        """What was counted up to now; of what is under way, at most `longest`. Other threads may ask."""
+        under_way = self._clock() - self._began if self._depth else 0.0
+        return self._spent + min(under_way, longest)
