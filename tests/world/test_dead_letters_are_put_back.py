@@ -28,14 +28,14 @@ def test_a_run_whose_message_is_dead_goes_on(aws: AWSSystem) -> None:
 
 def test_each_goes_to_the_queue_that_it_came_from(aws: AWSSystem) -> None:
     bury(aws, "dead-runs", Poke(run_id="r", nonce="1").dump())
-    bury(aws, "dead-steps", StepTask(run_id="r", step_id="s1", name="n").dump(), "r#s1")
+    bury(aws, "dead-steps", StepTask(run_id="r", step_id="s1", name="n").dump(), "r#s1#1")
     bury(aws, "dead-timers", '{"MessageBody": "{\\"v\\": 1}"}', None)
 
     assert aws.world.redrive().moved == 3
     assert [len(aws.stack.messages(queue)) for queue in ("runs", "steps", "timers")] == [1, 1, 1]
     assert [len(aws.stack.messages(queue)) for queue in ("dead-runs", "dead-steps", "dead-timers")] == [0, 0, 0]
     assert aws.stack.messages("timers")[0].body == '{"v": 1}'
-    assert aws.stack.messages("steps")[0].group_id == "r#s1"
+    assert aws.stack.messages("steps")[0].group_id == "r#s1#1"
 
 
 def test_one_whose_id_the_queue_still_knows_is_no_copy(aws: AWSSystem) -> None:

@@ -181,6 +181,11 @@ class LocalMessages(World):
                 "where in_flight",
                 (MAX_DEATHS,),
             )
+            # An older version put all attempts of a step into one group. A copy must wait for its task.
+            db.execute(
+                "update messages set grp = grp || '#' || json_extract(body, '$.attempt') where queue = 'steps' "
+                "and grp = json_extract(body, '$.run_id') || '#' || json_extract(body, '$.step_id')"
+            )
 
     @contextmanager
     def serving(self) -> Iterator[None]:

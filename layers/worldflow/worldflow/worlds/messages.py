@@ -202,7 +202,8 @@ class StepTask(BaseMessage):
 
     @property
     def group(self) -> str:
-        return safe_id(f"{self.run_id}#{self.step_id}")
+        # Not one for all attempts of a step: a retry is not to wait for the attempt before it, which may hang.
+        return safe_id(f"{self.run_id}#{self.step_id}#{self.attempt}")
 
     @property
     def dedup_id(self) -> str:
