@@ -15,6 +15,7 @@ time, and chance.
     users.py        who asks for what, and what was accepted
     course.py       a seed from beginning to end
     invariants.py   what must hold
+    ownership.py    what must hold of values and of what the garbage collector closes
     guards.py       what the engine does for it, and how to take that out
     shrinking.py    a failing seed with as few faults as it takes
 
@@ -34,6 +35,10 @@ rate, and not all of them, since one kind hides another.
 **To use it**: `make simulate SEEDS=1000` runs seeds and tells how many faults of each kind there were; `SEED=n` runs
 one, and prints the shortest trace that still fails. A seed is one of this code: with other code it is another story. To
 see that an invariant finds what it is for, take out a guard: `python -m tests.simulation --without NAME`.
+
+**Values and garbage.** Workflows change whatever they are given, in place, and leave generators in reference cycles
+whose `finally` would decide something. The garbage collector works where the seed says so, in the middle of any run's
+code, and nowhere else.
 
 The clocks of processes are wrong by up to 45 seconds in some seeds; the invariants know the true one.
 """

@@ -31,6 +31,7 @@ Fault = Literal[
     "other work meanwhile",
     "warm process lost",
     "asked twice",
+    "collection",
 ]
 
 RATES: dict[Fault, tuple[float, ...]] = {
@@ -52,6 +53,7 @@ RATES: dict[Fault, tuple[float, ...]] = {
     "other work meanwhile": (0.05, 0.15, 0.3),
     "warm process lost": (0.01, 0.05, 0.3),
     "asked twice": (0.1, 0.5),
+    "collection": (0.2, 0.5),
 }
 """How often each kind strikes where it can: a seed takes one of these, or none."""
 

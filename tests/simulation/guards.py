@@ -8,11 +8,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimWorld
+from worldflow.engine import here, inbox
 from worldflow.engine.ids import next_generation
 from worldflow.engine.state import RunState
 from worldflow.runtime import requests, turns
@@ -25,6 +27,7 @@ from worldflow.worlds.messages import Delayed
 
 _send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
 _put_outcome = SimWorld.put_outcome
+_read = inbox.read
 _create_generation = requests.create_generation
 _take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
 _execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
@@ -121,6 +124,10 @@ def _is_new_or_woken(run: RunInHand, step: Any) -> bool:
     return _is_new(run, step) or (step.scheduled.step_id, step.attempt) in run.woken
 
 
+def _read_by_reference(codec: Any, value: Any, what: str, where: str) -> Any:
+    return _read(codec, value, what, where) if codec else value
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -144,6 +151,12 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a blocked inline step is told of": (RunInHand, "waits_for_code", lambda self: bool(self.state.held)),
     "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
+    "what is received is a copy": (inbox, "read", _read_by_reference),
+    "what is collected decides nothing": (
+        here._on_collection,
+        "__defaults__",
+        (SimpleNamespace(loop=None), *[None] * 2),
+    ),
 }
 
 

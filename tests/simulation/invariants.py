@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import workflows.order as shop
 from tests.simulation import programs
 from tests.simulation.faults import Crash
+from tests.simulation.ownership import Exactly, nothing_that_was_used_is_recorded, what_was_sent_is_recorded
 from worldflow.engine.definitions import find_workflow, oldest_version
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
@@ -113,10 +113,11 @@ class Run:
 def at_rest(sim: Simulation, users: Users) -> list[str]:
     """What is wrong while nothing happens by itself any more."""
     runs = [Run(sim, run_id) for run_id in sim.run_ids()]
-    problems = [f"{check.__name__}: {problem}" for check in OF_ALL for problem in check(sim, users)]
     begun = [run for run in runs if run.history]
-    problems += [f"{check.__name__}: {run.id}: {problem}" for check in ORDER for run in begun for problem in check(run)]
+    problems = [f"{check.__name__}: {run.id}: {problem}" for check in ORDER for run in begun for problem in check(run)]
     if not problems:  # of a history that is none, nothing else can be said
+        problems = [f"{check.__name__}: {problem}" for check in OF_ALL for problem in check(sim, users)]
+    if not problems:
         problems = [f"{check.__name__}: {run.id}: {what}" for check in OF_EACH for run in begun for what in check(run)]
     return problems
 
@@ -311,7 +312,23 @@ def nothing_is_recorded_twice(run: Run) -> Problems:
             yield f"{what} {id} is recorded {count} times"
 
 
-ORDER: list[Callable[[Run], Problems]] = [the_history_is_one_order, nothing_is_recorded_twice]
+def outcomes_are_of_the_open_attempt(run: Run) -> Problems:
+    """What an attempt comes to after its run has given it up is not recorded."""
+    state = RunState()
+    for event in run.history:
+        if isinstance(event, (StepCompleted, StepFailed)):
+            step = state.steps.get(event.step_id)
+            if step is None or step.attempt != event.attempt:
+                yield f"event {event.seq} is the outcome of {event.fact_id}, and {step and step.attempt} is open"
+                return
+        state.record(event)
+
+
+ORDER: list[Callable[[Run], Problems]] = [
+    the_history_is_one_order,
+    nothing_is_recorded_twice,
+    outcomes_are_of_the_open_attempt,
+]
 
 
 # --- of each run: the rest -----------------------------------------------------------------------------------------
@@ -326,7 +343,7 @@ def the_history_replays(run: Run) -> Problems:
         assert started
         version = oldest_version(started.workflow_name) if started.version is None else started.version
         workflow = find_workflow(started.workflow_name, version)
-        execution = Execution(run.id, workflow, webhooks=WebhooksOf(client.world))
+        execution = Exactly(run.id, workflow, webhooks=WebhooksOf(client.world))
         try:
             execution.replay([fetch_event(client.world, event) for event in run.history])
             if execution.ended != (run.state.ended is not None):
@@ -488,6 +505,8 @@ def books_balance(run: Run) -> Problems:
 
 
 OF_EACH: list[Callable[[Run], Problems]] = [
+    what_was_sent_is_recorded,
+    nothing_that_was_used_is_recorded,
     the_history_replays,
     the_record_agrees,
     no_timer_fires_early,

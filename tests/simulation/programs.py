@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any, Literal
 
 import workflows.order as shop
-from tests.support import generated
+from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
+from tests.support.values import spoil
 from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info, wait_for_signal
 from worldflow.engine.definitions import Step, Workflow
 
@@ -57,6 +58,8 @@ STEPS: dict[str, Step[..., Any]] = {
     step.name: step
     for step in (
         generated.one_step,
+        generated.use,
+        collector.write_down,
         once,
         once_or_more,
         limited,
@@ -139,6 +142,7 @@ def _workflow(change: Change) -> Workflow[..., Any]:
             raise LookupError("a mistake in the code")
         interpreter = _Old() if change == "old" else _Program()
         interpreter.trace += trace or []
+        spoil(trace)
         publish("trace", lambda: len(interpreter.trace))
         if change == "another order":
             await interpreter.run(["step", 0])
@@ -199,7 +203,11 @@ def _several(chance: random.Random, size: int) -> list[Program]:
 
 
 def _leaf(chance: random.Random) -> Program:
-    match chance.randrange(24):
+    match chance.randrange(28):
+        case 24 | 25:
+            return litter(chance)
+        case 26 | 27:
+            return ["use", chance.randint(0, 9), chance.random() < 0.5]
         case 0 | 1 | 2:
             return ["step", chance.randint(0, 9)]
         case 3:
@@ -241,6 +249,11 @@ def _leaf(chance: random.Random) -> Program:
             return chance.choice([["steps_in_order", chance.randint(1, 3)], ["children_in_order", 2]])
         case _:
             return chance.choice([["chance"], ["sweep"], ["own_hook"], ["webhook"]])
+
+
+def litter(chance: random.Random) -> Program:
+    way = chance.choice(collector.WAYS)
+    return ["litter", way, chance.choice(collector.ASYNC_KINDS if "async" in way else collector.KINDS)]
 
 
 def an_order(chance: random.Random, order_id: str) -> dict[str, Any]:

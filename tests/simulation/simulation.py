@@ -21,6 +21,7 @@ from tests.simulation.faults import Crash, Fault, Faults
 from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
+from tests.support.generated import collections
 from worldflow.engine.context import step_info
 from worldflow.engine.history import StepScheduled, load_events
 from worldflow.runtime import acts
@@ -114,6 +115,9 @@ class Simulation:
         self.began: dict[int, int] = {}
         self.ended: dict[int, int] = {}
         """The ticks between which each invocation was at work."""
+        self.sent_facts: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.read_facts = 0
+        """What `ownership.sent_facts` has read."""
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
@@ -259,6 +263,10 @@ class Simulation:
             self.note("", "out of time", process)
             self.strikes.setdefault(process.invocation, []).append(self.tick)
             raise process.die()
+
+    def collects(self) -> bool:
+        """Whether the garbage collector begins here, in the middle of a workflow's code."""
+        return bool(self._stack) and self.faults.strike(f"collector {self._stack[-1].kind}", ["collection"]) is not None
 
     def observe_step(self, call: Callable[[], Any], is_async: bool) -> Any:
         """Runs a step's code, which takes time and may be the end of its process."""
@@ -458,7 +466,12 @@ def _sources(queues: dict[str, Queue]) -> list[Source]:
 @contextmanager
 def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulation]:
     sim = Simulation(seed, suppressed)
-    with held_still(seed), expected_errors() as errors, mock.patch.object(acts, "PAGE", sim.page):
+    with (
+        held_still(seed),
+        expected_errors() as errors,
+        mock.patch.object(acts, "PAGE", sim.page),
+        collections(sim.collects),
+    ):
         errors.listener = sim.surprise
         try:
             yield sim

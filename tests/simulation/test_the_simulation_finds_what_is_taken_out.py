@@ -22,6 +22,8 @@ SEEDS = 200
         "an outcome is of the open attempt",
         "what is held is applied",
         "what failed is discarded",
+        "what is received is a copy",
+        "what is collected decides nothing",
     ],
 )
 def test_a_guard_that_is_missing_is_found(guard: str) -> None:

@@ -11,6 +11,7 @@ import workflows.order as shop
 from tests.simulation import programs
 from tests.simulation.faults import INJECTED, Crash
 from tests.support.generated import SIGNALS, TOKENS, UPDATES
+from tests.support.values import a_value
 from worldflow.engine.errors import (
     HookNotFoundError,
     InvalidInputError,
@@ -123,6 +124,8 @@ class Users:
     def _arguments(self, size: int) -> dict[str, Any]:
         chance = self._chance
         program = programs.a_program(chance, size)
+        if chance.random() < 0.3:
+            program = ["sequence", programs.litter(chance), program]
         then = [programs.a_program(chance, 2) for _ in range(chance.choice([0, 0, 0, 1, 2]))]
         return {"program": program, "then": then, "strict": chance.random() < 0.4}
 
@@ -133,7 +136,7 @@ class Users:
         match chance.randrange(24):
             case 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7:
                 name = chance.choice(SIGNALS)
-                return f"signal {n}", lambda world: requests.signal(world, run_id, name, n, signal_id=f"n{n}")
+                return f"signal {n}", lambda world: requests.signal(world, run_id, name, a_value(n), signal_id=f"n{n}")
             case 8 | 9:
                 answer = {"approved": chance.random() < 0.7, "by": "bob"}
                 return f"approval {n}", lambda world: requests.signal(
@@ -141,10 +144,12 @@ class Users:
                 )
             case 10 | 11 | 12:
                 name = chance.choice(UPDATES)
-                return f"update {n}", lambda world: questions.send_update(world, run_id, name, (n,), update_id=f"n{n}")
+                return f"update {n}", lambda world: questions.send_update(
+                    world, run_id, name, (a_value(n),), update_id=f"n{n}"
+                )
             case 13 | 14 | 15:
                 token = chance.choice(TOKENS)
-                return f"hook {n}", lambda world: webhooks.resume_hook(world, token, n, resume_id=f"n{n}")
+                return f"hook {n}", lambda world: webhooks.resume_hook(world, token, a_value(n), resume_id=f"n{n}")
             case 16:
                 return f"webhook {n}", lambda world: self._call_webhook(world, n)
             case 17:
@@ -163,7 +168,7 @@ class Users:
             case 22:
                 given = self._arguments(2)
                 return f"signal {n} with start", lambda world: requests.signal_with_start(
-                    world, run_id, programs.NAME, given, name="a", value=n, signal_id=f"n{n}"
+                    world, run_id, programs.NAME, given, name="a", value=a_value(n), signal_id=f"n{n}"
                 )
             case _:
                 return f"query {run_id}", lambda world: self._query(world, run_id)
@@ -171,9 +176,9 @@ class Users:
     def _query(self, world: World, run_id: str) -> None:
         try:
             questions.query(world, run_id, "trace")
-        except (NonDeterminismError, SerializationError):
+        except (NonDeterminismError, SerializationError) as error:
             if self._sim.code is self._sim.deployments.good and not self._sim.was_bad:
-                raise
+                self._sim.surprise(f"a query of {run_id} fails: {error}", error)
 
     def _call_webhook(self, world: World, n: int) -> None:
         """A request to one of the webhooks that there are."""

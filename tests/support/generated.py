@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
+from unittest import mock
 
 from hypothesis import strategies as st
 
+from tests.support import collector
+from tests.support.values import Refused, a_value, spoil, told
 from worldflow import (
     FatalError,
     RetryableError,
@@ -43,7 +48,7 @@ async def one_step(item: int) -> Any:
         case 6:
             raise FatalError("a fatal error")
         case 7:
-            raise ValueError(f"attempt {step_info().attempt}")
+            raise Refused(a_value(step_info().attempt))
         case 8 if step_info().attempt == 1:
             raise RetryableError("later", retry_after=4)
         case 9 if step_info().attempt < 3:
@@ -51,15 +56,39 @@ async def one_step(item: int) -> Any:
     return [item, step_info().attempt]
 
 
+@step(name="generated.use", retry=RetryPolicy(max_attempts=2, initial_interval="5s"))
+async def use(value: Any) -> Any:
+    """Uses up what it is given, and then fails in every other first attempt."""
+    given = copy.deepcopy(value)
+    spoil(value)
+    if given["n"] % 2 and step_info().attempt == 1:
+        raise Refused(given)
+    return given
+
+
+moment: Callable[[], None] = lambda: None  # noqa: E731
+"""Called now and then in workflows: a test may have something happen there."""
+
+
+@contextmanager
+def collections(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Lets the garbage collector work at those moments of workflows at which `wanted` says so, and nowhere else."""
+    with collector.collections(wanted) as collect, mock.patch(f"{__name__}.moment", collect):
+        yield
+
+
 @workflow(name="generated.child")
 async def child(item: int) -> Any:
+    moment()
     value = await one_step(item)
+    moment()
     await sleep(item)
+    moment()
     return value
 
 
 class Interpreter:
-    """Runs a program. Its trace says what came of each operation."""
+    """Runs a program. Its trace says what came of each operation, before what was given is used up."""
 
     def __init__(self) -> None:
         self.trace: list[str] = []
@@ -67,15 +96,18 @@ class Interpreter:
 
     async def run(self, program: Program) -> Any:
         name, *arguments = program
+        moment()
         try:
             value = await getattr(self, name)(*arguments)
         except asyncio.CancelledError:
             self.trace.append(f"{name} cancelled")
             raise
         except Exception as error:
-            self.trace.append(f"{name} {type(error).__name__}")
+            self.trace.append(f"{name} {type(error).__name__}{told(error)}")
+            spoil(error)
             raise
         self.trace.append(f"{name} {value}")
+        spoil(value)
         return value
 
     # --- what may be waited for ---
@@ -85,6 +117,13 @@ class Interpreter:
 
     async def quick_step(self, item: int) -> Any:
         return await one_step.options(inline=True, retry=RetryPolicy(max_attempts=1))(item)
+
+    async def use(self, number: int, inline: bool) -> Any:
+        value = a_value(number)
+        task = asyncio.ensure_future(use.options(inline=inline)(value))
+        await asyncio.sleep(0)
+        spoil(value)
+        return await task
 
     async def child(self, item: int) -> Any:
         return await child(item)
@@ -116,9 +155,15 @@ class Interpreter:
 
     async def update(self, name: str, program: Program) -> None:
         @on_update(name)
-        async def handler(number: int) -> int:
+        async def handler(given: Any) -> str:
+            said = f"{name} {given}"
+            self.trace.append(said)
+            spoil(given)
             await self.run(program)
-            return number + 1
+            return said
+
+    async def litter(self, way: str, kind: str) -> None:
+        await collector.leave(way, kind)
 
     # --- what only looks ---
 
@@ -220,6 +265,7 @@ async def interpreted(program: Any, then: list[Any], strict: bool = False, trace
     """Runs `program`, and then each of `then` in a generation of its own. strict: what fails fails the run."""
     interpreter = Interpreter()
     interpreter.trace += trace or []
+    spoil(trace)
     with suppress(*(() if strict else (Exception, ExceptionGroup))):
         await interpreter.run(program)
     if then:
@@ -229,9 +275,14 @@ async def interpreted(program: Any, then: list[Any], strict: bool = False, trace
 
 # --- strategies ----------------------------------------------------------------------------------------------------
 
+litter: st.SearchStrategy[Program] = st.one_of(
+    st.tuples(st.sampled_from(collector.WAYS[:2]), st.sampled_from(collector.KINDS)),
+    st.tuples(st.sampled_from(collector.WAYS[2:]), st.sampled_from(collector.ASYNC_KINDS)),
+).map(lambda given: ["litter", *given])
 _leaves = st.one_of(
     st.integers(0, 9).map(lambda item: ["step", item]),
     st.integers(0, 7).map(lambda item: ["quick_step", item]),
+    st.tuples(st.integers(0, 9), st.booleans()).map(lambda given: ["use", *given]),
     st.integers(0, 9).map(lambda item: ["child", item]),
     st.integers(0, 9).map(lambda item: ["detached", item]),
     st.sampled_from([0, 0.25, 3, 10]).map(lambda seconds: ["nap", seconds]),
@@ -243,6 +294,7 @@ _leaves = st.one_of(
     st.sampled_from(["new", "newer"]).map(lambda change_id: ["patch", change_id]),
     st.integers(0, 9).map(lambda number: ["attributes", number]),
     st.sampled_from([["chance"], ["sweep"], ["own_hook"]]),
+    litter,
 )
 
 

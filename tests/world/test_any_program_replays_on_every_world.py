@@ -1,9 +1,10 @@
-"""Generated workflows on whole systems: whatever comes, in whatever order, and however often processes die, no run is
-blocked, and every history replays.
+"""Generated workflows on whole systems: whatever comes, in whatever order, however often processes die, and whenever
+the garbage collector works, no run is blocked, every history replays, and it holds what was sent.
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from tests.support.aws import deployed
 from tests.support.driver import Chance
-from tests.support.generated import SIGNALS, UPDATES, Program, interpreted, programs, small_programs
+from tests.support.generated import SIGNALS, UPDATES, Program, collections, interpreted, programs, small_programs
 from tests.support.systems import System, aws_system, local_system, skip
+from tests.support.values import a_value, out_of_place
 from worldflow.engine import definitions
 from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import InvalidInputError
@@ -79,18 +81,23 @@ def test_on_aws(program: Program, then: list[Program], data: st.DataObject) -> N
 
 
 def explore(systems: Systems, program: Program, then: list[Program], data: st.DataObject) -> None:
-    with systems() as system:
+    moments, between = (
+        itertools.count(1),
+        data.draw(st.sampled_from([0, 1, 2, 3, 7]), label="collect at each nth moment"),
+    )
+    with collections(lambda: bool(between) and next(moments) % between == 0), systems() as system:
+        sent: list[AnyFact] = []
         strict = data.draw(st.booleans(), label="strict")
         requests.start(system.world, RUN, interpreted, {"program": program, "then": then, "strict": strict})
         with deployments(system) as deploy:
             for number in range(10):
-                happen(system, number, deploy, data)
+                happen(system, number, deploy, data, sent)
         for run_id in run_ids(system):
             system.world.send([Poke(run_id=run_id)])
         system.settle()
         at_rest = any(not skip(system) for _ in range(MOMENTS))
         for run_id in run_ids(system):
-            check(system, run_id, at_rest)
+            check(system, run_id, sent, at_rest)
 
 
 def run_ids(system: System) -> list[str]:
@@ -116,13 +123,16 @@ def deployments(system: System) -> Iterator[Callable[[bool], None]]:
         deploy(True)
 
 
-def happen(system: System, number: int, deploy: Callable[[bool], None], data: st.DataObject) -> None:
+def happen(
+    system: System, number: int, deploy: Callable[[bool], None], data: st.DataObject, sent: list[AnyFact]
+) -> None:
     """Something happens: a message, the next moment, the end of a process, or two of them before anybody looks."""
     match data.draw(st.sampled_from(HAPPENINGS), label="what happens"):
         case "message":
             fact = data.draw(facts(number), label="the message")
             if isinstance(fact, HookResumed):
                 fact = fact.model_copy(update={"hook_id": open_hook(system, int(fact.hook_id))})
+            sent.append(fact)
             copies = data.draw(st.integers(1, 2), label="copies")
             for _ in range(copies):
                 system.world.send([FactArrived(run_id=RUN, fact=fact)])
@@ -153,9 +163,15 @@ def happen(system: System, number: int, deploy: Callable[[bool], None], data: st
 
 def facts(number: int) -> st.SearchStrategy[AnyFact]:
     return st.one_of(
-        st.sampled_from(SIGNALS).map(lambda name: SignalReceived(signal_id=f"s{number}", name=name, value=number)),
-        st.sampled_from(UPDATES).map(lambda name: UpdateReceived(update_id=f"u{number}", name=name, args=[number])),
-        st.integers(0, 3).map(lambda hook: HookResumed(hook_id=f"{hook}", resume_id=f"r{number}", value=number)),
+        st.sampled_from(SIGNALS).map(
+            lambda name: SignalReceived(signal_id=f"s{number}", name=name, value=a_value(number))
+        ),
+        st.sampled_from(UPDATES).map(
+            lambda name: UpdateReceived(update_id=f"u{number}", name=name, args=[a_value(number)])
+        ),
+        st.integers(0, 3).map(
+            lambda hook: HookResumed(hook_id=f"{hook}", resume_id=f"r{number}", value=a_value(number))
+        ),
         st.just(CancelRequested(reason="enough")),
         st.just(TerminateRequested(reason="at once")),
     )
@@ -167,7 +183,7 @@ def open_hook(system: System, number: int) -> str:
     return hooks[number % len(hooks)]
 
 
-def check(system: System, run_id: str, at_rest: bool) -> None:
+def check(system: System, run_id: str, sent: Sequence[AnyFact], at_rest: bool) -> None:
     world = system.world
     record = world.read_run(run_id)
     assert record.status != "blocked", record.blocked_reason
@@ -177,6 +193,11 @@ def check(system: System, run_id: str, at_rest: bool) -> None:
     assert state.started, f"{run_id} has not begun"
     assert not [event for event in history[:-1] if isinstance(event, RunEnded)], f"{run_id} goes on after its end"
     assert run_record(run_id, state, None, record.updated_at).status == record.status
+    facts = {fact.fact_id: fact.payload for fact in sent}
+    for event in (fetch_event(world, event) for event in history):
+        assert out_of_place(event) is None
+        if isinstance(event, (SignalReceived, UpdateReceived, HookResumed)):
+            assert {**event.payload, "held": None} == {**facts[event.fact_id], "held": None}, "it is not as it was sent"
     execution = Execution(run_id, find_workflow(record.workflow_name), Chance(0.5))
     execution.replay(fetch_event(world, event) for event in history)
     assert execution.ended == record.ended

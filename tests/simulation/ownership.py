@@ -1,0 +1,98 @@
+"""What a run is given is its own, and what it does is its own doing: invariants of each run.
+
+Workflows use up what they are given (`tests/support/values.py`) and leave generators to the garbage collector
+(`tests/support/collector.py`). Neither may be seen in what is recorded, of this run or of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from tests.support.values import out_of_place
+from worldflow.engine.errors import NonDeterminismError
+from worldflow.engine.execution import Execution
+from worldflow.engine.history import (
+    Decision,
+    Event,
+    Fact,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+)
+from worldflow.runtime.acts import is_timeout
+from worldflow.worlds.messages import FactArrived, load_message
+from worldflow.worlds.payloads import fetch_event
+
+if TYPE_CHECKING:
+    from tests.simulation.invariants import Run
+    from tests.simulation.simulation import Simulation
+
+Problems = Iterator[str]
+
+
+def what_was_sent_is_recorded(run: Run) -> Problems:
+    """Unless the run has made it itself: the end of an inline step, and that of an attempt that took too long."""
+    inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
+    sent = sent_facts(run.sim)
+    for event in run.own:
+        if not isinstance(event, Fact) or (run.id, _id(event)) not in sent or is_timeout(event):
+            continue
+        if isinstance(event, (StepCompleted, StepFailed)) and event.step_id in inline:
+            continue
+        if _payload(event) not in (known := sent[run.id, _id(event)]):
+            yield f"{_id(event)} was sent as {known}, and is recorded as {_payload(event)}"
+
+
+def sent_facts(sim: Simulation) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The facts that were ever sent to runs, by run and id."""
+    known, sent = sim.sent_facts, sim.queues["runs"].sent
+    for stored in sent[sim.read_facts :]:
+        message = load_message(stored.body)
+        if isinstance(message, FactArrived):
+            known.setdefault((message.run_id, _id(message.fact)), []).append(_payload(message.fact))
+    sim.read_facts = len(sent)
+    return known
+
+
+def _id(fact: Fact) -> str:
+    return f"{fact.event_type} {fact.fact_id}"
+
+
+def _payload(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in event.payload.items() if name != "held"}
+
+
+def nothing_that_was_used_is_recorded(run: Run) -> Problems:
+    """Nor is anything that the collector would have decided."""
+    client = run.sim.client()
+    for event in run.own:
+        if problem := out_of_place(fetch_event(client.world, event)):
+            yield problem
+
+
+class Exactly(Execution):
+    """An execution whose replay makes all anew, and must decide the very same: inputs and results too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.recorded_steps = _Nothing()
+
+    def replayed(self, scheduled: StepScheduled) -> None:
+        return None
+
+    def _compare(self, actual: Decision | None, recorded: Decision) -> None:
+        super()._compare(actual, recorded)
+        if actual is not None and (one := _decided(actual)) != (other := _decided(recorded)):
+            raise NonDeterminismError(f"event {recorded.seq}: it was {other}, and is {one} on replay")
+
+
+class _Nothing(dict[str, StepScheduled]):
+    def __setitem__(self, step_id: str, scheduled: StepScheduled) -> None: ...
+
+
+def _decided(decision: Decision) -> dict[str, Any]:
+    payload = decision.payload
+    if error := payload.get("error"):
+        payload["error"] = {name: value for name, value in error.items() if name in ("type", "message", "args")}
+    return payload
