@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from tests.simulation.world import SimWorld
 from worldflow.engine import here, inbox
 from worldflow.engine.ids import next_generation
 from worldflow.engine.state import RunState
-from worldflow.runtime import requests, turns
+from worldflow.runtime import requests, steps, turns
 from worldflow.runtime.acts import Acts
 from worldflow.runtime.in_hand import RunInHand
 from worldflow.runtime.steps import StepExecutor
@@ -128,6 +129,16 @@ def _read_by_reference(codec: Any, value: Any, what: str, where: str) -> Any:
     return _read(codec, value, what, where) if codec else value
 
 
+async def _awaited_here(begin: Any, timeout: float | None) -> Any:
+    try:
+        return steps._Result(await begin(), None)
+    except BaseException as error:
+        here = asyncio.current_task()
+        if here and here.cancelling():
+            raise
+        return steps._Result(None, error)
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -151,6 +162,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a blocked inline step is told of": (RunInHand, "waits_for_code", lambda self: bool(self.state.held)),
     "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
+    "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "what is collected decides nothing": (
         here._on_collection,

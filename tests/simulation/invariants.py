@@ -504,6 +504,21 @@ def books_balance(run: Run) -> Problems:
                 yield f"it is not shipped, with {dict(done)}"
 
 
+def a_step_that_cancels_itself_has_its_own_outcome(run: Run) -> Problems:
+    """Unless its function died."""
+    items = {
+        event.step_id: _plain(run, event.input)["item"]
+        for event in run.history
+        if isinstance(event, StepScheduled) and event.name == programs.cancelling.name
+    }
+    for event in run.own:
+        if isinstance(event, (StepCompleted, StepFailed)) and event.step_id in items:
+            outcome = "StepCompleted" if isinstance(event, StepCompleted) else event.error.type
+            expected = programs.CANCELLED[items[event.step_id]]
+            if outcome != expected and not outcome.startswith("worldflow.engine.errors:Step"):
+                yield f"{event.fact_id} came to {outcome}, and not to {expected}"
+
+
 OF_EACH: list[Callable[[Run], Problems]] = [
     what_was_sent_is_recorded,
     nothing_that_was_used_is_recorded,
@@ -517,4 +532,5 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     nothing_is_forgotten,
     children_tell_what_they_came_to,
     books_balance,
+    a_step_that_cancels_itself_has_its_own_outcome,
 ]

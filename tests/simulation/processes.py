@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -102,7 +103,7 @@ class Process:
         except Crash:
             sim.note("", f"{self} is gone", self)
             return
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
             sim.surprise(f"the handler of {self} raised {error!r}", error)
             return
         finally:

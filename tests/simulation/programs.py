@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from contextlib import suppress
 from functools import cache
@@ -42,6 +43,49 @@ def _plain(item: int) -> Any:
     return "x" * item * 100
 
 
+class Unanswered(TimeoutError):
+    """What a step makes of a timeout of its own."""
+
+
+async def _cancelling(item: int) -> Any:
+    """Cancels its own task, as libraries do that make their timeouts by hand, and takes nothing of it back."""
+    task = asyncio.current_task()
+    assert task
+    match item % 6:
+        case 0:
+            task.cancel()
+            return item  # and the cancellation comes where it awaits next
+        case 1:
+            asyncio.get_running_loop().call_soon(task.cancel)
+        case 2:
+            task.cancel()
+            task.cancel()
+        case 3:
+            raise asyncio.CancelledError("nobody has cancelled anything")
+        case _:
+            task.cancel()
+    try:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        if item % 6 == 4:
+            raise
+        if item % 6 == 5:
+            return item
+        raise Unanswered("nobody answered") from None
+
+
+CANCELLED: dict[int, str] = {
+    0: "StepCompleted",
+    1: f"{Unanswered.__module__}:Unanswered",
+    2: f"{Unanswered.__module__}:Unanswered",
+    3: "asyncio.exceptions:CancelledError",
+    4: "asyncio.exceptions:CancelledError",
+    5: "StepCompleted",
+}
+"""What comes of the step that cancels itself, by its item: it completes, or the error is of this type."""
+
+
 once: Any = Step(_once, "simulated.once", at_most_once=True)
 once_or_more: Any = Step(
     _once, "simulated.retried_once", at_most_once=True, retry=RetryPolicy(max_attempts=3, initial_interval="20s")
@@ -52,6 +96,7 @@ beating: Any = Step(
 )
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
 pure: Any = Step(_limited, "simulated.pure", pure=True)
+cancelling: Any = Step(_cancelling, "simulated.cancelling", retry=RetryPolicy(max_attempts=1))
 unrecorded: Any = Step(_limited, "simulated.unrecorded", idempotent=False)
 
 STEPS: dict[str, Step[..., Any]] = {
@@ -67,6 +112,7 @@ STEPS: dict[str, Step[..., Any]] = {
         plain,
         pure,
         unrecorded,
+        cancelling,
         shop.reserve,
         shop.release,
         shop.charge,
@@ -113,6 +159,9 @@ class _Program(Interpreter):
 
     async def unrecorded(self, item: int) -> Any:
         return await unrecorded(item)
+
+    async def cancelling(self, item: int, inline: bool) -> Any:
+        return await cancelling.options(inline=inline)(item)
 
     async def kept(self, item: int, parent_close: Any) -> Any:
         return await generated.child.options(parent_close=parent_close)(item)
@@ -203,11 +252,13 @@ def _several(chance: random.Random, size: int) -> list[Program]:
 
 
 def _leaf(chance: random.Random) -> Program:
-    match chance.randrange(28):
+    match chance.randrange(29):
         case 24 | 25:
             return litter(chance)
         case 26 | 27:
             return ["use", chance.randint(0, 9), chance.random() < 0.5]
+        case 28:
+            return ["cancelling", chance.randrange(6), chance.random() < 0.5]
         case 0 | 1 | 2:
             return ["step", chance.randint(0, 9)]
         case 3:
