@@ -138,3 +138,47 @@ def test_elsewhere_a_forgotten_coroutine_is_told() -> None:
     with pytest.warns(RuntimeWarning, match="_confirm"):
         _confirm()
         gc.collect()
+
+
+def test_an_async_generator_is_closed_and_not_dropped() -> None:
+    """What it awaits would otherwise be closed by Python, which prints what that raises."""
+
+    async def node() -> None:
+        try:
+            await sleep("1h")
+        except BaseException as error:
+            raise LookupError("the node was given up") from error
+
+    async def stream() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await node()
+        finally:
+            left.append("stream")
+
+    @workflow
+    async def consumes() -> None:
+        async for _ in stream():
+            pass
+
+    live(consumes).dispose()
+    assert left == ["stream"]
+
+
+@pytest.mark.parametrize("awaits", [lambda: sleep("1m"), _confirm, lambda: asyncio.wait_for(_confirm(), 5)])
+def test_nor_does_one_that_awaits_in_its_finally_keep_it_from_being_closed(awaits: Any) -> None:
+    async def stream() -> AsyncIterator[int]:
+        try:
+            yield 1
+            await sleep("1h")
+        finally:
+            left.append("closing")
+            await awaits()
+
+    @workflow
+    async def consumes() -> None:
+        async for _ in stream():
+            pass
+
+    live(consumes).dispose()
+    assert left == ["closing"]

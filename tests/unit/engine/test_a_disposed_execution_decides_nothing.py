@@ -1,4 +1,4 @@
-"""Evicting a live execution runs no user code: a `finally` sees `GeneratorExit`, and nothing comes of it."""
+"""Evicting a live execution runs no user code: a `finally` sees an exception, and nothing comes of it."""
 
 import asyncio
 import gc

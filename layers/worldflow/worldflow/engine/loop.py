@@ -243,10 +243,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def dispose(self) -> None:
         """Ends all tasks without letting them run any further.
 
-        A `finally` sees `GeneratorExit`, and again where it calls a step, sleeps or starts a task: it must not do for
-        real, in this process, what it would have decided to do. Hence the loop counts as running meanwhile. And as
-        libraries check in a `finally` that they are where they were (a context variable is reset in the context in
-        which it was set, a cancel scope is left by the task that entered it), each task is closed as itself.
+        A `finally` sees an exception that is no `Exception`, and `GeneratorExit` where it calls a step, sleeps or
+        starts a task: it must not do for real, in this process, what it would have decided to do. Hence the loop counts
+        as running meanwhile. And as libraries check in a `finally` that they are where they were (a context variable is
+        reset in the context in which it was set, a cancel scope is left by the task that entered it), each task is
+        ended as itself.
         """
         self.closed = True
         self.ready.clear()
@@ -384,19 +385,23 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return None
 
 
+class _Disposed(BaseException):
+    """Ends the code of an execution that is disposed of.
+
+    It is not `GeneratorExit`, which Python does not pass on into an async generator that is being iterated: that one
+    would be dropped where it stands, and what it awaits closed with a complaint that nobody can catch.
+    """
+
+
 def _close(task: _Task, loop: WorkflowLoop) -> None:
-    """Closes a task's coroutine, whatever the user's code makes of `GeneratorExit`. To be called in its context."""
+    """Ends a task's coroutine, whatever the user's code makes of it. To be called in its context."""
     coro: Any = task.get_coro()
     outer = _swap_current_task(loop, task)
     try:
-        for _ in range(_CLOSE_LIMIT):
-            try:
-                coro.close()
-            except RuntimeError:
-                continue  # it awaited something in a `finally`, and gets GeneratorExit there
-            except BaseException:
-                return
-            return
+        for _ in range(_CLOSE_LIMIT):  # it may await something in a `finally`, and is ended there again
+            coro.throw(_Disposed)
+    except BaseException:
+        pass
     finally:
         _swap_current_task(loop, outer)
 
