@@ -23,7 +23,7 @@ from worldflow.engine.execution import Execution
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import requests
 from worldflow.runtime.steps import StepExecutor
-from worldflow.worlds.messages import StepTask
+from worldflow.worlds.messages import StepOutcome, StepTask
 
 STEP_VISIBILITY = timedelta(seconds=330)
 TURN_VISIBILITY = timedelta(seconds=90)
@@ -76,18 +76,33 @@ def system(stack: Stack) -> Iterator[WiredSystem]:
 
 
 @pytest.fixture
-def deadly_steps(system: WiredSystem, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[StepTask], bool]]:
+def to_be_recorded() -> set[str]:
+    """The runs whose steps have their outcomes recorded before a deadly step kills its function."""
+    return set()
+
+
+@pytest.fixture
+def deadly_steps(
+    system: WiredSystem, to_be_recorded: set[str], monkeypatch: pytest.MonkeyPatch
+) -> list[Callable[[StepTask], bool]]:
     """What says of a step that it kills its function."""
     found: list[Callable[[StepTask], bool]] = []
-    run = StepExecutor._run
+    run, put_outcome = StepExecutor._run, system.world.put_outcome
+    recorded: dict[str, StepOutcome] = {}
+
+    def record(outcome: StepOutcome) -> StepOutcome:
+        recorded[outcome.run_id] = stored = put_outcome(outcome)
+        return stored
 
     async def run_or_die(executor: StepExecutor, task: StepTask) -> Any:
         if any(is_deadly(task) for is_deadly in found):
-            await asyncio.sleep(0.02)  # its neighbours are under way
+            while not recorded.keys() >= to_be_recorded:
+                await asyncio.sleep(0.001)
             system.die()
         return await run(executor, task)
 
     monkeypatch.setattr(StepExecutor, "_run", run_or_die)
+    monkeypatch.setattr(system.world, "put_outcome", record)
     return found
 
 
@@ -155,9 +170,10 @@ def test_one_that_always_does_fails_its_run_in_the_end(
 
 
 def test_the_neighbours_in_its_batch_come_to_their_end(
-    system: WiredSystem, deadly_steps: list[Callable[[StepTask], bool]]
+    system: WiredSystem, deadly_steps: list[Callable[[StepTask], bool]], to_be_recorded: set[str]
 ) -> None:
     system.steps_at_once = 5
+    to_be_recorded.update("ab")
     deadly_steps.append(lambda task: task.run_id == "deadly")
     runs = {"a": works, "deadly": works, "b": works, "c": works_once}
     for run_id, function in runs.items():
