@@ -1,7 +1,7 @@
 """A run that goes on from another's history, from any event of it."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,7 +23,17 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.forking import forked
-from worldflow.engine.history import ChildStarted, Event, Fact, RunEnded, RunStarted, TimerFired
+from worldflow.engine.history import (
+    ChildStarted,
+    Event,
+    Fact,
+    RunCompleted,
+    RunEnded,
+    RunStarted,
+    StepCompleted,
+    StepScheduled,
+    TimerFired,
+)
 
 
 @step(retry=RetryPolicy(max_attempts=3, initial_interval="1m", jitter=0))
@@ -202,3 +212,26 @@ def test_facts_that_were_held_there_are_held_here(drive: Drive):
     fork = run.going_on(forked(run.history, "fork-1", 3), "fork-1")
     fork.learn("t1")
     assert fork.result() == "awake"
+
+
+AT = datetime(2026, 1, 15, tzinfo=UTC)
+STARTED = RunStarted(seq=1, at=AT, run_id="r", workflow_name="w", created_at=AT)
+SCHEDULED = StepScheduled(seq=2, at=AT, step_id="s1", name="work")
+
+
+@pytest.mark.parametrize(
+    ("history", "said"),
+    [
+        ([], "the run has not begun: there is no event to go on from"),
+        ([STARTED, SCHEDULED], "must be an event of the history before its end: 1 to 2"),
+        (
+            [STARTED, SCHEDULED, StepCompleted(seq=3, at=AT, step_id="s1"), RunCompleted(seq=4, at=AT)],
+            "must be an event of the history before its end: 1 to 2",
+        ),
+        ([STARTED, RunCompleted(seq=2, at=AT)], "the run ended in its first turn: there is no event before its end"),
+    ],
+)
+def test_what_it_cannot_go_on_from_is_refused_with_what_it_can(history: list[Event], said: str):
+    with pytest.raises(InvalidInputError) as caught:
+        forked(history, "f", 9)
+    assert [field.message for field in caught.value.fields] == [said]

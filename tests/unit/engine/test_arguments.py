@@ -154,3 +154,24 @@ def test_a_decorator_may_have_names_of_its_own(arguments: dict[str, Any]):
         return plain(first, second)
 
     assert Signature(decorated, "decorated").call(arguments) == [1, 5]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"a": 1, "x": "0.5", "y": "2"}, {"x": Decimal("0.5"), "y": Decimal(2)}),
+        ({"a": 1, "named": {"x": "0.5"}}, {"x": Decimal("0.5")}),
+        ({"a": 1, "named": {"x": "0.5"}, "y": "2"}, {"x": Decimal("0.5"), "y": Decimal(2)}),
+        ({"a": 1, "named": "3", "y": "2"}, {"named": Decimal(3), "y": Decimal(2)}),
+    ],
+)
+@pytest.mark.parametrize("read", [Signature.decode, Signature.validate])
+def test_what_a_call_gives_by_any_name_is_given_so_from_outside_too(read, given, named):
+    signature = Signature(variadic, "variadic")
+    assert signature.call(read(signature, given)) == [1, (), False, named]
+
+
+def test_what_any_name_takes_is_checked_too():
+    with pytest.raises(InvalidInputError) as caught:
+        Signature(variadic, "variadic").decode({"a": 1, "x": "much"})
+    assert [field.field for field in caught.value.fields] == ["named.x"]

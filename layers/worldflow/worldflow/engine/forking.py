@@ -43,10 +43,20 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
             break
         kept.append(event)
     if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
-        last = max((event.seq for event in history if isinstance(event, (Fact, Applied))), default=1) - 1
-        problem = f"must be an event of the history before its end: 1 to {last}"
-        raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", problem)])
+        raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", _possible(history))])
     return _renamed(kept, run_id, lambda child: bool(child.detached))
+
+
+def _possible(history: Sequence[Event]) -> str:
+    """From which events a run can go on."""
+    if not history:
+        return "the run has not begun: there is no event to go on from"
+    last = history[-1].seq
+    if isinstance(history[-1], RunEnded):  # what was decided with the end is kept with it
+        last = max(event.seq for event in history if isinstance(event, (Fact, Applied))) - 1
+    if last == 0:
+        return "the run ended in its first turn: there is no event before its end"
+    return f"must be an event of the history before its end: 1 to {last}"
 
 
 def retried(

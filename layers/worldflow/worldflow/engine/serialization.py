@@ -241,7 +241,10 @@ class Signature:
         return self._function(*bound.args, **bound.kwargs)
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:
-        problems = list(self._misfits(values)) if values.keys() != self._arguments.keys() else []
+        problems: list[FieldError] = []
+        if values.keys() != self._arguments.keys():
+            values = self._nested(values)
+            problems += self._misfits(values)
         arguments: dict[str, Any] = {}
         for name, codec in self._arguments.items():
             if name in values:
@@ -255,6 +258,19 @@ class Signature:
             shape = str(self._signature.replace(return_annotation=inspect.Signature.empty))
             raise InvalidInputError(f"the input does not fit {self._name}{shape}", problems)
         return arguments
+
+    def _nested(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`values` as `bind` has them: what a call gives to `**named` by itself is in an object of that name."""
+        parameters = self._signature.parameters
+        unknown = {name: value for name, value in values.items() if name not in parameters}
+        named = next((name for name, each in parameters.items() if each.kind is each.VAR_KEYWORD), None)
+        if named is None or not unknown:
+            return values
+        nested = values.get(named, {})
+        if not isinstance(nested, Mapping):
+            nested = {named: nested}  # one of them has the name of their parameter
+        known = {name: value for name, value in values.items() if name in parameters}
+        return {**known, named: {**nested, **unknown}}
 
     def _misfits(self, values: Mapping[str, Any]) -> Iterator[FieldError]:
         parameters = self._signature.parameters
