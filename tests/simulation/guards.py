@@ -24,7 +24,7 @@ from worldflow.runtime.in_hand import RunInHand
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import RunRecord
-from worldflow.worlds.messages import Delayed
+from worldflow.worlds.messages import Delayed, StepTask
 
 _send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
 _put_outcome = SimWorld.put_outcome
@@ -162,6 +162,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a blocked inline step is told of": (RunInHand, "waits_for_code", lambda self: bool(self.state.held)),
     "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
+    "an attempt has a group of its own": (StepTask, "group", property(lambda self: f"{self.run_id}#{self.step_id}")),
     "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "what is collected decides nothing": (

@@ -271,6 +271,12 @@ def one_generation_lives(sim: Simulation, users: Users) -> Problems:
             yield f"{run_id}: goes on, and so does one that follows it"
 
 
+def attempts_do_not_wait_for_others(sim: Simulation, users: Users) -> Problems:
+    """A task is held back by a copy of itself alone: an attempt that hangs, or whose function died, keeps none."""
+    for task, other in sim.held_back.items():
+        yield f"{task} was not begun while {other} was in flight"
+
+
 OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     no_message_is_left,
     what_was_started_exists,
@@ -278,6 +284,7 @@ OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     signals_keep_their_order,
     nothing_comes_twice_to_those_that_follow,
     one_generation_lives,
+    attempts_do_not_wait_for_others,
 ]
 
 

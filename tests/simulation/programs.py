@@ -90,7 +90,7 @@ once: Any = Step(_once, "simulated.once", at_most_once=True)
 once_or_more: Any = Step(
     _once, "simulated.retried_once", at_most_once=True, retry=RetryPolicy(max_attempts=3, initial_interval="20s")
 )
-limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=2))
+limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=4))
 beating: Any = Step(
     _beating, "simulated.beating", heartbeat_timeout="15s", timeout="10m", retry=RetryPolicy(max_attempts=3)
 )
@@ -150,6 +150,9 @@ class _Program(Interpreter):
 
     async def beating(self, item: int) -> Any:
         return await beating(item)
+
+    async def crowd(self, count: int) -> Any:
+        return await asyncio.gather(*(beating(n % 3) for n in range(count)), return_exceptions=True)
 
     async def plain(self, item: int, inline: bool) -> Any:
         return len(await plain.options(inline=inline)(item))
@@ -272,7 +275,7 @@ def _leaf(chance: random.Random) -> Program:
         case 8:
             return ["limited_step", chance.randint(0, 9)]
         case 9:
-            return ["beating", chance.randint(0, 4)]
+            return chance.choice([["beating", chance.randint(0, 4)], ["crowd", chance.randint(2, 6)]])
         case 10:
             kind = chance.choice(["plain", "pure", "unrecorded"])
             return [kind, chance.randint(0, 9), *([chance.random() < 0.5] if kind != "unrecorded" else [])]

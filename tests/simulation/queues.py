@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 DEDUPLICATION = 300.0
@@ -24,6 +24,7 @@ class Stored:
     receipt: int = 0
     """Of the last receipt: only that one deletes it."""
     was_dead: bool = False
+    dedup_id: str = ""
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Queue:
     def send(self, body: str, now: float, *, group: str = "", dedup_id: str = "", delay: float = 0.0) -> bool:
         """Takes a message. Returns whether it is kept."""
         self._count += 1
-        stored = Stored(f"{self.name}-{self._count}", self._count, body, group, now, now + delay)
+        stored = Stored(f"{self.name}-{self._count}", self._count, body, group, now, now + delay, dedup_id=dedup_id)
         self.messages.append(stored)
         self.sent.append(stored)
         return True
@@ -111,7 +112,14 @@ class FifoQueue(Queue):
         if since is not None and now - since < DEDUPLICATION:
             return False
         self._known[group, dedup_id] = now
-        return super().send(body, now, group=group)
+        return super().send(body, now, group=group, dedup_id=dedup_id)
+
+    def held_back(self, now: float) -> Iterator[tuple[Stored, Stored]]:
+        """The messages that could be received but for one of their group that is out of sight, and that one."""
+        locked = {message.group: message for message in self.messages if message.visible_at > now}
+        for message in self.messages:
+            if message.visible_at <= now and message.group in locked:
+                yield message, locked[message.group]
 
     def _groups(self, now: float) -> dict[str, list[Stored]]:
         """The messages that may be received, by their groups."""

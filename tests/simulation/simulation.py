@@ -118,6 +118,8 @@ class Simulation:
         self.sent_facts: dict[tuple[str, str], list[dict[str, Any]]] = {}
         self.read_facts = 0
         """What `ownership.sent_facts` has read."""
+        self.held_back: dict[str, str] = {}
+        """Tasks that were not received since another was in flight, and which one."""
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
@@ -291,9 +293,9 @@ class Simulation:
             if not process.is_alive:
                 raise Crash(process.name)
             duration = 0.2 * self.faults.fraction(place)
-            if self.faults.strike(f"slow {place}", ["slow step"]):
-                self.strike("slow step", process, info.run_id, info.step_id)
-                duration = 60 * self.faults.fraction(place)
+            if fault := self.faults.strike(f"slow {place}", ["slow step", "step hangs"]):
+                self.strike(fault, process, info.run_id, info.step_id)
+                duration = (60 if fault == "slow step" else 400) * self.faults.fraction(place)
             self.pass_time(duration)
             is_killed = not process.is_zombie and self.faults.strike(place, ["killed in a step"])
             if is_killed or process.is_out_of_time():
@@ -357,12 +359,12 @@ class Simulation:
         while (moment := self._next_time()) is not None and moment <= until:
             if not self._meanwhile(moment):
                 break
-        self.now = max(self.now, until)
+        self._pass_to(until)
 
     def _meanwhile(self, moment: float) -> bool:
         if len(self._stack) > DEPTH:
             return False
-        self.now = max(self.now, moment)
+        self._pass_to(moment)
         if asyncio._get_running_loop() is None:
             return self.happen()
         # A loop runs in this thread, and another cannot run within it.
@@ -380,6 +382,15 @@ class Simulation:
         if isinstance(outcome[0], BaseException):
             raise outcome[0]
         return bool(outcome[0])
+
+    def _pass_to(self, moment: float) -> None:
+        if moment > self.now:
+            queue = self.queues["steps"]
+            assert isinstance(queue, FifoQueue)
+            for task, other in queue.held_back(self.now):
+                if task.dedup_id != other.dedup_id:
+                    self.held_back[task.dedup_id] = other.dedup_id
+            self.now = moment
 
     def _next_time(self) -> float | None:
         moments = [source.queue.next_time() for source in self.sources]
@@ -424,7 +435,7 @@ class Simulation:
     def settle(self, until: float | None = None) -> None:
         """Lets happen all that happens by itself, from moment to moment."""
         while (moment := self._next_time()) is not None and (until is None or moment <= until):
-            self.now = max(self.now, moment)
+            self._pass_to(moment)
             self.happen()
 
     def run_ids(self) -> list[str]:

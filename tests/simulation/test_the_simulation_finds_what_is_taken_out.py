@@ -22,6 +22,7 @@ SEEDS = 200
         "an outcome is of the open attempt",
         "what is held is applied",
         "what failed is discarded",
+        "an attempt has a group of its own",
         "a step has a task of its own",
         "what is received is a copy",
         "what is collected decides nothing",
