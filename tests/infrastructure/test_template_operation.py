@@ -1,5 +1,6 @@
 """What whoever operates a stack counts on: logs, alarms, outputs, parameters, and names that never collide."""
 
+import itertools
 import re
 from fnmatch import fnmatch
 
@@ -7,10 +8,11 @@ import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from workflows.hello import hello
+from worldflow import step, workflow
 from worldflow.runtime import requests
 from worldflow.runtime.turns import Turns
 from worldflow.worlds import LocalWorld
-from worldflow.worlds.messages import Start
+from worldflow.worlds.messages import Poke, Start
 
 OUTPUTS = {
     "ApiUrl": "Api",
@@ -143,7 +145,31 @@ def test_histories_that_grow_long_are_counted(stack: Stack, caplog: pytest.LogCa
     world.close()
     (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
 
-    (filter,) = stack.all("Logs::MetricFilter").values()
+    filter = stack["LongHistories"]
+    assert target(filter["LogGroupName"]) == "OrchestratorLogGroup"
+    pattern = re.fullmatch(r'\{ \$\.message = "(.+)" \}', filter["FilterPattern"])
+    assert pattern and fnmatch(warning, pattern[1])
+
+
+def test_a_replay_that_differs_is_counted(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    numbers = itertools.count()
+
+    @step
+    def take(number: int) -> None: ...
+
+    @workflow
+    async def draws() -> None:
+        await take(next(numbers))
+
+    world = LocalWorld(":memory:")
+    requests.start(world, "r", draws)
+    turns = Turns(world, live_limit=0)
+    turns.take("r", [Start(run_id="r")])
+    turns.take("r", [Poke(run_id="r")])
+    world.close()
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+
+    filter = stack["ReplaysThatDiffer"]
     assert target(filter["LogGroupName"]) == "OrchestratorLogGroup"
     pattern = re.fullmatch(r'\{ \$\.message = "(.+)" \}', filter["FilterPattern"])
     assert pattern and fnmatch(warning, pattern[1])

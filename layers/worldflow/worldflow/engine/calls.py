@@ -31,7 +31,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import child_run_id
 from worldflow.engine.loop import Call
 from worldflow.engine.serialization import explain
-from worldflow.engine.unawaited import given_away
+from worldflow.engine.unawaited import Made, given_away
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
@@ -66,14 +66,17 @@ class Calls:
             check_found(step)
         arguments = step.signature.bind(*args, **kwargs)
         frame = sys._getframe(_CALLER)
-        return Call(self._step(step, arguments), self._run.loop, ("step", step.name, frame.f_code, frame.f_lasti))
+        origin = ("step", step.name, frame.f_code, frame.f_lasti)
+        return Call(self._step(step, arguments, origin), self._run.loop, origin)
 
-    async def _step(self, step: Step[..., Any], arguments: dict[str, Any]) -> Any:
+    async def _step(self, step: Step[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
         step_id = f"s{self._step_count + 1}"
         scheduled = self._run.recorded_steps.get(step_id)
         if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input)):
-            scheduled = self._scheduled(step, step_id, _encode(step, arguments))
+            recorded, scheduled = scheduled, self._scheduled(step, step_id, _encode(step, arguments))
+            if recorded and recorded.name == step.name:
+                self._run.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
         self._step_count += 1
         if self._run.replaying and (completed := self._run.replayed(scheduled)):
             try:
@@ -139,7 +142,7 @@ class Calls:
         arguments = workflow.signature.bind(*args, **kwargs)
         frame = sys._getframe(_CALLER)
         origin = ("workflow", workflow.name, frame.f_code, frame.f_lasti)
-        return Call(self._child(workflow, arguments), self._run.loop, origin)
+        return Call(self._child(workflow, arguments, origin), self._run.loop, origin)
 
     def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         values = _encode(workflow, workflow.signature.bind(*args, **kwargs))
@@ -148,9 +151,13 @@ class Calls:
         self._run.decide(started.model_copy(update={"detached": True}))
         return started.child_run_id
 
-    async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> Any:
+    async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
         started = self._child_started(workflow, _encode(workflow, arguments))
+        recorded = self._run.recorded_children.get(started.child_id)
+        if recorded and recorded.workflow_name == workflow.name and recorded.input != started.input:
+            child_id = started.child_id
+            self._run.compare_arguments(child_id, workflow.signature, recorded.input, started.input, origin)
         future = self._enter(started.child_id, workflow)
         self._run.decide(started)
         try:

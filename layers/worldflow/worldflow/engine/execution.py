@@ -33,6 +33,7 @@ from typing import Any, Protocol
 
 import worldflow.engine.patches  # noqa: F401  # of asyncio, which the workflow is about to use
 from worldflow.engine.calls import NO_RETRY, Calls
+from worldflow.engine.comparing import other_arguments
 from worldflow.engine.definitions import Step, Workflow
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
@@ -84,9 +85,9 @@ from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
 from worldflow.engine.loop import Call, WorkflowLoop
 from worldflow.engine.own_time import OwnTime
-from worldflow.engine.serialization import ANYTHING
+from worldflow.engine.serialization import ANYTHING, Signature
 from worldflow.engine.state import with_what_was_unknown
-from worldflow.engine.unawaited import never_awaited, returned
+from worldflow.engine.unawaited import Made, Origin, never_awaited, returned
 
 RECORD_LIMIT = 16 * 1024
 """Bytes of what stands in records whole: attributes, metadata of hooks."""
@@ -162,6 +163,11 @@ class Execution:
         """The run ids of children and the tokens of hooks that a replay has, by the ids of their calls."""
         self.recorded_steps: dict[str, StepScheduled] = {}
         """What a replay has, so that it need not be made again."""
+        self.recorded_children: dict[str, ChildStarted] = {}
+        self.differences: list[str] = []
+        """The calls whose arguments are not those that the history holds, in words."""
+        self._other_arguments: dict[str, str] = {}
+        """The same, by the ids of the calls, until the replay has come to them."""
         self._recorded: list[Event] = []
         self._next = 0
         """The place in `_recorded` that a replay has come to."""
@@ -203,6 +209,7 @@ class Execution:
         finally:
             self.replaying, self._recorded = False, []
             self.recorded_steps.clear()
+            self.recorded_children.clear()
 
     def replayed(self, scheduled: StepScheduled) -> StepCompleted | None:
         """The completion of a step that is being called, where a replay would come to it next, with nothing to run in
@@ -238,6 +245,7 @@ class Execution:
                     pass  # the other half of most histories
                 case ChildStarted():
                     self.recorded_ids[event.child_id] = event.child_run_id
+                    self.recorded_children[event.child_id] = event
                 case HookCreated():
                     self.recorded_ids[event.hook_id] = event.token
                 case VersionMarked():
@@ -476,11 +484,26 @@ class Execution:
     # --- comparing ---
 
     def _compare(self, actual: Decision | None, recorded: Decision) -> None:
-        if actual is not recorded and (actual is None or actual.identity != recorded.identity):
+        if actual is recorded:
+            return
+        if actual is None or actual.identity != recorded.identity:
             raise NonDeterminismError(
                 f"run {self.run_id!r}, event {recorded.seq}: the history holds {_describe(recorded)}, "
                 f"and the workflow's code now asks for {_describe(actual)}{self._where()}"
             )
+        if self._other_arguments and (difference := self._other_arguments.pop(recorded.identity[1], None)):
+            self.differences.append(f"event {recorded.seq}: {difference}")
+            if self.strict:
+                raise NonDeterminismError(
+                    f"run {self.run_id!r}, {self.differences[-1]}. What differs must come from the workflow's own "
+                    f"arguments, from a step, or from worldflow.uuid4(), random() or now()"
+                )
+
+    def compare_arguments(self, call_id: str, signature: Signature, recorded: Json, now: Json, origin: Made) -> None:
+        """Notes that a replay calls a step or a child with other arguments than the history holds, if it does."""
+        if names := other_arguments(signature, recorded, now):
+            made = Origin(*origin)
+            self._other_arguments[call_id] = f"{made} with another {' and another '.join(names)} than the history holds"
 
     def _expect_none(self, expected: deque[AnyDecision], event: Event | None) -> None:
         if expected:

@@ -24,14 +24,13 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from types import CodeType
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
 from worldflow.engine.here import COLLECTOR, run_here, running_loop
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.privacy import log_context
-from worldflow.engine.unawaited import Origin, in_hand
+from worldflow.engine.unawaited import Made, Origin, in_hand
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -114,7 +113,7 @@ class Call(Coroutine[Any, Any, T]):
         self,
         coroutine: Coroutine[Any, Any, T],
         loop: WorkflowLoop,
-        origin: tuple[str, str, CodeType, int] | None = None,
+        origin: Made | None = None,
     ) -> None:
         self._coroutine = coroutine
         self._loop = loop

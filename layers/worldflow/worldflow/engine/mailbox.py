@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from types import CodeType
 from typing import Any, Generic, TypeVar
 
 from worldflow.engine.loop import Call, WorkflowLoop
+from worldflow.engine.unawaited import Made
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ class Receive(Call[T]):
         self,
         receive: Callable[[], Coroutine[Any, Any, T]],
         loop: WorkflowLoop,
-        origin: tuple[str, str, CodeType, int] | None = None,
+        origin: Made | None = None,
     ) -> None:
         super().__init__(receive(), loop, origin)
         self._receive = receive

@@ -22,6 +22,10 @@ _NAMED = 4
 """Further calls that a message names."""
 
 
+Made = tuple[str, str, CodeType, int]
+"""What makes an `Origin`, and takes less time to make."""
+
+
 class Origin(NamedTuple):
     """What was called, and where. The line is worked out when it is asked for, which hardly ever happens."""
 
@@ -76,7 +80,7 @@ def returned(result: Any, forgotten: Sequence[Origin]) -> WorldflowError:
     )
 
 
-def given_away(origin: tuple[str, str, CodeType, int], to: str) -> UnawaitedCallError:
+def given_away(origin: Made, to: str) -> UnawaitedCallError:
     """The error of a call that is an argument of another, in place of its result."""
     made = Origin(*origin)
     return UnawaitedCallError(f"{made}, and {to} was given the call and not its result: write `await {made.call}`")

@@ -142,6 +142,8 @@ class RunInHand:
                 execution.dispose()
                 raise
             self.execution = execution
+            if execution.differences:
+                _log.warning("the replay of run %s differs: %s", self.id, execution.differences[0])
         except _BLOCKING as error:
             self._block(error)
 
