@@ -89,6 +89,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         if asked.signal:
             with fields_of("signal"):
                 check_name(asked.signal.name)
+                workflow.check_signal(asked.signal.name, asked.signal.value)
             begin = partial(requests.signal_with_start, name=asked.signal.name, value=asked.signal.value, signal_id=id)
         # Who sends a signal with the start wants a run that receives it.
         reuse = asked.reuse or ("allow" if asked.signal else None)

@@ -133,6 +133,11 @@ async def collect(count: int) -> list[object]:
     return [await wait_for_signal("value") for _ in range(count)]
 
 
+@workflow(signals={"sum": int})
+async def declares_a_sum() -> int:
+    return await wait_for_signal("sum", int)
+
+
 @workflow
 async def fails(message: str) -> None:
     await refuse(message)

@@ -120,6 +120,17 @@ def test_who_has_ended_cannot_be_told_anything(api: Api, ended: str, action: str
     assert sent(api) == []
 
 
+@pytest.mark.parametrize("key", [None, "k1"], ids=["", "with a key"])
+def test_a_value_of_another_type_than_is_declared(api: Api, aws: AWSSystem, key: str | None) -> None:
+    start(aws, "typed", workflows.declares_a_sum)
+    answer = api.post("/runs/typed/signals/sum", '"many"', key=key)
+
+    assert (answer.status, answer.error["type"], answer.fields) == (422, "InvalidInputError", ["value"])
+    assert "the value does not fit the signal 'sum' of declares_a_sum" in answer.error["message"]
+    assert sent(api) == []
+    assert api.post("/runs/typed/signals/sum", 5).status == 202
+
+
 # --- Idempotency-Key -----------------------------------------------------------------------------------------------
 
 

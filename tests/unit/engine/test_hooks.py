@@ -145,7 +145,7 @@ def test_metadata_that_json_cannot_carry(drive: Drive):
 def test_a_value_that_does_not_fit_is_spent(drive: Drive):
     @workflow
     async def typed() -> list[Any]:
-        hook = create_hook(int, token="t")
+        hook = create_hook(int, token="t", on_misfit="raise")
         try:
             return [await hook]
         except SerializationError as error:

@@ -55,7 +55,7 @@ def test_a_signal_that_does_not_fit_is_spent_and_the_next_is_read(drive: Drive):
     @workflow
     async def listen() -> list[str]:
         try:
-            await wait_for_signal("it", Approval)
+            await wait_for_signal("it", Approval, on_misfit="raise")
         except SerializationError as error:
             return [error.path, (await wait_for_signal("it", Approval)).by]
         return []

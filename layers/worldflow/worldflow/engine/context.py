@@ -21,7 +21,7 @@ from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError
 from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
 from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
-from worldflow.engine.inbox import Hook
+from worldflow.engine.inbox import Hook, OnMisfit
 from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Receive
 from worldflow.engine.serialization import ANYTHING
@@ -100,39 +100,55 @@ async def _sleep(until: Duration | datetime) -> None:
 
 
 @overload
-def wait_for_signal(name: str) -> Receive[Any]: ...
+def wait_for_signal(name: str, *, on_misfit: OnMisfit = "skip") -> Receive[Any]: ...
 @overload
-def wait_for_signal(name: str, type: type[T]) -> Receive[T]: ...
-def wait_for_signal(name: str, type: Any = None) -> Receive[Any]:
+def wait_for_signal(name: str, type: type[T], *, on_misfit: OnMisfit = "skip") -> Receive[T]: ...
+def wait_for_signal(name: str, type: Any = None, *, on_misfit: OnMisfit = "skip") -> Receive[Any]:
     """Awaited, the value of the next signal of this name; in an `async for`, of one after the other.
 
     Signals that came before anybody waited are kept, in order.
 
-    type: what the value is read as (anything that pydantic validates); as the JSON it is, unless given.
-    Raises `SerializationError` if the value does not fit `type`; the signal is then spent. To wait no longer than some
-    time, use `asyncio.timeout`.
+    type: what the value is read as (anything that pydantic validates); unless given, the type that
+        `@workflow(signals=...)` declares for the name, or else the JSON that it is.
+    on_misfit: a value that does not fit is left out, with a warning in the log, and the wait goes on (`skip`), or the
+        wait raises `SerializationError` (`raise`). The signal is spent in either case.
+    Raises `InvalidInputError` for a name that no signal can have. To wait no longer than some time, use
+    `asyncio.timeout`.
     """
-    return _execution("wait_for_signal()").inbox.wait_for_signal(name, type)
+    run = _execution("wait_for_signal()")
+    _check_on_misfit(on_misfit)
+    return run.inbox.wait_for_signal(name, type, on_misfit)
+
+
+def _check_on_misfit(on_misfit: str) -> None:
+    if on_misfit not in ("skip", "raise"):
+        raise ValueError(f'on_misfit is "skip" or "raise", and not {on_misfit!r}')
 
 
 @overload
-def create_hook(*, token: str | None = None, metadata: Json = None) -> Hook[Any]: ...
+def create_hook(*, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip") -> Hook[Any]: ...
 @overload
-def create_hook(type: type[T], *, token: str | None = None, metadata: Json = None) -> Hook[T]: ...
-def create_hook(type: Any = None, *, token: str | None = None, metadata: Json = None) -> Hook[Any]:
+def create_hook(
+    type: type[T], *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
+) -> Hook[T]: ...
+def create_hook(
+    type: Any = None, *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
+) -> Hook[Any]:
     """A hook: whoever has its token can send it values, without knowing the run.
 
     type: what the values are read as; as the JSON they are, unless given.
     token: up to 200 letters, digits and `_.:=@+-`; one that nobody can guess, unless given. While another live run
         holds it, awaiting the hook raises `HookConflictError`.
     metadata: what JSON carries, up to 16 KB, for those who look the token up.
+    on_misfit: what becomes of a value that does not fit `type`: see `wait_for_signal`.
     """
     run = _execution("create_hook()")
+    _check_on_misfit(on_misfit)
     data = _metadata(metadata)
     if token is not None:
         check_token(token)
     hook: Hook[Any] = run.inbox.create_hook(
-        lambda hook_id: Hook(run, hook_id, run.uuid4().hex if token is None else token, data, type)
+        lambda hook_id: Hook(run, hook_id, run.uuid4().hex if token is None else token, data, type, on_misfit)
     )
     return hook
 

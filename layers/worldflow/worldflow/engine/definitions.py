@@ -17,10 +17,10 @@ from worldflow.engine.errors import (
     WorkflowNotFoundError,
 )
 from worldflow.engine.here import running_loop
-from worldflow.engine.history import ParentClose
+from worldflow.engine.history import Json, ParentClose
 from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.retry import RetryPolicy
-from worldflow.engine.serialization import Signature, as_function
+from worldflow.engine.serialization import Codec, Signature, as_function
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +41,7 @@ class Workflow(Generic[P, R]):
         version: int = 1,
         timeout: Duration | None = None,
         inline_steps: bool = False,
+        signals: Mapping[str, Any] | None = None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -51,6 +52,26 @@ class Workflow(Generic[P, R]):
         self.run_id: str | None = None
         self.parent_close: ParentClose = "cancel"
         self.signature = Signature(function, name)
+        self._signals = dict(signals or {})
+        self._signal_codecs: dict[str, Codec] = {}
+        for signal in self._signals:
+            try:
+                check_name(signal, "signal's name")
+            except InvalidInputError as error:
+                raise ConfigurationError(f"@workflow(signals=...) of {name}: {error.summary}") from None
+
+    def signal_codec(self, name: str) -> Codec | None:
+        """What carries the values of a signal whose type is declared."""
+        if name not in self._signals:
+            return None
+        if name not in self._signal_codecs:
+            self._signal_codecs[name] = Codec(self._signals[name], name)
+        return self._signal_codecs[name]
+
+    def check_signal(self, name: str, value: Json) -> None:
+        """Raises `InvalidInputError` for a value that is not of the type declared for this signal."""
+        if codec := self.signal_codec(name):
+            codec.check(value, f"the value does not fit the signal {name!r} of {self.name}", "value")
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         loop = running_loop()
@@ -232,7 +253,12 @@ _steps: _Registry[Step[..., Any]] = _Registry("step")
 def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
 @overload
 def workflow(
-    *, name: str | None = None, version: int = 1, timeout: Duration | None = None, inline_steps: bool = False
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
 def workflow(
     function: Any = None,
@@ -242,6 +268,7 @@ def workflow(
     version: int = 1,
     timeout: Duration | None = None,
     inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
 ) -> Any:
     """Makes an `async def` function a workflow.
 
@@ -251,6 +278,8 @@ def workflow(
     timeout: a duration after which a run is cancelled where it waits, and fails with `TimeoutError`, as if all of it
         stood in an `asyncio.timeout`. The one with which the run started holds.
     inline_steps: steps run in the orchestrator's own turn, unless they say `inline=False`.
+    signals: the types of signals by their names, such as `{"approval": Approval}`. Who sends another value, from a
+        process that has this code, gets `InvalidInputError` (422 from the API); `wait_for_signal` reads them so.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
@@ -260,7 +289,12 @@ def workflow(
         if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
             raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
         definition = Workflow(
-            function, name or function.__name__, version=version, timeout=timeout, inline_steps=inline_steps
+            function,
+            name or function.__name__,
+            version=version,
+            timeout=timeout,
+            inline_steps=inline_steps,
+            signals=signals,
         )
         return _workflows.add(definition, version)
 

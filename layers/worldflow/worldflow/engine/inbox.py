@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -15,6 +16,7 @@ from worldflow.engine.errors import (
     ContinueAsNew,
     HookConflictError,
     HookNotFoundError,
+    InvalidInputError,
     RunEndedError,
     SerializationError,
     WorldflowError,
@@ -33,14 +35,26 @@ from worldflow.engine.history import (
     dump_events,
     load_events,
 )
+from worldflow.engine.ids import check_name
 from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Mailbox, Receive
+from worldflow.engine.privacy import described
 from worldflow.engine.serialization import ANYTHING, Codec, Signature, explain
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
 
 T = TypeVar("T")
+
+OnMisfit = Literal["skip", "raise"]
+
+_log = logging.getLogger("worldflow")
+
+_MISFITS_ARE_LEFT_OUT = "worldflow:misfits-are-left-out"
+_NAMES_ARE_CHECKED = "worldflow:names-are-checked"
+"""Changes to the engine that a run may have been before, as `patched()` has them of the user's code. Marked where they
+make a difference, so that histories without the mark replay as they were.
+"""
 
 _CALLER = 2
 """Frames from here to the code that calls `wait_for_signal`."""
@@ -107,15 +121,39 @@ class Inbox:
 
     # --- signals ---
 
-    def wait_for_signal(self, name: str, type: Any) -> Receive[Any]:
-        codec = None if type is None else Codec(type, name)
+    def wait_for_signal(self, name: str, type: Any, on_misfit: OnMisfit) -> Receive[Any]:
+        self._check_name(name)
+        codec = self._run.workflow.signal_codec(name) if type is None else Codec(type, name)
 
         async def receive() -> Any:
-            fact = await self._signal(name).get()
-            return read(codec, fact.value, "the signal's value", name)
+            while True:
+                fact = await self._signal(name).get()
+                try:
+                    return read(codec, fact.value, "the signal's value", name)
+                except SerializationError as error:
+                    self.leave_out(f"a value of signal {name!r}", error, on_misfit)
 
         frame = sys._getframe(_CALLER)
         return Receive(receive, self._run.loop, ("", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
+
+    def _check_name(self, name: str) -> None:
+        """Raises `InvalidInputError` for a name that nobody can send to, unless that went unnoticed when the run came
+        here first.
+        """
+        try:
+            check_name(name)
+        except InvalidInputError:
+            if self._run.patched(_NAMES_ARE_CHECKED, deprecated=True):
+                raise
+
+    def leave_out(self, what: str, error: SerializationError, on_misfit: OnMisfit) -> None:
+        """Goes on without a value that does not fit. Raises `error` where the workflow wants it to, and where it was
+        raised when the run came here first.
+        """
+        if on_misfit == "raise" or not self._run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
+            raise error
+        if not self._run.replaying:
+            _log.warning("run %s: %s does not fit and is left out: %s", self._run.run_id, what, described(error))
 
     def _signal(self, name: str) -> Mailbox[SignalReceived]:
         if name not in self._signals:
@@ -153,6 +191,7 @@ class Inbox:
 
     def on_update(self, name: str, handler: Callable[..., Any]) -> None:
         self._run.loop.check_open()
+        self._check_name(name)
         self._handlers[name] = Signature(handler, name)
         waiting = [fact for fact in self._updates if fact.name == name]
         self._updates = [fact for fact in self._updates if fact.name != name]
@@ -205,17 +244,24 @@ class Hook(Generic[T]):
     is_webhook = False
     answers = False
 
-    def __init__(self, run: Execution, hook_id: str, token: str, metadata: Json, type: Any) -> None:
+    def __init__(
+        self, run: Execution, hook_id: str, token: str, metadata: Json, type: Any, on_misfit: OnMisfit = "raise"
+    ) -> None:
         self.hook_id = hook_id
         self.token = token
         self.metadata = metadata
         self._run = run
         self._mail: Mailbox[HookResumed] = Mailbox(run.loop)
         self._codec = None if type is None else Codec(type, "hook")
+        self._on_misfit = on_misfit
 
     async def _receive(self) -> T:
-        fact = await self._mail.get()
-        return self._read(fact)
+        while True:
+            fact = await self._mail.get()
+            try:
+                return self._read(fact)
+            except SerializationError as error:
+                self._run.inbox.leave_out(f"a value of hook {self.hook_id}", error, self._on_misfit)
 
     def _read(self, fact: HookResumed) -> T:
         value: T = read(self._codec, fact.value, "the hook's value", self.token)

@@ -110,6 +110,15 @@ class Codec:
         except Exception as error:
             raise SerializationError(_reason(error), self.where) from None
 
+    def check(self, value: Json, what: str, name: str) -> None:
+        """Raises `InvalidInputError`, with `what` does not fit, if `value` is not the JSON form of one of these."""
+        try:
+            self.decode(value)
+        except ValidationError as error:
+            raise InvalidInputError(what, _field_errors(error, name)) from None
+        except SerializationError as error:
+            raise InvalidInputError(what, [FieldError(name, str(error))]) from None
+
     def validate(self, value: Any) -> Any:
         """A value of this annotation out of a Python value. Raises as `decode` does."""
         try:

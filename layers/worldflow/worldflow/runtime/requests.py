@@ -22,6 +22,7 @@ from worldflow.engine.errors import (
     RunEndedError,
     RunExistsError,
     RunNotFoundError,
+    WorkflowNotFoundError,
 )
 from worldflow.engine.forking import forked
 from worldflow.engine.history import (
@@ -161,6 +162,8 @@ def signal_with_start(
     check_id(signal_id, "signal_id")
     encoded = ANYTHING.encode(value)
     check_size(encoded, "value")  # before a run is started for it
+    if isinstance(workflow, Workflow):
+        workflow.check_signal(name, encoded)
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
     fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored)
@@ -217,16 +220,28 @@ def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id
     """Sends a signal to a run, in its newest generation. Returns the signal's id.
 
     signal_id: identifies the signal, so that sending it twice delivers it once; a new one unless given.
-    Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
+    Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name, and for a
+    value that is not of the type that the workflow declares, where its code is in this process.
     """
     check_name(name)
     check_id(signal_id, "signal_id")
     encoded = ANYTHING.encode(value)
-    run_id = open_run(world, run_id).run_id
+    record = open_run(world, run_id)
+    if workflow := _known(record):
+        workflow.check_signal(name, encoded)
+    run_id = record.run_id
     signal_id = signal_id or uuid.uuid4().hex
     fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded))
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return signal_id
+
+
+def _known(record: RunRecord) -> Workflow[..., Any] | None:
+    """The workflow of a run, where its code is in this process."""
+    try:
+        return find_workflow(record.workflow_name, record.version)
+    except WorkflowNotFoundError:
+        return None
 
 
 def cancel(world: World, run_id: str, reason: str | None = None) -> None:
