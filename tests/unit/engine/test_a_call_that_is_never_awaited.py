@@ -307,6 +307,17 @@ def test_calls_in_a_list_that_is_returned(drive: Drive):
         drive(careless).result()
 
 
+def test_a_call_whose_results_attribute_is_read(drive: Drive):
+    @workflow
+    async def careless() -> int:
+        return debit(1).amount
+
+    with pytest.raises(
+        AttributeError, match=r"^step 'debit' was called at .* and not awaited: it has no attribute 'amount'"
+    ):
+        drive(careless).result()
+
+
 def test_a_call_that_is_another_steps_argument(drive: Drive):
     @workflow
     async def careless() -> int:

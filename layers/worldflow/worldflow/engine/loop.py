@@ -132,6 +132,12 @@ class Call(Coroutine[Any, Any, T]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
+    def __getattr__(self, name: str) -> Any:
+        problem = f"{type(self).__name__!r} object has no attribute {name!r}"
+        if not name.startswith("_") and name != "origin" and self.origin:
+            problem = f"{Origin(*self.origin)} and not awaited: it has no attribute {name!r}, which its result may have"
+        raise AttributeError(problem, name=name, obj=self)
+
     def __await__(self) -> Generator[Any, Any, T]:
         self._loop.unawaited.pop(self._order, None)
         return self._coroutine.__await__()
