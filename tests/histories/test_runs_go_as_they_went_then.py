@@ -10,6 +10,11 @@ from tests.histories.stored import files, load
 BY_CHANCE = ("chance", "values")
 """Recipes whose results hold random numbers and UUIDs, which differ from run to run."""
 
+WAITS_ON = ("signals",)
+"""Recipes that send a value that does not fit, which was an error at the wait, and caught. Now the wait goes on, unless
+it has `on_misfit="raise"`. What was recorded replays as it was: see `test_recorded_histories_replay.py`.
+"""
+
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,6 +27,9 @@ def test_it_ends_as_it_did_then(name: str):
     recorded = [load(path) for path in files().values() if path.stem == name]
     assert recorded, f"{name} was never recorded: python -m tests.histories.record RELEASE"
     now = record("now", name, RECIPES[name]).header
+    if name in WAITS_ON:
+        assert now.status == "running"
+        return
     for then in (stored.header for stored in recorded):
         assert (now.workflow, now.status) == (then.workflow, then.status)
         assert name in BY_CHANCE or now.result == then.result

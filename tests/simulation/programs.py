@@ -125,7 +125,7 @@ STEPS: dict[str, Step[..., Any]] = {
 async def _patient(item: int) -> Any:
     """Ends when somebody says so."""
     try:
-        return await wait_for_signal("go on")
+        return await wait_for_signal("go-on")
     finally:
         await generated.one_step(item)
 

@@ -54,7 +54,7 @@ def answering(api: Api, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> str:
                 case "large":
                     request.respond(201, "x" * 100_000)
                 case "wait":
-                    await wait_for_signal("go on")
+                    await wait_for_signal("go-on")
                     request.respond(202, "late")
                 case "end":
                     return

@@ -42,12 +42,12 @@ def test_started_and_cancelled_at_once_it_leaves_no_trace(drive: Drive):
     async def quick() -> str:
         await work()
         async with asyncio.timeout(60):
-            value = await wait_for_signal("already here")
+            value = await wait_for_signal("already-here")
         async with asyncio.timeout(60):
             return value + await work()
 
     run = drive(quick)
-    run.signal("already here", "a")
+    run.signal("already-here", "a")
     run.complete("s1")
     assert run.decided == ["TimerStarted t2", "StepScheduled s2 work"]
     run.complete("s2", "b")

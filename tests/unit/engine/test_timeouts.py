@@ -75,7 +75,7 @@ def test_rescheduled(drive: Drive):
         started = now()
         try:
             async with asyncio.timeout(10) as limit:
-                await wait_for_signal("more time")
+                await wait_for_signal("more-time")
                 limit.reschedule(asyncio.get_running_loop().time() + 60)
                 await wait_for_signal("never")
         except TimeoutError:
@@ -84,7 +84,7 @@ def test_rescheduled(drive: Drive):
 
     run = drive(extended)
     run.advance(5)
-    run.signal("more time")
+    run.signal("more-time")
     assert run.decided == ["TimerCancelled t1", "TimerStarted t2"]
     run.fire()
     assert run.result() == 65

@@ -20,7 +20,7 @@ async def good() -> list[str]:
 
 
 async def changed() -> list[str]:
-    await wait_for_signal("something else")
+    await wait_for_signal("something-else")
     return []
 
 

@@ -186,12 +186,12 @@ def test_what_one_turn_opened_and_closed_is_not_sent(world: CrashingWorld, turns
     @workflow
     async def impatient() -> str:
         task = asyncio.create_task(work())
-        await wait_for_signal("never mind")
+        await wait_for_signal("never-mind")
         task.cancel()
         return await work("instead")
 
     office = Office(world, impatient)
-    turns.take("run-1", [office.start(), office.fact(SignalReceived(signal_id="1", name="never mind"))])
+    turns.take("run-1", [office.start(), office.fact(SignalReceived(signal_id="1", name="never-mind"))])
     assert office.kinds() == ["step s2/1"]
 
 
