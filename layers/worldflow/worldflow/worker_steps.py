@@ -4,7 +4,8 @@
     begin      an attempt for each, in the event loop
     record     what has ended meanwhile, in one transaction
 
-What cannot be recorded together is recorded one by one. What cannot be run or recorded comes again.
+What cannot be recorded together is recorded one by one. What cannot be run comes again. An outcome that the database
+refuses is kept, and recorded later: the step has run, and nobody could say so of one that is run at most once.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import partial
 
 from worldflow.engine.privacy import loggable
 from worldflow.runtime.steps import StepExecutor
+from worldflow.worker_receipts import PASSING, Receipts, is_locked
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import StepTask
@@ -45,6 +47,7 @@ class WorkerSteps:
         self._executor = executor
         self._room = concurrency
         self._ended: deque[_Ended] = deque()
+        self._receipts = Receipts(world)
         self.running: set[asyncio.Task[Callable[[], None] | None]] = set()
         self.on_ended: Callable[[], None] = lambda: None
         """Called in the event loop when an attempt has ended."""
@@ -58,7 +61,7 @@ class WorkerSteps:
 
     def receive(self) -> list[Delivery]:
         """Tasks, as many as there is room for."""
-        deliveries = self._world.receive("steps", self._room) if self._room > 0 else []
+        deliveries = self._world.receive("steps", self._room) if self._room > 0 and not self.stopped else []
         self._room -= len(deliveries)
         return deliveries
 
@@ -81,25 +84,60 @@ class WorkerSteps:
         self.running.discard(task)
         self.on_ended()
 
+    def stop(self) -> None:
+        """Begins no attempt any more, and cancels those that run: see `StepExecutor.attempt`. To be called in the event
+        loop.
+        """
+        self.stopped = True
+        for task in tuple(self.running):
+            task.cancel()
+
     def record(self) -> bool:
-        """Records what has ended. Returns whether anything had."""
+        """Records what has ended. Returns whether anything had.
+
+        Raises an error that is passing where the database refuses; what is not recorded is, the next time.
+        """
+        self._receipts.settle()
         ended = [self._ended.popleft() for _ in range(len(self._ended))]
-        self._room += len(ended)
-        done = [one for one in ended if one.error is None]
-        try:
-            self._finish(done)
-        except Exception:
-            for one in done:
-                try:
-                    self._finish([one])
-                except Exception as error:
-                    one.error = error
+        kept, refusal = self._finish_all([one for one in ended if one.error is None])
+        self._ended.extendleft(reversed(kept))
+        self._room += len(ended) - len(kept)
         for one in ended:
             if one.error:
-                name = getattr(one.delivery.message, "name", "")
-                _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(one.error))
-                self._world.reject([one.delivery])
+                self._give_up(one.delivery, one.error)
+        if refusal:
+            raise refusal
         return bool(ended)
+
+    def _finish_all(self, done: Sequence[_Ended]) -> tuple[list[_Ended], Exception | None]:
+        """Records outcomes. Returns those that the database refuses, and as what."""
+        try:
+            self._finish(done)
+            return [], None
+        except Exception as error:
+            refusal = error if is_locked(error) else None
+        kept: list[_Ended] = []
+        for one in done:
+            if refusal and is_locked(refusal):
+                kept.append(one)
+                continue
+            try:
+                self._finish([one])
+            except PASSING as error:
+                kept.append(one)
+                refusal = error
+            except Exception as error:
+                one.error = error
+        return kept, refusal
+
+    def _give_up(self, delivery: Delivery, error: BaseException) -> None:
+        if isinstance(error, PASSING):
+            if self._receipts.put_back([delivery]) > 1:
+                return
+        else:
+            self._receipts.reject([delivery])
+        name = getattr(delivery.message, "name", "")
+        _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
 
     def _finish(self, done: Sequence[_Ended]) -> None:
         if not done:
@@ -109,3 +147,4 @@ class WorkerSteps:
                 if one.finish:
                     one.finish()
             self._world.acknowledge([one.delivery for one in done])
+        self._receipts.handled([one.delivery for one in done])

@@ -6,12 +6,12 @@
 
 and so on until the last turn is over; runs whose messages come meanwhile join in. What fails, fails alone: a turn that
 raises is given up, and its messages come again; and where the common transaction fails, each of its turns is taken
-anew by itself. So is one whose messages came before: it may be what killed a worker.
+anew by itself. So is one whose messages came before: it may be what killed a worker. Where it is the database that
+fails, no turn is at fault: its messages come again as often as it takes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
@@ -23,6 +23,7 @@ from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Settle, Turns
+from worldflow.worker_receipts import PASSING, Receipts
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
@@ -46,21 +47,36 @@ class WorkerTurns:
         self._world = world
         self._turns = turns
         self._executor = executor
+        self._receipts = Receipts(world)
         self.stopped = False
         """No turn begins any more, and those under way end early."""
 
     def take(self, runs: int) -> bool:
         """Takes the turns of so many runs at a time, until none is under way. Returns whether there were any."""
+        self._receipts.settle()
         groups = self._world.receive_groups("runs", runs)
         under_way = self._begin(groups)
         while under_way:
             under_way, over = self._advance(under_way)
             room = runs - len(under_way)
             if not under_way or self.stopped:
-                self._world.acknowledge(over)
+                self._receipts.acknowledge(over)
             elif room:
-                under_way += self._begin(self._world.receive_groups("runs", room, handled=over))
+                under_way += self._begin(self._more(room, over))
         return bool(groups)
+
+    def _more(self, runs: int, over: Sequence[Delivery]) -> Sequence[Sequence[Delivery]]:
+        """What runs have received meanwhile. None where the database refuses that, which is for `take` to tell."""
+        if not self._receipts.refused:
+            try:
+                groups = self._world.receive_groups("runs", runs, handled=over)
+            except PASSING:
+                pass
+            else:
+                self._receipts.handled(over)
+                return groups
+        self._receipts.acknowledge(over)
+        return ()
 
     def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_Turn]:
         begun = []
@@ -86,7 +102,9 @@ class WorkerTurns:
                 settle = next(turn.parts, None)
             except ConflictError:
                 self._take_alone(turn.deliveries)
-            except (Exception, asyncio.CancelledError) as error:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
                 self._give_up(turn.deliveries, error)
             else:
                 if settle:
@@ -99,14 +117,20 @@ class WorkerTurns:
             with self._world.together():
                 for _, settle in waiting:
                     settle()
-        except Exception:
+        except Exception as error:
             for turn, _ in waiting:
                 turn.parts.close()
-                self._take_alone(turn.deliveries)
+                if isinstance(error, PASSING):
+                    self._give_up(turn.deliveries, error)
+                else:
+                    self._take_alone(turn.deliveries)
             return [], over
         return [turn for turn, _ in waiting], over
 
     def _take_alone(self, deliveries: Sequence[Delivery]) -> None:
+        if self._receipts.refused:
+            self._receipts.put_back(deliveries)
+            return
         messages = _of_a_run(deliveries)
         with self._handled(deliveries):
             self._turns.take(messages[0].run_id, messages, redo=True, out_of_time=self._time())
@@ -124,6 +148,7 @@ class WorkerTurns:
 
     def bury(self) -> bool:
         """Handles what was rejected too often: fails the attempt, or takes the turn without the workflow's code."""
+        self._receipts.settle()
         deliveries = self._world.receive("dead", 1)
         for delivery in deliveries:
             with self._handled([delivery]):
@@ -137,18 +162,24 @@ class WorkerTurns:
 
     @contextlib.contextmanager
     def _handled(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
-        """Acknowledges messages that were handled, and rejects those that were not."""
+        """Acknowledges messages that were handled, and gives up those that were not."""
         try:
             yield
-        except (Exception, asyncio.CancelledError) as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
             self._give_up(deliveries, error)
         else:
-            self._world.acknowledge(deliveries)
+            self._receipts.acknowledge(deliveries)
 
     def _give_up(self, deliveries: Sequence[Delivery], error: BaseException) -> None:
+        if isinstance(error, PASSING):
+            if self._receipts.put_back(deliveries) > 1:
+                return
+        else:
+            self._receipts.reject(deliveries)
         run_id = deliveries[0].message.run_id
         _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
-        self._world.reject(deliveries)
 
 
 def _of_a_run(deliveries: Sequence[Delivery]) -> list[RunMessage]:

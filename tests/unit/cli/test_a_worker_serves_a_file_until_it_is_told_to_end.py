@@ -1,14 +1,22 @@
+import asyncio
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import FLOWS, Cli
+from worldflow.engine.history import StepCompleted
+from worldflow.worker import Worker
+from worldflow.worker_turns import WorkerTurns
+from worldflow.worlds import LocalWorld
 
 ROOT = Path(__file__).parents[3]
 PATH = os.pathsep.join([str(ROOT), *sys.path])
@@ -38,6 +46,62 @@ def test_it_takes_turns_and_runs_steps_and_ends_in_peace(
     worker.send_signal(number)
     _, errors = worker.communicate(timeout=10)
     assert (worker.returncode, errors) == (0, "")
+
+
+@pytest.fixture
+def holding(cli: Cli, worker: subprocess.Popen[str], tmp_path: Path) -> Path:
+    """The pipe by which the step that runs is told to end."""
+    for name in ("begun", "may-end"):
+        os.mkfifo(tmp_path / name)
+    cli("start", "holds", "--run-id", "held", "--input", json.dumps({"folder": str(tmp_path)}))
+    (tmp_path / "begun").read_text()
+    return tmp_path / "may-end"
+
+
+def test_what_a_step_in_a_thread_returns_then_is_recorded(cli: Cli, worker: subprocess.Popen[str], holding: Path):
+    worker.send_signal(signal.SIGTERM)
+    holding.write_text("")
+    _, errors = worker.communicate(timeout=10)
+    assert (worker.returncode, errors) == (0, "")
+
+    with closing(LocalWorld(cli.file)) as world:
+        outcome = world.get_outcome("held", "s1", 1)
+    assert outcome and isinstance(outcome.fact, StepCompleted) and outcome.fact.result == "paid"
+
+
+def test_told_twice_it_ends_at_once(cli: Cli, worker: subprocess.Popen[str], holding: Path):
+    def tell_again() -> None:
+        while worker.poll() is None:
+            worker.send_signal(signal.SIGTERM)
+
+    threading.Thread(target=tell_again).start()
+    assert worker.wait(timeout=10) == -signal.SIGTERM
+    assert cli.json("status", "held")["status"] == "running"
+
+
+def test_where_it_cannot_go_on_it_says_so_and_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object) -> bool:
+        raise error
+
+    monkeypatch.setattr(WorkerTurns, "take", fail)
+    error: BaseException = sqlite3.DatabaseError("database disk image is malformed")
+    ended = cli.run("worker", "-w", FLOWS)
+    assert (ended.exit_code, ended.stderr) == (
+        1,
+        "Error: the LocalWorld file cannot be used: database disk image is malformed\n",
+    )
+    error = KeyError("a fault")
+    ended = cli.run("worker", "-w", FLOWS)
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot go on: KeyError\n")
+
+
+def test_where_it_is_cancelled_by_what_runs_in_it_it_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    async def cancelled(_: Worker) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(Worker, "serve", cancelled)
+    ended = cli.run("worker", "-w", FLOWS)
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker was cancelled by code that runs in it\n")
 
 
 def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):

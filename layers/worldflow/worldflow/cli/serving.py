@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal as signals
-from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from worldflow.cli.common import AsJson, Local, Modules, load, open_world, print_json
+from worldflow.engine.errors import WorldflowError
+from worldflow.engine.privacy import described, loggable
 from worldflow.runtime.loading import import_failures
 from worldflow.runtime.steps import log_what_is_left
+from worldflow.terminal import is_explained
 from worldflow.worker import Worker
 from worldflow.worlds.local import LocalWorld
+
+_log = logging.getLogger("worldflow")
 
 _ENDING = (signals.SIGINT, signals.SIGTERM)
 
@@ -44,17 +48,29 @@ def worker(
 
 
 async def _serve(world: LocalWorld, concurrency: int) -> None:
-    """Serves until the process is told to end. Told twice, it does not wait for steps that run in threads."""
+    """Serves until the process is told to end, and has recorded what its steps return. Told twice, it ends at once."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     loop.set_exception_handler(log_what_is_left)
     assert task is not None
+    is_told = False
 
     def end() -> None:
+        nonlocal is_told
+        is_told = True
         for number in _ENDING:
             loop.remove_signal_handler(number)
+            signals.signal(number, signals.SIG_DFL)
         task.cancel()
 
     for number in _ENDING:
         loop.add_signal_handler(number, end)
-    with suppress(asyncio.CancelledError):
+    try:
         await Worker(world, concurrency=concurrency).serve()
+    except asyncio.CancelledError:
+        if not is_told:
+            raise WorldflowError("the worker was cancelled by code that runs in it") from None
+    except Exception as error:
+        if not is_explained(error):
+            _log.error("the worker cannot go on", exc_info=loggable(error))
+            raise WorldflowError(f"the worker cannot go on: {described(error)}") from None
+        raise

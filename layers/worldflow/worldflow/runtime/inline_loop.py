@@ -68,7 +68,11 @@ class InlineLoop:
         self._tasks.clear()
 
     def close(self) -> None:
-        with self._lock:
-            if self._loop:
-                self._loop.close()
-            self._loop = None
+        """Closes the loop, unless it runs: then it is closed with the object."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self._loop:
+                    self._loop.close()
+                self._loop = None
+            finally:
+                self._lock.release()

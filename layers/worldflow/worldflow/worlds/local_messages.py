@@ -40,6 +40,11 @@ MAX_DEATHS = 20
 
 _REDELIVERY_DELAY = timedelta(seconds=1)
 
+_STILL = "id = ? and receives = ? and in_flight"
+"""A message is where a delivery has left it. A receipt may be written twice, where nobody knows whether the first time
+counted: meanwhile the message, or another that has taken its id, may have been received anew.
+"""
+
 SCHEMA = """
 create table if not exists messages (id integer primary key, queue text, grp text, body text, visible_at real,
   in_flight integer default 0, receives integer default 0);
@@ -119,8 +124,7 @@ class LocalMessages(World):
         if self._is_empty(queue, now):
             return []
         with self._transaction(durable="later") as db:
-            rows = _receive_steps(db, now, limit)
-        return self._in_order(rows)
+            return self._in_order(_receive_steps(db, now, limit))
 
     def receive_groups(
         self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
@@ -136,7 +140,7 @@ class LocalMessages(World):
             if handled:
                 self.acknowledge(handled)
             found = _receive(db, queue, now, groups, limit)
-        return [deliveries for rows in found if (deliveries := self._in_order(rows))]
+            return [deliveries for rows in found if (deliveries := self._in_order(rows))]
 
     def _is_empty(self, queue: Queue, now: datetime) -> bool:
         """Whether nothing can be received, which needs no transaction to see."""
@@ -161,7 +165,7 @@ class LocalMessages(World):
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """The messages were handled, and are gone."""
         with self._transaction(durable="later") as db:
-            db.executemany("delete from messages where id = ?", [(delivery.id,) for delivery in deliveries])
+            db.executemany(f"delete from messages where {_STILL}", map(_identity, deliveries))
 
     def reject(self, deliveries: Sequence[Delivery]) -> None:
         """The messages could not be handled: they come again, or are dead when they have come too often."""
@@ -169,8 +173,17 @@ class LocalMessages(World):
         with self._transaction(durable="later") as db:
             db.executemany(
                 "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
-                "else 'dead' end where id = ?",
-                [(again, MAX_RECEIVES, delivery.id) for delivery in deliveries],
+                f"else 'dead' end where {_STILL}",
+                [(again, MAX_RECEIVES, *_identity(delivery)) for delivery in deliveries],
+            )
+
+    def put_back(self, deliveries: Sequence[Delivery], delay: timedelta = _REDELIVERY_DELAY) -> None:
+        """The messages were not handled, for a reason that is none of theirs: they come again, however often."""
+        again = (self.now() + delay).timestamp()
+        with self._transaction(durable="later") as db:
+            db.executemany(
+                f"update messages set in_flight = 0, visible_at = ?, receives = max(receives - 1, 1) where {_STILL}",
+                [(again, *_identity(delivery)) for delivery in deliveries],
             )
 
     def recover(self) -> None:
@@ -265,6 +278,10 @@ def _receive_steps(db: sqlite3.Connection, now: datetime, limit: int) -> list[An
         "returning id, body, receives",
         (now.timestamp(), limit),
     ).fetchall()
+
+
+def _identity(delivery: Delivery) -> tuple[int, int]:
+    return delivery.id, delivery.receives
 
 
 def _queue(message: Message) -> Queue:
