@@ -13,6 +13,7 @@ import pytest
 
 import worldflow
 from worldflow import RunBlockedError, sleep, step, workflow
+from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.testing import WorkflowEnvironment
 from worldflow.worker import Worker
 
@@ -117,3 +118,43 @@ async def test_production_warns_and_goes_on(flow, caplog):
     (warning,) = warnings
     assert warning.startswith("the replay of run test-1 differs: event 2: ")
     assert "with another key than the history holds" in warning
+
+
+BROKEN: set[str] = set()
+
+
+@step(retry=worldflow.RetryPolicy(max_attempts=1))
+async def breaks_once(key: str) -> str:
+    if key in BROKEN:
+        BROKEN.remove(key)
+        raise ValueError("not yet")
+    return key
+
+
+@workflow
+async def names_itself() -> list[str]:
+    run_id = worldflow.workflow_info().run_id
+    keys = [await breaks_once(run_id)]
+    await sleep("1d")
+    keys.append(await breaks_once(f"{run_id} again"))
+    await sleep("1d")
+    return keys
+
+
+async def test_a_run_that_is_retried_has_another_id_than_the_calls_that_it_takes_over():
+    BROKEN.add("test-1 again")
+    async with WorkflowEnvironment() as env:
+        run = await env.start(names_itself)
+        with pytest.raises(worldflow.RunFailedError):
+            await run.result()
+        await run.retry()
+        assert await run.result() == ["test-1", "test-1 again"]
+        assert set() == BROKEN
+
+
+async def test_a_fork_has_another_id_than_the_calls_that_it_takes_over():
+    async with WorkflowEnvironment() as env:
+        run = await env.start(names_itself)
+        await Orchestrator(env.world).fork(run.id, "other", after=(await run.events())[2].seq)
+        await env.settle()
+        assert await env.run("other").result() == ["test-1", "other again"]

@@ -166,6 +166,8 @@ class Execution:
         self.recorded_children: dict[str, ChildStarted] = {}
         self.differences: list[str] = []
         """The calls whose arguments are not those that the history holds, in words."""
+        self._adopted = 0.0
+        """Up to this event a history is another run's: arguments may be made of that one's id."""
         self._other_arguments: dict[str, str] = {}
         """The same, by the ids of the calls, until the replay has come to them."""
         self._recorded: list[Event] = []
@@ -200,8 +202,12 @@ class Execution:
         self.length += len(decisions)
         return decisions
 
-    def replay(self, history: Iterable[Event]) -> None:
-        """Brings the execution to where the history ends. Raises `NonDeterminismError` and `SerializationError`."""
+    def replay(self, history: Iterable[Event], *, adopted: bool = False) -> None:
+        """Brings the execution to where the history ends. Raises `NonDeterminismError` and `SerializationError`.
+
+        adopted: the history is another run's, which this one is about to go on from.
+        """
+        self._adopted = math.inf if adopted else 0.0
         self.replaying, self._recorded = True, list(history)
         try:
             with self.loop.entered():
@@ -250,6 +256,8 @@ class Execution:
                     self.recorded_ids[event.hook_id] = event.token
                 case VersionMarked():
                     self._recorded_patches.add(event.change_id)
+                case RunForked():
+                    self._adopted = event.seq
         while self._next < len(events):
             event = events[self._next]
             self._next += 1
@@ -491,7 +499,8 @@ class Execution:
                 f"run {self.run_id!r}, event {recorded.seq}: the history holds {_describe(recorded)}, "
                 f"and the workflow's code now asks for {_describe(actual)}{self._where()}"
             )
-        if self._other_arguments and (difference := self._other_arguments.pop(recorded.identity[1], None)):
+        difference = self._other_arguments.pop(recorded.identity[1], None) if self._other_arguments else None
+        if difference and recorded.seq > self._adopted:
             self.differences.append(f"event {recorded.seq}: {difference}")
             if self.strict:
                 raise NonDeterminismError(

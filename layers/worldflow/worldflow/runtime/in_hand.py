@@ -128,8 +128,8 @@ class RunInHand:
 
     # --- the workflow's code ---
 
-    def revive(self, started: RunStarted, history: Iterable[Event]) -> None:
-        """Gives the run a live execution, or the reason why it has none."""
+    def revive(self, started: RunStarted, history: Iterable[Event], *, adopted: bool = False) -> None:
+        """Gives the run a live execution, or the reason why it has none. See `Execution.replay`."""
         try:
             version = started.version
             if version is None and started.fact_id not in self.state.held:
@@ -137,7 +137,7 @@ class RunInHand:
             execution = self._execution(started.workflow_name, version)
             try:
                 events = [fetch_event(self._world, event) for event in history]
-                watched(execution, lambda: execution.replay(events), self._cpu_limit)
+                watched(execution, lambda: execution.replay(events, adopted=adopted), self._cpu_limit)
             except BaseException:
                 execution.dispose()
                 raise
@@ -238,7 +238,7 @@ class RunInHand:
         seed = f"{self._chance.getrandbits(128):032x}"
         assert self.state.started is not None
         if self.blocked is None:
-            self.revive(self.state.started, self.new)
+            self.revive(self.state.started, self.new, adopted=True)
         self.apply_fact(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), self._world.now())
         self.redo = True
 
