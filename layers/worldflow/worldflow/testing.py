@@ -12,12 +12,14 @@ time. Steps run as they are, in the test's own process, so what they talk to is 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar
+from weakref import WeakKeyDictionary
 
 from worldflow import audit, clock
 from worldflow.engine.context import StepInfo, current_step
@@ -32,8 +34,12 @@ from worldflow.worlds.local import LocalWorld
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 _STEP_PATIENCE = 0.01
+
+_PARTING = 1.0
+"""Seconds that an environment which is left waits for a turn that is under way."""
 
 
 @contextmanager
@@ -91,12 +97,25 @@ class WorkflowEnvironment:
         self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
         self._orchestrator = Orchestrator(self.world)
         self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT, strict=True)
+        self._turn = asyncio.Lock()
+        """Whose turn it is to let things happen: one caller's after the other's, in the order in which they ask."""
+        self._working: asyncio.Task[bool] | None = None
+        """What a caller who was cancelled has left half done."""
+        self._progress = 0
+        """Grows with all that happens."""
+        self._seen: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+        """The progress up to which those that wait have looked."""
         audit.install()
 
     async def __aenter__(self) -> WorkflowEnvironment:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._working:
+            await asyncio.wait([self._working], timeout=_PARTING)
+            self._working.add_done_callback(lambda task: task.cancelled() or task.exception())
+            self._working.cancel()
+        await self._worker.leave()
         self._worker.close()
         self.world.close()
 
@@ -108,16 +127,16 @@ class WorkflowEnvironment:
         """Starts a run of `workflow` with these arguments, and lets it go as far as it can without time passing."""
         arguments = workflow.signature.bind(*args, **kwargs)
         run_id = f"test-{next(self._ids)}"
-        await self._orchestrator.start_workflow(run_id, workflow, arguments)
-        await self.settle()
+        await self._settle_after(self._orchestrator.start_workflow(run_id, workflow, arguments))
         return TestRun(self, run_id)
 
     async def advance(self, duration: Duration) -> None:
         """Lets time pass, timer by timer."""
-        until = self._now + timedelta(seconds=seconds(duration))
-        while await self.skip(until):
-            pass
-        self._now = until
+        async with self._turn:
+            until = self._now + timedelta(seconds=seconds(duration))
+            while await self._skip(until):
+                pass
+            self._now = until
 
     def run(self, run_id: str) -> TestRun:
         """A handle on a run of this environment, such as a child."""
@@ -125,29 +144,72 @@ class WorkflowEnvironment:
 
     async def resume_hook(self, token: str, value: Any = None) -> None:
         """Sends a value to the hook of this token, and lets its run go on."""
-        await self._orchestrator.resume_hook(token, value)
-        await self.settle()
+        await self._settle_after(self._orchestrator.resume_hook(token, value))
 
     async def settle(self) -> bool:
         """Lets everything happen that can happen now. Returns whether anything did."""
+        async with self._turn:
+            return await self._settle()
+
+    async def _settle_after(self, call: Coroutine[Any, Any, T]) -> T:
+        """Awaits a call that asks for something, and lets it happen."""
+        try:
+            await self._turn.acquire()
+        except BaseException:
+            call.close()
+            raise
+        try:
+            result = await call
+            await self._settle()
+            return result
+        finally:
+            self._turn.release()
+
+    async def skip(self, until: datetime | None = None) -> bool:
+        """Jumps to the next moment at which something is due, unless that is after `until`. Returns whether it did."""
+        async with self._turn:
+            return await self._skip(until)
+
+    async def _wait(self) -> bool:
+        """For a caller who looks again and again whether what he waits for has happened: lets something happen, and
+        time pass if need be. Returns False if nothing has since he last looked, nor will.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        async with self._turn:
+            has_looked = self._seen.get(task) == self._progress
+            # What others have let happen since may be what he waits for: then no time is to pass.
+            happens = not has_looked or await self._settle() or await self._skip()
+            self._seen[task] = self._progress
+            return happens
+
+    async def _settle(self) -> bool:
         happened = False
         while True:
             # Asked first: a step that ends while `work` looks for something to do has sent what it looks for.
             busy = self._worker.busy
-            if not await self._worker.work() and not busy:
+            if not await self._work() and not busy:
                 return happened
             happened = True
+            self._progress += 1
             if self._worker.busy:
                 await self._worker.pause(_STEP_PATIENCE)
 
-    async def skip(self, until: datetime | None = None) -> bool:
-        """Jumps to the next moment at which something is due, unless that is after `until`. Returns whether it did."""
-        await self.settle()
+    async def _work(self) -> bool:
+        """What is begun in a thread goes on when its caller is cancelled. The next one waits for it."""
+        self._working = self._working or asyncio.create_task(self._worker.work())
+        await asyncio.wait([self._working])
+        working, self._working = self._working, None
+        return working.result()
+
+    async def _skip(self, until: datetime | None = None) -> bool:
+        await self._settle()
         due = self.world.next_due()
         if due is None or (until and due > until):
             return False
         self._now = max(self._now, due)
-        await self.settle()
+        self._progress += 1
+        await self._settle()
         return True
 
 
@@ -161,23 +223,17 @@ class TestRun(RunHandle):
         self._env = env
 
     async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
-        signal_id = await super().signal(name, value, signal_id=signal_id)
-        await self._env.settle()
-        return signal_id
+        return await self._env._settle_after(super().signal(name, value, signal_id=signal_id))
 
     async def cancel(self, reason: str | None = None) -> None:
-        await super().cancel(reason)
-        await self._env.settle()
+        await self._env._settle_after(super().cancel(reason))
 
     async def terminate(self, reason: str | None = None) -> None:
-        await super().terminate(reason)
-        await self._env.settle()
+        await self._env._settle_after(super().terminate(reason))
 
     async def retry(self) -> Self:
-        await super().retry()
-        await self._env.settle()
-        return self
+        return await self._env._settle_after(super().retry())
 
     async def _pause(self, seconds: float) -> None:
-        if not await self._env.settle() and not await self._env.skip():
+        if not await self._env._wait():
             raise AssertionError(f"run {self.id!r} waits for something that will not come: a signal?")

@@ -239,6 +239,13 @@ class Worker:
         elif not self.busy:
             await asyncio.sleep(timeout)
 
+    async def leave(self) -> None:
+        """Cancels the steps that `work` has begun. One in a thread is left to itself, and one that goes on, too."""
+        for seconds in (0.0, _PARTING):
+            self._steps.stop()
+            if self._steps.running:
+                await asyncio.wait(self._steps.running, timeout=seconds)
+
     @property
     def busy(self) -> bool:
         """Whether a step runs, or its outcome is still to be recorded."""
