@@ -187,7 +187,7 @@ def fields_of(part: str) -> Iterator[None]:
 
 def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
     with fields_of("input"):
-        return workflow.signature.decode(input)
+        return workflow.signature.parse(input)
 
 
 def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:

@@ -96,7 +96,7 @@ def test_an_argument_of_the_wrong_type_is_caught_in_the_workflow(drive: Drive):
                 paths.append(error.path)
         return paths
 
-    assert drive(careless).result() == ["amount", "names"]
+    assert drive(careless).result() == ["amount", "names[0]"]
 
 
 def test_arguments_that_do_not_fit_the_signature_are_a_type_error_where_the_step_is_called(drive: Drive):

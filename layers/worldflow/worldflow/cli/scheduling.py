@@ -54,7 +54,7 @@ def create(
     known = known_workflow(workflow, workflows)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
-        arguments = known.signature.decode(arguments)
+        arguments = known.signature.parse(arguments)
     with open_world(local, stack, create=True) as world:
         record, is_new = schedules.create(
             world,

@@ -61,7 +61,7 @@ def start(
     known = known_workflow(workflow, workflows)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
-        arguments = known.signature.decode(arguments)
+        arguments = known.signature.parse(arguments)
     run_id = run_id or _new_run_id(workflow)
     with open_world(local, stack, create=True) as world:
         started, is_new = requests.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from worldflow.engine.definitions import Step, Workflow, check_found
+from worldflow.engine.definitions import Step, Workflow, check_found, find_workflow
 from worldflow.engine.durations import seconds
-from worldflow.engine.errors import SerializationError
+from worldflow.engine.errors import SerializationError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import (
     UNRECORDED,
@@ -145,20 +146,20 @@ class Calls:
         return Call(self._child(workflow, arguments, origin), self._run.loop, origin)
 
     def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-        values = _encode(workflow, workflow.signature.bind(*args, **kwargs))
+        arguments = workflow.signature.bind(*args, **kwargs)
         self._run.loop.check_open()
-        started = self._child_started(workflow.options(parent_close="abandon"), values)
+        started = self._child_started(workflow.options(parent_close="abandon"), arguments)
         self._run.decide(started.model_copy(update={"detached": True}))
         return started.child_run_id
 
     async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
-        started = self._child_started(workflow, _encode(workflow, arguments))
+        started = self._child_started(workflow, arguments)
         recorded = self._run.recorded_children.get(started.child_id)
         if recorded and recorded.workflow_name == workflow.name and recorded.input != started.input:
             child_id = started.child_id
             self._run.compare_arguments(child_id, workflow.signature, recorded.input, started.input, origin)
-        future = self._enter(started.child_id, workflow)
+        future = self._enter(started.child_id, self._as_started(workflow, started.child_id))
         self._run.decide(started)
         try:
             return await future
@@ -167,9 +168,15 @@ class Calls:
                 self._run.decide(ChildCancelRequested(child_id=started.child_id))
             raise
 
-    def _child_started(self, workflow: Workflow[..., Any], values: Json) -> ChildStarted:
+    def _child_started(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> ChildStarted:
+        child_id = f"c{self._child_count + 1}"
+        recorded = self._run.recorded_children.get(child_id)
+        if recorded and recorded.workflow_name == workflow.name:
+            is_form = workflow.signature.is_form(arguments, recorded.input)
+            values = recorded.input if is_form else _encode(workflow, arguments)
+        else:
+            values = _encode(workflow, arguments)
         self._child_count += 1
-        child_id = f"c{self._child_count}"
         return ChildStarted(
             child_id=child_id,
             child_run_id=self._run.recorded_ids.get(child_id)
@@ -180,6 +187,14 @@ class Calls:
             input=values,
             parent_close=workflow.parent_close,
         )
+
+    def _as_started(self, workflow: Workflow[..., Any], child_id: str) -> Workflow[..., Any]:
+        """The version of a child's workflow that it was started as, where that is known here."""
+        recorded = self._run.recorded_children.get(child_id)
+        if recorded and recorded.workflow_name == workflow.name and recorded.version not in (None, workflow.version):
+            with suppress(WorkflowNotFoundError):
+                return find_workflow(workflow.name, recorded.version)
+        return workflow
 
     def fail_child(self, fact: ChildFailed) -> None:
         self._leave(fact.child_id, error=decode_exception(fact.error))

@@ -189,8 +189,8 @@ def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
     The next generation has the id `<id>~2` and so on. Signals and updates that nobody has read go with it; steps,
     timers, hooks and children do not. Leaves by raising, so call it from the workflow and not from a task of it.
     """
-    signature = _execution("continue_as_new()").workflow.signature
-    raise ContinueAsNew(signature.encode(signature.bind(*args, **kwargs)))
+    run = _execution("continue_as_new()")
+    raise ContinueAsNew(run.next_input(run.workflow.signature.bind(*args, **kwargs)))
 
 
 def patched(change_id: str) -> bool:

@@ -378,6 +378,8 @@ class Execution:
             try:
                 return RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
             except SerializationError as unfit:
+                if self._recorded and isinstance(ended := self._recorded[-1], RunCompleted):
+                    return ended  # recorded by code that took it
                 error = unfit
         if anew is not None:
             self.inbox.break_off()
@@ -388,6 +390,15 @@ class Execution:
                 seen=self.inbox.seen() or None,
             )
         return RunFailed(error=encode_exception(error))
+
+    def next_input(self, arguments: Mapping[str, Any]) -> dict[str, Json]:
+        """The JSON form of the arguments of the next generation. Raises `SerializationError`."""
+        signature = self.workflow.signature
+        ended = self._recorded[-1] if self._recorded else None
+        if isinstance(ended, RunContinued) and signature.is_form(arguments, ended.input):
+            recorded: dict[str, Json] = ended.input
+            return recorded
+        return signature.encode(arguments)
 
     def _unawaited(self, result: Any) -> WorldflowError | None:
         """What is wrong with the end of a workflow that has forgotten to await."""

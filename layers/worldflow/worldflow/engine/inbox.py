@@ -213,7 +213,7 @@ class Inbox:
         self._running[fact.fact_id] = self._begun.pop(fact.fact_id)
         signature = self._handlers[fact.name]
         try:
-            arguments = signature.decode(signature.by_name(fact.args or []))
+            arguments = signature.parse(signature.by_name(fact.args or []))
             value = signature.call(arguments)
             result = signature.result.encode(await value if inspect.isawaitable(value) else value)
         except (GeneratorExit, KeyboardInterrupt):
@@ -288,6 +288,6 @@ class Hook(Generic[T]):
 def read(codec: Codec | None, value: Json, what: str, where: str) -> Any:
     """`value` by its type; without one, as the JSON that it is. Raises `SerializationError`."""
     try:
-        return (codec or ANYTHING).decode(value)
+        return (codec or ANYTHING).parse(value)
     except ValidationError as error:
         raise SerializationError(f"{what} does not fit: {explain(error, 'value')}", where) from None

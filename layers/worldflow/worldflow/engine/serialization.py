@@ -3,6 +3,11 @@
 Whatever pydantic can validate and dump is carried: models, dataclasses, datetime, Decimal, UUID, Enum, bytes, generics
 of these. Without an annotation a value is carried as the JSON that it becomes, and comes back as that. A value is
 dumped by its annotation and not by its own type: what does not fit the annotation is an error and never a guess.
+
+No value becomes another: what is written is read at once, and compared where pydantic cannot promise that it is the
+same (see `shapes.py`). Fields are written by their names, and those of a model that were never set are not written.
+What people write is read by names and by aliases (`parse`), and what was written here by names (`decode`), which are
+not the same where one field has the name of another for its alias.
 """
 
 from __future__ import annotations
@@ -14,35 +19,35 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import GenericAlias
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
 
+from worldflow.engine.adapters import Adapter
+from worldflow.engine.differences import Difference
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, dump_value
+from worldflow.engine.shapes import ALIASES, NAMES
 
-T = TypeVar("T")
+P = ParamSpec("P")
 R = TypeVar("R")
-
-_CONFIG = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="constants")
-
 
 _PLAIN = (int, str, bool, type(None))
 _LARGE = 2**63
 
 
-def _in_own_time(method: Callable[[Codec, T], R]) -> Callable[[Codec, T], R]:
+def _in_own_time(method: Callable[Concatenate[Codec, P], R]) -> Callable[Concatenate[Codec, P], R]:
     """What the method does is the engine's work, where a workflow waits for it: see `own_time.py`."""
 
     @functools.wraps(method)
-    def counted(self: Codec, value: T) -> R:
+    def counted(self: Codec, *args: P.args, **kwargs: P.kwargs) -> R:
         loop = running_loop()
         if loop is None:
-            return method(self, value)
+            return method(self, *args, **kwargs)
         with loop.host.own_time:
-            return method(self, value)
+            return method(self, *args, **kwargs)
 
     return counted
 
@@ -58,8 +63,12 @@ class Codec:
         self._plain = _PLAIN if annotation is Any else (annotation,) if annotation in _PLAIN else ()
 
     @cached_property
-    def _adapter(self) -> TypeAdapter[Any]:
-        return _adapter(self._annotation, self.where)
+    def _adapter(self) -> Adapter:
+        return Adapter(self._annotation, self.where)
+
+    def dump(self, value: Any) -> Json:
+        """The JSON form of `value`, whether or not it would come back. Raises what pydantic raises."""
+        return self._adapter.dump(value)
 
     def _is_plain(self, value: Any) -> bool:
         """Whether a value is its own JSON form, and fits: known without pydantic."""
@@ -72,15 +81,23 @@ class Codec:
         """Whether `form` is the JSON form of `value`. It was once encoded, so that it comes back."""
         if self._is_plain(value):
             return type(form) is type(value) and bool(form == value)
+        return self._is_form(value, form)
+
+    @_in_own_time
+    def _is_form(self, value: Any, form: Json) -> bool:
+        adapter = self._adapter
         try:
-            return bool(self._dump(value) == form)
+            ours = adapter.dump(value)
+            if ours != form and adapter.shape.brief:  # former versions have written all fields
+                adapter.shape.shorten(value, ours)
+            return bool(ours == form)
         except Exception:
             return False
 
     def encode(self, value: Any) -> Json:
         """The JSON form of `value`.
 
-        Raises `SerializationError` with the path to what does not fit or would not come back.
+        Raises `SerializationError` with the path to what does not fit or would come back as something else.
         """
         if self._is_plain(value):
             return value
@@ -89,31 +106,32 @@ class Codec:
     @_in_own_time
     def _encode(self, value: Any) -> Json:
         try:
-            encoded = self._dump(value)
-            self._read(encoded)
-        except ValidationError as error:
-            field = _field_errors(error, self.where)[0]
-            raise SerializationError(f"it would not come back: {field.message}", field.field) from None
+            form = self._brief(value)
+            found = self._difference(value, form)
+            if found and self._adapter.shape.brief:
+                form = self._adapter.dump(value)
+                found = self._difference(value, form)
         except Exception as error:  # a type's own serializer or validator may raise anything
-            path, reason = _culprit(value, self.where) or (self.where, _reason(error))
-            raise SerializationError(reason, path) from None
-        return encoded
+            path, reason = self._culprit(value) or ("", "")
+            raise SerializationError(reason or _reason(error), self.where + path) from None
+        if found:
+            raise SerializationError(found.reason, self.where + found.path)
+        return form
 
     def decode(self, value: Json) -> Any:
         """The value whose JSON form is `value`. Raises pydantic's `ValidationError`, or `SerializationError`."""
-        if self._is_plain(value):
-            return value
-        try:
-            return self._read(value)
-        except ValidationError:
-            raise
-        except Exception as error:
-            raise SerializationError(_reason(error), self.where) from None
+        return self._raising(self._read, value)
+
+    def parse(self, value: Json) -> Any:
+        """A value out of JSON that people have written, by the names of fields or by their aliases. Raises as `decode`
+        does.
+        """
+        return self._raising(self._read_given, value)
 
     def check(self, value: Json, what: str, name: str) -> None:
         """Raises `InvalidInputError`, with `what` does not fit, if `value` is not the JSON form of one of these."""
         try:
-            self.decode(value)
+            self.parse(value)
         except ValidationError as error:
             raise InvalidInputError(what, _field_errors(error, name)) from None
         except SerializationError as error:
@@ -121,21 +139,60 @@ class Codec:
 
     def validate(self, value: Any) -> Any:
         """A value of this annotation out of a Python value. Raises as `decode` does."""
+        return self._raising(self._adapter.validate, value)
+
+    def _raising(self, read: Callable[[Any], Any], value: Any) -> Any:
+        if self._is_plain(value):
+            return value
+        return self._reading(read, value)
+
+    @_in_own_time
+    def _reading(self, read: Callable[[Any], Any], value: Any) -> Any:
         try:
-            return self._adapter.validate_python(value, by_alias=True, by_name=True)
+            return read(value)
         except ValidationError:
             raise
         except Exception as error:
             raise SerializationError(_reason(error), self.where) from None
 
-    @_in_own_time
-    def _dump(self, value: Any) -> Json:
-        return _dump(self._adapter, value)
+    def _read(self, form: Json) -> Any:
+        if not self._adapter.shape.ambiguous:
+            return self._adapter.read(form)
+        if not self._adapter.shape.spelling(form) & ALIASES:
+            with contextlib.suppress(ValidationError):
+                return self._adapter.read(form, by_alias=False)
+        return self._read_given(form)
 
-    @_in_own_time
-    def _read(self, value: Json) -> Any:
-        # By the names of fields, as `encode` writes them; and by their aliases, as people write them.
-        return self._adapter.validate_json(dump_value(value), by_alias=True, by_name=True)
+    def _read_given(self, form: Json) -> Any:
+        if self._adapter.shape.ambiguous and (spelling := self._adapter.shape.spelling(form)) != NAMES | ALIASES:
+            with contextlib.suppress(ValidationError):
+                return self._adapter.read(form, by_alias=spelling != NAMES, by_name=spelling == NAMES)
+        return self._adapter.read(form)
+
+    def _brief(self, value: Any) -> Json:
+        """The JSON form of `value` without the fields that were never set."""
+        form = self._adapter.dump(value)
+        if self._adapter.shape.brief:
+            self._adapter.shape.shorten(value, form)
+        return form
+
+    def _difference(self, value: Any, form: Json) -> Difference | None:
+        """What would not come back as it is."""
+        try:
+            back = self._read(form)
+        except ValidationError as error:
+            field = _field_errors(error, "")[0]
+            path = self._adapter.shape.misfit(value)
+            return Difference(field.field if path is None else path, f"it would not come back: {field.message}")
+        shape = self._adapter.shape
+        return None if shape.promised else shape.difference(value, back)
+
+    def _culprit(self, value: Any) -> tuple[str, str] | None:
+        """The path to what of `value` cannot be carried; and why, where that is its own fault and not its place's."""
+        with contextlib.suppress(Exception):
+            misfit = self._adapter.shape.misfit(value)
+            return _innermost(value, "", ()) if misfit is None else (misfit, "")
+        return None
 
 
 ANYTHING = Codec(Any, "value")
@@ -223,6 +280,10 @@ class Signature:
         """The arguments by name of which `values` is the JSON form. Raises `InvalidInputError` with every misfit."""
         return self._read(values, Codec.decode)
 
+    def parse(self, values: Mapping[str, Json]) -> dict[str, Any]:
+        """Arguments by name out of JSON that people have written. Raises `InvalidInputError` with every misfit."""
+        return self._read(values, Codec.parse)
+
     def validate(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments by name out of Python values that may be near them, such as a dict for a model.
 
@@ -295,43 +356,9 @@ class Signature:
         return self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
 
 
-def _adapter(annotation: Any, where: str) -> TypeAdapter[Any]:
-    try:
-        try:
-            adapter: TypeAdapter[Any] = TypeAdapter(annotation, config=_CONFIG)
-        except PydanticUserError as error:
-            if error.code != "type-adapter-config-unused":
-                raise
-            adapter = TypeAdapter(annotation)
-    except PydanticUserError as error:
-        reason = str(error).split("\n")[0]
-        raise ConfigurationError(f"{where}: {annotation!r} cannot be carried between functions: {reason}") from error
-    if "pydantic.types.Secret" in repr(adapter.core_schema):
-        raise ConfigurationError(
-            f"{where}: {annotation!r} holds a secret, which pydantic masks when it is written. A history is no place "
-            f"for it: carry its name, and let the step look it up"
-        )
-    if "import_string" in repr(adapter.core_schema):
-        raise ConfigurationError(
-            f"{where}: {annotation!r} imports whatever a message names. Carry a name of your own, and look it up"
-        )
-    return adapter
-
-
-def _dump(adapter: TypeAdapter[Any], value: Any) -> Json:
-    return adapter.dump_python(value, mode="json", by_alias=False, round_trip=True, warnings="error")
-
-
 def _reason(error: Exception) -> str:
     text = " ".join(line.strip() for line in str(error).splitlines() if not line.startswith("Pydantic serializer"))
     return text.removeprefix("PydanticSerializationUnexpectedValue") or type(error).__name__
-
-
-def _culprit(value: Any, path: str) -> tuple[str, str] | None:
-    """The path to the innermost part of `value` that cannot become JSON by itself, and why."""
-    with contextlib.suppress(Exception):
-        return _innermost(value, path, ())
-    return None
 
 
 def _innermost(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str] | None:
@@ -341,7 +368,7 @@ def _innermost(value: Any, path: str, inside: tuple[int, ...]) -> tuple[str, str
         if found := _innermost(part, path + name, (*inside, id(value))):
             return found
     try:
-        dump_value(_dump(_adapter(Any, path), value))
+        dump_value(ANYTHING.dump(value))
     except (PydanticSerializationError, ValueError, TypeError) as error:
         return path, _reason(error)
     return None
