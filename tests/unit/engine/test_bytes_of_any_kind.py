@@ -66,7 +66,6 @@ class Tree:
         (Row, Row),
         (Tree, lambda data: Tree(data, [Tree(data, [])])),
     ],
-    ids=str,
 )
 def test_they_come_back(annotation: Any, make: Any, data: bytes):
     codec = Codec(annotation, "value")

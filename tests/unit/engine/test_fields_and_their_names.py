@@ -63,7 +63,7 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), VALUES, ids=str)
+@pytest.mark.parametrize(("annotation", "value"), VALUES)
 def test_what_was_set_and_what_not_is_kept(annotation: Any, value: Any):
     codec = Codec(annotation, "value")
     read = codec.decode(codec.encode(value))
@@ -134,7 +134,6 @@ def test_a_step_that_is_given_a_change_knows_what_to_change(drive: Drive):
         (list[Open], [{"customer": "Ada"}], [Open(name="Ada")]),
         (list[Open], [{"user": "Ada"}], [Open(name="Ada")]),
     ],
-    ids=str,
 )
 def test_people_write_names_or_aliases(annotation: Any, json: Any, value: Any):
     assert Codec(annotation, "value").parse(json) == value

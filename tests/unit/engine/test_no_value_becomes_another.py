@@ -240,7 +240,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value", "path"), [row for row in REFUSED if row[2]], ids=str)
+@pytest.mark.parametrize(("annotation", "value", "path"), [row for row in REFUSED if row[2]])
 def test_what_would_become_another_is_refused(annotation: Any, value: Any, path: str):
     with pytest.raises(SerializationError) as caught:
         Codec(annotation, "value").encode(value)
@@ -268,7 +268,7 @@ SAME: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("annotation", "value"), SAME, ids=str)
+@pytest.mark.parametrize(("annotation", "value"), SAME)
 def test_what_comes_back_as_it_was_is_carried(annotation: Any, value: Any):
     codec = Codec(annotation, "value")
     read = codec.decode(codec.encode(value))
@@ -292,7 +292,6 @@ def test_what_comes_back_as_it_was_is_carried(annotation: Any, value: Any):
         (dict[str, Any], {"a": {1: MOMENT}}, {"a": {"1": "2026-02-03T04:05:00Z"}}),
         (datetime, MOMENT.astimezone(timezone.utc), MOMENT),  # noqa: UP017
     ],
-    ids=str,
 )
 def test_a_conversion_that_loses_nothing_is_none(annotation: Any, value: Any, read: Any):
     codec = Codec(annotation, "value")
@@ -330,7 +329,6 @@ def test_private_attributes_are_none_of_a_values_parts():
         (Cat | None, Box(1), "value"),
         (set[int], {1, "a"}, "value["),
     ],
-    ids=str,
 )
 def test_a_wrong_type_is_refused_with_the_path_to_it(annotation: Any, value: Any, path: str):
     with pytest.raises(SerializationError) as caught:

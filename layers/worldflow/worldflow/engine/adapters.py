@@ -38,6 +38,8 @@ class Adapter:
                 f"{where}: {annotation!r} cannot be carried between functions: {reason}"
             ) from error
         self._schema: Any = adapter.core_schema
+        if not isinstance(self._schema, dict) and not getattr(annotation, "__module__", "").startswith("worldflow."):
+            self._schema = dict(self._schema)  # of a model that puts off making it
         text = repr(self._schema)
         if "pydantic.types.Secret" in text:
             raise ConfigurationError(

@@ -24,7 +24,7 @@ from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook, OnMisfit
 from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Receive
-from worldflow.engine.serialization import ANYTHING
+from worldflow.engine.serialization import ANYTHING, check_text
 from worldflow.engine.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")
@@ -201,8 +201,10 @@ def patched(change_id: str) -> bool:
         else:
             ...  # old, until no run needs it: then deprecate_patch("charge-before-packing")
 
-    As in Temporal: the first answer holds for the rest of the run.
+    As in Temporal: the first answer holds for the rest of the run. Raises `SerializationError` for text that UTF-8 does
+    not have.
     """
+    check_text(change_id, "change_id")
     return _execution("patched()").patched(change_id)
 
 
@@ -211,6 +213,7 @@ def deprecate_patch(change_id: str) -> None:
 
     To be removed when no run is left that `patched` has answered.
     """
+    check_text(change_id, "change_id")
     _execution("deprecate_patch()").patched(change_id, deprecated=True)
 
 
@@ -220,6 +223,9 @@ def set_attributes(**attributes: Attribute | None) -> None:
     Raises `SerializationError` for other values, and where all attributes of the run come to more than 16 KB.
     """
     for name, value in attributes.items():
+        check_text(name, "the name of an attribute")
+        if isinstance(value, str):
+            check_text(value, name)
         is_one = isinstance(value, (str, int, bool)) or (isinstance(value, float) and math.isfinite(value))
         if value is not None and not is_one:
             raise SerializationError(f"an attribute is text, a finite number or a bool, and not {value!r}", name)
@@ -227,15 +233,22 @@ def set_attributes(**attributes: Attribute | None) -> None:
 
 
 def set_status(text: str) -> None:
-    """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"; cut at 1,000 characters."""
-    _execution("set_status()").decide(AttributesSet(status_text=str(text)[:STATUS_LIMIT]))
+    """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"; cut at 1,000 characters.
+
+    Raises `SerializationError` for text that UTF-8 does not have.
+    """
+    status = str(text)[:STATUS_LIMIT]
+    check_text(status, "status")
+    _execution("set_status()").decide(AttributesSet(status_text=status))
 
 
 def publish(name: str, value: Any) -> None:
     """Shows a value to queries (`run.query(name)`); a callable is called when somebody asks, and must only look.
 
-    Nothing is written: a query replays the run's history and asks what the workflow has published.
+    Nothing is written: a query replays the run's history and asks what the workflow has published. Raises
+    `SerializationError` for a name that UTF-8 does not have.
     """
+    check_text(name, "name")
     _execution("publish()").published[name] = value
 
 

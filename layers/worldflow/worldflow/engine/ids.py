@@ -11,6 +11,7 @@ import hashlib
 import re
 
 from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.texts import is_text
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}")
@@ -29,7 +30,7 @@ def check_id(id: str | None, field: str) -> None:
     """Raises `InvalidInputError` for what is no id of a signal, an update or a hook's value."""
     if id is not None:
         _check(id, _ID, field, "1 to 256 bytes of UTF-8")
-        if len(id.encode(errors="replace")) > _ID_BYTES:
+        if not is_text(id) or len(id.encode()) > _ID_BYTES:
             raise _refusal(id, field, "1 to 256 bytes of UTF-8")
 
 

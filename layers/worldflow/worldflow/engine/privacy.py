@@ -75,6 +75,12 @@ def redacted(text: str) -> str:
         return f"<left out, as the redactor raised {type(error).__name__}>"
 
 
+def notes_of(error: BaseException) -> list[Any]:
+    """The notes of an exception, whatever its own way to find attributes says of them."""
+    notes = getattr(error, "__dict__", {}).get("__notes__")
+    return list(notes) if isinstance(notes, (list, tuple)) else []
+
+
 def is_redacting() -> bool:
     return _redactor is not None
 
@@ -154,7 +160,7 @@ def _stand_in(error: BaseException, depth: int) -> BaseException:
         found = _like(type(error), Exception if isinstance(error, Exception) else BaseException)(text)
     found.__traceback__ = error.__traceback__
     if logs_payloads():
-        found.__notes__ = [redacted(str(note)) for note in getattr(error, "__notes__", ())]
+        found.__notes__ = [redacted(str(note)) for note in notes_of(error)]
     if depth < _DEPTH_LIMIT:
         if error.__cause__:
             found.__cause__ = _stand_in(error.__cause__, depth + 1)

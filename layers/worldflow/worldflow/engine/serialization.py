@@ -30,6 +30,7 @@ from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInput
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, dump_value
 from worldflow.engine.shapes import ALIASES, NAMES
+from worldflow.engine.texts import is_text
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,7 +43,7 @@ def _in_own_time(method: Callable[Concatenate[Codec, P], R]) -> Callable[Concate
     """What the method does is the engine's work, where a workflow waits for it: see `own_time.py`."""
 
     @functools.wraps(method)
-    def counted(self: Codec, *args: P.args, **kwargs: P.kwargs) -> R:
+    def counted(self: Codec, /, *args: P.args, **kwargs: P.kwargs) -> R:
         loop = running_loop()
         if loop is None:
             return method(self, *args, **kwargs)
@@ -50,6 +51,12 @@ def _in_own_time(method: Callable[Concatenate[Codec, P], R]) -> Callable[Concate
             return method(self, *args, **kwargs)
 
     return counted
+
+
+def check_text(text: str, path: str) -> None:
+    """Raises `SerializationError` for text that UTF-8 does not have: half of a character, as in the names of files."""
+    if not is_text(text):
+        raise SerializationError(f"{text!a} is text that UTF-8 does not have", path)
 
 
 class Codec:

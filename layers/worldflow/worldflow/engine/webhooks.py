@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.history import HookResumed, Json, Replied
 from worldflow.engine.inbox import Hook
+from worldflow.engine.texts import is_text
 
 if TYPE_CHECKING:
     from worldflow.engine.execution import Execution
@@ -70,6 +71,8 @@ def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dic
     if isinstance(body, bytes):
         data, kind = body, "application/octet-stream"
     elif isinstance(body, str):
+        if not is_text(body):
+            raise InvalidInputError("the body does not fit", [FieldError("body", "must be text that UTF-8 has")])
         data, kind = body.encode(), "text/plain; charset=utf-8"
     else:
         data = b"" if body is None else json.dumps(body).encode()

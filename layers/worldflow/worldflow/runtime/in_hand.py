@@ -45,6 +45,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.privacy import described
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
+from worldflow.engine.texts import escaped
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.loading import explain_failures
 from worldflow.runtime.requests import termination
@@ -154,7 +155,7 @@ class RunInHand:
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
         summary = error.summary if isinstance(error, WorkflowNotFoundError) else error
-        self.blocked = f"{type(error).__name__}: {summary}{because}"[:BLOCKED_LIMIT]
+        self.blocked = escaped(f"{type(error).__name__}: {summary}{because}")[:BLOCKED_LIMIT]
         told = self.blocked if isinstance(error, WorkflowNotFoundError) else described(error)
         _log.error("run %s is blocked: %s", self.id, told)
         self.dispose()

@@ -36,6 +36,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import ANYTHING
+from worldflow.engine.texts import is_text
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 from worldflow.worlds.payloads import adopt, check_size, fetch_event, stash
@@ -270,6 +271,9 @@ def termination(run_id: str, *, successor: str) -> FactArrived:
 
 
 def _brief(reason: str | None) -> str | None:
+    if reason and not is_text(reason):
+        problem = f"{reason!a} is text that UTF-8 does not have"
+        raise InvalidInputError(problem, [FieldError("reason", "must be text that UTF-8 has")])
     return reason[:REASON_LIMIT] if reason else None
 
 
