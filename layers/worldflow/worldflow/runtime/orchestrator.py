@@ -8,11 +8,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from worldflow.engine.definitions import Workflow, find_workflow
+from pydantic import ValidationError
+
+from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds, spoken
-from worldflow.engine.errors import RunBlockedError, RunCancelledError, RunFailedError, WorkflowNotFoundError
+from worldflow.engine.errors import (
+    RunBlockedError,
+    RunCancelledError,
+    RunFailedError,
+    SerializationError,
+    WorkflowNotFoundError,
+)
 from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
+from worldflow.engine.serialization import explain
 from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord, World
@@ -149,13 +158,22 @@ def _polls() -> Iterator[float]:
 
 
 def outcome(record: RunRecord) -> Any:
-    """The result of a run that has ended, by the annotation of its workflow where that is known here; or its error."""
+    """The result of a run that has ended, by the annotation of its own version of the workflow where that is known
+    here, and as the JSON that it is elsewhere; or its error. Raises `SerializationError` for a result that does not fit
+    the annotation any more.
+    """
     match record.status:
         case "completed":
+            version = oldest_version(record.workflow_name) if record.version is None else record.version
             try:
-                return find_workflow(record.workflow_name).signature.result.decode(record.result)
+                codec = find_workflow(record.workflow_name, version).signature.result
             except WorkflowNotFoundError:
                 return record.result
+            try:
+                return codec.decode(record.result)
+            except ValidationError as misfit:
+                problem = f"the recorded result does not fit the annotation any more: {explain(misfit, 'result')}"
+                raise SerializationError(problem, codec.where) from None
         case "failed":
             assert record.error is not None
             error = decode_exception(record.error)
