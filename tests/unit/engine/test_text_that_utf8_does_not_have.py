@@ -36,7 +36,7 @@ SAID: list[tuple[Callable[[], Any], str]] = [
     (lambda: deprecate_patch(NAME), "change_id"),
     (lambda: publish(NAME, 1), "name"),
     (lambda: create_hook(metadata={"file": NAME}), "value['file']"),
-    (lambda: create_hook(metadata={NAME: 1}), "value"),
+    (lambda: create_hook(metadata={NAME: 1}), f"value[{NAME!r}]"),
 ]
 
 
@@ -74,6 +74,7 @@ def test_no_value_holds_it(annotation: Any, value: Any):
     with pytest.raises(SerializationError) as caught:
         Codec(annotation, "value").encode(value)
     assert caught.value.path.startswith("value")
+    assert "UTF-8" in str(caught.value) or "utf-8" in str(caught.value)
     str(caught.value).encode()
 
 

@@ -130,12 +130,11 @@ _ATOMS = (str, int, float, bool, type(None))
 
 
 def keys_lost(value: Mapping[Any, Any], read: Any) -> Difference | None:
-    if len(value) != len(read):
-        return Difference("", "two of its keys are one in JSON")
+    """Which keys of a dict are not among those of the JSON that it has become."""
     for key in value:
         if type(key) is str and key not in read:
-            return Difference(f"[{key!r}]", "its key is text that UTF-8 does not have")
-    return None
+            return Difference(f"[{key!r}]", "this key is text that UTF-8 does not have")
+    return Difference("", "two of its keys are one in JSON") if len(value) != len(read) else None
 
 
 def contents(value: Any) -> Mapping[str, Any] | None:

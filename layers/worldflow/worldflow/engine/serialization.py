@@ -387,6 +387,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         yield from ((f".{field.name}", getattr(value, field.name)) for field in dataclasses.fields(value))
     elif isinstance(value, Mapping):
+        yield from ((f"[{key!r}]", key) for key in value if isinstance(key, str) and not is_text(key))
         yield from ((f"[{key!r}]", part) for key, part in value.items())
     elif isinstance(value, (list, tuple, set, frozenset)):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))

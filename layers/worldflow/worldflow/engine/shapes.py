@@ -29,6 +29,7 @@ from worldflow.engine.differences import (
     unlike,
 )
 from worldflow.engine.events import Json
+from worldflow.engine.texts import is_text
 
 NAMES, ALIASES = 1, 2
 
@@ -221,6 +222,9 @@ class Dict(Shape):
             if found := keys_lost(value, read):
                 return found
         elif len(value) != len(read) or value.keys() != read.keys() or not self._keys.promised:
+            for key in value:
+                if isinstance(key, str) and not is_text(key):
+                    return Difference(f"[{key!r}]", "this key is text that UTF-8 does not have")
             if len(value) != len(read):
                 return Difference("", "two of its keys are one in JSON")
             for key, back in zip(value, read, strict=True):
