@@ -10,7 +10,8 @@ time, and chance.
     queues.py       SQS: groups, visibility, deduplication for five minutes, dead letters
     processes.py    Lambda: warm processes, batches, invocations that take too long
     faults.py       what goes wrong, how often, and whether it does here
-    deployments.py  code that is good, old, missing, in another order, or raises
+    deployments.py  code that is good, old, missing, in another order, raises, or spins
+    processor.py    the time of the processor, which code says that it takes
     programs.py     the workflows: programs made up by chance, and the example of an order
     users.py        who asks for what, and what was accepted
     course.py       a seed from beginning to end

@@ -72,6 +72,7 @@ class Deployments:
             Code("without steps", good, {}, {"shop.steps": "SyntaxError: invalid syntax"}),
             Code("another order", workflows("another order"), steps, taints=True),
             Code("raises", workflows("raises"), steps, taints=True),
+            Code("spins", workflows("spins"), steps),
         )
         self.by_name = {code.name: code for code in (self.good, self.old, *self.bad)}
 

@@ -17,12 +17,14 @@ from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimWorld
 from worldflow.engine import here, inbox
 from worldflow.engine.ids import next_generation
+from worldflow.engine.own_time import OwnTime
 from worldflow.engine.state import RunState
 from worldflow.runtime import requests, steps, turns
 from worldflow.runtime.acts import Acts
 from worldflow.runtime.in_hand import RunInHand
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
+from worldflow.runtime.watchdog import _Watchdog
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed, StepTask
 
@@ -163,6 +165,8 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
     "an attempt has a group of its own": (StepTask, "group", property(lambda self: f"{self.run_id}#{self.step_id}")),
+    "values take no time of a workflow": (OwnTime, "spent", lambda *_: 0.0),
+    "who spins is stopped": (_Watchdog, "_check", lambda *_: None),
     "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "what is collected decides nothing": (

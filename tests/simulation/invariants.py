@@ -17,6 +17,7 @@ from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
     ChildFailed,
+    Decision,
     Event,
     Fact,
     HookResumed,
@@ -526,6 +527,16 @@ def a_step_that_cancels_itself_has_its_own_outcome(run: Run) -> Problems:
                 yield f"{event.fact_id} came to {outcome}, and not to {expected}"
 
 
+def who_spins_is_stopped(run: Run) -> Problems:
+    """Code that computes without end decides nothing, and keeps nobody else from deciding."""
+    if run.record.workflow_name != programs.NAME:
+        return
+    for commit in run.sim.store.commits[run.id]:
+        decided = [event for event in load_events(commit.text) if isinstance(event, Decision)]
+        if commit.code == "spins" and not all(getattr(event, "forced", False) for event in decided):
+            yield f"code that spins has decided {decided}"
+
+
 OF_EACH: list[Callable[[Run], Problems]] = [
     what_was_sent_is_recorded,
     nothing_that_was_used_is_recorded,
@@ -540,4 +551,5 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     children_tell_what_they_came_to,
     books_balance,
     a_step_that_cancels_itself_has_its_own_outcome,
+    who_spins_is_stopped,
 ]

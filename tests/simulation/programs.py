@@ -6,16 +6,19 @@ import asyncio
 import random
 from contextlib import suppress
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 import workflows.order as shop
+from tests.simulation import processor
 from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
 from tests.support.values import spoil
 from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info, wait_for_signal
 from worldflow.engine.definitions import Step, Workflow
 
-Change = Literal["new", "old", "another order", "raises"]
+Change = Literal["new", "old", "another order", "raises", "spins"]
 
 NAME = "simulated.run"
 
@@ -75,6 +78,26 @@ async def _cancelling(item: int) -> Any:
         raise Unanswered("nobody answered") from None
 
 
+class Heavy(BaseModel):
+    """A value that takes the processor longer to read, and to write, than a workflow may take over one fact."""
+
+    n: int
+
+    @model_validator(mode="after")
+    def _read(self) -> Self:
+        processor.take(6)
+        return self
+
+    @model_serializer(mode="wrap")
+    def _write(self, write: SerializerFunctionWrapHandler) -> Any:
+        processor.take(6)
+        return write(self)
+
+
+async def _weigh(value: Heavy, more: int = 0) -> Heavy:
+    return value
+
+
 CANCELLED: dict[int, str] = {
     0: "StepCompleted",
     1: f"{Unanswered.__module__}:Unanswered",
@@ -97,6 +120,7 @@ beating: Any = Step(
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
 pure: Any = Step(_limited, "simulated.pure", pure=True)
 cancelling: Any = Step(_cancelling, "simulated.cancelling", retry=RetryPolicy(max_attempts=1))
+weigh: Any = Step(_weigh, "simulated.weigh")
 unrecorded: Any = Step(_limited, "simulated.unrecorded", idempotent=False)
 
 STEPS: dict[str, Step[..., Any]] = {
@@ -113,6 +137,7 @@ STEPS: dict[str, Step[..., Any]] = {
         pure,
         unrecorded,
         cancelling,
+        weigh,
         shop.reserve,
         shop.release,
         shop.charge,
@@ -131,6 +156,13 @@ async def _patient(item: int) -> Any:
 
 
 patient: Any = Workflow(_patient, "simulated.patient")
+
+
+async def _heavy_child(value: Heavy) -> Heavy:
+    return await weigh(value)
+
+
+heavy_child: Any = Workflow(_heavy_child, "simulated.heavy")
 
 
 class _Program(Interpreter):
@@ -166,6 +198,16 @@ class _Program(Interpreter):
     async def cancelling(self, item: int, inline: bool) -> Any:
         return await cancelling.options(inline=inline)(item)
 
+    async def heavy(self, count: int, inline: bool) -> Any:
+        value, step = Heavy.model_construct(n=count), weigh.options(inline=inline)
+        return await asyncio.gather(*(step(value, more) for more in range(count)))
+
+    async def heavy_signal(self, name: str) -> Any:
+        return (await wait_for_signal(name, Heavy)).n
+
+    async def heavy_child(self, n: int) -> Any:
+        return (await heavy_child(Heavy.model_construct(n=n))).n
+
     async def kept(self, item: int, parent_close: Any) -> Any:
         return await generated.child.options(parent_close=parent_close)(item)
 
@@ -192,6 +234,9 @@ def _workflow(change: Change) -> Workflow[..., Any]:
     ) -> list[str]:
         if change == "raises":
             raise LookupError("a mistake in the code")
+        if change == "spins":
+            for _ in range(100):
+                processor.take(1)
         interpreter = _Old() if change == "old" else _Program()
         interpreter.trace += trace or []
         spoil(trace)
@@ -211,7 +256,7 @@ def _workflow(change: Change) -> Workflow[..., Any]:
 @cache
 def workflows(change: Change) -> dict[str, dict[int, Workflow[..., Any]]]:
     """The workflows of one version of the code, by name and version."""
-    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, patient, shop.fulfil_order]
+    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, patient, heavy_child, shop.fulfil_order]
     return {workflow.name: {workflow.version: workflow} for workflow in found}
 
 
@@ -255,11 +300,14 @@ def _several(chance: random.Random, size: int) -> list[Program]:
 
 
 def _leaf(chance: random.Random) -> Program:
-    match chance.randrange(29):
+    match chance.randrange(31):
         case 24 | 25:
             return litter(chance)
         case 26 | 27:
             return ["use", chance.randint(0, 9), chance.random() < 0.5]
+        case 29 | 30:
+            several = ["heavy", chance.randint(1, 3), chance.random() < 0.5]
+            return chance.choice([several, several, ["heavy_signal", chance.choice(SIGNALS)], ["heavy_child", 1]])
         case 28:
             return ["cancelling", chance.randrange(6), chance.random() < 0.5]
         case 0 | 1 | 2:

@@ -19,6 +19,7 @@ from tests.simulation.deployments import Deployments
 from tests.simulation.determinism import expected_errors, held_still
 from tests.simulation.faults import Crash, Fault, Faults
 from tests.simulation.processes import Kind, Process, Source, settings_of
+from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
@@ -482,6 +483,7 @@ def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulati
         expected_errors() as errors,
         mock.patch.object(acts, "PAGE", sim.page),
         collections(sim.collects),
+        processor(),
     ):
         errors.listener = sim.surprise
         try:

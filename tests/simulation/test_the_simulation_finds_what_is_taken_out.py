@@ -23,6 +23,8 @@ SEEDS = 200
         "what is held is applied",
         "what failed is discarded",
         "an attempt has a group of its own",
+        "values take no time of a workflow",
+        "who spins is stopped",
         "a step has a task of its own",
         "what is received is a copy",
         "what is collected decides nothing",

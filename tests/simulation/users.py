@@ -23,6 +23,7 @@ from worldflow.engine.errors import (
     RunExistsError,
     RunNotFoundError,
     SerializationError,
+    WorkflowStuckError,
 )
 from worldflow.runtime import questions, requests, webhooks
 from worldflow.runtime.sweep import sweep
@@ -176,7 +177,7 @@ class Users:
     def _query(self, world: World, run_id: str) -> None:
         try:
             questions.query(world, run_id, "trace")
-        except (NonDeterminismError, SerializationError) as error:
+        except (NonDeterminismError, SerializationError, WorkflowStuckError) as error:
             if self._sim.code is self._sim.deployments.good and not self._sim.was_bad:
                 self._sim.surprise(f"a query of {run_id} fails: {error}", error)
 
