@@ -124,7 +124,7 @@ BROKEN: set[str] = set()
 
 
 @step(retry=worldflow.RetryPolicy(max_attempts=1))
-async def breaks_once(key: str) -> str:
+async def breaks_at_first(key: str) -> str:
     if key in BROKEN:
         BROKEN.remove(key)
         raise ValueError("not yet")
@@ -134,9 +134,9 @@ async def breaks_once(key: str) -> str:
 @workflow
 async def names_itself() -> list[str]:
     run_id = worldflow.workflow_info().run_id
-    keys = [await breaks_once(run_id)]
+    keys = [await breaks_at_first(run_id)]
     await sleep("1d")
-    keys.append(await breaks_once(f"{run_id} again"))
+    keys.append(await breaks_at_first(f"{run_id} again"))
     await sleep("1d")
     return keys
 
