@@ -91,6 +91,7 @@ class Process:
                 id=message.id,
                 receives=message.receives,
                 receipt=f"{message.id}#{message.receipt}",
+                sent_at=message.sent_at,
                 group=None if isinstance(source.queue, StandardQueue) else message.group,
             )
             for message in messages

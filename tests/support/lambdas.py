@@ -108,12 +108,13 @@ def sqs_record(
     receives: int = 1,
     group: str | None = None,
     receipt: str | None = None,
+    sent_at: float = 1_768_471_200,
 ) -> dict[str, Any]:
     """One record of an event that Lambda makes of messages in a queue."""
     id = id or f"message-{next(_messages)}"
     attributes = {
         "ApproximateReceiveCount": str(receives),
-        "SentTimestamp": "1768471200000",
+        "SentTimestamp": str(int(sent_at * 1_000)),
         "SenderId": "AROAEXAMPLE:orchestrator",
         "ApproximateFirstReceiveTimestamp": "1768471200005",
     }

@@ -274,6 +274,7 @@ class AWSSystem:
                 receives=message.approximate_receive_count,
                 group=message.group_id,
                 receipt=message.receipt_handle,
+                sent_at=message.sent_timestamp / 1_000,
             )
             for message in messages
         ]

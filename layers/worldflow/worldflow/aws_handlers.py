@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,6 +77,8 @@ class _Record:
     receives: int
     is_dead: bool
     receipt: str
+    sent_at: datetime | None
+    """When it came into its queue."""
 
     @property
     def group(self) -> str:
@@ -113,9 +115,14 @@ def create_orchestrator_handler(
                 use_code = group[0].receives <= LIFE_RECEIVES + DEAD_RECEIVES
                 turns.take(message.run_id, [message], redo=True, use_code=use_code, out_of_time=out_of_time)
             case message:
-                messages = [record.message for record in group if isinstance(record.message, RunMessage)]
-                redo = any(record.receives > 1 for record in group)
-                turns.take(message.run_id, messages, redo=redo, out_of_time=out_of_time)
+                told = [(record.message, record.sent_at) for record in group if isinstance(record.message, RunMessage)]
+                turns.take(
+                    message.run_id,
+                    [message for message, _ in told],
+                    arrived=[sent_at for _, sent_at in told],
+                    redo=any(record.receives > 1 for record in group),
+                    out_of_time=out_of_time,
+                )
 
     def acknowledge(event: dict[str, Any], group: Sequence[_Record]) -> None:
         try:
@@ -263,8 +270,14 @@ def _read(
             if may_be_message(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
-            records.append(_Record(record["messageId"], message, receives, is_dead, record["receiptHandle"]))
+            sent_at = _sent_at(record)
+            records.append(_Record(record["messageId"], message, receives, is_dead, record["receiptHandle"], sent_at))
     return records, unreadable
+
+
+def _sent_at(record: Mapping[str, Any]) -> datetime | None:
+    milliseconds = record["attributes"].get("SentTimestamp")
+    return datetime.fromtimestamp(int(milliseconds) / 1_000, UTC) if milliseconds else None
 
 
 def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:

@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.privacy import loggable
@@ -86,8 +87,9 @@ class WorkerTurns:
             elif any(delivery.redelivered for delivery in deliveries):
                 self._take_alone(deliveries)
             else:
-                messages = _of_a_run(deliveries)
-                parts = self._turns.parts(messages[0].run_id, messages, out_of_time=self._time())
+                messages, arrived = _of_a_run(deliveries)
+                run_id, out_of_time = messages[0].run_id, self._time()
+                parts = self._turns.parts(run_id, messages, arrived=arrived, out_of_time=out_of_time)
                 begun.append(_Turn(deliveries, parts))
         return begun
 
@@ -131,9 +133,9 @@ class WorkerTurns:
         if self._receipts.refused:
             self._receipts.put_back(deliveries)
             return
-        messages = _of_a_run(deliveries)
+        messages, arrived = _of_a_run(deliveries)
         with self._handled(deliveries):
-            self._turns.take(messages[0].run_id, messages, redo=True, out_of_time=self._time())
+            self._turns.take(messages[0].run_id, messages, arrived=arrived, redo=True, out_of_time=self._time())
 
     def _time(self) -> Callable[[], bool]:
         end = time.monotonic() + LONGEST_TURN
@@ -182,5 +184,7 @@ class WorkerTurns:
         _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
 
 
-def _of_a_run(deliveries: Sequence[Delivery]) -> list[RunMessage]:
-    return [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)]
+def _of_a_run(deliveries: Sequence[Delivery]) -> tuple[list[RunMessage], list[datetime]]:
+    """The messages of a run, and when each of them arrived."""
+    of_it = [(one.message, one.arrived_at) for one in deliveries if isinstance(one.message, RunMessage)]
+    return [message for message, _ in of_it], [arrived_at for _, arrived_at in of_it]

@@ -41,12 +41,12 @@ from worldflow.engine.history import (
     StepFailed,
     StepScheduled,
     TerminateRequested,
-    TimerFired,
 )
 from worldflow.engine.privacy import described
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.engine.texts import escaped
 from worldflow.runtime.acts import Acts, Closed
+from worldflow.runtime.arrivals import TimersDue, in_order
 from worldflow.runtime.loading import explain_failures
 from worldflow.runtime.requests import termination
 from worldflow.runtime.watchdog import watched
@@ -162,8 +162,11 @@ class RunInHand:
 
     # --- what has happened ---
 
-    def apply(self, messages: Sequence[RunMessage], *, use_code: bool) -> bool:
-        """Applies what is new. Returns False if there is no such run."""
+    def apply(self, messages: Sequence[RunMessage], *, use_code: bool, arrived: Sequence[datetime | None] = ()) -> bool:
+        """Applies what is new. Returns False if there is no such run.
+
+        arrived: when each of the messages came into its queue, where that is known.
+        """
         now = self._world.now()
         if self.state.started is None:
             record = self._world.get_run(self.id)
@@ -179,11 +182,12 @@ class RunInHand:
                     self._apply_held(held, now)
         elif not use_code:
             self._fail_inline(now)
-        for message in messages:
-            if (fact := self._fact(message)) is None:
+        timers = TimersDue(self.state, now)
+        for arrival in in_order(messages, arrived, self.state):
+            if (fact := self._fact(arrival.message)) is None:
                 continue
             if self.state.accepts(fact):
-                for new in (*_timers_before(fact, self.state), fact):
+                for new in (*timers.before(arrival.at, fact), fact):
                     if self.state.accepts(new):
                         self.apply_fact(new, now)
             elif self.blocked and not self.state.ended and isinstance(fact, CancelRequested):
@@ -366,12 +370,3 @@ def _failed(step: OpenStep, error: Exception) -> StepFailed:
 
 def interrupted(step: OpenStep) -> StepFailed:
     return _failed(step, StepInterruptedError(f"{step.scheduled.name!r} began, and it is not known what came of it"))
-
-
-def _timers_before(fact: AnyFact, state: RunState) -> list[TimerFired]:
-    """The open timers that were due before the one that fired: asyncio fires them first, and no queue keeps order."""
-    if not isinstance(fact, TimerFired):
-        return []
-    due = state.timers[fact.timer_id].due
-    earlier = sorted((timer.due, timer.timer_id) for timer in state.timers.values() if timer.due < due)
-    return [TimerFired(timer_id=timer_id) for _, timer_id in earlier]

@@ -29,6 +29,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from datetime import datetime
 from functools import partial
 
 from worldflow.engine.errors import ConflictError
@@ -113,12 +114,14 @@ class Turns:
         run_id: str,
         messages: Sequence[RunMessage],
         *,
+        arrived: Sequence[datetime | None] = (),
         redo: bool = False,
         use_code: bool = True,
         out_of_time: Callable[[], bool] = lambda: False,
     ) -> None:
         """Takes the turn that `messages` of a run ask for.
 
+        arrived: when each of them came into its queue, where that is known; `arrivals.py` has their order.
         redo: a message was received before, so that what the history holds may not have been acted on.
         use_code: False takes the turn without the workflow's code, and blocks the run: for messages whose turns die.
         out_of_time: asked after inline steps; once it says so, what came of them is left to a turn after this one.
@@ -128,7 +131,7 @@ class Turns:
         for _ in range(CONFLICT_LIMIT):
             try:
                 with closing(
-                    self.parts(run_id, messages, redo=redo, use_code=use_code, out_of_time=out_of_time)
+                    self.parts(run_id, messages, arrived=arrived, redo=redo, use_code=use_code, out_of_time=out_of_time)
                 ) as parts:
                     for settle in parts:
                         with self._world.together():
@@ -154,6 +157,7 @@ class Turns:
         run_id: str,
         messages: Sequence[RunMessage],
         *,
+        arrived: Sequence[datetime | None] = (),
         redo: bool = False,
         use_code: bool = True,
         out_of_time: Callable[[], bool] = lambda: False,
@@ -170,7 +174,7 @@ class Turns:
         run.redo = redo or bool(pokes)
         run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
-            if not run.apply(messages, use_code=use_code):
+            if not run.apply(messages, use_code=use_code, arrived=arrived):
                 self._pass_on(run_id, messages)
                 return
             yield partial(self._settle, run, messages, out_of_time)

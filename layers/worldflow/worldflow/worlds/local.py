@@ -83,6 +83,7 @@ class LocalWorld(LocalMessages):
         """What waits for changes of runs, by their ids without their generations."""
         schema = _SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
+        self._add_columns()
         open_locally(self)
 
     def close(self) -> None:

@@ -47,10 +47,14 @@ counted: meanwhile the message, or another that has taken its id, may have been 
 
 SCHEMA = """
 create table if not exists messages (id integer primary key, queue text, grp text, body text, visible_at real,
-  in_flight integer default 0, receives integer default 0);
+  in_flight integer default 0, receives integer default 0, arrived_at real);
 create index if not exists messages_by_time on messages (queue, visible_at, id);
 create index if not exists messages_by_group on messages (queue, grp);
 """
+
+
+_ARRIVED = "coalesce(arrived_at, visible_at)"
+"""When a message was first receivable, whatever has become of it since. An older version did not write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Delivery:
     id: int
     message: Message
     receives: int
+    arrived_at: datetime
+    """When it was sent, or was due if it was sent to come later."""
 
     @property
     def redelivered(self) -> bool:
@@ -94,6 +100,14 @@ class LocalMessages(World):
     """Called with the queues to which messages were sent from this process, in the thread that sent them."""
     _database: Database
 
+    def _add_columns(self) -> None:
+        """Makes the table of an older version what this one expects."""
+        has = "select 1 from pragma_table_info('messages') where name = 'arrived_at'"
+        if not self._rows(has):
+            with self._transaction() as db:
+                if not db.execute(has).fetchone():  # nor has another process added it meanwhile
+                    db.execute("alter table messages add column arrived_at real")
+
     def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]:
         return self._database.transaction(durable=durable)
 
@@ -103,9 +117,12 @@ class LocalMessages(World):
     def send(self, messages: Sequence[Message | Delayed]) -> None:
         now = self.now()
         due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
-        rows = [(_queue(one.message), one.message.group, one.message.dump(), one.due.timestamp()) for one in due]
+        rows = [
+            (_queue(one.message), one.message.group, one.message.dump(), *(one.due.timestamp(),) * 2) for one in due
+        ]
         with self._transaction(durable="next") as db:
-            db.executemany("insert into messages (queue, grp, body, visible_at) values (?, ?, ?, ?)", rows)
+            sql = "insert into messages (queue, grp, body, visible_at, arrived_at) values (?, ?, ?, ?, ?)"
+            db.executemany(sql, rows)
             self._database.note(*(("sent to", queue) for queue, *_ in rows))
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
@@ -149,9 +166,9 @@ class LocalMessages(World):
 
     def _in_order(self, rows: list[Any]) -> list[Delivery]:
         deliveries = [self._read(*row) for row in rows]
-        return sorted((delivery for delivery in deliveries if delivery), key=lambda delivery: delivery.id)
+        return sorted((one for one in deliveries if one), key=lambda one: (one.arrived_at, one.id))
 
-    def _read(self, id: int, body: str, receives: int) -> Delivery | None:
+    def _read(self, id: int, body: str, receives: int, arrived_at: float) -> Delivery | None:
         try:
             message = load_message(body)
         except ValidationError as error:
@@ -160,7 +177,7 @@ class LocalMessages(World):
                 db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
             return None
         assert not isinstance(message, Delayed)
-        return Delivery(id, message, receives)
+        return Delivery(id, message, receives, datetime.fromtimestamp(arrived_at, UTC))
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """The messages were handled, and are gone."""
@@ -263,7 +280,8 @@ def _receive(db: sqlite3.Connection, queue: Queue, now: datetime, groups: int, l
     return [
         db.execute(
             "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages "
-            "where queue = ? and grp = ? and visible_at <= ? order by id limit ?) returning id, body, receives",
+            f"where queue = ? and grp = ? and visible_at <= ? order by {_ARRIVED}, id limit ?) "
+            f"returning id, body, receives, {_ARRIVED}",
             (queue, group, time, limit),
         ).fetchall()
         for group in found
@@ -275,7 +293,7 @@ def _receive_steps(db: sqlite3.Connection, now: datetime, limit: int) -> list[An
         "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages m "
         "where queue = 'steps' and visible_at <= ? and not exists (select 1 from messages o where o.queue = m.queue "
         "and o.grp = m.grp and (o.in_flight or o.id < m.id)) order by visible_at, id limit ?) "
-        "returning id, body, receives",
+        f"returning id, body, receives, {_ARRIVED}",
         (now.timestamp(), limit),
     ).fetchall()
 
