@@ -57,7 +57,27 @@ def test_a_value_is_found_by_its_like_and_by_no_other(world: World, value: Any) 
     assert (same, type(same)) == (value, type(value))
 
 
-@pytest.mark.parametrize("name", ["a b", "a.b", "a'b", "$", "a[0]", "run_id", "shard", "#a0", ":a0", "select"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a b",
+        "a.b",
+        "a'b",
+        "$",
+        "a[0]",
+        "run_id",
+        "shard",
+        "#a0",
+        ":a0",
+        "select",
+        'a"b',
+        '"',
+        "a\\b",
+        "\\",
+        "é\t\n",
+        "😀",
+    ],
+)
 def test_names_of_all_kinds(world: World, name: str) -> None:
     store(world, {name: 1}, {"other": 1}, {name: 2})
 

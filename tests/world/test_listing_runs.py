@@ -8,6 +8,7 @@ import pytest
 from tests.support.systems import AWSSystem
 from worldflow import InvalidInputError
 from worldflow.engine.history import StepCompleted
+from worldflow.runtime import schedules
 from worldflow.worlds import RunRecord, World
 from worldflow.worlds.base import Status
 from worldflow.worlds.messages import StepOutcome
@@ -164,3 +165,14 @@ def test_a_status_that_no_run_has_is_refused_with_those_that_there_are(world: Wo
         f"{status!r} is no status of runs: it is one of running, completed, failed, cancelled, continued, blocked"
     )
     assert [field.field for field in caught.value.fields] == ["status"]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_leaves_no_place_is_refused(world: World, limit: int) -> None:
+    fill(world, 3)
+
+    with pytest.raises(InvalidInputError, match=f"^limit is {limit}: it must be at least 1") as caught:
+        world.list_runs(limit=limit)
+    assert [field.field for field in caught.value.fields] == ["limit"]
+    with pytest.raises(InvalidInputError, match="limit"):
+        schedules.list_page(world, limit)

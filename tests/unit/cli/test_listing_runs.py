@@ -1,8 +1,11 @@
 import json
+from typing import Any
 
 import pytest
 
 from tests.unit.cli.conftest import Cli
+from worldflow.worlds import LocalWorld
+from worldflow.worlds.base import RunPage
 
 
 @pytest.fixture
@@ -85,3 +88,20 @@ def test_what_workflows_say_of_themselves_is_shown(baskets: Cli):
     assert lines[1].endswith(" UTC")
     assert lines[-1].endswith('1 in the basket  customer="Ada" items=1')
     assert lines[-2].endswith('customer="Bob" items=0')
+
+
+def test_pages_that_hold_few_runs_or_none_are_read_until_there_are_enough(three: Cli, monkeypatch: pytest.MonkeyPatch):
+    list_runs = LocalWorld.list_runs
+
+    def finds_one_at_a_time(world: LocalWorld, *, limit: int, cursor: str | None, **filters: Any) -> RunPage:
+        page = list_runs(world, limit=1, cursor=cursor and cursor.removesuffix("!"), **filters)
+        if cursor and not cursor.endswith("!"):
+            return RunPage([], f"{cursor}!")
+        return page
+
+    monkeypatch.setattr(LocalWorld, "list_runs", finds_one_at_a_time)
+    page = three.json("list", "--limit", "2")
+    assert ids(page) == ["c", "b"]
+    assert page["cursor"]
+    assert ids(three.json("list", "--workflow", "ask")) == ["c", "a"]
+    assert three.run("list", "--limit", "2").stderr.startswith("There are more: --cursor ")

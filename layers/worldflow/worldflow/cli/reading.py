@@ -29,7 +29,7 @@ from worldflow.runtime import questions
 from worldflow.runtime.loading import not_imported
 from worldflow.runtime.requests import newest_generation
 from worldflow.terminal import console
-from worldflow.worlds.base import World
+from worldflow.worlds.base import RunRecord, World
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -105,16 +105,24 @@ def list_(
     """List runs, the newest first."""
     attributes = _attributes(attribute or ())
     with open_world(local, stack) as world:
-        page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
+        runs: list[RunRecord] = []
+        # Where matches are rare, a page may hold few of them or none.
+        while len(runs) < limit:
+            room = limit - len(runs)
+            page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=room, cursor=cursor)
+            runs += page.runs
+            cursor = page.cursor
+            if cursor is None:
+                break
     if as_json:
-        print_json({"runs": [record.describe() for record in page.runs], "cursor": page.cursor})
+        print_json({"runs": [record.describe() for record in runs], "cursor": cursor})
         return
-    if page.runs:
-        console().print(run_table(page.runs))
+    if runs:
+        console().print(run_table(runs))
     else:
         typer.echo("No runs.", err=True)
-    if page.cursor:
-        typer.echo(f"There are more: --cursor '{page.cursor}'", err=True)
+    if cursor:
+        typer.echo(f"There are more: --cursor '{cursor}'", err=True)
 
 
 def query(

@@ -39,7 +39,7 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import Json
 from worldflow.engine.serialization import ANYTHING
 from worldflow.runtime import requests
-from worldflow.worlds.base import World
+from worldflow.worlds.base import World, check_limit
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch, stash
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
@@ -169,7 +169,8 @@ def read(world: World, schedule_id: str) -> ScheduleRecord:
 
 
 def list_page(world: World, limit: int = 50, cursor: str | None = None) -> SchedulePage:
-    """Schedules in the order of their ids, without their inputs."""
+    """Schedules in the order of their ids, without their inputs. Raises `InvalidInputError` for a limit below 1."""
+    check_limit(limit)
     found = world.schedules.list(limit + 1, cursor or "")
     shown = [record.model_copy(update={"input": None}) for record in found[:limit]]
     return SchedulePage(shown, shown[-1].schedule_id if len(found) > limit else None)

@@ -5,12 +5,10 @@ What is asked of AWS, and how, is in `aws_access.py`; the queues and the delay l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
@@ -23,7 +21,7 @@ from worldflow.settings import Settings
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.aws_access import AWSAccess, as_attributes, is_missing, values_of
 from worldflow.worlds.aws_history import AWSHistory
-from worldflow.worlds.aws_items import SHARDS, listed, record_item, step_key, time_text
+from worldflow.worlds.aws_items import record_item, step_key, time_text
 from worldflow.worlds.aws_keys import AWSKeys
 from worldflow.worlds.aws_messages import AWSMessages
 from worldflow.worlds.aws_schedules import AWSSchedules
@@ -36,13 +34,14 @@ from worldflow.worlds.base import (
     Status,
     World,
     check_cursor,
-    check_status,
+    check_page,
 )
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws_dead_letters import AWSDeadLetters
+    from worldflow.worlds.aws_listing import AWSListing
 
 T = TypeVar("T")
 
@@ -114,53 +113,19 @@ class AWSWorld(AWSAccess, World):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        check_status(status)
+        check_page(status, limit)
         if cursor:
             check_cursor(cursor)
-        found: list[dict[str, Any]] = []
-        for shard in range(SHARDS):
-            items = self._query_shard(str(shard), status, workflow, attributes or {}, limit + 1, cursor)
-            found += islice(items, limit + 1)
-        found.sort(key=lambda item: str(item["created_at"]), reverse=True)
-        runs = [listed(item) for item in found[:limit]]
-        return RunPage(runs, found[limit - 1]["created_at"] if len(found) > limit else None)
-
-    def _query_shard(
-        self,
-        shard: str,
-        status: Status | None,
-        workflow: str | None,
-        attributes: Mapping[str, Attribute],
-        limit: int | None,
-        cursor: str | None,
-        newest_first: bool = True,
-    ) -> Iterator[dict[str, Any]]:
-        index, key = ("by_status", "status_shard") if status else ("by_time", "shard")
-        names = {"#key": key}  # `shard` is a reserved word
-        values = {":key": f"{status}#{shard}" if status else shard, ":before": cursor or "9"}
-        filters = []
-        if workflow:
-            values[":workflow"] = workflow
-            filters.append("workflow_name = :workflow")
-        for n, (name, value) in enumerate(attributes.items()):
-            names |= {"#attributes": "attributes", f"#a{n}": name}
-            values[f":a{n}"] = json.dumps(value)
-            filters.append(f"#attributes.#a{n} = :a{n}")
-        return self._query(
-            TableName=self.settings.runs_table,
-            IndexName=index,
-            KeyConditionExpression="#key = :key AND created_at < :before",
-            ExpressionAttributeNames=names,
-            ExpressionAttributeValues=as_attributes(values),
-            ScanIndexForward=not newest_first,
-            **({"Limit": limit} if limit else {}),
-            **({"FilterExpression": " AND ".join(filters)} if filters else {}),
-        )
+        return self._listing.page(status, workflow, attributes or {}, limit, cursor)
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        before = time_text(created_before) if created_before else "9"
-        for shard in range(SHARDS):
-            yield from map(listed, self._query_shard(str(shard), status, None, {}, None, before, newest_first=False))
+        return self._listing.walk(status, created_before)
+
+    @cached_property
+    def _listing(self) -> AWSListing:
+        from worldflow.worlds.aws_listing import AWSListing  # which no turn and no step needs
+
+        return AWSListing(self)
 
     def put_generation(self, base: str, number: int) -> None:
         self._put(

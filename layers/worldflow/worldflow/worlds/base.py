@@ -151,13 +151,22 @@ class RunPage:
 _WRITTEN: tuple[str, ...] = tuple(status for status in get_args(Status) if status != "pending")
 
 
-def check_status(status: str | None) -> None:
-    """Raises `InvalidInputError` for what no record has as its status. `pending` runs are listed as `running`."""
+def check_page(status: str | None, limit: int) -> None:
+    """Raises `InvalidInputError` for what no record has as its status, and for a limit that is none. `pending` runs are
+    listed as `running`.
+    """
+    check_limit(limit)
     if status is not None and status not in _WRITTEN:
         rule = f"one of {', '.join(_WRITTEN)}"
         raise InvalidInputError(
             f"{status!r} is no status of runs: it is {rule}", [FieldError("status", f"must be {rule}")]
         )
+
+
+def check_limit(limit: int) -> None:
+    """Raises `InvalidInputError` for a limit of a page that leaves no place for anything."""
+    if limit < 1:
+        raise InvalidInputError(f"limit is {limit}: it must be at least 1", [FieldError("limit", "must be at least 1")])
 
 
 def check_cursor(cursor: str) -> tuple[str, str]:
@@ -228,9 +237,10 @@ class World(ABC):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        """Records, newest first: those of which all that is given holds.
+        """Records, newest first: those of which all that is given holds, up to `limit`.
 
-        Raises `InvalidInputError` for a status that no run has, or a cursor that is not one.
+        A page may hold fewer, even none, and have a cursor: where matches are rare, they are looked for page by page.
+        Raises `InvalidInputError` for a status that no run has, a limit below 1, or a cursor that is not one.
         """
 
     @abstractmethod

@@ -18,7 +18,7 @@ from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchiv
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.engine.ids import generation
 from worldflow.engine.privacy import close_locally, open_locally
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_status
+from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_page
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local_archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local_archive import LocalArchive
@@ -31,8 +31,11 @@ from worldflow.worlds.messages import StepOutcome
 
 _log = logging.getLogger("worldflow")
 
-_SAME = "json_extract(a.attributes, ?) is json_extract(?, '$') and json_type(a.attributes, ?) is json_type(?, '$')"
-"""An attribute has a value: the same number, and of the same kind."""
+_HAS = (
+    "exists (select 1 from attributes a, json_each(a.attributes) one where a.run_id = runs.run_id and one.key = ? "
+    "and one.atom is json_extract(?, '$') and one.type = json_type(?, '$'))"
+)
+"""A run has an attribute with a value: the same number, and of the same kind."""
 
 _SCHEMA = """
 create table if not exists commits (run_id text, seq integer, last integer, events text, primary key (run_id, seq))
@@ -203,19 +206,19 @@ class LocalWorld(LocalMessages):
         limit: int = 50,
         cursor: str | None = None,
     ) -> RunPage:
-        check_status(status)
+        check_page(status, limit)
         created_at, run_id = check_cursor(cursor) if cursor else ("9", "")
         wanted = [(name, json.dumps(value)) for name, value in (attributes or {}).items()]
         rows = self._rows(
             "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
             "and workflow_name = coalesce(?, workflow_name) "
-            + f"and exists (select 1 from attributes a where a.run_id = runs.run_id and {_SAME}) " * len(wanted)
+            + f"and {_HAS} " * len(wanted)
             + "order by created_at desc, run_id desc limit ?",
             created_at,
             run_id,
             status,
             workflow,
-            *(part for name, value in wanted for part in (f'$."{name}"', value) * 2),
+            *(part for name, value in wanted for part in (name, value, value)),
             limit + 1,
         )
         runs = [_listed(text) for (text,) in rows[:limit]]
