@@ -44,8 +44,9 @@ def is_explained(error: Exception) -> bool:
 
 def describe_error(error: Exception) -> str:
     """An error in one line."""
-    if isinstance(error, InvalidInputError) and error.fields and str(error) != error.summary:
-        return f"{error.summary}: " + "; ".join(f"{field.field}: {field.message}" for field in error.fields)
+    if isinstance(error, InvalidInputError) and str(error) != error.summary:
+        details = [f"{field.field}: {field.message}" for field in error.fields if field.message not in error.summary]
+        return ": ".join([error.summary, "; ".join(details)]) if details else error.summary
     if isinstance(error, sqlite3.Error):
         return f"the LocalWorld file cannot be used: {error}"
     return _about_aws(error) or str(error)

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Self, TypeVar
 from weakref import WeakKeyDictionary
@@ -24,7 +25,7 @@ from weakref import WeakKeyDictionary
 from worldflow import audit, clock
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
-from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunStarted, load_events
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
@@ -170,17 +171,20 @@ class WorkflowEnvironment:
         async with self._turn:
             return await self._skip(until)
 
-    async def _wait(self) -> bool:
+    async def _wait(self, until: datetime | None = None) -> bool:
         """For a caller who looks again and again whether what he waits for has happened: lets something happen, and
-        time pass if need be. Returns False if nothing has since he last looked, nor will.
+        time pass if need be. Returns False if nothing has since he last looked, nor will, or not until `until`, which
+        it is then.
         """
         task = asyncio.current_task()
         assert task is not None
         async with self._turn:
             has_looked = self._seen.get(task) == self._progress
             # What others have let happen since may be what he waits for: then no time is to pass.
-            happens = not has_looked or await self._settle() or await self._skip()
+            happens = not has_looked or await self._settle() or await self._skip(until)
             self._seen[task] = self._progress
+            if not happens and until:
+                self._now = max(self._now, until)
             return happens
 
     async def _settle(self) -> bool:
@@ -213,6 +217,14 @@ class WorkflowEnvironment:
         return True
 
 
+class _TimeIsUp(Exception):
+    """What a caller waits for has not happened within his time, and nothing else will."""
+
+
+_until: ContextVar[datetime | None] = ContextVar("until", default=None)
+"""How long the caller waits at most."""
+
+
 class TestRun(RunHandle):
     """A run in a `WorkflowEnvironment`. Signals and cancellations have been dealt with when their calls return."""
 
@@ -234,6 +246,23 @@ class TestRun(RunHandle):
     async def retry(self) -> Self:
         return await self._env._settle_after(super().retry())
 
+    @asynccontextmanager
+    async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
+        """By the environment's clock; and by the machine's, for a step that hangs."""
+        limit = None if timeout is None else seconds(timeout)
+        token = _until.set(None if limit is None else self._env.now() + timedelta(seconds=limit))
+        try:
+            async with super()._within(timeout, problem):
+                yield
+        except _TimeIsUp:
+            assert limit is not None
+            raise TimeoutError(problem(spoken(limit))) from None
+        finally:
+            _until.reset(token)
+
     async def _pause(self, seconds: float) -> None:
-        if not await self._env._wait():
+        until = _until.get()
+        if not await self._env._wait(until):
+            if until:
+                raise _TimeIsUp
             raise AssertionError(f"run {self.id!r} waits for something that will not come: a signal?")

@@ -33,6 +33,10 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     ("environment", "error"),
     [
         ({"WORLDFLOW_RUNS_TABLE": None}, "missing from the environment: WORLDFLOW_RUNS_TABLE"),
+        (
+            {"WORLDFLOW_RUNS_TABLE": None, "WORLDFLOW_EVENTS_TABLE": None},
+            "name a deployed stack with --stack NAME, or a LocalWorld file with --local FILE (missing from the env",
+        ),
         ({}, "no AWS region is set: set AWS_REGION"),
         ({"WORLDFLOW_STACK": "prod"}, "no AWS region is set: set AWS_REGION"),
         ({"AWS_REGION": "eu-west-1"}, "there are no AWS credentials: log in with `aws sso login`"),

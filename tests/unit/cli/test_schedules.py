@@ -94,3 +94,9 @@ def test_the_input_is_checked_where_the_code_is_known(cli: Cli):
     error = cli.fails("schedule", "create", "other", "tomorrow", WEEKDAYS, "-w", FLOWS, "--input", '{"day": "soon"}')
     assert "day:" in error
     assert "JSON object" in cli.fails("schedule", "create", "other", "ask", WEEKDAYS, "--input", "[]", code=2)
+
+
+def test_what_is_no_schedule_is_said_once(cli: Cli):
+    error = cli.fails("schedule", "create", "daily", "ask", "every day")
+    assert error.startswith("Error: 'every day' is not a schedule: it is cron(")
+    assert error.count("rate(5 minutes)") == 1

@@ -1,13 +1,15 @@
 """`result(timeout)` and `update(timeout)` say what they have waited for in vain."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from tests.support.crashes import CrashingWorld
-from worldflow import on_update, set_status, wait_for_signal, workflow
+from worldflow import on_update, set_status, sleep, wait_for_signal, workflow
 from worldflow.runtime import Orchestrator
 from worldflow.runtime.turns import Turns
+from worldflow.testing import WorkflowEnvironment
 from worldflow.worlds.messages import Poke
 
 
@@ -49,3 +51,50 @@ async def test_a_time_limit_of_the_caller_stays_the_callers(world: CrashingWorld
         async with asyncio.timeout(0.05):
             await run.result(timeout="1h")
     assert str(caught.value) == ""
+
+
+@workflow
+async def is_late() -> str:
+    set_status("asleep")
+    await sleep("3h")
+    return "late"
+
+
+async def test_in_a_test_it_is_over_by_the_environments_clock():
+    async with WorkflowEnvironment() as env:
+        run, began = await env.start(is_late), env.now()
+        with pytest.raises(TimeoutError) as caught:
+            await run.result(timeout="2h")
+        assert str(caught.value) == "run 'test-1' has not ended within 2h: it is running (asleep)"
+        assert env.now() - began == timedelta(hours=2)
+        assert await run.result(timeout="2h") == "late"
+        assert env.now() - began == timedelta(hours=3)
+
+
+async def test_in_a_test_nothing_comes_within_the_time():
+    async with WorkflowEnvironment() as env:
+        run, began = await env.start(approved), env.now()
+        with pytest.raises(TimeoutError, match="has not ended within 1d: it is running"):
+            await run.result(timeout="1d")
+        assert env.now() - began == timedelta(days=1)
+        with pytest.raises(AssertionError, match="waits for something that will not come"):
+            await run.result()
+
+
+async def test_in_a_test_an_update_is_not_answered_within_the_time():
+    async with WorkflowEnvironment() as env:
+        run = await env.start(is_late)
+        with pytest.raises(
+            TimeoutError, match="has not answered the update 'ask' within 1h; ask again with update_id="
+        ):
+            await run.update("ask", timeout="1h")
+
+
+async def test_in_a_test_each_of_several_callers_has_a_time_of_its_own():
+    async with WorkflowEnvironment() as env:
+        late, stuck = await env.start(is_late), await env.start(approved)
+        results = await asyncio.gather(
+            late.result(timeout="5h"), late.result(timeout="1h"), stuck.result(timeout="4h"), return_exceptions=True
+        )
+    assert results[0] == "late"
+    assert [type(result) for result in results[1:]] == [TimeoutError, TimeoutError]

@@ -121,7 +121,10 @@ def _aws_world(stack: str | None) -> World:
     try:
         settings = Settings.from_environment()
     except ConfigurationError as error:
-        raise ConfigurationError(f"{error}. Or name a deployed stack with --stack, or a file with --local") from None
+        if os.environ.get("WORLDFLOW_EVENTS_TABLE") or os.environ.get("WORLDFLOW_RUNS_TABLE"):
+            raise  # which names those that are missing
+        advice = "name a deployed stack with --stack NAME, or a LocalWorld file with --local FILE"
+        raise ConfigurationError(f"{advice} ({error})") from None
     return AWSWorld(settings)
 
 

@@ -64,7 +64,7 @@ class RunHandle:
             now = f": it is {record.status}{said}" if record else ""
             return f"run {self.id!r} has not ended within {limit}{now}"
 
-        async with _within(timeout, problem):
+        async with self._within(timeout, problem):
             polls = _polls()
             with self._world.changes(self.id) as self._changed:
                 while True:
@@ -96,7 +96,7 @@ class RunHandle:
             again = f"; ask again with update_id={update.fact_id.removeprefix('update/')!r}"
             return f"run {self.id!r} has not answered the update {name!r} within {limit}{again}"
 
-        async with _within(timeout, problem):
+        async with self._within(timeout, problem):
             polls = _polls()
             while (reply := await asyncio.to_thread(questions.look_for_answer, self._world, update)) is None:
                 await self._pause(next(polls))
@@ -132,21 +132,20 @@ class RunHandle:
 
         return await asyncio.to_thread(read)
 
+    @asynccontextmanager
+    async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
+        """A limit of time, if there is one, and what to say when it is over."""
+        limit = None if timeout is None else seconds(timeout)
+        try:
+            async with asyncio.timeout(limit) as scope:
+                yield
+        except TimeoutError:
+            if limit is None or not scope.expired():
+                raise
+            raise TimeoutError(problem(spoken(limit))) from None
+
     async def _pause(self, seconds: float) -> None:
         await self._changed(seconds)
-
-
-@asynccontextmanager
-async def _within(timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
-    """A limit of time, if there is one, and what to say when it is over."""
-    limit = None if timeout is None else seconds(timeout)
-    try:
-        async with asyncio.timeout(limit) as scope:
-            yield
-    except TimeoutError:
-        if limit is None or not scope.expired():
-            raise
-        raise TimeoutError(problem(spoken(limit))) from None
 
 
 def _polls() -> Iterator[float]:
