@@ -15,6 +15,13 @@ WAITS_ON = ("signals",)
 it has `on_misfit="raise"`. What was recorded replays as it was: see `test_recorded_histories_replay.py`.
 """
 
+MENDED = {
+    "iteration: RuntimeError 'coroutine raised StopIteration' from StepError 'builtins:StopIteration: over' "
+    "type_name='builtins:StopIteration'": "iteration: StepError 'builtins:StopIteration: over' "
+    "type_name='builtins:StopIteration'",
+}
+"""What a workflow catches now where it caught something else: the error of a step is what docs/guide/errors.md says."""
+
 
 @pytest.fixture(autouse=True)
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +39,8 @@ def test_it_ends_as_it_did_then(name: str):
         return
     for then in (stored.header for stored in recorded):
         assert (now.workflow, now.status) == (then.workflow, then.status)
-        assert name in BY_CHANCE or now.result == then.result
+        result = [MENDED.get(line, line) for line in then.result] if name == "catches" else then.result
+        assert name in BY_CHANCE or now.result == result
         assert (now.error and (now.error.type, now.error.message)) == (
             then.error and (then.error.type, then.error.message)
         )
