@@ -19,7 +19,7 @@ from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worker_receipts import PASSING, is_locked
 from worldflow.worker_steps import WorkerSteps
-from worldflow.worker_turns import WorkerTurns
+from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Queue
 
@@ -123,6 +123,8 @@ class Worker:
                     cancelled = error
                 self._end(bell)
                 try:
+                    await asyncio.wait(parts, timeout=LONGEST_TURN)
+                    self._live.stop_steps()
                     await asyncio.wait(parts)
                 except asyncio.CancelledError as error:
                     cancelled = error

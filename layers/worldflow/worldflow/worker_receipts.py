@@ -62,6 +62,10 @@ class Receipts:
         self._write(partial(self._world.put_back, deliveries, delay))
         return times
 
+    def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """The messages are for the next worker."""
+        self._write(partial(self._world.put_back, deliveries, timedelta()))
+
     def _write(self, receipt: Callable[[], None]) -> None:
         self._owed.append(receipt)
         if not self.refused:

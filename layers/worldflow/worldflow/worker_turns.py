@@ -12,6 +12,7 @@ fails, no turn is at fault: its messages come again as often as it takes.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -175,6 +176,9 @@ class WorkerTurns:
             self._receipts.acknowledge(deliveries)
 
     def _give_up(self, deliveries: Sequence[Delivery], error: BaseException) -> None:
+        if self.stopped and isinstance(error, asyncio.CancelledError):
+            self._receipts.give_back(deliveries)
+            return
         if isinstance(error, PASSING):
             if self._receipts.put_back(deliveries) > 1:
                 return

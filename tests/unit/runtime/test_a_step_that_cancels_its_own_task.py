@@ -104,9 +104,8 @@ async def test_its_one_attempt_has_an_outcome(how: str, outcome: str, inline: bo
         assert await after.result() == "not cancelled"
 
 
-def test_one_that_cancels_every_task_fails_where_it_is_inline() -> None:
+def test_one_that_cancels_every_task_fails_where_it_is_inline(world: CrashingWorld) -> None:
     """Its task is not the only one that it finds: the executor's is not spared."""
-    world = CrashingWorld()
     executor = StepExecutor(world)
     (fact,) = executor.run_inline([task("cancels every task")])
     executor.close()

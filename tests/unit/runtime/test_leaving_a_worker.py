@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from worldflow import RetryPolicy, step, workflow
+from worldflow import worker as worker_module
 from worldflow.engine.errors import ConfigurationError, WorldClosedError
 from worldflow.runtime import Orchestrator
 from worldflow.worker import Worker
@@ -69,8 +70,8 @@ async def plainly(how: str, inline: bool = False) -> str:
 
 
 @workflow(name="leaving_asynchronously")
-async def asynchronously(how: str) -> str:
-    return await coroutine(how)
+async def asynchronously(how: str, inline: bool = False) -> str:
+    return await coroutine.options(inline=inline)(how)
 
 
 @pytest.fixture
@@ -156,6 +157,19 @@ async def test_an_async_step_is_cancelled_and_runs_again(world: LocalWorld, how:
     async with Worker(world):
         await until(Steps.begun.is_set)
     assert Steps.ran == ["async", "async"]
+
+
+async def test_an_inline_step_is_cancelled_where_its_turn_does_not_end(
+    world: LocalWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_module, "LONGEST_TURN", 0.001)
+    for times in range(1, 8):  # more often than a message may be rejected
+        async with Worker(world):
+            if times == 1:
+                await Orchestrator(world).start_workflow("r", asynchronously, {"how": "is cancelled", "inline": True})
+            await until(lambda times=times: len(Steps.ran) == times)  # type: ignore[misc]
+        assert world.read_run("r").status == "running"
+    assert "could not be handled" not in caplog.text
 
 
 async def test_what_an_async_step_returns_then_is_recorded(world: LocalWorld) -> None:

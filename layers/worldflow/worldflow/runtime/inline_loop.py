@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import weakref
@@ -23,18 +24,18 @@ class InlineLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._running: set[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = set()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of a coroutine. Tasks that it leaves behind are cancelled."""
         if not self._lock.acquire(blocking=False):
             with asyncio.Runner() as runner:
                 runner.get_loop().set_exception_handler(self._handler)
-                return runner.run(coroutine)
+                return self._complete(runner.get_loop(), coroutine)
         try:
             loop = self._loop = self._loop or self._new()
-            task = loop.create_task(coroutine, context=contextvars.copy_context())
             try:
-                return loop.run_until_complete(task)
+                return self._complete(loop, coroutine)
             finally:
                 left = [task for task in self._tasks if not task.done()]
                 self._tasks.clear()
@@ -42,6 +43,20 @@ class InlineLoop:
                     self._cancel(loop, left)
         finally:
             self._lock.release()
+
+    def _complete(self, loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
+        task = loop.create_task(coroutine, context=contextvars.copy_context())
+        self._running.add((loop, task))
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            self._running.discard((loop, task))
+
+    def cancel(self) -> None:
+        """Cancels the coroutines that run, in whatever thread."""
+        for loop, task in tuple(self._running):
+            with contextlib.suppress(RuntimeError):  # it has just been closed
+                loop.call_soon_threadsafe(task.cancel)
 
     def _new(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.new_event_loop()

@@ -75,11 +75,18 @@ class StepExecutor:
         self._world = world
         self._threads = Threads(steps_at_once, "worldflow-step")
         self._inline = InlineLoop(log_what_is_left)
+        self._stops_inline = False
 
     def close(self) -> None:
         """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
         self._inline.close()
         self._threads.close()
+        self._stops_inline = False
+
+    def stop_inline(self) -> None:
+        """Cancels the inline attempts that run: `run_inline` raises `CancelledError`. A plain step is waited for."""
+        self._stops_inline = True
+        self._inline.cancel()
 
     async def execute(self, task: StepTask, *, redelivered: bool = False) -> None:
         """Runs one attempt and sends its outcome to the run.
@@ -214,7 +221,10 @@ class StepExecutor:
     async def _run_inline(self, task: StepTask) -> StepCompleted | StepFailed:
         try:
             return await self._run(task)
-        except asyncio.CancelledError as error:  # the step has cancelled every task that it found
+        except asyncio.CancelledError as error:
+            if self._stops_inline:
+                raise
+            # The step has cancelled every task that it found.
             return _failed(task, error, retryable=True)
 
     async def _call(self, step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> _Result:

@@ -149,6 +149,10 @@ class Turns:
             run.dispose()
         self._executor.close()
 
+    def stop_steps(self) -> None:
+        """Cancels the inline steps of turns that are under way, which fail. May be called from any thread."""
+        self._executor.stop_inline()
+
     # The garbage collector would end executions and their coroutines in any order: see `Execution.dispose`.
     __del__ = close
 
