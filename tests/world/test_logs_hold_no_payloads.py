@@ -109,7 +109,7 @@ async def meets_trouble(text: str) -> None:
     asyncio.create_task(boom(text))  # noqa: RUF006
     asyncio.get_running_loop().call_soon(lambda words: 1 / 0, text)
     try:
-        await wait_for_signal("number", int)
+        await wait_for_signal("number", int, on_misfit="raise")
     finally:
         raise ValueError(text)
 

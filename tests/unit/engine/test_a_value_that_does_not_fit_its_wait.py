@@ -38,6 +38,7 @@ def test_a_signal_is_left_out_and_the_next_is_read(drive: Drive, caplog: pytest.
     warnings = {record.getMessage() for record in caplog.records if record.levelno == logging.WARNING}
     assert {warning.partition(":")[0] for warning in warnings} == {"run run-1"}
     assert all("a value of signal 'vote' does not fit and is left out" in warning for warning in warnings)
+    assert "secret" not in caplog.text
 
 
 def test_what_came_before_the_wait_is_left_out(drive: Drive):
