@@ -73,3 +73,10 @@ def test_without_one_everything_is_as_it_was() -> None:
     failure = encode_exception(raised(ValueError(CARD)))
 
     assert (failure.message, failure.args) == (CARD, [CARD])
+
+
+def test_one_that_cuts_a_character_in_half_spoils_nothing() -> None:
+    set_redactor(lambda text: text + "\ud83d")
+    failure = encode_exception(raised(ValueError("no")))
+    assert "\\ud83d" in failure.message
+    failure.model_dump_json()

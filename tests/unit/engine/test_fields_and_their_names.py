@@ -137,6 +137,7 @@ def test_a_step_that_is_given_a_change_knows_what_to_change(drive: Drive):
 )
 def test_people_write_names_or_aliases(annotation: Any, json: Any, value: Any):
     assert Codec(annotation, "value").parse(json) == value
+    assert Codec(annotation, "value").validate(json) == value
 
 
 def test_the_input_of_a_run_that_was_started_by_name_has_aliases(drive: Drive):

@@ -209,6 +209,7 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (tuple[int, str | date], (1, date(2026, 1, 1)), "value[1]"),
     (Row, Row("a", date(2026, 1, 1)), "value[1]"),
     (Movie, {"year": date(2026, 1, 1)}, "value['year']"),
+    (Movie, {"year": "1", "title": "M"}, "value['title']"),
     (Names, Names(["a", date(2026, 1, 1)]), "value.root[1]"),
     (Box[str | date], Box(date(2026, 1, 1)), "value.content"),
     (Event, Event(data={"at": MOMENT}, at=MOMENT), "value.at"),

@@ -75,9 +75,9 @@ class Adapter:
         value = self._validator.validate_json(dump_value(form), by_alias=by_alias, by_name=by_name)
         return list(value) if self._is_lazy and value is not None else value
 
-    def validate(self, value: Any) -> Any:
+    def validate(self, value: Any, *, by_alias: bool = True, by_name: bool = True) -> Any:
         """A value of the annotation out of a Python value, which is no object that only has attributes alike."""
-        return self._validator.validate_python(value, from_attributes=False, by_alias=True, by_name=True)
+        return self._validator.validate_python(value, from_attributes=False, by_alias=by_alias, by_name=by_name)
 
 
 def _is_lazy(schema: Mapping[str, Any]) -> bool:

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from worldflow.engine.texts import is_text
+
 
 class Difference(NamedTuple):
     """Where what was read is not what was written, and in what. The path is that within the value."""
@@ -133,7 +135,8 @@ def keys_lost(value: Mapping[Any, Any], read: Any) -> Difference | None:
     """Which keys of a dict are not among those of the JSON that it has become."""
     for key in value:
         if type(key) is str and key not in read:
-            return Difference(f"[{key!r}]", "this key is text that UTF-8 does not have")
+            has_it = is_text(key)
+            return Difference(f"[{key!r}]", f"this key {'would be lost' if has_it else 'is no text that UTF-8 has'}")
     return Difference("", "two of its keys are one in JSON") if len(value) != len(read) else None
 
 

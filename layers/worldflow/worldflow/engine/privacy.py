@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from worldflow.engine import errors
+from worldflow.engine.texts import escaped
 
 _OWN_TEXT = frozenset(
     {
@@ -70,7 +71,7 @@ def redacted(text: str) -> str:
     if _redactor is None or not text:
         return text
     try:
-        return _redactor(text)
+        return escaped(_redactor(text))
     except Exception as error:
         return f"<left out, as the redactor raised {type(error).__name__}>"
 

@@ -17,7 +17,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from types import GenericAlias
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
@@ -133,7 +133,7 @@ class Codec:
         """A value out of JSON that people have written, by the names of fields or by their aliases. Raises as `decode`
         does.
         """
-        return self._raising(self._read_given, value)
+        return self._raising(partial(self._given, self._adapter.read), value)
 
     def check(self, value: Json, what: str, name: str) -> None:
         """Raises `InvalidInputError`, with `what` does not fit, if `value` is not the JSON form of one of these."""
@@ -146,7 +146,7 @@ class Codec:
 
     def validate(self, value: Any) -> Any:
         """A value of this annotation out of a Python value. Raises as `decode` does."""
-        return self._raising(self._adapter.validate, value)
+        return self._raising(partial(self._given, self._adapter.validate), value)
 
     def _raising(self, read: Callable[[Any], Any], value: Any) -> Any:
         if self._is_plain(value):
@@ -168,13 +168,14 @@ class Codec:
         if not self._adapter.shape.spelling(form) & ALIASES:
             with contextlib.suppress(ValidationError):
                 return self._adapter.read(form, by_alias=False)
-        return self._read_given(form)
+        return self._given(self._adapter.read, form)
 
-    def _read_given(self, form: Json) -> Any:
-        if self._adapter.shape.ambiguous and (spelling := self._adapter.shape.spelling(form)) != NAMES | ALIASES:
+    def _given(self, read: Callable[..., Any], value: Any) -> Any:
+        """What `read` makes of what people have written: by names, or by aliases, before it is by both."""
+        if self._adapter.shape.ambiguous and (spelling := self._adapter.shape.spelling(value)) != NAMES | ALIASES:
             with contextlib.suppress(ValidationError):
-                return self._adapter.read(form, by_alias=spelling != NAMES, by_name=spelling == NAMES)
-        return self._adapter.read(form)
+                return read(value, by_alias=spelling != NAMES, by_name=spelling == NAMES)
+        return read(value)
 
     def _brief(self, value: Any) -> Json:
         """The JSON form of `value` without the fields that were never set."""
