@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from worldflow.cli.common import AsJson, Local, Modules, load, open_world, print_json
+from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.privacy import described, loggable
 from worldflow.runtime.loading import import_failures
@@ -27,11 +28,18 @@ def worker(
     workflows: Modules = "workflows",
     local: Local = None,
     concurrency: Annotated[int, typer.Option(min=1, help="The most steps that run at a time.")] = 10,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="For development: replace the worker when a file of the workflows changes.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Serve a LocalWorld file until Ctrl-C: take its runs' turns and run their steps. One worker to a file."""
     if local is None:
         raise typer.BadParameter("names no file: on AWS, functions serve the runs", param_hint="--local")
+    if reload:
+        command = ["worker", "--local", str(local), "--workflows", workflows, "--concurrency", str(concurrency)]
+        folders = folders_of(name.strip() for name in workflows.split(","))
+        raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     load(workflows)
     for name, why in import_failures.items():
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
