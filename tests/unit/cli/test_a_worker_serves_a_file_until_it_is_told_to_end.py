@@ -92,7 +92,7 @@ def test_where_it_cannot_go_on_it_says_so_and_fails(cli: Cli, monkeypatch: pytes
     )
     error = KeyError("a fault")
     ended = cli.run("worker", "-w", FLOWS)
-    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot go on: KeyError\n")
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot go on: KeyError: 'a fault'\n")
 
 
 def test_where_it_is_cancelled_by_what_runs_in_it_it_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch):
