@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support import clock
-from worldflow.engine import definitions
+from worldflow.engine import definitions, privacy
 from worldflow.runtime.loading import import_failures
 
 
@@ -59,3 +60,9 @@ def own_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     import_failures.clear()
     import_failures.update(failures)
+
+
+@pytest.fixture(autouse=True)
+def own_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What logs may hold is decided by the LocalWorlds of this test: one before it may have left its own open."""
+    monkeypatch.setattr(privacy, "_local", weakref.WeakSet())
