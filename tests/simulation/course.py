@@ -42,6 +42,7 @@ def run(seed: int, suppressed: Collection[str] = ()) -> Report:
 def _run(sim: Simulation, users: Users) -> list[str]:
     users.plan()
     sim.plan_deployments()
+    sim.plan_outages()
     sim.settle()
     sim.mend()
     sim.settle()

@@ -19,8 +19,9 @@ from worldflow.engine import here, inbox
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.state import RunState
-from worldflow.runtime import requests, steps, turns
+from worldflow.runtime import in_hand, requests, steps, turns
 from worldflow.runtime.acts import Acts
+from worldflow.runtime.arrivals import Arrival
 from worldflow.runtime.in_hand import RunInHand
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Turns
@@ -141,6 +142,10 @@ async def _awaited_here(begin: Any, timeout: float | None) -> Any:
         return steps._Result(None, error)
 
 
+def _as_they_come(messages: Any, arrived: Any, state: Any) -> list[Arrival]:
+    return [Arrival(message, None) for message in messages]
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -167,6 +172,11 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "an attempt has a group of its own": (StepTask, "group", property(lambda self: f"{self.run_id}#{self.step_id}")),
     "values take no time of a workflow": (OwnTime, "spent", lambda *_: 0.0),
     "who spins is stopped": (_Watchdog, "_check", lambda *_: None),
+    "what happened first is applied first": (
+        in_hand,
+        "in_order",
+        lambda messages, *_: [Arrival(m, None) for m in messages],
+    ),
     "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "what is collected decides nothing": (

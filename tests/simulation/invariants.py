@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import workflows.order as shop
 from tests.simulation import programs
 from tests.simulation.faults import Crash
-from tests.simulation.ownership import Exactly, nothing_that_was_used_is_recorded, what_was_sent_is_recorded
+from tests.simulation.ownership import (
+    Exactly,
+    nothing_that_was_used_is_recorded,
+    what_happened_first_is_applied_first,
+    what_was_sent_is_recorded,
+)
 from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.history import (
     CancelRequested,
@@ -539,6 +544,7 @@ def who_spins_is_stopped(run: Run) -> Problems:
 
 OF_EACH: list[Callable[[Run], Problems]] = [
     what_was_sent_is_recorded,
+    what_happened_first_is_applied_first,
     nothing_that_was_used_is_recorded,
     the_history_replays,
     the_record_agrees,

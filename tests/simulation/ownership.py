@@ -16,10 +16,15 @@ from worldflow.engine.history import (
     Decision,
     Event,
     Fact,
+    HookResumed,
+    SignalReceived,
     StepCompleted,
     StepFailed,
     StepScheduled,
+    TimerFired,
+    UpdateReceived,
 )
+from worldflow.engine.state import RunState
 from worldflow.runtime.acts import is_timeout
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch_event
@@ -29,6 +34,9 @@ if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
 
 Problems = Iterator[str]
+
+CLOSE = 0.05
+"""Seconds within which two things happen at once."""
 
 
 def what_was_sent_is_recorded(run: Run) -> Problems:
@@ -44,13 +52,37 @@ def what_was_sent_is_recorded(run: Run) -> Problems:
             yield f"{_id(event)} was sent as {known}, and is recorded as {_payload(event)}"
 
 
+def what_happened_first_is_applied_first(run: Run) -> Problems:
+    """What users sent in time for a timer comes before it, and what they sent too late after it."""
+    if run.sim.skew or run.state.forked or any(event.held for event in run.history):
+        return
+    sent_facts(run.sim)
+    state, fired = RunState(), dict[str, float]()
+    for event in run.history:
+        if isinstance(event, TimerFired):
+            fired[event.timer_id] = state.timers[event.timer_id].due.timestamp()
+        elif isinstance(event, (SignalReceived, HookResumed, UpdateReceived)):
+            sent = run.sim.sent_first.get((run.id, _id(event)))
+            if sent is None or sent.was_dead:
+                continue
+            for timer in state.timers.values():
+                if (late := sent.sent_at - timer.due.timestamp()) > CLOSE:
+                    yield f"{_id(event)} was sent {late} s after {timer.timer_id} was due, which had not fired"
+            for timer_id, due in fired.items():
+                if sent.sent_at + CLOSE < due:
+                    yield f"{_id(event)} was sent {due - sent.sent_at} s before {timer_id} was due, which fired first"
+        state.record(event)
+
+
 def sent_facts(sim: Simulation) -> dict[tuple[str, str], list[dict[str, Any]]]:
     """The facts that were ever sent to runs, by run and id."""
     known, sent = sim.sent_facts, sim.queues["runs"].sent
     for stored in sent[sim.read_facts :]:
         message = load_message(stored.body)
         if isinstance(message, FactArrived):
-            known.setdefault((message.run_id, _id(message.fact)), []).append(_payload(message.fact))
+            key = message.run_id, _id(message.fact)
+            known.setdefault(key, []).append(_payload(message.fact))
+            sim.sent_first.setdefault(key, stored)
     sim.read_facts = len(sent)
     return known
 

@@ -338,7 +338,8 @@ def _leaf(chance: random.Random) -> Program:
         case 14 | 15:
             return ["nap", chance.choice([0, 0.25, 3, 10, 100, 880, 950, 1_000, 1_800, 5_000, 90_000])]
         case 16 | 17:
-            return ["signal", chance.choice(SIGNALS)]
+            signal = ["signal", chance.choice(SIGNALS)]
+            return chance.choice([signal, ["limited", chance.choice([1, 3, 10, 100]), signal]])
         case 18:
             return ["signals", chance.choice(SIGNALS), chance.randint(1, 2)]
         case 19:

@@ -117,13 +117,16 @@ class Simulation:
         self.ended: dict[int, int] = {}
         """The ticks between which each invocation was at work."""
         self.sent_facts: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.sent_first: dict[tuple[str, str], Stored] = {}
         self.read_facts = 0
-        """What `ownership.sent_facts` has read."""
+        """What `ownership.sent_facts` has read: what was sent, and the first message that said so."""
         self.held_back: dict[str, str] = {}
         """Tasks that were not received since another was in flight, and which one."""
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
+        self.away_until = 0.0
+        """Until then no orchestrator is invoked."""
         self.is_swept = False
         """A day has passed since all went well."""
         self.swept = Counter[str]()
@@ -196,9 +199,24 @@ class Simulation:
             code = swarm.choice([deployments.good, deployments.good, deployments.old, *deployments.bad])
             self.at(self.now + swarm.uniform(0, span), lambda name=code.name: self.deploy(name))  # type: ignore[misc]
 
+    def plan_outages(self) -> None:
+        """Puts on the agenda when nobody takes turns for a while."""
+        swarm = self._swarm
+        span = swarm.choice([20.0, 200.0, 2_000.0])
+        for _ in range(swarm.choice([0, 0, 1, 3])):
+            seconds = swarm.choice([5.0, 30.0, 1_000.0])
+            self.at(self.now + swarm.uniform(0, span), lambda seconds=seconds: self._go_away(seconds))  # type: ignore[misc]
+
+    def _go_away(self, seconds: float) -> None:
+        if self.faults.active:
+            self.faults.injected["nobody takes turns"] += 1
+            self.note("", f"*** nobody takes turns for {seconds} s")
+            self.away_until = self.now + seconds
+
     def mend(self) -> None:
         """From now on the code is good, and nothing goes wrong any more."""
         self.faults.active = False
+        self.away_until = self.now
         if self.code is not self.deployments.good:
             self.deploy(self.deployments.good.name)
 
@@ -240,6 +258,8 @@ class Simulation:
         return process
 
     def _may_work(self, kind: Kind) -> bool:
+        if kind == "orchestrator" and self.now < self.away_until:
+            return False
         processes = [process for process in self._processes if process.kind == kind]
         return len(processes) < self._limits[kind] or any(not process.is_busy for process in processes)
 
@@ -394,8 +414,10 @@ class Simulation:
             self.now = moment
 
     def _next_time(self) -> float | None:
-        moments = [source.queue.next_time() for source in self.sources]
-        known = [moment for moment in moments if moment is not None]
+        known: list[float] = []
+        for source in self.sources:
+            if (moment := source.queue.next_time()) is not None:
+                known.append(max(moment, self.away_until) if source.kind == "orchestrator" else moment)
         return min([*known, *(moment for moment, _, _ in self._agenda[:1])], default=None)
 
     def happen(self) -> bool:

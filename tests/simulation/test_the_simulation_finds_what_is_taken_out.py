@@ -25,6 +25,7 @@ SEEDS = 200
         "an attempt has a group of its own",
         "values take no time of a workflow",
         "who spins is stopped",
+        "what happened first is applied first",
         "a step has a task of its own",
         "what is received is a copy",
         "what is collected decides nothing",
