@@ -525,7 +525,7 @@ def test_of_runs_that_died_together_another_is_first_each_time(orchestrator: Orc
     for receives in range(2, 12):
         groups = _by_run(
             [
-                _Record(id, Poke(run_id=id, nonce="n"), receives, is_dead=False, receipt=id)
+                _Record(id, Poke(run_id=id, nonce="n"), receives, is_dead=False, receipt=id, sent_at=None)
                 for id in ("killer", "neighbour", "other")
             ]
         )
