@@ -102,6 +102,8 @@ class WorkflowEnvironment:
         """Whose turn it is to let things happen: one caller's after the other's, in the order in which they ask."""
         self._working: asyncio.Task[bool] | None = None
         """What a caller who was cancelled has left half done."""
+        self._limits: list[datetime] = []
+        """When those that wait have waited long enough."""
         self._progress = 0
         """Grows with all that happens."""
         self._seen: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
@@ -180,11 +182,16 @@ class WorkflowEnvironment:
         assert task is not None
         async with self._turn:
             has_looked = self._seen.get(task) == self._progress
+            # Another may wait no longer than until then.
+            limit = min(self._limits, default=None)
             # What others have let happen since may be what he waits for: then no time is to pass.
-            happens = not has_looked or await self._settle() or await self._skip(until)
+            happens = not has_looked or await self._settle() or await self._skip(limit)
+            if not happens and limit:
+                if limit > self._now:
+                    self._now = limit
+                    self._progress += 1
+                happens = until is None or limit < until
             self._seen[task] = self._progress
-            if not happens and until:
-                self._now = max(self._now, until)
             return happens
 
     async def _settle(self) -> bool:
@@ -250,7 +257,10 @@ class TestRun(RunHandle):
     async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
         """By the environment's clock; and by the machine's, for a step that hangs."""
         limit = None if timeout is None else seconds(timeout)
-        token = _until.set(None if limit is None else self._env.now() + timedelta(seconds=limit))
+        until = None if limit is None else self._env.now() + timedelta(seconds=limit)
+        token = _until.set(until)
+        if until:
+            self._env._limits.append(until)
         try:
             async with super()._within(timeout, problem):
                 yield
@@ -259,6 +269,8 @@ class TestRun(RunHandle):
             raise TimeoutError(problem(spoken(limit))) from None
         finally:
             _until.reset(token)
+            if until:
+                self._env._limits.remove(until)
 
     async def _pause(self, seconds: float) -> None:
         until = _until.get()

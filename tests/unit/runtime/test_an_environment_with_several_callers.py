@@ -142,3 +142,13 @@ async def test_it_is_left_by_an_error_while_its_world_is_in_use(plain: bool, inl
     for _ in range(5):
         await asyncio.sleep(0)
     assert {task for task in asyncio.all_tasks() - before if "worldflow" in repr(task.get_coro())} == set()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_one_that_is_patient_does_not_pass_the_limit_of_another(order: int) -> None:
+    async with WorkflowEnvironment(start_time=START) as env:
+        run, silent = await env.start(naps, 3600, 2), await env.start(waits)
+        callers = [run.result(timeout="5h"), run.result(timeout="30m"), silent.result(timeout="40m"), run.result()]
+        ended = (await asyncio.gather(*callers[::order], return_exceptions=True))[::order]
+        assert [ended[0], type(ended[1]), type(ended[2]), ended[3]] == ["done", TimeoutError, TimeoutError, "done"]
+        assert env.now() == START + timedelta(hours=2)
