@@ -3,11 +3,12 @@
     from tests.support import clock
     clock.now()           the time of this test: START at first, and from there as fast as real time
     clock.START           the instant itself; `TEST_NOW=2028-02-29T12:00:00Z make test` starts every test at another one
+    clock.environment()   of another process that is to have the time of this test
     clock.INSTANTS        where `make test-hours` starts the tests that are marked `time_of_day`, one after the other
 
 The product reads the machine's clock in one place, `worldflow.clock`, and has this one there in tests: also a World
 without a `clock` of its own. So has moto (tests/support/aws.py). `tests/unit/test_nothing_reads_the_machines_clock.py`
-finds the code that reads the machine's clock itself.
+finds the code that reads the machine's clock itself. The time zone of the machine is UTC.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import NamedTuple
 
 import worldflow.clock
 
-_VARIABLE = "TEST_NOW"
+_VARIABLE, _SINCE = "TEST_NOW", "TEST_NOW_SINCE"
+"""The second one is for other processes: when, on the monotonic clock that all of them share, it was the first one."""
+
 _DEFAULT = "2026-03-11T09:41:27.5Z"
 
 
@@ -44,7 +48,7 @@ START = _start()
 
 
 class Instant(NamedTuple):
-    """Where a test may start. `zone` is the time zone of its machine: its own, with None."""
+    """Where a test may start. `zone` is the time zone of its machine: UTC, with None."""
 
     at: datetime
     zone: str | None = None
@@ -69,7 +73,7 @@ INSTANTS = [
 ]
 
 _start_of_test = START
-_began = time.monotonic()
+_began = float(os.environ.get(_SINCE) or time.monotonic())
 
 
 def restart(at: datetime = START) -> None:
@@ -88,5 +92,18 @@ def now() -> datetime:
     return _start_of_test + timedelta(seconds=time.monotonic() - _began)
 
 
+def environment(*path: str | os.PathLike[str], **more: str) -> dict[str, str]:
+    """The environment of another process, and of those that it starts, in which it is the time of this test.
+
+    path: where it finds modules first; then as this process does.
+    """
+    here = Path(__file__).parent
+    places = [here / "other_process", *path, here.parents[1], *sys.path]
+    own = {_VARIABLE: _start_of_test.isoformat(), _SINCE: repr(_began), "PYTHONPATH": os.pathsep.join(map(str, places))}
+    return {**os.environ, **own, **more}
+
+
 # Here and not in a fixture: modules are imported and wider fixtures are made before the fixtures of a test.
 worldflow.clock.now = now
+os.environ["TZ"] = "UTC"
+time.tzset()

@@ -6,8 +6,10 @@ What reads the machine's clock itself passes at one hour and fails at another.
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from zoneinfo import ZoneInfo
@@ -118,6 +120,16 @@ def test_a_test_may_start_at_another_instant(request: pytest.FixtureRequest) -> 
     assert timedelta(0) <= LocalWorld().now() - clock.start() < timedelta(minutes=1)
     if instant and instant.zone:
         assert clock.now().astimezone().utcoffset() == clock.now().astimezone(ZoneInfo(instant.zone)).utcoffset()
+
+
+def test_another_process_may_have_the_time_of_a_test() -> None:
+    code = "from worldflow.worlds import LocalWorld; print(LocalWorld().now().isoformat())"
+    before = clock.now()
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=clock.environment(), capture_output=True, check=True, text=True
+    )
+
+    assert before <= datetime.fromisoformat(told.strip()) <= clock.now()
 
 
 @pytest.mark.parametrize("text", ["2028-02-29T12:00:00Z", "2028-02-29T13:00:00+01:00"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import clock
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import LocalWorld, RunRecord
 from worldflow.worlds import local_database as module
@@ -119,14 +120,13 @@ def test_a_log_that_is_new_is_made_durable_by_sqlite_which_knows_its_folder(path
 def test_another_process_that_closes_the_file_leaves_the_log_where_it_is(world: LocalWorld, disk: Disk) -> None:
     code = (
         "import sys\n"
-        "from datetime import datetime\n"
         "from worldflow.worlds import LocalWorld\n"
         "from worldflow.worlds.messages import Start\n"
-        "world = LocalWorld(sys.argv[1], clock=lambda: datetime.fromisoformat(sys.argv[2]))\n"
+        "world = LocalWorld(sys.argv[1])\n"
         "world.send([Start(run_id='r')])\n"
         "world.close()\n"
     )
-    subprocess.run([sys.executable, "-c", code, disk.path, world.now().isoformat()], check=True)
+    subprocess.run([sys.executable, "-c", code, disk.path], check=True, env=clock.environment())
     world.send([Start(run_id="r")])
 
     assert disk.noted == ["told of runs", "written out"]  # of the file that is there

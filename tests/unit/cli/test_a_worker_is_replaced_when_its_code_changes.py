@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.cli.reloading import folders_of, seen
 from worldflow.worlds import LocalWorld
@@ -41,12 +41,7 @@ def code(tmp_path: Path) -> Path:
 @pytest.fixture
 def worker(cli: Cli, code: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "worldflow", "worker", "--reload", "-w", code.stem, "--json"]
-    environment = {
-        **os.environ,
-        "WORLDFLOW_LOCAL": str(cli.file),
-        "PYTHONPATH": os.pathsep.join([str(code.parent), str(ROOT), *sys.path]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
+    environment = clock.environment(code.parent, WORLDFLOW_LOCAL=str(cli.file), PYTHONDONTWRITEBYTECODE="1")
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=code.parent
     ) as process:

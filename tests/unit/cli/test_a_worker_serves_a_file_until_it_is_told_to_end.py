@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import clock
 from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.history import StepCompleted
 from worldflow.worker import Worker
@@ -25,9 +26,8 @@ PATH = os.pathsep.join([str(ROOT), *sys.path])
 @pytest.fixture
 def worker(cli: Cli) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "worldflow", "worker", "--local", str(cli.file), "-w", FLOWS, "--json"]
-    environment = {**os.environ, "PYTHONPATH": PATH}
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+        command, env=clock.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
         try:
             assert process.stdout is not None

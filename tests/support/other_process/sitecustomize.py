@@ -1,0 +1,3 @@
+"""Imported when a Python starts that a test runs with `clock.environment()`."""
+
+import tests.support.clock  # noqa: F401  it replaces the machine's clock
