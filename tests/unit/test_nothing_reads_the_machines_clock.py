@@ -125,9 +125,7 @@ def test_a_test_may_start_at_another_instant(request: pytest.FixtureRequest) -> 
 def test_another_process_may_have_the_time_of_a_test() -> None:
     code = "from worldflow.worlds import LocalWorld; print(LocalWorld().now().isoformat())"
     before = clock.now()
-    told = subprocess.run(
-        [sys.executable, "-c", code], env=clock.environment(), capture_output=True, check=True, text=True
-    )
+    told = subprocess.check_output([sys.executable, "-c", code], env=clock.environment(), text=True)
 
     assert before <= datetime.fromisoformat(told.strip()) <= clock.now()
 

@@ -17,7 +17,6 @@ from tests.unit.cli.conftest import Cli
 from worldflow.cli.reloading import folders_of, seen
 from worldflow.worlds import LocalWorld
 
-ROOT = Path(__file__).parents[3]
 CODE = """
 from worldflow import step, workflow
 

@@ -20,7 +20,6 @@ from worldflow.worker_turns import WorkerTurns
 from worldflow.worlds import LocalWorld
 
 ROOT = Path(__file__).parents[3]
-PATH = os.pathsep.join([str(ROOT), *sys.path])
 
 
 @pytest.fixture
