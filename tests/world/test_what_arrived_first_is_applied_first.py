@@ -71,7 +71,7 @@ def answer(system: System, kind: str) -> None:
 
 
 def opened(system: System, kind: str) -> datetime:
-    """Starts the run, and returns when. What it asks for is not done."""
+    """Starts the run, and returns when. What it asks_in_time for is not done."""
     requests.start(system.world, "r", waits_for_an_answer, {"kind": kind})
     return hold(system)
 
@@ -143,13 +143,13 @@ def test_what_came_in_time_does_so_when_its_turn_fails_and_is_taken_again(system
 
 
 @workflow
-async def asks() -> str:
+async def asks_in_time() -> str:
     return await ask()
 
 
 @pytest.mark.parametrize("seconds", [5, 9, 15])
 def test_a_steps_result_beats_its_timeout_and_its_next_heartbeat(system: System, seconds: int) -> None:
-    requests.start(system.world, "r", asks)
+    requests.start(system.world, "r", asks_in_time)
     began = hold(system)
     system.clock.forward(began + timedelta(seconds=seconds - 1))
     system.world.beat("r", "s1", 1, None)
@@ -162,7 +162,7 @@ def test_a_steps_result_beats_its_timeout_and_its_next_heartbeat(system: System,
 def test_a_file_of_an_older_version_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with closing(LocalWorld(path)) as world:
-        requests.start(world, "r", asks)
+        requests.start(world, "r", asks_in_time)
     with closing(sqlite3.connect(path)) as db:
         db.execute("alter table messages drop column arrived_at")
     with closing(LocalWorld(path)) as world:
