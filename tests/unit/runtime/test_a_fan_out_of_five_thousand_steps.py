@@ -105,3 +105,12 @@ def test_what_comes_again_beside_a_poke_is_done_again_from_the_start(world: Cras
     turns.take("run-1", [Poke(run_id="run-1", after=FEWER), fewer.done("s1", 0)], redo=True)
 
     assert len(tasks(fewer.taken())) == FEWER - 1
+
+
+def test_what_comes_beside_a_poke_is_acted_on_whatever_page_it_is_of(world: CrashingWorld, fewer: Office) -> None:
+    turns = Turns(world)
+    turns.take("run-1", [fewer.start()])
+    fewer.taken()
+    turns.take("run-1", [Poke(run_id="run-1", after=FEWER + 1), fewer.failed("s1", ValueError("again"))])
+
+    assert fewer.kinds() == ["step_due s1/2"]

@@ -268,8 +268,10 @@ class Turns:
             return
         if run.redo:
             acts.again(run.redo_after)
+        if run.redo and not run.redo_after:
             acts.tidy(run.closed)
         else:
+            # What is new may concern what was asked for before `redo_after`.
             acts.after(run.new, run.closed)
         for message in messages:
             if isinstance(message, StepDue):
