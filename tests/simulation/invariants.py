@@ -474,7 +474,7 @@ def _forgotten_children(run: Run) -> Problems:
             elif record and record.parent and record.parent.run_id == run.id:
                 history = run.sim.store.history(run_id)
                 asked = any(isinstance(event, (CancelRequested, TerminateRequested)) for event in history)
-                if history and not asked and not record.ended:
+                if history and not asked and not record.ended and run_id not in run.sim.store.taken_late:
                     yield f"it has ended, and {run_id} does not know"
         elif not run.is_blocked and not any(isinstance(event, RunForked) for event in run.history):
             newest = list(Run(run.sim, run_id).following)[-1] if record else None

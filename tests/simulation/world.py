@@ -69,7 +69,7 @@ class Store:
     generations: dict[str, int] = field(default_factory=dict)
     hooks: dict[str, HookRecord] = field(default_factory=dict)
     taken_late: set[str] = field(default_factory=set)
-    """Tokens of hooks that a turn took which outlived its visibility."""
+    """Tokens of hooks that a turn took, and children that it created, which outlived its visibility."""
     outcomes: dict[str, tuple[float, str]] = field(default_factory=dict)
     """The ledger: when each was recorded, and what."""
     claims: set[str] = field(default_factory=set)
@@ -208,6 +208,8 @@ class SimWorld(World):
             if record.run_id in self.store.records:
                 return False
             self.store.records[record.run_id] = record.seq, text
+            if self._process.is_zombie:
+                self.store.taken_late.add(record.run_id)
             return True
 
         while not self.write("create_run", record.run_id, put):
