@@ -536,8 +536,9 @@ def who_spins_is_stopped(run: Run) -> Problems:
     """Code that computes without end decides nothing, and keeps nobody else from deciding."""
     if run.record.workflow_name != programs.NAME:
         return
+    first = run.own[0].seq
     for commit in run.sim.store.commits[run.id]:
-        decided = [event for event in load_events(commit.text) if isinstance(event, Decision)]
+        decided = [e for e in load_events(commit.text) if isinstance(e, Decision) and e.seq > first]
         if commit.code == "spins" and not all(getattr(event, "forced", False) for event in decided):
             yield f"code that spins has decided {decided}"
 
