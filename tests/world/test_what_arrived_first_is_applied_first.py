@@ -71,7 +71,7 @@ def answer(system: System, kind: str) -> None:
 
 
 def opened(system: System, kind: str) -> datetime:
-    """Starts the run, and returns when. What it asks_in_time for is not done."""
+    """Starts the run, and returns when. What it asks for is not done."""
     requests.start(system.world, "r", waits_for_an_answer, {"kind": kind})
     return hold(system)
 
