@@ -419,6 +419,16 @@ class SimWorld(World):
 
         return self.write(f"claim {step_id}/{attempt}", run_id, put)
 
+    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
+        key = f"{run_id}#{step_id}/{attempt}"
+
+        def put() -> bool:
+            _, details = self.store.beats.get(key, (None, dump_value(None)))
+            self.store.beats[key] = self.now(), details
+            return key not in self.store.abandoned
+
+        return self.write(f"begin {step_id}/{attempt}", run_id, put)
+
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         key = f"{run_id}#{step_id}/{attempt}"
 
@@ -438,6 +448,9 @@ class SimWorld(World):
             run_id,
             lambda: self.store.abandoned.add(f"{run_id}#{step_id}/{attempt}"),
         )
+
+    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
+        return self.read("is_abandoned", run_id, lambda: f"{run_id}#{step_id}/{attempt}" in self.store.abandoned)
 
     # --- payloads ---
 

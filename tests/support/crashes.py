@@ -111,6 +111,9 @@ class CrashingWorld(LocalWorld):
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         return self._call("claim", super().claim, run_id, step_id, attempt)  # type: ignore[no-any-return]
 
+    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
+        return self._call("begin", super().begin, run_id, step_id, attempt)  # type: ignore[no-any-return]
+
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         return self._call("beat", super().beat, run_id, step_id, attempt, details)  # type: ignore[no-any-return]
 

@@ -22,6 +22,8 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.support.clock import START
+
 ROOT = Path(__file__).parents[2]
 
 _modules = itertools.count(1)
@@ -108,7 +110,7 @@ def sqs_record(
     receives: int = 1,
     group: str | None = None,
     receipt: str | None = None,
-    sent_at: float = 1_768_471_200,
+    sent_at: float = START.timestamp(),
 ) -> dict[str, Any]:
     """One record of an event that Lambda makes of messages in a queue."""
     id = id or f"message-{next(_messages)}"

@@ -91,9 +91,12 @@ def wakes(office: Office, kind: type) -> list[tuple[Any, datetime]]:
 
 
 def lose_steps(world: CrashingWorld) -> int:
-    """The functions that run steps die, and nothing brings their tasks again."""
+    """The functions that run steps begin them and die, and nothing brings their tasks again."""
     lost = 0
     while deliveries := world.receive("steps"):
+        for task in (delivery.message for delivery in deliveries):
+            if isinstance(task, StepTask) and task.heartbeats:
+                world.begin(task.run_id, task.step_id, task.attempt)
         world.acknowledge(deliveries)
         lost += len(deliveries)
     return lost

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError, HTTPClientError
@@ -232,6 +233,24 @@ async def abandons() -> str:
 @scenario()
 def a_step_that_is_called_off(tour: Tour) -> None:
     tour.start(abandons)
+
+
+@step(name="wire_waits_its_turn")
+async def waits_its_turn() -> int:
+    return count()
+
+
+@workflow(name="wire_waits_its_turn")
+async def waits_for_a_place() -> int:
+    return await waits_its_turn()
+
+
+@scenario()
+def a_step_that_waits_for_its_place(tour: Tour) -> None:
+    tour.ask(requests.start, RUN, waits_for_a_place, {})
+    tour.system.poll("runs")
+    tour.system.clock.forward(tour.system.clock.now() + timedelta(minutes=1))
+    tour.system.settle()
 
 
 # --- time ----------------------------------------------------------------------------------------------------------

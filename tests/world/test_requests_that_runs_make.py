@@ -158,9 +158,9 @@ def test_a_step_that_runs_at_most_once_is_one_write_more(aws: AWSSystem) -> None
     assert poll(aws, "runs") == [WRITE, SEND]
 
 
-def test_a_step_that_beats_is_a_watch_and_a_write_a_beat(aws: AWSSystem) -> None:
+def test_a_step_that_beats_is_a_watch_and_a_write_for_its_begin_and_each_beat(aws: AWSSystem) -> None:
     assert started(aws, counts_aloud) == [*FIRST, WRITE, SEND, SEND]
-    assert poll(aws, "steps") == [MARK, WRITE, SEND]
+    assert poll(aws, "steps") == [MARK, MARK, WRITE, SEND]  # that it begins, one heartbeat, and its outcome
     assert poll(aws, "runs") == [WRITE, SEND, SEND]
 
 

@@ -183,7 +183,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
             return record.id
         with scope(run_id=task.run_id, step_id=task.step_id, attempt=task.attempt):
             try:
-                await executor.execute(task, redelivered=record.receives > 1)
+                await executor.execute(task, redelivered=record.receives > 1, sent_at=record.sent_at)
             except Exception as error:
                 _log.error("step %s could not be run, and will be tried again", task.name, exc_info=loggable(error))
                 return record.id

@@ -69,7 +69,10 @@ class WorkerSteps:
         """Runs an attempt for each. To be called in the event loop."""
         for delivery in deliveries if not self.stopped else ():
             assert isinstance(delivery.message, StepTask)
-            task = asyncio.create_task(self._executor.attempt(delivery.message, redelivered=delivery.redelivered))
+            attempt = self._executor.attempt(
+                delivery.message, redelivered=delivery.redelivered, sent_at=delivery.arrived_at
+            )
+            task = asyncio.create_task(attempt)
             self.running.add(task)
             task.add_done_callback(partial(self._end, _Ended(delivery)))
 

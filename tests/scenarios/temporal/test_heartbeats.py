@@ -8,7 +8,7 @@ from tests.support.scenarios import Env
 from worldflow import RetryPolicy, StepTimeoutError, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.messages import FactArrived, StepTask
 
 
 async def test_the_next_attempt_finds_how_far_it_was(env: Env) -> None:
@@ -114,9 +114,11 @@ async def test_a_beat_outside_a_workflow_goes_nowhere(env: Env) -> None:
 
 
 async def lose_its_step(env: Env, run_id: str) -> None:
-    """Takes the run's first turn, and the task of its step, of which nobody hears again."""
+    """Takes the run's first turn, and begins its step, of which nobody hears again."""
     start = env.system.receive("runs")
     await asyncio.to_thread(Turns(env.world).take, run_id, [one.message for one in start])
     tasks = env.system.receive("steps")
-    assert len(tasks) == 1
+    (task,) = (one.message for one in tasks)
+    assert isinstance(task, StepTask)
+    await asyncio.to_thread(env.world.begin, run_id, task.step_id, task.attempt)
     env.system.acknowledge([*start, *tasks])

@@ -124,6 +124,7 @@ def test_a_watch_of_an_attempt_that_is_over_does_nothing(world: CrashingWorld, t
 def test_the_attempt_that_was_given_up_learns_of_it(world: CrashingWorld, turns: Turns):
     office = opened(world, turns, beating_run)
     ((watch, _),) = wakes(office, HeartbeatDue)
+    beat(world)
     world.time += timedelta(minutes=1)
     turns.take("run-1", [watch])
     assert not beat(world)

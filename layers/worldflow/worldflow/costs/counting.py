@@ -302,6 +302,7 @@ class _Account:
         if task.at_most_once:
             world.claim(self._run_id, task.step_id, task.attempt)
         if task.heartbeats:
+            world.begin(self._run_id, task.step_id, task.attempt)
             self._say("heartbeats, which the history does not have: each is a write more")
         if size_of_reference(task.input):
             world._s3.get_object()

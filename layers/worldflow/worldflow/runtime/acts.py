@@ -74,7 +74,8 @@ class Closed:
         if isinstance(event, (StepCompleted, StepFailed, StepAbandoned)):
             if (step := state.steps.get(event.step_id)) and step.attempt:
                 self.attempts.append(replace(step))
-                if isinstance(event, StepAbandoned) or is_timeout(event):
+                # Where a step sends no heartbeats, a timeout is told by the deadline of its task.
+                if isinstance(event, StepAbandoned) or (is_timeout(event) and step.scheduled.heartbeat_timeout):
                     self.unwanted.append(replace(step))
         elif isinstance(event, TimerCancelled) and (timer := state.timers.get(event.timer_id)):
             self.timers.append(timer)
@@ -172,17 +173,21 @@ class Acts:
             self._world.send([self.task(step, redo=True)])
 
     def heartbeat_lost(self, message: HeartbeatDue) -> StepFailed | None:
-        """The failure of an attempt that has sent no heartbeat in time. While it does, looks again later."""
+        """The failure of an attempt that has sent no heartbeat in time. While it does, looks again later; also while it
+        has sent none at all, since it sends one when it begins.
+        """
         step = self._state.steps.get(message.step_id)
         if step is None or step.attempt != message.attempt or step.scheduled.heartbeat_timeout is None:
             return None
-        timeout = step.scheduled.heartbeat_timeout
+        timeout = timedelta(seconds=step.scheduled.heartbeat_timeout)
         beat = self._world.last_beat(self._run_id, message.step_id, message.attempt)
-        due = (beat.at if beat else step.dispatched) + timedelta(seconds=timeout)
-        if due > self._world.now():
+        now = self._world.now()
+        # Without a beat, at times that do not depend on this one: copies of a look lead to copies of the next.
+        due = beat.at + timeout if beat else step.dispatched + ((now - step.dispatched) // timeout + 1) * timeout
+        if due > now:
             self._send([self._heartbeat(step, due)])
             return None
-        return _timed_out(step, f"no heartbeat for {spoken(timeout)}")
+        return _timed_out(step, f"no heartbeat for {spoken(step.scheduled.heartbeat_timeout)}")
 
     def task(self, step: OpenStep, *, redo: bool = False) -> StepTask:
         """The task of a step's attempt."""
@@ -412,7 +417,9 @@ class Acts:
     # --- all ---
 
     def tidy(self, closed: Closed) -> None:
-        """Takes back what nobody waits for any more, and tells a step that sends heartbeats."""
+        """Takes back what nobody waits for any more. Attempts that may be in the queue or under way are told: so are
+        those that wait for their place, and do not begin.
+        """
         for timer in closed.timers:
             if self._out_of_time():
                 return
@@ -423,7 +430,9 @@ class Acts:
             if step.deadline and not step.scheduled.inline:
                 self._world.cancel_delayed(self._timeout(step), step.deadline, step.dispatched)
         for step in closed.unwanted:
-            if step.scheduled.heartbeat_timeout and step.attempt:
+            if self._out_of_time():
+                return
+            if step.attempt and not step.scheduled.inline:
                 self._world.abandon(self._run_id, step.scheduled.step_id, step.attempt)
 
     def _send(self, messages: Sequence[Outgoing]) -> None:

@@ -32,6 +32,7 @@ from worldflow.engine.history import (
     HookCreated,
     RunEnded,
     RunStarted,
+    StepAbandoned,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
@@ -40,6 +41,7 @@ from worldflow.engine.history import (
     TimerStarted,
 )
 from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.state import RunState
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
 from worldflow.worlds.base import RunRecord, Status, World
 from worldflow.worlds.messages import FactArrived
@@ -169,18 +171,21 @@ def _still_set(events: Sequence[Event], now: datetime) -> Iterator[TimerStarted]
 
 def _attempts(events: Sequence[Event]) -> Iterator[Attempt]:
     """The attempts that the step ledger may know of."""
+    unwanted = set(RunState(events).steps) | {event.step_id for event in events if isinstance(event, StepAbandoned)}
     steps: dict[str, StepScheduled] = {}
+
+    def attempt(scheduled: StepScheduled, number: int) -> Attempt:
+        # That it is not wanted any more stands where its heartbeats are.
+        beats = bool(scheduled.heartbeat_timeout) or scheduled.step_id in unwanted
+        return Attempt(scheduled.step_id, number, bool(scheduled.at_most_once), beats)
+
     for event in events:
         match event:
             case StepScheduled():
                 steps[event.step_id] = event
-                yield _attempt(event, 1)
+                yield attempt(event, 1)
             case StepRetryScheduled() | StepCompleted() | StepFailed() if event.attempt > 1:
-                yield _attempt(steps[event.step_id], event.attempt)
-
-
-def _attempt(scheduled: StepScheduled, number: int) -> Attempt:
-    return Attempt(scheduled.step_id, number, bool(scheduled.at_most_once), bool(scheduled.heartbeat_timeout))
+                yield attempt(steps[event.step_id], event.attempt)
 
 
 # --- what becomes of those that are archived -----------------------------------------------------------------------

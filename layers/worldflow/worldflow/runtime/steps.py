@@ -17,6 +17,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -88,22 +89,26 @@ class StepExecutor:
         self._stops_inline = True
         self._inline.cancel()
 
-    async def execute(self, task: StepTask, *, redelivered: bool = False) -> None:
+    async def execute(self, task: StepTask, *, redelivered: bool = False, sent_at: datetime | None = None) -> None:
         """Runs one attempt and sends its outcome to the run.
 
         redelivered: the task was received before, so that it may have an outcome already.
+        sent_at: when the task came into its queue, where that is known.
         When it returns, the task may be acknowledged; if it raises, it must come again. Who cancels it stops the
         executor: see `attempt`.
         """
         here = asyncio.current_task()
         cancelled = here.cancelling() if here else 0
-        if finish := await self.attempt(task, redelivered=redelivered):
+        if finish := await self.attempt(task, redelivered=redelivered, sent_at=sent_at):
             await self._threads.call(finish)
         if here and here.cancelling() > cancelled:
             raise asyncio.CancelledError
 
-    async def attempt(self, task: StepTask, *, redelivered: bool = False) -> Callable[[], None] | None:
-        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one.
+    async def attempt(
+        self, task: StepTask, *, redelivered: bool = False, sent_at: datetime | None = None
+    ) -> Callable[[], None] | None:
+        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one. One that is
+        not wanted any more does not begin.
 
         Who cancels it stops the executor. An `async def` step is cancelled then. A thread cannot be: a plain step is
         waited for, until it is cancelled once more. Returns all the same if the step returns a value, or has ended;
@@ -116,10 +121,23 @@ class StepExecutor:
         if task.deadline and self._world.now() >= task.deadline:
             _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
             return None
+        has_waited = redelivered or (sent_at is not None and self._world.now() - sent_at > self._world.prompt)
+        if not await self._is_wanted(task, has_waited=has_waited):
+            _log.warning("step %s, attempt %d, is not wanted any more and is not run", task.name, task.attempt)
+            return None
         if task.at_most_once and not await self._threads.call(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
             return partial(self._finish, task, _failed(task, error, retryable=False))
         return partial(self._finish, task, await self._run(task))
+
+    async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
+        """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
+        with its first heartbeat, which says that it begins.
+        """
+        attempt = (task.run_id, task.step_id, task.attempt)
+        if task.heartbeats:
+            return await self._threads.call(self._world.begin, *attempt)
+        return not has_waited or not await self._threads.call(self._world.is_abandoned, *attempt)
 
     def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
@@ -171,14 +189,16 @@ class StepExecutor:
         world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
         details = None
         for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
-            if beat := await self._threads.call(world.last_beat, task.run_id, task.step_id, before):
+            beat = await self._threads.call(world.last_beat, task.run_id, task.step_id, before)
+            if beat and beat.details is not None:  # not only that it has begun
                 details = await self._threads.call(fetch, world, beat.details)
                 break
         return StepInfo(
             *attempt,
             heartbeat_details=details,
             origin=task.origin,
-            _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)),
+            # A step without a `heartbeat_timeout` that is under way is left alone.
+            _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)) or not task.heartbeats,
         )
 
     async def _run(self, task: StepTask) -> StepCompleted | StepFailed:

@@ -47,6 +47,7 @@ class Attempt:
     number: int
     claimed: bool = False
     beats: bool = False
+    """It sends heartbeats, or was not wanted any more."""
 
 
 class Archive(ABC):

@@ -119,7 +119,7 @@ class AWSWorld(AWSAccess, World):
         return self._listing.page(status, workflow, attributes or {}, limit, cursor)
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        return self._listing.walk(status, created_before)
+        yield from self._listing.walk(status, created_before)
 
     @cached_property
     def _listing(self) -> AWSListing:
@@ -239,6 +239,10 @@ class AWSWorld(AWSAccess, World):
         key = step_key(run_id, step_id, attempt, "claim")
         return self._put(self.settings.runs_table, {"run_id": key}, "attribute_not_exists(run_id)")
 
+    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
+        changes = {"beat_at": time_text(self.now())}
+        return "abandoned" not in self._mark(run_id, step_id, attempt, changes, {"details": "null"})
+
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         changes = {"beat_at": time_text(self.now()), "details": dump_value(details).decode()}
         return "abandoned" not in self._mark(run_id, step_id, attempt, changes)
@@ -252,14 +256,26 @@ class AWSWorld(AWSAccess, World):
     def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
         self._mark(run_id, step_id, attempt, {"abandoned": 1})
 
-    def _mark(self, run_id: str, step_id: str, attempt: int, changes: dict[str, Any]) -> dict[str, Any]:
-        """Changes the item of an attempt's heartbeats, and returns all of it."""
+    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
+        item = self._get(step_key(run_id, step_id, attempt, "beat"))
+        return item is not None and "abandoned" in item
+
+    def _mark(
+        self, run_id: str, step_id: str, attempt: int, changes: dict[str, Any], defaults: Mapping[str, Any] = {}
+    ) -> dict[str, Any]:
+        """Changes the item of an attempt's heartbeats, and returns all of it.
+
+        defaults: attributes that are set unless the item has them.
+        """
         changes = {**changes, "expires_at": self._expiry()}
+        assignments = [f"{name} = :{name}" for name in changes]
+        assignments += [f"{name} = if_not_exists({name}, :{name})" for name in defaults]
+        values = {f":{name}": value for name, value in {**changes, **defaults}.items()}
         answer = self._dynamodb.update_item(
             TableName=self.settings.runs_table,
             Key=as_attributes({"run_id": step_key(run_id, step_id, attempt, "beat")}),
-            UpdateExpression="SET " + ", ".join(f"{name} = :{name}" for name in changes),
-            ExpressionAttributeValues=as_attributes({f":{name}": value for name, value in changes.items()}),
+            UpdateExpression="SET " + ", ".join(assignments),
+            ExpressionAttributeValues=as_attributes(values),
             ReturnValues="ALL_NEW",
         )
         return values_of(answer["Attributes"])

@@ -6,7 +6,8 @@
     cancel_delayed                               takes back a message that was to be sent later
     redrive                                      puts dead letters back
     put_outcome / get_outcome / claim            the step ledger: what an attempt came to, or that one was begun
-    beat / last_beat / abandon                   the heartbeats of a step, and the word that it is not wanted any more
+    begin / beat / last_beat                     the heartbeats of an attempt, of which the first says that it begins
+    abandon / is_abandoned                       the word that an attempt is not wanted any more
     put_generation / get_generation              which generation of a run is the newest
     put_hook / get_hook / delete_hook            who holds a hook's token
     webhook_url / webhook_keys                   where webhooks are reached, and what signs their URLs
@@ -187,6 +188,11 @@ class World(ABC):
     inline_limit: int = 64 * 1024
     """The most bytes of one value that history and messages carry themselves."""
 
+    prompt: timedelta = timedelta(seconds=30)
+    """A task that is received later than this after it was sent has waited for its place, and is worth the question
+    whether it is still wanted. On AWS that is a request.
+    """
+
     codec: PayloadCodec | None = None
     """What encodes the user's data on its way into all that is written."""
 
@@ -331,6 +337,12 @@ class World(ABC):
         """Says that an attempt begins. Returns False if that was said before."""
 
     @abstractmethod
+    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
+        """Records that an attempt begins, as its first heartbeat. What an earlier delivery of it has recorded as its
+        details is kept. Returns False if the attempt is not wanted any more.
+        """
+
+    @abstractmethod
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         """Records a heartbeat. Returns False if the step is not wanted any more."""
 
@@ -340,7 +352,11 @@ class World(ABC):
 
     @abstractmethod
     def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        """Says that an attempt is not wanted any more, to its next heartbeat."""
+        """Says that an attempt is not wanted any more: to its next heartbeat, and to who would begin it."""
+
+    @abstractmethod
+    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
+        """Whether an attempt is known not to be wanted any more. A consistent read."""
 
     # --- payloads ---
 

@@ -9,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic_core import from_json
@@ -66,6 +66,8 @@ class LocalWorld(LocalMessages):
     commits.
     codec: what encodes the user's data.
     """
+
+    prompt = timedelta(milliseconds=100)
 
     def __init__(
         self,
@@ -291,6 +293,15 @@ class LocalWorld(LocalMessages):
             key = f"{run_id}#{step_id}/{attempt}"
             return db.execute("insert or ignore into claims values (?)", (key,)).rowcount > 0
 
+    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
+        with self._transaction() as db:
+            (abandoned,) = db.execute(
+                "insert into beats (id, at, details) values (?, ?, 'null') on conflict do update set at = excluded.at, "
+                "details = coalesce(details, excluded.details) returning abandoned",
+                (f"{run_id}#{step_id}/{attempt}", _time(self.now())),
+            ).fetchone()
+            return not abandoned
+
     def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
         with self._transaction() as db:
             (abandoned,) = db.execute(
@@ -310,6 +321,10 @@ class LocalWorld(LocalMessages):
                 "insert into beats (id, abandoned) values (?, 1) on conflict do update set abandoned = 1",
                 (f"{run_id}#{step_id}/{attempt}",),
             )
+
+    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
+        sql = "select 1 from beats where id = ? and abandoned"
+        return bool(self._rows(sql, f"{run_id}#{step_id}/{attempt}"))
 
     # --- payloads ---
 
