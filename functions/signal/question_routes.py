@@ -63,7 +63,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
         # The function cannot be told its own address, as the address has the function in it.
         base = f"https://{router.current_event.request_context.domain_name}/webhooks"
         told = questions.ask(world, run_id, name, webhook_base=base)
-        if told.error:
+        if told.error is not None:
             return refuse(encode_exception(told.error))
         return json_response(200, {"result": told.value})
 

@@ -81,7 +81,7 @@ class WorkerSteps:
             ended.error = asyncio.CancelledError("its task was cancelled, and not by the worker")
         else:
             ended.error = task.exception()
-            ended.finish = None if ended.error else task.result()
+            ended.finish = task.result() if ended.error is None else None
         if not (self.stopped and task.cancelled()):  # then it comes again when a worker does
             self._ended.append(ended)
         self.running.discard(task)
@@ -106,7 +106,7 @@ class WorkerSteps:
         self._ended.extendleft(reversed(kept))
         self._room += len(ended) - len(kept)
         for one in ended:
-            if one.error:
+            if one.error is not None:
                 self._give_up(one.delivery, one.error)
         if refusal:
             raise refusal

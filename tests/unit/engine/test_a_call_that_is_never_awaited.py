@@ -1,6 +1,7 @@
 """A step, child, signal or sleep that is called without `await` fails its run, which says what was called and where."""
 
 import asyncio
+import functools
 import gc
 import inspect
 import warnings
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.driver import Drive
-from tests.support.steps import work
+from tests.support.steps import plain_work, work
 from worldflow import UnawaitedCallError, continue_as_new, on_update, sleep, step, wait_for_signal, workflow
+from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import RunCompleted, RunContinued
 
 
@@ -75,10 +77,9 @@ def test_a_call_in_a_helper_is_named_by_the_helpers_line(drive: Drive):
         (lambda: deliver("parcel"), "workflow 'deliver' was called at"),
         (lambda: deliver.options(run_id="other")("parcel"), "workflow 'deliver' was called at"),
         (lambda: debit.options(timeout="1s")(1), "step 'debit' was called at"),
-        (lambda: wait_for_signal("approval"), r"wait_for_signal\('approval'\) was called at"),
         (lambda: sleep("3d"), r"sleep\(...\) was called at"),
     ],
-    ids=["child", "child with options", "step with options", "signal", "sleep"],
+    ids=["child", "child with options", "step with options", "sleep"],
 )
 def test_whatever_a_workflow_may_await(drive: Drive, call, said):
     @workflow
@@ -256,21 +257,145 @@ def test_a_group_whose_tasks_are_cancelled_before_they_begin(drive: Drive):
     assert run.result() == "gave up"
 
 
-def test_a_timeout_excuses_nobody(drive: Drive):
+def test_a_timeout_does_not_excuse_a_statement_that_drops_its_call(drive: Drive):
     @workflow
     async def careless() -> str:
-        receipt = debit(1)
+        debit(1)
         try:
             async with asyncio.timeout(60):
                 await wait_for_signal("approval")
         except TimeoutError:
-            return f"late, {type(receipt).__name__}"
+            return "late"
         return "in time"
 
     run = drive(careless)
     run.fire()
     with pytest.raises(UnawaitedCallError):
         run.result()
+
+
+def test_a_signal_that_is_not_awaited_where_it_is_named(drive: Drive):
+    @workflow
+    async def careless() -> None:
+        wait_for_signal("approval")
+
+    with pytest.raises(UnawaitedCallError, match=r"wait_for_signal\('approval'\) was called at"):
+        drive(careless).result()
+
+
+def test_a_variable_that_is_given_another_call(drive: Drive):
+    @workflow
+    async def careless() -> int:
+        receipt = debit(1)
+        receipt = debit(2)
+        return await receipt
+
+    run = drive(careless)
+    run.complete(debit, 2)
+    with pytest.raises(UnawaitedCallError, match=line_of(careless, "debit(1)")):
+        run.result()
+
+
+def test_calls_in_a_list_that_nobody_gathers(drive: Drive):
+    @workflow
+    async def careless() -> int:
+        calls = [debit(number) for number in range(3)]
+        return len(calls)
+
+    with pytest.raises(UnawaitedCallError, match="Nor were 2 more"):
+        drive(careless).result()
+
+
+# --- calls that were given up, and not forgotten ---
+
+
+async def _at_a_deadline() -> str:
+    calls = [debit(1), debit(2)]
+    try:
+        async with asyncio.timeout(60):
+            await wait_for_signal("never")
+            await asyncio.gather(*calls)
+    except TimeoutError:
+        return "given up"
+    return ""
+
+
+async def _waiting_with_a_timeout_of_its_own() -> str:
+    async def limited_for_a_while(semaphore: asyncio.Semaphore, call: Any) -> Any:
+        async with asyncio.timeout(5), semaphore:
+            return await call
+
+    semaphore = asyncio.Semaphore(0)
+    await asyncio.gather(*[limited_for_a_while(semaphore, debit(n)) for n in range(2)], return_exceptions=True)
+    return "given up"
+
+
+async def _in_wait_for() -> str:
+    try:
+        await asyncio.wait_for(limited(asyncio.Semaphore(0), debit(1)), 5)
+    except TimeoutError:
+        return "given up"
+    return ""
+
+
+async def _held_by_an_object() -> str:
+    class Job:
+        def __init__(self, call: Any) -> None:
+            self.call = {"calls": [functools.partial(lambda call: call, call)]}
+
+        async def run(self) -> None:
+            await wait_for_signal("never")
+
+    task = asyncio.create_task(Job(debit(1)).run())
+    await sleep("1s")
+    task.cancel()
+    return "given up"
+
+
+async def _behind_a_circuit_breaker() -> str:
+    async def guarded(call: Any) -> Any:
+        raise LookupError("open")
+
+    await asyncio.gather(guarded(debit(1)), guarded(debit(2)), return_exceptions=True)
+    return "given up"
+
+
+async def _when_a_call_before_it_failed() -> str:
+    calls = [plain_work(), debit(2)]
+    try:
+        for call in calls:
+            await call
+    except LookupError:
+        return "given up"
+    return ""
+
+
+async def _of_a_signal() -> str:
+    approvals = wait_for_signal("approval")
+    return "given up" if approvals else ""
+
+
+GIVEN_UP = (
+    _at_a_deadline,
+    _waiting_with_a_timeout_of_its_own,
+    _in_wait_for,
+    _held_by_an_object,
+    _behind_a_circuit_breaker,
+    _when_a_call_before_it_failed,
+    _of_a_signal,
+)
+
+
+@pytest.mark.parametrize("giving_up", GIVEN_UP, ids=lambda function: function.__name__.strip("_"))
+def test_calls_that_are_given_up(drive: Drive, giving_up: Any):
+    run = drive(Workflow(giving_up, "gives_up"))
+    while not run.ended:
+        if run.open_steps(plain_work):
+            run.fail(plain_work, LookupError("no"))
+        else:
+            run.fire()
+
+    assert run.result() == "given up"
 
 
 def test_signals_in_an_async_for_are_awaited(drive: Drive):

@@ -214,3 +214,80 @@ def test_an_exception_that_nobody_has_looked_at_yet_is_no_error(caplog: pytest.L
     del execution
     gc.collect()
     assert caplog.text == ""
+
+
+caught: list[str] = []
+
+
+@pytest.mark.parametrize("finish", [lambda: async_cleanup(), lambda: sleep(1), lambda: wait_for_signal("go")])
+def test_what_a_finally_is_told_is_no_exception_that_it_would_handle(finish):
+    caught.clear()
+
+    @workflow
+    async def tidy() -> None:
+        try:
+            await sleep("1h")
+        finally:
+            try:
+                await finish()
+            except Exception as error:
+                caught.append(repr(error))
+
+    live(tidy).dispose()
+    gc.collect()
+    assert caught == []
+
+
+async def _polls() -> None:
+    while True:
+        try:
+            await sleep(60)
+        except:  # noqa: E722
+            continue
+
+
+async def _waits() -> None:
+    while True:
+        try:
+            await wait_for_signal("go")
+        except BaseException:
+            continue
+
+
+async def _retries() -> None:
+    while True:
+        try:
+            await asyncio.create_task(async_cleanup(), name="tidy")
+        except BaseException:
+            continue
+
+
+async def _yields() -> None:
+    while True:
+        try:
+            await asyncio.sleep(0 if caught else 60)
+        except BaseException:
+            caught.append("again")
+
+
+@pytest.mark.parametrize("stubborn", [_polls, _waits, _retries, _yields], ids=lambda function: function.__name__)
+def test_code_that_will_not_end_is_left_where_it_is(stubborn):
+    @workflow
+    async def endless() -> None:
+        await asyncio.gather(stubborn(), stubborn())
+
+    live(endless).dispose()
+    gc.collect()
+    assert ran == []
+
+
+def test_a_run_ends_beside_a_task_that_will_not(drive: Drive):
+    @workflow
+    async def leaves() -> str:
+        left_over = asyncio.create_task(_polls())
+        await work()
+        return left_over.get_name() and "done"
+
+    run = drive(leaves)
+    run.complete(work)
+    assert run.result() == "done"

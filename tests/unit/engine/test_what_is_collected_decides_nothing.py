@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -235,10 +236,111 @@ def test_a_hook_in_a_generator_is_held_until_the_run_ends(drive: Drive) -> None:
     assert "h1" in run.state.hooks
 
 
-def test_a_waiting_task_is_not_woken(drive: Drive) -> None:
+class Held:
+    """What a workflow's background task waits at, and what a `finally` may do to it."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.queue: asyncio.Queue[int] = asyncio.Queue()
+        self.semaphore = asyncio.Semaphore(0)
+        self.lock = asyncio.Lock()
+        self.future = asyncio.get_running_loop().create_future()
+
+
+WAITS: dict[str, tuple[Callable[[Held], Any], Callable[[Held], Any]]] = {
+    "event": (lambda held: held.event.wait(), lambda held: held.event.set()),
+    "queue": (lambda held: held.queue.get(), lambda held: held.queue.put_nowait(1)),
+    "semaphore": (lambda held: held.semaphore.acquire(), lambda held: held.semaphore.release()),
+    "future": (lambda held: held.future, lambda held: held.future.set_result(1)),
+    "error": (lambda held: held.future, lambda held: held.future.set_exception(LookupError())),
+    "cancelled": (lambda held: held.future, lambda held: held.future.cancel()),
+}
+
+
+@pytest.mark.parametrize("wait_at", WAITS)
+def test_who_waits_is_not_woken_and_can_be_later(drive: Drive, wait_at: str) -> None:
+    wait, wake = WAITS[wait_at]
+
     @workflow
-    async def waits() -> None:
+    async def waits() -> str:
+        held = Held()
+
+        def lines() -> Iterator[None]:
+            try:
+                yield
+            finally:
+                seen.append("collected")
+                wake(held)
+
+        async def background() -> None:
+            try:
+                await wait(held)
+            finally:
+                await work("woken")
+
+        task = asyncio.create_task(background())
+        leave_behind(lines())
+        await plain_work()
+        gc.collect()
+        await plain_work()
+        wake(held)
+        await asyncio.wait([task])
+        return "done"
+
+    run = drive(waits)
+    run.complete(plain_work)
+    assert set(seen) == {"collected"}
+    assert run.open_steps(work) == []
+    run.complete(plain_work)
+    run.complete(work)
+    assert run.result() == "done"
+
+
+@pytest.mark.parametrize("has_begun", [True, False])
+def test_a_task_is_not_cancelled(drive: Drive, has_begun: bool) -> None:
+    @contextmanager
+    def running(task: asyncio.Task[Any]) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("collected")
+            task.cancel()
+
+    @workflow
+    async def waits() -> Any:
+        async def background() -> Any:
+            return await work()
+
+        task = asyncio.create_task(background())
+        if has_begun:
+            await plain_work()
+        manager = running(task)
+        manager.__enter__()
+        cycle: list[Any] = [manager]
+        cycle.append(cycle)
+        del manager, cycle
+        gc.collect()
+        return await task
+
+    run = drive(waits)
+    if has_begun:
+        run.complete(plain_work)
+    run.complete(work, 3)
+    assert run.result() == 3
+    assert set(seen) == {"collected"}
+
+
+def test_an_application_s_event_is_set_while_a_workflow_runs() -> None:
+    """Whose thread the collector interrupts says nothing of whose garbage it finds."""
+
+    @workflow
+    async def collects() -> None:
+        gc.collect()
+
+    async def main() -> None:
         event = asyncio.Event()
+        waiting = asyncio.create_task(event.wait())
+        await asyncio.sleep(0)
 
         def lines() -> Iterator[None]:
             try:
@@ -246,21 +348,13 @@ def test_a_waiting_task_is_not_woken(drive: Drive) -> None:
             finally:
                 event.set()
 
-        async def background() -> None:
-            await event.wait()
-            await work("woken by the collector")
-
-        task = asyncio.create_task(background())
         leave_behind(lines())
-        await plain_work()
-        gc.collect()
-        await plain_work()
-        task.cancel()
+        execution, _ = await asyncio.to_thread(live, collects, "r")
+        execution.dispose()
+        assert event.is_set()
+        waiting.cancel()
 
-    run = drive(waits)
-    run.complete(plain_work)
-
-    assert run.all_decided == ["StepScheduled s1 plain_work", "StepScheduled s2 plain_work"]
+    asyncio.run(main())
 
 
 def test_what_is_under_way_is_not_disturbed() -> None:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel
 
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import create_hook, on_update, publish, step, wait_for_signal, workflow
+from worldflow.engine.serialization import Codec
 from worldflow.runtime import questions, requests, watchdog, webhooks
 from worldflow.runtime.turns import Turns
 
@@ -167,5 +168,17 @@ def test_a_validator_that_does_not_end_is_stopped(world: CrashingWorld) -> None:
     settle(world, turns)
     requests.signal(world, "r", "bad", {"value": 1})
     settle(world, turns)
+
+    assert "without awaiting" in (world.read_run("r").blocked_reason or "")
+
+
+def test_values_that_are_read_again_and_again_count_in_the_end(world: CrashingWorld) -> None:
+    @workflow
+    async def spins(of: Rows) -> None:
+        while True:
+            Codec(Rows, "rows").encode(of)
+
+    requests.start(world, "r", spins, {"of": JSON})
+    settle(world, Turns(world))
 
     assert "without awaiting" in (world.read_run("r").blocked_reason or "")

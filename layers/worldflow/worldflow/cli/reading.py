@@ -139,7 +139,7 @@ def query(
             told = questions.ask(world, run_id, name)
         except WorkflowNotFoundError as error:
             raise WorldflowError(_without_code(error, workflows)) from None
-    if told.error:
+    if told.error is not None:
         # What the workflow publishes is computed by the user's code, here and now.
         raise WorldflowError(describe_failure(encode_exception(told.error), limit=2_000)) from told.error
     print_json(told.value)

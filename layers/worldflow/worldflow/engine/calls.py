@@ -16,12 +16,14 @@ from worldflow.engine.definitions import Step, Workflow, check_found, find_workf
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import SerializationError, WorkflowNotFoundError
 from worldflow.engine.failures import decode_exception
+from worldflow.engine.here import nobody_here
 from worldflow.engine.history import (
     UNRECORDED,
     ChildCancelRequested,
     ChildCompleted,
     ChildFailed,
     ChildStarted,
+    Failure,
     Json,
     StepAbandoned,
     StepCompleted,
@@ -65,10 +67,19 @@ class Calls:
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         if self._run.strict:
             check_found(step)
-        arguments = step.signature.bind(*args, **kwargs)
+        arguments = self._bound(step, args, kwargs)
         frame = sys._getframe(_CALLER)
         origin = ("step", step.name, frame.f_code, frame.f_lasti)
         return Call(self._step(step, arguments, origin), self._run.loop, origin)
+
+    def _bound(
+        self, called: Step[..., Any] | Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> dict[str, Any]:
+        try:
+            return called.signature.bind(*args, **kwargs)
+        except TypeError:
+            self._run.loop.upsets += 1
+            raise
 
     async def _step(self, step: Step[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
@@ -118,14 +129,16 @@ class Calls:
         if retry.step_id == fact.step_id:
             self._run.decide(retry)
         else:
-            self._leave(fact.step_id, error=decode_exception(fact.error))
+            self._leave(fact.step_id, error=_rebuilt(fact.error))
 
     def _retry(self, fact: StepFailed, call: _Open) -> StepRetryScheduled:
         assert isinstance(call.definition, Step)
         policy = call.definition.retry
         if not fact.retryable or fact.attempt >= policy.max_attempts:
             return NO_RETRY
-        if not policy.retries(decode_exception(fact.error), [fact.error.type, *fact.error.bases]):
+        with nobody_here():
+            again = policy.retries(decode_exception(fact.error), [fact.error.type, *fact.error.bases])
+        if not again:
             return NO_RETRY
         delay = fact.retry_after
         if delay is None:
@@ -140,7 +153,7 @@ class Calls:
     def call_child(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         if self._run.strict:
             check_found(workflow)
-        arguments = workflow.signature.bind(*args, **kwargs)
+        arguments = self._bound(workflow, args, kwargs)
         frame = sys._getframe(_CALLER)
         origin = ("workflow", workflow.name, frame.f_code, frame.f_lasti)
         return Call(self._child(workflow, arguments, origin), self._run.loop, origin)
@@ -197,7 +210,7 @@ class Calls:
         return workflow
 
     def fail_child(self, fact: ChildFailed) -> None:
-        self._leave(fact.child_id, error=decode_exception(fact.error))
+        self._leave(fact.child_id, error=_rebuilt(fact.error))
 
     # --- both ---
 
@@ -231,7 +244,13 @@ class Calls:
         if error is None:
             call.future.set_result(result)
         else:
+            self._run.loop.upsets += 1
             call.future.set_exception(error)
+
+
+def _rebuilt(failure: Failure) -> BaseException:
+    with nobody_here():  # its `__str__` is tried, and how often is nothing to go by
+        return decode_exception(failure)
 
 
 def _encode(definition: Step[..., Any] | Workflow[..., Any], arguments: dict[str, Any]) -> dict[str, Json]:

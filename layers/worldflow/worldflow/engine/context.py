@@ -85,7 +85,7 @@ def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
     if loop is None:
         return _sleep(until)
     frame = sys._getframe(1)
-    return Call(_sleep(until), loop, ("", "sleep(...)", frame.f_code, frame.f_lasti))
+    return Call(_sleep(until), loop, ("sleep", "sleep(...)", frame.f_code, frame.f_lasti))
 
 
 async def _sleep(until: Duration | datetime) -> None:

@@ -192,7 +192,7 @@ class Execution:
         self.length += 1
         self._feed(fact, recorded_retry)
         self.loop.run(until=self._main)
-        if self._fault:
+        if self._fault is not None:
             raise self._fault
         if self._main.done() and not self.ended:
             self.ended = True

@@ -90,7 +90,7 @@ def _encode(error: BaseException, depth: int) -> Failure:
         state=_state(error),
         bases=[_class_name(cls) for cls in type(error).__mro__[1:] if cls not in _OF_ALL],
         notes=[redacted(escaped(note)) for note in notes_of(error)],
-        cause=_encode_other(cause, depth + 1) if cause and depth < _DEPTH_LIMIT else None,
+        cause=_encode_other(cause, depth + 1) if cause is not None and depth < _DEPTH_LIMIT else None,
         members=[_encode_other(member, depth + 1) for member in members],
         # Redacted before it is cut: half a number is not known for one.
         traceback="" if depth else redacted(escaped(_traceback(error)))[-_TRACEBACK_LIMIT:],

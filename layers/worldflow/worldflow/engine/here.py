@@ -15,7 +15,8 @@ import asyncio
 import gc
 import threading
 from asyncio import events
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -57,9 +58,37 @@ def running_loop() -> WorkflowLoop | None:
     return _here.loop
 
 
+def refuse_the_collector() -> None:
+    """Raises `GeneratorExit` in what is collected."""
+    if _here.loop is COLLECTOR:
+        raise GeneratorExit
+
+
+def is_of_a_workflow(loop: object) -> bool:
+    """Whether what is collected belongs to a workflow, by the loop that it is bound to. What is bound to none yet may
+    be anybody's: where a workflow is interrupted by the collector, it is taken for a workflow's.
+    """
+    if loop is None:
+        return _here.suspended is not None
+    return hasattr(loop, "unawaited")
+
+
 def run_here(loop: WorkflowLoop | None) -> None:
     """Makes `loop` the one that runs in this thread."""
     _here.loop = loop
+
+
+@contextmanager
+def nobody_here() -> Iterator[None]:
+    """Within it no workflow runs in this thread: for code of the user's that a replay does not run again."""
+    loop, _here.loop = _here.loop, None
+    outer = events._get_running_loop()
+    events._set_running_loop(None)
+    try:
+        yield
+    finally:
+        events._set_running_loop(outer)
+        _here.loop = loop
 
 
 # What it uses are defaults: the last collections come when the globals of modules are gone already.

@@ -134,7 +134,7 @@ class Inbox:
                     self.leave_out(f"a value of signal {name!r}", error, on_misfit)
 
         frame = sys._getframe(_CALLER)
-        return Receive(receive, self._run.loop, ("", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
+        return Receive(receive, self._run.loop, ("signal", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
 
     def _check_name(self, name: str) -> None:
         """Raises `InvalidInputError` for a name that nobody can send to, unless that went unnoticed when the run came

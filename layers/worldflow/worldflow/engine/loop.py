@@ -27,10 +27,10 @@ from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
-from worldflow.engine.here import COLLECTOR, run_here, running_loop
+from worldflow.engine.here import COLLECTOR, refuse_the_collector, run_here, running_loop
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.privacy import log_context
-from worldflow.engine.unawaited import Made, Origin, in_hand
+from worldflow.engine.unawaited import Made, Origin, is_dropped_by_its_maker
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -38,6 +38,10 @@ Ts = TypeVarTuple("Ts")
 _log = logging.getLogger("worldflow")
 
 _CLOSE_LIMIT = 100
+_REFUSAL_LIMIT = 1_000
+
+_ENDLESS: deque[Any] = deque(maxlen=1_000)
+"""Coroutines that would not end: Python would print something about each that it drops."""
 
 
 class Host(Protocol):
@@ -83,6 +87,30 @@ class _Future(asyncio.Future[Any]):
 
     __eq__ = object.__eq__
 
+    # Refused in what is collected before anything changes: a future that is done wakes nobody a second time.
+
+    def set_result(self, result: Any) -> None:
+        refuse_the_collector()
+        super().set_result(result)
+
+    def set_exception(self, exception: Any) -> None:
+        refuse_the_collector()
+        super().set_exception(exception)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        refuse_the_collector()
+        return super().cancel(msg)
+
+
+class _Never(_Future):
+    """In place of a task that cannot begin."""
+
+    def get_name(self) -> str:
+        return "never"
+
+    def set_name(self, name: object) -> None:
+        pass
+
 
 class _Task(asyncio.Task[Any]):
     def __init__(self, order: int, coro: Any, context: contextvars.Context, **kwargs: Any) -> None:
@@ -96,18 +124,17 @@ class _Task(asyncio.Task[Any]):
     __eq__ = object.__eq__
 
     def cancel(self, msg: Any | None = None) -> bool:
-        loop: Any = self.get_loop()
-        if loop.unawaited:
-            loop.give_up(self)
+        refuse_the_collector()
+        self.get_loop().upsets += 1  # type: ignore[attr-defined]
         return super().cancel(msg)
 
 
 class Call(Coroutine[Any, Any, T]):
     """A coroutine that hashes by order of creation within its run. One with an `origin` must be awaited before its run
-    ends.
+    ends: see `unawaited.py`.
     """
 
-    __slots__ = ("_coroutine", "_loop", "_order", "origin")
+    __slots__ = ("_coroutine", "_is_taken", "_loop", "_order", "origin")
 
     def __init__(
         self,
@@ -115,16 +142,21 @@ class Call(Coroutine[Any, Any, T]):
         loop: WorkflowLoop,
         origin: Made | None = None,
     ) -> None:
+        self._is_taken = True
         self._coroutine = coroutine
         self._loop = loop
         self._order = order = next(loop.calls)
         self.origin = origin
-        if origin is not None and not loop.closed:
-            loop.unawaited[order] = self
+        if not loop.closed:
+            self._is_taken = False
+            if origin is not None:
+                loop.unawaited[order] = (origin, loop.upsets)
 
     def __del__(self) -> None:
-        if self._loop.closed:
-            self._coroutine.close()  # nobody forgot to await it: the run is over
+        if not self._is_taken:
+            self._coroutine.close()  # Python does not warn of one that is closed
+            if self.origin and is_dropped_by_its_maker(self.origin, sys._getframe(1)):
+                self._loop.unawaited[self._order] = (self.origin, None)
 
     def __hash__(self) -> int:
         return self._order
@@ -138,20 +170,25 @@ class Call(Coroutine[Any, Any, T]):
             problem = f"{Origin(*self.origin)} and not awaited: it has no attribute {name!r}, which its result may have"
         raise AttributeError(problem, name=name, obj=self)
 
-    def __await__(self) -> Generator[Any, Any, T]:
+    def _take(self) -> None:
+        self._is_taken = True
         self._loop.unawaited.pop(self._order, None)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        self._take()
         return self._coroutine.__await__()
 
     def send(self, value: Any) -> Any:
-        self._loop.unawaited.pop(self._order, None)
+        if not self._is_taken:
+            self._take()
         return self._coroutine.send(value)
 
     def throw(self, *args: Any) -> Any:
-        self._loop.unawaited.pop(self._order, None)
+        self._take()
         return self._coroutine.throw(*args)
 
     def close(self) -> None:
-        self._loop.unawaited.pop(self._order, None)
+        self._take()
         self._coroutine.close()
 
 
@@ -167,10 +204,14 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
         self._tasks: dict[_Task, None] = {}
-        self.unawaited: dict[int, Call[Any]] = {}
-        """The calls that nobody has awaited yet, by their order."""
-        self._given_up: dict[int, _Task] = {}
-        """The tasks that had such a call in hand when they were cancelled."""
+        self.unawaited: dict[int, tuple[Made, int | None]] = {}
+        """The calls that nobody has awaited yet, by their order: where each was made, and `upsets` then. None for one
+        that was dropped where it was made.
+        """
+        self.upsets = 0
+        """How often something was cancelled or failed, so that code may have had reason not to go on as it meant to."""
+        self._refusals = 0
+        """How often code was told that nothing can be awaited any more."""
         self.closed = False
 
     # --- what the execution calls ---
@@ -212,7 +253,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
         """Runs the rest of an async generator that was left early, as asyncio does; not of one that is collected."""
-        if running_loop() is self:
+        if running_loop() is self and not self.closed:
             self.create_task(generator.aclose())
 
     def call(self, function: Callable[[], T]) -> T:
@@ -228,22 +269,16 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         if timer is not None:
             self.ready.append(timer)
 
-    def give_up(self, task: _Task) -> None:
-        """Notes the calls that a task had not come to when it was cancelled."""
-        self._given_up.update((call._order, task) for call in self._calls_in_hand(task))
-
-    def _calls_in_hand(self, task: _Task) -> Iterator[Call[Any]]:
-        return (value for value in in_hand(task.get_coro()) if isinstance(value, Call))
-
     def forgotten(self) -> list[Origin]:
         """Where calls were made that nobody has awaited, or will. See `unawaited.py`."""
         if not self.unawaited:
             return []
-        spared = {order for order, task in self._given_up.items() if task.cancelled()}
-        for task in self._tasks:
-            if not task.done():
-                spared.update(call._order for call in self._calls_in_hand(task))
-        return [Origin(*call.origin) for order, call in self.unawaited.items() if call.origin and order not in spared]
+        is_calm = all(task.done() and not task.cancelled() and task._exception is None for task in self._tasks)
+        return [
+            Origin(*made)
+            for made, upsets in self.unawaited.values()
+            if upsets is None or (is_calm and upsets == self.upsets and made[0] != "signal")
+        ]
 
     def dispose(self) -> None:
         """Ends all tasks without letting them run any further.
@@ -257,9 +292,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.closed = True
         self.ready.clear()
         self._timers.clear()
-        self._given_up.clear()
-        for call in list(self.unawaited.values()):
-            call.close()
         tasks, self._tasks = self._tasks, {}
         if tasks:
             with self._running():
@@ -274,8 +306,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         Raises `UnsupportedOperationError` in code of another run, or of none.
         """
         here = running_loop()
-        if self.closed or here is COLLECTOR:
+        if here is COLLECTOR:
             raise GeneratorExit
+        if self.closed:
+            self._refuse()
+            return
         if here is not self:
             user = f"run {here.host.run_id!r}" if here else "a thread that takes no turn of a run"
             raise UnsupportedOperationError(
@@ -318,7 +353,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.TimerHandle:
         self.check_open()
         timer = _Timer(when, callback, args, self, context)
-        if when <= self.now:
+        if self.closed:
+            timer.timer_id = ""
+        elif when <= self.now:
             timer.timer_id = ""
             self.ready.append(timer)
         elif when == math.inf:
@@ -337,6 +374,12 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.check_open()
         return self.new_future()
 
+    def _refuse(self) -> None:
+        """Raises `GeneratorExit`; not to code that tries again and again, which is left waiting for good."""
+        self._refusals += 1
+        if self._refusals < _REFUSAL_LIMIT:
+            raise GeneratorExit
+
     def new_future(self) -> asyncio.Future[Any]:
         """A future for the execution's own use, wherever it is at work."""
         return _Future(next(self._futures), self)
@@ -346,8 +389,10 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         if self.closed:
             coro.close()
-            never: Any = _Future(self.next_future(), self)
-            never.cancel()
+            never: Any = _Never(self.next_future(), self)
+            self._refusals += 1
+            if self._refusals < _REFUSAL_LIMIT:
+                never.cancel()
             return never  # type: ignore[no-any-return]
         name = name or f"task-{next(self._task_names)}"
         context = context or contextvars.copy_context()
@@ -358,6 +403,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)  # type: ignore[call-overload]
+        if task._exception is not None:  # and not `exception()`: somebody is still to look at it
+            self.upsets += 1
 
     def get_debug(self) -> bool:
         return False
@@ -405,6 +452,7 @@ def _close(task: _Task, loop: WorkflowLoop) -> None:
     try:
         for _ in range(_CLOSE_LIMIT):  # it may await something in a `finally`, and is ended there again
             coro.throw(_Disposed)
+        _ENDLESS.append(coro)
     except BaseException:
         pass
     finally:

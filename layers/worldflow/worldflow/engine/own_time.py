@@ -32,7 +32,6 @@ class OwnTime:
         if self._depth == 0:
             self._spent += self._clock() - self._began
 
-    def spent(self, longest: float) -> float:
-        """What was counted up to now; of what is under way, at most `longest`. Other threads may ask."""
-        under_way = self._clock() - self._began if self._depth else 0.0
-        return self._spent + min(under_way, longest)
+    def spent(self) -> float:
+        """What was counted up to now. Other threads may ask."""
+        return self._spent + (self._clock() - self._began if self._depth else 0.0)

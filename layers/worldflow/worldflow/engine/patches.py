@@ -2,8 +2,9 @@
 
 `as_completed` makes tasks of its coroutines in the order given, where asyncio walks a set of them in the order of their
 addresses. What `gather` returns hashes by order of creation, as tasks and futures of the loop do. `wrap_future`, whose
-future another thread would set, is refused. And Python does not warn of a coroutine that was never awaited where a
-`finally` could not await it, since its run was disposed of or it was collected.
+future another thread would set, is refused. What is collected changes no `Event`, `Lock`, `Semaphore` or `Queue` of a
+workflow: others would be woken at a moment that no replay knows. And Python does not warn of a coroutine that was never
+awaited where a `finally` could not await it, since its run was disposed of or it was collected.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import warnings
 from typing import Any
 
 from worldflow.engine.errors import UnsupportedOperationError
-from worldflow.engine.here import COLLECTOR, running_loop
+from worldflow.engine.here import COLLECTOR, is_of_a_workflow, running_loop
 from worldflow.engine.loop import THREAD, WorkflowLoop
 
 _as_completed = asyncio.as_completed
@@ -54,6 +55,25 @@ def _warn_outside_disposal(coro: Any) -> None:
     if loop is None or (loop is not COLLECTOR and not loop.closed):
         _warn_unawaited(coro)
 
+
+def _refuses_the_collector(method: Any) -> Any:
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if running_loop() is COLLECTOR and is_of_a_workflow(self._loop):
+            raise GeneratorExit
+        return method(self, *args, **kwargs)
+
+    return guarded
+
+
+for _class, _methods in {
+    asyncio.Event: ("set", "clear"),
+    asyncio.Lock: ("release",),
+    asyncio.Semaphore: ("release",),
+    asyncio.Queue: ("put_nowait", "get_nowait", "task_done"),
+}.items():
+    for _method in _methods:
+        setattr(_class, _method, _refuses_the_collector(getattr(_class, _method)))
 
 asyncio.as_completed = asyncio.tasks.as_completed = _ordered_as_completed
 asyncio.tasks._GatheringFuture = _OrderedGatheringFuture  # type: ignore[attr-defined]

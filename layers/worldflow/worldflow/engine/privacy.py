@@ -110,7 +110,15 @@ def loggable(error: BaseException) -> BaseException:
     """An exception to log in place of `error`: of a type of the same name, from the same lines, with the same causes,
     and with the text that may be logged.
     """
-    return error if logs_payloads() and not is_redacting() else _stand_in(error, 0)
+    return error if logs_payloads() and not is_redacting() and _is_true(error) else _stand_in(error, 0)
+
+
+def _is_true(error: BaseException) -> bool:
+    """Whether `logging` sees that it was given an exception, which it asks in this way."""
+    try:
+        return bool(error)
+    except Exception:
+        return False
 
 
 def log_context(log: logging.Logger, where: str, context: Mapping[str, Any]) -> None:
@@ -118,7 +126,7 @@ def log_context(log: logging.Logger, where: str, context: Mapping[str, Any]) -> 
     message, error = str(context.get("message")), context.get("exception")
     if not logs_payloads() and "callback" in message:
         message = "Exception in callback"  # which goes on with the arguments
-    log.error("%s: %s", where, redacted(message), exc_info=loggable(error) if error else None)
+    log.error("%s: %s", where, redacted(message), exc_info=None if error is None else loggable(error))
 
 
 def quiet(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -163,9 +171,9 @@ def _stand_in(error: BaseException, depth: int) -> BaseException:
     if logs_payloads():
         found.__notes__ = [redacted(str(note)) for note in notes_of(error)]
     if depth < _DEPTH_LIMIT:
-        if error.__cause__:
+        if error.__cause__ is not None:
             found.__cause__ = _stand_in(error.__cause__, depth + 1)
-        elif error.__context__ and not error.__suppress_context__:
+        elif error.__context__ is not None and not error.__suppress_context__:
             found.__context__ = _stand_in(error.__context__, depth + 1)
     found.__suppress_context__ = error.__suppress_context__
     return found

@@ -1,23 +1,25 @@
 """Calls that a workflow makes and never awaits: what was called does not happen, and nothing else says so.
 
-Python warns of a forgotten `await` when the coroutine is collected. Here the loop keeps each call from the moment it is
+Python warns of a forgotten `await` when the coroutine is collected. Here the loop notes each call from the moment it is
 made until it is first awaited, given to a task or closed, and the end of the run looks at what is left. So it does not
 depend on the garbage collector whether a run fails.
 
-A call that a task has in hand is not forgotten where the task is cancelled before it comes to it, or has not come to it
-when the run ends: `limited(semaphore, charge(order))` may be given up while it waits for its turn.
+A call that is dropped at once where it was made, or whose variable is given another value there, was forgotten. So was
+any other that is left, but for a `wait_for_signal`, which loses nothing. Of these it cannot be said once something has
+failed or was cancelled, or while tasks are not over: `limited(semaphore, charge(order))` may be given up before its
+turn comes, by a timeout around it or a circuit breaker before it. Then it is nobody's mistake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator, Sequence
-from types import CodeType
+from collections.abc import Coroutine, Iterable, Sequence
+from opcode import opname
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from worldflow.engine.errors import SerializationError, UnawaitedCallError, WorldflowError
+from worldflow.engine.here import COLLECTOR, running_loop
 
-_DEEPEST = 1_000
-"""Coroutines that await each other."""
 _NAMED = 4
 """Further calls that a message names."""
 
@@ -86,17 +88,10 @@ def given_away(origin: Made, to: str) -> UnawaitedCallError:
     return UnawaitedCallError(f"{made}, and {to} was given the call and not its result: write `await {made.call}`")
 
 
-def in_hand(coroutine: Any) -> Iterator[Any]:
-    """What the local variables of a coroutine, and of those that it awaits, hold."""
-    yield coroutine
-    for _ in range(_DEEPEST):
-        frame = getattr(coroutine, "cr_frame", None)
-        if frame is None:
-            return
-        for value in list(frame.f_locals.values()):
-            yield value
-            if type(value) in (list, tuple):
-                yield from value
-            elif type(value) is dict:
-                yield from value.values()
-        coroutine = coroutine.cr_await
+def is_dropped_by_its_maker(made: Made, frame: FrameType) -> bool:
+    """Whether `frame`, in which the last reference to a call goes, is where it was made, and drops or replaces a value
+    there; and is not on its way out with an exception, say.
+    """
+    if running_loop() is COLLECTOR or frame.f_code is not made[2]:
+        return False
+    return opname[frame.f_code.co_code[frame.f_lasti]].startswith(("POP_TOP", "STORE_", "DELETE_"))

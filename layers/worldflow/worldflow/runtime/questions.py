@@ -57,7 +57,7 @@ class Told:
 def query(world: World, run_id: str, name: str) -> Json:
     """What `ask` is told. Raises what the published callable raises, too."""
     told = ask(world, run_id, name)
-    if told.error:
+    if told.error is not None:
         raise told.error
     return told.value
 

@@ -221,7 +221,7 @@ class StepExecutor:
             ended = await self._call(step, arguments, task.timeout)
         finally:
             current_step.reset(token)
-        if ended.error:  # whatever it raises, it is this step that fails, and no other
+        if ended.error is not None:  # whatever it raises, it is this step that fails, and no other
             return self._failure(task, ended.error)
         try:
             result = step.signature.result.encode(ended.value)
@@ -289,11 +289,15 @@ async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None
         else:
             if not task.done():
                 timed_out = task.cancel()
-    if stopped and result.error:
+    if stopped and result.error is not None:
         raise result.error if isinstance(result.error, KeyboardInterrupt) else asyncio.CancelledError
     if timed_out and timeout and isinstance(result.error, (asyncio.CancelledError, TimeoutError)):
         result.error = StepTimeoutError(f"it took longer than {spoken(timeout)}")
-    elif result.error and isinstance(result.error.__cause__, StopIteration) and type(result.error) is RuntimeError:
+    elif (
+        result.error is not None
+        and isinstance(result.error.__cause__, StopIteration)
+        and type(result.error) is RuntimeError
+    ):
         result.error = result.error.__cause__  # which no coroutine raises as it is
     return result
 

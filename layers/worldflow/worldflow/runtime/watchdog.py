@@ -30,8 +30,10 @@ T = TypeVar("T")
 CPU_LIMIT = 5.0
 """Seconds of processor time that a workflow may take over one fact."""
 
-VALUE_LIMIT = 120.0
-"""Seconds that one value may take to be read or written, where a type's own code does not end."""
+VALUES_LIMIT = 45.0
+"""Seconds that reading and writing values may take over one fact before they count: a type's own code may not end, and
+the template's orchestrator has 60 s.
+"""
 
 _INTERVAL = 0.2
 
@@ -52,8 +54,8 @@ class _Watch:
     limit: float
     execution: Execution
     cpu_time: Callable[[], float]
-    seen: tuple[int, float] | None = None
-    """The progress when it was last made, and the time then."""
+    seen: tuple[int, float, float] | None = None
+    """The progress when it was last made, and the times then: all, and the engine's own."""
     stuck_at: str | None = None
 
 
@@ -96,11 +98,12 @@ class _Watchdog:
                     self._wanted.clear()
 
     def _check(self, watch: _Watch) -> None:
-        progress = watch.execution.length
-        now = watch.cpu_time() - watch.execution.own_time.spent(VALUE_LIMIT)
+        progress, now, own = watch.execution.length, watch.cpu_time(), watch.execution.own_time.spent()
         if watch.seen is None or watch.seen[0] != progress:
-            watch.seen = progress, now
-        elif now - watch.seen[1] >= watch.limit:
+            watch.seen = progress, now, own
+            return
+        _, before, own_before = watch.seen
+        if now - before - min(own - own_before, VALUES_LIMIT) >= watch.limit:
             watch.stuck_at = watch.stuck_at or _place(sys._current_frames().get(watch.thread))
             _send(watch.thread, _Stop)
 
