@@ -19,7 +19,7 @@ from worldflow.worlds.messages import ScheduleDue
 When = Literal["before", "after"]
 
 
-class Crash(BaseException):
+class Crash(KeyboardInterrupt):
     """The process dies."""
 
 

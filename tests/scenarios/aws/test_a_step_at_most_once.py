@@ -134,7 +134,7 @@ def die_once_before_the_outcome(env: Env, monkeypatch: pytest.MonkeyPatch) -> No
 
     def die(outcome: StepOutcome) -> StepOutcome:
         if next(deaths, False):
-            raise ConnectionError("the function died")
+            raise RuntimeError("the function died")
         return put_outcome(outcome)
 
     monkeypatch.setattr(env.world, "put_outcome", die)
