@@ -41,5 +41,8 @@ see that an invariant finds what it is for, take out a guard: `python -m tests.s
 whose `finally` would decide something. The garbage collector works where the seed says so, in the middle of any run's
 code, and nowhere else.
 
+**Attempts in flight.** Steps hang for longer than they may take, cancel their own task, or wait while nobody runs
+steps. Each attempt begins without waiting for others, and not when nobody wants it any more.
+
 The clocks of processes are wrong by up to 45 seconds in some seeds; the invariants know the true one.
 """

@@ -146,6 +146,10 @@ def _as_they_come(messages: Any, arrived: Any, state: Any) -> list[Arrival]:
     return [Arrival(message, None) for message in messages]
 
 
+async def _wanted(*_: Any, **__: Any) -> bool:
+    return True
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -177,6 +181,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
         "in_order",
         lambda messages, *_: [Arrival(m, None) for m in messages],
     ),
+    "what nobody wants is not begun": (StepExecutor, "_is_wanted", _wanted),
     "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "what is collected decides nothing": (

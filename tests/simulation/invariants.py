@@ -409,6 +409,27 @@ def at_most_once_is_once(run: Run) -> Problems:
             yield f"{step_id}/{attempt} ran {len(executions)} times"
 
 
+def what_nobody_wants_is_not_begun(run: Run) -> Problems:
+    """Unless it may run again anyway, the turn that gave it up could not say so, or a clock is wrong."""
+    sim = run.sim
+    for (run_id, step_id, attempt), executions in sim.executions.items():
+        if run_id != run.id or sim.skew or executions[0].repeatable:
+            continue
+        for execution in executions:
+            why, invocation = execution.unwanted or ("", 0)
+            if why and not sim.strikes.get(invocation) and sim.ended[invocation] < sim.began[execution.invocation]:
+                yield f"{step_id}/{attempt} was begun (request {execution.began}), and {why}"
+
+
+def heartbeats_are_missed_by_what_has_begun(run: Run) -> Problems:
+    """No attempt is given up for its heartbeats while it waits for its place."""
+    for event in run.own:
+        if isinstance(event, StepFailed) and is_timeout(event) and "heartbeat" in event.error.message:
+            key = run.id, event.step_id, event.attempt
+            if key not in run.sim.executions and f"{run.id}#{event.fact_id}" not in run.sim.store.beats:
+                yield f"{event.fact_id} has not begun: {event.error.message}"
+
+
 def what_runs_twice_is_explained(run: Run) -> Problems:
     """By a fault that struck the first while it was at work, or by both being at work at once."""
     sim = run.sim
@@ -553,6 +574,8 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     no_attempt_begins_early,
     at_most_once_is_once,
     what_runs_twice_is_explained,
+    what_nobody_wants_is_not_begun,
+    heartbeats_are_missed_by_what_has_begun,
     the_ledger_agrees,
     nothing_is_forgotten,
     children_tell_what_they_came_to,

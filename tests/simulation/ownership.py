@@ -54,8 +54,9 @@ def what_was_sent_is_recorded(run: Run) -> Problems:
 
 def what_happened_first_is_applied_first(run: Run) -> Problems:
     """What users sent in time for a timer comes before it, and what they sent too late after it."""
-    if run.sim.skew or run.state.forked or any(event.held for event in run.history):
+    if run.state.forked or any(event.held for event in run.history):
         return
+    close = CLOSE + 3 * run.sim.skew
     sent_facts(run.sim)
     state, fired = RunState(), dict[str, float]()
     for event in run.history:
@@ -66,10 +67,10 @@ def what_happened_first_is_applied_first(run: Run) -> Problems:
             if sent is None or sent.was_dead:
                 continue
             for timer in state.timers.values():
-                if (late := sent.sent_at - timer.due.timestamp()) > CLOSE:
+                if (late := sent.sent_at - timer.due.timestamp()) > close:
                     yield f"{_id(event)} was sent {late} s after {timer.timer_id} was due, which had not fired"
             for timer_id, due in fired.items():
-                if sent.sent_at + CLOSE < due:
+                if sent.sent_at + close < due:
                     yield f"{_id(event)} was sent {due - sent.sent_at} s before {timer_id} was due, which fired first"
         state.record(event)
 

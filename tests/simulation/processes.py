@@ -47,6 +47,7 @@ class Process:
         self.is_busy = False
         self.is_zombie = False
         """It goes on although its time is over."""
+        self.batch: Sequence[Stored] = ()
         self.invocation = 0
         self.began = 0.0
         self.world = SimWorld(sim, self, settings, skew)
@@ -83,6 +84,7 @@ class Process:
         """Takes a batch as Lambda's poller gives it, and deletes what was handled."""
         sim = self._sim
         receipts = [message.receipt for message in messages]
+        self.batch = messages
         self.is_busy, self.is_zombie, self.began, self.invocation = True, False, sim.now, sim.next_invocation()
         records = [
             sqs_record(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -25,6 +26,7 @@ from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
 from worldflow.engine.context import step_info
 from worldflow.engine.history import StepScheduled, load_events
+from worldflow.engine.state import RunState
 from worldflow.runtime import acts
 from worldflow.worlds.messages import Delayed, Message, load_message
 
@@ -32,6 +34,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
 LIMIT = 6_000
 """Happenings of a seed. One that has more goes round in circles."""
+
+WAITED = 3.0
+"""Seconds after which a task has waited for its place."""
 
 DEPTH = 3
 """So many invocations are at work in the middle of another at most."""
@@ -54,6 +59,10 @@ class Execution:
     at_most_once: bool
     repeatable: bool
     """It may run again although nothing went wrong."""
+    unwanted: tuple[str, int] | None
+    """Why its run wanted it no more when its invocation began, which had reason to ask, and the invocation that had
+    committed so.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +134,8 @@ class Simulation:
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
-        self.away_until = 0.0
-        """Until then no orchestrator is invoked."""
+        self.away_until: dict[Kind, float] = {}
+        """Until then none of its kind is invoked."""
         self.is_swept = False
         """A day has passed since all went well."""
         self.swept = Counter[str]()
@@ -200,23 +209,24 @@ class Simulation:
             self.at(self.now + swarm.uniform(0, span), lambda name=code.name: self.deploy(name))  # type: ignore[misc]
 
     def plan_outages(self) -> None:
-        """Puts on the agenda when nobody takes turns for a while."""
+        """Puts on the agenda when nobody takes turns, or runs steps, for a while."""
         swarm = self._swarm
         span = swarm.choice([20.0, 200.0, 2_000.0])
-        for _ in range(swarm.choice([0, 0, 1, 3])):
+        for _ in range(swarm.choice([0, 1, 2, 4])):
             seconds = swarm.choice([5.0, 30.0, 1_000.0])
-            self.at(self.now + swarm.uniform(0, span), lambda seconds=seconds: self._go_away(seconds))  # type: ignore[misc]
+            kind: Kind = swarm.choice(["orchestrator", "orchestrator", "executor"])
+            self.at(self.now + swarm.uniform(0, span), partial(self._go_away, kind, seconds))
 
-    def _go_away(self, seconds: float) -> None:
+    def _go_away(self, kind: Kind, seconds: float) -> None:
         if self.faults.active:
-            self.faults.injected["nobody takes turns"] += 1
-            self.note("", f"*** nobody takes turns for {seconds} s")
-            self.away_until = self.now + seconds
+            self.faults.injected[f"no {kind}"] += 1
+            self.note("", f"*** no {kind} for {seconds} s")
+            self.away_until[kind] = self.now + seconds
 
     def mend(self) -> None:
         """From now on the code is good, and nothing goes wrong any more."""
         self.faults.active = False
-        self.away_until = self.now
+        self.away_until.clear()
         if self.code is not self.deployments.good:
             self.deploy(self.deployments.good.name)
 
@@ -258,7 +268,7 @@ class Simulation:
         return process
 
     def _may_work(self, kind: Kind) -> bool:
-        if kind == "orchestrator" and self.now < self.away_until:
+        if self.now < self.away_until.get(kind, 0.0):
             return False
         processes = [process for process in self._processes if process.kind == kind]
         return len(processes) < self._limits[kind] or any(not process.is_busy for process in processes)
@@ -306,6 +316,7 @@ class Simulation:
             known,
             at_most_once=bool(scheduled and scheduled.at_most_once),
             repeatable=scheduled is None or scheduled.ledger is False,  # what is not committed yet is pure
+            unwanted=self._unwanted(key, process) if scheduled and self._asks(key, process, scheduled) else None,
         )
         self.executions.setdefault(key, []).append(execution)
         self.note(info.run_id, f"runs step {info.step_id}, attempt {info.attempt}", process)
@@ -341,6 +352,30 @@ class Simulation:
         events: Any = [event for commit in commits for event in load_events(commit.text)]
         completed = [event for event in events if event.event_type == "StepCompleted"]
         return at < then or any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
+
+    def _asks(self, key: tuple[str, str, int], process: Process, scheduled: StepScheduled) -> bool:
+        """Whether an attempt is to ask if it is still wanted: one that sends heartbeats, or whose task has waited."""
+        for message in process.batch if process.kind == "executor" else ():
+            if message.dedup_id == ":".join(map(str, key)):
+                has_waited = message.receives > 1 or process.began - message.sent_at > WAITED
+                return has_waited or scheduled.heartbeat_timeout is not None
+        return False
+
+    def _unwanted(self, key: tuple[str, str, int], process: Process) -> tuple[str, int] | None:
+        run_id, step_id, attempt = key
+        state, was_open = RunState(), False
+        for commit in self.store.commits.get(run_id, ()):
+            if commit.at >= process.began:
+                return None
+            for event in load_events(commit.text):
+                state.record(event)
+            step = state.steps.get(step_id)
+            is_open = step is not None and step.attempt == attempt
+            if state.ended or (was_open and not is_open):
+                why = "its run had ended" if state.ended else "it had been given up"
+                return why, commit.invocation
+            was_open |= is_open
+        return None
 
     def _scheduled(self, key: tuple[str, str, int]) -> StepScheduled | None:
         events = [event for event in self.store.history(key[0]) if isinstance(event, StepScheduled)]
@@ -417,7 +452,7 @@ class Simulation:
         known: list[float] = []
         for source in self.sources:
             if (moment := source.queue.next_time()) is not None:
-                known.append(max(moment, self.away_until) if source.kind == "orchestrator" else moment)
+                known.append(max(moment, self.away_until.get(source.kind, 0.0)))
         return min([*known, *(moment for moment, _, _ in self._agenda[:1])], default=None)
 
     def happen(self) -> bool:

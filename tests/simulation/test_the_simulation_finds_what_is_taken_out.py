@@ -26,6 +26,7 @@ SEEDS = 200
         "values take no time of a workflow",
         "who spins is stopped",
         "what happened first is applied first",
+        "what nobody wants is not begun",
         "a step has a task of its own",
         "what is received is a copy",
         "what is collected decides nothing",

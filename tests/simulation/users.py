@@ -127,6 +127,9 @@ class Users:
         program = programs.a_program(chance, size)
         if chance.random() < 0.3:
             program = ["sequence", programs.litter(chance), program]
+        if chance.random() < 0.2:
+            in_time = ["limited", chance.choice([1, 3, 10, 100]), ["signal", chance.choice(SIGNALS)]]
+            program = ["sequence", ["forgiving", in_time], program]
         then = [programs.a_program(chance, 2) for _ in range(chance.choice([0, 0, 0, 1, 2]))]
         return {"program": program, "then": then, "strict": chance.random() < 0.4}
 
