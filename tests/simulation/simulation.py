@@ -35,9 +35,6 @@ START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 LIMIT = 6_000
 """Happenings of a seed. One that has more goes round in circles."""
 
-WAITED = 3.0
-"""Seconds after which a task has waited for its place."""
-
 DEPTH = 3
 """So many invocations are at work in the middle of another at most."""
 
@@ -355,11 +352,10 @@ class Simulation:
 
     def _asks(self, key: tuple[str, str, int], process: Process, scheduled: StepScheduled) -> bool:
         """Whether an attempt is to ask if it is still wanted: one that sends heartbeats, or whose task has waited."""
-        for message in process.batch if process.kind == "executor" else ():
-            if message.dedup_id == ":".join(map(str, key)):
-                has_waited = message.receives > 1 or process.began - message.sent_at > WAITED
-                return has_waited or scheduled.heartbeat_timeout is not None
-        return False
+        prompt = process.world.prompt.total_seconds()
+        copies = [message for message in process.batch if message.dedup_id == ":".join(map(str, key))]
+        has_waited = all(message.receives > 1 or process.began - message.sent_at > prompt for message in copies)
+        return process.kind == "executor" and (has_waited or scheduled.heartbeat_timeout is not None)
 
     def _unwanted(self, key: tuple[str, str, int], process: Process) -> tuple[str, int] | None:
         run_id, step_id, attempt = key
