@@ -33,9 +33,9 @@ def fails_plainly(error: str) -> None:
 
 ONCE = RetryPolicy(max_attempts=1)
 STEPS: dict[str, Any] = {
-    "queued": step(name="fails_queued", retry=ONCE)(fails),
-    "inline": step(name="fails_inline", retry=ONCE, inline=True)(fails),
-    "plain": step(name="fails_plainly", retry=ONCE)(fails_plainly),
+    "queued": step(name="false_error_queued", retry=ONCE)(fails),
+    "inline": step(name="false_error_inline", retry=ONCE, inline=True)(fails),
+    "plain": step(name="false_error_plainly", retry=ONCE)(fails_plainly),
 }
 
 
