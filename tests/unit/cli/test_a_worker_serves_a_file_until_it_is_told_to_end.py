@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_told_twice_it_ends_at_once(cli: Cli, worker: subprocess.Popen[str], hol
     def tell_again() -> None:
         while worker.poll() is None:
             worker.send_signal(signal.SIGTERM)
+            time.sleep(0.01)  # asyncio handles none while it reads that more have come
 
     threading.Thread(target=tell_again).start()
     assert worker.wait(timeout=10) == -signal.SIGTERM
