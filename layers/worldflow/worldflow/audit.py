@@ -110,10 +110,11 @@ def _audit_what_python_does_not() -> None:
                 setattr(module, name, audited_sleep)
 
 
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in _REFUSED:
+# What it asks first are defaults: audit events come, too, when the globals of modules are gone already.
+def _hook(event: str, arguments: tuple[Any, ...], refused: Any = _REFUSED, here: Any = running_loop) -> None:
+    if event not in refused:
         return
-    loop = running_loop()
+    loop = here()
     if loop is None or loop is COLLECTOR or not isinstance(loop.host, Execution) or not loop.host.strict or loop.closed:
         return
     frames = list(_of_the_workflow(sys._getframe(1)))

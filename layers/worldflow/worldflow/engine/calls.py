@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from worldflow.engine.awaitables import Call
 from worldflow.engine.definitions import Step, Workflow, check_found, find_workflow
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import SerializationError, WorkflowNotFoundError
@@ -32,7 +33,6 @@ from worldflow.engine.history import (
     StepScheduled,
 )
 from worldflow.engine.ids import child_run_id
-from worldflow.engine.loop import Call
 from worldflow.engine.serialization import explain
 from worldflow.engine.unawaited import Made, given_away
 

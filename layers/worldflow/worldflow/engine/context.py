@@ -16,13 +16,13 @@ from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from worldflow import clock
+from worldflow.engine.awaitables import Call
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.execution import RECORD_LIMIT, Execution, WorkflowInfo
 from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.inbox import Hook, OnMisfit
-from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Receive
 from worldflow.engine.serialization import ANYTHING, check_text
 from worldflow.engine.webhooks import LONGEST_LIFE, Webhook

@@ -32,6 +32,7 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 import worldflow.engine.patches  # noqa: F401  # of asyncio, which the workflow is about to use
+from worldflow.engine.awaitables import Call
 from worldflow.engine.calls import NO_RETRY, Calls
 from worldflow.engine.comparing import other_arguments
 from worldflow.engine.definitions import Step, Workflow
@@ -83,7 +84,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import next_generation
 from worldflow.engine.inbox import Inbox
-from worldflow.engine.loop import Call, WorkflowLoop
+from worldflow.engine.loop import WorkflowLoop
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.serialization import ANYTHING, Signature
 from worldflow.engine.state import with_what_was_unknown

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
+from worldflow.engine.awaitables import Call
 from worldflow.engine.errors import (
     ContinueAsNew,
     HookConflictError,
@@ -36,7 +37,6 @@ from worldflow.engine.history import (
     load_events,
 )
 from worldflow.engine.ids import check_name
-from worldflow.engine.loop import Call
 from worldflow.engine.mailbox import Mailbox, Receive
 from worldflow.engine.privacy import described
 from worldflow.engine.serialization import ANYTHING, Codec, Signature, explain

@@ -6,9 +6,8 @@ until nothing is, and then returns. Time stands still while it runs; a `call_lat
 fires it by a fact in the history. What cannot be replayed (sockets, threads, subprocesses, signals) is refused by
 name.
 
-Some things would differ on replay and are settled here. `asyncio.wait` and `TaskGroup` keep tasks in sets, whose order
-is that of their hashes: tasks and futures of this loop hash by order of creation. So do the awaitables that steps
-return (`Call`). What asyncio itself has to do otherwise in a workflow is in `patches.py`.
+Tasks and futures are those of `awaitables.py`. What asyncio itself has to do otherwise in a workflow is in
+`patches.py`.
 """
 
 from __future__ import annotations
@@ -21,27 +20,25 @@ import math
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
+from worldflow.engine.awaitables import Call, Future, Never, Task, Timer, close
 from worldflow.engine.errors import UnsupportedOperationError
-from worldflow.engine.here import COLLECTOR, refuse_the_collector, run_here, running_loop
+from worldflow.engine.here import COLLECTOR, run_here, running_loop
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.privacy import log_context
-from worldflow.engine.unawaited import Made, Origin, is_dropped_by_its_maker
+from worldflow.engine.unawaited import Made, Origin
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("worldflow")
 
-_CLOSE_LIMIT = 100
 _REFUSAL_LIMIT = 1_000
-
-_ENDLESS: deque[Any] = deque(maxlen=1_000)
-"""Coroutines that would not end: Python would print something about each that it drops."""
+"""How often code that was discarded is told so before it is left waiting."""
 
 
 class Host(Protocol):
@@ -72,126 +69,6 @@ class Host(Protocol):
         """A timer that has not fired is wanted no longer."""
 
 
-class _Timer(asyncio.TimerHandle):
-    __slots__ = ("timer_id",)
-    timer_id: str
-
-
-class _Future(asyncio.Future[Any]):
-    def __init__(self, order: int, loop: WorkflowLoop) -> None:
-        self._order = order
-        super().__init__(loop=loop)
-
-    def __hash__(self) -> int:
-        return self._order
-
-    __eq__ = object.__eq__
-
-    # Refused in what is collected before anything changes: a future that is done wakes nobody a second time.
-
-    def set_result(self, result: Any) -> None:
-        refuse_the_collector()
-        super().set_result(result)
-
-    def set_exception(self, exception: Any) -> None:
-        refuse_the_collector()
-        super().set_exception(exception)
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        refuse_the_collector()
-        return super().cancel(msg)
-
-
-class _Never(_Future):
-    """In place of a task that cannot begin."""
-
-    def get_name(self) -> str:
-        return "never"
-
-    def set_name(self, name: object) -> None:
-        pass
-
-
-class _Task(asyncio.Task[Any]):
-    def __init__(self, order: int, coro: Any, context: contextvars.Context, **kwargs: Any) -> None:
-        self._order = order
-        self.context = context
-        super().__init__(coro, context=context, **kwargs)
-
-    def __hash__(self) -> int:
-        return self._order
-
-    __eq__ = object.__eq__
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        refuse_the_collector()
-        self.get_loop().upsets += 1  # type: ignore[attr-defined]
-        return super().cancel(msg)
-
-
-class Call(Coroutine[Any, Any, T]):
-    """A coroutine that hashes by order of creation within its run. One with an `origin` must be awaited before its run
-    ends: see `unawaited.py`.
-    """
-
-    __slots__ = ("_coroutine", "_is_taken", "_loop", "_order", "origin")
-
-    def __init__(
-        self,
-        coroutine: Coroutine[Any, Any, T],
-        loop: WorkflowLoop,
-        origin: Made | None = None,
-    ) -> None:
-        self._is_taken = True
-        self._coroutine = coroutine
-        self._loop = loop
-        self._order = order = next(loop.calls)
-        self.origin = origin
-        if not loop.closed:
-            self._is_taken = False
-            if origin is not None:
-                loop.unawaited[order] = (origin, loop.upsets)
-
-    def __del__(self) -> None:
-        if not self._is_taken:
-            self._coroutine.close()  # Python does not warn of one that is closed
-            if self.origin and is_dropped_by_its_maker(self.origin, sys._getframe(1)):
-                self._loop.unawaited[self._order] = (self.origin, None)
-
-    def __hash__(self) -> int:
-        return self._order
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    def __getattr__(self, name: str) -> Any:
-        problem = f"{type(self).__name__!r} object has no attribute {name!r}"
-        if not name.startswith("_") and name != "origin" and self.origin:
-            problem = f"{Origin(*self.origin)} and not awaited: it has no attribute {name!r}, which its result may have"
-        raise AttributeError(problem, name=name, obj=self)
-
-    def _take(self) -> None:
-        self._is_taken = True
-        self._loop.unawaited.pop(self._order, None)
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        self._take()
-        return self._coroutine.__await__()
-
-    def send(self, value: Any) -> Any:
-        if not self._is_taken:
-            self._take()
-        return self._coroutine.send(value)
-
-    def throw(self, *args: Any) -> Any:
-        self._take()
-        return self._coroutine.throw(*args)
-
-    def close(self) -> None:
-        self._take()
-        self._coroutine.close()
-
-
 class WorkflowLoop(asyncio.AbstractEventLoop):
     """The loop of one execution. Not thread-safe; runs in a thread that has no other running loop."""
 
@@ -199,11 +76,11 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.host = host
         self.now = 0.0
         self.ready: deque[asyncio.Handle] = deque()
-        self._timers: dict[str, _Timer] = {}
+        self._timers: dict[str, Timer] = {}
         # One count a kind: tasks alone in a set then come in the order of their creation.
         self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
-        self._tasks: dict[_Task, None] = {}
+        self._tasks: dict[Task, None] = {}
         self.unawaited: dict[int, tuple[Made, int | None]] = {}
         """The calls that nobody has awaited yet, by their order: where each was made, and `upsets` then. None for one
         that was dropped where it was made.
@@ -298,7 +175,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
                 for task in tasks:
                     if not task.done():
                         task._log_destroy_pending = False  # type: ignore[attr-defined]
-                        task.context.run(_close, task, self)
+                        task.context.run(close, task, self)
 
     def check_open(self) -> None:
         """Raises `GeneratorExit` where the run can do nothing more: during disposal, and in what is collected.
@@ -352,7 +229,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.TimerHandle:
         self.check_open()
-        timer = _Timer(when, callback, args, self, context)
+        timer = Timer(when, callback, args, self, context)
         if self.closed:
             timer.timer_id = ""
         elif when <= self.now:
@@ -366,7 +243,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return timer
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        assert isinstance(handle, _Timer)
+        assert isinstance(handle, Timer)
         if self._timers.pop(handle.timer_id, None) is not None:
             self.host.timer_cancelled(handle.timer_id)
 
@@ -382,21 +259,21 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     def new_future(self) -> asyncio.Future[Any]:
         """A future for the execution's own use, wherever it is at work."""
-        return _Future(next(self._futures), self)
+        return Future(next(self._futures), self)
 
     def create_task(
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None, **kwargs: Any
     ) -> asyncio.Task[Any]:
         if self.closed:
             coro.close()
-            never: Any = _Never(self.next_future(), self)
+            never: Any = Never(self.next_future(), self)
             self._refusals += 1
             if self._refusals < _REFUSAL_LIMIT:
                 never.cancel()
             return never  # type: ignore[no-any-return]
         name = name or f"task-{next(self._task_names)}"
         context = context or contextvars.copy_context()
-        task = _Task(next(self._task_orders), coro, context, loop=self, name=name, **kwargs)
+        task = Task(next(self._task_orders), coro, context, loop=self, name=name, **kwargs)
         self._tasks[task] = None
         task.add_done_callback(self._forget)
         return task
@@ -435,37 +312,6 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
 
     async def shutdown_asyncgens(self) -> None:
         return None
-
-
-class _Disposed(BaseException):
-    """Ends the code of an execution that is disposed of.
-
-    It is not `GeneratorExit`, which Python does not pass on into an async generator that is being iterated: that one
-    would be dropped where it stands, and what it awaits closed with a complaint that nobody can catch.
-    """
-
-
-def _close(task: _Task, loop: WorkflowLoop) -> None:
-    """Ends a task's coroutine, whatever the user's code makes of it. To be called in its context."""
-    coro: Any = task.get_coro()
-    outer = _swap_current_task(loop, task)
-    try:
-        for _ in range(_CLOSE_LIMIT):  # it may await something in a `finally`, and is ended there again
-            coro.throw(_Disposed)
-        _ENDLESS.append(coro)
-    except BaseException:
-        pass
-    finally:
-        _swap_current_task(loop, outer)
-
-
-def _swap_current_task(loop: WorkflowLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
-    outer = asyncio.current_task(loop)
-    if outer is not None:
-        asyncio.tasks._leave_task(loop, outer)
-    if task is not None:
-        asyncio.tasks._enter_task(loop, task)
-    return outer
 
 
 THREAD = "a thread; call a plain (not async) function decorated with @step"

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-from worldflow.engine.loop import Call, WorkflowLoop
+from worldflow.engine.awaitables import Call
+from worldflow.engine.loop import WorkflowLoop
 from worldflow.engine.unawaited import Made
 
 T = TypeVar("T")
