@@ -235,7 +235,7 @@ def set_attributes(**attributes: Attribute | None) -> None:
 def set_status(text: str) -> None:
     """Sets the run's `status_text`: a line for people, such as "packing 3 of 5"; cut at 1,000 characters.
 
-    Raises `SerializationError` for text that UTF-8 does not have.
+    Raises `SerializationError` for text that UTF-8 cannot encode.
     """
     status = str(text)[:STATUS_LIMIT]
     check_text(status, "status")
@@ -246,7 +246,7 @@ def publish(name: str, value: Any) -> None:
     """Shows a value to queries (`run.query(name)`); a callable is called when somebody asks, and must only look.
 
     Nothing is written: a query replays the run's history and asks what the workflow has published. Raises
-    `SerializationError` for a name that UTF-8 does not have.
+    `SerializationError` for a name that UTF-8 cannot encode.
     """
     check_text(name, "name")
     _execution("publish()").published[name] = value

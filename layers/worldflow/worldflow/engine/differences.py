@@ -136,7 +136,7 @@ def keys_lost(value: Mapping[Any, Any], read: Any) -> Difference | None:
     for key in value:
         if type(key) is str and key not in read:
             has_it = is_text(key)
-            return Difference(f"[{key!r}]", f"this key {'would be lost' if has_it else 'is no text that UTF-8 has'}")
+            return Difference(f"[{key!r}]", f"this key {'would be lost' if has_it else 'cannot be encoded as UTF-8'}")
     return Difference("", "two of its keys are one in JSON") if len(value) != len(read) else None
 
 

@@ -54,9 +54,9 @@ def _in_own_time(method: Callable[Concatenate[Codec, P], R]) -> Callable[Concate
 
 
 def check_text(text: str, path: str) -> None:
-    """Raises `SerializationError` for text that UTF-8 does not have: half of a character, as in the names of files."""
+    """Raises `SerializationError` for text that UTF-8 cannot encode: lone surrogates, as in some file names."""
     if not is_text(text):
-        raise SerializationError(f"{text!a} is text that UTF-8 does not have", path)
+        raise SerializationError(f"{text!a} cannot be encoded as UTF-8", path)
 
 
 class Codec:

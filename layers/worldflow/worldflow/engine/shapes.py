@@ -224,7 +224,7 @@ class Dict(Shape):
         elif len(value) != len(read) or value.keys() != read.keys() or not self._keys.promised:
             for key in value:
                 if isinstance(key, str) and not is_text(key):
-                    return Difference(f"[{key!r}]", "this key is no text that UTF-8 has")
+                    return Difference(f"[{key!r}]", "this key cannot be encoded as UTF-8")
             if len(value) != len(read):
                 return Difference("", "two of its keys are one in JSON")
             for key, back in zip(value, read, strict=True):

@@ -13,5 +13,5 @@ def is_text(text: str) -> bool:
 
 
 def escaped(value: object) -> str:
-    """The text of a value; with backslashes where UTF-8 does not have it."""
+    """The text of a value; with backslash escapes where UTF-8 cannot encode it."""
     return str(value).encode("utf-8", "backslashreplace").decode()

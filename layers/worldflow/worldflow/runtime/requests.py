@@ -272,7 +272,7 @@ def termination(run_id: str, *, successor: str) -> FactArrived:
 
 def _brief(reason: str | None) -> str | None:
     if reason and not is_text(reason):
-        problem = f"{reason!a} is text that UTF-8 does not have"
+        problem = f"{reason!a} cannot be encoded as UTF-8"
         raise InvalidInputError(problem, [FieldError("reason", "must be text that UTF-8 has")])
     return reason[:REASON_LIMIT] if reason else None
 
