@@ -79,18 +79,20 @@ async def _cancelling(item: int) -> Any:
 
 
 class Heavy(BaseModel):
-    """A value that takes the processor longer to read, and to write, than a workflow may take over one fact."""
+    """A value of which two take the processor longer to write and to read than a workflow may take over one fact, and
+    all that a program gives to its steps at once do not take longer than values may.
+    """
 
     n: int
 
     @model_validator(mode="after")
     def _read(self) -> Self:
-        processor.take(6)
+        processor.take(1.5)
         return self
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler) -> Any:
-        processor.take(6)
+        processor.take(1.5)
         return write(self)
 
 
@@ -306,7 +308,7 @@ def _leaf(chance: random.Random) -> Program:
         case 26 | 27:
             return ["use", chance.randint(0, 9), chance.random() < 0.5]
         case 29 | 30:
-            several = ["heavy", chance.randint(1, 3), chance.random() < 0.5]
+            several = ["heavy", chance.randint(2, 3), chance.random() < 0.5]
             return chance.choice([several, several, ["heavy_signal", chance.choice(SIGNALS)], ["heavy_child", 1]])
         case 28:
             return ["cancelling", chance.randrange(6), chance.random() < 0.5]
