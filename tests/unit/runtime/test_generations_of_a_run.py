@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -62,6 +63,22 @@ def test_what_comes_later_is_sent_on(world: CrashingWorld, turns: Turns):
     office.taken()
     turns.take("run-1", [office.fact(sent(1))])
     assert office.kinds() == ["fact signal/1 @run-1~2"]
+
+
+def test_what_comes_before_the_next_exists_creates_it(
+    world: CrashingWorld, turns: Turns, monkeypatch: pytest.MonkeyPatch
+):
+    """The turn that was to create it has died each time, and its messages are dead letters by now."""
+    office = Office(world, each_in_turn)
+    with monkeypatch.context() as broken, pytest.raises(ConnectionError):
+        broken.setattr(world, "create_run", mock.Mock(side_effect=ConnectionError))
+        turns.take("run-1", [office.start(), office.fact(sent(0))])
+    assert office.kinds() == []
+    turns.take("run-1", [office.fact(sent(1)), office.fact(sent(2))])
+    assert office.kinds() == ["start @run-1~2", "fact signal/1 @run-1~2", "fact signal/2 @run-1~2"]
+    turns.take("run-1~2", [office.fact(sent(1))])
+    assert result(world, "run-1~2") is None
+    assert status(world, "run-1~2") == "continued"
 
 
 def test_what_it_received_itself_is_not_sent_on(world: CrashingWorld, turns: Turns):

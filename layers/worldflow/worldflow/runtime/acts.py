@@ -371,6 +371,14 @@ class Acts:
         self.tidy(closed)
         self.tidy(Closed(list(state.timers.values()), open_steps, open_steps))
 
+    def begin_following(self) -> None:
+        """Creates the generation that follows a run that has continued, unless that was done."""
+        ended = self._state.ended
+        if isinstance(ended, RunContinued):
+            base, number = generation(ended.next_run_id)
+            if self._world.get_generation(base) < number:
+                self._continue(ended, redo=False)
+
     def _continue(self, ended: RunContinued, *, redo: bool) -> None:
         base, number = generation(ended.next_run_id)
         if redo and self._world.get_generation(base) >= number:

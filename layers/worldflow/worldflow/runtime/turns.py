@@ -264,7 +264,7 @@ class Turns:
                 # One that comes when all is over is a parent's, which has not heard of the end.
                 if start.asked_by and (run.redo or not run.new):
                     acts.tell(start.asked_by)
-            self._forward(run, messages)
+            self._forward(run, messages, None if run.new or run.redo or starts else acts)
             return
         if run.redo:
             acts.again(run.redo_after)
@@ -281,8 +281,12 @@ class Turns:
             blocked = stash_text(self._world, run.id, run.blocked) if run.waits_for_code() else None
             self._world.update_run(run_record(run.id, state, blocked, self._world.now()))
 
-    def _forward(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
-        """Sends what came for a generation that has ended to the one that follows it, if one does."""
+    def _forward(self, run: RunInHand, messages: Sequence[RunMessage], acts: Acts | None) -> None:
+        """Sends what came for a generation that has ended to the one that follows it, if one does.
+
+        acts: where this turn has not done what the end asks for. The turn that was to do it may have died each time,
+        and a message that finds no run is dropped.
+        """
         recorded = {event.fact_id for event in run.new if isinstance(event, Fact)}
         goes_on = _FOR_THE_SUCCESSOR if run.state.successor else _FOR_A_LATER_ONE
         for message in messages:
@@ -294,6 +298,9 @@ class Turns:
             if following is None and message.revival:
                 following = revive(self._world, run.id, message.revival, message.fact)
             if following and following != getattr(message.fact, "successor", None):
+                if acts:
+                    acts.begin_following()
+                    acts = None
                 self._send_on(message, following)
 
     def _pass_on(self, run_id: str, messages: Sequence[RunMessage]) -> None:
