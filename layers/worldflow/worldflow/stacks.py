@@ -23,7 +23,7 @@ OUTPUTS = {
     "WORLDFLOW_SCHEDULER_ROLE_ARN": "SchedulerRoleArn",
     "WORLDFLOW_PAYLOAD_BUCKET": "PayloadBucketName",
     "WORLDFLOW_WEBHOOK_URL": "WebhookUrl",
-    "WORLDFLOW_WEBHOOK_SECRET_ARN": "WebhookSecretArn",
+    "WORLDFLOW_WEBHOOK_SECRET_ARN": "WebhookSecretArn",  # nosec B105  # a name
     "WORLDFLOW_ORCHESTRATOR_FUNCTION": "OrchestratorFunctionName",
     "WORLDFLOW_API_GATEWAY_URL": "ApiUrl",
 }

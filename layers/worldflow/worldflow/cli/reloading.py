@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal as signals
-import subprocess
+import subprocess  # nosec B404  # it starts this very command again
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,7 +26,7 @@ def folders_of(modules: Iterable[str]) -> list[Path]:
     for name in modules:
         try:
             spec = importlib.util.find_spec(name)
-        except Exception:  # of the package that it is in: nothing is watched of what cannot be found
+        except Exception:  # nosec B112  # of the package that it is in: what cannot be found is not watched
             continue
         if spec and spec.submodule_search_locations:
             found += map(Path, spec.submodule_search_locations)
@@ -92,4 +92,4 @@ def run_and_reload(command: Sequence[str], folders: Sequence[Path]) -> int:
 
 def _begin(command: Sequence[str]) -> subprocess.Popen[bytes]:
     # Ctrl-C reaches this process alone, which passes it on: a worker that hears of it twice ends at once.
-    return subprocess.Popen([sys.executable, "-m", "worldflow", *command], start_new_session=True)
+    return subprocess.Popen([sys.executable, "-m", "worldflow", *command], start_new_session=True)  # nosec B603
