@@ -17,7 +17,7 @@ from worldflow.runtime.schedules import _stash
 
 class Report(BaseModel):
     name: str
-    format: str = "pdf"
+    format: str | None = None
 
 
 @workflow
@@ -38,7 +38,7 @@ def test_it_is_the_same_schedule(local: LocalSystem) -> None:
     create(local, Report(name="sales"))
     existing = schedules.get(local.world, "daily")
     assert existing.input == {"report": {"name": "sales"}}
-    whole = _stash(local.world, "daily", {"report": {"name": "sales", "format": "pdf"}})
+    whole = _stash(local.world, "daily", {"report": {"name": "sales", "format": None}})
     local.world.schedules.put(existing.model_copy(update={"input": whole, "version": "2"}), replacing=existing)
 
     assert create(local, Report(name="sales")) is False

@@ -17,7 +17,7 @@ from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
 from worldflow.runtime.watchdog import CPU_LIMIT
-from worldflow.worker_receipts import PASSING, is_locked
+from worldflow.worker_receipts import PASSING, is_lasting, is_locked
 from worldflow.worker_steps import WorkerSteps
 from worldflow.worker_turns import LONGEST_TURN, WorkerTurns
 from worldflow.worlds.local import LocalWorld
@@ -136,9 +136,10 @@ class Worker:
                 threads.shutdown(wait=False)
                 if all(part.done() for part in parts):
                     self.close()
-            for part in parts:
-                if part.done():
-                    part.result()
+            # All are looked at, so that asyncio has nothing to say of those after the first.
+            failures = [found for part in parts if part.done() and (found := part.exception()) is not None]
+            if failures:
+                raise failures[0]
             if cancelled:
                 raise cancelled
 
@@ -167,7 +168,7 @@ class Worker:
             try:
                 do()
             except PASSING as error:
-                if self._ending.is_set() and time.monotonic() > self._ends_at:
+                if is_lasting(error) or (self._ending.is_set() and time.monotonic() > self._ends_at):
                     raise
                 if not refusals:
                     _log.warning("%s: %s; it is tried again until it works", what, _reason(error))

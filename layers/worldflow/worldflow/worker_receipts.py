@@ -28,6 +28,12 @@ def is_locked(error: BaseException) -> bool:
     return isinstance(error, sqlite3.OperationalError) and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
+def is_lasting(error: BaseException) -> bool:
+    """Whether what was asked for is wrong, such as a table that is not there: it will be wrong the next time, too."""
+    code = getattr(error, "sqlite_errorcode", None) or 0
+    return isinstance(error, sqlite3.OperationalError) and code & 0xFF == sqlite3.SQLITE_ERROR
+
+
 class Receipts:
     """The receipts of one thread of a worker's."""
 

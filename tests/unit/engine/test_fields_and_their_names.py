@@ -15,7 +15,7 @@ from worldflow.engine.serialization import Codec
 class Change(BaseModel):
     name: str | None = None
     email: str | None = None
-    active: bool = True
+    active: bool | None = None
     tags: list[str] = Field(default_factory=list)
     kind: Literal["change"] = "change"
 
@@ -26,7 +26,7 @@ class Removal(BaseModel):
 
 
 class Node(BaseModel):
-    change: Change = Change()
+    change: Change | None = None
     nodes: list["Node"] = []
 
 
@@ -36,8 +36,8 @@ class Item(BaseModel):
 
 
 class Swapped(BaseModel):
-    a: int = Field(alias="b", default=0)
-    b: int = Field(alias="a", default=0)
+    a: int | None = Field(alias="b", default=None)
+    b: int | None = Field(alias="a", default=None)
 
 
 class Open(BaseModel):
@@ -61,6 +61,21 @@ VALUES: list[tuple[Any, Any]] = [
     (Swapped, Swapped(a=1)),
     (Open, Open(name="Ada", other=1)),
 ]
+
+
+def test_a_default_that_a_deployment_changes_does_not_change_what_was_recorded():
+    def release(default: str) -> Any:
+        class Money(BaseModel):
+            amount: int
+            currency: str = Field(default=default)
+            note: str | None = None
+
+        return Money
+
+    first, second = release("EUR"), release("USD")
+    form = Codec(first, "value").encode(first(amount=1))
+    assert form == {"amount": 1, "currency": "EUR"}
+    assert Codec(second, "value").decode(form).currency == "EUR"
 
 
 @pytest.mark.parametrize(("annotation", "value"), VALUES)

@@ -1,6 +1,8 @@
 """What is read is what was written, or the call is refused with the path to what cannot be carried."""
 
 import enum
+import functools
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     PrivateAttr,
     RootModel,
     StringConstraints,
@@ -360,3 +363,42 @@ def test_it_is_refused_where_the_step_is_called(drive: Drive):
 
     run = drive(careless)
     assert "decision: the Rejected would come back as the Approved" in run.input_of("s1")["item"]
+
+
+class Priced(BaseModel):
+    amount: Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
+    rest: dict[str, Any] = {}
+
+    @functools.cached_property
+    def doubled(self) -> Decimal:
+        return self.amount * 2
+
+
+class Refused(BaseModel):
+    reason: str
+
+
+@pytest.mark.parametrize("amount", ["10.5", "10.10", "10"])
+def test_a_number_that_its_own_serializer_writes_is_the_same_number(amount: str):
+    codec = Codec(Priced, "value")
+    assert codec.decode(codec.encode(Priced(amount=Decimal(amount)))).amount == Decimal(amount)
+
+
+def test_what_a_model_keeps_beside_its_fields_is_not_lost_by_a_union():
+    priced = Priced(amount=Decimal("1.5"))
+    assert priced.doubled == 3
+    codec = Codec(list[Priced] | list[Refused], "value")
+    assert codec.decode(codec.encode([priced])) == [Priced(amount=Decimal("1.5"))]
+
+
+def test_anything_within_a_union_is_the_json_that_it_becomes():
+    at = datetime(2026, 2, 3, tzinfo=UTC)
+    codec = Codec(list[Priced] | list[Refused], "value")
+    form = codec.encode([Priced(amount=Decimal(1), rest={"at": at})])
+    assert codec.decode(form)[0].rest == {"at": "2026-02-03T00:00:00Z"}
+
+
+@pytest.mark.parametrize("number", [math.inf, math.nan])
+def test_a_number_that_would_become_nothing_is_refused(number: float):
+    with pytest.raises(SerializationError, match=r"would come back as None"):
+        Codec(Priced, "value").encode(Priced(amount=Decimal(1), rest={"loss": number}))

@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -219,5 +220,15 @@ async def test_what_does_not_pass_ends_it(tmp_path: Path, error: Exception) -> N
     world.refused, world.times, world.error = "receive runs", 1, lambda: error
     with pytest.raises(type(error)):
         async with Worker(world):
+            await asyncio.Event().wait()
+    world.close()
+
+
+async def test_a_table_that_is_not_there_ends_it(tmp_path: Path) -> None:
+    world = World(tmp_path / "runs.db")
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        async with Worker(world):
+            with closing(sqlite3.connect(tmp_path / "runs.db")) as other, other:
+                other.execute("drop table messages")
             await asyncio.Event().wait()
     world.close()

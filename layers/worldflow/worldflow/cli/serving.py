@@ -41,6 +41,10 @@ def worker(
         folders = folders_of(name.strip() for name in workflows.split(","))
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     load(workflows)
+    names = [name.strip() for name in workflows.split(",") if name.strip()]
+    if names and all(name in import_failures for name in names):
+        reasons = "; ".join(f"{name}: {import_failures[name]}" for name in names)
+        raise WorldflowError(f"none of the modules of --workflows can be imported ({reasons}): no run could go on")
     for name, why in import_failures.items():
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")

@@ -32,7 +32,9 @@ def changed(value: Any, read: Any) -> Difference | None:
     if isinstance(value, (dates.datetime, dates.time)) and isinstance(read, (dates.datetime, dates.time)):
         return _moment_changed(value, read)
     if isinstance(read, Decimal):
-        return None if isinstance(value, Decimal) and value.as_tuple() == read.as_tuple() else becomes(value, read)
+        # A type's own serializer may make a number of it, which does not keep the zeros at its end.
+        same = isinstance(value, Decimal) and (value.as_tuple() == read.as_tuple() or value == read)
+        return None if same else becomes(value, read)
     return None if equal(value, read) else becomes(value, read)
 
 
@@ -123,6 +125,8 @@ def lost_in_json(value: Any, read: Any) -> Difference | None:
     else:
         return None
     for path, part, back in parts:
+        if back is None and part is not None:  # what JSON has no number for, inside a model
+            return becomes(part, back).within(path)
         if not (type(part) in _ATOMS or equal(part, back)) and (found := lost_in_json(part, back)):
             return found.within(path)
     return None
@@ -143,7 +147,8 @@ def keys_lost(value: Mapping[Any, Any], read: Any) -> Difference | None:
 def contents(value: Any) -> Mapping[str, Any] | None:
     """The fields of a model, of a dataclass or of a dict, by name."""
     if isinstance(value, BaseModel):
-        return value.__dict__
+        fields = type(value).model_fields
+        return {name: part for name, part in value.__dict__.items() if name in fields}  # and no cached properties
     if isinstance(value, dict):
         return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

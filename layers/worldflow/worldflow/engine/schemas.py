@@ -180,7 +180,11 @@ def _default(schema: Schema, config: Schema) -> Any:
     factory: Callable[[], Any] | None = schema.get("default_factory")
     if factory is not None:
         return factory() if factory in _ALWAYS_THE_SAME else NOTHING
-    return schema.get("default", NOTHING)
+    default = schema.get("default", NOTHING)
+    is_constant = schema["schema"]["type"] == "literal" and len(schema["schema"]["expected"]) == 1
+    is_empty = default is None or (isinstance(default, (list, dict, set, tuple, frozenset)) and not default)
+    # Any other may be changed by a deployment, or differ from process to process: what is recorded must not.
+    return default if is_empty or is_constant else NOTHING
 
 
 def _aliases(field: Schema) -> Iterator[str]:

@@ -86,6 +86,8 @@ class Anything(Shape):
     """Where a value is the JSON that it becomes."""
 
     def difference(self, value: Any, read: Any) -> Difference | None:
+        if read is None and value is not None:
+            return becomes(value, read)  # a number that JSON does not have, inside a model
         return None if equal(value, read) else lost_in_json(value, read)
 
 
@@ -413,6 +415,9 @@ class Union(Shape):
             choices = self._of(type(read))
         if len(choices) == 1:
             return choices[0].difference(value, read)
+        fitting = [choice for choice in choices if choice.misfit(value) is None]
+        if fitting and all(choice.difference(value, read) is None for choice in fitting):
+            return None  # where a choice says Any, the value is the JSON that it becomes
         return unlike(value, read)
 
     def misfit(self, value: Any) -> str | None:
