@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -63,6 +64,12 @@ def own_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def own_worlds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What logs may hold is decided by the LocalWorlds of this test: one before it may have left its own open."""
-    monkeypatch.setattr(privacy, "_local", weakref.WeakSet())
+def own_worlds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The LocalWorlds that a test leaves open end with it: they would decide what logs hold, and be complained of in
+    whatever test the garbage collector comes to them.
+    """
+    worlds: weakref.WeakSet[Any] = weakref.WeakSet()
+    monkeypatch.setattr(privacy, "_local", worlds)
+    yield
+    for world in list(worlds):
+        world.close()
