@@ -91,5 +91,5 @@ def run_and_reload(command: Sequence[str], folders: Sequence[Path]) -> int:
 
 
 def _begin(command: Sequence[str]) -> subprocess.Popen[bytes]:
-    # Ctrl-C reaches this process alone, which passes it on: a worker that hears of it twice ends at once.
+    # Ctrl-C reaches this process alone, which passes it on: a worker that receives it twice ends at once.
     return subprocess.Popen([sys.executable, "-m", "worldflow", *command], start_new_session=True)  # nosec B603

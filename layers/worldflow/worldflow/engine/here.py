@@ -1,7 +1,7 @@
 """Which workflow runs in this thread, if one does.
 
-Whoever is called from user code asks here on whose behalf: a step that is called in a workflow is scheduled, and one
-that is called elsewhere is a function.
+What user code calls asks here on whose behalf it is called: a step that a workflow calls is scheduled, and elsewhere it
+is just a function.
 
 The garbage collector runs user code too: the `finally` of a generator that was left in a reference cycle. It may be of
 any run, and the collector starts in whatever turn happens to be under way. So while it works in a thread, no workflow

@@ -1,6 +1,6 @@
-"""The time that the engine itself takes while a workflow's code waits for it: to read and to write values.
+"""The time that the engine itself takes, to read and write values, while a workflow's code waits for it.
 
-Whoever limits how long a workflow may compute takes this off, since a large value is no loop without an await.
+The watchdog takes this off the processor time of a workflow: a large value is not a loop without an await.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 class OwnTime:
     """Counts while it is entered, in seconds. Entered within itself, it counts once.
 
-    clock: tells seconds; the engine has none of its own.
+    clock: returns seconds. The engine reads no clock itself.
     """
 
     __slots__ = ("_began", "_clock", "_depth", "_spent")
