@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -192,7 +193,7 @@ def test_a_history_that_is_read_while_it_is_removed_is_read_from_the_archive(
         archive(aws)
         return half
 
-    aws.clock.forward(before[-1].at.replace(year=before[-1].at.year + 1))
+    aws.clock.forward(before[-1].at + timedelta(days=365))
     monkeypatch.setattr(aws.world, "load_history", load_half)
 
     assert aws.world.read_events("r") == before
@@ -212,7 +213,7 @@ def test_a_turn_that_reads_half_a_history_does_not_go_on_from_it(
         archive(aws)
         return half
 
-    aws.clock.forward(before[-1].at.replace(year=before[-1].at.year + 1))
+    aws.clock.forward(before[-1].at + timedelta(days=365))
     aws.restart()
     monkeypatch.setattr(aws.world, "load_history", load_half)
     aws.deliver("runs", requests.Poke(run_id="r"))
