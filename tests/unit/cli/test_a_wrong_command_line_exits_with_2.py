@@ -1,8 +1,6 @@
 import pytest
-from typer.testing import CliRunner
 
 from tests.unit.cli.conftest import Cli
-from worldflow.cli import app
 
 
 @pytest.mark.parametrize(
@@ -32,9 +30,3 @@ from worldflow.cli import app
 def test_and_nothing_is_stored(cli: Cli, args: list[str], complaint: str):
     assert complaint in " ".join(cli.fails(*args, code=2).split())
     assert not cli.file.exists()
-
-
-def test_there_is_no_worker_for_aws():
-    result = CliRunner().invoke(app, ["worker"])
-    assert result.exit_code == 2
-    assert "on AWS, functions serve the runs" in result.stderr

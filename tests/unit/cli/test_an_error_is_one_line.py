@@ -128,6 +128,14 @@ def test_about_a_place_where_no_file_can_be(tmp_path: Path):
     assert cli.fails("start", "ask") == "Error: the LocalWorld file cannot be used: unable to open database file\n"
 
 
+@pytest.mark.parametrize(("options", "whose"), [((), "a stack"), (("--stack", "prod"), "stack 'prod'")])
+def test_about_a_worker_where_functions_do_its_work(options: tuple[str, ...], whose: str):
+    result = CliRunner().invoke(app, ["worker", *options])
+    assert result.exit_code == 1
+    problem = f"the functions of {whose} serve its runs: a worker serves a LocalWorld file, named with --local FILE"
+    assert result.stderr == f"Error: {problem}\n"
+
+
 def test_an_error_of_ours_is_no_such_line(cli: Cli, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("worldflow.runtime.requests.start", lambda *args, **kwargs: 1 / 0)
     assert isinstance(cli.run("start", "ask").exception, ZeroDivisionError)

@@ -112,7 +112,7 @@ def _nothing_is_taken() -> Iterator[None]:
 @pytest.mark.parametrize(("kind", "source"), [("workflow", WORKFLOW), ("step", STEP)])
 def test_a_name_that_another_module_has(kind: str, source: str):
     module_of("shop", source)
-    problem = f"two {kind}s are named 'taken': shop.taken and store.taken. Give one of them a name of its own: @{kind}"
+    problem = f"two {kind}s are named 'taken': shop.taken and store.taken. Rename one of them: @{kind}"
     with pytest.raises(ConfigurationError, match=problem):
         module_of("store", source, "store.py")
 

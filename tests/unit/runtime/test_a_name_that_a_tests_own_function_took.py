@@ -62,7 +62,7 @@ async def test_a_workflow_that_is_a_child():
 async def test_a_step():
     take_the_step()
     async with WorkflowEnvironment() as env:
-        with pytest.raises(RunFailedError, match=r"Give one of them a name of its own: @step"):
+        with pytest.raises(RunFailedError, match=r"Rename one of them: @step"):
             await (await env.start(order_once)).result()
 
 

@@ -84,7 +84,7 @@ async def test_an_object_that_can_be_called(world: CrashingWorld):
 
 @pytest.mark.parametrize("function", [functools.partial(pow, 2), Adder(1)], ids=["partial", "object"])
 def test_what_has_no_name_needs_one(function: Any):
-    with pytest.raises(ConfigurationError, match="has no name of its own"):
+    with pytest.raises(ConfigurationError, match="has no __name__"):
         step(function)
 
 

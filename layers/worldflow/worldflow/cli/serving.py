@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, Modules, load, open_world, print_json
+from worldflow.cli.common import AsJson, Local, Modules, Stack, load, open_world, print_json
 from worldflow.cli.reloading import folders_of, run_and_reload
-from worldflow.engine.errors import WorldflowError
+from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
 from worldflow.runtime.loading import import_failures
 from worldflow.runtime.steps import log_what_is_left
@@ -27,6 +27,7 @@ _ENDING = (signals.SIGINT, signals.SIGTERM)
 def worker(
     workflows: Modules = "workflows",
     local: Local = None,
+    stack: Stack = None,
     concurrency: Annotated[int, typer.Option(min=1, help="The most steps that run at a time.")] = 10,
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: replace the worker when a file of the workflows changes.")
@@ -35,7 +36,9 @@ def worker(
 ) -> None:
     """Serve a LocalWorld file until Ctrl-C: take its runs' turns and run their steps. One worker to a file."""
     if local is None:
-        raise typer.BadParameter("names no file: on AWS, functions serve the runs", param_hint="--local")
+        whose = f"stack {stack!r}" if stack else "a stack"
+        problem = f"the functions of {whose} serve its runs: a worker serves a LocalWorld file, named with --local FILE"
+        raise ConfigurationError(problem)
     if reload:
         command = ["worker", "--local", str(local), "--workflows", workflows, "--concurrency", str(concurrency)]
         folders = folders_of(name.strip() for name in workflows.split(","))

@@ -216,7 +216,7 @@ class _Registry(Generic[D]):
         if found is not None and found.function is not definition.function and _place(found) != _place(definition):
             raise ConfigurationError(
                 f"the {self._kind} {_place(definition)} would not run: its name, {definition.name!r}, is taken by "
-                f"{_place(found)}, which was defined later. Give one of them a name of its own: @{self._kind}(name=...)"
+                f"{_place(found)}, which was defined later. Rename one of them: @{self._kind}(name=...)"
             )
 
     def _clash(self, definition: D, other: D) -> str:
@@ -226,7 +226,7 @@ class _Registry(Generic[D]):
                 f"{clash}. They are one, whose file was imported as two modules: name it the same everywhere, also in "
                 f"WORLDFLOW_WORKFLOWS, and do not run it as a script that is imported as well"
             )
-        remedy = f"Give one of them a name of its own: @{self._kind}(name=...)"
+        remedy = f"Rename one of them: @{self._kind}(name=...)"
         if self._kind == "workflow":
             remedy += ", or another version of that name: @workflow(name=..., version=2)"
         return f"{clash}. {remedy}"
@@ -344,7 +344,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
         known_as = name or getattr(function, "__name__", None)
         if known_as is None:
-            raise ConfigurationError(f"{function!r} has no name of its own: give it one, @step(name=...)")
+            raise ConfigurationError(f"{function!r} has no __name__: name the step, @step(name=...)")
         return _steps.add(Step(function, known_as, **options))
 
     return decorate if function is None else decorate(function)
