@@ -15,7 +15,7 @@ import json
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
@@ -32,11 +32,11 @@ from schedule_routes import schedule_routes
 from sizes import carried
 from worldflow.engine.history import dump_value
 from worldflow.engine.privacy import quiet
-from worldflow.powertools import traced
+from worldflow.powertools import own_logger, traced
 from worldflow.runtime import load_workflows
 from worldflow.worlds import AWSWorld
 
-logger = Logger()
+logger = own_logger()
 metrics = Metrics()
 app = APIGatewayHttpResolver(
     enable_validation=True, serializer=lambda body: to_json(body, inf_nan_mode="null").decode()

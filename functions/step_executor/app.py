@@ -9,16 +9,16 @@ gc.disable()  # until all is imported, which stays: nothing in it is garbage to 
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.privacy import quiet
-from worldflow.powertools import log_keys, traced
+from worldflow.powertools import log_keys, own_logger, traced
 from worldflow.worlds import AWSWorld
 
-logger = Logger()
+logger = own_logger()
 metrics = Metrics()
 
 # Whatever logs, the engine or a step's module, says which run and step it is about.

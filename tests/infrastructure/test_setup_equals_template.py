@@ -97,7 +97,7 @@ def made_table(name: str) -> dict[str, Any]:
         "AttributeDefinitions": by_name(table["AttributeDefinitions"], "AttributeName"),
         "KeySchema": table["KeySchema"],
         "GlobalSecondaryIndexes": by_name(indexes, "IndexName"),
-        "SSESpecification": {"SSEEnabled": table.get("SSEDescription", {}).get("Status") == "ENABLED"},
+        **({"SSESpecification": {"SSEEnabled": True}} if table.get("SSEDescription") else {}),
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": recovery == "ENABLED"},
         "DeletionProtectionEnabled": table["DeletionProtectionEnabled"],
         "TimeToLiveSpecification": {"Enabled": is_on} | ({"AttributeName": expiry["AttributeName"]} if is_on else {}),

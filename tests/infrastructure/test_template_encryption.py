@@ -19,8 +19,9 @@ def key_of(kind: str, resource: Properties) -> Any:
     """The key that a resource is encrypted with."""
     match kind:
         case "DynamoDB::Table":
-            assert resource["SSESpecification"]["SSEEnabled"] is True
-            return resource["SSESpecification"].get("KMSMasterKeyId")
+            # DynamoDB encrypts all tables. `SSEEnabled` without a key means one in KMS, whose requests are charged.
+            specification = resource.get("SSESpecification")
+            return specification["KMSMasterKeyId"] if specification else None
         case "SQS::Queue":
             assert resource["SqsManagedSseEnabled"] is ("KmsMasterKeyId" not in resource), "one of the two"
             return resource.get("KmsMasterKeyId")

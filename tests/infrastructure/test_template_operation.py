@@ -72,6 +72,15 @@ def test_every_function_and_the_api_write_to_a_log_group_of_their_own(stack: Sta
     assert sorted(used) == sorted(stack.all("Logs::LogGroup"))
 
 
+@pytest.mark.parametrize("level", ["DEBUG", "INFO", "WARNING", "ERROR"])
+def test_lambda_writes_only_of_invocations_that_went_wrong_and_lets_metrics_pass(level: str) -> None:
+    for function in Stack(LogLevel=level).all("Lambda::Function").values():
+        logging = function["LoggingConfig"]
+        assert (logging["LogFormat"], logging["SystemLogLevel"]) == ("JSON", "WARN")
+        # A line without a level, as those of metrics are, counts as INFO.
+        assert logging["ApplicationLogLevel"] == ("DEBUG" if level == "DEBUG" else "INFO")
+
+
 def test_every_dead_letter_raises_an_alarm(stack: Stack) -> None:
     watched = {
         target(alarm["Dimensions"][0]["Value"])

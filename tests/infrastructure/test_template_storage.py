@@ -1,10 +1,12 @@
 """What the tables and the bucket promise: keys, encryption, recovery."""
 
+import math
 from typing import Any
 
 import pytest
 
 from tests.infrastructure.stack import Stack, listed
+from worldflow.worlds.aws import OUTCOME_DAYS
 
 TABLES = ["EventsTable", "RunsTable"]
 
@@ -48,14 +50,20 @@ def test_the_ledger_and_idempotency_records_expire(stack: Stack) -> None:
     assert stack["RunsTable"]["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
 
+def test_the_ledger_outlives_every_copy_of_a_task_and_whatever_is_restored(stack: Stack) -> None:
+    copies = sum(stack[queue]["MessageRetentionPeriod"] for queue in ("StepQueue", "StepDeadLetterQueue"))
+    recovery = 35  # days that point-in-time recovery goes back
+    assert max(math.ceil(copies / 86_400) + 1, recovery) == OUTCOME_DAYS, "every day more is stored and paid for"
+
+
 def test_these_are_all_tables(stack: Stack) -> None:
     assert stack.all("DynamoDB::Table").keys() == set(TABLES)
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_is_on_demand_encrypted_and_recoverable(stack: Stack, table: str) -> None:
+def test_a_table_is_on_demand_recoverable_and_under_a_key_that_costs_nothing(stack: Stack, table: str) -> None:
     assert stack[table]["BillingMode"] == "PAY_PER_REQUEST"
-    assert stack[table]["SSESpecification"] == {"SSEEnabled": True}
+    assert "SSESpecification" not in stack[table]  # under a key that DynamoDB owns; with SSEEnabled, under one in KMS
     assert stack[table]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 

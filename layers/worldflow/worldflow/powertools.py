@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -11,6 +12,19 @@ if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def own_logger() -> Logger:
+    """The logger of a function, which logs what is as severe as POWERTOOLS_LOG_LEVEL says.
+
+    Powertools' own would take AWS_LAMBDA_LOG_LEVEL, the level of Lambda's filter. That has to let INFO pass whatever
+    the functions log, because it takes the lines with metrics, which have no level, for INFO.
+    """
+    from aws_lambda_powertools import Logger
+
+    logger = Logger()
+    logging.getLogger(logger.service).setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper())
+    return logger
 
 
 def traced(handler: Handler) -> Handler:

@@ -135,6 +135,8 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
 
     def _environment(self, code: Path) -> dict[str, str]:
         config = self.config
+        logging = config["LoggingConfig"]
+        is_json = logging.get("LogFormat") == "JSON"
         _, region = lambda_runtime._account_region_from_function_config(config)
         return {
             **config.get("Environment", {}).get("Variables", {}),
@@ -154,7 +156,9 @@ class Worker(lambda_runtime.Worker):  # type: ignore[misc]
             "AWS_LAMBDA_FUNCTION_VERSION": config.get("Version", "$LATEST"),
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.get("MemorySize", 128)),
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": config["LoggingConfig"]["LogGroup"],
+            "AWS_LAMBDA_LOG_FORMAT": "JSON" if is_json else "Text",
+            **({"AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel", "INFO")} if is_json else {}),
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging["LogGroup"],
             "AWS_LAMBDA_LOG_STREAM_NAME": f"{time.strftime('%Y/%m/%d')}/[$LATEST]{secrets.token_hex(16)}",
             "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
             "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",

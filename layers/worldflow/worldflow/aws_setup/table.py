@@ -53,8 +53,6 @@ class Table:
                 yield self._fault(f"no index {name}", partial(self._add_index, name))
             elif not covers(indexes[name], self._index(name)):
                 yield self._fault(f"another index {name}", partial(self._refuse, f"{self} has another index {name}"))
-        if table.get("SSEDescription", {}).get("Status") not in ("ENABLED", "ENABLING", "UPDATING"):
-            yield self._fault("no encryption by KMS", partial(self._update, SSESpecification={"Enabled": True}))
         if not self._has_recovery():
             yield self._fault("no point-in-time recovery", self._enable_recovery)
         if self.expiry and not self._has_expiry():
@@ -86,7 +84,6 @@ class Table:
             "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": _attributes({**self.keys, **indexed}),
             "KeySchema": _key_schema(self.keys),
-            "SSESpecification": {"Enabled": True},
         }
         if self.indexes:
             request["GlobalSecondaryIndexes"] = [self._index(name) for name in self.indexes]

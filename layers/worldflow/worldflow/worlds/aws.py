@@ -45,8 +45,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-OUTCOME_DAYS = 90
-"""How long the ledger keeps what a step came to: longer than any copy of its task can wait in a queue."""
+OUTCOME_DAYS = 35
+"""How long the ledger keeps a step's outcome. A copy of its task waits at most 28 days: 14 in the queue, and 14 more
+among the dead letters, whose age is counted anew. Point-in-time recovery goes back 35 days: what it restores finds the
+outcomes that were not yet in the history then.
+"""
 
 
 class AWSWorld(AWSAccess, World):
