@@ -10,6 +10,10 @@ import gc
 
 gc.disable()  # until all is imported, which stays: nothing in it is garbage to look for
 
+import worldflow  # noqa: F401 - first: it says so if the layers are for another machine
+
+# isort: split
+
 import base64
 import json
 import logging

@@ -1,5 +1,9 @@
 """What the functions promise: how they are fed, what they are told and what stops them from being stopped."""
 
+import re
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
@@ -178,9 +182,34 @@ def test_a_layer_is_built_for_the_machine_of_the_parameters(layer: str, runtime:
         "BuildArchitecture": {"Ref": "Architecture"},
         "ContextPath": {"Fn::Sub": "layers/targets/${Runtime}-${Architecture}"},
     }
-    makefile = ROOT / "layers" / "targets" / f"{runtime}-{architecture}" / "Makefile"
-    assert makefile.samefile(ROOT / "layers" / "Makefile")
-    assert f"build-{layer}:" in makefile.read_text()
+    makefile = ROOT / "layers/targets" / f"{runtime}-{architecture}" / "Makefile"
+    commands = dry_run(makefile, f"build-{layer}")
+    machine = {"arm64": "aarch64"}.get(architecture, architecture)
+    assert f"--python-version {runtime.removeprefix('python')} " in commands
+    assert set(re.findall(r"--platform manylinux\w*?_(aarch64|x86_64)", commands)) == {machine}
+    if layer == "EngineLayer":
+        assert f"echo {runtime}-{architecture} > /built/python/worldflow/layer_target.txt" in commands
+
+
+def dry_run(makefile: Path, target: str) -> str:
+    """The commands that a target runs, as SAM has them run."""
+    command = ["make", "--dry-run", "--makefile", str(makefile), target, "ARTIFACTS_DIR=/built"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.replace("\\\n", " ")
+
+
+@pytest.mark.parametrize("runtime", TEMPLATE["Parameters"]["Runtime"]["AllowedValues"])
+def test_wheels_are_for_any_glibc_up_to_that_of_the_runtime(runtime: str) -> None:
+    newest = 26 if runtime == "python3.11" else 34  # Amazon Linux 2, and Amazon Linux 2023
+    commands = dry_run(ROOT / f"layers/targets/{runtime}-arm64/Makefile", "build-WorkflowsLayer")
+    assert {int(minor) for minor in re.findall(r"manylinux_2_(\d+)_aarch64", commands)} == set(range(17, newest + 1))
+
+
+def test_layers_are_built_from_a_checkout_without_symbolic_links() -> None:
+    assert not [path for path in (ROOT / "layers").rglob("*") if path.is_symlink()]
+
+
+def test_the_runtime_unless_told_otherwise_is_one_that_stays() -> None:
+    assert TEMPLATE["Parameters"]["Runtime"]["Default"] == "python3.13", "supported until 2029; python3.11 until 2027"
 
 
 def test_the_engines_layer_leaves_the_sdk_to_the_runtime() -> None:

@@ -5,6 +5,10 @@ The names here are the whole public API for writing workflows. To start and watc
 `worldflow.worlds`. To test them: `worldflow.testing`.
 """
 
+import worldflow.layer_target  # noqa: F401 - before pydantic, which fails in a layer for another machine
+
+# isort: split
+
 from worldflow.engine.context import (
     StepInfo,
     continue_as_new,
