@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.infrastructure.stack import TEMPLATE, Stack, target
+from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 
 DEAD_LETTERS = {
     "RunQueue": "RunDeadLetterQueue",
@@ -37,9 +37,18 @@ def test_a_message_dies_after_five_receives_or_more(stack: Stack, queue: str, de
     assert redrive["maxReceiveCount"] >= 5
 
 
-@pytest.mark.parametrize(("queue", "dead_letters"), DEAD_LETTERS.items())
-def test_dead_letters_are_kept_longer_than_messages_wait(stack: Stack, queue: str, dead_letters: str) -> None:
-    assert stack[dead_letters]["MessageRetentionPeriod"] > stack[queue]["MessageRetentionPeriod"]
+@pytest.mark.parametrize("queue", ["RunQueue", "StepQueue", *DEAD_LETTERS.values()])
+def test_what_is_accepted_is_kept_for_as_long_as_sqs_can(stack: Stack, queue: str) -> None:
+    assert stack[queue]["MessageRetentionPeriod"] == 14 * 86_400
+
+
+def test_a_dead_letter_of_a_timer_whose_age_goes_on_has_the_longer_life(stack: Stack) -> None:
+    assert stack["TimerDeadLetterQueue"]["MessageRetentionPeriod"] > stack["TimerQueue"]["MessageRetentionPeriod"]
+
+
+def test_the_guide_says_how_long_a_message_may_wait_for_its_run(stack: Stack) -> None:
+    days = sum(stack[queue]["MessageRetentionPeriod"] for queue in ("RunQueue", "RunDeadLetterQueue")) // 86_400
+    assert f"Messages may wait for {days} days in queues" in (ROOT / "docs/guide/retention.md").read_text()
 
 
 @pytest.mark.parametrize("dead_letters", DEAD_LETTERS.values())

@@ -45,12 +45,13 @@ _ONLY_OVER_TLS = {
 }
 _STANDARD = {
     "VisibilityTimeout": "90",  # the orchestrator's 60 s and 30 s
-    "MessageRetentionPeriod": "345600",
+    "MessageRetentionPeriod": "345600",  # four days: a dead letter of a standard queue keeps its first timestamp
     "SqsManagedSseEnabled": "true",
     "Policy": json.dumps(document(_ONLY_OVER_TLS)),
 }
 _FIFO = {
     **_STANDARD,
+    "MessageRetentionPeriod": "1209600",  # fourteen days, which a dead letter has anew
     "FifoQueue": "true",
     "ContentBasedDeduplication": "true",
     "DeduplicationScope": "messageGroup",
