@@ -25,6 +25,7 @@ from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
 from worldflow.runtime.memory import memory_is_short
+from worldflow.runtime.observer import Observer
 from worldflow.runtime.steps import StepExecutor, log_what_is_left
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.aws import AWSWorld
@@ -86,7 +87,11 @@ class _Record:
 
 
 def create_orchestrator_handler(
-    world: AWSWorld, *, scope: Scope = _unscoped, turns_at_once: int = TURNS_AT_ONCE
+    world: AWSWorld,
+    *,
+    scope: Scope = _unscoped,
+    turns_at_once: int = TURNS_AT_ONCE,
+    observer: Observer | None = None,
 ) -> Handler:
     """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
 
@@ -96,7 +101,11 @@ def create_orchestrator_handler(
     _load(world)
     settings, executor = world.settings, StepExecutor(world)
     turns = Turns(
-        world, history_limit=settings.history_limit, cpu_limit=settings.turn_cpu_limit, is_full=memory_is_short
+        world,
+        history_limit=settings.history_limit,
+        cpu_limit=settings.turn_cpu_limit,
+        is_full=memory_is_short,
+        observer=observer,
     )
     threads = ThreadPoolExecutor(turns_at_once, "turn")
 
@@ -166,14 +175,14 @@ def create_orchestrator_handler(
     return handler
 
 
-def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler:
+def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: Observer | None = None) -> Handler:
     """The handler of the function behind the queue of steps. The steps of one batch run at the same time.
 
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their steps are known. One event loop lives as long as
     the function's process, so that what steps keep (a client, a pool) may be tied to it.
     """
     _load(world)
-    executor, runner = StepExecutor(world), asyncio.Runner()
+    executor, runner = StepExecutor(world, observer=observer), asyncio.Runner()
     runner.get_loop().set_exception_handler(log_what_is_left)
 
     async def execute(record: _Record) -> str | None:
@@ -217,7 +226,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped) -> Handler
     return handler
 
 
-def create_caretaker_handler(world: AWSWorld) -> Handler:
+def create_caretaker_handler(world: AWSWorld, *, observer: Observer | None = None) -> Handler:
     """The handler of the function that is called every hour: it wakes runs that lost their wake-up, and archives those
     that ended long ago.
 
@@ -238,7 +247,7 @@ def create_caretaker_handler(world: AWSWorld) -> Handler:
 
         answer: dict[str, Any] = {}
         try:
-            answer["sweep"] = asdict(sweep(world, out_of_time=out_of_time))
+            answer["sweep"] = asdict(sweep(world, out_of_time=out_of_time, observer=observer))
         finally:
             if days := world.settings.retention_days:
                 report = archive_old_runs(world, older_than=timedelta(days=days), out_of_time=out_of_time)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from worldflow.engine.privacy import described, loggable
+from worldflow.runtime.observer import Observer
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import LIVE_LIMIT, Turns
@@ -59,6 +60,7 @@ class Worker:
     cpu_limit: seconds of processor time that a workflow may take over one fact before its run is blocked.
     strict: for tests: a workflow may not reach past its event loop, and the arguments of its calls must be those that
         the history holds.
+    observer: is told what happens: see `worldflow.runtime.observer`.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Worker:
         live_limit: int = LIVE_LIMIT,
         cpu_limit: float = CPU_LIMIT,
         strict: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self._world = world
-        self._executor = StepExecutor(world, steps_at_once=concurrency)
-        self._live = Turns(world, live_limit=live_limit, cpu_limit=cpu_limit, strict=strict)
+        self._observer = observer
+        self._executor = StepExecutor(world, steps_at_once=concurrency, observer=observer)
+        self._live = Turns(world, live_limit=live_limit, cpu_limit=cpu_limit, strict=strict, observer=observer)
         self._turns = WorkerTurns(world, self._live, self._executor)
         self._steps = WorkerSteps(world, self._executor, concurrency)
         self._ending, self._leaving = threading.Event(), threading.Event()
@@ -216,7 +220,7 @@ class Worker:
             nonlocal swept_at
             if swept_at is None or self._world.now() - swept_at >= _SWEEP_EVERY:
                 now = self._world.now()
-                sweep(self._world, out_of_time=self._ending.is_set)
+                sweep(self._world, out_of_time=self._ending.is_set, observer=self._observer)
                 swept_at = now
             self._ending.wait(1)
 

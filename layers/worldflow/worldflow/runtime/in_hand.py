@@ -84,6 +84,10 @@ class RunInHand:
         """Why the workflow's code cannot run."""
         self.was_read = True
         """Whether the history was read in this turn, and not remembered from one before."""
+        self.replayed = 0
+        """Events that were replayed in this turn."""
+        self.difference: str | None = None
+        """Where that replay differs from the history, though not in a way that blocks the run."""
         self.redo = False
         """What the history holds may not have been acted on."""
         self.redo_after = 0
@@ -143,8 +147,10 @@ class RunInHand:
                 execution.dispose()
                 raise
             self.execution = execution
+            self.replayed = len(events)
             if execution.differences:
-                _log.warning("the replay of run %s differs: %s", self.id, execution.differences[0])
+                self.difference = execution.differences[0]
+                _log.warning("the replay of run %s differs: %s", self.id, self.difference)
         except _BLOCKING as error:
             self._block(error)
 

@@ -41,6 +41,7 @@ from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.retry import retry_after
 from worldflow.runtime.inline_loop import InlineLoop
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.observer import Attempt, Observer, Observers
 from worldflow.runtime.threads import Threads
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
@@ -70,10 +71,12 @@ class StepExecutor:
     """Runs the steps that a world's queue of steps asks for.
 
     steps_at_once: how many attempts run side by side, at most. Each has a thread for whatever of it blocks.
+    observer: is told of each attempt.
     """
 
-    def __init__(self, world: World, *, steps_at_once: int = STEPS_AT_ONCE) -> None:
+    def __init__(self, world: World, *, steps_at_once: int = STEPS_AT_ONCE, observer: Observer | None = None) -> None:
         self._world = world
+        self._observer = Observers(observer)
         self._threads = Threads(steps_at_once, "worldflow-step")
         self._inline = InlineLoop(log_what_is_left)
         self._stops_inline = False
@@ -128,7 +131,8 @@ class StepExecutor:
         if task.at_most_once and not await self._threads.call(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
             return partial(self._finish, task, _failed(task, error, retryable=False))
-        return partial(self._finish, task, await self._run(task))
+        attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
+        return partial(self._finish, task, await self._observed(attempt, self._run))
 
     async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
         """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
@@ -238,7 +242,18 @@ class StepExecutor:
             retryable = not task.at_most_once
         return _failed(task, error, retryable=retryable)
 
+    async def _observed(
+        self, attempt: Attempt, run: Callable[[StepTask], Awaitable[StepCompleted | StepFailed]]
+    ) -> StepCompleted | StepFailed:
+        with self._observer.attempt(attempt):
+            attempt.outcome = await run(attempt.task)
+        return attempt.outcome
+
     async def _run_inline(self, task: StepTask) -> StepCompleted | StepFailed:
+        attempt = Attempt(task, True, task.redo, None, self._world.now())
+        return await self._observed(attempt, self._run_unless_stopped)
+
+    async def _run_unless_stopped(self, task: StepTask) -> StepCompleted | StepFailed:
         try:
             return await self._run(task)
         except asyncio.CancelledError as error:

@@ -20,6 +20,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from worldflow.engine.ids import generation
+from worldflow.runtime.observer import Observer, Observers
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import Message, Poke, Start
 
@@ -37,20 +38,27 @@ class SweepReport:
     """What a sweep has done."""
 
     open_runs: int = 0
+    blocked_runs: int = 0
+    """Those of the open runs that are blocked."""
     started: int = 0
     poked: int = 0
     complete: bool = True
     """False where time ran out."""
 
 
-def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> SweepReport:
+def sweep(
+    world: World, *, out_of_time: Callable[[], bool] = lambda: False, observer: Observer | None = None
+) -> SweepReport:
     """Looks through all open runs. To be called once an hour, some minutes past; more often does no harm, and costs.
 
     out_of_time: asked after each hundred runs.
+    observer: is told of the report.
     """
     report, now, messages = SweepReport(), world.now(), list[Message]()
-    for record in chain(world.walk_runs("running"), world.walk_runs("blocked")):
+    # First those that are blocked: they are few, and counted also where time runs out.
+    for record in chain(world.walk_runs("blocked"), world.walk_runs("running")):
         report.open_runs += 1
+        report.blocked_runs += record.status == "blocked"
         if _has_not_begun(world, record, now):
             _lead_to(world, record)
             messages.append(Start(run_id=record.run_id))
@@ -65,6 +73,7 @@ def sweep(world: World, *, out_of_time: Callable[[], bool] = lambda: False) -> S
             report.complete = False
             break
     _send(world, messages)
+    Observers(observer).swept(report)
     return report
 
 

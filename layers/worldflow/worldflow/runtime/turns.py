@@ -52,6 +52,7 @@ from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
 from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.memory import without_collections
+from worldflow.runtime.observer import Blocked, Commit, Observer, Observers, Turn
 from worldflow.runtime.requests import revive, start_anew
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.watchdog import CPU_LIMIT
@@ -90,6 +91,7 @@ class Turns:
         chance: random.Random | None = None,
         is_full: Callable[[], bool] = lambda: False,
         strict: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         """
         live_limit: how many executions are kept live, at most.
@@ -97,9 +99,11 @@ class Turns:
         cpu_limit: seconds of processor time that a workflow may take over one fact.
         strict: for tests; see `Execution`.
         chance: where the seeds of runs and the jitter of retries come from; the system's source unless given.
+        observer: is told of turns, their commits and their inline attempts.
         """
         self._world = world
-        self._executor = StepExecutor(world)
+        self._observer = Observers(observer)
+        self._executor = StepExecutor(world, observer=observer)
         self._live: OrderedDict[str, RunInHand] = OrderedDict()
         self._live_limit = live_limit
         self._is_full = is_full
@@ -171,6 +175,19 @@ class Turns:
         exceptions are those of `take`, which tries again after a `ConflictError`; a turn that is not taken to its end
         is to be closed.
         """
+        turn = Turn(run_id, messages, redo, self._world.now())
+        with self._observer.turn(turn):
+            yield from self._parts(turn, arrived=arrived, use_code=use_code, out_of_time=out_of_time)
+
+    def _parts(
+        self,
+        turn: Turn,
+        *,
+        arrived: Sequence[datetime | None],
+        use_code: bool,
+        out_of_time: Callable[[], bool],
+    ) -> Generator[Settle, None, None]:
+        run_id, messages, redo = turn.run_id, turn.messages, turn.redo
         run = self._recall(run_id) if use_code else None
         if run is None:
             run = self._load(run_id, use_code)
@@ -178,11 +195,15 @@ class Turns:
         run.redo = redo or bool(pokes)
         run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
-            if not run.apply(messages, use_code=use_code, arrived=arrived):
+            is_there = run.apply(messages, use_code=use_code, arrived=arrived)
+            turn.replayed, turn.difference = run.replayed, run.difference
+            if not is_there:
                 self._pass_on(run_id, messages)
                 return
-            yield partial(self._settle, run, messages, out_of_time)
-            yield from self._run_inline(run, out_of_time)
+            assert run.state.started is not None
+            turn.workflow_name = run.state.started.workflow_name
+            yield partial(self._settle, turn, run, messages, out_of_time)
+            yield from self._run_inline(turn, run, out_of_time)
         except BaseException:
             run.dispose()
             raise
@@ -202,6 +223,7 @@ class Turns:
         if run.execution is None or run.state.ended:
             return
         run.was_read = False
+        run.replayed, run.difference = 0, None
         run.forget_turn()
         with self._lock:
             self._live[run.id] = run
@@ -241,20 +263,26 @@ class Turns:
 
     # --- commit and act ---
 
-    def _settle(self, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
-        self._commit(run)
-        self._act(run, messages, out_of_time)
+    def _settle(
+        self, turn: Turn, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]
+    ) -> None:
+        self._commit(turn, run)
+        self._act(turn, run, messages, out_of_time)
 
-    def _commit(self, run: RunInHand) -> None:
+    def _commit(self, turn: Turn, run: RunInHand) -> None:
         if run.new:
             self._world.append(run.id, run.new)
             before = run.new[0].seq - 1
-            if before < self._history_limit // 5 <= run.state.seq:
+            became_long = before < self._history_limit // 5 <= run.state.seq
+            if became_long:
                 _log.warning("the history of run %s is long: %d events", run.id, run.state.seq)
+            assert run.state.started is not None
+            commit = Commit(turn, run.state.started, tuple(run.new), became_long)
+            self._world.when_durable(partial(self._observer.committed, commit))
         elif not run.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
             raise ConflictError(f"run {run.id!r}: the live execution is behind its history")
 
-    def _act(self, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
+    def _act(self, turn: Turn, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
         state, acts = run.state, Acts(self._world, run.id, run.state, out_of_time)
         if state.ended:
             starts = [message for message in messages if isinstance(message, Start)]
@@ -278,8 +306,17 @@ class Turns:
                 acts.due(message)
         told = any(isinstance(event, (Applied, AttributesSet)) for event in run.new)
         if told or run.redo or run.taken_up or (run.blocked and (run.new or run.waits_for_code())):
-            blocked = stash_text(self._world, run.id, run.blocked) if run.waits_for_code() else None
-            self._world.update_run(run_record(run.id, state, blocked, self._world.now()))
+            reason = run.blocked if run.waits_for_code() else None
+            becomes_blocked = reason is not None and not self._is_known_as_blocked(run.id)
+            self._world.update_run(
+                run_record(run.id, state, stash_text(self._world, run.id, reason), self._world.now())
+            )
+            if reason is not None and becomes_blocked:
+                self._world.when_durable(partial(self._observer.blocked, Blocked(turn, reason)))
+
+    def _is_known_as_blocked(self, run_id: str) -> bool:
+        record = self._world.get_run(run_id)
+        return record is not None and record.status == "blocked"
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage], acts: Acts | None) -> None:
         """Sends what came for a generation that has ended to the one that follows it, if one does.
@@ -338,14 +375,14 @@ class Turns:
 
     # --- inline steps ---
 
-    def _run_inline(self, run: RunInHand, out_of_time: Callable[[], bool]) -> Iterator[Settle]:
+    def _run_inline(self, turn: Turn, run: RunInHand, out_of_time: Callable[[], bool]) -> Iterator[Settle]:
         """Runs inline steps until none is due. What is new is committed before the next ones run, unless all of them
         may run again.
         """
         waits_since: float | None = None
         while run.execution and not run.state.ended and (steps := list(run.inline_due())):
             if waits_since is not None and not _may_wait(run, steps, waits_since):
-                yield partial(self._settle, run, (), out_of_time)
+                yield partial(self._settle, turn, run, (), out_of_time)
                 waits_since = None
             facts = [fact for step in steps if (fact := self._known_outcome(run, step))]
             known = {fact.step_id for fact in facts}
@@ -354,7 +391,7 @@ class Turns:
             facts += self._executor.run_inline(tasks)
             if out_of_time():
                 if waits_since is not None:
-                    yield partial(self._settle, run, (), out_of_time)
+                    yield partial(self._settle, turn, run, (), out_of_time)
                 self._executor.hand_over(run.id, facts)
                 return
             if waits_since is None:
@@ -366,7 +403,7 @@ class Turns:
                 if run.state.accepts(fact):
                     run.apply_fact(fact, now)
         if waits_since is not None:
-            yield partial(self._settle, run, (), out_of_time)
+            yield partial(self._settle, turn, run, (), out_of_time)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
         """What came of an attempt that may have been begun by a turn before this one."""

@@ -322,6 +322,12 @@ class World(ABC):
         """
         return nullcontext()
 
+    def when_durable(self, call: Callable[[], None]) -> None:
+        """Calls when what this thread has written is durable: at once, or when the block of `together` that it is in is
+        left; not at all if that is left by an exception which undoes the writes.
+        """
+        call()
+
     # --- the step ledger ---
 
     @abstractmethod

@@ -104,6 +104,9 @@ class LocalWorld(LocalMessages):
     def together(self, *, durable: Durable = "first") -> AbstractContextManager[object]:
         return self._transaction(durable=durable)
 
+    def when_durable(self, call: Callable[[], None]) -> None:
+        self._database.when_committed(call)
+
     def _tell(self, notes: set[Note]) -> None:
         for what, base in notes:
             if what == "changed":

@@ -53,6 +53,8 @@ class Database:
         self._on_commit = on_commit
         self._set = ""
         self._notes: set[Note] = set()
+        self._calls: list[Callable[[], None]] = []
+        """What waits for the open transaction to be committed."""
         self._version, self._asked_at = 0, 0.0
         self._lock = threading.RLock()
         self._writer = 0
@@ -115,7 +117,7 @@ class Database:
                 yield self._db
                 self._db.execute("commit")
             except BaseException:
-                self._notes = set()
+                self._notes, self._calls = set(), []
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
@@ -125,6 +127,7 @@ class Database:
             if self._log is None and self._log_path and self._set == "FULL" and has_written:
                 self._log = FileIO(self._log_path, "r+")
             notes, self._notes = self._notes, set()
+            calls, self._calls = self._calls, []
             if log:
                 with self._outs:
                     self._writing_out += 1
@@ -134,6 +137,8 @@ class Database:
         finally:
             if log:
                 self._write_out(log)
+        for call in calls:
+            call()
 
     def _write_out(self, log: FileIO) -> None:
         try:
@@ -146,6 +151,13 @@ class Database:
     def note(self, *notes: Note) -> None:
         """Notes something for when the open transaction is committed."""
         self._notes.update(notes)
+
+    def when_committed(self, call: Callable[[], None]) -> None:
+        """Calls when the transaction that this thread has open is committed, if it is; at once if it has none open."""
+        if self._writer == threading.get_ident():
+            self._calls.append(call)
+        else:
+            call()
 
     def rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
         """What is committed, and what this thread has written and not committed yet."""
