@@ -41,6 +41,7 @@ def template(pool: str, audience: str) -> dict[str, Any]:
                     "SecretId": {"Ref": "Secret"},
                     "RotationLambdaARN": {"Fn::GetAtt": "Function.Arn"},
                     "RotationRules": {"AutomaticallyAfterDays": 30},
+                    "RotateImmediatelyOnUpdate": False,
                 },
             },
             "Api": {
@@ -123,6 +124,25 @@ def test_a_token_of_the_issuer_is_let_in_and_nothing_else(stack: Stack) -> None:
         stack.get(Authorization="AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/execute-api/aws4_request") == 401
     )
     assert stack.get() == 401
+
+
+def steps(stack: Stack) -> list[list[str]]:
+    """The steps, with their versions, that the function was called with."""
+    lines = stack.aws.logs(stack.outputs["Function"]).splitlines()
+    return [line.split()[1:] for line in lines if line.startswith("step ")]
+
+
+def test_a_schedule_that_does_not_rotate_immediately_tries_its_function_out(stack: Stack) -> None:
+    deadline = time.monotonic() + 20
+    while not (called := steps(stack)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ((step, version),) = called
+    assert step == "testSecret"
+    secrets = stack.aws.client("secretsmanager")
+    while version in secrets.describe_secret(SecretId=stack.outputs["Secret"])["VersionIdsToStages"]:
+        assert time.monotonic() < deadline, "the version is removed"
+        time.sleep(0.05)
 
 
 def test_a_secret_is_rotated_by_its_function(stack: Stack) -> None:

@@ -51,8 +51,22 @@ class Office:
             rotate(self.world, {"Step": step, "SecretId": self.arn, "ClientRequestToken": version})
         return version
 
+    def try_out(self, value: str) -> None:
+        """As Secrets Manager does when a schedule is made that does not rotate immediately."""
+        versions = secretsmanager_backends[DEFAULT_ACCOUNT_ID][REGION].secrets[self.arn].versions
+        version = str(uuid.uuid4())
+        pending = {"version_id": version, "version_stages": ["AWSPENDING"], "createdate": 0, "secret_string": value}
+        versions[version] = pending
+        try:
+            rotate(self.world, {"Step": "testSecret", "SecretId": self.arn, "ClientRequestToken": version})
+        finally:
+            del versions[version]
+
+    def current(self) -> str:
+        return str(self.secrets.get_secret_value(SecretId=self.arn, VersionStage="AWSCURRENT")["SecretString"])
+
     def keys(self) -> list[str]:
-        text = self.secrets.get_secret_value(SecretId=self.arn, VersionStage="AWSCURRENT")["SecretString"]
+        text = self.current()
         try:
             return [key["key"] for key in json.loads(text)["keys"]]
         except ValueError:
@@ -158,6 +172,21 @@ def test_a_version_that_has_lost_the_key_in_use_is_not_taken(office: Office) -> 
         office.rotate(("testSecret",), other)
     assert office.keys() == ["as CloudFormation made it"]
     assert version != other
+
+
+@pytest.mark.parametrize("rotations", [0, 1, 2])
+def test_a_schedule_may_be_tried_out_with_a_copy_of_the_keys_in_use(office: Office, rotations: int) -> None:
+    for _ in range(rotations):
+        office.rotate()
+    office.try_out(office.current())
+    assert len(office.keys()) == rotations + 1
+
+
+@pytest.mark.parametrize("value", ["another key", '{"keys": []}', ""])
+def test_a_schedule_is_not_tried_out_with_other_keys(office: Office, value: str) -> None:
+    office.rotate()
+    with pytest.raises(ConfigurationError, match="lost the key that signs"):
+        office.try_out(value)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,8 @@ def rotate(world: AWSWorld, event: Mapping[str, Any]) -> None:
         case "testSecret":
             current = _keys_of(_value(client, secret, VersionStage="AWSCURRENT") or "")
             pending = _keys_of(_value(client, secret, VersionId=version, VersionStage="AWSPENDING") or "")
-            if current[0]["key"] not in [key["key"] for key in pending[1:]]:
+            # The same keys are no rotation: Secrets Manager tests a copy of the version in use when a schedule is made.
+            if pending != current and current[0]["key"] not in [key["key"] for key in pending[1:]]:
                 raise ConfigurationError(f"version {version} of {secret} has lost the key that signs webhooks now")
         case "finishSecret":
             (before,) = (id for id, names in stages.items() if "AWSCURRENT" in names)
