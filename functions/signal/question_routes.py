@@ -60,9 +60,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
     @router.get("/runs/<run_id>/queries/<name>")
     def query_run(run_id: Id, name: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        # The function cannot be told its own address, as the address has the function in it.
-        base = f"https://{router.current_event.request_context.domain_name}/webhooks"
-        told = questions.ask(world, run_id, name, webhook_base=base)
+        told = questions.ask(world, run_id, name)
         if told.error is not None:
             return refuse(encode_exception(told.error))
         return json_response(200, {"result": told.value})

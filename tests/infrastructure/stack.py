@@ -28,6 +28,8 @@ class Stack:
     def __init__(self, **parameters: object) -> None:
         self.parameters = {name: _default(parameter) for name, parameter in TEMPLATE["Parameters"].items()} | parameters
         for rule in TEMPLATE["Rules"].values():
+            if "RuleCondition" in rule and not self._holds(rule["RuleCondition"]):
+                continue
             for assertion in rule["Assertions"]:
                 if not self._holds(assertion["Assert"]):
                     raise RefusedParameters(assertion["AssertDescription"])
@@ -88,7 +90,9 @@ class Stack:
             case {"Fn::Equals": [{"Fn::Join": [separator, values]}, text]}:
                 return bool(separator.join(self._resolved(values)) == text)
             case {"Fn::Equals": [left, right]}:
-                return bool(self._resolved(left) == self._resolved(right))
+                return str(self._resolved(left)) == str(self._resolved(right))
+            case {"Fn::Contains": [list() as values, value]}:
+                return str(self._resolved(value)) in map(str, values)
             case {"Fn::Not": [inner]}:
                 return not self._holds(inner)
             case {"Fn::And": [*inner]}:

@@ -1,13 +1,15 @@
 """What the API promises: its routes, who may use them, how much of it, and what is written down about it."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from tests.infrastructure.stack import ROOT, TEMPLATE, RefusedParameters, Stack, target
+from tests.infrastructure.stack import ROOT, TEMPLATE, Properties, RefusedParameters, Stack, target
 
 PUBLIC = "ANY /webhooks/{token}"
+BASE_URL = "https://hooks.example.com"
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"
 
 
@@ -42,7 +44,6 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /runs/{run_id}/queries/{name}",
         "POST /hooks/{token}",
         "GET /hooks/{token}",
-        PUBLIC,
         "POST /schedules",
         "GET /schedules",
         "GET /schedules/{schedule_id}",
@@ -53,13 +54,30 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])
 
 
-def test_only_webhooks_need_no_caller(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_request_needs_a_caller(stack: Stack) -> None:
+    for operation in routes(stack).values():
+        assert operation["security"] == [{"Caller": []}]
+
+
+def test_webhooks_which_need_none_have_an_api_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "functions/signal")
     from hook_routes import PUBLIC_ROUTE
 
-    for route, operation in routes(stack).items():
-        assert operation["security"] == ([{"NONE": []}] if route == PUBLIC else [{"Caller": []}])
+    (route,) = stack.all("ApiGatewayV2::Route").values()
+    assert target(route["ApiId"]) == "WebhookApi"
+    assert (route["RouteKey"], route["AuthorizationType"]) == (PUBLIC, "NONE")
     assert PUBLIC_ROUTE == PUBLIC, "by which the function tells them apart"
+    assert route["Target"] == {"Fn::Sub": "integrations/${WebhookIntegration}"}
+    integration = stack["WebhookIntegration"]
+    assert target(integration["ApiId"]) == "WebhookApi"
+    assert "functions/${SignalFunction.Arn}/invocations" in integration["IntegrationUri"]["Fn::Sub"]
+    permission = stack["WebhookPermission"]
+    assert (permission["Principal"], target(permission["FunctionName"])) == (
+        "apigateway.amazonaws.com",
+        "SignalFunction",
+    )
+    assert permission["SourceArn"]["Fn::Sub"].endswith(":${WebhookApi}/*/*/webhooks/*")
+    assert "Body" not in stack["WebhookApi"], "a document would have the function in it"
 
 
 def test_a_caller_is_an_iam_identity(stack: Stack) -> None:
@@ -81,9 +99,7 @@ def test_with_an_issuer_a_caller_shows_a_token_of_it() -> None:
             "jwtConfiguration": {"issuer": ISSUER, "audience": ["shop", "backoffice"]},
         },
     }
-    assert {str(operation["security"]) for route, operation in routes(stack).items() if route != PUBLIC} == {
-        "[{'Caller': []}]"
-    }
+    assert {str(operation["security"]) for operation in routes(stack).values()} == {"[{'Caller': []}]"}
 
 
 @pytest.mark.parametrize("parameters", [{"JwtIssuer": ISSUER}, {"JwtAudience": "shop"}])
@@ -98,24 +114,62 @@ def test_a_route_that_the_document_forgets_is_not_open(stack: Stack) -> None:
     assert properties["Auth"] == {"EnableIamAuthorizer": True, "DefaultAuthorizer": "AWS_IAM"}
 
 
-def test_the_public_route_is_throttled_by_itself(stack: Stack) -> None:
-    (stage,) = stack.all("ApiGatewayV2::Stage").values()
-    assert stage["RouteSettings"].keys() == {PUBLIC}
-    for limit in ("ThrottlingRateLimit", "ThrottlingBurstLimit"):
-        assert 0 < stage["RouteSettings"][PUBLIC][limit] < stage["DefaultRouteSettings"][limit]
+def limits(stack: Stack, api: str) -> tuple[int, int]:
+    settings = stage(stack, api)["DefaultRouteSettings"]
+    return settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]
+
+
+def stage(stack: Stack, api: str) -> Properties:
+    (found,) = (stage for stage in stack.all("ApiGatewayV2::Stage").values() if target(stage["ApiId"]) == api)
+    return found
+
+
+def test_the_public_route_is_throttled_by_itself_and_harder(stack: Stack) -> None:
+    assert limits(stack, "WebhookApi") == (10, 20)
+    assert limits(stack, "Api") == (200, 400)
 
 
 def test_the_limits_are_parameters() -> None:
     stack = Stack(ApiRateLimit=1, ApiBurstLimit=2, WebhookRateLimit=3, WebhookBurstLimit=4)
-    (stage,) = stack.all("ApiGatewayV2::Stage").values()
-    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 1, "ThrottlingBurstLimit": 2}
-    assert stage["RouteSettings"][PUBLIC] == {"ThrottlingRateLimit": 3, "ThrottlingBurstLimit": 4}
+    assert limits(stack, "Api") == (1, 2)
+    assert limits(stack, "WebhookApi") == (3, 4)
 
 
-def test_the_access_log_says_who_asked_for_what_and_nothing_secret(stack: Stack) -> None:
-    (stage,) = stack.all("ApiGatewayV2::Stage").values()
-    assert target(stage["AccessLogSettings"]["DestinationArn"]) == "ApiLogGroup"
-    fields = json.loads(stage["AccessLogSettings"]["Format"])
-    assert {"requestId", "time", "routeKey", "status", "caller", "subject", "sourceIp"} <= fields.keys()
+@pytest.mark.parametrize("api", ["Api", "WebhookApi"])
+def test_the_access_log_says_who_asked_for_what_and_nothing_secret(stack: Stack, api: str) -> None:
+    settings = stage(stack, api)["AccessLogSettings"]
+    assert target(settings["DestinationArn"]) == "ApiLogGroup"
+    fields = json.loads(settings["Format"])
+    assert {"requestId", "time", "routeKey", "status", "sourceIp"} <= fields.keys()
+    assert {"caller", "subject"} <= fields.keys() or api == "WebhookApi"
     # A path may hold the token of a webhook, and so may a query.
     assert not [value for value in fields.values() if "path" in value.lower() or "query" in value.lower()]
+
+
+def test_webhooks_are_handed_out_at_your_address_where_you_have_one(stack: Stack) -> None:
+    own = {"Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"}
+    for function in stack.all("Lambda::Function").values():
+        assert function["Environment"]["Variables"]["WORLDFLOW_WEBHOOK_URL"] == own
+    named = Stack(WebhookBaseUrl=BASE_URL)
+    for function in named.all("Lambda::Function").values():
+        assert function["Environment"]["Variables"]["WORLDFLOW_WEBHOOK_URL"] == {
+            "Fn::Sub": "${WebhookBaseUrl}/webhooks"
+        }
+    of_an_application = TEMPLATE["Outputs"]["WebhookUrl"]["Value"]["Fn::If"]
+    assert of_an_application == ["HasWebhookBaseUrl", {"Fn::Sub": "${WebhookBaseUrl}/webhooks"}, own]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hooks.example.com",
+        "http://hooks.example.com",
+        "https://hooks.example.com/",
+        "https://hooks.example.com/in?a=b",
+        "https:// hooks.example.com",
+    ],
+)
+def test_an_address_that_webhooks_cannot_have_is_refused(url: str) -> None:
+    pattern = TEMPLATE["Parameters"]["WebhookBaseUrl"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, url)
+    assert re.fullmatch(pattern, BASE_URL) and re.fullmatch(pattern, BASE_URL + "/in")

@@ -63,6 +63,8 @@ def test_without_a_key_it_is_under_one_of_aws(kind: str) -> None:
 def test_these_are_all_kinds_of_resources_that_store_something(keyed: Stack) -> None:
     storing_nothing = {
         "ApiGatewayV2::Api",
+        "ApiGatewayV2::Integration",
+        "ApiGatewayV2::Route",
         "ApiGatewayV2::Stage",
         "CloudWatch::Alarm",
         "Events::Rule",

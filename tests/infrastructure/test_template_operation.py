@@ -16,7 +16,8 @@ from worldflow.worlds.messages import Poke, Start
 
 OUTPUTS = {
     "ApiUrl": "Api",
-    "WebhookUrl": "Api",
+    "WebhookUrl": "WebhookApi",
+    "WebhookApiId": "WebhookApi",
     "WebhookSecretArn": "WebhookSecret",
     "EventsTableName": "EventsTable",
     "RunsTableName": "RunsTable",
@@ -64,11 +65,9 @@ def test_every_log_is_kept_as_long_as_the_parameter_says() -> None:
         assert group["RetentionInDays"] == 90
 
 
-def test_every_function_and_the_api_write_to_a_log_group_of_their_own(stack: Stack) -> None:
+def test_every_function_writes_to_a_log_group_of_its_own_and_both_apis_to_one(stack: Stack) -> None:
     used = [target(function["LoggingConfig"]["LogGroup"]) for function in stack.all("Lambda::Function").values()]
-    used += [
-        target(stage["AccessLogSettings"]["DestinationArn"]) for stage in stack.all("ApiGatewayV2::Stage").values()
-    ]
+    used += {target(stage["AccessLogSettings"]["DestinationArn"]) for stage in stack.all("ApiGatewayV2::Stage").values()}
     assert sorted(used) == sorted(stack.all("Logs::LogGroup"))
 
 

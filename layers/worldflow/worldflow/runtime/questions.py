@@ -29,16 +29,6 @@ from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash
 
 
-@dataclass(frozen=True, slots=True)
-class _Looked(WebhooksOf):
-    """The webhooks of a run that is only looked at: a replay asks for no new tokens."""
-
-    base: str | None
-
-    def url(self, token: str) -> str:
-        return f"{self.base}/{token}" if self.base else self.world.webhook_url(token)
-
-
 _TAKES_THE_CODE = (
     "; a query replays the run's history in this process, so import the module that defines the workflow first, or "
     "name it in WORLDFLOW_WORKFLOWS or --workflows for the command line"
@@ -62,12 +52,11 @@ def query(world: World, run_id: str, name: str) -> Json:
     return told.value
 
 
-def ask(world: World, run_id: str, name: str, *, webhook_base: str | None = None) -> Told:
+def ask(world: World, run_id: str, name: str) -> Told:
     """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
 
     Replays the run's history here, which takes the workflow's code, and writes nothing.
 
-    webhook_base: where webhooks are reached; what the world knows unless given.
     Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError` and
     `WorkflowStuckError`.
     """
@@ -79,7 +68,7 @@ def ask(world: World, run_id: str, name: str, *, webhook_base: str | None = None
         assert isinstance(started, RunStarted)
         version = oldest_version(record.workflow_name) if started.version is None else started.version
         workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
-        execution = Execution(record.run_id, workflow, webhooks=_Looked(world, webhook_base))
+        execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
         try:
             watched(execution, lambda: execution.replay(history))
             if name in execution.published:
