@@ -139,7 +139,8 @@ OPERATIONS: dict[str, Operation] = {
 
 DESCRIPTION = """\
 Durable runs: start, watch, signal, ask, end them. Requests are authorised by API Gateway: signed with SigV4 for
-`execute-api` or, where the stack is deployed so, with a JWT. Only webhooks are open to all the world.
+`execute-api` or, where the stack is deployed so, with a JWT. Only webhooks are open to all the world,
+and have an address of their own.
 See docs/guide/api.md for what each answer means."""
 
 KEY = {

@@ -47,9 +47,7 @@ def test_concurrency_can_be_kept_for_turns_and_steps() -> None:
     ("parameter", "function"),
     [("OrchestratorReservedConcurrency", "OrchestratorFunction"), ("StepReservedConcurrency", "StepExecutorFunction")],
 )
-def test_a_reservation_that_throttles_what_was_received_is_refused(
-    stack: Stack, parameter: str, function: str
-) -> None:
+def test_a_reservation_that_throttles_what_was_received_is_refused(stack: Stack, parameter: str, function: str) -> None:
     for number in range(1, wanted(stack, function)):
         with pytest.raises(RefusedParameters, match=parameter):
             Stack(**{parameter: number})

@@ -25,9 +25,7 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_SCHEDULER_ROLE_ARN": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
     "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
     "WORLDFLOW_WEBHOOK_SECRET_ARN": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
-    "WORLDFLOW_WEBHOOK_URL": {
-        "Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"
-    },
+    "WORLDFLOW_WEBHOOK_URL": {"Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"},
     "WORLDFLOW_WORKFLOWS": "workflows",
     "WORLDFLOW_LOG_PAYLOADS": "false",
 }

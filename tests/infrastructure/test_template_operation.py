@@ -67,7 +67,9 @@ def test_every_log_is_kept_as_long_as_the_parameter_says() -> None:
 
 def test_every_function_writes_to_a_log_group_of_its_own_and_both_apis_to_one(stack: Stack) -> None:
     used = [target(function["LoggingConfig"]["LogGroup"]) for function in stack.all("Lambda::Function").values()]
-    used += {target(stage["AccessLogSettings"]["DestinationArn"]) for stage in stack.all("ApiGatewayV2::Stage").values()}
+    used += {
+        target(stage["AccessLogSettings"]["DestinationArn"]) for stage in stack.all("ApiGatewayV2::Stage").values()
+    }
     assert sorted(used) == sorted(stack.all("Logs::LogGroup"))
 
 

@@ -28,7 +28,6 @@ from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash
 
-
 _TAKES_THE_CODE = (
     "; a query replays the run's history in this process, so import the module that defines the workflow first, or "
     "name it in WORLDFLOW_WORKFLOWS or --workflows for the command line"
