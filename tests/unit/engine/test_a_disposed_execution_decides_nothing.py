@@ -267,6 +267,8 @@ async def _yields() -> None:
         try:
             await asyncio.sleep(0 if caught else 60)
         except BaseException:
+            if caught is None:  # the interpreter exits, and this module's names are gone
+                raise
             caught.append("again")
 
 
