@@ -214,6 +214,10 @@ deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod f
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 
+.PHONY: delete
+delete: $(VENV)/ready ## Delete a stack whose Stage is dev, with its data: STACK=worldflow-dev
+	@python -m tools.deletion $(STACK)
+
 .PHONY: clean
 clean: ## Remove all that make has made
 	rm -rf $(VENV) .aws-sam .local-aws .hypothesis .mypy_cache .pytest_cache .ruff_cache

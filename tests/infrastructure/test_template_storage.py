@@ -24,26 +24,37 @@ def test_history_does_not_expire(stack: Stack) -> None:
     assert "TimeToLiveSpecification" not in stack["EventsTable"]
 
 
-def test_runs_are_keyed_by_run_and_listed_by_time_and_status(stack: Stack) -> None:
-    runs = stack["RunsTable"]
-    assert keys(runs["KeySchema"]) == {"HASH": "run_id"}
-    assert {index["IndexName"]: keys(index["KeySchema"]) for index in runs["GlobalSecondaryIndexes"]} == {
-        "by_time": {"HASH": "shard", "RANGE": "created_at"},
-        "by_status": {"HASH": "status_shard", "RANGE": "created_at"},
-    }
-    for index in runs["GlobalSecondaryIndexes"]:
-        assert index["Projection"] == {
-            "ProjectionType": "INCLUDE",
-            "NonKeyAttributes": [
-                "workflow_name",
-                "status",
-                "updated_at",
-                "ended_at",
-                "record_seq",
-                "status_text",
-                "attributes",
-            ],
-        }
+def test_runs_are_keyed_by_run(stack: Stack) -> None:
+    assert keys(stack["RunsTable"]["KeySchema"]) == {"HASH": "run_id"}
+
+
+# Frozen. CloudFormation refuses to change an index that is deployed, and adds or deletes one index of a table in an
+# update: with a line that differs here, no stack could be updated. An index with other attributes is a new one with a
+# new name. One release adds it, the next reads it, and a third deletes the old one.
+LISTED = ["workflow_name", "status", "updated_at", "ended_at", "record_seq", "status_text", "attributes"]
+INDEXES = [
+    {
+        "IndexName": "by_time",
+        "KeySchema": [
+            {"AttributeName": "shard", "KeyType": "HASH"},
+            {"AttributeName": "created_at", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED},
+    },
+    {
+        "IndexName": "by_status",
+        "KeySchema": [
+            {"AttributeName": "status_shard", "KeyType": "HASH"},
+            {"AttributeName": "created_at", "KeyType": "RANGE"},
+        ],
+        "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": LISTED},
+    },
+]
+
+
+def test_the_indexes_are_what_stacks_have(stack: Stack) -> None:
+    assert stack["RunsTable"]["GlobalSecondaryIndexes"] == INDEXES
+    assert "GlobalSecondaryIndexes" not in stack["EventsTable"]
 
 
 def test_the_ledger_and_idempotency_records_expire(stack: Stack) -> None:
