@@ -5,7 +5,7 @@ AWS), or those of a LocalWorld file. What a command was asked for goes to stdout
 for what could not be done, and 2 for a wrong command line.
 """
 
-from worldflow.cli import asking, checking, costing, mending, reading, scheduling, serving, starting
+from worldflow.cli import asking, checking, costing, mending, reading, scheduling, serving, starting, tracing
 from worldflow.terminal import application
 
 app = application("worldflow", "Start runs, show them, ask things of them: on AWS, or in a LocalWorld file.")
@@ -17,6 +17,7 @@ for _command in (
     reading.list_,
     reading.query,
     costing.cost,
+    tracing.trace,
     asking.signal,
     asking.update,
     asking.hook,

@@ -29,6 +29,8 @@ class RunStarted(Fact):
     """The signals and updates that the generation before left unread: their events."""
     seen: list[str] | None = None
     """The ids of facts that generations before have received."""
+    traceparent: str | None = None
+    """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
 
     @property
     def fact_id(self) -> str:
@@ -44,6 +46,8 @@ class RunForked(Fact):
     """The last event that was asked for; None for all up to the failure."""
     seed: str | None = None
     """What chance comes from after it, so that it is not that of the other run."""
+    traceparent: str | None = None
+    """The other run's span, where that is in a trace."""
 
     @property
     def fact_id(self) -> str:
@@ -91,6 +95,8 @@ class SignalReceived(Fact):
     signal_id: str
     name: str = ""
     value: Json = None
+    traceparent: str | None = None
+    """The span that sent it."""
 
     @property
     def fact_id(self) -> str:
@@ -103,6 +109,8 @@ class HookResumed(Fact):
     hook_id: str
     resume_id: str
     value: Json = None
+    traceparent: str | None = None
+    """The span that sent it."""
 
     @property
     def fact_id(self) -> str:
@@ -128,6 +136,8 @@ class UpdateReceived(Fact):
     update_id: str
     name: str = ""
     args: Json = None
+    traceparent: str | None = None
+    """The span that sent it."""
 
     @property
     def fact_id(self) -> str:

@@ -5,7 +5,7 @@ Nothing that runs in Lambda imports this.
 
 from worldflow.presentation.events import EventLines, describe_event
 from worldflow.presentation.runs import run_details, run_table
-from worldflow.presentation.spans import timeline
+from worldflow.presentation.timelines import timeline
 from worldflow.presentation.tracebacks import tracebacks
 from worldflow.presentation.words import describe_failure, duration
 

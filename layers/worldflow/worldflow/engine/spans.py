@@ -1,0 +1,166 @@
+"""What was open in a run, from when to when: steps with their attempts, timers, children, hooks, signals and updates.
+
+The timeline draws these as bars, and a trace has a span for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from worldflow.engine.history import (
+    ChildCancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Event,
+    Failure,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
+    Replied,
+    RunEnded,
+    RunForked,
+    SignalReceived,
+    StepAbandoned,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    StepScheduled,
+    TimerCancelled,
+    TimerFired,
+    TimerStarted,
+    UpdateReceived,
+)
+
+SpanKind = Literal["step", "timer", "child", "hook", "webhook", "value", "signal", "update"]
+Outcome = Literal["completed", "failed", "abandoned", "cancelled", "refused"]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An attempt of a step, from when it is due. One without an end is open."""
+
+    number: int
+    begin: datetime
+    end: datetime | None = None
+    outcome: Outcome | None = None
+    error: Failure | None = None
+
+
+@dataclass(slots=True)
+class Span:
+    """One without an end is open."""
+
+    kind: SpanKind
+    id: str
+    name: str
+    begin: datetime
+    end: datetime | None = None
+    outcome: Outcome | None = None
+    error: Failure | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    """Of a step."""
+    due: datetime | None = None
+    """Of a timer."""
+    child_run_id: str | None = None
+    asked_to_end: bool = False
+    """Of a child."""
+    traceparent: str | None = None
+    """Of a signal, an update or a value: the span that sent it."""
+    is_inherited: bool = False
+    """It was over in the run that this one goes on from."""
+
+    def close(self, end: datetime, outcome: Outcome, error: Failure | None = None) -> None:
+        self.end, self.outcome, self.error = end, outcome, error
+
+    def close_attempt(self, number: int, end: datetime, outcome: Outcome, error: Failure | None = None) -> None:
+        self.close(end, outcome, error)
+        last = self.attempts[-1]
+        last.number, last.end, last.outcome, last.error = number, end, outcome, error
+
+    def abandon(self, end: datetime) -> None:
+        self.close(end, "abandoned")
+        last = self.attempts[-1]
+        if last.end is None and last.begin > end:
+            self.attempts.pop()  # it never began
+        elif last.end is None:
+            last.end, last.outcome = end, "abandoned"
+
+
+def spans_of(events: Iterable[Event]) -> list[Span]:
+    """The spans of a history, in the order in which they began."""
+    spans: dict[str, Span] = {}
+    hooks: dict[str, Span] = {}
+    for event in events:
+        match event:
+            case StepScheduled():
+                span = Span("step", event.step_id, event.name, event.at)
+                span.attempts.append(Attempt(1, event.at))
+                spans[event.step_id] = span
+            case StepCompleted():
+                spans[event.step_id].close_attempt(event.attempt, event.at, "completed")
+            case StepFailed():
+                spans[event.step_id].close_attempt(event.attempt, event.at, "failed", event.error)
+            case StepRetryScheduled():
+                span = spans[event.step_id]
+                span.end = span.outcome = span.error = None
+                span.attempts.append(Attempt(event.attempt, max(event.due, event.at)))
+            case StepAbandoned():
+                spans[event.step_id].abandon(event.at)
+            case TimerStarted():
+                spans[event.timer_id] = Span("timer", event.timer_id, event.timer_id, event.at, due=event.due)
+            case TimerFired():
+                spans[event.timer_id].close(event.at, "completed")
+            case TimerCancelled():
+                spans[event.timer_id].close(event.at, "cancelled")
+            case ChildStarted():
+                span = Span("child", event.child_id, event.workflow_name, event.at, child_run_id=event.child_run_id)
+                spans[event.child_id] = span
+            case ChildCompleted():
+                spans[event.child_id].close(event.at, "completed")
+            case ChildFailed():
+                spans[event.child_id].close(event.at, "failed", event.error)
+            case ChildCancelRequested():
+                spans[event.child_id].asked_to_end = True
+            case HookCreated():
+                hook = Span("webhook" if event.webhook else "hook", event.hook_id, event.hook_id, event.at)
+                spans[event.hook_id] = hooks[event.hook_id] = hook
+            case HookConflicted() if event.hook_id in hooks:
+                hooks.pop(event.hook_id).close(event.at, "refused")
+            case HookDisposed() if event.hook_id in hooks:
+                hooks.pop(event.hook_id).close(event.at, "completed")
+            case HookResumed() | SignalReceived():
+                spans[event.fact_id] = received(event)
+            case UpdateReceived():
+                spans[event.fact_id] = Span(
+                    "update", event.update_id, event.name, event.at, traceparent=event.traceparent
+                )
+            case Replied() if event.fact_id in spans:
+                spans[event.fact_id].close(event.at, "failed" if event.error else "completed", event.error)
+            case RunForked():
+                _fork(spans.values(), event.at)
+        if isinstance(event, RunEnded):
+            for hook in hooks.values():  # which end with their run
+                hook.close(event.at, "completed")
+    return list(spans.values())
+
+
+def received(event: HookResumed | SignalReceived) -> Span:
+    """What a run was told, at one moment."""
+    if isinstance(event, SignalReceived):
+        return Span(
+            "signal", event.signal_id, event.name, event.at, event.at, "completed", traceparent=event.traceparent
+        )
+    return Span("value", event.resume_id, event.hook_id, event.at, event.at, "completed", traceparent=event.traceparent)
+
+
+def _fork(spans: Iterable[Span], at: datetime) -> None:
+    """What was over is the other run's; attempts that are open are counted from here."""
+    for span in spans:
+        span.is_inherited = span.end is not None
+        if span.attempts and not span.is_inherited:
+            span.attempts = [Attempt(span.attempts[-1].number, at)]

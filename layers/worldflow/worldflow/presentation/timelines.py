@@ -1,0 +1,84 @@
+"""The timeline of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from worldflow.engine.history import Event
+from worldflow.engine.spans import Span, spans_of
+from worldflow.presentation.words import duration, type_name
+
+BAR_WIDTH = 32
+LIMIT = 50
+"""Lines of a timeline."""
+
+
+def timeline(events: Sequence[Event]) -> Table:
+    """What was open in a history, when each began, how long it took, and both as bars."""
+    spans = spans_of(events)
+    first, last = events[0].at, events[-1].at
+    total = (last - first).total_seconds() or 1e-9
+
+    def bar(span: Span) -> Text:
+        begin = min(int((span.begin - first).total_seconds() / total * BAR_WIDTH), BAR_WIDTH - 1)
+        length = ((span.end or last) - span.begin).total_seconds() / total * BAR_WIDTH
+        return Text(" " * begin + "━" * max(1, min(round(length), BAR_WIDTH - begin)), style=_style(span))
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("timeline", overflow="fold")
+    table.add_column("began", justify="right", no_wrap=True)
+    table.add_column("took", justify="right", no_wrap=True)
+    table.add_column("", width=BAR_WIDTH, no_wrap=True)
+    table.add_column("")
+    for span in spans[:LIMIT]:
+        took = "open" if span.end is None else duration(span.end - span.begin) if span.end > span.begin else ""
+        table.add_row(
+            Text(_label(span)),
+            f"+{duration(span.begin - first)}",
+            took,
+            bar(span),
+            Text(_note(span), style=_style(span)),
+        )
+    if len(spans) > LIMIT:
+        table.add_row(f"and {len(spans) - LIMIT} more")
+    return table
+
+
+def _label(span: Span) -> str:
+    match span.kind:
+        case "step" | "child":
+            return f"{span.kind} {span.name} ({span.id})"
+        case "timer" if span.due:
+            return f"timer {span.id} of {duration(span.due - span.begin)}"
+        case "value":
+            return f"hook {span.name} resumed"
+    return f"{span.kind} {span.name}"
+
+
+def _note(span: Span) -> str:
+    match span.outcome:
+        case "failed" if span.error:
+            return type_name(span.error)
+        case "abandoned" | "cancelled" | "refused":
+            return span.outcome
+    if span.asked_to_end and span.outcome is None:
+        return "asked to end"
+    return f"attempt {span.attempts[-1].number}" if len(span.attempts) and span.attempts[-1].number > 1 else ""
+
+
+def _style(span: Span) -> str:
+    match span.outcome:
+        case "failed" | "refused":
+            return "red"
+        case "abandoned":
+            return "yellow"
+        case "cancelled":
+            return "dim"
+        case "completed" if span.kind in ("step", "child"):
+            return "green"
+        case "completed" if span.kind in ("timer", "hook", "webhook"):
+            return "blue"
+    return "magenta" if span.kind in ("signal", "value") or span.end else "cyan"
