@@ -476,7 +476,7 @@ def test_a_dead_step_has_failed_and_may_be_tried_again(orchestrator: Orchestrato
     assert isinstance(message, FactArrived) and isinstance(message.fact, StepFailed)
     assert (message.fact.step_id, message.fact.attempt, message.fact.retryable) == ("s1", 2, True)
     assert message.fact.error.type == "worldflow.engine.errors:StepCrashedError"
-    assert orchestrator.world.get_outcome("a", "s1", 2) == StepOutcome(run_id="a", fact=message.fact)
+    assert orchestrator.world.get_outcome("a", "s1", 2) == StepOutcome(run_id="a", fact=message.fact, call=task.call)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,18 @@ def test_the_first_outcome_stands_and_whoever_comes_later_is_told(world: World) 
     assert world.get_outcome("r", "s1", 2) == COMPLETED
 
 
+def test_an_outcome_of_another_call_gives_way(world: World) -> None:
+    lost, now = (
+        StepOutcome(run_id="r", fact=StepCompleted(step_id="s1", result=result), call=call)
+        for result, call in ((1, "charge a"), (2, "charge b"))
+    )
+
+    assert world.put_outcome(lost) == lost
+    assert world.put_outcome(now) == now
+    assert world.put_outcome(now) == now
+    assert world.get_outcome("r", "s1", 1) == now
+
+
 def test_an_outcome_costs_one_request_and_expires_long_after_any_message(aws: AWSSystem) -> None:
     aws.world.put_outcome(COMPLETED)
 

@@ -51,7 +51,8 @@ KNOWN_TO["0.2.0"] = KNOWN_TO["0.1.0"] | {
     *("ChildStarted", "ChildCompleted", "ChildFailed", "ChildCancelRequested", "VersionMarked"),
     *("RunContinued", "TerminateRequested", "RunForked"),
 }
-KNOWN_TO["0.3.0"] = KNOWN_TO["0.4.0"] = KNOWN_TO["0.2.0"]
+KNOWN_TO["0.3.0"] = KNOWN_TO["0.2.0"]
+KNOWN_TO["0.4.0"] = KNOWN_TO["0.3.0"] | {"RunRestored"}
 """The kinds of event that each release has written."""
 
 IDENTIFYING = ("step_id", "timer_id", "child_id", "hook_id", "fact_id", "change_id", "name", "workflow_name")

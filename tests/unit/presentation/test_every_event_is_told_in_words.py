@@ -23,6 +23,7 @@ from worldflow.engine.history import (
     RunContinued,
     RunFailed,
     RunForked,
+    RunRestored,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -50,6 +51,7 @@ WORDS = [
     (StepScheduled(step_id="s1", name="charge", input={"amount": "3"}), 'step charge (s1) scheduled  {"amount": "3"}'),
     (StepCompleted(step_id="s1", result="ok"), 'step charge (s1) completed  "ok"'),
     (RunForked(run_id="order-1", after=4), "the history up to here is that of order-1"),
+    (RunRestored(), "run restored  what it did after this point is lost"),
     (StepCompleted(step_id="s9"), "step s9 completed"),
     (
         StepFailed(step_id="s1", attempt=2, error=ERROR),

@@ -27,6 +27,7 @@ from worldflow.engine.history import (
     HookConflicted,
     HookResumed,
     RunForked,
+    RunRestored,
     RunStarted,
     SignalReceived,
     StepCompleted,
@@ -225,7 +226,7 @@ class _Account:
         match fact:
             case RunStarted():
                 self._ask_for(fact)
-            case RunForked():
+            case RunForked() | RunRestored():
                 pass
             case StepCompleted() | StepFailed():
                 self._bring_due(StepDue(run_id=self._run_id, step_id=fact.step_id, attempt=fact.attempt))
@@ -306,7 +307,7 @@ class _Account:
             self._say("heartbeats, which the history does not have: each is a write more")
         if size_of_reference(task.input):
             world._s3.get_object()
-        outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact))
+        outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
         if task.ledger is not False:
             world.put_outcome(outcome)
         world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])

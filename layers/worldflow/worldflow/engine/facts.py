@@ -31,6 +31,8 @@ class RunStarted(Fact):
     """The ids of facts that generations before have received."""
     traceparent: str | None = None
     """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
+    restored: bool | None = None
+    """The run may have begun before, in a history that was lost: see `RunRestored`."""
 
     @property
     def fact_id(self) -> str:
@@ -52,6 +54,18 @@ class RunForked(Fact):
     @property
     def fact_id(self) -> str:
         return "fork"
+
+
+class RunRestored(Fact):
+    """The history ends where it was restored to. What the run did after this point is lost, except what the step ledger
+    still has of it. The workflow does not learn of it.
+    """
+
+    event_type: Literal["RunRestored"] = "RunRestored"
+
+    @property
+    def fact_id(self) -> str:
+        return "restored"
 
 
 class StepCompleted(Fact):

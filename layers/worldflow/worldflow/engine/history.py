@@ -52,6 +52,7 @@ from worldflow.engine.facts import (
     HookConflicted,
     HookResumed,
     RunForked,
+    RunRestored,
     RunStarted,
     SignalReceived,
     StepCompleted,
@@ -93,6 +94,7 @@ __all__ = [
     "RunEnded",
     "RunFailed",
     "RunForked",
+    "RunRestored",
     "RunStarted",
     "SignalReceived",
     "StepAbandoned",
@@ -114,6 +116,7 @@ __all__ = [
 AnyFact = (
     RunStarted
     | RunForked
+    | RunRestored
     | StepCompleted
     | StepFailed
     | TimerFired

@@ -33,6 +33,7 @@ from worldflow.engine.history import (
     RunContinued,
     RunFailed,
     RunForked,
+    RunRestored,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -112,6 +113,8 @@ class RunState:
         self.status_text: str | None = None
         self.forked: RunForked | None = None
         self.successor: str | None = None
+        self.restored: datetime | None = None
+        """When it was: the step ledger may have outcomes of steps that the history has yet to schedule."""
         self._seen: set[str] = set()
         self._failed: str | None = None
         """The step that failed last, until it is known whether it is tried again."""
@@ -165,6 +168,9 @@ class RunState:
                 self.started = event
                 self._seen.update(event.seen or ())
                 self.attributes = dict(event.attributes or {})
+                self.restored = event.at if event.restored else None
+            case RunRestored():
+                self.restored = event.at
             case RunForked():
                 self.forked = event
                 for step in self.steps.values():

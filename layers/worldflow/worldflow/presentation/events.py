@@ -27,6 +27,7 @@ from worldflow.engine.history import (
     RunContinued,
     RunFailed,
     RunForked,
+    RunRestored,
     RunStarted,
     SignalReceived,
     StepAbandoned,
@@ -105,6 +106,8 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
         case RunForked():
             return f"the history up to here is that of {event.run_id}", ""
+        case RunRestored():
+            return "run restored", "what it did after this point is lost"
         case StepScheduled():
             return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
         case StepCompleted():

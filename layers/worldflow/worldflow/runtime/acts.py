@@ -54,6 +54,9 @@ _log = logging.getLogger("worldflow")
 PAGE = 100
 """Acts after which it is asked whether there is time for more."""
 
+REMEMBERED = timedelta(days=35)
+"""After so much time the step ledger has forgotten what came of steps before a run was restored."""
+
 Outgoing = Message | Delayed
 
 Act = Callable[[], Iterable[Outgoing]]
@@ -108,7 +111,8 @@ class Acts:
             case StepScheduled():
                 step = state.steps.get(event.step_id)
                 if step and step.attempt == 1 and not event.inline:
-                    return [self.task(step, redo=False), *self._watches(step)]
+                    # The ledger of a run that was restored may know what came of a step that is scheduled once more.
+                    return [self.task(step, redo=state.restored is not None), *self._watches(step)]
             case StepRetryScheduled():
                 step = state.steps.get(event.step_id)
                 if step and step.attempt == event.attempt:
@@ -137,6 +141,15 @@ class Acts:
         acts += [(timer.seq, partial(self._timer_again, timer)) for timer in state.timers.values()]
         acts += [(child.started.seq, partial(self._start_again, child)) for child in state.children.values()]
         self._do(sorted((act for act in acts if act[0] > after), key=itemgetter(0)))
+
+    def waits(self) -> list[Delayed]:
+        """The messages that are on their way to what is open, and not due yet."""
+        state, now = self._state, self._world.now()
+        messages = [message for timer in state.timers.values() for message in self._timer_again(timer)]
+        for step in state.steps.values():
+            if step.attempt is not None:
+                messages += self._again_later(step) if step.due else self._watches(step)
+        return [message for message in messages if isinstance(message, Delayed) and message.due > now]
 
     def _do(self, acts: Sequence[tuple[int, Act]]) -> bool:
         """Does acts, each of which has the event it is asked for by. Returns whether there was time for all."""
@@ -265,6 +278,7 @@ class Acts:
                 updated_at=now,
                 input=adopt(self._world, run_id, started.input),
                 parent=parent,
+                restored=_restored(self._state, now),
             )
         )
 
@@ -384,21 +398,7 @@ class Acts:
         if redo and self._world.get_generation(base) >= number:
             self._world.send([Start(run_id=ended.next_run_id)])  # it was created, and may be archived by now
             return
-        started, now = self._state.started, self._world.now()
-        assert started is not None
-        self._world.create_run(
-            RunRecord(
-                run_id=ended.next_run_id,
-                workflow_name=started.workflow_name,
-                created_at=now,
-                updated_at=now,
-                input=adopt(self._world, ended.next_run_id, ended.input),
-                parent=started.parent,
-                attributes=self._state.attributes,
-                carried=adopt(self._world, ended.next_run_id, ended.carried),
-                seen=ended.seen or [],
-            )
-        )
+        self._world.create_run(following_record(self._world, self._state))
         self._world.put_generation(base, number)
         self._world.send([Start(run_id=ended.next_run_id)])
 
@@ -461,6 +461,29 @@ def _told(child_id: str, child: RunRecord) -> ChildCompleted | ChildFailed | Non
             error = RunCancelledError(f"run {child.run_id!r} was cancelled{because}", child.run_id)
             return ChildFailed(child_id=child_id, child_run_id=child.run_id, error=encode_exception(error))
     return None
+
+
+def following_record(world: World, state: RunState) -> RunRecord:
+    """The record of the run that follows one that has continued."""
+    started, ended, now = state.started, state.ended, world.now()
+    assert started is not None and isinstance(ended, RunContinued)
+    return RunRecord(
+        run_id=ended.next_run_id,
+        workflow_name=started.workflow_name,
+        created_at=now,
+        updated_at=now,
+        input=adopt(world, ended.next_run_id, ended.input),
+        parent=started.parent,
+        attributes=state.attributes,
+        carried=adopt(world, ended.next_run_id, ended.carried),
+        seen=ended.seen or [],
+        restored=_restored(state, now),
+    )
+
+
+def _restored(state: RunState, now: datetime) -> bool | None:
+    """Whether the step ledger may have outcomes of a run that is about to be started, from before this was restored."""
+    return True if state.restored and now - state.restored < REMEMBERED else None
 
 
 def is_timeout(event: Event) -> bool:

@@ -37,6 +37,7 @@ from worldflow.engine.history import (
     RunCancelled,
     RunFailed,
     RunForked,
+    RunRestored,
     RunStarted,
     StepFailed,
     StepScheduled,
@@ -234,6 +235,7 @@ class RunInHand:
             attributes=record.attributes or None,
             carried=record.carried,
             seen=record.seen or None,
+            restored=record.restored,
         )
         self.apply_fact(started, now)
 
@@ -251,6 +253,8 @@ class RunInHand:
         if self.blocked is None:
             self.revive(self.state.started, self.new, adopted=True)
         self.apply_fact(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), self._world.now())
+        if record.restored:
+            self.record(RunRestored(), self.state.at)
         self.redo = True
 
     def _of_its_own(self, event: Event, record: RunRecord) -> Event:

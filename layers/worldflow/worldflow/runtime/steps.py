@@ -53,6 +53,12 @@ STEPS_AT_ONCE = 10
 _log = logging.getLogger("worldflow")
 
 
+def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
+    """What the step ledger has of a task's call."""
+    outcome = world.get_outcome(task.run_id, task.step_id, task.attempt)
+    return outcome if outcome and outcome.is_of(task.call) else None
+
+
 @dataclass(slots=True)
 class _Result:
     """What a step has returned or raised."""
@@ -156,10 +162,12 @@ class StepExecutor:
             facts += self._inline.run(run_all())
         return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
 
-    def hand_over(self, run_id: str, facts: Sequence[StepCompleted | StepFailed]) -> None:
+    def hand_over(self, tasks: Sequence[StepTask], facts: Sequence[StepCompleted | StepFailed]) -> None:
         """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
+        by_step = {task.step_id: task for task in tasks}
         for fact in facts:
-            self._tell(self._world.put_outcome(StepOutcome(run_id=run_id, fact=fact)))
+            task = by_step[fact.step_id]
+            self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
 
     def _claim(self, task: StepTask) -> bool:
         return self._world.claim(task.run_id, task.step_id, task.attempt)
@@ -170,10 +178,10 @@ class StepExecutor:
         self._finish(task, _failed(task, error, retryable=not task.at_most_once))
 
     def _recorded(self, task: StepTask) -> StepOutcome | None:
-        return self._world.get_outcome(task.run_id, task.step_id, task.attempt)
+        return recorded_outcome(self._world, task)
 
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
-        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
+        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact), call=task.call)
         if task.ledger is not False:
             # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
             outcome = self._world.put_outcome(outcome)

@@ -54,10 +54,10 @@ from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.memory import without_collections
 from worldflow.runtime.observer import Blocked, Commit, Observer, Observers, Turn
 from worldflow.runtime.requests import revive, start_anew
-from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.steps import StepExecutor, recorded_outcome
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
+from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue, StepTask
 from worldflow.worlds.payloads import adopt_event, stash_text
 
 LIVE_LIMIT = 200
@@ -384,15 +384,17 @@ class Turns:
             if waits_since is not None and not _may_wait(run, steps, waits_since):
                 yield partial(self._settle, turn, run, (), out_of_time)
                 waits_since = None
-            facts = [fact for step in steps if (fact := self._known_outcome(run, step))]
-            known = {fact.step_id for fact in facts}
             acts = Acts(self._world, run.id, run.state)
-            tasks = [acts.task(step) for step in steps if step.scheduled.step_id not in known]
-            facts += self._executor.run_inline(tasks)
+            tasks = [acts.task(step) for step in steps]
+            facts = [
+                fact for step, task in zip(steps, tasks, strict=True) if (fact := self._known_outcome(run, step, task))
+            ]
+            known = {fact.step_id for fact in facts}
+            facts += self._executor.run_inline([task for task in tasks if task.step_id not in known])
             if out_of_time():
                 if waits_since is not None:
                     yield partial(self._settle, turn, run, (), out_of_time)
-                self._executor.hand_over(run.id, facts)
+                self._executor.hand_over(tasks, facts)
                 return
             if waits_since is None:
                 run.committed()
@@ -405,18 +407,17 @@ class Turns:
         if waits_since is not None:
             yield partial(self._settle, turn, run, (), out_of_time)
 
-    def _known_outcome(self, run: RunInHand, step: OpenStep) -> StepCompleted | StepFailed | None:
-        """What came of an attempt that may have been begun by a turn before this one."""
-        if _is_new(run, step):
+    def _known_outcome(self, run: RunInHand, step: OpenStep, task: StepTask) -> StepCompleted | StepFailed | None:
+        """What came of an attempt that a turn before this one may have begun, or the run before it was restored."""
+        is_new = _is_new(run, step)
+        if is_new and run.state.restored is None:
             return None
-        assert step.attempt is not None
-        attempt = (run.id, step.scheduled.step_id, step.attempt)
-        if handed_over := self._world.get_outcome(*attempt):
+        if handed_over := recorded_outcome(self._world, task):
             return handed_over.fact
-        if not step.scheduled.at_most_once:
+        if is_new or not step.scheduled.at_most_once:
             return None
         # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
-        may_begin = step.due is not None and self._world.claim(*attempt)
+        may_begin = step.due is not None and self._world.claim(run.id, task.step_id, task.attempt)
         return None if may_begin else interrupted(step)
 
 

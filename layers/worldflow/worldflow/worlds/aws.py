@@ -228,9 +228,15 @@ class AWSWorld(AWSAccess, World):
             "outcome": outcome.model_dump_json(exclude_none=True),
             "expires_at": self._expiry(),
         }
-        while not self._put(self.settings.runs_table, item, "attribute_not_exists(run_id)"):
-            if recorded := self.get_outcome(*attempt):
+        condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
+        while not self._put(self.settings.runs_table, item, condition, values):
+            if not (kept := self._get(step_key(*attempt))):
+                condition, values = "attribute_not_exists(run_id)", {}
+                continue
+            recorded = StepOutcome.model_validate_json(kept["outcome"])
+            if recorded.is_of(outcome.call):
                 return recorded
+            condition, values = "outcome = :other", {":other": kept["outcome"]}
         return outcome
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:

@@ -126,6 +126,8 @@ class RunRecord(BaseModel):
     carried: Json = None
     """For a run that has not begun: what the generation before left unread."""
     seen: list[str] = []
+    restored: bool | None = None
+    """For a run that has not begun: it may have begun before, in a history that was lost."""
     archived_at: datetime | None = None
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
@@ -138,7 +140,8 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        return self.model_dump(mode="json", exclude_none=True, exclude={*hidden, "carried", "newest_run_id"})
+        hidden |= {"carried", "restored", "newest_run_id"}
+        return self.model_dump(mode="json", exclude_none=True, exclude=hidden)
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,7 +335,10 @@ class World(ABC):
 
     @abstractmethod
     def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
-        """Records what an attempt came to, unless that is recorded already, and returns what is recorded."""
+        """Records what an attempt came to, unless that is recorded already, and returns what is recorded.
+
+        What is recorded of another call is replaced: it is of a future that the run's history has lost.
+        """
 
     @abstractmethod
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:

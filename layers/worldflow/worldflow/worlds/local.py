@@ -283,9 +283,11 @@ class LocalWorld(LocalMessages):
     def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
         key = f"{outcome.run_id}#{outcome.fact.fact_id}"
         with self._transaction() as db:
-            db.execute("insert or ignore into outcomes values (?, ?)", (key, outcome.model_dump_json()))
-            (recorded,) = db.execute("select outcome from outcomes where id = ?", (key,)).fetchone()
-        return StepOutcome.model_validate_json(recorded)
+            row = db.execute("select outcome from outcomes where id = ?", (key,)).fetchone()
+            if row and (recorded := StepOutcome.model_validate_json(row[0])).is_of(outcome.call):
+                return recorded
+            db.execute("insert or replace into outcomes values (?, ?)", (key, outcome.model_dump_json()))
+        return outcome
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
         rows = self._rows("select outcome from outcomes where id = ?", f"{run_id}#{step_id}/{attempt}")

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, field_validator
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema, from_json
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema, from_json, to_json
 
 from worldflow.engine.history import AnyFact, BaseEvent, Json, Parent, StepCompleted, StepFailed
 
@@ -201,6 +201,12 @@ class StepTask(BaseMessage):
     """The run in which the step was scheduled, where that is one that this one goes on from."""
 
     @property
+    def call(self) -> str:
+        """What is called with what, in a few characters: another call under the same id has others."""
+        called = to_json([self.name, self.input], inf_nan_mode="constants")
+        return hashlib.blake2b(called, digest_size=8).hexdigest()
+
+    @property
     def group(self) -> str:
         # Not one for all attempts of a step: a retry is not to wait for the attempt before it, which may hang.
         return safe_id(f"{self.run_id}#{self.step_id}#{self.attempt}")
@@ -276,6 +282,14 @@ class StepOutcome(BaseModel):
 
     run_id: str
     fact: Annotated[StepCompleted | StepFailed, _OUTCOMES]
+    call: str | None = None
+    """That of the task; None where it was recorded by a version that did not say."""
+
+    def is_of(self, call: str | None) -> bool:
+        """Whether this came of a call. When a run is restored to a point in time, what it calls after that may be
+        another step, or have other arguments, under an id that was used before.
+        """
+        return self.call is None or call is None or self.call == call
 
 
 @cache
