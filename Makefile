@@ -218,6 +218,12 @@ deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod f
 delete: $(VENV)/ready ## Delete a stack whose Stage is dev, with its data: STACK=worldflow-dev
 	@python -m tools.deletion $(STACK)
 
+# With AWS_ENDPOINT_URL set, as `make local-aws` prints it, this checks a stack there. TOKEN is read from the environment.
+.PHONY: verify-aws
+verify-aws: $(VENV)/ready ## Deploy, check and remove a stack on AWS: STACK=... YES=1 DEPLOY=no KEEP=yes PARAMETERS="Name=value"
+	@python -m tools.verify $(STACK) --config $(CONFIG) --parameters '$(PARAMETERS)' \
+		$(if $(filter no,$(DEPLOY)),--no-deploy) $(if $(filter yes 1,$(KEEP)),--keep) $(if $(filter yes 1,$(YES)),--yes)
+
 .PHONY: clean
 clean: ## Remove all that make has made
 	rm -rf $(VENV) .aws-sam .local-aws .hypothesis .mypy_cache .pytest_cache .ruff_cache

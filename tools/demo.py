@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -44,6 +44,12 @@ console = Console(highlight=False, soft_wrap=True)
 
 class DemoFailed(Exception):
     """The order did not come to its end; the message says why."""
+
+
+class Caller(Protocol):
+    """Calls the API of a stack."""
+
+    def call(self, method: str, path: str, body: Any = None) -> Answer: ...
 
 
 def main() -> int:
@@ -89,7 +95,7 @@ def run_order(stack: Stack) -> None:
     console.print(price_table(usage))
 
 
-def follow(stack: Stack, world: AWSWorld, run_id: str) -> list[Event]:
+def follow(stack: Caller, world: AWSWorld, run_id: str) -> list[Event]:
     """Shows the events of a run as they happen, and answers it when it asks for approval."""
     events: list[Event] = []
     lines = EventLines()
@@ -107,7 +113,7 @@ def follow(stack: Stack, world: AWSWorld, run_id: str) -> list[Event]:
     raise DemoFailed(f"the order had not ended after {PATIENCE:g} s; the last event: {last}")
 
 
-def approve(stack: Stack, run_id: str) -> None:
+def approve(stack: Caller, run_id: str) -> None:
     console.print("       The total is over 1,000: the workflow waits for a signal, for up to three days.")
     console.print(f"POST /runs/{run_id}/signals/approval", style="bold", end="  ")
     answer = stack.call("POST", f"/runs/{run_id}/signals/approval", {"approved": True, "by": "Grace"})

@@ -31,6 +31,30 @@ class Answer:
     body: Any
 
 
+_HTTP = URLLib3Session()
+
+
+def request(
+    method: str, url: str, body: Any, headers: Mapping[str, str], credentials: Credentials | None, region: str
+) -> Answer:
+    """One request to an HTTP API, signed for `execute-api` if there are credentials. A `str` body is sent as it is."""
+    data = body if isinstance(body, str) else None if body is None else json.dumps(body)
+    asked = AWSRequest(method, url, data=data, headers=dict(headers))
+    if data is not None:
+        asked.headers["Content-Type"] = "application/json"
+    if credentials:
+        SigV4Auth(credentials, "execute-api", region).add_auth(asked)
+    response = _HTTP.send(asked.prepare())
+    return Answer(response.status_code, _json(response.content))
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return content.decode(errors="replace")
+
+
 class Stack:
     """A deployed stack. `outputs` are the template's."""
 
@@ -38,30 +62,19 @@ class Stack:
         self.aws = aws
         self.name = name
         self.outputs = outputs
-        self._http = URLLib3Session()
         self._url = aws.http_api_url(outputs["ApiUrl"])
 
     def call(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, *, sign: bool = True
     ) -> Answer:
         """One request to the API, signed as IAM authorisation asks for. A `str` body is sent as it is."""
-        return self._send(method, self._url + path, body, headers or {}, sign=sign)
+        env = self.aws.env
+        credentials = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"]) if sign else None
+        return request(method, self._url + path, body, headers or {}, credentials, env["AWS_REGION"])
 
     def call_webhook(self, method: str, url: str, body: Any = None) -> Answer:
         """One request to a webhook, by the URL that its run has handed out: signed by nobody."""
-        return self._send(method, self.aws.http_api_url(url), body, {}, sign=False)
-
-    def _send(self, method: str, url: str, body: Any, headers: Mapping[str, str], *, sign: bool) -> Answer:
-        data = body if isinstance(body, str) else None if body is None else json.dumps(body)
-        request = AWSRequest(method, url, data=data, headers=dict(headers))
-        if data is not None:
-            request.headers["Content-Type"] = "application/json"
-        if sign:
-            env = self.aws.env
-            credentials = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
-            SigV4Auth(credentials, "execute-api", env["AWS_REGION"]).add_auth(request)
-        response = self._http.send(request.prepare())
-        return Answer(response.status_code, json.loads(response.content) if response.content else None)
+        return request(method, self.aws.http_api_url(url), body, {}, None, self.aws.env["AWS_REGION"])
 
     @property
     def environment(self) -> dict[str, str]:

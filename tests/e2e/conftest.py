@@ -28,6 +28,7 @@ from tests.e2e.chaos import STOCK
 from tests.e2e.shop import open_shop
 from tools.local_aws import LocalAws
 from tools.stack import Stack, deploy, parameters_of_this_machine
+from tools.verify import deployment as verification
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
@@ -99,10 +100,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
             PROJECT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )
     # Deployed with other parameters: E2E_PARAMETERS="StepTimeout=30"
-    parameters = [*parameters_of_this_machine(), *os.environ.get("E2E_PARAMETERS", "").split()]
+    given = os.environ.get("E2E_PARAMETERS", "").split()
+    parameters = [*parameters_of_this_machine(), "RetentionDays=1", *given]
     project = Project(folder=copy, template=copy / "built/template.yaml", parameters=parameters)
     workflows = copy / "layers/workflows/workflows"
     shutil.copy(Path(__file__).with_name("flows.py"), workflows)
+    shutil.copy(verification.WORKFLOWS, workflows / "verification.py")
     shop = Path(__file__).with_name("shop.py").read_text()
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))

@@ -4,6 +4,7 @@ Wrong, and what AWS does:
 
 - `dynamodb:LeadingKeys` has no value, so that a statement with that condition never allows anything. On AWS it is the
   partition keys that the request names.
+- Nor has `kms:EncryptionContext:<key>`. On AWS it is what the request's `EncryptionContext` has for the key.
 - The schedule of a request is looked for in the group `default`, whatever its group. AWS checks
   `schedule/<group>/<name>`.
 - A batch of messages needs an action of its own, such as `sqs:SendMessageBatch`. On AWS that does not exist, and
@@ -27,11 +28,13 @@ from ministack.services import dynamodb, scheduler
 _dynamodb_service_context = iam_actions.dynamodb_service_context
 _extract_iam_action = iam_actions.extract_iam_action
 _extract_resource_arn = iam_actions.extract_resource_arn
+_request_tag_context = iam_actions.request_tag_context
 _handle_scheduler_request = scheduler.handle_request
 
 
 def apply() -> None:
     iam_actions.dynamodb_service_context = _context_with_leading_keys
+    iam_actions.request_tag_context = _context_with_encryption_context
     iam_actions.extract_iam_action = _without_batch
     iam_actions.extract_resource_arn = _whole_resource_arn
     scheduler.handle_request = _with_passed_role
@@ -44,6 +47,14 @@ def _context_with_leading_keys(body: bytes) -> dict[str, Any]:
     if keys:
         context["dynamodb:LeadingKeys"] = keys
     return context
+
+
+def _context_with_encryption_context(service: str, action: str, body: bytes, *request: Any) -> dict[str, Any]:
+    context: dict[str, Any] = _request_tag_context(service, action, body, *request)
+    if service != "kms":
+        return context
+    encrypted_for = json.loads(body or b"{}").get("EncryptionContext") or {}
+    return context | {f"kms:EncryptionContext:{key}": value for key, value in encrypted_for.items()}
 
 
 def _leading_keys(request: dict[str, Any]) -> list[str]:

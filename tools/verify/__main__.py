@@ -1,0 +1,117 @@
+"""`python -m tools.verify STACK`: see `make help` and docs/guide/deploying.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+
+from tools.stack import parameters_of_this_machine
+from tools.verify import deployment
+from tools.verify.checks import CHECKS
+from tools.verify.forgetting import forget
+from tools.verify.outcome import Result, run_checks
+from tools.verify.price import price_line
+from tools.verify.questions import answers
+from tools.verify.report import STYLES, answers_table, exit_status, print_summary, results_table
+from tools.verify.target import Target
+
+console = Console(highlight=False, soft_wrap=False)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tools.verify", description="Check a deployed stack.")
+    parser.add_argument("stack", help="its name")
+    parser.add_argument("--no-deploy", action="store_true", help="use an existing stack (DEPLOY=no)")
+    parser.add_argument("--keep", action="store_true", help="keep the deployed stack (KEEP=yes)")
+    parser.add_argument("--yes", action="store_true", help="ask nothing (YES=1)")
+    parser.add_argument("--config", default="default", help="table of samconfig.toml (CONFIG=prod)")
+    parser.add_argument("--parameters", default="", help="Name=value, separated by spaces (PARAMETERS='...')")
+    options = parser.parse_args()
+    try:
+        return verify(options)
+    except (deployment.DeploymentFailed, ClientError, BotoCoreError) as error:
+        Console(stderr=True, highlight=False).print(f"Not verified: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def verify(options: argparse.Namespace) -> int:
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    makes = not options.no_deploy
+    if makes == deployment.exists(session, options.stack):
+        raise deployment.DeploymentFailed(
+            f"stack {options.stack} already exists in {session.region_name}: check it with DEPLOY=no, or name another"
+            if makes
+            else f"there is no stack {options.stack} in {session.region_name}; without DEPLOY=no it is deployed"
+        )
+    overrides = deployment.parameters(options.config, shlex.split(options.parameters)) if makes else []
+    if makes and not options.keep and "Stage=dev" not in overrides:
+        raise deployment.DeploymentFailed("only a stack with Stage=dev is removed: keep another one with KEEP=yes")
+    if not agreed(options, session, makes):
+        return 1
+    removes = makes and not options.keep
+    try:
+        if makes:
+            deployment.deploy(options.stack, _for_an_emulator(session, overrides))
+        return check(Target(options.stack, session=session, token=os.environ.get("TOKEN")), leaves_runs=removes)
+    finally:
+        if removes and deployment.exists(session, options.stack):
+            console.print(f"Removing the stack {options.stack} ...")
+            deployment.remove(session, options.stack)
+
+
+def check(target: Target, *, leaves_runs: bool) -> int:
+    """Runs all checks and prints what they came to. Returns the exit status."""
+    try:
+        results = run(target)
+    finally:
+        for left in [] if leaves_runs else forget(target):
+            console.print(f"Not removed: {left}", style="yellow", markup=False)
+    console.print(results_table(results))
+    console.print(answers_table(answers(results, is_local=target.is_local)))
+    print_summary(console, results)
+    return exit_status(results)
+
+
+def agreed(options: argparse.Namespace, session: boto3.Session, makes: bool) -> bool:
+    """Prints what is about to happen and its price, and asks whether to go on."""
+    account = session.client("sts").get_caller_identity()["Account"]
+    what = "Deploys, checks and removes the stack" if makes else "Checks the stack, and removes its own runs"
+    console.print(f"{what}: {options.stack}, in account {account}, {session.region_name}.")
+    if not makes:
+        console.print(
+            "It sends dead letters, which sets off their alarms, and rotates the webhooks' key. For a minute or two "
+            "the orchestrator does not receive the dead letters of runs."
+        )
+    console.print(price_line(makes=makes))
+    if options.yes:
+        return True
+    if not sys.stdin.isatty():
+        raise deployment.DeploymentFailed("there is no terminal to ask on: set YES=1")
+    return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def run(target: Target) -> list[Result]:
+    results = []
+    for result in run_checks(target, CHECKS):
+        console.print(f"{result.outcome:<16} {result.check.name}", style=STYLES[result.outcome], markup=False)
+        results.append(result)
+    order = [one.name for one in CHECKS]
+    return sorted(results, key=lambda result: order.index(result.check.name))
+
+
+def _for_an_emulator(session: boto3.Session, overrides: list[str]) -> list[str]:
+    """The local AWS runs the functions in this interpreter."""
+    endpoint = session.client("cloudformation").meta.endpoint_url
+    return overrides if ".amazonaws.com" in endpoint else [*overrides, *parameters_of_this_machine()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

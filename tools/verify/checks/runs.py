@@ -1,0 +1,201 @@
+"""The features of workflows, each with the IAM statements that it needs."""
+
+from __future__ import annotations
+
+import json
+
+from tools.verify.outcome import Failed, Skipped, check
+from tools.verify.target import Target
+
+LARGE = 200 * 1024
+"""Bytes of a value that is kept in S3: more than 64 KB."""
+
+TURN, STEP = "Orchestrator", "StepExecutor"
+
+
+@check(
+    "Steps: a retry, a heartbeat",
+    meets="OrchestratorRole: History, Runs, Receive, Send; StepExecutorRole: Ledger, Receive, Send",
+    look=(TURN, STEP),
+)
+def steps(target: Target) -> str:
+    """A step that fails is retried after its delay, and reads the heartbeat of its first attempt: the step executor
+    puts, reads and updates `step#...` items under a condition on their key.
+    """
+    run_id = target.start("verify_steps")
+    result = target.ended(run_id)["result"]
+    if result != "half done":
+        raise Failed(f"the second attempt read {result!r}")
+    return "the second attempt read the heartbeat of the first"
+
+
+@check("Child workflows", meets="OrchestratorRole: Runs, Send", look=(TURN,))
+def children(target: Target) -> str:
+    """A run starts another and receives its result: the orchestrator writes a record."""
+    run_id = target.start("verify_parent", {"value": "a child"})
+    target.runs.append(f"{run_id}~c1")
+    if target.ended(run_id)["result"] != "a child":
+        raise Failed("the parent did not get its child's result")
+    target.ended(f"{run_id}~c1")
+    return f"{run_id}~c1 gave its result to its parent"
+
+
+@check("Continue as new", meets="OrchestratorRole: Runs (generation#...)", look=(TURN,))
+def generations(target: Target) -> str:
+    """A run continues under the next id: the orchestrator writes which generation is the newest."""
+    run_id = target.start("verify_generations", {"number": 1})
+    target.runs.append(f"{run_id}~2")
+    target.ended(run_id, "continued")
+    target.ended(f"{run_id}~2")
+    return f"{run_id}~2 completed"
+
+
+@check("Signals", meets="SignalRole: Read, Requests, Send", look=("Signal", TURN))
+def signals(target: Target) -> str:
+    """A signal sent over the API reaches its run."""
+    run_id = target.start("verify_signal")
+    target.expect(202, "POST", f"/runs/{run_id}/signals/verify", "received".join('""'))
+    if target.ended(run_id)["result"] != "received":
+        raise Failed("the run received something else")
+    return "received"
+
+
+@check("Cancellation", meets="OrchestratorRole: Schedule (a timer is deleted)", look=("Signal", TURN))
+def cancellation(target: Target) -> str:
+    """A run that sleeps for days is cancelled, and its schedule is deleted."""
+    run_id = target.start("verify_nap", {"duration": "30d"})
+    target.waits(run_id, "TimerStarted")
+    target.expect(202, "POST", f"/runs/{run_id}/cancel", {"reason": "verified"})
+    target.ended(run_id, "cancelled")
+    return "cancelled in its sleep"
+
+
+@check(
+    "Hooks",
+    meets="OrchestratorRole: Runs, ForgetHooks (hook#...); SignalRole: Read",
+    look=("Signal", TURN),
+)
+def hooks(target: Target) -> str:
+    """A hook receives a value by its token, and its item is deleted with the run, under a condition on its key."""
+    token = f"{target.prefix}-token"
+    run_id = target.start("verify_hook", {"token": token})
+    target.until(lambda: target.call("GET", f"/hooks/{token}").status == 200 or None, 60, "the hook is not there")
+    target.expect(202, "POST", f"/hooks/{token}", '"by token"')
+    if target.ended(run_id)["result"] != "by token":
+        raise Failed("the hook received something else")
+    target.until(lambda: target.call("GET", f"/hooks/{token}").status == 404 or None, 30, "the hook is still there")
+    return "received a value, and its token is free again"
+
+
+@check(
+    "Webhooks",
+    meets="OrchestratorRole: SignWebhooks; SignalRole: CheckWebhooks",
+    look=("Signal", TURN),
+)
+def webhooks(target: Target) -> str:
+    """The workflow answers a URL that the orchestrator signed; a forged one is refused."""
+    run_id, url = open_webhook(target)
+    forged = target.call_webhook("POST", f"{url}x", "forged").status
+    if forged != 404:
+        raise Failed(f"a forged URL is answered {forged}")
+    answer = target.call_webhook("PUT", url, "from outside")
+    if (answer.status, answer.body) != (201, {"received": "from outside"}):
+        raise Failed(f"the webhook is answered {answer.status} {answer.body}")
+    target.ended(run_id)
+    return "answered by the workflow; forged: 404"
+
+
+def open_webhook(target: Target) -> tuple[str, str]:
+    """Starts a run that waits for a webhook. Returns its id and the webhook's URL."""
+    run_id = target.start("verify_webhook")
+
+    def url() -> str | None:
+        found: str | None = (target.record(run_id).get("attributes") or {}).get("webhook")
+        return found
+
+    return run_id, target.until(url, 60, "the run has no webhook")
+
+
+@check("Updates and queries", meets="SignalRole: ReadHistory, Read, Send", look=("Signal", TURN))
+def questions(target: Target) -> str:
+    """The workflow answers an update. The API's function answers a query by replaying the history."""
+    run_id = target.start("verify_questions")
+    target.waits(run_id, "RunStarted")
+    answer = target.expect(200, "POST", f"/runs/{run_id}/updates/add", {"args": [42]})
+    total = target.expect(200, "GET", f"/runs/{run_id}/queries/total")
+    if (answer["result"], total["result"]) != (42, 42):
+        raise Failed(f"the update is answered {answer}, and the query {total}")
+    target.expect(202, "POST", f"/runs/{run_id}/signals/verify", '"end"')
+    target.ended(run_id)
+    return "an update and a query, answered"
+
+
+@check(
+    "Large values",
+    meets="OrchestratorRole, StepExecutorRole, SignalRole: Payloads",
+    look=("Signal", TURN, STEP),
+)
+def large_values(target: Target) -> str:
+    """A value of 200 KB goes through a run, a step and the API: each function writes or reads it in S3."""
+    run_id = target.start("verify_pass", {"value": "x" * LARGE})
+    result = target.ended(run_id)["result"]
+    if result != "x" * LARGE:
+        raise Failed("the value did not come back as it was")
+    pages = target.client("s3").list_objects_v2(
+        Bucket=target.outputs["PayloadBucketName"], Prefix=f"payloads/{run_id}/"
+    )
+    if not pages.get("Contents"):
+        raise Failed("the value came back, and is not in the bucket")
+    return f"{pages['KeyCount']} objects in S3"
+
+
+@check(
+    "Payload codec (KMS)",
+    meets="OrchestratorRole, StepExecutorRole, SignalRole: EncryptPayloads, with the encryption context of payloads",
+    only_on_aws="the local AWS fills kms:EncryptionContext with Worldflow's own code",
+    look=("Signal", TURN, STEP),
+)
+def codec(target: Target) -> str:
+    """A run's data is not readable in the table, and readable over the API."""
+    if not target.parameter("PayloadKeyArns"):
+        raise Skipped("the stack has no PayloadKeyArns: PARAMETERS=PayloadKeyArns=arn:aws:kms:...:key/...")
+    secret = f"{target.prefix}-in-the-clear"
+    run_id = target.start("verify_pass", {"value": secret})
+    if target.ended(run_id)["result"] != secret:
+        raise Failed("the value did not come back as it was")
+    items = target.client("dynamodb").query(
+        TableName=target.outputs["EventsTableName"],
+        KeyConditionExpression="run_id = :run",
+        ExpressionAttributeValues={":run": {"S": run_id}},
+    )["Items"]
+    if not items or secret in json.dumps(items, default=str):
+        raise Failed("the history holds the value in the clear")
+    return "encrypted in the table, readable over the API"
+
+
+@check(
+    "The example order",
+    meets="OrchestratorRole, StepExecutorRole, SignalRole, in one workflow",
+    look=("Signal", TURN, STEP),
+)
+def order(target: Target) -> str:
+    """The order of `make demo` is approved and shipped."""
+    from tools import demo
+
+    run_id = f"{target.prefix}-order"
+    started = target.call(
+        "POST", "/runs", {"workflow": "fulfil_order", "run_id": run_id, "input": {"order": demo.ORDER}}
+    )
+    if started.status == 422:
+        raise Skipped("the stack has no workflow 'fulfil_order'")
+    if started.status != 201:
+        raise Failed(f"POST /runs: {started.status} {started.body}")
+    target.runs.append(run_id)
+    try:
+        demo.follow(target, target.world, run_id)
+    except demo.DemoFailed as reason:
+        raise Failed(str(reason)) from None
+    result = target.ended(run_id)["result"]
+    if result["tracking"] != "PARCEL-1001":
+        raise Failed(f"the order came to {result}")
+    return f"approved and shipped: {result['tracking']}"
