@@ -1,4 +1,8 @@
-"""A workflow that does all that a trace shows."""
+"""Workflows whose traces are looked at."""
+
+from contextvars import ContextVar
+
+from opentelemetry import propagate, trace
 
 from worldflow import (
     FatalError,
@@ -11,6 +15,10 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
+from worldflow.runtime.orchestrator import Orchestrator
+
+LIBRARY: ContextVar[trace.TracerProvider] = ContextVar("LIBRARY")
+ORCHESTRATOR: ContextVar[Orchestrator] = ContextVar("ORCHESTRATOR")
 
 fails_once: set[str] = set()
 
@@ -57,3 +65,44 @@ async def traced_failure() -> None:
 async def traced_countdown(left: int) -> None:
     if left:
         continue_as_new(left - 1)
+
+
+@step
+async def traced_call() -> str:
+    with trace.get_tracer("library", tracer_provider=LIBRARY.get()).start_as_current_span("GET /"):
+        return _injected()
+
+
+@step
+def traced_plain_call() -> str:
+    with trace.get_tracer("library", tracer_provider=LIBRARY.get()).start_as_current_span("SELECT"):
+        return _injected()
+
+
+@step(inline=True)
+async def traced_inline_call() -> str:
+    with trace.get_tracer("library", tracer_provider=LIBRARY.get()).start_as_current_span("PUT /"):
+        return _injected()
+
+
+def _injected() -> str:
+    """The header that a library would send."""
+    headers: dict[str, str] = {}
+    propagate.inject(headers)
+    return headers["traceparent"]
+
+
+@workflow
+async def traced_calls() -> list[str]:
+    return [await traced_call(), await traced_plain_call(), await traced_inline_call()]
+
+
+@step
+async def traced_starter() -> str:
+    run = await ORCHESTRATOR.get().start_workflow("started-by-a-step", traced_countdown, {"left": 0})
+    return run.id
+
+
+@workflow
+async def traced_start() -> str:
+    return await traced_starter()

@@ -39,6 +39,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenStep, RunState
+from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.runtime.acts import Acts, Closed, run_record
 from worldflow.runtime.turns import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds.base import RunRecord, World
@@ -258,6 +259,8 @@ class _Account:
     def _ask_for(self, started: RunStarted, forked: RunForked | None = None) -> None:
         """The record, and the message to begin: by whoever started the run, unless that is in another run's account."""
         world = self.world
+        # One that begins a trace was started without a traceparent.
+        parent = parent_of(run_context(self._run_id, started.created_at, started.traceparent), started.traceparent)
         record = RunRecord(
             run_id=self._run_id,
             workflow_name=started.workflow_name,
@@ -268,6 +271,7 @@ class _Account:
             attributes=started.attributes or {},
             carried=started.carried,
             seen=started.seen or [],
+            traceparent=str(parent) if parent else None,
         )
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:

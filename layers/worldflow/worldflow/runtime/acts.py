@@ -45,6 +45,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
+from worldflow.engine.traceparent import run_context
 from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Poke, Start, StepDue, StepTask
 from worldflow.worlds.payloads import adopt, adopt_event
@@ -219,7 +220,15 @@ class Acts:
             at_most_once=scheduled.at_most_once,
             ledger=scheduled.ledger,
             origin=step.origin,
+            traceparent=self._traceparent(),
         )
+
+    def _traceparent(self) -> str | None:
+        """The span of this run, where it is in a trace."""
+        started = self._state.started
+        if started is None or started.traceparent is None:
+            return None
+        return str(run_context(self._run_id, started.created_at, started.traceparent))
 
     def _again_later(self, step: OpenStep) -> list[Outgoing]:
         assert step.attempt is not None
@@ -279,6 +288,7 @@ class Acts:
                 input=adopt(self._world, run_id, started.input),
                 parent=parent,
                 restored=_restored(self._state, now),
+                traceparent=self._traceparent(),
             )
         )
 
@@ -478,6 +488,8 @@ def following_record(world: World, state: RunState) -> RunRecord:
         carried=adopt(world, ended.next_run_id, ended.carried),
         seen=ended.seen or [],
         restored=_restored(state, now),
+        # Under the span that the first generation is under, or under the first.
+        traceparent=started.traceparent,
     )
 
 
@@ -537,4 +549,5 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         parent=started.parent,
         fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
+        traceparent=started.traceparent,
     )

@@ -46,13 +46,15 @@ from worldflow.engine.history import (
 from worldflow.engine.privacy import described
 from worldflow.engine.state import OpenStep, RunState, with_what_was_unknown
 from worldflow.engine.texts import escaped
+from worldflow.engine.traceparent import run_context
 from worldflow.runtime.acts import Acts, Closed
 from worldflow.runtime.arrivals import TimersDue, in_order
 from worldflow.runtime.loading import explain_failures
+from worldflow.runtime.observer import Observer
 from worldflow.runtime.requests import termination
 from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
-from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
 from worldflow.worlds.payloads import adopt_events, fetch_event, fetch_failure, stash_event
 
@@ -77,6 +79,7 @@ class RunInHand:
         history_limit: int,
         cpu_limit: float,
         strict: bool = False,
+        observer: Observer | None = None,
     ) -> None:
         self.id = run_id
         self.state = state
@@ -98,6 +101,7 @@ class RunInHand:
         self._history_limit = history_limit
         self._cpu_limit = cpu_limit
         self._strict = strict
+        self._observer = observer or Observer()
         self.forget_turn()
 
     def forget_turn(self) -> None:
@@ -236,6 +240,7 @@ class RunInHand:
             carried=record.carried,
             seen=record.seen or None,
             restored=record.restored,
+            traceparent=self._traceparent(record),
         )
         self.apply_fact(started, now)
 
@@ -252,19 +257,30 @@ class RunInHand:
         assert self.state.started is not None
         if self.blocked is None:
             self.revive(self.state.started, self.new, adopted=True)
-        self.apply_fact(RunForked(run_id=record.fork_of.run_id, after=after, seed=seed), self._world.now())
+        fork = RunForked(
+            run_id=record.fork_of.run_id, after=after, seed=seed, traceparent=_span_of(source, record.fork_of)
+        )
+        self.apply_fact(fork, self._world.now())
         if record.restored:
             self.record(RunRestored(), self.state.at)
         self.redo = True
 
     def _of_its_own(self, event: Event, record: RunRecord) -> Event:
-        """The event with what cannot be the other run's: when this one was asked for, and the webhooks of a fork."""
+        """The event with what cannot be the other run's: when this one was asked for, its place in traces, and the
+        webhooks of a fork.
+        """
         assert record.fork_of is not None
         if isinstance(event, RunStarted):
-            return event.model_copy(update={"created_at": record.created_at})
+            taken = event.traceparent if record.fork_of.after is None else None
+            traceparent = taken or self._traceparent(record)
+            return event.model_copy(update={"created_at": record.created_at, "traceparent": traceparent})
         if isinstance(event, HookCreated) and event.webhook and record.fork_of.after is not None:
             return event.model_copy(update={"token": WebhooksOf(self._world).another(self.id, event)})
         return event
+
+    def _traceparent(self, record: RunRecord) -> str | None:
+        """What the run was started with; else its own span, where an observer traces it."""
+        return record.traceparent or self._observer.traceparent(self.id, record.created_at)
 
     def apply_fact(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.earliest(fact))
@@ -367,6 +383,14 @@ class RunInHand:
             fact = _failed(step, error)
             if self.state.accepts(fact):
                 self.apply_fact(fact, now)
+
+
+def _span_of(history: Sequence[Event], fork_of: Fork) -> str | None:
+    """The span of the run that a run goes on from, where that is in a trace."""
+    started = history[0] if history else None
+    if not isinstance(started, RunStarted) or started.traceparent is None:
+        return None
+    return str(run_context(fork_of.run_id, started.created_at, started.traceparent))
 
 
 def _failed(step: OpenStep, error: Exception) -> StepFailed:

@@ -5,6 +5,7 @@
     blocked     a run has become blocked
     attempt     surrounds an attempt of a step, queued or inline
     swept       a pass of the sweep is over
+    traceparent is asked for the trace of a run that begins
 
 Derive from `Observer` and override what is of interest; `Observers` makes one of several. What an observer raises is
 logged and changes nothing. It is called in the threads of turns, several at a time, and holds up the work that it is
@@ -68,6 +69,8 @@ class Commit:
     """What is new, in the order of the history."""
     became_long: bool
     """The history has grown past a fifth of the most events that it may have."""
+    forked: RunForked | None = None
+    """Of a fork or a retry: the last event that says so."""
 
     @property
     def run_id(self) -> str:
@@ -140,6 +143,12 @@ class Observer:
     def swept(self, report: SweepReport) -> None:
         """A pass of the sweep is over, or its time is."""
 
+    def traceparent(self, run_id: str, created_at: datetime) -> str | None:
+        """The traceparent that a run begins with which was started with none: it is recorded in its history. The same
+        each time that it is asked. None where the run is not traced.
+        """
+        return None
+
 
 class Observers(Observer):
     """Several observers, told in this order. What one of them raises is logged."""
@@ -161,6 +170,11 @@ class Observers(Observer):
 
     def swept(self, report: SweepReport) -> None:
         self._tell(lambda observer: observer.swept(report))
+
+    def traceparent(self, run_id: str, created_at: datetime) -> str | None:
+        told: list[str | None] = []
+        self._tell(lambda observer: told.append(observer.traceparent(run_id, created_at)))
+        return next(filter(None, told), None)
 
     def _tell(self, tell: Callable[[Observer], object]) -> None:
         for observer in self._observers:

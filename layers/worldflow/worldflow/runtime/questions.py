@@ -21,6 +21,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.serialization import ANYTHING
+from worldflow.runtime.callers import caller
 from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
@@ -123,7 +124,10 @@ def send_update(
     if record.ended:
         return PendingUpdate(run_id, f"update/{update_id}")  # it may have been answered before the end
     fact = UpdateReceived(
-        update_id=update_id or uuid.uuid4().hex, name=name, args=stash(world, run_id, encoded, "args")
+        update_id=update_id or uuid.uuid4().hex,
+        name=name,
+        args=stash(world, run_id, encoded, "args"),
+        traceparent=caller(),
     )
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return PendingUpdate(run_id, fact.fact_id)

@@ -37,6 +37,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
 from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.texts import is_text
+from worldflow.runtime.callers import caller
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 from worldflow.worlds.payloads import adopt, check_size, fetch_event, stash
@@ -75,7 +76,9 @@ def start(
     name, values = _encode_input(workflow, input)
     now = world.now()
     stored = stash(world, run_id, values, "input")
-    record = RunRecord(run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stored)
+    record = RunRecord(
+        run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stored, traceparent=caller()
+    )
     with world.together():
         existing = world.create_run(record)
         while existing:
@@ -167,7 +170,7 @@ def signal_with_start(
         workflow.check_signal(name, encoded)
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
-    fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored)
+    fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored, traceparent=caller())
     _, values = _encode_input(workflow, input)
     revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
     world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])
@@ -207,6 +210,7 @@ def _revived(world: World, run_id: str, revival: Revival, fact: AnyFact) -> RunR
         input=adopt(world, run_id, revival.input),
         carried=stash(world, run_id, from_json(unread), "carried"),
         seen=[fact.fact_id],
+        traceparent=fact.traceparent if isinstance(fact, SignalReceived) else None,
     )
 
 
@@ -232,7 +236,7 @@ def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id
         workflow.check_signal(name, encoded)
     run_id = record.run_id
     signal_id = signal_id or uuid.uuid4().hex
-    fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded))
+    fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded), traceparent=caller())
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return signal_id
 
@@ -335,6 +339,8 @@ def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None
         updated_at=now,
         input=source.input,
         fork_of=Fork(run_id=source.run_id, after=after),
+        # A retry stays in the trace of the run that failed.
+        traceparent=None if after is None else caller(),
     )
 
 

@@ -39,6 +39,7 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import Json
 from worldflow.engine.serialization import ANYTHING
 from worldflow.runtime import requests
+from worldflow.runtime.callers import asked_by
 from worldflow.worlds.base import World, check_limit
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch, stash
@@ -250,7 +251,8 @@ def _start_run(world: World, record: ScheduleRecord, run_id: str, *, again: bool
     if again and world.get_run(run_id) is None and world.archive.get(run_id):
         return  # it was started so long ago that it is archived
     try:
-        requests.start(world, run_id, record.workflow, fetch(world, record.input))
+        with asked_by(None):  # the span that is current is of whatever fires schedules
+            requests.start(world, run_id, record.workflow, fetch(world, record.input))
     except RunExistsError as error:
         _log.error("schedule %s: %s", record.schedule_id, error)
 

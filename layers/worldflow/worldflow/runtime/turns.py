@@ -246,6 +246,7 @@ class Turns:
             history_limit=self._history_limit,
             cpu_limit=self._cpu_limit,
             strict=self._strict,
+            observer=self._observer,
         )
         if not use_code:
             run.blocked = "its turns failed or died each time that they were taken; the log says why"
@@ -277,7 +278,7 @@ class Turns:
             if became_long:
                 _log.warning("the history of run %s is long: %d events", run.id, run.state.seq)
             assert run.state.started is not None
-            commit = Commit(turn, run.state.started, tuple(run.new), became_long)
+            commit = Commit(turn, run.state.started, tuple(run.new), became_long, run.state.forked)
             self._world.when_durable(partial(self._observer.committed, commit))
         elif not run.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
             raise ConflictError(f"run {run.id!r}: the live execution is behind its history")

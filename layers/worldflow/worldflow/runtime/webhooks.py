@@ -25,6 +25,7 @@ from worldflow.engine.history import HookCreated, HookResumed, Replied, RunEnded
 from worldflow.engine.ids import check_id
 from worldflow.engine.serialization import ANYTHING, Codec
 from worldflow.engine.webhooks import LONGEST_LIFE, WebhookRequest
+from worldflow.runtime.callers import asked_by, caller
 from worldflow.worlds.base import HookRecord, World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch, fetch_event, stash
@@ -145,12 +146,18 @@ def receive(
     named = {name.lower(): value for name, value in (headers or {}).items()}
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
     resume_id = request_id or uuid.uuid4().hex
-    fact_id = _send(world, hook, _requests().encode(request), resume_id)
+    with asked_by(named.get("traceparent")):
+        fact_id = _send(world, hook, _requests().encode(request), resume_id)
     return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
 
 
 def _send(world: World, hook: HookRecord, value: Any, resume_id: str) -> str:
-    fact = HookResumed(hook_id=hook.hook_id, resume_id=resume_id, value=stash(world, hook.run_id, value))
+    fact = HookResumed(
+        hook_id=hook.hook_id,
+        resume_id=resume_id,
+        value=stash(world, hook.run_id, value),
+        traceparent=caller(),
+    )
     world.send([FactArrived(run_id=hook.run_id, fact=fact)])
     return fact.fact_id
 

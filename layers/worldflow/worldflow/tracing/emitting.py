@@ -92,14 +92,6 @@ def _span_context(context: TraceContext) -> SpanContext:
     return SpanContext(int(context.trace_id, 16), int(context.span_id, 16), is_remote=True, trace_flags=flags)
 
 
-def context_of(span: trace.Span) -> TraceContext | None:
-    """The context of a span of OpenTelemetry, if it has one."""
-    context = span.get_span_context()
-    if not context.is_valid:
-        return None
-    return TraceContext(f"{context.trace_id:032x}", f"{context.span_id:016x}", bool(context.trace_flags.sampled))
-
-
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 

@@ -132,6 +132,8 @@ class RunRecord(BaseModel):
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
     """Of a run that is archived: the newest of its generations."""
+    traceparent: str | None = None
+    """The span in which the run was started; or its own, where it begins a trace."""
 
     @property
     def ended(self) -> bool:

@@ -199,6 +199,8 @@ class StepTask(BaseMessage):
     """`False`: the outcome is told, and not recorded before."""
     origin: str | None = None
     """The run in which the step was scheduled, where that is one that this one goes on from."""
+    traceparent: str | None = None
+    """The span of the run, where it is in a trace."""
 
     @property
     def call(self) -> str:
