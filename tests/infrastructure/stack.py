@@ -1,6 +1,8 @@
 """The template as CloudFormation gets it: parameters put in, SAM's resources expanded."""
 
 import copy
+import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ Properties = Mapping[str, Any]
 
 
 class RefusedParameters(Exception):
-    """A rule of the template does not allow these together."""
+    """A parameter has a value that the template does not allow, or a rule does not allow these together."""
 
 
 class Stack:
@@ -27,6 +29,8 @@ class Stack:
 
     def __init__(self, **parameters: object) -> None:
         self.parameters = {name: _default(parameter) for name, parameter in TEMPLATE["Parameters"].items()} | parameters
+        for name, value in self.parameters.items():
+            _check(name, value)
         for rule in TEMPLATE["Rules"].values():
             if "RuleCondition" in rule and not self._holds(rule["RuleCondition"]):
                 continue
@@ -37,12 +41,7 @@ class Stack:
         resources = template["Resources"]
         for name in [name for name, resource in resources.items() if not self._exists(resource)]:
             del resources[name]
-        for resource in resources.values():
-            for code in ("CodeUri", "ContentUri") & resource.get("Properties", {}).keys():
-                resource["Properties"][code] = "s3://bucket/code.zip"
-        # No managed policies to look up: every role is spelled out.
-        sam = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
-        self.resources: dict[str, Any] = sam.translate(template, {})["Resources"]
+        self.resources: dict[str, Any] = translated(template)["Resources"]
 
     def all(self, kind: str) -> dict[str, Properties]:
         """Logical ids and properties of the resources of a type, without its `AWS::`."""
@@ -93,6 +92,8 @@ class Stack:
                 return str(self._resolved(left)) == str(self._resolved(right))
             case {"Fn::Contains": [list() as values, value]}:
                 return str(self._resolved(value)) in map(str, values)
+            case {"Fn::EachMemberEquals": [values, value]}:
+                return all(member == value for member in self._resolved(values))
             case {"Fn::Not": [inner]}:
                 return not self._holds(inner)
             case {"Fn::And": [*inner]}:
@@ -100,6 +101,30 @@ class Stack:
             case {"Fn::Or": [*inner]}:
                 return any(map(self._holds, inner))
         raise AssertionError(f"unknown condition {condition}")
+
+
+def translated(template: dict[str, Any]) -> dict[str, Any]:
+    """What SAM makes of a template, which it may change."""
+    for resource in template["Resources"].values():
+        for code in ("CodeUri", "ContentUri") & resource.get("Properties", {}).keys():
+            resource["Properties"][code] = "s3://bucket/code.zip"
+    # No managed policies to look up: every role is spelled out.
+    sam = Translator({}, Parser(), boto_session=boto3.Session(region_name="us-east-1"))
+    translation: dict[str, Any] = sam.translate(template, {})
+    return translation
+
+
+def _check(name: str, value: Any) -> None:
+    """As CloudFormation does before it makes anything, of a list each member."""
+    parameter = TEMPLATE["Parameters"][name]
+    for member in listed(value):
+        if not re.fullmatch(parameter.get("AllowedPattern", ".*"), str(member)):
+            raise RefusedParameters(f"{name} does not match its pattern: {member}")
+        if str(member) not in map(str, parameter.get("AllowedValues", [member])):
+            raise RefusedParameters(f"{name} is none of its values: {member}")
+        least, most = parameter.get("MinValue", -math.inf), parameter.get("MaxValue", math.inf)
+        if parameter["Type"] == "Number" and not least <= float(member) <= most:
+            raise RefusedParameters(f"{name} is out of bounds: {member}")
 
 
 def _default(parameter: Mapping[str, Any]) -> Any:

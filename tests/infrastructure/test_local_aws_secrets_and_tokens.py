@@ -50,7 +50,11 @@ def template(pool: str, audience: str) -> dict[str, Any]:
                     "DefinitionBody": {
                         "openapi": "3.0.1",
                         "components": {"securitySchemes": {"Caller": token}},
-                        "paths": {"/runs": {"get": {"security": [{"Caller": []}]}}},
+                        "paths": {
+                            "/runs": {"get": {"security": [{"Caller": []}]}},
+                            "/mine": {"get": {"security": [{"Caller": ["aws.cognito.signin.user.admin"]}]}},
+                            "/all": {"get": {"security": [{"Caller": ["worldflow/admin"]}]}},
+                        },
                     }
                 },
             },
@@ -61,10 +65,11 @@ def template(pool: str, audience: str) -> dict[str, Any]:
                     "Handler": "index.handler",
                     "Runtime": "python3.11",
                     "Events": {
-                        "Get": {
+                        name: {
                             "Type": "HttpApi",
-                            "Properties": {"ApiId": {"Ref": "Api"}, "Method": "GET", "Path": "/runs"},
+                            "Properties": {"ApiId": {"Ref": "Api"}, "Method": "GET", "Path": f"/{name.lower()}"},
                         }
+                        for name in ("Runs", "Mine", "All")
                     },
                 },
             },
@@ -93,6 +98,7 @@ class Stack:
             AuthParameters={"USERNAME": "ada", "PASSWORD": "Passw0rd!"},
         )
         self.token: str = answer["AuthenticationResult"]["IdToken"]
+        self.token_with_a_scope: str = answer["AuthenticationResult"]["AccessToken"]
         cloudformation = aws.client("cloudformation")
         body = json.dumps(template(pool, audience))
         cloudformation.create_stack(StackName="test", TemplateBody=body, Capabilities=["CAPABILITY_AUTO_EXPAND"])
@@ -100,8 +106,8 @@ class Stack:
         (stack,) = cloudformation.describe_stacks(StackName="test")["Stacks"]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
-    def get(self, **headers: str) -> int:
-        request = urllib.request.Request(self.aws.http_api_url(self.outputs["Api"]) + "/runs", headers=headers)
+    def get(self, path: str = "/runs", **headers: str) -> int:
+        request = urllib.request.Request(self.aws.http_api_url(self.outputs["Api"]) + path, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 return int(response.status)
@@ -124,6 +130,13 @@ def test_a_token_of_the_issuer_is_let_in_and_nothing_else(stack: Stack) -> None:
         stack.get(Authorization="AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/execute-api/aws4_request") == 401
     )
     assert stack.get() == 401
+
+
+def test_a_token_without_the_scope_of_a_route_is_refused(stack: Stack) -> None:
+    scoped = f"Bearer {stack.token_with_a_scope}"
+    assert stack.get("/mine", Authorization=scoped) == 200
+    assert stack.get("/all", Authorization=scoped) == 403
+    assert stack.get("/mine", Authorization=f"Bearer {stack.token}") == 403, "it has no scope at all"
 
 
 def steps(stack: Stack) -> list[list[str]]:

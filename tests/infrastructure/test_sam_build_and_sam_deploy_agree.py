@@ -66,3 +66,11 @@ def sam(folder: Path, *arguments: str) -> Any:
     command = [str(Path(sys.executable).with_name("sam")), *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_is_deployed_says_in_tags_what_it_is_and_of_which_stage(environment: str) -> None:
+    deploy = CONFIG[environment]["deploy"]["parameters"]
+
+    stage = read_by_sam("deploy", environment)["Stage"]
+    assert deploy["tags"] == ["application=worldflow", f"stage={stage}"]

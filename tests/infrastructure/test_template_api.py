@@ -1,12 +1,13 @@
 """What the API promises: its routes, who may use them, how much of it, and what is written down about it."""
 
+import copy
 import json
 import re
 from typing import Any
 
 import pytest
 
-from tests.infrastructure.stack import ROOT, TEMPLATE, Properties, RefusedParameters, Stack, target
+from tests.infrastructure.stack import ROOT, TEMPLATE, Properties, RefusedParameters, Stack, target, translated
 
 PUBLIC = "ANY /webhooks/{token}"
 BASE_URL = "https://hooks.example.com"
@@ -102,6 +103,48 @@ def test_with_an_issuer_a_caller_shows_a_token_of_it() -> None:
     assert {str(operation["security"]) for operation in routes(stack).values()} == {"[{'Caller': []}]"}
 
 
+SCOPES = {"JwtReadScope": "runs/read", "JwtWriteScope": "runs/write", "JwtAdminScope": "runs/admin"}
+READS = {
+    "GET /runs",
+    "GET /runs/{run_id}",
+    "GET /runs/{run_id}/events",
+    "GET /runs/{run_id}/queries/{name}",
+    "GET /hooks/{token}",
+    "GET /schedules",
+    "GET /schedules/{schedule_id}",
+}
+WRITES = {
+    "POST /runs",
+    "POST /runs/{run_id}/signals/{name}",
+    "POST /runs/{run_id}/updates/{name}",
+    "POST /runs/{run_id}/cancel",
+    "POST /hooks/{token}",
+}
+
+
+def test_a_route_asks_for_its_scope() -> None:
+    for route, operation in routes(Stack(JwtIssuer=ISSUER, JwtAudience="shop", **SCOPES)).items():
+        scope = "runs/read" if route in READS else "runs/write" if route in WRITES else "runs/admin"
+        assert operation["security"] == [{"Caller": [scope]}], route
+
+
+def test_sam_leaves_the_scopes_to_cloudformation() -> None:
+    """The translation on AWS finds the conditions as they stand, not what they come to."""
+    paths = TEMPLATE["Resources"]["Api"]["Properties"]["DefinitionBody"]["paths"]
+    left = translated(copy.deepcopy(TEMPLATE))["Resources"]["Api"]["Properties"]["Body"]["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            assert left[path][method]["security"] == operation["security"]
+
+
+@pytest.mark.parametrize("missing", SCOPES)
+def test_scopes_are_given_together_and_with_an_issuer(missing: str) -> None:
+    with pytest.raises(RefusedParameters):
+        Stack(JwtIssuer=ISSUER, JwtAudience="shop", **{**SCOPES, missing: ""})
+    with pytest.raises(RefusedParameters):
+        Stack(**SCOPES)
+
+
 @pytest.mark.parametrize("parameters", [{"JwtIssuer": ISSUER}, {"JwtAudience": "shop"}])
 def test_a_token_is_for_somebody_of_somebody(parameters: dict[str, str]) -> None:
     with pytest.raises(RefusedParameters):
@@ -133,6 +176,11 @@ def test_the_limits_are_parameters() -> None:
     stack = Stack(ApiRateLimit=1, ApiBurstLimit=2, WebhookRateLimit=3, WebhookBurstLimit=4)
     assert limits(stack, "Api") == (1, 2)
     assert limits(stack, "WebhookApi") == (3, 4)
+
+
+def test_the_access_log_takes_no_room_in_the_accounts_policy(stack: Stack) -> None:
+    # Which API Gateway extends for every log group whose name does not begin so, up to 5,120 characters.
+    assert stack["ApiLogGroup"]["LogGroupName"] == {"Fn::Sub": "/aws/vendedlogs/${AWS::StackName}/api"}
 
 
 @pytest.mark.parametrize("api", ["Api", "WebhookApi"])

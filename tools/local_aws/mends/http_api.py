@@ -103,11 +103,11 @@ def _authorization(api_id: str, name: str, scheme: dict[str, Any]) -> dict[str, 
     return {"AuthorizationType": "JWT", "AuthorizerId": authorizer_id}
 
 
-def _required(schemes: dict[str, dict[str, str]], operation: dict[str, Any]) -> dict[str, str]:
+def _required(schemes: dict[str, dict[str, str]], operation: dict[str, Any]) -> dict[str, Any]:
     for requirement in operation.get("security", []):
-        for name in requirement:
+        for name, scopes in requirement.items():
             if name in schemes:
-                return schemes[name]
+                return {**schemes[name], "AuthorizationScopes": scopes}
     return {"AuthorizationType": "NONE"}
 
 
