@@ -10,11 +10,21 @@ from itertools import chain
 from typing import Any
 
 import boto3
+import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.settings import NO_REGION, Settings
+
+_OLDEST_BOTOCORE = (1, 35, 2)
+"""The first with S3's conditional writes, without which no run is archived. In Lambda it is the runtime's own."""
+
+if tuple(map(int, botocore.__version__.split(".")[:3])) < _OLDEST_BOTOCORE:
+    raise ImportError(
+        f"AWSWorld needs botocore {'.'.join(map(str, _OLDEST_BOTOCORE))} or later, and {botocore.__version__} is "
+        "installed: require boto3>=1.40, in Lambda in layers/workflows/requirements.txt"
+    )
 
 _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10, max_pool_connections=20
