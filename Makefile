@@ -211,6 +211,7 @@ environment: $(VENV)/ready ## Print the variables with which an application reac
 
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml
+	@python -m tools.quota $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 

@@ -1,10 +1,17 @@
-"""`python -m tools.environment STACK`: the variables with which an application reaches a deployed stack, as exports."""
+"""`python -m tools.environment STACK`: the variables with which an application reaches a deployed stack, as exports.
+
+What the account's concurrency is too little for goes to stderr.
+"""
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 
+import boto3
+
+from tools import quota
 from worldflow.stacks import read_environment
 from worldflow.terminal import describe_error, is_explained
 
@@ -14,10 +21,14 @@ def main() -> None:
         sys.exit("usage: python -m tools.environment STACK")
     try:
         variables = read_environment(sys.argv[1])
+        session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        warning = quota.warning(quota.of_stack(sys.argv[1], session), quota.quota(session))
     except Exception as error:
         if not is_explained(error):
             raise
         sys.exit(f"Error: {describe_error(error)}")
+    if warning:
+        print(f"Warning: {warning}", file=sys.stderr)
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
