@@ -16,23 +16,23 @@ import worldflow  # noqa: F401 - first: it says so if the layers are for another
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.engine.privacy import quiet
+from worldflow.metrics import Meter
 from worldflow.powertools import own_logger, traced
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()
-metrics = Metrics()
+world = AWSWorld()
+meter = Meter(world)
 
 # Whatever logs does so in JSON.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
-look_after = create_caretaker_handler(AWSWorld())
+look_after = create_caretaker_handler(world, observer=meter)
 
 gc.freeze()
 gc.enable()
@@ -40,12 +40,10 @@ gc.enable()
 
 @logger.inject_lambda_context
 @traced
-@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@meter.metered
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     answer = look_after(event, context)
-    for part, report in answer.items():
-        for name, count in report.items():
-            metrics.add_metric(f"{part.title()}{name.title().replace('_', '')}", MetricUnit.Count, int(count))
+    meter.count("ArchivesFailed", answer.get("archive", {}).get("failed", 0))
     logger.info("looked after the runs", extra=answer)
     return answer

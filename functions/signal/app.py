@@ -19,11 +19,9 @@ import json
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.logging import correlation_paths
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json, to_json
 
@@ -36,12 +34,12 @@ from schedule_routes import schedule_routes
 from sizes import carried
 from worldflow.engine.history import dump_value
 from worldflow.engine.privacy import quiet
+from worldflow.metrics import Meter
 from worldflow.powertools import own_logger, traced
 from worldflow.runtime import load_workflows
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()
-metrics = Metrics()
 app = APIGatewayHttpResolver(
     enable_validation=True, serializer=lambda body: to_json(body, inf_nan_mode="null").decode()
 )
@@ -50,6 +48,7 @@ copy_config_to_registered_loggers(logger, include={"worldflow"})
 # Logs what a route raises with its text, which may be anybody's data. `quiet` below raises it without.
 logging.getLogger("aws_lambda_powertools.event_handler.api_gateway").disabled = True
 world = AWSWorld()
+meter = Meter(world)
 load_workflows(world.settings.workflows)
 once = Once(world.settings.runs_table)
 
@@ -90,11 +89,10 @@ def is_readable(event: dict[str, Any]) -> bool:
 
 @logger.inject_lambda_context(correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)
 @traced
-@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@meter.metered
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     once.config.register_lambda_context(context)
-    metrics.add_metric("Requests", MetricUnit.Count, 1)
     if not is_text(event):
         return NO_TEXT
     # What came without a signature goes nowhere else.

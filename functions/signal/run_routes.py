@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
@@ -36,7 +35,6 @@ LAST = 10**9
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
 logger = Logger()
-metrics = Metrics()
 
 
 class _Request(BaseModel):
@@ -94,7 +92,6 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         # Who sends a signal with the start wants a run that receives it.
         reuse = asked.reuse or ("allow" if asked.signal else None)
         record, created = begin(world, run_id, workflow, arguments, if_running=asked.if_running, reuse=reuse)
-        metrics.add_metric("RunsStarted", MetricUnit.Count, int(created))
         status = "pending" if created else record.status
         answer = {"run_id": record.run_id, "workflow": record.workflow_name, "status": status, "created": created}
         return {**answer, "signal_id": id} if asked.signal else answer

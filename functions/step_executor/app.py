@@ -13,23 +13,23 @@ import worldflow  # noqa: F401 - first: it says so if the layers are for another
 import logging
 from typing import Any
 
-from aws_lambda_powertools import Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.privacy import quiet
+from worldflow.metrics import Meter
 from worldflow.powertools import log_keys, own_logger, traced
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()
-metrics = Metrics()
+world = AWSWorld()
+meter = Meter(world)
 
 # Whatever logs, the engine or a step's module, says which run and step it is about.
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
-run_steps = create_step_handler(AWSWorld(), scope=log_keys(logger))
+run_steps = create_step_handler(world, scope=log_keys(logger), observer=meter)
 
 gc.freeze()
 gc.enable()
@@ -37,10 +37,7 @@ gc.enable()
 
 @logger.inject_lambda_context
 @traced
-@metrics.log_metrics(capture_cold_start_metric=True, raise_on_empty_metrics=False)
+@meter.metered
 @quiet
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    answer = run_steps(event, context)
-    metrics.add_metric("StepAttempts", MetricUnit.Count, len(event["Records"]))
-    metrics.add_metric("MessagesFailed", MetricUnit.Count, len(answer["batchItemFailures"]))
-    return answer
+    return run_steps(event, context)

@@ -104,6 +104,10 @@ TEMPLATE: dict[str, Any] = {
             },
         },
         "Timers": {"Type": "AWS::SQS::Queue"},
+        "Query": {
+            "Type": "AWS::Logs::QueryDefinition",
+            "Properties": {"Name": "errors", "QueryString": 'filter level = "ERROR"'},
+        },
         "Group": {"Type": "AWS::Scheduler::ScheduleGroup"},
         "Api": {
             "Type": "AWS::Serverless::HttpApi",

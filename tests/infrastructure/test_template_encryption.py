@@ -73,7 +73,7 @@ def test_these_are_all_kinds_of_resources_that_store_something(keyed: Stack) -> 
         "Lambda::EventSourceMapping",
         "Lambda::LayerVersion",
         "Lambda::Permission",
-        "Logs::MetricFilter",
+        "Logs::QueryDefinition",
         "S3::BucketPolicy",
         "SQS::QueuePolicy",
         "Scheduler::ScheduleGroup",  # its schedules name runs, and hold no data of theirs

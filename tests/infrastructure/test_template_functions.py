@@ -84,7 +84,7 @@ def test_a_function_says_who_it_is_in_logs_metrics_and_traces() -> None:
     names = set()
     for function in FUNCTIONS:
         variables = stack[function]["Environment"]["Variables"]
-        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == "Worldflow"
+        assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "Worldflow/${AWS::StackName}"}
         assert variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
         assert variables["POWERTOOLS_TRACE_DISABLED"] == "true"
         assert stack[function]["TracingConfig"] == {"Mode": "PassThrough"}

@@ -1,18 +1,8 @@
-"""What whoever operates a stack counts on: logs, alarms, outputs, parameters, and names that never collide."""
-
-import itertools
-import re
-from fnmatch import fnmatch
+"""What whoever operates a stack counts on: logs, outputs, parameters, and names that never collide."""
 
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
-from workflows.hello import hello
-from worldflow import step, workflow
-from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
-from worldflow.worlds import LocalWorld
-from worldflow.worlds.messages import Poke, Start
 
 OUTPUTS = {
     "ApiUrl": "Api",
@@ -55,7 +45,6 @@ REFERRING = {
     "AWS::Lambda::EventInvokeConfig",
     "AWS::Lambda::EventSourceMapping",
     "AWS::Lambda::Permission",
-    "AWS::Logs::MetricFilter",
 }
 
 
@@ -82,27 +71,6 @@ def test_lambda_writes_only_of_invocations_that_went_wrong_and_lets_metrics_pass
         assert logging["ApplicationLogLevel"] == ("DEBUG" if level == "DEBUG" else "INFO")
 
 
-def test_every_dead_letter_raises_an_alarm(stack: Stack) -> None:
-    watched = {
-        target(alarm["Dimensions"][0]["Value"])
-        for alarm in stack.all("CloudWatch::Alarm").values()
-        if alarm["MetricName"] == "NumberOfMessagesReceived"
-        and (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
-    }
-    assert watched == {
-        target(queue["RedrivePolicy"]["deadLetterTargetArn"])
-        for queue in stack.all("SQS::Queue").values()
-        if "RedrivePolicy" in queue
-    }
-
-
-def test_turns_that_nobody_takes_raise_an_alarm(stack: Stack) -> None:
-    alarm = stack["RunQueueAgeAlarm"]
-    assert alarm["MetricName"] == "ApproximateAgeOfOldestMessage"
-    assert target(alarm["Dimensions"][0]["Value"]) == "RunQueue"
-    assert alarm["Threshold"] > 3 * stack["RunQueue"]["VisibilityTimeout"]
-
-
 def test_the_caretaker_comes_every_hour_and_once(stack: Stack) -> None:
     (rule,) = stack.all("Events::Rule").values()
     assert rule["ScheduleExpression"] == "cron(17 * * * ? *)"
@@ -111,22 +79,6 @@ def test_the_caretaker_comes_every_hour_and_once(stack: Stack) -> None:
     (config,) = stack.all("Lambda::EventInvokeConfig").values()
     assert target(config["FunctionName"]) == "CaretakerFunction"
     assert config["MaximumRetryAttempts"] == 0
-
-
-def test_a_caretaker_that_fails_or_is_not_called_raises_an_alarm(stack: Stack) -> None:
-    (rule,) = stack.all("Events::Rule")
-    watched = {
-        (
-            alarm["Namespace"],
-            alarm["MetricName"],
-            alarm["Dimensions"][0]["Name"],
-            target(alarm["Dimensions"][0]["Value"]),
-        )
-        for alarm in stack.all("CloudWatch::Alarm").values()
-        if (alarm["Statistic"], alarm["Threshold"], alarm["ComparisonOperator"]) == ("Sum", 0, "GreaterThanThreshold")
-    }
-    assert ("AWS/Lambda", "Errors", "FunctionName", "CaretakerFunction") in watched
-    assert ("AWS/Events", "FailedInvocations", "RuleName", rule) in watched
 
 
 def test_the_key_of_webhooks_is_changed_unless_told_otherwise() -> None:
@@ -146,53 +98,6 @@ def test_secrets_manager_may_call_the_caretaker_for_this_secret(stack: Stack) ->
     assert target(permission["SourceArn"]) == "WebhookSecret"
     assert permission["SourceAccount"] == {"Ref": "AWS::AccountId"}
     assert stack.resources["WebhookSecretRotation"]["DependsOn"] == "CaretakerRotationPermission"
-
-
-def test_histories_that_grow_long_are_counted(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
-    world = LocalWorld(":memory:")
-    requests.start(world, "r", hello)
-    Turns(world, history_limit=10).take("r", [Start(run_id="r")])
-    world.close()
-    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
-
-    filter = stack["LongHistories"]
-    assert target(filter["LogGroupName"]) == "OrchestratorLogGroup"
-    pattern = re.fullmatch(r'\{ \$\.message = "(.+)" \}', filter["FilterPattern"])
-    assert pattern and fnmatch(warning, pattern[1])
-
-
-def test_a_replay_that_differs_is_counted(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
-    numbers = itertools.count()
-
-    @step
-    def take(number: int) -> None: ...
-
-    @workflow
-    async def draws() -> None:
-        await take(next(numbers))
-
-    world = LocalWorld(":memory:")
-    requests.start(world, "r", draws)
-    turns = Turns(world, live_limit=0)
-    turns.take("r", [Start(run_id="r")])
-    turns.take("r", [Poke(run_id="r")])
-    world.close()
-    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
-
-    filter = stack["ReplaysThatDiffer"]
-    assert target(filter["LogGroupName"]) == "OrchestratorLogGroup"
-    pattern = re.fullmatch(r'\{ \$\.message = "(.+)" \}', filter["FilterPattern"])
-    assert pattern and fnmatch(warning, pattern[1])
-
-
-def test_an_alarm_is_quiet_without_data_and_mailed_only_when_there_is_an_address() -> None:
-    silent, mailed = Stack(), Stack(AlarmEmail="ops@example.com")
-    for name, alarm in silent.all("CloudWatch::Alarm").items():
-        assert alarm["TreatMissingData"] == "notBreaching"
-        assert "AlarmActions" not in alarm
-        assert mailed[name]["AlarmActions"] == [{"Ref": "AlarmTopic"}]
-    assert mailed["AlarmTopic"]["Subscription"] == [{"Protocol": "email", "Endpoint": "ops@example.com"}]
-    assert "AlarmTopic" not in silent.resources
 
 
 def test_the_outputs_name_everything_that_an_application_needs() -> None:

@@ -55,7 +55,7 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
     sys.modules[module.__name__] = module  # where pydantic looks for what annotations name
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POWERTOOLS_SERVICE_NAME", service or name)
-        environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow")
+        environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow/shop-prod")
         environment.setenv("POWERTOOLS_TRACE_DISABLED", "true")
         environment.syspath_prepend(folder)
         environment.setattr(gc, "freeze", lambda: None)  # what tests have made is not to stay

@@ -62,6 +62,6 @@ def test_it_logs_what_is_as_severe(
 
     for source in ("Powertools", "a module"):
         assert [line["level"].lower() for line in lines if str(line.get("message")).endswith(f"of {source}")] == logged
-    (metrics,) = [line for line in lines if "StepAttempts" in line]
+    (metrics,) = [line for line in lines if "StepScheduleToStart" in line]
     assert "level" not in metrics
     assert metrics["_aws"]["CloudWatchMetrics"], "nothing around it: the line itself is what CloudWatch reads"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import workflows
 from tests.support.aws import Stack
-from tests.support.lambdas import Context, http_event, load_function, own_log, sqs_event, sqs_record, unload
+from tests.support.lambdas import Context, load_function, own_log, sqs_event, sqs_record, unload
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
@@ -39,12 +39,6 @@ class Function:
         self._app.handler(event, Context())
         lines = [json.loads(line) for line in self._capture.readouterr().out.splitlines()]
         return [line for line in lines if "_aws" not in line]
-
-    def metrics(self, event: dict[str, Any]) -> dict[str, Any]:
-        self._capture.readouterr()
-        self._app.handler(event, Context())
-        lines = [json.loads(line) for line in self._capture.readouterr().out.splitlines()]
-        return {name: value for line in lines if "_aws" in line for name, value in line.items()}
 
 
 @pytest.fixture
@@ -135,28 +129,6 @@ def test_what_workflows_carry_is_not_logged(functions: Any, aws: AWSSystem) -> N
     lines = orchestrator(sqs_event(*(sqs_record(aws.stack.arns["runs"], record.dump()) for record in records)))
 
     assert "424242" not in json.dumps(lines)
-
-
-def test_messages_are_counted(functions: Any, aws: AWSSystem) -> None:
-    event = sqs_event(
-        sqs_record(aws.stack.arns["runs"], Start(run_id="x").dump()), sqs_record(aws.stack.arns["runs"], '{"v": 2}')
-    )
-    metrics = functions("orchestrator").metrics(event)
-
-    assert (metrics["MessagesHandled"], metrics["MessagesFailed"]) == ([2], [1])
-
-
-def test_step_attempts_are_counted(functions: Any, aws: AWSSystem) -> None:
-    batch = [StepTask(run_id="r", step_id=f"s{n}", name="square", input={"number": n}) for n in range(3)]
-    metrics = functions("step_executor").metrics(tasks(aws.stack, *batch))
-
-    assert (metrics["StepAttempts"], metrics["MessagesFailed"]) == ([3], [0])
-
-
-def test_the_api_counts_and_logs_the_runs_that_it_starts(functions: Any, aws: AWSSystem) -> None:
-    metrics = functions("signal").metrics(http_event("POST", "/runs", {"workflow": "hello", "run_id": "r"}))
-
-    assert metrics["RunsStarted"] == [1]
 
 
 def test_loading_a_function_in_a_test_leaves_the_logs_of_others_alone(stack: Stack) -> None:

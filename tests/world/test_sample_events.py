@@ -332,7 +332,7 @@ def _(after: After) -> None:
 @case("caretaker-hour")
 def _(after: After) -> None:
     # The run that was forked has not begun, and is too young to have lost its start.
-    assert after._answer == {"sweep": {"open_runs": 2, "started": 0, "poked": 0, "complete": True}}
+    assert after._answer == {"sweep": {"open_runs": 2, "blocked_runs": 0, "started": 0, "poked": 0, "complete": True}}
     assert after.sent("runs") == []
 
 
@@ -433,6 +433,7 @@ def test_every_route_has_a_file() -> None:
     template = yaml.load((ROOT / "template.yaml").read_text(), loader)
     events = template["Resources"]["SignalFunction"]["Properties"]["Events"].values()
     routes = {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events}
+    routes.add(template["Resources"]["WebhookRoute"]["Properties"]["RouteKey"])
 
     assert {read(name)["routeKey"] for name in FILES if name.startswith("signal-")} == routes
 

@@ -85,6 +85,10 @@ class _Record:
     def group(self) -> str:
         return self.id if isinstance(self.message, Delayed) else self.message.group
 
+    @property
+    def kind(self) -> str:
+        return self.message.message.kind if isinstance(self.message, Delayed) else self.message.kind
+
 
 def create_orchestrator_handler(
     world: AWSWorld,
@@ -152,6 +156,8 @@ def create_orchestrator_handler(
                 # Begun now, it would be cut off, and come again only when its visibility timeout is over.
                 return False
             with scope(run_id=_run_id(group[0])):
+                if group[0].is_dead:
+                    _log.warning("a dead letter, received %d times: %s", group[0].receives, group[0].kind)
                 try:
                     handle(group, out_of_time)
                     return True

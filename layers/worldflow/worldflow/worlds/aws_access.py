@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any
@@ -38,6 +38,16 @@ _NAMING = {
 """How each service says that something is not there, and the settings that name it."""
 
 
+_THROTTLED = (
+    "BandwidthLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "SlowDown",
+    "TooManyRequestsException",
+)
+"""How services say that there are too many requests, besides those that call it throttling."""
+
+
 class AWSAccess:
     """What is asked of AWS. May be used from several threads."""
 
@@ -45,6 +55,17 @@ class AWSAccess:
         self.settings = settings or Settings.from_environment()
         self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
         self._making = threading.Lock()
+
+    def when_throttled(self, call: Callable[[], None]) -> None:
+        """Calls for each request that AWS answers with "too many", before it is sent again: of clients that are made
+        from now on.
+        """
+
+        def look(response: tuple[Any, Mapping[str, Any]] | None, **_: Any) -> None:
+            if response and _is_throttled(response[1]):
+                call()
+
+        self._session.events.register("needs-retry", look)
 
     def _client(self, service: str) -> Any:
         session: Any = self._session
@@ -140,6 +161,11 @@ class AWSAccess:
         if not value:
             raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")
         return value
+
+
+def _is_throttled(answer: Mapping[str, Any]) -> bool:
+    code = answer.get("Error", {}).get("Code", "")
+    return "Throttl" in code or code in _THROTTLED or answer.get("ResponseMetadata", {}).get("HTTPStatusCode") == 429
 
 
 def is_missing(error: ClientError) -> bool:
