@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+from tests.support.threads import replace_sleep
 from worldflow.aws_setup import Infrastructure, setup_worldflow_infrastructure
 from worldflow.aws_setup.__main__ import app
 from worldflow.engine.errors import ConfigurationError
@@ -134,7 +135,7 @@ def test_a_table_of_other_keys_is_left_alone():
 
 def test_a_table_that_was_made_a_moment_ago_is_asked_again_for_its_backups(monkeypatch: pytest.MonkeyPatch):
     asked = fail_first(monkeypatch, "UpdateContinuousBackups", "ContinuousBackupsUnavailableException")
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    replace_sleep(monkeypatch, lambda seconds: None)
     setup_worldflow_infrastructure()
     assert len(asked) == 3, "one table was asked for twice"
     assert not list(Infrastructure().faults())

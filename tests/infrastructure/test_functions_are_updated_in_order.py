@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import Stack
+from tests.support.threads import ministack_service
 
 ORDER = ["StepExecutorFunction", "OrchestratorFunction", "SignalFunction", "CaretakerFunction"]
 
@@ -83,7 +84,6 @@ def test_no_two_resources_need_each_other(stack: Stack) -> None:
 
 
 def test_the_local_aws_updates_them_in_that_order(stack: Stack) -> None:
-    from ministack.services.cloudformation import engine
-
+    engine = ministack_service("cloudformation.engine")
     ordered = engine._topological_sort(stack.resources, {})
     assert [logical_id for logical_id in ordered if logical_id in ORDER] == ORDER

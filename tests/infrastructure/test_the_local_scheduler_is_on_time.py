@@ -12,7 +12,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ministack.services import eventbridge, scheduler
+
+from tests.support.threads import ministack_service
+
+eventbridge, scheduler = ministack_service("eventbridge"), ministack_service("scheduler")
 
 NEARLY_A_MINUTE = datetime(2026, 3, 11, 12, 0, 59, 800_000, tzinfo=UTC)
 EVERY_MINUTE = "cron(* * * * ? *)"

@@ -13,6 +13,7 @@ from tests.support import workflows
 from tests.support.api import Api
 from tests.support.lambdas import Context, function, http_event
 from tests.support.systems import AWSSystem, start
+from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.engine.history import RunStarted, StepCompleted
 from worldflow.engine.webhooks import RESPONSE_LIMIT
@@ -232,7 +233,7 @@ def test_the_largest_answer_of_a_workflow_to_a_webhook_fits(
         publish("url", webhook.url)
         (await webhook).respond(body=b"\0" * RESPONSE_LIMIT)
 
-    monkeypatch.setattr("time.sleep", lambda _: aws.settle())
+    replace_sleep(monkeypatch, lambda _: aws.settle())
     start(aws, "r", answers)
 
     assert len(api.webhook(api.get("/runs/r/queries/url").body["result"]).data) == RESPONSE_LIMIT

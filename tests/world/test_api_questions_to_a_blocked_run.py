@@ -1,11 +1,10 @@
 """Updates and queries of a run whose code cannot run: an answer that says so, or comes later."""
 
-import time
-
 import pytest
 
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, signal, start
+from tests.support.threads import replace_sleep
 from worldflow import on_update, publish, wait_for_signal, workflow
 from worldflow.engine import definitions
 
@@ -23,7 +22,7 @@ def blocked(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> str:
         await wait_for_signal("go")
         return await wait_for_signal("end", int)
 
-    monkeypatch.setattr(time, "sleep", lambda seconds: aws.settle())
+    replace_sleep(monkeypatch, lambda seconds: aws.settle())
     start(aws, "r", shop)
     code = definitions._workflows._versions.pop("shop")
     aws.restart()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
 from tests.support.api import Answer, Api
 from tests.support.systems import AWSSystem, finish, signal, start, story
+from tests.support.threads import replace_sleep
 from worldflow import FatalError, InvalidInputError, on_update, step, wait_for_signal, workflow
 
 
@@ -21,7 +21,7 @@ def waiting(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> list[float]:
         waited.append(seconds)
         aws.settle()
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    replace_sleep(monkeypatch, sleep)
     return waited
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +11,7 @@ from tests.support import clock
 from tests.support.api import Api
 from tests.support.lambdas import function, http_event
 from tests.support.systems import AWSSystem, finish, start, story
+from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.runtime import webhooks
 from worldflow.runtime.webhooks import REQUEST_LIMIT
@@ -61,7 +61,7 @@ def answering(api: Api, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> str:
                 case text:
                     request.respond(418, {"echo": text})
 
-    monkeypatch.setattr(time, "sleep", lambda _: aws.settle())
+    replace_sleep(monkeypatch, lambda _: aws.settle())
     start(aws, "a", answers)
     return webhook_url(api, "a")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from tests.support.api import Answer
 from tests.support.aws import QueueName
 from tests.support.lambdas import ROOT, Context, function, load_function, own_log
 from tests.support.systems import AWSSystem
+from tests.support.threads import replace_sleep
 from worldflow.engine.history import AnyFact
 from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
 
@@ -355,7 +355,7 @@ def read(name: str) -> dict[str, Any]:
 @pytest.fixture
 def invoke(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     # Who waits for an answer gets none.
-    monkeypatch.setattr(time, "sleep", lambda _: None)
+    replace_sleep(monkeypatch, lambda _: None)
     with own_log():
         # Its own, since it remembers runs of a stack that is emptied after each test.
         orchestrator = load_function("orchestrator")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tests.support.archiving import archive, left
 from tests.support.systems import AWSSystem, finish, start
+from tests.support.threads import replace_sleep
 from tests.support.workflows import big_values, chain, collect, squares
 from worldflow.engine.errors import ConfigurationError, RunNotFoundError, WorldflowError
 from worldflow.engine.history import RunStarted, SignalReceived
@@ -122,7 +122,7 @@ def test_what_dynamodb_leaves_undone_of_a_batch_is_asked_for_again(
         write(RequestItems={table: wanted[:1]})
         return {"UnprocessedItems": {table: wanted[1:]} if wanted[1:] else {}}
 
-    monkeypatch.setattr(time, "sleep", pauses.append)
+    replace_sleep(monkeypatch, pauses.append)
     monkeypatch.setattr(aws.world._dynamodb, "batch_write_item", write_one)
 
     assert archive(aws).archived == 1
@@ -136,7 +136,7 @@ def test_a_batch_that_is_never_done_fails_the_run_and_the_next_pass_ends_it(
     start(aws, "r", chain, length=3)
     finish(aws, "r")
     with monkeypatch.context() as patch:
-        patch.setattr(time, "sleep", lambda _: None)
+        replace_sleep(patch, lambda _: None)
         patch.setattr(aws.world._dynamodb, "batch_write_item", lambda RequestItems: {"UnprocessedItems": RequestItems})
         assert archive(aws).failed == 1
     assert aws.world.read_run("r").result == 3

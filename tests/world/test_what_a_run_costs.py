@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from ministack.services.dynamodb import _index_write_units, _item_size_bytes
 
 from tests.support import workflows
 from tests.support.aws import Stack
 from tests.support.systems import AWSSystem, skip
+from tests.support.threads import ministack_service
 from worldflow import (
     RetryPolicy,
     continue_as_new,
@@ -30,6 +30,8 @@ from worldflow import (
 from worldflow.costs import Asked, commits_of, count
 from worldflow.costs.counting import guessed_commits
 from worldflow.runtime import requests, webhooks
+
+_ministack = ministack_service("dynamodb")
 
 
 async def _costed(number: int) -> int:
@@ -152,17 +154,19 @@ class Wire:
         if params["TableName"] == self.table["TableName"]:
             before, self.before[item["run_id"]["S"]] = self.before.get(item["run_id"]["S"]), item
             for index in self.table["GlobalSecondaryIndexes"]:
-                self.write_units += _index_write_units({"pk_name": "run_id", "sk_name": None}, index, before, item)
-        size = max(_item_size_bytes(item), _item_size_bytes(before or {}))
+                self.write_units += _ministack._index_write_units(
+                    {"pk_name": "run_id", "sk_name": None}, index, before, item
+                )
+        size = max(_ministack._item_size_bytes(item), _ministack._item_size_bytes(before or {}))
         self.write_units += max(1, math.ceil(size / 1024))
 
     def deleted(self, params: dict[str, Any], **_: Any) -> None:
         before = self.before.pop(params["Key"]["run_id"]["S"])
-        self.write_units += max(1, math.ceil(_item_size_bytes(before) / 1024))
+        self.write_units += max(1, math.ceil(_ministack._item_size_bytes(before) / 1024))
 
     def read(self, parsed: dict[str, Any], **_: Any) -> None:
         items = parsed["Items"] if "Items" in parsed else [parsed.get("Item", {})]
-        self.read_units += max(1, math.ceil(sum(map(_item_size_bytes, items)) / 4096))
+        self.read_units += max(1, math.ceil(sum(map(_ministack._item_size_bytes, items)) / 4096))
 
     @contextmanager
     def tapped(self, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
