@@ -25,6 +25,7 @@ from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_archive import LocalArchive
 from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+from worldflow.worlds.status_events import StatusEvent
 
 When = Literal["before", "after"]
 
@@ -70,6 +71,9 @@ class CrashingWorld(LocalWorld):
         self.crashes = crashes
         self.calls: list[str] = []
         self.crashed: list[str] = []
+        self.announced: list[StatusEvent] = []
+        self.asks_to_announce = False
+        """Whether announcing is a request, in which the process may die."""
 
     def _tick(self) -> datetime:
         self.time += timedelta(microseconds=1)
@@ -104,6 +108,12 @@ class CrashingWorld(LocalWorld):
 
     def send(self, messages: Sequence[Message | Delayed]) -> None:
         self._call("send", super().send, messages)
+
+    def announce(self, events: Sequence[StatusEvent]) -> None:
+        if self.asks_to_announce:
+            self._call("announce", self.announced.extend, events)
+        else:
+            self.announced.extend(events)
 
     def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
         return self._call("put_outcome", super().put_outcome, outcome)  # type: ignore[no-any-return]

@@ -33,6 +33,8 @@ class Settings(BaseModel):
     scheduler_role_arn: str | None = None
     payload_bucket: str | None = None
     payload_codec: str | None = None
+    event_bus: str | None = None
+    """The EventBridge bus that status events of runs go to; none where that is not set."""
     webhook_url: str | None = None
     webhook_secret_arn: str | None = None
     dead_letter_arns: tuple[str, ...] = ()

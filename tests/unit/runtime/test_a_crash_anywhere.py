@@ -83,6 +83,7 @@ def ordered(crashes: Callable[[int, When], bool], *, live_limit: int = 200) -> C
     world = CrashingWorld(crashes)
     worlds.append(world)
     world.inline_limit = 200
+    world.asks_to_announce = True
     persist(lambda: requests.start(world, "order-1", crash_order, {"lines": 2}))
     persist(lambda: requests.signal(world, "order-1", "approval", "approved", signal_id="signal-1"))
     serve(world, live_limit=live_limit)
@@ -109,6 +110,7 @@ def check(world: CrashingWorld, expected: list[str]) -> None:
     replay(history)
     assert world.get_run("order-1").seq == len(history)  # type: ignore[union-attr]
     assert world.receive("dead") == []
+    assert {event.id.split("/", 2)[2] for event in world.announced} == {"started/1", f"completed/{len(history)}"}
 
 
 def replay(history: list[Event]) -> None:
@@ -153,7 +155,7 @@ def test_the_process_dies_many_times(expected: list[str], seed: int):
     rate = chance.choice([0.02, 0.1, 0.3])
     deaths = count()
     world = ordered(
-        lambda number, moment: chance.random() < rate and next(deaths) < 40, live_limit=chance.choice([0, 1, 200])
+        lambda number, moment: chance.random() < rate and next(deaths) < 18, live_limit=chance.choice([0, 1, 200])
     )
     check(world, expected)
 

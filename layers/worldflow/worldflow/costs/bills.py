@@ -62,6 +62,7 @@ def bill_of(asked: Asked, batch: int) -> Bill:
         Charge("SQS deletes", asked.deletes(batch), prices.SQS_REQUEST),
         Charge("Lambda invocations", asked.invocations(batch), prices.LAMBDA_REQUEST),
         Charge("schedules", asked.schedules, prices.SCHEDULE),
+        Charge("status events", asked.status_events, prices.CUSTOM_EVENT),
         Charge("S3 writes", s3["s3.PutObject"] + s3["s3.CopyObject"], prices.S3_WRITE),
         Charge("S3 reads", s3["s3.GetObject"], prices.S3_READ),
     ]

@@ -41,6 +41,7 @@ from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenStep, RunState
 from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.runtime.acts import Acts, Closed, run_record
+from worldflow.runtime.announcing import status_events
 from worldflow.runtime.turns import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import (
@@ -98,12 +99,14 @@ def _joins(event: Event, commit: Sequence[Event], inline: dict[str, bool]) -> bo
     return is_little and isinstance(first, _Outcome) and first.step_id in inline
 
 
-def count(run_id: str, commits: Commits) -> Asked:
+def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
     """What a run has asked for, from whoever started it to the last message that came after its end.
 
     Its children are runs of their own: what they ask for is not in it, except their start.
+
+    event_bus: whether its status events go to a bus of EventBridge.
     """
-    account = _Account(run_id)
+    account = _Account(run_id, event_bus=event_bus)
     for commit in commits:
         account.commit(commit)
     if commits:
@@ -114,8 +117,8 @@ def count(run_id: str, commits: Commits) -> Asked:
 class _Account:
     """One run, as its messages come and its commits are written."""
 
-    def __init__(self, run_id: str) -> None:
-        self.world = MeteredWorld()
+    def __init__(self, run_id: str, *, event_bus: bool) -> None:
+        self.world = MeteredWorld(event_bus=event_bus)
         self._run_id = run_id
         self._state = RunState()
         self._inline: set[str] = set()
@@ -192,6 +195,8 @@ class _Account:
             told = (Applied, AttributesSet)
             if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
+        if events:
+            self.world.announce(status_events(self._run_id, state, events))
         self._collect()
 
     def _is_taken_up(self, event: Event) -> bool:

@@ -58,6 +58,8 @@ class Asked:
     """Of messages that are large: SQS charges for each 64 KB that a receive brings."""
     schedules: int = 0
     """That have come due, with EventBridge Scheduler."""
+    status_events: int = 0
+    """On a bus of EventBridge."""
     estimated: list[str] = field(default_factory=list)
     """What of this is not known exactly, and why."""
 
@@ -74,8 +76,12 @@ class Asked:
 class MeteredWorld(AWSWorld):
     """Of one run. `moment` is the time in it."""
 
-    def __init__(self) -> None:
-        super().__init__(_SETTINGS, session=cast(boto3.Session, object()))  # no request leaves this process
+    def __init__(self, *, event_bus: bool = False) -> None:
+        """
+        event_bus: whether status events go to one.
+        """
+        settings = _SETTINGS.model_copy(update={"event_bus": _NONE if event_bus else None})
+        super().__init__(settings, session=cast(boto3.Session, object()))  # no request leaves this process
         self.asked = Asked()
         self.moment = UNRECORDED
         self.sent: list[tuple[datetime, Message | Delayed]] = []
@@ -195,6 +201,15 @@ class _Scheduler(_Client):
         self.world.scheduled.pop(Name, None)
 
 
+class _EventBridge(_Client):
+    service = "eventbridge"  # by its own name; boto3 has its clients under another
+
+    def put_events(self, Entries: Sequence[Mapping[str, Any]], **_: Any) -> dict[str, Any]:
+        self._count("PutEvents")
+        self.asked.status_events += sum(_chunks(len(entry["Detail"].encode())) for entry in Entries)
+        return {"FailedEntryCount": 0}
+
+
 class _S3(_Client):
     service = "s3"
 
@@ -208,7 +223,7 @@ class _S3(_Client):
         self._count("CopyObject")
 
 
-_CLIENTS = {client.service: client for client in (_DynamoDB, _SQS, _Scheduler, _S3)}
+_CLIENTS = {client.service: client for client in (_DynamoDB, _SQS, _Scheduler, _S3)} | {"events": _EventBridge}
 
 
 def _write_units(size: int) -> int:

@@ -96,6 +96,8 @@ class RunInHand:
         """What the history holds may not have been acted on."""
         self.redo_after = 0
         """Up to this event it has."""
+        self.came_again = False
+        """A message was received before, so that what the history holds may not have been announced."""
         self._world = world
         self._chance = chance
         self._history_limit = history_limit
@@ -118,7 +120,7 @@ class RunInHand:
     def committed(self) -> None:
         """Goes on in the same turn, after what was new is committed and acted on."""
         self.new, self.closed, self.redo, self.was_read = [], Closed(), False, True
-        self.taken_up = False
+        self.taken_up = self.came_again = False
 
     def dispose(self) -> None:
         """Lets go of the execution."""

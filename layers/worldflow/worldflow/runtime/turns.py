@@ -50,6 +50,7 @@ from worldflow.engine.history import (
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.state import OpenStep, RunState
 from worldflow.runtime.acts import Acts, run_record
+from worldflow.runtime.announcing import status_events
 from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.memory import without_collections
 from worldflow.runtime.observer import Blocked, Commit, Observer, Observers, Turn
@@ -192,6 +193,7 @@ class Turns:
         if run is None:
             run = self._load(run_id, use_code)
         pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
+        run.came_again = redo
         run.redo = redo or bool(pokes)
         run.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         try:
@@ -289,6 +291,7 @@ class Turns:
             starts = [message for message in messages if isinstance(message, Start)]
             if run.new or run.redo or starts:
                 acts.end(run.new, run.closed, redo=run.redo or not run.new)
+                self._announce(run, messages)
             for start in starts:
                 # One that comes when all is over is a parent's, which has not heard of the end.
                 if start.asked_by and (run.redo or not run.new):
@@ -314,10 +317,17 @@ class Turns:
             )
             if reason is not None and becomes_blocked:
                 self._world.when_durable(partial(self._observer.blocked, Blocked(turn, reason)))
+        self._announce(run, messages)
 
     def _is_known_as_blocked(self, run_id: str) -> bool:
         record = self._world.get_run(run_id)
         return record is not None and record.status == "blocked"
+
+    def _announce(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
+        blocked = run.blocked if run.waits_for_code() else None
+        told = status_events(run.id, run.state, run.new, messages, came_again=run.came_again, blocked=blocked)
+        if told:
+            self._world.announce(told)
 
     def _forward(self, run: RunInHand, messages: Sequence[RunMessage], acts: Acts | None) -> None:
         """Sends what came for a generation that has ended to the one that follows it, if one does.

@@ -38,10 +38,12 @@ from worldflow.worlds.base import (
 )
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
+from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws_dead_letters import AWSDeadLetters
     from worldflow.worlds.aws_listing import AWSListing
+    from worldflow.worlds.aws_status_events import AWSStatusEvents
 
 T = TypeVar("T")
 
@@ -195,6 +197,16 @@ class AWSWorld(AWSAccess, World):
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         self._messages.cancel(message, deliver_at, sent_at)
+
+    def announce(self, events: Sequence[StatusEvent]) -> None:
+        if self.settings.event_bus:
+            self._status_events.announce(events)
+
+    @cached_property
+    def _status_events(self) -> AWSStatusEvents:
+        from worldflow.worlds.aws_status_events import AWSStatusEvents  # which a stack without a bus does not need
+
+        return AWSStatusEvents(self)
 
     def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
         """Deletes up to ten messages, by their receipt handles, before the function that received them answers.

@@ -98,6 +98,10 @@ class AWSAccess:
         return self._client("scheduler")
 
     @cached_property
+    def _eventbridge(self) -> Any:
+        return self._client("events")
+
+    @cached_property
     def _s3(self) -> Any:
         return self._client("s3")
 

@@ -41,6 +41,7 @@ from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure, fetch_text
 from worldflow.worlds.schedules import Schedules
+from worldflow.worlds.status_events import StatusEvent
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 QUIET = timedelta(hours=12)
@@ -320,6 +321,11 @@ class World(ABC):
         most. Where a world is not told of changes, it waits for so many seconds.
         """
         yield asyncio.sleep
+
+    def announce(self, events: Sequence[StatusEvent]) -> None:  # noqa: B027 - nothing, where nobody listens
+        """Tells others of what has become of runs: each at least once, if this returns. Raises what a later turn may
+        not meet again; what would fail each time is logged, and no reason to stop a run.
+        """
 
     def together(self) -> AbstractContextManager[object]:
         """Around writes of this thread that belong together. Where a world can, they become durable at once, and if an
