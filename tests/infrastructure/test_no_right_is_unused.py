@@ -40,9 +40,10 @@ PREFIXES = {
     "secret": "secretsmanager",
     "value": "secretsmanager",
     "stage": "secretsmanager",
+    "events": "events",
 }
 REQUEST = re.compile(
-    r"\b(?:_dynamodb|_sqs|_s3|_scheduler|_client\(\"\w+\"\)|s3|client)\s*\.(?:get_paginator\(\"(\w+)\"|(\w+)\()"
+    r"\b(?:_dynamodb|_sqs|_s3|_scheduler|_eventbridge|_client\(\"\w+\"\)|s3|client)\s*\.(?:get_paginator\(\"(\w+)\"|(\w+)\()"
 )
 
 
@@ -63,6 +64,12 @@ def made() -> set[str]:
         for request in requests_in(file)
         for right in rights(request)
     }
+
+
+@pytest.fixture(scope="module")
+def stack() -> Stack:
+    """With all that a role may have a right for."""
+    return Stack(EventBusName="orders")
 
 
 @pytest.mark.parametrize("role", ROLES)

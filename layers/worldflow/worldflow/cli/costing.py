@@ -37,6 +37,9 @@ def cost(
     generation: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; the newest unless given.")
     ] = None,
+    event_bus: Annotated[
+        bool, typer.Option("--event-bus", help="Count the status events of a stack with an EventBusName.")
+    ] = False,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
@@ -53,7 +56,7 @@ def cost(
     with open_world(local, stack) as world:
         run_id, which = _generation(world, run_id, generation)
         commits, as_written = commits_of(world, run_id)
-    asked = count(run_id, commits)
+    asked = count(run_id, commits, event_bus=event_bus)
     if not as_written:
         asked.estimated.insert(0, "where a commit ended, which an archive does not have: it is told by the times")
     bills = [bill_of(asked, size) for size in ([batch] if batch else [1, 10])]
