@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.infrastructure.stack import TEMPLATE, Stack, target
+from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.metrics import METRICS
 
 OWN = "Worldflow/${AWS::StackName}"
@@ -233,3 +233,24 @@ def test_the_queries_ask_for_fields_that_the_logs_have(stack: Stack) -> None:
         made = set(re.findall(r" as (\w+)", text))
         used = set(re.findall(r"@?[A-Za-z_]\w*", text))
         assert used - words - made <= fields, name
+
+
+# --- the documentation ----------------------------------------------------------------------------------------------
+
+OPERATING = (ROOT / "docs/guide/operating.md").read_text()
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The first table under a heading, by its first column."""
+    (table,) = re.findall(rf"^\| {heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", OPERATING, re.MULTILINE)
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {first.strip("`"): others for first, *others in cells}
+
+
+def test_the_guide_has_each_metric_with_its_unit_and_dimensions() -> None:
+    told = {name: (unit, ("service", *re.findall(r"`(\w+)`", own))) for name, (unit, own, _) in rows("metric").items()}
+    assert told == METRICS
+
+
+def test_the_guide_has_each_alarm(alarms: dict[str, Mapping[str, Any]]) -> None:
+    assert rows("alarm").keys() == alarms.keys()
