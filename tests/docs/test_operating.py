@@ -1,0 +1,34 @@
+"""The code of docs/guide/operating.md, run."""
+
+from contextlib import suppress
+
+from worldflow import FatalError, RunFailedError, workflow
+from worldflow.runtime import Orchestrator
+from worldflow.runtime.observer import Commit, Observer
+from worldflow.worker import Worker
+from worldflow.worlds import LocalWorld
+
+
+class Counts(Observer):
+    def __init__(self) -> None:
+        self.started = self.failed = 0
+
+    def committed(self, commit: Commit) -> None:
+        self.started += commit.starts
+        self.failed += commit.ended is not None and commit.ended.event_type == "RunFailed"
+
+
+async def test_an_observer_counts_runs_of_a_local_world() -> None:
+    @workflow
+    async def counted(fails: bool) -> None:
+        if fails:
+            raise FatalError("it is to")
+
+    world, counts = LocalWorld(), Counts()
+    async with Worker(world, observer=counts):
+        for run_id, fails in (("a", False), ("b", True)):
+            run = await Orchestrator(world).start_workflow(run_id, counted, {"fails": fails})
+            with suppress(RunFailedError):
+                await run.result()
+    assert (counts.started, counts.failed) == (2, 1)
+    world.close()
