@@ -1,9 +1,11 @@
 """The commands do on AWS what they do on a LocalWorld file, with the environment that `aws_setup` prints."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
@@ -71,3 +73,18 @@ def test_a_traceback_is_shown_where_it_is_asked_for(command: Command):
     assert "Traceback" not in shown
     assert with_traceback.startswith(shown)
     assert "in fails_on_aws" in with_traceback
+
+
+def test_what_was_restored_is_reconciled(command: Command):
+    # moto reads no conditions, and would refuse everything for want of TLS.
+    boto3.client("s3").delete_bucket_policy(Bucket=os.environ["WORLDFLOW_PAYLOAD_BUCKET"])
+    command("start", "ask_on_aws", "--run-id", "one", "--input", '{"question": "Well?"}')
+    Turns(AWSWorld()).take("one", [Poke(run_id="one")])
+
+    plan = CliRunner().invoke(app, ["reconcile", "--dry-run"])
+    assert plan.exit_code == 0
+    assert "open runs marked as restored: one\n" in plan.stdout
+    assert "Nothing was changed" in plan.stderr
+    counted = command("reconcile")
+    assert (counted["open_runs"], counted["marked"], counted["woken"], counted["dry_run"]) == (1, 1, 1, False)
+    assert command("reconcile")["marked"] == 0

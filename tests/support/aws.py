@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,23 @@ class Stack:
 
     def give_back(self, queue: QueueName, handle: str) -> None:
         self._sqs().change_message_visibility(self._name(queue), handle, 0)
+
+    # --- to restore ---
+
+    def copy(self, table: Literal["events", "runs"]) -> Any:
+        """What a table has now, to be put back with `put_back`."""
+        return copy.deepcopy(self._table(table).items)
+
+    def put_back(self, table: Literal["events", "runs"], copied: Any) -> None:
+        self._table(table).items = copy.deepcopy(copied)
+
+    def purge_all(self) -> None:
+        for queue in self.arns:
+            self.purge(queue)
+
+    def _table(self, table: Literal["events", "runs"]) -> Any:
+        name = self.resources.events_table if table == "events" else self.resources.runs_table
+        return dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].tables[name]
 
     # --- to use again ---
 

@@ -5,7 +5,7 @@ AWS), or those of a LocalWorld file. What a command was asked for goes to stdout
 for what could not be done, and 2 for a wrong command line.
 """
 
-from worldflow.cli import asking, checking, costing, mending, reading, scheduling, serving, starting, tracing
+from worldflow.cli import asking, checking, costing, mending, reading, restoring, scheduling, serving, starting, tracing
 from worldflow.terminal import application
 
 app = application("worldflow", "Start runs, show them, ask things of them: on AWS, or in a LocalWorld file.")
@@ -25,6 +25,7 @@ for _command in (
     asking.terminate,
     asking.resume,
     mending.redrive,
+    restoring.reconcile,
     starting.retry,
     starting.fork,
     serving.worker,

@@ -202,6 +202,16 @@ def _timing(record: ScheduleRecord) -> tuple[object, ...]:
     return record.schedule, record.timezone, record.paused, record.counts_from
 
 
+def take_up(world: World, record: ScheduleRecord) -> None:
+    """Arms a schedule as its record has it, and starts the run that was about to be started: after a restore."""
+    if record.starting:
+        try:
+            record = _start(world, record, again=True)
+        except ConflictError:
+            record = get(world, record.schedule_id)
+    _arm(world, record)
+
+
 # --- when it is due ------------------------------------------------------------------------------------------------
 
 

@@ -105,6 +105,10 @@ class AWSArchive(Archive):
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
         self._move_payloads(run_id)
         self._delete(self._world.settings.runs_table, _ledger_keys(run_id, attempts))
+        self.remove_history(run_id)
+
+    def remove_history(self, run_id: str) -> None:
+        """Removes the commits of a run, one after the other."""
         self._delete(self._world.settings.events_table, self._commit_keys(run_id))
 
     def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:

@@ -129,14 +129,14 @@ class AWSMessages:
         if is_scheduled and self._world.settings.scheduler_group:
             with suppress(self._world._scheduler.exceptions.ResourceNotFoundException):
                 self._world._scheduler.delete_schedule(
-                    Name=_schedule_name(Delayed(due=deliver_at, message=message)),
+                    Name=schedule_name(Delayed(due=deliver_at, message=message)),
                     GroupName=self._world.settings.scheduler_group,
                 )
 
     def _schedule(self, delayed: Delayed) -> None:
         try:
             self._world._scheduler.create_schedule(
-                Name=_schedule_name(delayed),
+                Name=schedule_name(delayed),
                 GroupName=self._world.settings.scheduler_group,
                 ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
@@ -159,7 +159,7 @@ def _one_by_one(requests: Iterable[_Request]) -> None:
         request()
 
 
-def _schedule_name(delayed: Delayed) -> str:
+def schedule_name(delayed: Delayed) -> str:
     """The message's identity, so that creating it twice is found out."""
     due = delayed.due.astimezone(UTC)
     return hashlib.sha256(f"{delayed.message.dedup_id}@{due.isoformat()}".encode()).hexdigest()

@@ -1,0 +1,76 @@
+"""The command that is given after the tables were restored from a backup."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from worldflow.cli.common import AsJson, Stack, open_world, print_json
+from worldflow.terminal import console
+
+WORDS = {
+    "runs": "histories read",
+    "open_runs": "open runs",
+    "records_written": "records written as the histories have them",
+    "records_removed": "records removed that no history asks for",
+    "begun_anew": "runs without a history that begin anew",
+    "from_archive": "histories taken from the archive",
+    "marked": "open runs marked as restored",
+    "interrupted": "attempts that run at most once, taken for begun",
+    "wanted_again": "attempts wanted again",
+    "generations": "newest generations corrected",
+    "hooks_released": "tokens of hooks released",
+    "hooks_held": "tokens of hooks held again",
+    "requests_forgotten": "idempotency records forgotten",
+    "schedules_armed": "schedules armed",
+    "schedules_deleted": "timers and schedules deleted that nobody waits for",
+    "outcomes_told": "outcomes of steps told to their runs",
+    "woken": "runs woken",
+    "damaged": "histories with a gap, left alone",
+    "failed": "failed; the log says why",
+}
+"""What a report counts."""
+
+
+def reconcile(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing, and print each thing that would be done.")
+    ] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=20, help="Runs that are dealt with at a time.")] = 8,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make all agree with the histories again, after the tables were restored from a backup.
+
+    Meant for a time at which no function runs: see "Disaster recovery" in the guide. It may be given again.
+    """
+    with open_world(None, stack) as world:
+        # Here, since they need boto3, which a LocalWorld does without.
+        from worldflow.runtime.reconcile import reconcile as reconcile_all
+        from worldflow.worlds.aws import AWSWorld
+        from worldflow.worlds.aws_restored import AWSRestored
+
+        assert isinstance(world, AWSWorld)
+
+        def tell(what: str, id: str) -> None:
+            if dry_run and not as_json and what != "open_runs":
+                typer.echo(f"{WORDS[what]}: {id}")
+
+        report = reconcile_all(world, AWSRestored(world), dry_run=dry_run, concurrency=concurrency, tell=tell)
+    counts = asdict(report)
+    if as_json:
+        print_json({**counts, "dry_run": dry_run})
+    else:
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(justify="right")
+        table.add_column()
+        for name, count in counts.items():
+            table.add_row(str(count), WORDS[name])
+        console().print(table)
+        if dry_run:
+            typer.echo("Nothing was changed (--dry-run).", err=True)
+    if report.damaged or report.failed:
+        raise typer.Exit(1)
