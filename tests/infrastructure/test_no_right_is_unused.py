@@ -26,6 +26,7 @@ RIGHTS = {
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "send_message_batch": {"sqs:SendMessage"},
     "delete_message_batch": {"sqs:DeleteMessage"},
+    "change_message_visibility_batch": {"sqs:ChangeMessageVisibility"},
     "transact_write_items": {"dynamodb:PutItem", "dynamodb:DeleteItem"},
     "copy_object": {"s3:GetObject", "s3:PutObject"},
     "list_objects_v2": {"s3:ListBucket"},

@@ -12,7 +12,7 @@ ROLES = {
     "SignalFunction": "SignalRole",
     "CaretakerFunction": "CaretakerRole",
 }
-RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+RECEIVE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ChangeMessageVisibility"}
 SEND = {"sqs:SendMessage"}
 LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
 PAYLOADS = {"s3:GetObject", "s3:PutObject"}
@@ -165,7 +165,7 @@ KEYS = {
     "OrchestratorRole": {
         "GetItem": ["not idempotency#*"],
         "PutItem": ["not idempotency#*"],
-        "UpdateItem": ["step#*"],
+        "UpdateItem": ["step#* dead#*"],
         "DeleteItem": ["hook#*"],
     },
     "StepExecutorRole": {"GetItem": ["step#*"], "PutItem": ["step#*"], "UpdateItem": ["step#*"]},

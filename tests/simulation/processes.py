@@ -50,6 +50,8 @@ class Process:
         self.batch: Sequence[Stored] = ()
         self.invocation = 0
         self.began = 0.0
+        self.owed: dict[str, str] = {}
+        """The notes of deaths that it has not been able to take back."""
         self.world = SimWorld(sim, self, settings, skew)
         self._sim = sim
         self._handler: Handler | None = None

@@ -440,7 +440,7 @@ class Simulation:
             queue = self.queues["steps"]
             assert isinstance(queue, FifoQueue)
             for task, other in queue.held_back(self.now):
-                if task.dedup_id != other.dedup_id:
+                if _attempt(task) != _attempt(other):
                     self.held_back[task.dedup_id] = other.dedup_id
             self.now = moment
 
@@ -503,6 +503,11 @@ class Simulation:
 
     def open_runs(self) -> list[str]:
         return [run_id for run_id in self.run_ids() if (record := self.store.record(run_id)) and not record.ended]
+
+
+def _attempt(task: Stored) -> str:
+    """Which attempt a task is of; as a dead letter it may have been sent again."""
+    return task.dedup_id.partition(":steps.fifo-")[0]
 
 
 def _queues() -> dict[str, Queue]:

@@ -28,8 +28,10 @@ from worldflow.engine.history import (
     load_events,
 )
 from worldflow.settings import Settings
+from worldflow.worlds.aws_deaths import AWSDeaths
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+from worldflow.worlds.outages import OutageError
 from worldflow.worlds.schedules import Schedules
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ class Store:
     claims: set[str] = field(default_factory=set)
     beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
+    deaths: dict[str, set[str]] = field(default_factory=dict)
+    """What was begun on messages, by their keys, and not taken back."""
     payloads: dict[str, bytes] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
@@ -354,7 +358,7 @@ class SimWorld(World):
                 sim.strike(fault, self._process, about, name)
                 left_out = int(sim.faults.fraction(place) * len(batch))
                 take([one for index, one in enumerate(batch) if index != left_out])
-                raise SentInPart(f"1 of {len(batch)} messages were not sent: simulated")
+                raise SentInPart(f"1 of {len(batch)} messages were not sent: simulated") from OutageError("simulated")
             case "copy after the deduplication window":
                 # Somebody's own retry, long after. Not of a task: a copy of one that the engine sends says that it is.
                 if copies := [one for one in batch if not isinstance(one, StepTask)]:
@@ -389,6 +393,20 @@ class SimWorld(World):
                     queue.delete(message, message.receipt, self._sim.now)
 
         self.write(f"acknowledge {len(receipts)}", "", delete)
+
+    def postpone(self, queue_arn: str, waits: Mapping[str, int]) -> None:
+        (queue,) = [queue for queue in self._sim.queues.values() if queue.arn == queue_arn]
+
+        def change() -> None:
+            for message in queue.messages:
+                if (seconds := waits.get(f"{message.id}#{message.receipt}")) is not None:
+                    message.visible_at = min(message.visible_at, self._sim.now + seconds)
+
+        self.write(f"postpone {len(waits)}", "", change)
+
+    @property
+    def deaths(self) -> SimDeaths:
+        return SimDeaths(self)
 
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         self._sim.surprise(f"a message in {queue_arn} cannot be read: {body}")
@@ -481,6 +499,27 @@ class SimWorld(World):
     @property
     def schedules(self) -> Schedules:
         raise NotImplementedError
+
+
+class SimDeaths(AWSDeaths):
+    """What is begun on messages, in the store."""
+
+    def __init__(self, world: SimWorld) -> None:
+        self._world: Any = world
+        self._owed = world._process.owed
+
+    def _write(self, key: str, token: str, *, adds: bool) -> int:
+        begun = self._world.store.deaths
+
+        def put() -> int:
+            tokens = begun.setdefault(key, set())
+            tokens.add(token) if adds else tokens.discard(token)
+            return len(tokens)
+
+        return int(self._world.write(f"{'note' if adds else 'take back'} {key}", "", put))
+
+    def count(self, key: str) -> int:
+        return int(self._world.read(f"count deaths {key}", "", lambda: len(self._world.store.deaths.get(key, ()))))
 
 
 def _is_near(delayed: Delayed, now: datetime) -> bool:

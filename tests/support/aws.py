@@ -112,6 +112,9 @@ class Stack:
     def receive(self, queue: QueueName, size: int) -> list[Any]:
         """The messages of one receipt: moto's own objects. They are in flight until they are deleted or given back."""
         timeout = int(self._queue(queue).visibility_timeout)
+        # moto takes a group for in flight until it has come upon the last of its messages, which would come first.
+        pending = self._queue(queue).pending_messages
+        pending.difference_update([message for message in pending if message.visible])
         received: list[Any] = self._sqs().receive_message(self._name(queue), size, 0, timeout)
         return received
 

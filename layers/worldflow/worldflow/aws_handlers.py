@@ -17,10 +17,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from pydantic import ValidationError
 
+from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES, has_died, key_of_task, noted, postpone
 from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.loading import load_workflows
@@ -40,14 +42,9 @@ from worldflow.worlds.messages import (
     summary,
     undelivered,
 )
+from worldflow.worlds.outages import passes
 
 _log = logging.getLogger("worldflow")
-
-LIFE_RECEIVES = 5
-"""The queues' `maxReceiveCount`. A dead letter's receives go on being counted from there."""
-
-DEAD_RECEIVES = 15
-"""How often a dead letter is tried as usual, 90 seconds apart."""
 
 TURN_MARGIN = 20
 """Seconds before the function's timeout at which a turn begins no further inline step."""
@@ -56,6 +53,11 @@ TURNS_AT_ONCE = 4
 """Turns of different runs in one batch that are taken side by side: most of their time they wait for AWS."""
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+Out = Enum("Out", ["DONE", "FAILED", "PUT_OFF"])
+"""How the handling of messages went: they are acknowledged, or come again when their visibility timeout is over, or
+sooner, since what was wrong passes.
+"""
 
 Scope = Callable[..., AbstractContextManager[Any]]
 """Called with `run_id=` (and `step_id=`, `attempt=`) around the work on a run or step: to put them on each line of a
@@ -118,15 +120,19 @@ def create_orchestrator_handler(
             case Delayed() as delayed:
                 # What is due goes on to its queue; what came early waits for the rest of its time.
                 world.send([delayed])
-            case StepTask() as task:
+            case StepTask() as task if not group[0].is_dead or has_died(world, task):
                 executor.bury(task)
+            case StepTask() as task:
+                # Outages, or invocations that were throttled: it has not been tried as often as it may be.
+                world.send([task.model_copy(update={"redo": True, "again": group[0].id})])
             case ScheduleDue() as due:
                 schedules.fire(world, due)
             case message if group[0].is_dead:
-                # For some twenty minutes as usual: perhaps it was an outage. What goes on failing is taken without the
-                # workflow's code, which may be what kills it.
-                use_code = group[0].receives <= LIFE_RECEIVES + DEAD_RECEIVES
-                turns.take(message.run_id, [message], redo=True, use_code=use_code, out_of_time=out_of_time)
+                # As usual: perhaps it was an outage. What goes on dying is taken without the workflow's code, which may
+                # be what kills it.
+                with noted(world, f"dead#{group[0].id}") as begun:
+                    use_code = begun <= DEAD_RECEIVES
+                    turns.take(message.run_id, [message], redo=True, use_code=use_code, out_of_time=out_of_time)
             case message:
                 told = [(record.message, record.sent_at) for record in group if isinstance(record.message, RunMessage)]
                 turns.take(
@@ -150,32 +156,33 @@ def create_orchestrator_handler(
         def out_of_time() -> bool:
             return context is not None and context.get_remaining_time_in_millis() < TURN_MARGIN * 1_000
 
-        def take(group: Sequence[_Record]) -> bool:
-            """Whether it was done."""
+        def take(group: Sequence[_Record]) -> Out:
             if out_of_time():
                 # Begun now, it would be cut off, and come again only when its visibility timeout is over.
-                return False
+                return Out.PUT_OFF
             with scope(run_id=_run_id(group[0])):
                 if group[0].is_dead:
                     _log.warning("a dead letter, received %d times: %s", group[0].receives, group[0].kind)
                 try:
                     handle(group, out_of_time)
-                    return True
+                    return Out.DONE
                 except (Exception, asyncio.CancelledError) as error:
                     _log.error("the turn failed and will be taken again", exc_info=loggable(error))
-                    return False
+                    return Out.PUT_OFF if passes(error) else Out.FAILED
 
         groups = _by_run(records)
         if came_again or turns_at_once == 1 or any(record.is_dead for record in records):
-            done = []
+            went = []
             for group in groups:
-                done.append(take(group))
-                if done[-1] and came_again and group is not groups[-1]:
+                went.append(take(group))
+                if went[-1] is Out.DONE and came_again and group is not groups[-1]:
                     # One that follows may kill the function; what is done is not to come again with it.
                     acknowledge(event, group)
         else:
-            done = list(threads.map(take, groups))
-        failed += [record.id for group, is_done in zip(groups, done, strict=True) if not is_done for record in group]
+            went = list(threads.map(take, groups))
+        put_off = [group for group, out in zip(groups, went, strict=True) if out is Out.PUT_OFF]
+        postpone(world, event, [[(record.receipt, record.receives) for record in group] for group in put_off])
+        failed += [r.id for group, out in zip(groups, went, strict=True) if out is not Out.DONE for r in group]
         return _answer(failed)
 
     return handler
@@ -191,42 +198,63 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: 
     executor, runner = StepExecutor(world, observer=observer), asyncio.Runner()
     runner.get_loop().set_exception_handler(log_what_is_left)
 
-    async def execute(record: _Record) -> str | None:
+    async def execute(record: _Record) -> Out:
         task = record.message
         if not isinstance(task, StepTask):
             _log.error("a message of kind %s in the queue of steps", task.kind)
-            return record.id
+            return Out.FAILED
         with scope(run_id=task.run_id, step_id=task.step_id, attempt=task.attempt):
             try:
-                await executor.execute(task, redelivered=record.receives > 1, sent_at=record.sent_at)
+                await run(task, record)
             except Exception as error:
                 _log.error("step %s could not be run, and will be tried again", task.name, exc_info=loggable(error))
-                return record.id
-        return None
+                return Out.PUT_OFF if passes(error) else Out.FAILED
+        return Out.DONE
 
-    async def execute_in_order(records: Sequence[_Record]) -> list[str | None]:
+    async def run(task: StepTask, record: _Record) -> None:
+        if record.receives == 1 and task.again is None:
+            await executor.execute(task, sent_at=record.sent_at)
+            return
+        # It may be what kills the function: see `aws_outages.py`.
+        key = key_of_task(task)
+        token, begun = await executor.in_thread(world.deaths.begin, key)
+        try:
+            if begun > LIFE_RECEIVES:
+                await executor.in_thread(executor.bury, task)
+            else:
+                await executor.execute(task, redelivered=True, sent_at=record.sent_at)
+        except Exception as error:
+            if passes(error):
+                await executor.in_thread(world.deaths.take_back, key, token)
+            raise
+
+    async def execute_in_order(records: Sequence[_Record]) -> list[Out]:
         return [await execute(record) for record in records]
 
-    async def execute_all(records: Sequence[_Record]) -> list[str]:
+    async def execute_all(records: Sequence[_Record]) -> list[tuple[_Record, Out]]:
+        await executor.record_what_is_kept()
         # A task and its copy are of one group: the second finds what came of the first.
         groups: dict[str, list[_Record]] = {}
         for record in records:
             groups.setdefault(record.group, []).append(record)
-        failed: list[str] = []
+        went: list[tuple[_Record, Out]] = []
         done = await asyncio.gather(*map(execute_in_order, groups.values()), return_exceptions=True)
-        for group, ids in zip(groups.values(), done, strict=True):
-            if isinstance(ids, asyncio.CancelledError):  # by a step that cancels every task it finds
+        for group, outs in zip(groups.values(), done, strict=True):
+            if isinstance(outs, asyncio.CancelledError):  # by a step that cancels every task it finds
                 _log.error("run %s: a step was cancelled from outside, and will be tried again", _run_id(group[0]))
-                failed += [record.id for record in group]
-            elif isinstance(ids, BaseException):
-                raise ids
+                went += [(record, Out.FAILED) for record in group]
+            elif isinstance(outs, BaseException):
+                raise outs
             else:
-                failed += [id for id in ids if id]
-        return failed
+                went += zip(group, outs, strict=True)
+        return went
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, unreadable = _read(event)
-        return _answer(unreadable + runner.run(execute_all(records)))
+        went = runner.run(execute_all(records))
+        put_off = [[(record.receipt, record.receives)] for record, out in went if out is Out.PUT_OFF]
+        postpone(world, event, put_off)
+        return _answer(unreadable + [record.id for record, out in went if out is not Out.DONE])
 
     weakref.finalize(handler, runner.close)
     return handler

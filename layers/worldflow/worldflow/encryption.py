@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from worldflow.engine.errors import ConfigurationError, PayloadCodecError
+from worldflow.worlds.aws_access import end_retries_in_time
 
 DATA_KEY_SECONDS = 300.0
 """For how long a process encrypts with one data key."""
@@ -128,6 +129,7 @@ class KmsCodec:
             config = Config(retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=10)
             session: Any = boto3.Session(region_name=os.environ.get("AWS_REGION"))
             self._client = session.client("kms", config=config)
+            end_retries_in_time(self._client)
         return self._client
 
 

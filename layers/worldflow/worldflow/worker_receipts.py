@@ -14,12 +14,18 @@ from functools import partial
 
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Delivery
+from worldflow.worlds.outages import is_outage
 
 PASSING = (sqlite3.OperationalError, OSError)
 """Errors that say nothing of what was asked for: the file is locked, the disk is full or does not answer."""
 
 _LONGEST_DELAY = 30.0
 """Seconds until a message comes again that was put back again and again."""
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether an error says nothing of what was asked for: the database's, or that of a service that a codec asks."""
+    return isinstance(error, PASSING) or is_outage(error)
 
 
 def is_locked(error: BaseException) -> bool:

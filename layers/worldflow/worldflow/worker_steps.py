@@ -19,10 +19,11 @@ from functools import partial
 
 from worldflow.engine.privacy import loggable
 from worldflow.runtime.steps import StepExecutor
-from worldflow.worker_receipts import PASSING, Receipts, is_locked
+from worldflow.worker_receipts import PASSING, Receipts, is_locked, is_passing
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import StepTask
+from worldflow.worlds.outages import is_outage
 
 _log = logging.getLogger("worldflow")
 
@@ -130,11 +131,15 @@ class WorkerSteps:
                 kept.append(one)
                 refusal = error
             except Exception as error:
-                one.error = error
+                if is_outage(error):  # of a service that the codec asks
+                    kept.append(one)
+                    refusal = ConnectionError(f"{type(error).__name__}: an outcome cannot be encoded")
+                else:
+                    one.error = error
         return kept, refusal
 
     def _give_up(self, delivery: Delivery, error: BaseException) -> None:
-        if isinstance(error, PASSING):
+        if is_passing(error):
             if self._receipts.put_back([delivery]) > 1:
                 return
         else:

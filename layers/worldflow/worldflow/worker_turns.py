@@ -25,7 +25,7 @@ from worldflow.engine.privacy import loggable
 from worldflow.runtime import schedules
 from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.turns import Settle, Turns
-from worldflow.worker_receipts import PASSING, Receipts
+from worldflow.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.worlds.local import LocalWorld
 from worldflow.worlds.local_messages import Delivery
 from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
@@ -123,7 +123,7 @@ class WorkerTurns:
         except Exception as error:
             for turn, _ in waiting:
                 turn.parts.close()
-                if isinstance(error, PASSING):
+                if is_passing(error):
                     self._give_up(turn.deliveries, error)
                 else:
                     self._take_alone(turn.deliveries)
@@ -179,7 +179,7 @@ class WorkerTurns:
         if self.stopped and isinstance(error, asyncio.CancelledError):
             self._receipts.give_back(deliveries)
             return
-        if isinstance(error, PASSING):
+        if is_passing(error):
             if self._receipts.put_back(deliveries) > 1:
                 return
         else:

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.errors import (
@@ -30,6 +31,7 @@ from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
     Applied,
+    BaseEvent,
     CancelRequested,
     Event,
     HookCreated,
@@ -56,7 +58,10 @@ from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
+from worldflow.worlds.outages import OutageError, is_outage
 from worldflow.worlds.payloads import adopt_events, fetch_event, fetch_failure, stash_event
+
+E = TypeVar("E", bound=BaseEvent)
 
 _BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
 
@@ -148,7 +153,7 @@ class RunInHand:
                 version = oldest_version(started.workflow_name)
             execution = self._execution(started.workflow_name, version)
             try:
-                events = [fetch_event(self._world, event) for event in history]
+                events = [self._fetched(event) for event in history]
                 watched(execution, lambda: execution.replay(events, adopted=adopted), self._cpu_limit)
             except BaseException:
                 execution.dispose()
@@ -160,6 +165,15 @@ class RunInHand:
                 _log.warning("the replay of run %s differs: %s", self.id, self.difference)
         except _BLOCKING as error:
             self._block(error)
+
+    def _fetched(self, event: E) -> E:
+        """The event as the workflow sees it. An outage blocks no run, whatever a codec makes of it."""
+        try:
+            return fetch_event(self._world, event)
+        except _BLOCKING as error:
+            if is_outage(error):
+                raise OutageError(f"run {self.id}: its data cannot be read now") from error
+            raise
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         workflow = find_workflow(workflow_name, version)
@@ -333,7 +347,7 @@ class RunInHand:
         if execution is None:
             return None
         try:
-            known = fetch_event(self._world, fact)
+            known = self._fetched(fact)
             decisions = watched(execution, lambda: execution.apply(known, at), self._cpu_limit)
         except _BLOCKING as error:
             self._block(error)

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from worldflow.engine.context import StepInfo, current_step
 from worldflow.engine.definitions import Step, find_step
@@ -45,12 +45,21 @@ from worldflow.runtime.observer import Attempt, Observer, Observers
 from worldflow.runtime.threads import Threads
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
+from worldflow.worlds.outages import is_outage
 from worldflow.worlds.payloads import fetch, is_stand_in, stash, stash_event
 
 STEPS_AT_ONCE = 10
 """Attempts that run side by side: the most messages that SQS gives from a FIFO queue at a time."""
 
+KEPT_LIMIT = 1_000
+"""Outcomes that a process keeps until they can be recorded, the newest of them."""
+
 _log = logging.getLogger("worldflow")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Attempt = tuple[str, str, int, str | None]
+"""A run's id, a step's, the number of the attempt, and which call it is of."""
 
 
 def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
@@ -66,6 +75,16 @@ class _Result:
     value: object = None
     error: BaseException | None = field(default_factory=asyncio.CancelledError)
     """At first, that of a task that is cancelled before it begins."""
+
+
+def _key(task: StepTask) -> _Attempt:
+    return task.run_id, task.step_id, task.attempt, task.call
+
+
+def _keep(kept: dict[_Attempt, T], key: _Attempt, what: T) -> None:
+    kept[key] = what
+    if len(kept) > KEPT_LIMIT:
+        del kept[next(iter(kept))]
 
 
 def log_what_is_left(_: object, context: dict[str, Any]) -> None:
@@ -86,6 +105,10 @@ class StepExecutor:
         self._threads = Threads(steps_at_once, "worldflow-step")
         self._inline = InlineLoop(log_what_is_left)
         self._stops_inline = False
+        self._kept: dict[_Attempt, Callable[[], None]] = {}
+        """What records the outcomes of attempts that an outage has kept from being recorded."""
+        self._kept_inline: dict[_Attempt, tuple[StepTask, StepCompleted | StepFailed]] = {}
+        """Outcomes of inline attempts that are run at most once, until they are committed."""
 
     def close(self) -> None:
         """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
@@ -108,10 +131,37 @@ class StepExecutor:
         """
         here = asyncio.current_task()
         cancelled = here.cancelling() if here else 0
-        if finish := await self.attempt(task, redelivered=redelivered, sent_at=sent_at):
-            await self._threads.call(finish)
+        key = _key(task)
+        finish = self._kept.get(key) or await self.attempt(task, redelivered=redelivered, sent_at=sent_at)
+        if finish:
+            await self._threads.call(self._record_or_keep, key, finish)
         if here and here.cancelling() > cancelled:
             raise asyncio.CancelledError
+
+    def _record_or_keep(self, key: _Attempt, finish: Callable[[], None]) -> None:
+        """Records an outcome. One that an outage keeps from it is not lost: the step has run, and this process alone
+        knows what came of it.
+        """
+        try:
+            finish()
+        except Exception as error:
+            if is_outage(error):
+                _keep(self._kept, key, finish)
+            raise
+        self._kept.pop(key, None)
+
+    async def record_what_is_kept(self) -> None:
+        """Records the outcomes that outages have kept this process from recording, as far as that can be done now."""
+        for key, finish in list(self._kept.items()):
+            try:
+                await self._threads.call(self._record_or_keep, key, finish)
+            except Exception as error:
+                _log.warning("an outcome is still not recorded", exc_info=loggable(error))
+                return
+
+    async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls what waits for a service in one of the executor's threads."""
+        return await self._threads.call(function, *args, **kwargs)
 
     async def attempt(
         self, task: StepTask, *, redelivered: bool = False, sent_at: datetime | None = None
@@ -152,15 +202,44 @@ class StepExecutor:
     def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
 
-        async def run_all() -> list[StepCompleted | StepFailed]:
-            return await asyncio.gather(*map(self._run_inline, tasks))
+        async def run_all() -> list[StepCompleted | StepFailed | BaseException]:
+            return await asyncio.gather(*map(self._run_inline, tasks), return_exceptions=True)
 
-        facts: list[StepCompleted | StepFailed] = []
+        outcomes: list[StepCompleted | StepFailed | BaseException] = []
         if len(tasks) == 1:
-            facts.append(self._inline.run(self._run_inline(tasks[0])))
+            outcomes.append(self._inline.run(self._run_inline(tasks[0])))
         elif tasks:
-            facts += self._inline.run(run_all())
-        return [self._stashed(task, fact) for task, fact in zip(tasks, facts, strict=True)]
+            outcomes += self._inline.run(run_all())
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if task.at_most_once and not isinstance(outcome, BaseException):
+                _keep(self._kept_inline, _key(task), (task, outcome))
+        facts = []
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            facts.append(self._stashed(task, outcome))
+        return facts
+
+    def kept_inline(self, task: StepTask) -> StepCompleted | StepFailed | None:
+        """The outcome of an inline attempt that is run at most once, if this process has run it and could not commit
+        what came of it.
+        """
+        found = self._kept_inline.get(_key(task))
+        return self._stashed(*found) if found else None
+
+    def forget_inline(self, run_id: str) -> None:
+        """What is known of the run's inline attempts is committed."""
+        for key in [key for key in list(self._kept_inline) if key[0] == run_id]:
+            del self._kept_inline[key]
+
+    def tell_inline(self, run_id: str) -> None:
+        """Sends what cannot be committed now, so that another process that takes the turn finds it."""
+        for task in [task for task, _ in list(self._kept_inline.values()) if task.run_id == run_id]:
+            try:
+                if fact := self.kept_inline(task):
+                    self._tell(StepOutcome(run_id=run_id, fact=fact))
+            except Exception as error:
+                _log.warning("run %s: an outcome cannot be sent either", run_id, exc_info=loggable(error))
 
     def hand_over(self, tasks: Sequence[StepTask], facts: Sequence[StepCompleted | StepFailed]) -> None:
         """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
@@ -184,13 +263,21 @@ class StepExecutor:
         outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact), call=task.call)
         if task.ledger is not False:
             # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
-            outcome = self._world.put_outcome(outcome)
+            try:
+                outcome = self._world.put_outcome(outcome)
+            except Exception as error:
+                if task.at_most_once and is_outage(error):
+                    # Another process would find that it began, and not what came of it: its run is to be told first.
+                    self._tell(outcome)
+                raise
         self._tell(outcome)
 
     def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
         try:
             return stash_event(self._world, task.run_id, fact)
         except (ConfigurationError, PayloadTooLargeError) as error:
+            if is_outage(error):
+                raise
             return _failed(task, error, retryable=False)  # there is no place for data of this size
 
     def _tell(self, outcome: StepOutcome) -> None:
@@ -219,15 +306,18 @@ class StepExecutor:
         except StepNotFoundError as error:
             # Perhaps a deployment is under way and the next attempt finds it.
             return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
-        try:
-            values = task.input
-            if is_stand_in(values):
+        values = task.input
+        if is_stand_in(values):
+            try:
                 values = await self._threads.call(fetch, self._world, values)
+            except WorldflowError as error:
+                if is_outage(error):
+                    raise  # it has not begun, and no attempt has failed
+                return _failed(task, error, retryable=isinstance(error, PayloadCodecError))  # perhaps of a deployment
+        try:
             arguments = step.signature.decode(values or {})
-        except PayloadCodecError as error:
-            return _failed(task, error, retryable=True)  # perhaps a deployment is under way
         except WorldflowError as error:
-            return _failed(task, error, retryable=False)
+            return _failed(task, error, retryable=isinstance(error, PayloadCodecError))
         token = current_step.set(await self._info(task))
         try:
             ended = await self._call(step, arguments, task.timeout)

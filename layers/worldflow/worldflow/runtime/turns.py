@@ -59,6 +59,7 @@ from worldflow.runtime.steps import StepExecutor, recorded_outcome
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue, StepTask
+from worldflow.worlds.outages import is_outage
 from worldflow.worlds.payloads import adopt_event, stash_text
 
 LIVE_LIMIT = 200
@@ -144,6 +145,10 @@ class Turns:
                 return
             except ConflictError:
                 redo = True
+            except Exception as error:
+                if is_outage(error):
+                    self._executor.tell_inline(run_id)
+                raise
         raise ConflictError(f"run {run_id!r}: {CONFLICT_LIMIT} turns in a row lost their conditional write")
 
     def close(self) -> None:
@@ -394,6 +399,7 @@ class Turns:
         while run.execution and not run.state.ended and (steps := list(run.inline_due())):
             if waits_since is not None and not _may_wait(run, steps, waits_since):
                 yield partial(self._settle, turn, run, (), out_of_time)
+                self._executor.forget_inline(run.id)
                 waits_since = None
             acts = Acts(self._world, run.id, run.state)
             tasks = [acts.task(step) for step in steps]
@@ -406,6 +412,7 @@ class Turns:
                 if waits_since is not None:
                     yield partial(self._settle, turn, run, (), out_of_time)
                 self._executor.hand_over(tasks, facts)
+                self._executor.forget_inline(run.id)
                 return
             if waits_since is None:
                 run.committed()
@@ -417,12 +424,15 @@ class Turns:
                     run.apply_fact(fact, now)
         if waits_since is not None:
             yield partial(self._settle, turn, run, (), out_of_time)
+            self._executor.forget_inline(run.id)
 
     def _known_outcome(self, run: RunInHand, step: OpenStep, task: StepTask) -> StepCompleted | StepFailed | None:
         """What came of an attempt that a turn before this one may have begun, or the run before it was restored."""
         is_new = _is_new(run, step)
         if is_new and run.state.restored is None:
             return None
+        if kept := self._executor.kept_inline(task):
+            return kept
         if handed_over := recorded_outcome(self._world, task):
             return handed_over.fact
         if is_new or not step.scheduled.at_most_once:

@@ -5,6 +5,7 @@ What is asked of AWS, and how, is in `aws_access.py`; the queues and the delay l
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws_dead_letters import AWSDeadLetters
+    from worldflow.worlds.aws_deaths import AWSDeaths
     from worldflow.worlds.aws_listing import AWSListing
     from worldflow.worlds.aws_status_events import AWSStatusEvents
 
@@ -71,6 +73,8 @@ class AWSWorld(AWSAccess, World):
     ) -> None:
         super().__init__(settings, session=session)
         self.codec = codec or load_codec(self.settings.payload_codec)
+        self._unanswered_claims: dict[str, str] = {}
+        """The tokens of claims whose answer was lost: nothing has begun with them."""
 
     # --- history ---
 
@@ -215,6 +219,17 @@ class AWSWorld(AWSAccess, World):
         """
         self._messages.acknowledge(queue_arn, receipts)
 
+    def postpone(self, queue_arn: str, waits: Mapping[str, int]) -> None:
+        """Sets in how many seconds up to ten messages, by their receipt handles, become visible again."""
+        self._messages.postpone(queue_arn, waits)
+
+    @cached_property
+    def deaths(self) -> AWSDeaths:
+        """Tells the deaths of functions from outages, for messages that were received before."""
+        from worldflow.worlds.aws_deaths import AWSDeaths  # rarely wanted
+
+        return AWSDeaths(self)
+
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         """Puts a body that is no message into the dead-letter queue of the queue of runs that it came from.
 
@@ -256,9 +271,16 @@ class AWSWorld(AWSAccess, World):
         return StepOutcome.model_validate_json(item["outcome"]) if item else None
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        # Without an expiry: for as long as the run may be open.
+        # Without an expiry: for as long as the run may be open. The token tells a claim from a repetition of it, by the
+        # client or after its answer was lost.
         key = step_key(run_id, step_id, attempt, "claim")
-        return self._put(self.settings.runs_table, {"run_id": key}, "attribute_not_exists(run_id)")
+        token = self._unanswered_claims.pop(key, None) or uuid.uuid4().hex
+        item, condition = {"run_id": key, "claimant": token}, "attribute_not_exists(run_id) OR claimant = :claimant"
+        try:
+            return self._put(self.settings.runs_table, item, condition, {":claimant": token})
+        except Exception:
+            self._unanswered_claims[key] = token
+            raise
 
     def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
         changes = {"beat_at": time_text(self.now())}

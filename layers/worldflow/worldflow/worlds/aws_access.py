@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from itertools import chain
@@ -47,6 +48,28 @@ _THROTTLED = (
 )
 """How services say that there are too many requests, besides those that call it throttling."""
 
+REQUEST_SECONDS = 8.0
+"""After so long a request that got no answer is not made again: a service that hangs is to cost a turn an error, and
+not the function its life. The last attempt may take `connect_timeout` and `read_timeout` on top.
+"""
+
+
+def end_retries_in_time(client: Any) -> None:
+    """Lets no request of a client be made again when `REQUEST_SECONDS` have passed since it was first made."""
+    client.meta.events.register("request-created", _end_in_time)
+    client.meta.events.register_first("needs-retry", _remember_failure)
+
+
+def _remember_failure(request_dict: dict[str, Any], response: Any, caught_exception: Any, **_: Any) -> None:
+    request_dict["context"]["worldflow_failure"] = caught_exception, response
+
+
+def _end_in_time(request: Any, operation_name: str, **_: Any) -> None:
+    began = request.context.setdefault("worldflow_began", time.monotonic())
+    if time.monotonic() - began > REQUEST_SECONDS:
+        error, response = request.context["worldflow_failure"]
+        raise error or ClientError(response[1], operation_name)
+
 
 class AWSAccess:
     """What is asked of AWS. May be used from several threads."""
@@ -74,6 +97,7 @@ class AWSAccess:
                 client = session.client(service, config=_CONFIG)
         except NoRegionError:
             raise ConfigurationError(NO_REGION) from None
+        end_retries_in_time(client)
         if service in _NAMING:
             client.meta.events.register("after-call", partial(self._say_what_is_missing, *_NAMING[service]))
         return client

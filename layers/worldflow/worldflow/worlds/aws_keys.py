@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.webhooks import LONGEST_LIFE
@@ -58,13 +58,17 @@ class AWSKeys:
         client, secret = self._world._client("secretsmanager"), self._world._required("webhook_secret_arn")
         try:
             text = client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["SecretString"]
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             if not self._keys:
                 raise
-            _log.warning("the webhooks' keys cannot be read again: %s", error.response["Error"]["Code"])
+            _log.warning("the webhooks' keys cannot be read again: %s", _code(error))
         else:
             self._keys = [key["key"].encode() for key in _keys_of(text)]
             self._read_at = self._world.now()
+
+
+def _code(error: Exception) -> str:
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
 
 
 def is_rotation(event: Mapping[str, Any]) -> bool:

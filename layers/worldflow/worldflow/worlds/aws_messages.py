@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import WorldflowError
 from worldflow.worlds.messages import Delayed, Message, StepTask
+from worldflow.worlds.outages import OutageError, is_passing_code
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws import AWSWorld
@@ -113,8 +114,10 @@ class AWSMessages:
         answer = self._world._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
         if failed := answer.get("Failed"):
             # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
-            reasons = {failure.get("Message") or failure["Code"] for failure in failed}
-            raise WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {'; '.join(sorted(reasons))}")
+            reasons = "; ".join(sorted({failure.get("Message") or failure["Code"] for failure in failed}))
+            passing = all(not failure.get("SenderFault") or is_passing_code(failure["Code"]) for failure in failed)
+            error = WorldflowError(f"{len(failed)} of {len(batch)} messages were not sent: {reasons}")
+            raise error from (OutageError(reasons) if passing else None)
 
     def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
         settings = self._world.settings
@@ -122,6 +125,16 @@ class AWSMessages:
             if queue_name(url) == queue_name(queue_arn):
                 entries = [{"Id": str(index), "ReceiptHandle": receipt} for index, receipt in enumerate(receipts)]
                 self._world._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+
+    def postpone(self, queue_arn: str, waits: Mapping[str, int]) -> None:
+        url = self._world.settings.run_queue_url
+        entries = [
+            {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for index, (receipt, seconds) in enumerate(waits.items())
+        ]
+        self._world._sqs.change_message_visibility_batch(
+            QueueUrl=url.removesuffix(queue_name(url)) + queue_name(queue_arn), Entries=entries
+        )
 
     def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.

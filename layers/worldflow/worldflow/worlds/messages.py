@@ -188,6 +188,8 @@ class StepTask(BaseMessage):
     input: Json = None
     redo: bool = False
     """Sent again after a crash: the attempt may have an outcome already."""
+    again: str | None = None
+    """The id of the dead letter that this was: it had met outages."""
     timeout: float | None = None
     """Seconds that the attempt may take."""
     deadline: datetime | None = None
@@ -215,7 +217,8 @@ class StepTask(BaseMessage):
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}")
+        again = f":{self.again}" if self.again else ""
+        return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}{again}")
 
 
 class ScheduleDue(BaseModel):
