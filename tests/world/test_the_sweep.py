@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -9,12 +10,15 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.systems import AWSSystem, System, finish, signal, start, story
+from tests.support.systems import AWSSystem, System, finish, signal, skip, start, story
 from worldflow import sleep, step, wait_for_signal, workflow
+from worldflow.engine import definitions
+from worldflow.engine.definitions import Workflow
 from worldflow.runtime import requests
 from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, SweepReport, sweep
 from worldflow.runtime.turns import Turns
 from worldflow.worlds import World
+from worldflow.worlds.aws_items import SHARDS
 from worldflow.worlds.messages import Poke, Start
 
 DAY = timedelta(days=1)
@@ -33,6 +37,10 @@ async def doubles(n: int) -> int:
 @workflow
 async def waits() -> str:
     return await wait_for_signal("go")
+
+
+async def released() -> str:
+    return "released"
 
 
 @workflow
@@ -133,13 +141,49 @@ def test_a_healthy_run_is_not_disturbed(system: System) -> None:
     assert finish(system, "asleep").result == "slept"
 
 
-def test_a_blocked_run_is_looked_after_too(system: System) -> None:
+@pytest.mark.time_of_day(system=["memory"])
+def test_a_blocked_run_is_poked_each_hour_from_the_first(system: System) -> None:
     requests.start(system.world, "r", "no_such_workflow", {})
     system.settle()
     assert system.world.read_run("r").status == "blocked"
-    go_on(system, PENDING_UNTIL)
 
-    assert sweep_a_day(system).poked == 1
+    assert sweep_a_day(system).poked == 24
+
+
+def test_a_blocked_run_goes_on_within_the_hour(system: System) -> None:
+    requests.start(system.world, "r", "of_the_next_release", {})
+    system.settle()
+    while system.next_due():
+        skip(system)
+    definitions._workflows._versions["of_the_next_release"] = {1: Workflow(released, "of_the_next_release")}
+    try:
+        go_on(system, timedelta(hours=1))
+        assert sweep(system.world).poked == 1
+        system.settle()
+    finally:
+        del definitions._workflows._versions["of_the_next_release"]
+    assert system.world.read_run("r").result == "released"
+
+
+def test_shards_that_it_had_no_time_for_come_first_in_another_hour(aws: AWSSystem) -> None:
+    """Whatever the hour that a run is due in: a pass that only ever gets through one shard gets to all in some days."""
+    for number in range(40):
+        requests.start(aws.world, f"r{number}", waits)
+    reached: dict[int, set[int]] = {}
+    for _ in range(24 * SHARDS):
+        go_on(aws, timedelta(hours=1))
+        first = next(iter(aws.world.walk_runs("running"))).run_id
+        reached.setdefault(aws.clock.now().hour, set()).add(zlib.crc32(first.encode()) % SHARDS)
+    assert reached == {hour: set(range(SHARDS)) for hour in range(24)}
+
+
+def test_all_shards_are_walked_whichever_comes_first(aws: AWSSystem) -> None:
+    for number in range(40):
+        requests.start(aws.world, f"r{number}", waits)
+    for _ in range(SHARDS):
+        go_on(aws, timedelta(hours=1))
+        walked = [record.run_id for record in aws.world.walk_runs("running")]
+        assert sorted(walked) == sorted(f"r{number}" for number in range(40))
 
 
 def test_runs_that_have_ended_are_not_looked_at(system: System) -> None:

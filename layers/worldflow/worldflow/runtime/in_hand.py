@@ -91,6 +91,8 @@ class RunInHand:
         self.execution: Execution | None = None
         self.blocked: str | None = None
         """Why the workflow's code cannot run."""
+        self.code_was_tried = True
+        """False where a turn is taken without the workflow's code, which may be what kills its turns."""
         self.was_read = True
         """Whether the history was read in this turn, and not remembered from one before."""
         self.replayed = 0
@@ -383,6 +385,13 @@ class RunInHand:
     def waits_for_code(self) -> bool:
         """Whether something is left to do that takes the workflow's code."""
         return bool(self.state.held) or any(self.inline_due())
+
+    def waits_since(self) -> datetime | None:
+        """When that began to wait which waits for the workflow's code longest; None if nothing does."""
+        waiting = [fact.at for fact in self.state.held.values()]
+        if self.state.forked:  # what is held of another run's history was not this one's to wait for
+            waiting = [max(at, self.state.forked.at) for at in waiting]
+        return min([*waiting, *(step.dispatched for step in self.inline_due())], default=None)
 
     def inline_due(self) -> Iterator[OpenStep]:
         now = self._world.now()

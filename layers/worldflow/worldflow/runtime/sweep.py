@@ -5,6 +5,7 @@ a record and its message, a schedule that could not be delivered for a day, a qu
 waiting for ever. So once an hour,
 
     a run that has not begun, minutes after it was asked for, is told to start again;
+    a run that is blocked is poked each hour: its code may have been deployed since;
     every open run is poked once a day, in the hour that its id falls in: a turn does again whatever is open.
 
 Neither disturbs a healthy run: both are messages that a turn may get twice anyhow. A pass reads the index of open runs
@@ -28,7 +29,7 @@ PENDING_AFTER = timedelta(minutes=5)
 """A run that has not begun by then may have lost its start; where the queue is behind, it is told twice."""
 
 PENDING_UNTIL = timedelta(hours=3)
-"""Until then it is looked whether a run has begun; behind that the daily poke sees to it."""
+"""Until then it is looked whether a run has begun; after that the daily poke sees to it."""
 
 _BATCH = 100
 
@@ -63,7 +64,7 @@ def sweep(
             _lead_to(world, record)
             messages.append(Start(run_id=record.run_id))
             report.started += 1
-        elif _is_due(record, now):
+        elif record.status == "blocked" or _is_due(record, now):
             _lead_to(world, record)
             messages.append(Poke(run_id=record.run_id, nonce=f"sweep-{now:%Y%m%dT%H}"))
             report.poked += 1

@@ -55,6 +55,7 @@ from worldflow.runtime.in_hand import RunInHand, interrupted
 from worldflow.runtime.memory import without_collections
 from worldflow.runtime.observer import Blocked, Commit, Observer, Observers, Turn
 from worldflow.runtime.requests import revive, start_anew
+from worldflow.runtime.second_looks import is_look, next_look
 from worldflow.runtime.steps import StepExecutor, recorded_outcome
 from worldflow.runtime.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
@@ -256,6 +257,7 @@ class Turns:
             observer=self._observer,
         )
         if not use_code:
+            run.code_was_tried = False
             run.blocked = "its turns failed or died each time that they were taken; the log says why"
         elif run.state.started and not run.state.ended:
             run.revive(run.state.started, history)
@@ -317,12 +319,19 @@ class Turns:
         if told or run.redo or run.taken_up or (run.blocked and (run.new or run.waits_for_code())):
             reason = run.blocked if run.waits_for_code() else None
             becomes_blocked = reason is not None and not self._is_known_as_blocked(run.id)
+            if reason is not None and (becomes_blocked or turn.redo or any(map(is_look, messages))):
+                self._look_again(run)  # first, so that a turn that dies here finds the run as it was
             self._world.update_run(
                 run_record(run.id, state, stash_text(self._world, run.id, reason), self._world.now())
             )
             if reason is not None and becomes_blocked:
                 self._world.when_durable(partial(self._observer.blocked, Blocked(turn, reason)))
         self._announce(run, messages)
+
+    def _look_again(self, run: RunInHand) -> None:
+        since = run.waits_since() if run.code_was_tried else None
+        if since and (poke := next_look(run.id, since, self._world.now())):
+            self._world.send([poke])
 
     def _is_known_as_blocked(self, run_id: str) -> bool:
         record = self._world.get_run(run_id)
