@@ -4,12 +4,13 @@ after what runs it. CloudFormation updates a resource once all are done that it 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.infrastructure.stack import Stack
+from tests.infrastructure.stack import ROOT, Stack
 from tests.support.threads import ministack_service
 
 ORDER = ["StepExecutorFunction", "OrchestratorFunction", "SignalFunction", "CaretakerFunction"]
@@ -81,6 +82,13 @@ def test_what_accepts_a_run_is_updated_after_what_runs_it(parameters: dict[str, 
 
 def test_no_two_resources_need_each_other(stack: Stack) -> None:
     assert not [logical_id for logical_id in stack.resources if logical_id in needs(stack, logical_id)]
+
+
+def test_the_alarms_that_may_take_a_release_back_exist(stack: Stack) -> None:
+    guide = (ROOT / "docs/guide/deploying.md").read_text()
+    watched = re.findall(r"Arn=\$\(alarm (\w+)\)", guide)
+    assert watched
+    assert set(watched) <= stack.all("CloudWatch::Alarm").keys()
 
 
 def test_the_local_aws_updates_them_in_that_order(stack: Stack) -> None:
