@@ -229,12 +229,10 @@ class _Pass:
 
     def _reconciled(self, run_id: str, record: RunRecord | None, events: list[Event] | None) -> _Run:
         state = RunState(events) if events and _is_whole(events) else None
-        if state and state.ended and record and record.archived_at:
+        if record and record.archived_at and self._world.archive.get(run_id):
             return _Run(run_id)  # the caretaker goes on with it
         if state is None or not state.ended:
             if archived := self._archived(run_id, record, events if state else None):
-                if record and record.archived_at:
-                    return _Run(run_id)
                 self._done("from_archive", run_id)
                 if not self._dry_run:
                     self._tables.rewrite(run_id, events if state else None, archived)

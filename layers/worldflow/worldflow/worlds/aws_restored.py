@@ -47,15 +47,17 @@ class AWSRestored:
     # --- since when ---
 
     def began(self) -> datetime | None:
-        """When these tables began to be reconciled, if they have. A copy of them has another name, and has not."""
+        """When these very tables began to be reconciled, if they have. Those that are restored from them have not."""
         item = self._world._get(_BEGAN)
-        if item is None or (item["events_table"], item["runs_table"]) != (self._events, self._runs):
-            return None
-        return datetime.fromisoformat(item["began_at"])
+        return datetime.fromisoformat(item["began_at"]) if item and item["tables"] == self._tables() else None
 
     def begin(self, now: datetime) -> None:
-        names = {"events_table": self._events, "runs_table": self._runs}
-        self._put({"run_id": _BEGAN, "began_at": time_text(now), **names})
+        self._put({"run_id": _BEGAN, "began_at": time_text(now), "tables": self._tables()})
+
+    def _tables(self) -> str:
+        """Which tables these are: others may get their names."""
+        described = (self._world._dynamodb.describe_table(TableName=name) for name in (self._events, self._runs))
+        return " ".join(f"{one['Table']['TableName']} {one['Table']['CreationDateTime']}" for one in described)
 
     # --- histories ---
 
