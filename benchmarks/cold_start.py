@@ -37,7 +37,7 @@ ENVIRONMENT = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "POWERTOOLS_SERVICE_NAME": "bench",
     "POWERTOOLS_METRICS_NAMESPACE": "Worldflow",
-    "POWERTOOLS_TRACE_DISABLED": "true",
+    "WORLDFLOW_TRACING": "Off",
     "WORLDFLOW_EVENTS_TABLE": "events",
     "WORLDFLOW_RUNS_TABLE": "runs",
     "WORLDFLOW_RUN_QUEUE_URL": f"{QUEUES}/runs.fifo",

@@ -37,6 +37,7 @@ from worldflow.engine.privacy import quiet
 from worldflow.metrics import Meter
 from worldflow.powertools import own_logger, traced
 from worldflow.runtime import load_workflows
+from worldflow.runtime.callers import asked_by
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()
@@ -102,4 +103,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     event["headers"] = {**event.get("headers", {}), "content-type": "application/json"}
     if not is_readable(event):
         return UNREADABLE
-    return carried(app.resolve(event, context))
+    with asked_by(event["headers"].get("traceparent")):
+        return carried(app.resolve(event, context))

@@ -18,7 +18,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.privacy import quiet
 from worldflow.metrics import Meter
-from worldflow.powertools import log_keys, own_logger, traced
+from worldflow.powertools import log_keys, own_logger, traced, tracing_observer
+from worldflow.runtime.observer import Observers
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()
@@ -29,7 +30,7 @@ meter = Meter(world)
 logging.basicConfig(handlers=logger.handlers, level=logger.log_level, force=True)
 logging.getLogger(logger.service).propagate = False  # it has the handler already
 logging.getLogger("botocore").setLevel(logging.WARNING)
-run_steps = create_step_handler(world, scope=log_keys(logger), observer=meter)
+run_steps = create_step_handler(world, scope=log_keys(logger), observer=Observers(meter, tracing_observer()))
 
 gc.freeze()
 gc.enable()

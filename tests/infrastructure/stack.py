@@ -94,6 +94,8 @@ class Stack:
                 return str(self._resolved(value)) in map(str, values)
             case {"Fn::EachMemberEquals": [values, value]}:
                 return all(member == value for member in self._resolved(values))
+            case {"Condition": str(name)}:
+                return self._holds(TEMPLATE["Conditions"][name])
             case {"Fn::Not": [inner]}:
                 return not self._holds(inner)
             case {"Fn::And": [*inner]}:

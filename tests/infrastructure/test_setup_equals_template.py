@@ -185,5 +185,5 @@ def test_the_key_of_webhooks(stack: Stack, resources: Resources):
 
 def test_the_environment(stack: Stack, resources: Resources):
     functions = stack["OrchestratorFunction"]["Environment"]["Variables"]
-    own = {"WORLDFLOW_WORKFLOWS", "WORLDFLOW_WEBHOOK_URL", "WORLDFLOW_LOG_PAYLOADS"}
+    own = {"WORLDFLOW_WORKFLOWS", "WORLDFLOW_WEBHOOK_URL", "WORLDFLOW_LOG_PAYLOADS", "WORLDFLOW_TRACING"}
     assert resources.environment().keys() == {name for name in functions if name.startswith("WORLDFLOW_")} - own

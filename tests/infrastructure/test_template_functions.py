@@ -28,6 +28,7 @@ RESOURCES_IN_THE_ENVIRONMENT = {
     "WORLDFLOW_WEBHOOK_URL": {"Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"},
     "WORLDFLOW_WORKFLOWS": "workflows",
     "WORLDFLOW_LOG_PAYLOADS": "false",
+    "WORLDFLOW_TRACING": "Off",
 }
 OWN = {
     "OrchestratorFunction": {"WORLDFLOW_DEAD_LETTER_ARNS"},
@@ -79,23 +80,15 @@ def test_the_handler_knows_when_a_message_died(stack: Stack) -> None:
     assert {policy["maxReceiveCount"] for policy in policies} == {LIFE_RECEIVES}
 
 
-def test_a_function_says_who_it_is_in_logs_metrics_and_traces() -> None:
-    stack = Stack(LogLevel="DEBUG", Tracing="PassThrough")
+def test_a_function_says_who_it_is_in_logs_and_metrics() -> None:
+    stack = Stack(LogLevel="DEBUG")
     names = set()
     for function in FUNCTIONS:
         variables = stack[function]["Environment"]["Variables"]
         assert variables["POWERTOOLS_METRICS_NAMESPACE"] == {"Fn::Sub": "Worldflow/${AWS::StackName}"}
         assert variables["POWERTOOLS_LOG_LEVEL"] == "DEBUG"
-        assert variables["POWERTOOLS_TRACE_DISABLED"] == "true"
-        assert stack[function]["TracingConfig"] == {"Mode": "PassThrough"}
         names.add(variables["POWERTOOLS_SERVICE_NAME"])
     assert names == {"orchestrator", "step_executor", "signal", "caretaker"}
-
-
-def test_traces_are_on_by_default(stack: Stack) -> None:
-    for function in FUNCTIONS:
-        assert stack[function]["TracingConfig"] == {"Mode": "Active"}
-        assert stack[function]["Environment"]["Variables"]["POWERTOOLS_TRACE_DISABLED"] == "false"
 
 
 def test_concurrency_is_bounded_at_the_queues(stack: Stack) -> None:

@@ -41,7 +41,7 @@ class Context:
         return 29_000
 
 
-def load_function(name: str, service: str | None = None) -> ModuleType:
+def load_function(name: str, service: str | None = None, *, tracing: str = "Off") -> ModuleType:
     """`functions/<name>/app.py`, imported anew as by a cold start. Each is called `app`, hence by its path.
 
     It takes over the engine's log, as it should in a process of its own: see `own_log`.
@@ -56,7 +56,7 @@ def load_function(name: str, service: str | None = None) -> ModuleType:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("POWERTOOLS_SERVICE_NAME", service or name)
         environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow/shop-prod")
-        environment.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+        environment.setenv("WORLDFLOW_TRACING", tracing)
         environment.syspath_prepend(folder)
         environment.setattr(gc, "freeze", lambda: None)  # what tests have made is not to stay
         spec.loader.exec_module(module)

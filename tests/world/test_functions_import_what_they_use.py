@@ -25,6 +25,8 @@ ELSEWHERE = {
     "worldflow.worlds.local": "a laptop",
     "worldflow.engine.recurrence": "whoever makes schedules",
     "tzdata": "whoever makes schedules",
+    "opentelemetry": "whoever asks for it",
+    "worldflow.tracing": "whoever asks for it",
 }
 FOR_APPLICATIONS = {"worldflow.runtime.orchestrator", "worldflow.runtime.questions", "worldflow.runtime.archive"}
 
@@ -46,7 +48,7 @@ def aws_environment() -> dict[str, str]:
         "AWS_DEFAULT_REGION": "eu-west-1",
         "POWERTOOLS_SERVICE_NAME": "orders",
         "POWERTOOLS_METRICS_NAMESPACE": "Worldflow",
-        "POWERTOOLS_TRACE_DISABLED": "true",
+        "WORLDFLOW_TRACING": "Off",
         "WORLDFLOW_EVENTS_TABLE": "events",
         "WORLDFLOW_RUNS_TABLE": "runs",
         "WORLDFLOW_STEP_QUEUE_URL": f"{url}/steps.fifo",
@@ -68,7 +70,15 @@ def test_the_others(function: str, aws_environment: dict[str, str]) -> None:
 
 
 def test_x_ray_is_there_where_tracing_is_on(aws_environment: dict[str, str]) -> None:
-    assert "aws_xray_sdk" in imported("orchestrator", aws_environment, POWERTOOLS_TRACE_DISABLED="false")
+    assert "aws_xray_sdk" in imported("orchestrator", aws_environment, WORLDFLOW_TRACING="XRay")
+
+
+@pytest.mark.parametrize("function", ["orchestrator", "step_executor", "signal", "caretaker"])
+def test_opentelemetry_is_there_where_something_is_traced(function: str, aws_environment: dict[str, str]) -> None:
+    modules = imported(function, aws_environment, WORLDFLOW_TRACING="OpenTelemetry")
+
+    assert ("opentelemetry" in modules) == (function in ("orchestrator", "step_executor"))
+    assert "aws_xray_sdk" not in modules
 
 
 @pytest.mark.parametrize("function", ["orchestrator", "step_executor", "signal", "caretaker"])

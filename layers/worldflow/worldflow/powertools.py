@@ -6,10 +6,13 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
+
+    from worldflow.runtime.observer import Observer
 
 Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
 
@@ -27,17 +30,49 @@ def own_logger() -> Logger:
     return logger
 
 
+def tracing_observer() -> Observer | None:
+    """What traces turns and steps by OpenTelemetry, if WORLDFLOW_TRACING says so; what `traced` surrounds sends its
+    spans. It is not imported elsewhere.
+    """
+    global _flush
+    if os.environ.get("WORLDFLOW_TRACING") != "OpenTelemetry":
+        return None
+    from worldflow.tracing.functions import set_up
+
+    observer, _flush = set_up()
+    return observer
+
+
+_flush: Callable[[], object] | None = None
+"""Sends the spans of an invocation."""
+
+
 def traced(handler: Handler) -> Handler:
-    """A function's handler in a segment of X-Ray, unless POWERTOOLS_TRACE_DISABLED is `true`.
+    """A function's handler with the tracing that WORLDFLOW_TRACING asks for: in a segment of X-Ray; or with the spans
+    of `tracing_observer` sent when it returns. As it is, where that is `Off`.
 
     The SDK of X-Ray takes longer to import than all else that a function uses: where tracing is off, it is not.
     """
-    if os.environ.get("POWERTOOLS_TRACE_DISABLED") == "true":
-        return handler
-    from aws_lambda_powertools import Tracer
+    match os.environ.get("WORLDFLOW_TRACING", "Off"):
+        case "XRay":
+            from aws_lambda_powertools import Tracer
 
-    traced: Handler = Tracer().capture_lambda_handler(handler, capture_response=False)
-    return traced
+            in_segment: Handler = Tracer().capture_lambda_handler(handler, capture_response=False)
+            return in_segment
+        case "OpenTelemetry" if _flush:
+            return _with_flush(handler, _flush)
+    return handler
+
+
+def _with_flush(handler: Handler, flush: Callable[[], object]) -> Handler:
+    @wraps(handler)
+    def flushed(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        finally:
+            flush()  # the process is frozen from here to the next invocation
+
+    return flushed
 
 
 def log_keys(logger: Logger) -> Callable[..., AbstractContextManager[None]]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.privacy import loggable
 from worldflow.tracing.described import TracedSpan
+
+_log = logging.getLogger("worldflow")
 
 BATCH = 500
 """Spans of one request."""
 
 FLUSH_SECONDS = 1.0
 """The most that an invocation waits for its spans to be sent. What is not sent by then is sent with the next ones."""
+
+REQUEST_SECONDS = 5.0
+"""The most that one request takes, with what is tried again of it. Then its spans are dropped."""
 
 INSTALL = 'OpenTelemetry is not installed: pip install "worldflow[otel]"'
 
@@ -61,6 +68,19 @@ def provider_of(service: str | None = None, **options: Any) -> Any:
     return TracerProvider(resource=Resource.create(named), **options)
 
 
+def provider_to(url: str, service: str) -> Any:
+    """A tracer provider that sends spans to an OTLP endpoint, in the background. Raises `ConfigurationError`.
+
+    url: what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT have, for example.
+    """
+    exporter = exporter_to(url, timeout=REQUEST_SECONDS)
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    provider = provider_of(service, shutdown_on_exit=False)  # which would wait for an endpoint that does not answer
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    return provider
+
+
 class Flush:
     """Sends the spans that have ended, and waits `FLUSH_SECONDS` at most.
 
@@ -81,10 +101,17 @@ class Flush:
             return True
         if self._thread is not None and self._thread.is_alive():
             return False  # it has had its time
-        self._thread = threading.Thread(target=flush, name="worldflow-flush", daemon=True)
+        self._thread = threading.Thread(target=_quietly, args=(flush,), name="worldflow-flush", daemon=True)
         self._thread.start()
         self._thread.join(self._seconds)
         return not self._thread.is_alive()
+
+
+def _quietly(flush: Callable[[], object]) -> None:
+    try:
+        flush()
+    except Exception as error:
+        _log.warning("spans could not be sent", exc_info=loggable(error))
 
 
 def recorded(spans: Iterable[TracedSpan], service: str) -> list[Any]:
