@@ -205,6 +205,10 @@ openapi: $(VENV)/ready ## Write docs/openapi.json, the document of the HTTP API
 	@PYTHONPATH=functions/signal:layers/workflows AWS_DEFAULT_REGION=us-east-1 $(foreach name,EVENTS_TABLE RUNS_TABLE \
 		RUN_QUEUE_URL STEP_QUEUE_URL TIMER_QUEUE_URL,WORLDFLOW_$(name)=none) python -m tools.openapi
 
+.PHONY: costs
+costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them
+	@PYTHONPATH=layers/workflows python -m tools.costs
+
 .PHONY: environment
 environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=worldflow-dev
 	@python -m tools.environment $(STACK)

@@ -18,7 +18,7 @@ from benchmarks.deployed import deployed
 from benchmarks.results import Section
 from tools.local_aws.launcher import Usage
 from tools.stack import Stack
-from worldflow.costs import Asked, Elsewhere, Shape, bill_of, commits_of, count, elsewhere, prices, shape_of
+from worldflow.costs import Asked, Deployment, Elsewhere, Shape, bill_of, commits_of, count, elsewhere, prices, shape_of
 from worldflow.engine.history import ChildStarted
 from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.settings import Settings
@@ -150,7 +150,8 @@ def row_of_a_step(none: Count, count: Count, steps: int) -> list[str]:
 def _amounts(count: Count) -> list[float | None]:
     """Dollars of one such run: here, with one and ten in a batch, and elsewhere."""
     others = zip(*(elsewhere(shape) for shape in count.shapes), strict=True)
-    return [bill_of(count.asked, 1).dollars, bill_of(count.asked, 10).dollars, *map(_sum, others)]
+    bills = (bill_of(count.asked, batch, Deployment(step_batch=batch)) for batch in (1, 10))
+    return [*(bill.requests for bill in bills), *map(_sum, others)]
 
 
 def _dollars(amount: float | None, digits: int = 2) -> str:
@@ -198,8 +199,9 @@ COMMAND = "python -m benchmarks counts"
 HOW = (
     "One run of each, on the local AWS with the deployed template and warm functions, each request counted where it "
     "arrives. How many turns a fan-out takes depends on how its results come together. Receives and deletes are as "
-    "many; they and the invocations are those of messages that come alone, and of ten in a batch. Dollars are of a "
-    f"million such runs, at the prices of {prices.REGION} in {prices.AS_OF}, before compute, without the free tier. "
+    "many; they and the invocations are those of messages that come alone, and of ten in a batch, also of steps, which "
+    "takes a `StepBatchSize` of 10. Dollars are of the requests of a million such runs, at the prices of "
+    f"{prices.REGION} in {prices.AS_OF}, without the free tier; [costs](../docs/costs.md) has the rest of a bill. "
     "Of AWS Lambda durable functions and Step Functions they are what the same run comes to by their price lists "
     "(`worldflow/costs/bills.py`), without Lambda's part; an Express workflow's with the time that the run took "
     "here, and 64 MB. `worldflow cost` reckons the units that are written, the sends, messages and schedules from "

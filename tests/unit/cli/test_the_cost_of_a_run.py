@@ -35,8 +35,22 @@ def test_its_requests_and_their_price(cli: Cli):
     writes, reads = (3 + 4) + 2 + 1, 2
     expected = writes * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT
     per_message = 2 * prices.SQS_REQUEST + prices.LAMBDA_REQUEST
-    assert alone["dollars"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 3 * per_message)
-    assert together["dollars"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 0.3 * per_message)
+    assert alone["requests"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 3 * per_message)
+    # Of the step there is one task in a batch, as StepBatchSize has it.
+    assert together["requests"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + (0.2 + 1) * per_message)
+    assert alone["dollars"] > alone["requests"]
+    assert {"KB of logs", "KB of ledger, 35 days", "KB of history, a month"} < alone["charges"].keys()
+
+
+@pytest.mark.usefixtures("one")
+def test_a_stack_with_other_parameters(cli: Cli):
+    plain = cli.json("cost", "one")["batches"]["10"]
+    other = cli.json("cost", "one", "--step-batch", "10", "--traced", "--event-bus")["batches"]["10"]
+
+    saved = plain["charges"]["Lambda invocations"]["amount"] - other["charges"]["Lambda invocations"]["amount"]
+    assert saved == pytest.approx(0.9)
+    assert other["charges"]["status events"]["amount"] == 2
+    assert "X-Ray traces" in other["charges"].keys() - plain["charges"].keys()
 
 
 @pytest.mark.usefixtures("one")

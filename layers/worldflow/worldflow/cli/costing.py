@@ -24,7 +24,8 @@ from worldflow.worlds.base import World
 
 EXACT = (
     "These are the requests that the history says, of warm processes and of messages that came once, and of a run "
-    "that the library started and signalled; compute comes on top, and so do its children, which are runs of their own."
+    "that the library started and signalled, with what they write to the logs and what is kept of them. On top come "
+    "compute, the run's children, which are runs of their own, and what the stack costs a month."
 )
 
 
@@ -32,11 +33,18 @@ def cost(
     run_id: RunId,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, max=10, metavar="N", help="How many messages come together; 1 and 10 unless given."),
+        typer.Option(
+            min=1, max=10, metavar="N", help="How many messages to runs come together; 1 and 10 unless given."
+        ),
     ] = None,
     generation: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; the newest unless given.")
     ] = None,
+    step_batch: Annotated[
+        int,
+        typer.Option(min=1, max=10, metavar="N", help="The stack's StepBatchSize: as many tasks of steps, at most."),
+    ] = 1,
+    traced: Annotated[bool, typer.Option("--traced", help="Count X-Ray's traces, of a stack that has them.")] = False,
     event_bus: Annotated[
         bool, typer.Option("--event-bus", help="Count the status events of a stack with an EventBusName.")
     ] = False,
@@ -46,7 +54,7 @@ def cost(
 ) -> None:
     """Show what a run has asked of AWS, by its history, and what a million of its like cost, here and elsewhere."""
     try:
-        from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of
+        from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, prices, shape_of
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
             raise
@@ -59,7 +67,8 @@ def cost(
     asked = count(run_id, commits, event_bus=event_bus)
     if not as_written:
         asked.estimated.insert(0, "where a commit ended, which an archive does not have: it is told by the times")
-    bills = [bill_of(asked, size) for size in ([batch] if batch else [1, 10])]
+    deployment = Deployment(step_batch=step_batch, traced=traced)
+    bills = [bill_of(asked, size, deployment) for size in ([batch] if batch else [1, 10])]
     others = elsewhere(shape_of([event for commit in commits for event in commit]))
     if as_json:
         print_json(
@@ -71,7 +80,9 @@ def cost(
                 "messages": asked.messages,
                 "batches": {
                     bill.batch: {
+                        "step_batch": bill.step_batch,
                         "dollars": bill.dollars,
+                        "requests": bill.requests,
                         "charges": {
                             charge.what: {**asdict(charge), "dollars": charge.dollars} for charge in bill.charges
                         },

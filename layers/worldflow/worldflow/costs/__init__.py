@@ -2,13 +2,15 @@
 
     counting.py   from a run's history to the requests that it has made
     metering.py   the AWS that counts them
+    logs.py       the bytes that functions write to their logs
     bills.py      from requests to dollars, here and with what people use instead
+    months.py     what a stack costs a month
     prices.py     what AWS asks for
 
 Nothing that runs in Lambda imports this.
 """
 
-from worldflow.costs.bills import Bill, Charge, Elsewhere, Shape, bill_of, elsewhere, shape_of
+from worldflow.costs.bills import Bill, Charge, Deployment, Elsewhere, Shape, bill_of, elsewhere, shape_of
 from worldflow.costs.counting import commits_of, count
 from worldflow.costs.metering import Asked
 
@@ -16,6 +18,7 @@ __all__ = [
     "Asked",
     "Bill",
     "Charge",
+    "Deployment",
     "Elsewhere",
     "Shape",
     "bill_of",

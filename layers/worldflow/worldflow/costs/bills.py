@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydantic_core import to_json
 
 from worldflow.costs import prices
+from worldflow.costs.logs import log_bytes
 from worldflow.costs.metering import Asked
 from worldflow.engine.history import (
     ChildStarted,
@@ -21,9 +22,8 @@ from worldflow.engine.history import (
     TimerStarted,
     UpdateReceived,
 )
+from worldflow.worlds.aws import OUTCOME_DAYS
 from worldflow.worlds.payloads import size_of_reference
-
-_GB = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +33,72 @@ class Charge:
     what: str
     amount: float
     price: float
+    is_request: bool = True
+    """Whether it is for requests, and not for what they leave behind: logs, traces, what is kept."""
 
     @property
     def dollars(self) -> float:
         return self.amount * self.price
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Deployment:
+    """What of a stack's parameters a bill depends on; the template's defaults."""
+
+    step_batch: int = 1
+    """`StepBatchSize`: so many tasks of steps come together at most."""
+    traced: bool = False
+    """Whether `Tracing` is `XRay`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What requests cost, before compute, where so many messages come in a batch."""
+    """What a run costs, but for compute, where so many messages to runs and so many tasks of steps come together."""
 
     batch: int
+    step_batch: int
     charges: Sequence[Charge]
 
     @property
     def dollars(self) -> float:
         return sum(charge.dollars for charge in self.charges)
 
+    @property
+    def requests(self) -> float:
+        """The dollars of its requests alone."""
+        return sum(charge.dollars for charge in self.charges if charge.is_request)
 
-def bill_of(asked: Asked, batch: int) -> Bill:
-    """The bill of what was asked for, line by line, without what is zero."""
-    s3 = asked.requests
+
+def bill_of(asked: Asked, batch: int, deployment: Deployment = Deployment()) -> Bill:
+    """The bill of what was asked for, line by line, without what is zero.
+
+    batch: how many messages to runs come together. Of tasks of steps as many do, up to the deployment's limit.
+    """
+    s3, steps = asked.requests, min(batch, deployment.step_batch)
+    invocations = asked.invocations(batch, steps)
+    kept = prices.DYNAMODB_GB_MONTH + prices.RECOVERY_GB_MONTH
     charges = [
         Charge("DynamoDB write units", asked.write_units, prices.DYNAMODB_WRITE_UNIT),
         Charge("DynamoDB read units", asked.read_units, prices.DYNAMODB_READ_UNIT),
         Charge("SQS sends", asked.sends, prices.SQS_REQUEST),
-        Charge("SQS receives", asked.receives(batch), prices.SQS_REQUEST),
-        Charge("SQS deletes", asked.deletes(batch), prices.SQS_REQUEST),
-        Charge("Lambda invocations", asked.invocations(batch), prices.LAMBDA_REQUEST),
+        Charge("SQS receives", asked.receives(batch, steps), prices.SQS_REQUEST),
+        Charge("SQS deletes", asked.deletes(batch, steps), prices.SQS_REQUEST),
+        Charge("Lambda invocations", invocations, prices.LAMBDA_REQUEST),
         Charge("schedules", asked.schedules, prices.SCHEDULE),
         Charge("status events", asked.status_events, prices.CUSTOM_EVENT),
         Charge("S3 writes", s3["s3.PutObject"] + s3["s3.CopyObject"], prices.S3_WRITE),
         Charge("S3 reads", s3["s3.GetObject"], prices.S3_READ),
+        Charge("KB of logs", log_bytes(asked, batch, steps) / 1024, prices.LOG_GB * 1024 / prices.GB, False),
+        Charge("X-Ray traces", invocations * prices.TRACED if deployment.traced else 0, prices.TRACE, False),
+        Charge(
+            f"KB of ledger, {OUTCOME_DAYS} days",
+            asked.ledger_bytes / 1024,
+            kept * OUTCOME_DAYS / prices.MONTH_DAYS * 1024 / prices.GB,
+            False,
+        ),
+        Charge("KB of history, a month", asked.kept_bytes / 1024, kept * 1024 / prices.GB, False),
     ]
-    return Bill(batch, [charge for charge in charges if charge.amount])
+    return Bill(batch, steps, [charge for charge in charges if charge.amount])
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +158,7 @@ def elsewhere(shape: Shape) -> list[Elsewhere]:
 
 def _durable_functions(shape: Shape) -> Elsewhere:
     operations = 1 + shape.operations
-    dollars = operations * prices.DURABLE_OPERATION + shape.data / _GB * prices.DURABLE_GB_WRITTEN
+    dollars = operations * prices.DURABLE_OPERATION + shape.data / prices.GB * prices.DURABLE_GB_WRITTEN
     how = (
         f"{operations:,} operations (the start, each attempt of a step, each wait and child) at "
         f"${prices.DURABLE_OPERATION * prices.MILLION:g} a million, and {shape.data:,} bytes written at "

@@ -195,6 +195,9 @@ class _Account:
             told = (Applied, AttributesSet)
             if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
+        asked = self.world.asked
+        asked.starts += any(event.seq == 1 for event in events)
+        asked.ends += bool(events and state.ended)
         if events:
             self.world.announce(status_events(self._run_id, state, events))
         self._collect()

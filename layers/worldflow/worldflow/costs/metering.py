@@ -21,10 +21,13 @@ from worldflow.worlds.aws import AWSWorld
 from worldflow.worlds.aws_access import as_attributes, values_of
 from worldflow.worlds.aws_items import INDEXES, LISTED, item_size, record_item
 from worldflow.worlds.base import RunRecord
-from worldflow.worlds.messages import Delayed, Message, load_message
+from worldflow.worlds.messages import Delayed, Message, StepTask, load_message
 
 SQS_CHUNK = 64 * 1024
 """Bytes that SQS counts as one request."""
+
+ITEM_OVERHEAD = 100
+"""Bytes that DynamoDB adds to each item, and to each entry of an index, where it charges for storage."""
 
 _NONE = "none"
 _SETTINGS = Settings(
@@ -54,23 +57,38 @@ class Asked:
     """Given to functions: how many come in one receive, and are one invocation, and are deleted at once, is not the
     run's to decide.
     """
+    tasks: int = 0
+    """Of these messages those to the step executor, of which `StepBatchSize` may come together."""
+    timers: int = 0
+    """Of these messages those that the orchestrator passes on when they are due, without a turn."""
+    starts: int = 0
+    ends: int = 0
+    """Turns in which a run starts, or ends, which the log has a line of."""
     more_chunks: int = 0
     """Of messages that are large: SQS charges for each 64 KB that a receive brings."""
     schedules: int = 0
     """That have come due, with EventBridge Scheduler."""
     status_events: int = 0
     """On a bus of EventBridge."""
+    ledger_bytes: int = 0
+    """Of outcomes of steps, which are kept for `OUTCOME_DAYS`."""
+    kept_bytes: int = 0
+    """Of the history and the record with its index entries, which are kept until the run is archived."""
     estimated: list[str] = field(default_factory=list)
     """What of this is not known exactly, and why."""
 
-    def receives(self, batch: int) -> float:
-        return self.messages / batch + self.more_chunks
+    def receives(self, batch: int, step_batch: int | None = None) -> float:
+        return self.invocations(batch, step_batch) + self.more_chunks
 
-    def deletes(self, batch: int) -> float:
-        return self.messages / batch
+    def deletes(self, batch: int, step_batch: int | None = None) -> float:
+        return self.invocations(batch, step_batch)
 
-    def invocations(self, batch: int) -> float:
-        return self.messages / batch
+    def invocations(self, batch: int, step_batch: int | None = None) -> float:
+        """
+        batch: how many messages to runs, or timers, come together.
+        step_batch: how many tasks of steps do, the same number unless given.
+        """
+        return (self.messages - self.tasks) / batch + self.tasks / (step_batch or batch)
 
 
 class MeteredWorld(AWSWorld):
@@ -96,11 +114,14 @@ class MeteredWorld(AWSWorld):
 
     def remember(self, record: RunRecord) -> None:
         """Has a record that was not written at this run's cost."""
+        self._dynamodb._keep(as_attributes(record_item(record)), 1)
         self._dynamodb.runs[record.run_id] = as_attributes(record_item(record))
 
     def delivered(self, message: Message | Delayed) -> None:
         """Counts what a message costs that a function is given."""
         self.asked.messages += 1
+        self.asked.tasks += isinstance(message, StepTask)
+        self.asked.timers += isinstance(message, Delayed)
         self.asked.more_chunks += _chunks(len(message.dump().encode())) - 1
 
 
@@ -135,6 +156,7 @@ class _DynamoDB(_Client):
         if TableName == _SETTINGS.events_table:
             self._commits.append((int(Item["seq"]["N"]), item_size(Item)))
             self.asked.write_units += _write_units(item_size(Item))
+            self.asked.kept_bytes += item_size(Item) + ITEM_OVERHEAD
         else:
             self._write(Item["run_id"]["S"], Item)
 
@@ -168,6 +190,20 @@ class _DynamoDB(_Client):
         for names in INDEXES.values():
             self.asked.write_units += _index_units(_entry(before, names), _entry(item, names), names)
         self.runs[key] = item
+        self._keep(before, -1)
+        self._keep(item, 1)
+
+    def _keep(self, item: Mapping[str, Any], sign: int) -> None:
+        """Counts the bytes in which an item is kept, or is no longer."""
+        if not item:
+            return
+        size = item_size(item) + ITEM_OVERHEAD
+        if "expires_at" in item:
+            self.asked.ledger_bytes += sign * size
+            return
+        entries = (_entry(item, names) for names in INDEXES.values())
+        size += sum(item_size(entry) + ITEM_OVERHEAD for entry in entries if entry)
+        self.asked.kept_bytes += sign * size
 
 
 class _SQS(_Client):

@@ -1,0 +1,286 @@
+"""The numbers in the documentation that are dollars: `python -m tools.costs` writes them into it.
+
+Each table stands between two comments, `<!-- costs: NAME -->` and `<!-- end of costs -->`. The runs are those of the
+examples, taken in this process by a clock of its own, so that the same code gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import random
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from workflows.hello import hello
+from workflows.order import fulfil_order
+from worldflow import step, workflow
+from worldflow.costs import (
+    Asked,
+    Bill,
+    Charge,
+    Deployment,
+    Shape,
+    bill_of,
+    commits_of,
+    count,
+    elsewhere,
+    prices,
+    shape_of,
+)
+from worldflow.costs.months import idle_month, more_a_month
+from worldflow.engine.definitions import Workflow
+from worldflow.runtime import requests
+from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.messages import RunMessage, StepTask
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "docs" / "costs.md"]
+STEPS = 100
+RUN = "order-1001"
+APPROVAL = {"approval": {"approved": True, "by": "Grace"}}
+
+ORDER = {
+    "order_id": "1001",
+    "customer": "Ada",
+    "card": "4242",
+    "lines": [
+        {"sku": "KEYBOARD", "quantity": 2, "unit_price": "150.00"},
+        {"sku": "SCREEN", "quantity": 3, "unit_price": "320.50"},
+    ],
+}
+
+COMPUTE = 0.025 * 0.5
+"""GB-seconds of an invocation: 25 ms of a warm one, with 512 MB. A step's own time comes on top."""
+
+FIRST_DESIGN = {1_000: "< $20", 10_000: "$50-100", 100_000: "$300-500"}
+"""A month, by the estimates of the first design: 1,000, 10,000 and 100,000 workflows a day, whatever they do."""
+
+
+# --- runs ---
+
+
+@step(name="costed_step")
+async def _step(number: int) -> int:
+    return number
+
+
+@workflow(name="costed_steps")
+async def _steps(count: int, inline: bool = False) -> None:
+    for number in range(count):
+        await _step.options(inline=inline)(number)
+
+
+class _Clock:
+    """Goes on by a microsecond each time that somebody looks at it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        self.time += timedelta(microseconds=1)
+        return self.time
+
+
+def run(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None = None) -> LocalWorld:
+    """A world in which a run, `order-1001`, has come to its end.
+
+    signals: sent when the run waits. Each message is handled alone.
+    """
+    clock, waiting = _Clock(), list((signals or {}).items())
+    world = LocalWorld(":memory:", clock=clock)
+    turns, executor = Turns(world, chance=random.Random(1)), StepExecutor(world)
+    requests.start(world, RUN, flow, given)
+    try:
+        while True:
+            if _handle(world, turns, executor):
+                continue
+            if waiting:
+                name, value = waiting.pop(0)
+                requests.signal(world, RUN, name, value, signal_id=f"{name}-1")
+            elif due := world.next_due():
+                clock.time = max(clock.time, due)
+            else:
+                break
+        assert world.read_run(RUN).status == "completed"
+    finally:
+        turns.close()
+        executor.close()
+    return world
+
+
+def _handle(world: LocalWorld, turns: Turns, executor: StepExecutor) -> bool:
+    """Handles the next message, if there is one by now."""
+    if deliveries := world.receive("runs", 1):
+        turns.take(RUN, [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)])
+    elif deliveries := world.receive("steps", 1):
+        for delivery in deliveries:
+            assert isinstance(delivery.message, StepTask)
+            asyncio.run(executor.execute(delivery.message))
+    world.acknowledge(deliveries)
+    return bool(deliveries)
+
+
+def counted(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None = None) -> tuple[Asked, Shape]:
+    """What a run has asked of AWS, and what it amounts to."""
+    with closing(run(flow, given, signals)) as world:
+        commits, _ = commits_of(world, RUN)
+        return count(RUN, commits), shape_of([event for commit in commits for event in commit])
+
+
+# --- what a step adds ---
+
+
+@functools.cache
+def a_step(batch: int = 1, step_batch: int = 1, *, inline: bool = False, traced: bool = False) -> Bill:
+    """What each step adds to a run: that of a long run less that of one without, by the number of steps."""
+    deployment = Deployment(step_batch=step_batch, traced=traced)
+    none, many = (
+        bill_of(counted(_steps, {"count": number, "inline": inline})[0], batch, deployment) for number in (0, STEPS)
+    )
+    before = {charge.what: charge.amount for charge in none.charges}
+    added = [
+        dataclasses.replace(charge, amount=(charge.amount - before.get(charge.what, 0)) / STEPS)
+        for charge in many.charges
+    ]
+    return Bill(many.batch, many.step_batch, [charge for charge in added if round(charge.dollars * prices.MILLION, 3)])
+
+
+def part(bill: Bill, *names: str) -> float:
+    """Dollars of a million, of the charges whose names begin so."""
+    return sum(charge.dollars for charge in bill.charges if charge.what.startswith(names)) * prices.MILLION
+
+
+# --- the tables ---
+
+Table = Sequence[Sequence[str]]
+
+
+def of_steps() -> Table:
+    rows = [["a million of", "requests", "logs", "ledger", "history, a month", "**all but compute**"]]
+    kinds = {
+        "steps, at the template's defaults": a_step(),
+        "steps whose results come ten to a turn": a_step(10),
+        "steps with `StepBatchSize: 10`, ten at a time": a_step(10, 10),
+        "inline steps": a_step(inline=True),
+    }
+    for name, bill in kinds.items():
+        parts = [bill.requests * prices.MILLION, part(bill, "KB of logs"), part(bill, "KB of ledger")]
+        cells = [*parts, part(bill, "KB of history")]
+        rows.append([name, *map(_dollars, cells), f"**{_dollars(bill.dollars * prices.MILLION)}**"])
+    return rows
+
+
+def of_a_step() -> Table:
+    rows = [["a million queued steps, each alone", "", "$"]]
+    bill = a_step()
+    for charge in bill.charges:
+        million = charge.amount * prices.MILLION
+        if charge.what.startswith("KB of "):
+            amount, what = f"{million / 1024**2:,.2f}", charge.what.replace("KB", "GB", 1)
+        else:
+            amount, what = f"{million / 1e6:,.3g} M", charge.what
+        rows.append([what, amount, _dollars(charge.dollars * prices.MILLION)])
+    rows.append(["**all but compute**", "", f"**{_dollars(bill.dollars * prices.MILLION)}**"])
+    compute = bill_compute(counted(_steps, {"count": STEPS})[0], counted(_steps, {"count": 0})[0]) / STEPS
+    rows.append(["compute, 25 ms an invocation with 512 MB", "", _dollars(compute * prices.MILLION)])
+    traced = part(a_step(traced=True), "X-Ray")
+    rows.append(["with `Tracing: XRay`: 5 % of invocations", "", _dollars(traced)])
+    return rows
+
+
+def bill_compute(asked: Asked, less: Asked | None = None) -> float:
+    """Dollars of warm invocations, each alone, without the time of the steps themselves."""
+    invocations = asked.invocations(1) - (less.invocations(1) if less else 0)
+    return invocations * COMPUTE * prices.LAMBDA_GB_SECOND
+
+
+def of_months() -> Table:
+    return _months("an idle stack, a month", idle_month())
+
+
+def of_additions() -> Table:
+    return _months("what adds to it", more_a_month(), total=False)
+
+
+def _months(title: str, charges: Sequence[Charge], *, total: bool = True) -> Table:
+    rows = [[title, "", "$"]]
+    rows += [[charge.what, f"{charge.amount:,.0f}", _dollars(charge.dollars)] for charge in charges]
+    return [*rows, ["**all**", "", f"**{_dollars(sum(charge.dollars for charge in charges))}**"]] if total else rows
+
+
+def of_days() -> Table:
+    """Workflows a day, for the examples."""
+    examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
+    rows = [["workflows a day", *(f"`{name}`, a month" for name in examples), "estimate of the first design"]]
+    metrics, *_ = more_a_month()
+    fixed = sum(charge.dollars for charge in (*idle_month(), metrics))
+    for number, estimate in FIRST_DESIGN.items():
+        cells = []
+        for asked, _ in examples.values():
+            each = bill_of(asked, 1).dollars + bill_compute(asked)
+            cells.append(f"${fixed + number * prices.MONTH_DAYS * each:,.2f}")
+        rows.append([f"{number:,}", *cells, estimate])
+    return rows
+
+
+def of_examples() -> Table:
+    """What a run of each example comes to, here and elsewhere."""
+    examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
+    rows = [["a million runs of", "requests", "logs", "kept", "compute", "**all**", "durable functions", "Standard"]]
+    for name, (asked, shape) in examples.items():
+        bill, compute = bill_of(asked, 1), bill_compute(asked)
+        others = [_dollars((other.dollars or 0) * prices.MILLION) for other in elsewhere(shape)[:2]]
+        parts = [bill.requests * prices.MILLION, part(bill, "KB of logs"), part(bill, "KB of ledger", "KB of history")]
+        cells = [_dollars(amount) for amount in (*parts, compute * prices.MILLION)]
+        rows.append([f"`{name}`", *cells, f"**{_dollars((bill.dollars + compute) * prices.MILLION)}**", *others])
+    return rows
+
+
+TABLES: Mapping[str, Callable[[], Table]] = {
+    "steps": of_steps,
+    "a step": of_a_step,
+    "months": of_months,
+    "additions": of_additions,
+    "days": of_days,
+    "examples": of_examples,
+}
+
+
+def _dollars(amount: float) -> str:
+    return f"{amount + 1e-9:,.2f}" if amount >= 0.005 or not amount else f"{amount:.4f}"
+
+
+def as_markdown(table: Table) -> str:
+    head, *rows = table
+    rule = ["---", *("---:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, rule, *rows)) + "\n"
+
+
+_PLACE = re.compile(r"(<!-- costs: (?P<name>[a-z ]+) -->\n).*?(<!-- end of costs -->)", re.DOTALL)
+
+
+def filled(text: str) -> str:
+    """A page with the tables as they are now."""
+    return _PLACE.sub(lambda place: f"{place[1]}\n{as_markdown(TABLES[place['name']]())}\n{place[3]}", text)
+
+
+def main() -> int:
+    for page in PAGES:
+        text = page.read_text()
+        if (new := filled(text)) != text:
+            page.write_text(new)
+            print(f"wrote {page.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
