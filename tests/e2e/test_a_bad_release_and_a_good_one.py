@@ -30,5 +30,6 @@ def test_a_run_waits_blocked_for_the_good_release(
         assert ended(start("hello", name="you"))["status"] == "completed"
     command = [sys.executable, "-m", "worldflow", "redrive", "--json"]
     done = subprocess.run(command, env=application, capture_output=True, text=True, check=True, timeout=60)
-    assert run_id in json.loads(done.stdout)["resumed"]
+    # Unless a minute has passed, and it has looked again by itself.
+    assert run_id in json.loads(done.stdout)["resumed"] or ended(run_id)["status"] == "completed"
     assert until(lambda: ended(run_id).get("result"), within=30) == [7, 11]
