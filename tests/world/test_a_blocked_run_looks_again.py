@@ -49,6 +49,11 @@ async def of_a_text(n: list[str]) -> list[Any]:
     return [n, await wait_for_signal("one"), await wait_for_signal("two")]
 
 
+async def fails_at_one() -> None:
+    await wait_for_signal("one")
+    raise ValueError("no")
+
+
 @step(inline=True, retry=RetryPolicy(max_attempts=3, initial_interval="1m", jitter=False))
 def fails_once(log: list[int] = []) -> int:  # noqa: B006
     log.append(1)
@@ -209,6 +214,24 @@ def test_so_does_one_whose_code_goes_away_while_an_inline_step_waits_for_its_ret
 
     assert pokes.minutes == [2]
     assert system.world.read_run("r").result == 2
+
+
+def test_a_retry_counts_from_its_own_begin(system: System, pokes: Pokes) -> None:
+    """What it holds of the run that failed is as old as that."""
+    deploy(fails_at_one)
+    start(system, "r", definitions.find_workflow(NAME, 1))
+    signal(system, "r", "one")
+    assert status(system) == "failed"
+    pass_by(system, timedelta(hours=3))
+    deploy(None)
+    system.restart()
+    pokes.since = system.clock.now()
+    requests.retry(system.world, "r")
+    system.settle()
+    assert system.world.read_run("r~2").status == "blocked"
+    pass_by(system, timedelta(days=1))
+
+    assert pokes.minutes == [1, 5, 30]
 
 
 def test_a_run_whose_turns_die_does_not(system: System, pokes: Pokes) -> None:
