@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.infrastructure.stack import TEMPLATE, Stack, listed
+from worldflow.metrics import METRICS
 
 ROLES = ["OrchestratorRole", "StepExecutorRole", "SignalRole", "CaretakerRole"]
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction", "CaretakerFunction"]
@@ -34,6 +35,13 @@ def test_the_orchestrator_may_put_events_on_this_bus_and_no_other_function_on_an
 def test_it_is_told_the_name(with_a_bus: Stack) -> None:
     told = [with_a_bus[name]["Environment"]["Variables"].get("WORLDFLOW_EVENT_BUS") for name in FUNCTIONS]
     assert told == ["orders", None, None, None]
+
+
+def test_an_alarm_says_that_events_are_lost_where_there_is_a_bus(with_a_bus: Stack, stack: Stack) -> None:
+    alarm = with_a_bus["StatusEventsLostAlarm"]
+    assert alarm["MetricName"] in METRICS
+    assert (alarm["Statistic"], alarm["Threshold"], alarm["EvaluationPeriods"]) == ("Sum", 0, 1)
+    assert "StatusEventsLostAlarm" not in stack.resources  # it would be paid for
 
 
 def test_without_a_bus_nobody_has_the_right_or_the_name(stack: Stack) -> None:

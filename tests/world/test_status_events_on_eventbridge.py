@@ -16,7 +16,7 @@ from tests.support.systems import AWSSystem, Clock, ClockedAWSWorld, clocked, fi
 from worldflow import FatalError, set_attributes, step, workflow
 from worldflow.costs import commits_of, count
 from worldflow.runtime import requests
-from worldflow.worlds.aws_status_events import passes
+from worldflow.worlds.outages import is_passing_code
 
 BUS = "orders"
 
@@ -237,10 +237,13 @@ def test_a_bus_that_is_gone_stops_no_run_and_is_an_error_in_the_log(
 ) -> None:
     client = Refusing(answer)
     bus.world.__dict__["_eventbridge"] = client
+    lost: list[int] = []
+    bus.world.when_status_events_are_lost(lost.append)
     requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
 
     assert finish(bus, "order-1").status == "completed"
     assert client.types == ["Run Completed"]
+    assert lost == [1]
     (line,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert "Run Started (order-1/" in line.getMessage()
     assert "bus 'orders' (WORLDFLOW_EVENT_BUS)" in line.getMessage()
@@ -266,4 +269,4 @@ def test_what_eventbridge_calls_retryable_passes_and_nothing_else_that_it_docume
         "NotAuthorizedForDetailTypeException",
         "ResourceNotFoundException",
     }
-    assert {code for code in retryable | final if passes(code)} == retryable
+    assert {code for code in retryable | final if is_passing_code(code)} == retryable

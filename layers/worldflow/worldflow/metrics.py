@@ -68,6 +68,7 @@ METRICS = {
     "MessagesFailed": Metric("Count"),
     "DeadLetters": Metric("Count"),
     "RequestsThrottled": Metric("Count"),
+    "StatusEventsLost": Metric("Count"),
     "ArchivesFailed": Metric("Count"),
 }
 """All metrics that the functions write, in the namespace that POWERTOOLS_METRICS_NAMESPACE names. `service` is
@@ -94,6 +95,7 @@ class Meter(Observer):
         self._samples: dict[_Key, list[float]] = {}
         self._shared = Metrics()  # to which a step may add metrics of its own
         world.when_throttled(functools.partial(self.count, "RequestsThrottled"))
+        world.when_status_events_are_lost(functools.partial(self.count, "StatusEventsLost"))
 
     def count(self, name: str, number: float = 1, *dimensions: str) -> None:
         """Adds to a sum. The dimensions are values, in the order of `METRICS`."""

@@ -73,6 +73,7 @@ class AWSWorld(AWSAccess, World):
     ) -> None:
         super().__init__(settings, session=session)
         self.codec = codec or load_codec(self.settings.payload_codec)
+        self._when_lost: Callable[[int], None] = lambda number: None
         self._unanswered_claims: dict[str, str] = {}
         """The tokens of claims whose answer was lost: nothing has begun with them."""
 
@@ -206,11 +207,15 @@ class AWSWorld(AWSAccess, World):
         if self.settings.event_bus:
             self._status_events.announce(events)
 
+    def when_status_events_are_lost(self, call: Callable[[int], None]) -> None:
+        """Calls with the number of events that a bus refuses for good."""
+        self._when_lost = call
+
     @cached_property
     def _status_events(self) -> AWSStatusEvents:
         from worldflow.worlds.aws_status_events import AWSStatusEvents  # which a stack without a bus does not need
 
-        return AWSStatusEvents(self)
+        return AWSStatusEvents(self, lambda number: self._when_lost(number))
 
     def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
         """Deletes up to ten messages, by their receipt handles, before the function that received them answers.

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from worldflow.worlds.outages import is_outage, is_passing_code
 from worldflow.worlds.status_events import StatusEvent, StatusKind
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ _log = logging.getLogger("worldflow")
 class AWSStatusEvents:
     """Uses the client of its world."""
 
-    def __init__(self, world: AWSWorld) -> None:
+    def __init__(self, world: AWSWorld, lost: Callable[[int], None]) -> None:
+        """
+        lost: called with the number of events that a bus refuses for good.
+        """
         self._world = world
+        self._lost = lost
 
     def announce(self, events: Sequence[StatusEvent]) -> None:
         bus = self._world.settings.event_bus
@@ -79,9 +84,9 @@ class AWSStatusEvents:
         try:
             answer = self._world._eventbridge.put_events(Entries=entries)
         except ClientError as error:
-            details = error.response["Error"]
-            if passes(details["Code"], error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)):
+            if is_outage(error):
                 raise
+            details = error.response["Error"]
             self._lose(entries, bus, details["Code"], details.get("Message", ""))
             return
         if not answer.get("FailedEntryCount"):
@@ -91,7 +96,7 @@ class AWSStatusEvents:
             (entry, told) for entry, told in zip(entries, answer["Entries"], strict=True) if told.get("ErrorCode")
         ]
         for _, told in failed:
-            if passes(told["ErrorCode"]):
+            if is_passing_code(told["ErrorCode"]):
                 raise _as_error(told)
         for entry, told in failed:
             self._lose([entry], bus, told["ErrorCode"], told.get("ErrorMessage", ""))
@@ -105,14 +110,7 @@ class AWSStatusEvents:
             code,
             message,
         )
-
-
-def passes(code: str, status: int = 0) -> bool:
-    """Whether a refusal of EventBridge is one that passes by itself. Of entries it documents `InternalFailure` and
-    `ThrottlingException` as such, and no others.
-    """
-    names = ("throttl", "internal", "unavailable", "timeout", "limitexceeded")
-    return status >= 500 or status == 429 or any(name in code.lower() for name in names)
+        self._lost(len(entries))
 
 
 def _as_error(entry: Mapping[str, Any]) -> ClientError:
