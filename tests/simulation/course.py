@@ -43,6 +43,7 @@ def _run(sim: Simulation, users: Users) -> list[str]:
     users.plan()
     sim.plan_deployments()
     sim.plan_outages()
+    sim.plan_services()
     sim.settle()
     sim.mend()
     sim.settle()

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from tests.simulation.queues import FifoQueue
-from tests.simulation.world import SimWorld
+from tests.simulation.world import SimDeaths, SimWorld
 from worldflow.engine import here, inbox
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
@@ -184,6 +184,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "what nobody wants is not begun": (StepExecutor, "_is_wanted", _wanted),
     "a step has a task of its own": (steps, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
+    "an outage is no death": (SimDeaths, "take_back", lambda *_: None),
     "what is collected decides nothing": (
         here._on_collection,
         "__defaults__",

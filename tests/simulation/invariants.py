@@ -17,6 +17,7 @@ from tests.simulation.ownership import (
     what_happened_first_is_applied_first,
     what_was_sent_is_recorded,
 )
+from worldflow.aws_outages import LIFE_RECEIVES
 from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.history import (
     CancelRequested,
@@ -51,7 +52,7 @@ from worldflow.runtime.acts import is_timeout, run_record
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, load_message
-from worldflow.worlds.payloads import fetch, fetch_event
+from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -97,6 +98,10 @@ class Run:
             return True
         source = self.record.fork_of
         return source is not None and Run(self.sim, source.run_id).is_tainted
+
+    def message_of(self, event: StepFailed) -> str:
+        """The message of a failure."""
+        return fetch_failure(self.sim.client().world, event.error).message
 
     @property
     def is_blocked(self) -> bool:
@@ -445,6 +450,18 @@ def what_runs_twice_is_explained(run: Run) -> Problems:
                 yield f"{step_id}/{attempt} ran again (request {second.began}), and nothing had gone wrong"
 
 
+def who_crashed_has_died(run: Run) -> Problems:
+    """No attempt has failed for deaths of its function that were outages. Of its first receive nothing is known."""
+    for event in run.own:
+        if isinstance(event, StepFailed) and "died on every delivery" in run.message_of(event):
+            id = f"{run.id}:{event.step_id}:{event.attempt}"
+            tasks = {message.id for message in run.sim.queues["steps"].sent if message.attempt == id}
+            deaths = sum(run.sim.deaths[task] for task in tasks)
+            slack = run.sim.store.owed[f"step#{run.id}#{event.step_id}#{event.attempt}#deaths"]
+            if deaths + slack < LIFE_RECEIVES - 1:
+                yield f"{event.fact_id} has crashed, and its function has died {deaths} times"
+
+
 def the_ledger_agrees(run: Run) -> Problems:
     """Unless the history has a timeout, or the outcome of an inline attempt that another turn began too."""
     inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
@@ -576,6 +593,7 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     what_runs_twice_is_explained,
     what_nobody_wants_is_not_begun,
     heartbeats_are_missed_by_what_has_begun,
+    who_crashed_has_died,
     the_ledger_agrees,
     nothing_is_forgotten,
     children_tell_what_they_came_to,

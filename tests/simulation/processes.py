@@ -107,6 +107,7 @@ class Process:
                 failed = set(failures(self._handler(sqs_event(*records), self)))
         except Crash:
             sim.note("", f"{self} is gone", self)
+            sim.deaths.update(message.id for message in messages)
             return
         except (Exception, asyncio.CancelledError) as error:
             sim.surprise(f"the handler of {self} raised {error!r}", error)

@@ -26,6 +26,11 @@ class Stored:
     was_dead: bool = False
     dedup_id: str = ""
 
+    @property
+    def attempt(self) -> str:
+        """Which attempt a task is of; as a dead letter it may have been sent again."""
+        return self.dedup_id.partition(":steps.fifo-")[0]
+
 
 @dataclass
 class Queue:

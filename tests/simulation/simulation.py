@@ -24,11 +24,12 @@ from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
+from worldflow.aws_outages import DEAD_RECEIVES
 from worldflow.engine.context import step_info
 from worldflow.engine.history import StepScheduled, load_events
 from worldflow.engine.state import RunState
-from worldflow.runtime import acts
-from worldflow.worlds.messages import Delayed, Message, load_message
+from worldflow.runtime import acts, turns
+from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
@@ -133,6 +134,10 @@ class Simulation:
         """The invocations that took longer than their messages were out of sight."""
         self.away_until: dict[Kind, float] = {}
         """Until then none of its kind is invoked."""
+        self.broken: dict[str, float] = {}
+        """Until when each service answers nothing."""
+        self.deaths = Counter[str]()
+        """How often a function died with each message."""
         self.is_swept = False
         """A day has passed since all went well."""
         self.swept = Counter[str]()
@@ -214,6 +219,31 @@ class Simulation:
             kind: Kind = swarm.choice(["orchestrator", "orchestrator", "executor"])
             self.at(self.now + swarm.uniform(0, span), partial(self._go_away, kind, seconds))
 
+    def plan_services(self) -> None:
+        """Puts on the agenda when a service of AWS, or each, answers nothing: for minutes, or for hours."""
+        chance = random.Random(f"{self.seed} services")
+        if chance.random() < 0.7:
+            return
+        service, seconds = chance.choice(["dynamodb", "sqs", "s3", "scheduler", "all"]), chance.choice([600.0, 7_200.0])
+        self.at(self.now + chance.uniform(0, chance.choice([20.0, 2_000.0])), partial(self._break, service, seconds))
+        self._faults_until += 1_500
+
+    def _break(self, service: str, seconds: float) -> None:
+        if self.faults.active:
+            self.faults.injected[f"{service} away"] += 1
+            self.note("", f"*** {service} is away for {seconds} s")
+            self.broken[service] = self.now + seconds
+
+    def is_away(self, service: str) -> bool:
+        return self.now < max(self.broken.get(service, 0.0), self.broken.get("all", 0.0))
+
+    def blocked_for_deaths(self, run_id: str) -> None:
+        """A turn is taken without the code, since it has died again and again."""
+        dead = [message for message in self.queues["dead runs"].messages if message.group == safe_id(run_id)]
+        known = [self.deaths[message.id] + self.store.owed[f"dead#{message.id}"] for message in dead]
+        if max(known, default=0) < DEAD_RECEIVES:
+            self.surprise(f"{run_id} is to be blocked, and its turns have died {known} times")
+
     def _go_away(self, kind: Kind, seconds: float) -> None:
         if self.faults.active:
             self.faults.injected[f"no {kind}"] += 1
@@ -224,6 +254,7 @@ class Simulation:
         """From now on the code is good, and nothing goes wrong any more."""
         self.faults.active = False
         self.away_until.clear()
+        self.broken.clear()
         if self.code is not self.deployments.good:
             self.deploy(self.deployments.good.name)
 
@@ -440,7 +471,7 @@ class Simulation:
             queue = self.queues["steps"]
             assert isinstance(queue, FifoQueue)
             for task, other in queue.held_back(self.now):
-                if _attempt(task) != _attempt(other):
+                if task.attempt != other.attempt:
                     self.held_back[task.dedup_id] = other.dedup_id
             self.now = moment
 
@@ -505,11 +536,6 @@ class Simulation:
         return [run_id for run_id in self.run_ids() if (record := self.store.record(run_id)) and not record.ended]
 
 
-def _attempt(task: Stored) -> str:
-    """Which attempt a task is of; as a dead letter it may have been sent again."""
-    return task.dedup_id.partition(":steps.fifo-")[0]
-
-
 def _queues() -> dict[str, Queue]:
     four_days, two_weeks = 4 * 86_400.0, 14 * 86_400.0
     dead: dict[str, Queue] = {
@@ -533,6 +559,15 @@ def _sources(queues: dict[str, Queue]) -> list[Source]:
     ]
 
 
+def _observed(sim: Simulation, load: Callable[..., Any]) -> Callable[..., Any]:
+    def observed(self: Any, run_id: str, use_code: bool) -> Any:
+        if not use_code:
+            sim.blocked_for_deaths(run_id)
+        return load(self, run_id, use_code)
+
+    return observed
+
+
 @contextmanager
 def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulation]:
     sim = Simulation(seed, suppressed)
@@ -540,6 +575,7 @@ def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulati
         held_still(seed),
         expected_errors() as errors,
         mock.patch.object(acts, "PAGE", sim.page),
+        mock.patch.object(turns.Turns, "_load", _observed(sim, turns.Turns._load)),
         collections(sim.collects),
         processor(),
     ):

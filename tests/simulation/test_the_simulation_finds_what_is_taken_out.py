@@ -29,6 +29,7 @@ SEEDS = 200
         "what nobody wants is not begun",
         "a step has a task of its own",
         "what is received is a copy",
+        "an outage is no death",
         "what is collected decides nothing",
     ],
 )

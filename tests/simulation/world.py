@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,13 @@ T = TypeVar("T")
 M = TypeVar("M", Message, Delayed)
 
 _Sending = Callable[[], None]
+
+_SERVICES = {
+    **dict.fromkeys(("send", "acknowledge", "postpone"), "sqs"),
+    **dict.fromkeys(("put_payload", "get_payload", "copy_payload"), "s3"),
+    **dict.fromkeys(("schedule", "unschedule"), "scheduler"),
+}
+"""The services that requests go to, by the first words of their names, where it is not DynamoDB."""
 
 BATCH = 10
 LONGEST_DELAY = timedelta(minutes=15)
@@ -79,6 +87,8 @@ class Store:
     abandoned: set[str] = field(default_factory=set)
     deaths: dict[str, set[str]] = field(default_factory=dict)
     """What was begun on messages, by their keys, and not taken back."""
+    owed: Counter[str] = field(default_factory=Counter)
+    """What is still to be taken back: by processes that may be gone."""
     payloads: dict[str, bytes] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
@@ -131,7 +141,16 @@ class SimWorld(World):
     def _request(self, name: str, about: str, effect: Callable[[], T], kinds: Iterable[Fault]) -> T:
         place = f"{self._process.kind} {name} {about}"
         self._sim.before_request(self._process, place)
+        self._check_service(name, about)
         return self._with_fault(self._strike(place, kinds), name, about, effect)
+
+    def _check_service(self, name: str, about: str) -> None:
+        """Raises what a client sees of a service that is away."""
+        service = _SERVICES.get(name.split()[0], "dynamodb")
+        if self._sim.is_away(service) and not self._process.is_zombie:
+            self._sim.strikes.setdefault(self._process.invocation, []).append(self._sim.tick)
+            self._sim.note(about, f"*** {service} is away: {name}", self._process)
+            raise Throttled(name) if self._sim.tick % 2 else TimedOut()
 
     def _strike(self, place: str, kinds: Iterable[Fault]) -> Fault | None:
         # One that outlives its visibility and then fails leaves no message that comes again: only the sweep helps then.
@@ -352,6 +371,7 @@ class SimWorld(World):
         sim, about = self._sim, _run_id(batch[0])
         place = f"{self._process.kind} send {about}"
         sim.before_request(self._process, place)
+        self._check_service("send", about)
         fault = self._strike(place, SENDING)
         match fault:
             case "batch sent in part" if len(batch) > 1:
@@ -516,7 +536,13 @@ class SimDeaths(AWSDeaths):
             tokens.add(token) if adds else tokens.discard(token)
             return len(tokens)
 
-        return int(self._world.write(f"{'note' if adds else 'take back'} {key}", "", put))
+        left = int(self._world.write(f"{'note' if adds else 'take back'} {key}", "", put))
+        self._world.store.owed[key] -= not adds
+        return left
+
+    def _owe(self, key: str, token: str) -> None:
+        super()._owe(key, token)
+        self._world.store.owed[key] += 1
 
     def count(self, key: str) -> int:
         return int(self._world.read(f"count deaths {key}", "", lambda: len(self._world.store.deaths.get(key, ()))))

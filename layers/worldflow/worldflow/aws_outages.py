@@ -52,6 +52,7 @@ def noted(world: AWSWorld, key: str) -> Iterator[int]:
         if passes(error):
             world.deaths.take_back(key, token)
         raise
+    world.deaths.take_back(key, token)  # its acknowledgement may be lost, and it comes again
 
 
 def key_of_task(task: StepTask) -> str:
