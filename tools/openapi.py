@@ -150,6 +150,16 @@ KEY = {
     "description": "The same request with the same key does nothing a second time, and gets the first answer.",
     "schema": {"type": "string"},
 }
+TRACEPARENT = {
+    "name": "traceparent",
+    "in": "header",
+    "required": False,
+    "description": "The caller's span, as W3C Trace Context has it. What cannot be read is ignored.",
+    "schema": {"type": "string"},
+}
+TRACED = ("POST /runs", "POST /runs/{run_id}/fork", "POST /runs/{run_id}/signals/{name}")
+TRACED += ("POST /runs/{run_id}/updates/{name}", "POST /hooks/{token}")
+"""Requests that are part of a trace."""
 ATTRIBUTES = {
     "name": "attributes",
     "in": "query",
@@ -188,7 +198,10 @@ def document(app: Any) -> dict[str, Any]:
         for method, operation in methods.items():
             made_up = re.sub(r"\W", "_", f"{path}_{method}")
             operation["operationId"] = operation["operationId"].removesuffix(made_up)
-            _complete(operation, known.pop(f"{method.upper()} {path}"))
+            name = f"{method.upper()} {path}"
+            _complete(operation, known.pop(name))
+            if name in TRACED:
+                operation.setdefault("parameters", []).append(TRACEPARENT)
     if known:
         raise ValueError(f"the API has no {', '.join(known)}")
     made["paths"]["/runs"]["get"]["parameters"].append(ATTRIBUTES)
@@ -246,7 +259,7 @@ def _webhooks() -> dict[str, Any]:
             "summary": "Send a request to a run",
             "operationId": f"webhook_{method}",
             "security": [{}],
-            "parameters": [KEY],
+            "parameters": [KEY, TRACEPARENT],
             "responses": responses,
         }
         if method not in ("get", "head", "options", "delete"):

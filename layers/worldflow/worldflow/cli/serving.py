@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal as signals
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
 from worldflow.runtime.loading import import_failures
+from worldflow.runtime.observer import Observer
 from worldflow.runtime.steps import log_what_is_left
 from worldflow.terminal import is_explained
 from worldflow.worker import Worker
@@ -29,6 +32,10 @@ def worker(
     local: Local = None,
     stack: Stack = None,
     concurrency: Annotated[int, typer.Option(min=1, help="The most steps that run at a time.")] = 10,
+    otlp: Annotated[
+        str | None,
+        typer.Option("--otlp", metavar="URL", help="Send spans of all that it serves to a collector of OpenTelemetry."),
+    ] = None,
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: replace the worker when a file of the workflows changes.")
     ] = False,
@@ -42,6 +49,7 @@ def worker(
     if reload:
         command = ["worker", "--local", str(local), "--workflows", workflows, "--concurrency", str(concurrency)]
         folders = folders_of(name.strip() for name in workflows.split(","))
+        command += ["--otlp", otlp] if otlp else []
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     load(workflows)
     names = [name.strip() for name in workflows.split(",") if name.strip()]
@@ -51,7 +59,7 @@ def worker(
     for name, why in import_failures.items():
         typer.echo(f"Warning: {name} does not import: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    with open_world(local, create=True) as world:
+    with _tracing(otlp) as observer, open_world(local, create=True) as world:
         assert isinstance(world, LocalWorld)
         with world.serving():
             pass  # or there is a worker already, which is better said before that this one serves
@@ -59,10 +67,31 @@ def worker(
             print_json({"local": str(local), "workflows": workflows})
         else:
             typer.echo(f"Serving {local}. Ctrl-C ends it; what is unfinished goes on when a worker comes back.")
-        asyncio.run(_serve(world, concurrency))
+        asyncio.run(_serve(world, concurrency, observer))
 
 
-async def _serve(world: LocalWorld, concurrency: int) -> None:
+@contextmanager
+def _tracing(otlp: str | None) -> Iterator[Observer | None]:
+    """What sends spans to a collector, those that are left when the worker has ended too."""
+    if otlp is None:
+        yield None
+        return
+    from worldflow.tracing.sending import Flush, provider_to, requirements
+
+    with requirements():
+        from opentelemetry import trace
+
+        from worldflow.tracing.live import TracingObserver
+
+        provider = provider_to(otlp, "worldflow")
+    trace.set_tracer_provider(provider)  # so that what libraries trace is sent too
+    try:
+        yield TracingObserver()
+    finally:
+        Flush(provider)()
+
+
+async def _serve(world: LocalWorld, concurrency: int, observer: Observer | None) -> None:
     """Serves until the process is told to end, and has recorded what its steps return. Told twice, it ends at once."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     loop.set_exception_handler(log_what_is_left)
@@ -80,7 +109,7 @@ async def _serve(world: LocalWorld, concurrency: int) -> None:
     for number in _ENDING:
         loop.add_signal_handler(number, end)
     try:
-        await Worker(world, concurrency=concurrency).serve()
+        await Worker(world, concurrency=concurrency, observer=observer).serve()
     except asyncio.CancelledError:
         if not is_told:
             raise WorldflowError("the worker was cancelled by code that runs in it") from None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from worldflow.engine.errors import ConfigurationError
@@ -31,6 +32,17 @@ def missing(error: ModuleNotFoundError) -> bool:
     return (error.name or "").partition(".")[0] == "opentelemetry"
 
 
+@contextmanager
+def requirements() -> Iterator[None]:
+    """Says of parts of OpenTelemetry that cannot be imported within it how they are installed: `ConfigurationError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if not missing(error):
+            raise
+        raise ConfigurationError(INSTALL) from None
+
+
 def traces_url(url: str) -> str:
     """Where an OTLP endpoint takes traces, as OTEL_EXPORTER_OTLP_ENDPOINT has it: at `/v1/traces` of it.
 
@@ -47,12 +59,8 @@ def exporter_to(url: str, *, timeout: float | None = None) -> Any:
     timeout: seconds that one request may take; what OTEL_EXPORTER_OTLP_TIMEOUT says unless given.
     """
     endpoint = traces_url(url)
-    try:
+    with requirements():
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    except ModuleNotFoundError as error:
-        if not missing(error):
-            raise
-        raise ConfigurationError(INSTALL) from None
     return OTLPSpanExporter(endpoint=endpoint, timeout=timeout)
 
 
