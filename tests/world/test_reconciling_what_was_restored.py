@@ -13,7 +13,16 @@ import pytest
 from tests.support.api import Api
 from tests.support.disaster import reconciled, restore, to_the_end
 from tests.support.systems import AWSSystem, cancel, finish, signal, start
-from worldflow import RunExistsError, continue_as_new, create_hook, sleep, step, wait_for_signal, workflow
+from worldflow import (
+    RunExistsError,
+    continue_as_new,
+    create_hook,
+    set_attributes,
+    sleep,
+    step,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.engine.history import HookConflicted, RunRestored, StepFailed
 from worldflow.runtime import requests, schedules
 from worldflow.runtime.archive import archive_old_runs
@@ -77,6 +86,13 @@ async def waits() -> str:
     return str(await wait_for_signal("go"))
 
 
+@workflow(name="restored_labels")
+async def labels() -> str:
+    while (label := await wait_for_signal("label", str)) != "end":
+        set_attributes(label=label)
+    return label
+
+
 @workflow(name="restored_parent")
 async def has_a_child(message: str) -> str:
     go = await wait_for_signal("ask", str)
@@ -137,6 +153,22 @@ def test_a_record_ahead_of_its_history_goes_back(aws: AWSSystem) -> None:
     aws.settle()
     requests.signal(aws.world, "r", "go", "found", signal_id="another")
     assert finish(aws, "r").result == "found"
+
+
+def test_a_record_that_is_ahead_though_open_does_not_refuse_the_end(aws: AWSSystem) -> None:
+    start(aws, "r", labels)
+    events = aws.stack.copy("events")
+    for number in range(5):
+        requests.signal(aws.world, "r", "label", str(number), signal_id=f"lost-{number}")
+    aws.settle()
+    assert aws.world.read_run("r").attributes == {"label": "4"}
+    restore(aws, events=events)
+
+    assert reconciled(aws).records_written == 1
+    assert aws.world.read_run("r").attributes == {}
+    aws.settle()
+    signal(aws, "r", "label", "end")
+    assert finish(aws, "r").status == "completed"
 
 
 def test_a_record_behind_its_history_is_told_the_end(aws: AWSSystem) -> None:
@@ -329,6 +361,16 @@ def test_a_timer_that_is_missing_is_set_again(aws: AWSSystem) -> None:
     aws.settle()
     assert [one["Name"] for one in aws.stack.schedules()] == [timer["Name"]]
     assert finish(aws, "r").result == 1
+
+
+def test_a_timer_that_its_history_waits_for_stays_set(aws: AWSSystem) -> None:
+    start(aws, "r", sleeps)
+    signal(aws, "r", "go")
+    (timer,) = aws.stack.schedules()
+    restore(aws)
+
+    assert reconciled(aws).schedules_deleted == 0
+    assert [one["Name"] for one in aws.stack.schedules()] == [timer["Name"]]
 
 
 def test_schedules_are_those_of_the_records(aws: AWSSystem) -> None:

@@ -57,7 +57,9 @@ class AWSRestored:
     def _tables(self) -> str:
         """Which tables these are: others may get their names."""
         described = (self._world._dynamodb.describe_table(TableName=name) for name in (self._events, self._runs))
-        return " ".join(f"{one['Table']['TableName']} {one['Table']['CreationDateTime']}" for one in described)
+        return " ".join(
+            f"{one['Table']['TableName']} {one['Table']['CreationDateTime'].timestamp()}" for one in described
+        )
 
     # --- histories ---
 
