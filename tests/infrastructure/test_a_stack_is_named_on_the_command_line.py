@@ -24,13 +24,17 @@ class CloudFormation:
 
     def __init__(self) -> None:
         self.stacks: dict[str, dict[str, str]] = {}
+        self.parameters: dict[str, str] = {}
+        """Of all of them."""
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:
         if StackName not in self.stacks:
             error = {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}
             raise ClientError({"Error": error}, "DescribeStacks")
         outputs = [{"OutputKey": name, "OutputValue": value} for name, value in self.stacks[StackName].items()]
-        return {"Stacks": [{"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]}
+        given = [{"ParameterKey": name, "ParameterValue": value} for name, value in self.parameters.items()]
+        stack = {"StackName": StackName, "StackStatus": "CREATE_COMPLETE", "Outputs": outputs, "Parameters": given}
+        return {"Stacks": [stack]}
 
 
 cloudformation = CloudFormation()
@@ -44,6 +48,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     real_client: Any = boto3.Session.client
     monkeypatch.setattr(boto3.Session, "client", client)
     cloudformation.stacks.clear()
+    cloudformation.parameters.clear()
     with mock_aws():
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_DEFAULT_REGION", *OPTIONS, *OUTPUTS):
             monkeypatch.delenv(name, raising=False)
@@ -77,6 +82,16 @@ def test_a_run_is_started_and_shown(environment: dict[str, str], monkeypatch: py
 def test_the_environment_may_name_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLDFLOW_STACK", "prod")
     assert run("list").stderr == "No runs.\n"
+
+
+@pytest.mark.parametrize(("given", "step_batch"), [([], 5), (["--step-batch", "2"], 2)])
+def test_a_bill_is_that_of_the_stacks_parameters(given: list[str], step_batch: int):
+    cloudformation.parameters.update(StepBatchSize="5", Tracing="XRay", EventBusName="orders")
+    assert run("start", "greet", "--run-id", "one", "--stack", "prod").exit_code == 0
+
+    told = json.loads(run("cost", "one", "--stack", "prod", "--json", *given).stdout)
+    assert [bill["step_batch"] for bill in told["batches"].values()] == [1, step_batch]
+    assert (told["traced"], told["event_bus"]) == (True, True)
 
 
 COMMANDS = [

@@ -40,15 +40,7 @@ def read_environment(name: str) -> dict[str, str]:
 
     Raises `ConfigurationError` where there is no such stack, or one that is not Worldflow's; and botocore's errors.
     """
-    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
-    try:
-        (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
-    except ClientError as error:
-        if not _is_unknown(error):
-            raise
-        raise ConfigurationError(
-            f"there is no stack {name!r} in {session.region_name}; AWS_REGION and AWS_PROFILE say where to look"
-        ) from None
+    stack = _read(name)
     outputs: dict[str, Any] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     try:
         return environment(outputs)
@@ -58,6 +50,25 @@ def read_environment(name: str) -> dict[str, str]:
             f"stack {name!r} ({status}) has no output {missing.args[0]}: it is not a stack of Worldflow's template, or "
             f"is not deployed yet"
         ) from None
+
+
+def read_parameters(name: str) -> dict[str, str]:
+    """The template's parameters, as the stack of this name has them. Raises as `read_environment`."""
+    parameters = _read(name).get("Parameters", [])
+    return {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in parameters}
+
+
+def _read(name: str) -> dict[str, Any]:
+    session = boto3.Session(region_name=os.environ.get("AWS_REGION"))
+    try:
+        (stack,) = session.client("cloudformation").describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if not _is_unknown(error):
+            raise
+        raise ConfigurationError(
+            f"there is no stack {name!r} in {session.region_name}; AWS_REGION and AWS_PROFILE say where to look"
+        ) from None
+    return dict(stack)
 
 
 def _is_unknown(error: ClientError) -> bool:

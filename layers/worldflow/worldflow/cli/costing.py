@@ -41,9 +41,9 @@ def cost(
         int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; the newest unless given.")
     ] = None,
     step_batch: Annotated[
-        int,
-        typer.Option(min=1, max=10, metavar="N", help="The stack's StepBatchSize: as many tasks of steps, at most."),
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=10, metavar="N", help="The stack's StepBatchSize; 1, or what the stack has."),
+    ] = None,
     traced: Annotated[bool, typer.Option("--traced", help="Count X-Ray's traces, of a stack that has them.")] = False,
     event_bus: Annotated[
         bool, typer.Option("--event-bus", help="Count the status events of a stack with an EventBusName.")
@@ -60,14 +60,20 @@ def cost(
             raise
         raise ConfigurationError('what a run costs is counted with boto3: pip install "worldflow[aws]"') from None
     from worldflow.presentation.costs import bill_table, elsewhere_table
+    from worldflow.stacks import read_parameters
 
     with open_world(local, stack) as world:
         run_id, which = _generation(world, run_id, generation)
         commits, as_written = commits_of(world, run_id)
+    parameters = read_parameters(stack) if stack else {}
+    event_bus = event_bus or bool(parameters.get("EventBusName"))
     asked = count(run_id, commits, event_bus=event_bus)
     if not as_written:
         asked.estimated.insert(0, "where a commit ended, which an archive does not have: it is told by the times")
-    deployment = Deployment(step_batch=step_batch, traced=traced)
+    deployment = Deployment(
+        step_batch=step_batch or int(parameters.get("StepBatchSize", 1)),
+        traced=traced or parameters.get("Tracing") == "XRay",
+    )
     bills = [bill_of(asked, size, deployment) for size in ([batch] if batch else [1, 10])]
     others = elsewhere(shape_of([event for commit in commits for event in commit]))
     if as_json:
@@ -78,6 +84,8 @@ def cost(
                 "write_units": asked.write_units,
                 "read_units": asked.read_units,
                 "messages": asked.messages,
+                "traced": deployment.traced,
+                "event_bus": event_bus,
                 "batches": {
                     bill.batch: {
                         "step_batch": bill.step_batch,
