@@ -33,10 +33,15 @@ outcome.
 """
 
 KMS_REFRESHES = 12
-"""Requests to KMS in an hour for one connection with traffic to one table: DynamoDB asks every five minutes."""
+"""Requests to KMS in an hour: for one connection with traffic to one table, since DynamoDB asks every five minutes; for
+whoever uses a queue, since SQS uses a data key for as long; and of one process for data keys of payloads.
+"""
 
 CONNECTIONS = 2
 """To a table, of one busy environment of a function."""
+
+QUEUE_USES = 12
+"""Six queues, each with a role that sends and one that receives."""
 
 
 def idle_month() -> Sequence[Charge]:
@@ -59,12 +64,16 @@ def more_a_month(environments: int = 10) -> Sequence[Charge]:
 
     environments: of functions that are busy at a time.
     """
-    requests = environments * 2 * CONNECTIONS * KMS_REFRESHES * HOURS
+    stored = (environments * 2 * CONNECTIONS + QUEUE_USES) * KMS_REFRESHES * HOURS
+    # Each process has data keys of its own, and keeps those that it has read of others for an hour.
+    own_keys = environments * KMS_REFRESHES
+    payloads = (own_keys + environments * own_keys) * HOURS
+    busy = f"{environments} busy environments"
     return [
         Charge("metrics of one workflow, with work in every hour", BUSY_METRICS, prices.METRIC_MONTH),
         Charge("`Dashboard: true`", 1, prices.DASHBOARD_MONTH),
-        Charge("`KmsKeyArn`: the key", 1, prices.KMS_KEY_MONTH),
-        Charge(
-            f"`KmsKeyArn`: DynamoDB's requests to KMS, {environments} busy environments", requests, prices.KMS_REQUEST
-        ),
+        Charge("`EventBusName`: its alarm", 1, prices.ALARM_MONTH),
+        Charge("`KmsKeyArn` or `PayloadKeyArns`: a key", 1, prices.KMS_KEY_MONTH),
+        Charge(f"`KmsKeyArn`: requests for tables and queues, {busy}", stored, prices.KMS_REQUEST),
+        Charge(f"`PayloadKeyArns`: requests, at most, {busy}", payloads, prices.KMS_REQUEST),
     ]
