@@ -161,3 +161,34 @@ def test_tracing_asks_aws_for_nothing_more(api: Api, traced: AWSSystem, collecto
     requests.start(traced.world, "not-traced", traced_delivery, {"order": "1"})
     finish(traced, "not-traced")
     assert traced.stack.requests == with_traces
+
+
+def test_a_turn_that_fails_after_its_commit_and_is_taken_again_has_one_span(
+    traced: AWSSystem, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests.start(traced.world, "one", traced_shipping, {"order": "1"})
+    with monkeypatch.context() as broken:
+        broken.setattr(traced.world, "send", _away)
+        assert traced.poll("runs")
+    assert len(collector.named("turn traced_shipping")) == 1
+    assert finish(traced, "one").status == "completed"
+
+    first, second = collector.named("turn traced_shipping")
+    assert [span.attributes["worldflow.seq"] for span in (first, second)] == [1, 3]
+    assert len(traced.world.load_history("one")) == 4
+
+
+def test_a_turn_that_fails_before_its_commit_has_a_span_when_it_is_taken_again(
+    traced: AWSSystem, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests.start(traced.world, "one", traced_shipping, {"order": "1"})
+    with monkeypatch.context() as broken:
+        broken.setattr(traced.world, "append", _away)
+        assert traced.poll("runs")
+    assert collector.spans == []
+    finish(traced, "one")
+    assert [span.attributes["worldflow.seq"] for span in collector.named("turn traced_shipping")] == [1, 3]
+
+
+def _away(*_: object) -> None:
+    raise OSError("AWS is away")

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -340,6 +340,9 @@ class Raises(Observer):
     def committed(self, commit: Commit) -> None:
         raise ValueError("committed")
 
+    def traceparent(self, run_id: str, created_at: datetime) -> str | None:
+        raise ValueError("traceparent")
+
 
 @pytest.mark.parametrize("where", ["call", "begin", "end"])
 def test_what_an_observer_raises_is_logged_and_changes_nothing(
@@ -350,7 +353,8 @@ def test_what_an_observer_raises_is_logged_and_changes_nothing(
     turns.take("run-1", [office.start()])
     assert office.status() == "completed"
     assert notes.ends() == [("run-1", "RunCompleted")]
-    assert caplog.messages.count("the observer Raises failed") == 3 + 3  # three commits; a turn and two attempts
+    assert caplog.messages.count("the observer Raises failed") == 3 + 3 + 1
+    # three commits; a turn and two attempts; the run's place in a trace
     turns.close()
 
 

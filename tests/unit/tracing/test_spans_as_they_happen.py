@@ -21,11 +21,12 @@ from worldflow.runtime import requests
 from worldflow.runtime.callers import asked_by
 from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
 from worldflow.tracing.emitting import tracer_of
 from worldflow.tracing.live import TracingObserver
 from worldflow.tracing.walking import whole_trace
 from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.messages import StepTask
+from worldflow.worlds.messages import Start, StepTask
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -258,3 +259,19 @@ async def test_the_invocation_in_which_a_step_runs_is_linked(collector: OtlpColl
     invocation, attempt = collector.one("steps.fifo process"), collector.one(f"step {traced_call.name}")
     assert attempt.links == [(invocation.trace_id, invocation.span_id)]
     assert attempt.trace_id == CALLER.split("-")[1]
+
+
+def test_a_turn_whose_commit_becomes_durable_later_has_a_span_then(collector: OtlpCollector, provider: TracerProvider):
+    world = LocalWorld()
+    turns = Turns(world, observer=TracingObserver(tracer_of(provider), world.now))
+    for run_id in ("a", "b"):
+        requests.start(world, run_id, traced_countdown, {"left": 0})
+    with world.together():
+        for run_id in ("a", "b"):
+            turns.take(run_id, [Start(run_id=run_id)])
+        assert collector.spans == []
+    turns.close()
+    world.close()
+
+    assert [span.attributes["worldflow.run_id"] for span in collector.named("turn traced_countdown")] == ["a", "b"]
+    assert len(collector.named("run traced_countdown")) == 2

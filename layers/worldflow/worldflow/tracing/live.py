@@ -53,21 +53,27 @@ class TracingObserver(Observer):
             yield
         finally:
             if committed := self._turns.pop(id(turn)):
-                first = committed.first
-                own = first.events[first.adopted :]
-                span = committed.run.turn(own, committed.count, turn.began_at, max(self._now(), turn.began_at))
-                emit(self._tracer, span, _surroundings())
+                self._tell(committed)
 
     def committed(self, commit: Commit) -> None:
         if commit.started.traceparent is None:
             return
-        run = TracedRun.of(commit.run_id, commit.started, commit.forked)
-        if id(commit.turn) in self._turns:
-            committed = self._turns[id(commit.turn)] or _Committed(run, commit)
-            committed.count += len(commit.events) - commit.adopted
-            self._turns[id(commit.turn)] = committed
+        turn, run = id(commit.turn), TracedRun.of(commit.run_id, commit.started, commit.forked)
+        committed = self._turns.get(turn) or _Committed(run, commit)
+        committed.count += len(commit.events) - commit.adopted
+        if turn in self._turns:
+            self._turns[turn] = committed
+        else:
+            self._tell(committed)  # it became durable with what others wrote, when the turn was over
         if ended := commit.ended:
             emit(self._tracer, run.span(ended))
+
+    def _tell(self, committed: _Committed) -> None:
+        first, turn = committed.first, committed.first.turn
+        span = committed.run.turn(
+            first.events[first.adopted :], committed.count, turn.began_at, max(self._now(), turn.began_at)
+        )
+        emit(self._tracer, span, _surroundings())
 
     @contextmanager
     def attempt(self, attempt: Attempt) -> Iterator[None]:
