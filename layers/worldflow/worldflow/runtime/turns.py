@@ -338,7 +338,7 @@ class Turns:
         return record is not None and record.status == "blocked"
 
     def _announce(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
-        blocked = run.blocked if run.waits_for_code() else None
+        blocked = run.blocked if run.blocked and run.waits_for_code() else None
         told = status_events(run.id, run.state, run.new, messages, came_again=run.came_again, blocked=blocked)
         if told:
             self._world.announce(told)
