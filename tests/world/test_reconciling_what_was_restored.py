@@ -218,6 +218,21 @@ def test_a_start_whose_message_is_lost_is_sent_again(aws: AWSSystem) -> None:
     assert finish(aws, "r").result == "1"
 
 
+def test_a_process_that_remembers_the_lost_future_reads_the_history_again(aws: AWSSystem) -> None:
+    start(aws, "r", labels)
+    events, runs = aws.stack.copy("events"), aws.stack.copy("runs")
+    signal(aws, "r", "label", "lost")
+    aws.stack.put_back("events", events)
+    aws.stack.put_back("runs", runs)  # and no process ends
+
+    reconciled(aws)
+    aws.settle()
+    requests.signal(aws.world, "r", "label", "end", signal_id="end")
+
+    assert finish(aws, "r").status == "completed"
+    assert [event.seq for event in aws.world.load_history("r")] == [1, 2, 3, 4]
+
+
 # --- steps ---
 
 

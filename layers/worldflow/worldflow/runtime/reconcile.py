@@ -555,9 +555,11 @@ class _Pass:
     # --- messages ---
 
     def _wake(self, run: tuple[str, list[tuple[StepTask, bool]]]) -> None:
-        """Tells a run what came of its steps, and has it send again what it waits for."""
+        """Has a run send again what it waits for, and tells it what came of its steps: before it can hear of timeouts
+        that have passed, which come in answer to the first message.
+        """
         run_id, attempts = run
-        messages: list[Message] = []
+        messages: list[Message] = [Poke(run_id=run_id, reread=True)]
         for task, has_heartbeats in attempts:
             attempt = run_id, task.step_id, task.attempt
             outcome = None if task.ledger is False else self._world.get_outcome(*attempt)
@@ -568,7 +570,7 @@ class _Pass:
                 self._world.begin(*attempt)  # so that it is not taken for silent before it is begun again
         self._done("woken", run_id)
         if not self._dry_run:
-            self._world.send([*messages, Poke(run_id=run_id)])
+            self._world.send(messages)
 
 
 def _id(item: Any) -> str:

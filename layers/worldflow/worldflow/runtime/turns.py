@@ -196,6 +196,9 @@ class Turns:
     ) -> Generator[Settle, None, None]:
         run_id, messages, redo = turn.run_id, turn.messages, turn.redo
         run = self._recall(run_id) if use_code else None
+        if run and any(isinstance(message, Poke) and message.reread for message in messages):
+            run.dispose()
+            run = None
         if run is None:
             run = self._load(run_id, use_code)
         pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]

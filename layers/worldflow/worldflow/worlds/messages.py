@@ -171,6 +171,8 @@ class Poke(_RunMessage):
     kind: Literal["poke"] = "poke"
     after: int | None = None
     """Only what was asked for behind this event: what came before it was done by the turn that sent this."""
+    reread: bool | None = None
+    """The history was restored to an earlier moment: what a process remembers of the run may be ahead of it."""
     nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
