@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,18 +14,16 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from tests.support.aws import QueueName, Stack
+from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import TURNS_LIMIT, finish, skip
-from tests.support.wire import Asked, WiredSystem, refused, wired_system
-from worldflow import (
-    RetryPolicy,
-    on_update,
-    sleep,
-    step,
-    wait_for_signal,
-    workflow,
-)
+from tests.support.wire import Asked, Fault, WiredSystem, refused, wired_system
+from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, wait_for_signal, workflow
+from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES
+from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, StepFailed
 from worldflow.runtime import questions, requests
+from worldflow.runtime.steps import StepExecutor
+from worldflow.worlds.messages import StepTask
 
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
 HOURS = timedelta(hours=2)
@@ -40,7 +38,7 @@ async def work(what: str) -> str:
 
 @step(name="outage_once", at_most_once=True)
 async def once(what: str) -> str:
-    ran[what] += 1
+    ran[what[:20]] += 1
     return what
 
 
@@ -199,7 +197,6 @@ def pass_the_rest(system: WiredSystem) -> None:
         ("", "throttled", 2),
         ("", "5xx", 4),
         ("dynamodb", "throttled", 1),
-        ("dynamodb.PutItem", "throttled", 1),
         ("dynamodb.PutItem", "5xx", 2),
         ("sqs", "5xx", 1),
         ("s3", "connection", 1),
@@ -230,3 +227,281 @@ def test_all_ends_well_after_two_hours(system: WiredSystem, service: str, error:
     assert ran["once"] == ran["inline once"] == 1
     assert system.wire.failed
     assert not [queue for queue in system.stack.arns if system.stack.messages(queue)]
+
+
+# --- what nobody has begun -------------------------------------------------------------------------------------------
+
+
+def switch_off(system: WiredSystem, queues: set[str], until: datetime) -> None:
+    """Invocations of the functions behind these queues are throttled: SQS counts what was received all the same."""
+    while system.clock.now() < until:
+        for queue in system.stack.arns:
+            if queue in queues:
+                while system.stack.receive(queue, 10):
+                    pass
+            else:
+                while system.poll(queue):
+                    pass
+        due = system.next_due()
+        system.clock.forward(min(due, until) if due else until)
+
+
+@pytest.mark.parametrize("off", [{"runs", "dead-runs", "timers", "dead-timers", "dead-steps"}, {"steps"}])
+def test_functions_that_are_switched_off_for_two_hours_have_not_died(system: WiredSystem, off: set[str]) -> None:
+    for run_id, function in RUNS.items():
+        if run_id not in ("signals", "updates"):
+            requests.start(system.world, run_id, function, {})
+    switch_off(system, off, system.clock.now() + HOURS)
+
+    for run_id in RUNS:
+        if run_id not in ("signals", "updates"):
+            record = finish(system, run_id)
+            assert (record.status, record.result) == ("completed", ENDS[run_id])
+            check(system, run_id)
+
+
+# --- deaths and outages together -----------------------------------------------------------------------------------
+
+
+def test_deaths_block_a_run_among_outages_as_they_do_alone(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    died = turns = 0
+    apply = Execution.apply
+
+    def apply_or_fail(execution: Execution, *args: Any, **kwargs: Any) -> Any:
+        nonlocal died, turns
+        turns += 1
+        if turns % 3:
+            raise refused("ThrottlingException")
+        if system.wire.serving == "dead-runs":
+            died += 1
+        return system.die()
+
+    monkeypatch.setattr(Execution, "apply", apply_or_fail)
+    requests.start(system.world, "r", plain, {})
+    assert finish(system, "r").status == "blocked"
+    assert died == DEAD_RECEIVES
+
+    monkeypatch.setattr(Execution, "apply", apply)
+    requests.resume(system.world, "r")
+    assert finish(system, "r").result == "abc"
+
+
+def test_deaths_fail_an_attempt_among_outages_as_they_do_alone(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: Counter[str] = Counter()
+
+    async def fail_or_die(executor: StepExecutor, task: StepTask) -> Any:
+        begun["all"] += 1
+        if begun["all"] % 2:
+            raise AWAY
+        begun["died"] += 1
+        system.die()
+
+    monkeypatch.setattr(StepExecutor, "_run", fail_or_die)
+    requests.start(system.world, "r", runs_once_more, {})
+    record = finish(system, "r")
+
+    assert record.error and record.error.type.endswith(":StepCrashedError")
+    assert begun["died"] in (LIFE_RECEIVES, LIFE_RECEIVES + 1)  # of the first receive nothing is noted
+
+
+@step(name="outage_no_retry", retry=RetryPolicy(max_attempts=1))
+async def no_retry() -> None:
+    raise AssertionError("it dies before")
+
+
+@workflow(name="outage_no_retries")
+async def runs_once_more() -> None:
+    await no_retry()
+
+
+# --- attempts that are run at most once ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("service", ["dynamodb.PutItem", "sqs", ""])
+def test_what_is_run_at_most_once_keeps_its_outcome_through_an_outage(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    run = StepExecutor._run
+
+    async def run_and_break(executor: StepExecutor, task: StepTask) -> Any:
+        outcome = await run(executor, task)
+        away(system, service, AWAY, system.clock.now() + timedelta(minutes=20))
+        return outcome
+
+    monkeypatch.setattr(StepExecutor, "_run", run_and_break)
+    requests.start(system.world, "r", runs_once, {})
+
+    assert finish(system, "r").result == "once"
+    assert ran["once"] == 1
+
+
+def test_another_process_does_not_interrupt_what_this_one_could_tell(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = StepExecutor._run
+
+    async def run_and_break(executor: StepExecutor, task: StepTask) -> Any:
+        outcome = await run(executor, task)
+        away(system, "dynamodb", AWAY, system.clock.now() + timedelta(minutes=5))
+        return outcome
+
+    monkeypatch.setattr(StepExecutor, "_run", run_and_break)
+    requests.start(system.world, "r", runs_once, {})
+    system.poll("runs")
+    system.poll("steps")
+    system.restart()
+
+    assert finish(system, "r").result == "once"
+    assert ran["once"] == 1
+
+
+def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSystem) -> None:
+    requests.start(system.world, "r", runs_once, {})
+    system.poll("runs")
+    assert system.world.claim("other", "s1", 1)
+    claims = 0
+
+    def faults(asked: Asked) -> Any:
+        nonlocal claims
+        claims += asked.method == "claim"
+        return Fault.UNANSWERED if asked.method == "claim" and claims == 1 else None
+
+    system.wire.reset(faults)
+    assert finish(system, "r").result == "once"
+    assert claims == 2
+
+
+def test_one_with_large_arguments_that_comes_again_finds_its_outcome(system: WiredSystem) -> None:
+    requests.start(system.world, "r", large_once, {})
+    system.poll("runs")
+    (sent,) = system.stack.messages("steps")
+    system.poll("steps")
+    record = sqs_record(system.stack.arns["steps"], sent.body, receives=2)
+    assert failures(system._step_handler(sqs_event(record))) == []
+
+    assert finish(system, "r").result == 70_000
+    assert ran["x" * 20] == 1
+
+
+@workflow(name="outage_large_once")
+async def large_once() -> int:
+    return len(await once("x" * 70_000))
+
+
+# --- codecs --------------------------------------------------------------------------------------------------------
+
+
+class Fragile:
+    """A codec that asks a service."""
+
+    error: Exception | None = None
+
+    def encode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        self._ask()
+        return data[::-1]
+
+    def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
+        self._ask()
+        return data[::-1]
+
+    def _ask(self) -> None:
+        try:
+            if self.error:
+                raise self.error
+        except Exception as error:
+            raise PayloadCodecError("the vault says no") from error
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), refused("KMSInternalException"), TimeoutError()])
+def test_an_outage_of_what_a_codec_asks_blocks_and_fails_nothing(stack: Stack, error: Exception) -> None:
+    with wired_system(stack, patient=True) as system:
+        codec = Fragile()
+        system.world.codec = system.reader.codec = codec
+        try:
+            for run_id in ("plain", "inline", "once", "inline-once"):
+                requests.start(system.world, run_id, RUNS[run_id], {})
+            requests.start(system.world, "begun", plain, {})
+            system.poll("runs")
+            codec.error = error
+            wait_until(system, system.clock.now() + HOURS)
+            codec.error = None
+
+            for run_id in ("plain", "inline", "once", "inline-once", "begun"):
+                record = finish(system, run_id)
+                assert (run_id, record.status, record.error, record.blocked_reason) == (run_id, "completed", None, None)
+                check(system, run_id)
+        finally:
+            system.reader.codec = None
+
+
+# --- how soon it goes on -------------------------------------------------------------------------------------------
+
+
+def waits(system: WiredSystem, queue: QueueName) -> list[float]:
+    now = system.clock.now().timestamp()
+    return [round(message.visible_at / 1_000 - now) for message in system.stack.messages(queue)]
+
+
+def test_what_met_an_outage_comes_again_after_seconds(system: WiredSystem) -> None:
+    requests.start(system.world, "r", plain, {})
+    away(system, "dynamodb", AWAY, system.clock.now() + HOURS)
+    found = []
+    for _ in range(5):
+        assert system.poll("runs")
+        found += waits(system, "runs")
+        assert skip_to_the_next(system)
+    assert found == [6, 12, 24, 48, 60]
+
+
+def skip_to_the_next(system: WiredSystem) -> bool:
+    due = system.next_due()
+    assert due
+    system.clock.forward(due)
+    return True
+
+
+def test_a_step_that_could_not_be_begun_comes_again_after_seconds(system: WiredSystem) -> None:
+    requests.start(system.world, "r", large, {})
+    system.poll("runs")
+    away(system, "s3", AWAY, system.clock.now() + HOURS)
+    system.poll("steps")
+    assert waits(system, "steps") == [6]
+
+
+def test_the_messages_of_a_run_come_again_together_and_in_order(system: WiredSystem) -> None:
+    requests.start(system.world, "signals", signals, {})
+    away(system, "dynamodb", AWAY, system.clock.now() + timedelta(seconds=30))
+    system.poll("runs")
+    for number in (1, 2):
+        requests.signal(system.world, "signals", "value", number)
+        skip_to_the_next(system)
+        system.poll("runs")
+        assert len({one.visible_at // 100 for one in system.stack.messages("runs")}) == 1
+
+    assert finish(system, "signals").result == [1, 2, "signals"]
+
+
+def test_a_death_waits_out_the_visibility_timeout(system: WiredSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Execution, "apply", lambda *_: system.die())
+    requests.start(system.world, "r", plain, {})
+    system.poll("runs")
+    assert waits(system, "runs") == [90]
+
+
+def test_where_the_queue_refuses_it_comes_again_later(system: WiredSystem) -> None:
+    requests.start(system.world, "r", plain, {})
+    away(system, "", AWAY, system.clock.now() + timedelta(seconds=30))
+    system.poll("runs")
+    assert waits(system, "runs") == [90]
+    assert finish(system, "r").result == "abc"
+
+
+def test_what_comes_once_is_not_noted(system: WiredSystem) -> None:
+    for run_id in ("plain", "once", "inline"):
+        requests.start(system.world, run_id, RUNS[run_id], {})
+        assert finish(system, run_id).status == "completed"
+    assert not [item for item in system.stack.items("runs") if "begun" in item]

@@ -36,7 +36,7 @@ from worldflow.engine.errors import (
     WorldflowError,
 )
 from worldflow.engine.failures import encode_exception
-from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.history import Json, StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.retry import retry_after
 from worldflow.runtime.inline_loop import InlineLoop
@@ -77,6 +77,13 @@ class _Result:
     """At first, that of a task that is cancelled before it begins."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A task's arguments, which may look like a reference to others."""
+
+    value: Json
+
+
 def _key(task: StepTask) -> _Attempt:
     return task.run_id, task.step_id, task.attempt, task.call
 
@@ -105,10 +112,12 @@ class StepExecutor:
         self._threads = Threads(steps_at_once, "worldflow-step")
         self._inline = InlineLoop(log_what_is_left)
         self._stops_inline = False
-        self._kept: dict[_Attempt, Callable[[], None]] = {}
+        self._kept: dict[_Attempt, tuple[StepTask, Callable[[], None]]] = {}
         """What records the outcomes of attempts that an outage has kept from being recorded."""
         self._kept_inline: dict[_Attempt, tuple[StepTask, StepCompleted | StepFailed]] = {}
         """Outcomes of inline attempts that are run at most once, until they are committed."""
+        self._unbegun: set[_Attempt] = set()
+        """Inline attempts that an outage has kept from beginning."""
 
     def close(self) -> None:
         """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
@@ -131,14 +140,14 @@ class StepExecutor:
         """
         here = asyncio.current_task()
         cancelled = here.cancelling() if here else 0
-        key = _key(task)
-        finish = self._kept.get(key) or await self.attempt(task, redelivered=redelivered, sent_at=sent_at)
+        kept = self._kept.get(_key(task)) if self._kept else None
+        finish = kept[1] if kept else await self.attempt(task, redelivered=redelivered, sent_at=sent_at)
         if finish:
-            await self._threads.call(self._record_or_keep, key, finish)
+            await self._threads.call(self._record_or_keep, task, finish)
         if here and here.cancelling() > cancelled:
             raise asyncio.CancelledError
 
-    def _record_or_keep(self, key: _Attempt, finish: Callable[[], None]) -> None:
+    def _record_or_keep(self, task: StepTask, finish: Callable[[], None]) -> None:
         """Records an outcome. One that an outage keeps from it is not lost: the step has run, and this process alone
         knows what came of it.
         """
@@ -146,15 +155,16 @@ class StepExecutor:
             finish()
         except Exception as error:
             if is_outage(error):
-                _keep(self._kept, key, finish)
+                _keep(self._kept, _key(task), (task, finish))
             raise
-        self._kept.pop(key, None)
+        if self._kept:
+            self._kept.pop(_key(task), None)
 
     async def record_what_is_kept(self) -> None:
         """Records the outcomes that outages have kept this process from recording, as far as that can be done now."""
-        for key, finish in list(self._kept.items()):
+        for task, finish in list(self._kept.values()):
             try:
-                await self._threads.call(self._record_or_keep, key, finish)
+                await self._threads.call(self._record_or_keep, task, finish)
             except Exception as error:
                 _log.warning("an outcome is still not recorded", exc_info=loggable(error))
                 return
@@ -184,11 +194,13 @@ class StepExecutor:
         if not await self._is_wanted(task, has_waited=has_waited):
             _log.warning("step %s, attempt %d, is not wanted any more and is not run", task.name, task.attempt)
             return None
+        # While nothing has begun, and it may come again.
+        ready = await self._with_input(task) if task.at_most_once else task
         if task.at_most_once and not await self._threads.call(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
             return partial(self._finish, task, _failed(task, error, retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
-        return partial(self._finish, task, await self._observed(attempt, self._run))
+        return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready)))
 
     async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
         """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
@@ -227,6 +239,10 @@ class StepExecutor:
         found = self._kept_inline.get(_key(task))
         return self._stashed(*found) if found else None
 
+    def is_unbegun(self, task: StepTask) -> bool:
+        """Whether this process knows that an inline attempt has not begun, although it was to."""
+        return _key(task) in self._unbegun
+
     def forget_inline(self, run_id: str) -> None:
         """What is known of the run's inline attempts is committed."""
         for key in [key for key in list(self._kept_inline) if key[0] == run_id]:
@@ -247,6 +263,18 @@ class StepExecutor:
         for fact in facts:
             task = by_step[fact.step_id]
             self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
+
+    async def _with_input(self, task: StepTask) -> StepTask:
+        """The task with its arguments, where they are stored elsewhere and can be read. Raises errors of outages."""
+        if not is_stand_in(task.input):
+            return task
+        try:
+            value = await self._threads.call(fetch, self._world, task.input)
+        except WorldflowError as error:
+            if is_outage(error):
+                raise
+            return task
+        return task.model_copy(update={"input": _Fetched(value)})
 
     def _claim(self, task: StepTask) -> bool:
         return self._world.claim(task.run_id, task.step_id, task.attempt)
@@ -307,7 +335,9 @@ class StepExecutor:
             # Perhaps a deployment is under way and the next attempt finds it.
             return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
         values = task.input
-        if is_stand_in(values):
+        if isinstance(values, _Fetched):
+            values = values.value
+        elif is_stand_in(values):
             try:
                 values = await self._threads.call(fetch, self._world, values)
             except WorldflowError as error:
@@ -352,8 +382,14 @@ class StepExecutor:
         return await self._observed(attempt, self._run_unless_stopped)
 
     async def _run_unless_stopped(self, task: StepTask) -> StepCompleted | StepFailed:
+        if self._unbegun:
+            self._unbegun.discard(_key(task))
         try:
             return await self._run(task)
+        except Exception as error:
+            if task.at_most_once and is_outage(error):
+                self._unbegun.add(_key(task))  # what it is to work on could not be read
+            raise
         except asyncio.CancelledError as error:
             if self._stops_inline:
                 raise

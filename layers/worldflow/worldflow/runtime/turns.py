@@ -447,7 +447,7 @@ class Turns:
             return kept
         if handed_over := recorded_outcome(self._world, task):
             return handed_over.fact
-        if is_new or not step.scheduled.at_most_once:
+        if is_new or not step.scheduled.at_most_once or self._executor.is_unbegun(task):
             return None
         # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
         may_begin = step.due is not None and self._world.claim(run.id, task.step_id, task.attempt)
