@@ -398,6 +398,7 @@ def test_what_always_dies_becomes_a_dead_letter(stack: Stack) -> None:
     stack.send("doomed", dies=2)
     (line,) = eventually(lambda: stack.processed("doomed"), bool)
     assert "Dead" in line["queue"]
+    assert line["received"] == 3  # a dead letter's receives go on being counted
 
 
 def test_a_delay_is_kept_and_bounded(stack: Stack) -> None:
