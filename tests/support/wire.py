@@ -148,6 +148,9 @@ METHODS = {
     **{f"AWSSchedules.{name}": f"schedules.{name}" for name in Schedules.__abstractmethods__},
     "AWSMessages._send_batch": "send",  # in a thread of its own, perhaps
     "AWSMessages._schedule": "send",
+    "AWSMessages.postpone": "postpone",
+    "AWSDeaths._write": "note of a death",
+    "AWSDeaths.count": "deaths",
 }
 
 
