@@ -117,6 +117,13 @@ RUNS: dict[str, tuple[set[str], ...]] = {
         {CARETAKER},
         {CARETAKER},
     ),
+    "dead#nobody's": (
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        {ORCHESTRATOR},
+        {CARETAKER},
+        {CARETAKER},
+    ),
     "hook#nobody's": (
         {ORCHESTRATOR, SIGNAL, CARETAKER},
         {ORCHESTRATOR, CARETAKER},
@@ -169,7 +176,9 @@ for queue, (receive, send) in QUEUES.items():
     call(f"send to {queue}", send, on_queue(queue, "send_message", MessageBody=""))
     call(f"receive from {queue}", receive, on_queue(queue, "receive_message", MaxNumberOfMessages=99))
     call(f"delete from {queue}", receive, on_queue(queue, "delete_message", **handle))
-    call(f"hold back from {queue}", NOBODY, on_queue(queue, "change_message_visibility", VisibilityTimeout=1, **handle))
+    call(
+        f"hold back from {queue}", receive, on_queue(queue, "change_message_visibility", VisibilityTimeout=1, **handle)
+    )
     call(f"purge {queue}", NOBODY, on_queue(queue, "purge_queue"))
     attributes = {"Attributes": {"VisibilityTimeout": "0"}}
     call(f"change {queue}", NOBODY, on_queue(queue, "set_queue_attributes", **attributes))
