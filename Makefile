@@ -227,7 +227,8 @@ delete: $(VENV)/ready ## Delete a stack whose Stage is dev, with its data: STACK
 .PHONY: verify-aws
 verify-aws: $(VENV)/ready ## Deploy, check and remove a stack on AWS: STACK=... YES=1 DEPLOY=no KEEP=yes PARAMETERS="Name=value"
 	@python -m tools.verify $(STACK) --config $(CONFIG) --parameters '$(PARAMETERS)' \
-		$(if $(filter no,$(DEPLOY)),--no-deploy) $(if $(filter yes 1,$(KEEP)),--keep) $(if $(filter yes 1,$(YES)),--yes)
+		$(if $(filter no,$(DEPLOY)),--no-deploy) $(if $(filter yes 1,$(KEEP)),--keep) $(if $(filter yes 1,$(YES)),--yes) \
+		$(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: clean
 clean: ## Remove all that make has made

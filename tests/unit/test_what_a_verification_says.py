@@ -35,7 +35,7 @@ class Stack:
 
 
 def result_of(function: Function, stack: Stack | None = None, **options: Any) -> Result:
-    made = check("a check", meets="SignalRole: Read", look=("Signal",), **options)(function)
+    made = check("a check", statements=("SignalRole.Read",), look=("Signal",), **options)(function)
     (result,) = run_checks(stack or Stack(), [made])  # type: ignore[arg-type]
     return result
 
@@ -95,7 +95,7 @@ def step_by_step(name: str) -> Check:
             stack.done.append(f"{name} is cleaned up")
         return name
 
-    return check(name, meets="")(function)
+    return check(name)(function)
 
 
 def test_what_takes_minutes_is_resumed_after_all_others() -> None:
@@ -104,7 +104,7 @@ def test_what_takes_minutes_is_resumed_after_all_others() -> None:
         return "another"
 
     stack = Stack()
-    results = list(run_checks(stack, [step_by_step("long"), check("another", meets="")(other)]))  # type: ignore[arg-type]
+    results = list(run_checks(stack, [step_by_step("long"), check("another")(other)]))  # type: ignore[arg-type]
     assert stack.done == ["long begins", "another", "long ends", "long is cleaned up"]
     assert [result.check.name for result in results] == ["another", "long"]
 
@@ -112,7 +112,7 @@ def test_what_takes_minutes_is_resumed_after_all_others() -> None:
 def test_what_has_begun_is_cleaned_up_when_the_checks_are_interrupted() -> None:
     stack = Stack()
     with pytest.raises(KeyboardInterrupt):
-        interrupted = check("another", meets="")(raising(KeyboardInterrupt()))  # type: ignore[arg-type]
+        interrupted = check("another")(raising(KeyboardInterrupt()))  # type: ignore[arg-type]
         list(run_checks(stack, [step_by_step("long"), interrupted]))  # type: ignore[arg-type]
     assert stack.done == ["long begins", "long is cleaned up"]
 

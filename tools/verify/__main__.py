@@ -15,7 +15,7 @@ from tools.stack import parameters_of_this_machine
 from tools.verify import deployment
 from tools.verify.checks import CHECKS
 from tools.verify.forgetting import forget
-from tools.verify.outcome import Result, run_checks
+from tools.verify.outcome import Check, Result, run_checks
 from tools.verify.price import price_line
 from tools.verify.questions import answers
 from tools.verify.report import STYLES, answers_table, exit_status, print_summary, results_table
@@ -32,6 +32,7 @@ def main() -> int:
     parser.add_argument("--yes", action="store_true", help="ask nothing (YES=1)")
     parser.add_argument("--config", default="default", help="table of samconfig.toml (CONFIG=prod)")
     parser.add_argument("--parameters", default="", help="Name=value, separated by spaces (PARAMETERS='...')")
+    parser.add_argument("--only", default="", help="run the checks whose names contain this (ONLY=...)")
     options = parser.parse_args()
     try:
         return verify(options)
@@ -60,17 +61,18 @@ def verify(options: argparse.Namespace) -> int:
     try:
         if makes:
             deployment.deploy(options.stack, _for_an_emulator(session, overrides))
-        return check(Target(options.stack, session=session, token=os.environ.get("TOKEN")), leaves_runs=removes)
+        target = Target(options.stack, session=session, token=os.environ.get("TOKEN"))
+        return check(target, [one for one in CHECKS if options.only in one.name], leaves_runs=removes)
     finally:
         if removes and deployment.exists(session, options.stack):
             console.print(f"Removing the stack {options.stack} ...")
             deployment.remove(session, options.stack)
 
 
-def check(target: Target, *, leaves_runs: bool) -> int:
-    """Runs all checks and prints what they came to. Returns the exit status."""
+def check(target: Target, checks: list[Check], *, leaves_runs: bool) -> int:
+    """Runs the checks and prints their results. Returns the exit status."""
     try:
-        results = run(target)
+        results = run(target, checks)
     finally:
         for left in [] if leaves_runs else forget(target):
             console.print(f"Not removed: {left}", style="yellow", markup=False)
@@ -98,12 +100,12 @@ def agreed(options: argparse.Namespace, session: boto3.Session, makes: bool) -> 
     return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def run(target: Target) -> list[Result]:
+def run(target: Target, checks: list[Check]) -> list[Result]:
     results = []
-    for result in run_checks(target, CHECKS):
+    for result in run_checks(target, checks):
         console.print(f"{result.outcome:<16} {result.check.name}", style=STYLES[result.outcome], markup=False)
         results.append(result)
-    order = [one.name for one in CHECKS]
+    order = [one.name for one in checks]
     return sorted(results, key=lambda result: order.index(result.check.name))
 
 

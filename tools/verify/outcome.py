@@ -41,18 +41,28 @@ class Check:
     """One feature of a stack, or one behaviour of AWS.
 
     function: runs it and returns what it saw. One that yields is resumed after all others: it waits for minutes.
-    meets: the IAM statements (`Role: Sid, Sid`) or the behaviour of AWS that it exercises.
-    rights: whether these are IAM statements.
+    statements: the template's IAM statements that it needs, as `Role.Sid`.
+    behaviour: what it needs of AWS besides.
     only_on_aws: why an emulator cannot decide it, if it cannot.
     look: the functions whose logs to read if it fails: their outputs' names without `FunctionName`.
     """
 
     name: str
     function: Function
-    meets: str
-    rights: bool
+    statements: tuple[str, ...]
+    behaviour: str
     only_on_aws: str | None
     look: tuple[str, ...]
+
+    @property
+    def meets(self) -> str:
+        """The statements by role, and the behaviour."""
+        by_role: dict[str, list[str]] = {}
+        for statement in self.statements:
+            role, _, sid = statement.partition(".")
+            by_role.setdefault(role, []).append(sid)
+        lines = [f"{role}: {', '.join(sids)}" for role, sids in by_role.items()]
+        return "\n".join([*lines, *([self.behaviour] if self.behaviour else [])])
 
 
 @dataclass(kw_only=True, slots=True)
@@ -65,10 +75,22 @@ class Result:
 
 
 def check(
-    name: str, *, meets: str, rights: bool = True, only_on_aws: str | None = None, look: tuple[str, ...] = ()
+    name: str,
+    *,
+    statements: tuple[str, ...] = (),
+    behaviour: str = "",
+    only_on_aws: str | None = None,
+    look: tuple[str, ...] = (),
 ) -> Callable[[Function], Check]:
     def made(function: Function) -> Check:
-        return Check(name=name, function=function, meets=meets, rights=rights, only_on_aws=only_on_aws, look=look)
+        return Check(
+            name=name,
+            function=function,
+            statements=statements,
+            behaviour=behaviour,
+            only_on_aws=only_on_aws,
+            look=look,
+        )
 
     return made
 
@@ -136,7 +158,7 @@ def _why_undecided(target: Target, one: Check) -> str | None:
         return None
     if one.only_on_aws:
         return one.only_on_aws
-    if one.rights and not target.enforces_iam:
+    if one.statements and not target.enforces_iam:
         return "this local AWS does not enforce IAM; python -m tools.local_aws --enforce-iam does"
     return None
 

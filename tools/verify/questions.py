@@ -44,7 +44,7 @@ QUESTIONS = (
     Question(
         "Does API Gateway import a security scheme named `Caller` as IAM authorisation?", api.authorisation, "yes"
     ),
-    Question("Does ApproximateReceiveCount continue in a FIFO dead-letter queue?", queues.receive_counts, "yes"),
+    Question("Does ApproximateReceiveCount continue in a FIFO dead-letter queue?", queues.receive_counts, "seen"),
     Question("How many pollers does an idle FIFO queue have?", queues.pollers, "no more than documented"),
     Question("Does an HTTP API keep a plus sign in a path?", api.plus, "yes"),
     Question("How precise is at() of EventBridge Scheduler?", timers.at, "within its minute"),

@@ -26,6 +26,8 @@ from worldflow.worlds import AWSWorld
 
 T = TypeVar("T")
 
+FUNCTIONS = ("Orchestrator", "StepExecutor", "Signal", "Caretaker")
+
 ENDED = {"completed", "failed", "cancelled", "continued"}
 PATIENCE = 90.0
 """Seconds that a run of a few steps may take, with the cold starts of every function."""
@@ -111,6 +113,12 @@ class Target:
             FunctionName=self.outputs[f"{name}FunctionName"]
         )
         return answer
+
+    def event_sources(self, function: str) -> list[dict[str, Any]]:
+        """The event source mappings of a function."""
+        pages = self.client("lambda").get_paginator("list_event_source_mappings")
+        found = pages.paginate(FunctionName=self.outputs[f"{function}FunctionName"])
+        return [mapping for page in found for mapping in page["EventSourceMappings"]]
 
     def log_group(self, name: str) -> str:
         """Where a function logs."""

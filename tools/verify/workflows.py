@@ -4,8 +4,12 @@ from a copy of the project.
 
 from __future__ import annotations
 
+import asyncio
+
 from worldflow import (
+    FatalError,
     RetryableError,
+    RetryPolicy,
     continue_as_new,
     create_hook,
     create_webhook,
@@ -33,6 +37,32 @@ async def verify_second_attempt() -> str:
         info.heartbeat("half done")
         raise RetryableError("the first attempt fails", retry_after=1)
     return str(info.heartbeat_details)
+
+
+@step(heartbeat_timeout="1m", retry=RetryPolicy(max_attempts=1))
+async def verify_slow_step() -> None:
+    """Works for 20 seconds, unless its run no longer wants it."""
+    for beat in range(40):
+        step_info().heartbeat(beat)
+        await asyncio.sleep(0.5)
+
+
+@workflow
+async def verify_slow() -> None:
+    await verify_slow_step()
+
+
+@step
+async def verify_second_generation() -> str:
+    """Succeeds in a run that is a retry."""
+    if not step_info().run_id.endswith("~2"):
+        raise FatalError("the first run fails")
+    return "retried"
+
+
+@workflow
+async def verify_retry() -> str:
+    return await verify_second_generation()
 
 
 @workflow

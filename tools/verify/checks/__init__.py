@@ -1,6 +1,6 @@
 """All checks, in the order in which they run: what takes minutes begins first, and is looked at last."""
 
-from tools.verify.checks import account, api, caretaker, queues, runs, timers
+from tools.verify.checks import account, api, caretaker, operation, queues, runs, timers
 
 CHECKS = (
     # These begin here and end last.
@@ -10,6 +10,11 @@ CHECKS = (
     queues.poison_age,
     queues.pollers,
     caretaker.rotation_schedule,
+    operation.event_sources,
+    operation.unknown_run,
+    operation.logs,
+    operation.metrics,
+    operation.traces,
     # These take seconds each.
     api.authorisation,
     api.tokens,
@@ -23,6 +28,8 @@ CHECKS = (
     runs.generations,
     runs.signals,
     runs.cancellation,
+    runs.abandoned,
+    runs.again,
     runs.hooks,
     runs.webhooks,
     runs.questions,
@@ -31,11 +38,14 @@ CHECKS = (
     timers.short,
     timers.schedule_of_a_sleep,
     queues.dead_run,
+    queues.dead_step,
     queues.dead_timer,
     queues.redrive,
     queues.receive_counts,
+    caretaker.sweep,
     caretaker.archive,
     caretaker.rotation,
+    operation.status_events,
     account.key,
     account.network,
 )

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from tools.verify.outcome import Failed, Skipped, Undecided, check
-from tools.verify.target import Target
-
-FUNCTIONS = ("Orchestrator", "StepExecutor", "Signal", "Caretaker")
+from tools.verify.target import FUNCTIONS, Target
 
 
 @check(
     "Your KMS key",
-    meets="all roles: Key, through kms:ViaService; lambda.<region> for the functions' environment",
+    statements=(
+        "OrchestratorRole.Key",
+        "StepExecutorRole.Key",
+        "SignalRole.Key",
+        "CaretakerRole.Key",
+        "SchedulerRole.Key",
+    ),
+    behaviour="Lambda decrypts the functions' environment through kms:ViaService",
     only_on_aws="the local AWS encrypts nothing with the key",
     look=FUNCTIONS,
 )
@@ -36,7 +41,8 @@ def key(target: Target) -> str:
 
 @check(
     "Your subnets",
-    meets="NetworkPolicy: Interfaces, Look, for Lambda and not for the code (lambda:SourceFunctionArn)",
+    statements=("NetworkPolicy.Interfaces", "NetworkPolicy.Look"),
+    behaviour="Lambda creates network interfaces, which lambda:SourceFunctionArn denies to the functions' code",
     only_on_aws="the local AWS has no network interfaces",
     look=FUNCTIONS,
 )

@@ -13,8 +13,7 @@ IMPORTED = "the local AWS imports the API's document with Worldflow's own code"
 
 @check(
     "Signed requests only",
-    meets="API Gateway: the security scheme `Caller` (awsSigv4) of every route",
-    rights=False,
+    behaviour="API Gateway: the security scheme `Caller` (awsSigv4) of every route",
     only_on_aws=IMPORTED,
     look=("Signal",),
 )
@@ -37,8 +36,7 @@ def authorisation(target: Target) -> str:
 
 @check(
     "Limits of the API's routes",
-    meets="API Gateway: DefaultRouteSettings, whose numbers are parameters",
-    rights=False,
+    behaviour="API Gateway: DefaultRouteSettings, whose numbers are parameters",
     only_on_aws="the local AWS does not throttle",
     look=("Signal",),
 )
@@ -64,8 +62,7 @@ def limits(target: Target) -> str:
 
 @check(
     "A plus sign in a path",
-    meets="API Gateway: `+` in a path of an HTTP API",
-    rights=False,
+    behaviour="API Gateway: `+` in a path of an HTTP API",
     only_on_aws="the local AWS has its own parser of paths",
     look=("Signal",),
 )
@@ -82,7 +79,7 @@ def plus(target: Target) -> str:
 
 @check(
     "Idempotent start",
-    meets="SignalRole: Read, Write, Requests, Send",
+    statements=("SignalRole.Read", "SignalRole.Write", "SignalRole.Requests", "SignalRole.Send"),
     look=("Signal",),
 )
 def idempotent_start(target: Target) -> str:
@@ -100,7 +97,7 @@ def idempotent_start(target: Target) -> str:
     return "the same answer twice, and one run"
 
 
-@check("List of runs", meets="SignalRole: ListRuns (both indexes)", look=("Signal",))
+@check("List of runs", statements=("SignalRole.ListRuns",), look=("Signal",))
 def listing(target: Target) -> str:
     """A run is listed by status and by time, from the table's two indexes."""
     run_id = target.start("hello", {"name": "listed"})
@@ -117,8 +114,7 @@ def listing(target: Target) -> str:
 
 @check(
     "Bearer tokens",
-    meets="API Gateway: the security scheme `Caller` (JWT)",
-    rights=False,
+    behaviour="API Gateway: the security scheme `Caller` (JWT)",
     only_on_aws=IMPORTED,
     look=("Signal",),
 )

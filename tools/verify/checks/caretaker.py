@@ -13,15 +13,25 @@ from botocore.exceptions import ClientError
 from tools.verify.checks.runs import LARGE, open_webhook
 from tools.verify.outcome import Failed, Skipped, check
 from tools.verify.target import Target
+from worldflow.worlds.base import RunRecord
 
 
 @check(
     "Archive",
-    meets="CaretakerRole: History, Runs, ListRuns, Payloads, Archives",
+    statements=(
+        "CaretakerRole.History",
+        "CaretakerRole.Runs",
+        "CaretakerRole.ListRuns",
+        "CaretakerRole.ForgetTimers",
+        "CaretakerRole.Payloads",
+        "CaretakerRole.ListPayloads",
+        "CaretakerRole.Archives",
+        "SignalRole.Archives",
+    ),
     look=("Caretaker",),
 )
 def archive(target: Target) -> str:
-    """The caretaker archives an old run: it writes the archive, seals the record in a transaction, deletes the run's
+    """The caretaker archives old runs: it writes the archive, seals the record in a transaction, deletes the run's
     items and the record in another. The run is then read from the archive. (Its record is changed to say that it ended
     longer ago than RetentionDays.)
     """
@@ -29,21 +39,21 @@ def archive(target: Target) -> str:
     if not days:
         raise Skipped("the stack archives nothing: PARAMETERS=RetentionDays=1")
     run_id = target.start("verify_pass", {"value": "x" * LARGE})
+    asleep = target.start("verify_nap", {"duration": "30d"})
     target.ended(run_id)
-    record = target.world.get_run(run_id)
-    if record is None or record.ended_at is None:
-        raise Failed(f"run {run_id} has ended, and its record does not say so")
-    past = timedelta(days=days, hours=1)
-    changes = {"created_at": record.created_at - past, "ended_at": record.ended_at - past}
-    target.world.update_run(record.model_copy(update=changes))
+    target.waits(asleep, "TimerStarted")
+    target.expect(202, "POST", f"/runs/{asleep}/cancel")
+    target.ended(asleep, "cancelled")
+    for one in (run_id, asleep):
+        _grow_old(target, one, timedelta(days=days, hours=1))
 
     def archived() -> bool | None:
         report = call(target)
         if report.get("archive", {}).get("failed"):
             raise Failed(f"the caretaker could not archive {report['archive']['failed']} runs{_why(target, run_id)}")
-        return target.world.get_run(run_id) is None or None
+        return not any(target.world.get_run(one) for one in (run_id, asleep)) or None
 
-    target.until(archived, 60, "the caretaker does not find the run to archive it")  # an index lags behind its table
+    target.until(archived, 60, "the caretaker does not find the runs to archive them")  # an index lags behind its table
     left = target.world.load_history(run_id)
     if left:
         raise Failed(f"{len(left)} events of the archived run are still in the table")
@@ -51,6 +61,36 @@ def archive(target: Target) -> str:
     if (found["status"], found["result"]) != ("completed", "x" * LARGE):
         raise Failed("the run is not read from the archive as it was")
     return "archived, out of the tables, and read from S3 with its large result"
+
+
+def _grow_old(target: Target, run_id: str, age: timedelta) -> None:
+    """Changes the record of a run so that it began and ended earlier."""
+    record = target.world.get_run(run_id)
+    if record is None or record.ended_at is None:
+        raise Failed(f"run {run_id} has ended, and its record does not say so")
+    changes = {"created_at": record.created_at - age, "ended_at": record.ended_at - age}
+    target.world.update_run(record.model_copy(update=changes))
+
+
+@check(
+    "Sweep", statements=("CaretakerRole.ListRuns", "CaretakerRole.History", "CaretakerRole.Send"), look=("Caretaker",)
+)
+def sweep(target: Target) -> str:
+    """The caretaker finds a run whose start was lost, and starts it. (Its record is written without a message.)"""
+    run_id = f"{target.prefix}-lost-{len(target.runs)}"
+    target.runs.append(run_id)
+    asked = target.world.now() - timedelta(minutes=10)
+    target.world.create_run(
+        RunRecord(run_id=run_id, workflow_name="hello", input={"name": "lost"}, created_at=asked, updated_at=asked)
+    )
+
+    def started() -> bool | None:
+        call(target)
+        return target.world.load_history(run_id, commits=1) != [] or None
+
+    target.until(started, 60, f"the caretaker does not start run {run_id}")
+    target.ended(run_id)
+    return f"{run_id} was started"
 
 
 def call(target: Target) -> dict[str, Any]:
@@ -72,7 +112,8 @@ def _why(target: Target, run_id: str) -> str:
 
 @check(
     "Rotation of the webhooks' key",
-    meets="CaretakerRole: RotateWebhookKeys; Secrets Manager may call the caretaker",
+    statements=("CaretakerRole.RotateWebhookKeys",),
+    behaviour="Secrets Manager may invoke the caretaker",
     look=("Caretaker",),
 )
 def rotation(target: Target) -> str:
@@ -101,8 +142,7 @@ def rotation(target: Target) -> str:
 
 @check(
     "Rotation stays scheduled",
-    meets="Secrets Manager: the rotation test at a deployment (RotateImmediatelyOnUpdate: false)",
-    rights=False,
+    behaviour="Secrets Manager: the rotation test at a deployment (RotateImmediatelyOnUpdate: false)",
     only_on_aws="the local AWS rotates nothing by time",
     look=("Caretaker",),
 )

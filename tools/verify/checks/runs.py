@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tools.verify.outcome import Failed, Skipped, check
-from tools.verify.target import Target
+from tools.verify.target import PATIENCE, Target
 
 LARGE = 200 * 1024
 """Bytes of a value that is kept in S3: more than 64 KB."""
@@ -15,7 +15,13 @@ TURN, STEP = "Orchestrator", "StepExecutor"
 
 @check(
     "Steps: a retry, a heartbeat",
-    meets="OrchestratorRole: History, Runs, Receive, Send; StepExecutorRole: Ledger, Receive, Send",
+    statements=(
+        "OrchestratorRole.History",
+        "OrchestratorRole.Runs",
+        "OrchestratorRole.Send",
+        "StepExecutorRole.Ledger",
+        "StepExecutorRole.Send",
+    ),
     look=(TURN, STEP),
 )
 def steps(target: Target) -> str:
@@ -29,7 +35,7 @@ def steps(target: Target) -> str:
     return "the second attempt read the heartbeat of the first"
 
 
-@check("Child workflows", meets="OrchestratorRole: Runs, Send", look=(TURN,))
+@check("Child workflows", statements=("OrchestratorRole.Runs", "OrchestratorRole.Send"), look=(TURN,))
 def children(target: Target) -> str:
     """A run starts another and receives its result: the orchestrator writes a record."""
     run_id = target.start("verify_parent", {"value": "a child"})
@@ -40,7 +46,7 @@ def children(target: Target) -> str:
     return f"{run_id}~c1 gave its result to its parent"
 
 
-@check("Continue as new", meets="OrchestratorRole: Runs (generation#...)", look=(TURN,))
+@check("Continue as new", statements=("OrchestratorRole.Runs",), look=(TURN,))
 def generations(target: Target) -> str:
     """A run continues under the next id: the orchestrator writes which generation is the newest."""
     run_id = target.start("verify_generations", {"number": 1})
@@ -50,17 +56,19 @@ def generations(target: Target) -> str:
     return f"{run_id}~2 completed"
 
 
-@check("Signals", meets="SignalRole: Read, Requests, Send", look=("Signal", TURN))
+@check("Signals", statements=("SignalRole.Read", "SignalRole.Requests", "SignalRole.Send"), look=("Signal", TURN))
 def signals(target: Target) -> str:
-    """A signal sent over the API reaches its run."""
+    """A signal sent over the API, and sent again with the same `Idempotency-Key`, reaches its run."""
     run_id = target.start("verify_signal")
-    target.expect(202, "POST", f"/runs/{run_id}/signals/verify", "received".join('""'))
+    key = {"Idempotency-Key": f"{run_id}-signal"}
+    for _ in range(2):
+        target.expect(202, "POST", f"/runs/{run_id}/signals/verify", '"received"', headers=key)
     if target.ended(run_id)["result"] != "received":
         raise Failed("the run received something else")
     return "received"
 
 
-@check("Cancellation", meets="OrchestratorRole: Schedule (a timer is deleted)", look=("Signal", TURN))
+@check("Cancellation", statements=("OrchestratorRole.Schedule",), look=("Signal", TURN))
 def cancellation(target: Target) -> str:
     """A run that sleeps for days is cancelled, and its schedule is deleted."""
     run_id = target.start("verify_nap", {"duration": "30d"})
@@ -70,9 +78,55 @@ def cancellation(target: Target) -> str:
     return "cancelled in its sleep"
 
 
+@check("Abandoned steps", statements=("OrchestratorRole.AbandonSteps",), look=(TURN, STEP))
+def abandoned(target: Target) -> str:
+    """The run of a step in progress is cancelled, and the step's next heartbeat is told: the orchestrator updates a
+    `step#...` item under a condition on its key.
+    """
+    run_id = target.start("verify_slow")
+    target.until(lambda: target.world.last_beat(run_id, "s1", 1), PATIENCE, f"the step of {run_id} has no heartbeat")
+    target.expect(202, "POST", f"/runs/{run_id}/cancel")
+    target.ended(run_id, "cancelled")
+    target.until(
+        lambda: target.world.is_abandoned(run_id, "s1", 1) or None, 30, f"step s1 of {run_id} is not abandoned"
+    )
+    return "the step of a cancelled run was told"
+
+
+@check(
+    "Retry and fork",
+    statements=(
+        "SignalRole.ReadHistory",
+        "SignalRole.Read",
+        "SignalRole.Write",
+        "SignalRole.Send",
+        "SignalRole.Payloads",
+    ),
+    look=("Signal", TURN),
+)
+def again(target: Target) -> str:
+    """A failed run is retried under its next generation. A run with a large value is forked: the API's function copies
+    the history that they share, and the value.
+    """
+    failed = target.start("verify_retry")
+    target.ended(failed, "failed")
+    retried = target.expect(201, "POST", f"/runs/{failed}/retry")["run_id"]
+    target.runs.append(retried)
+    target.ended(retried)
+    run_id = target.start("verify_pass", {"value": "y" * LARGE})
+    target.ended(run_id)
+    fork = f"{run_id}-fork"
+    scheduled = next(event["seq"] for event in target.events(run_id) if event["event_type"] == "StepScheduled")
+    target.expect(201, "POST", f"/runs/{run_id}/fork", {"run_id": fork, "after": scheduled})
+    target.runs.append(fork)
+    if target.ended(fork)["result"] != "y" * LARGE:
+        raise Failed("the fork came to something else")
+    return f"{retried} and {fork} completed"
+
+
 @check(
     "Hooks",
-    meets="OrchestratorRole: Runs, ForgetHooks (hook#...); SignalRole: Read",
+    statements=("OrchestratorRole.Runs", "OrchestratorRole.ForgetHooks", "SignalRole.Read"),
     look=("Signal", TURN),
 )
 def hooks(target: Target) -> str:
@@ -83,13 +137,13 @@ def hooks(target: Target) -> str:
     target.expect(202, "POST", f"/hooks/{token}", '"by token"')
     if target.ended(run_id)["result"] != "by token":
         raise Failed("the hook received something else")
-    target.until(lambda: target.call("GET", f"/hooks/{token}").status == 404 or None, 30, "the hook is still there")
+    target.until(lambda: target.world.get_hook(token) is None or None, 30, "the hook's item is still there")
     return "received a value, and its token is free again"
 
 
 @check(
     "Webhooks",
-    meets="OrchestratorRole: SignWebhooks; SignalRole: CheckWebhooks",
+    statements=("OrchestratorRole.SignWebhooks", "SignalRole.CheckWebhooks"),
     look=("Signal", TURN),
 )
 def webhooks(target: Target) -> str:
@@ -116,7 +170,11 @@ def open_webhook(target: Target) -> tuple[str, str]:
     return run_id, target.until(url, 60, "the run has no webhook")
 
 
-@check("Updates and queries", meets="SignalRole: ReadHistory, Read, Send", look=("Signal", TURN))
+@check(
+    "Updates and queries",
+    statements=("SignalRole.ReadHistory", "SignalRole.Read", "SignalRole.Send"),
+    look=("Signal", TURN),
+)
 def questions(target: Target) -> str:
     """The workflow answers an update. The API's function answers a query by replaying the history."""
     run_id = target.start("verify_questions")
@@ -132,7 +190,7 @@ def questions(target: Target) -> str:
 
 @check(
     "Large values",
-    meets="OrchestratorRole, StepExecutorRole, SignalRole: Payloads",
+    statements=("OrchestratorRole.Payloads", "StepExecutorRole.Payloads", "SignalRole.Payloads"),
     look=("Signal", TURN, STEP),
 )
 def large_values(target: Target) -> str:
@@ -151,7 +209,8 @@ def large_values(target: Target) -> str:
 
 @check(
     "Payload codec (KMS)",
-    meets="OrchestratorRole, StepExecutorRole, SignalRole: EncryptPayloads, with the encryption context of payloads",
+    statements=("OrchestratorRole.EncryptPayloads", "StepExecutorRole.EncryptPayloads", "SignalRole.EncryptPayloads"),
+    behaviour="KMS: the encryption context of payloads",
     only_on_aws="the local AWS fills kms:EncryptionContext with Worldflow's own code",
     look=("Signal", TURN, STEP),
 )
@@ -175,7 +234,13 @@ def codec(target: Target) -> str:
 
 @check(
     "The example order",
-    meets="OrchestratorRole, StepExecutorRole, SignalRole, in one workflow",
+    statements=(
+        "OrchestratorRole.Runs",
+        "OrchestratorRole.Schedule",
+        "StepExecutorRole.Ledger",
+        "SignalRole.Write",
+        "SignalRole.Send",
+    ),
     look=("Signal", TURN, STEP),
 )
 def order(target: Target) -> str:

@@ -20,7 +20,7 @@ PRECISION = timedelta(minutes=1)
 TICKS = "the local AWS has its own precision"
 
 
-@check("Short timers", meets="OrchestratorRole: Send (a delayed message)", look=("Orchestrator",))
+@check("Short timers", statements=("OrchestratorRole.Send",), behaviour="SQS: DelaySeconds", look=("Orchestrator",))
 def short(target: Target) -> str:
     """A sleep of two seconds takes about two: SQS delays the message."""
     run_id = target.start("verify_nap", {"duration": "2s"})
@@ -34,7 +34,7 @@ def short(target: Target) -> str:
 
 @check(
     "A sleep of days is a schedule",
-    meets="OrchestratorRole: Schedule, PassSchedulerRole",
+    statements=("OrchestratorRole.Schedule", "OrchestratorRole.PassSchedulerRole"),
     look=("Orchestrator",),
 )
 def schedule_of_a_sleep(target: Target) -> str:
@@ -62,7 +62,8 @@ def schedule_of_a_sleep(target: Target) -> str:
 
 @check(
     "Precision of at()",
-    meets="SchedulerRole: WakeTimers; Scheduler: within a minute of at()",
+    statements=("SchedulerRole.Send",),
+    behaviour="Scheduler: within a minute of at()",
     only_on_aws=TICKS,
     look=("Orchestrator",),
 )
@@ -97,7 +98,8 @@ def at(target: Target) -> Generator[None, None, str]:
 
 @check(
     "A timer of 15.5 minutes",
-    meets="Scheduler, then SQS: the timer is good to a second or two",
+    statements=("OrchestratorRole.Schedule", "SchedulerRole.Send"),
+    behaviour="Scheduler, then SQS: a timer is good to a second or two",
     only_on_aws=TICKS,
     look=("Orchestrator",),
 )
@@ -118,12 +120,17 @@ def long(target: Target) -> Generator[None, None, str]:
 
 @check(
     "Recurring schedules",
-    meets="SignalRole: Schedule, PassSchedulerRole, Write, ForgetSchedules; SchedulerRole: WakeTimers",
+    statements=(
+        "SignalRole.Schedule",
+        "SignalRole.PassSchedulerRole",
+        "SignalRole.Write",
+        "SignalRole.ForgetSchedules",
+    ),
     look=("Signal", "Orchestrator"),
 )
 def recurring(target: Target) -> Generator[None, None, str]:
     """A schedule for every minute starts a run within it: the API's function may create and delete schedules whose
-    names begin with `schedule-`, and Scheduler may send to the timer queue.
+    names begin with `schedule-`.
     """
     schedule_id = f"{target.prefix}-minutely"
     body = {"schedule_id": schedule_id, "workflow": "hello", "schedule": "cron(* * * * ? *)"}
