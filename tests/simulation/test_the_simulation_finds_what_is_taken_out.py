@@ -8,7 +8,7 @@ import pytest
 from tests.simulation import course
 from tests.simulation.guards import without
 
-SEEDS = 200
+SEEDS = 500
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -145,7 +145,8 @@ def deployment() -> Iterator[Deployment]:
 
 def routes() -> list[tuple[str, str]]:
     template = (ROOT / "template.yaml").read_text()
-    return re.findall(r'Method: (\w+),?\s+Path: "?(/\S*?)"?\}?$', template, re.MULTILINE)
+    found = re.findall(r'Method: (\w+),?\s+Path: "?(/\S*?)"?\}?$', template, re.MULTILINE)
+    return found + re.findall(r"RouteKey: (\w+) (/\S+)$", template, re.MULTILINE)
 
 
 def test_the_document_has_the_routes_of_the_template() -> None:
