@@ -94,12 +94,12 @@ def deadly_steps(
         recorded[outcome.run_id] = stored = put_outcome(outcome)
         return stored
 
-    async def run_or_die(executor: StepExecutor, task: StepTask) -> Any:
+    async def run_or_die(executor: StepExecutor, task: StepTask, *given: Any) -> Any:
         if any(is_deadly(task) for is_deadly in found):
             while not recorded.keys() >= to_be_recorded:
                 await asyncio.sleep(0.001)
             system.die()
-        return await run(executor, task)
+        return await run(executor, task, *given)
 
     monkeypatch.setattr(StepExecutor, "_run", run_or_die)
     monkeypatch.setattr(system.world, "put_outcome", record)

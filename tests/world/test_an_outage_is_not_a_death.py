@@ -17,13 +17,12 @@ from tests.support.aws import QueueName, Stack
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import TURNS_LIMIT, finish, skip
 from tests.support.wire import Asked, Fault, WiredSystem, refused, wired_system
-from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, wait_for_signal, workflow
+from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES
 from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, StepFailed
 from worldflow.runtime import questions, requests
 from worldflow.runtime.steps import StepExecutor
-from worldflow.worlds.messages import StepTask
 
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
 HOURS = timedelta(hours=2)
@@ -293,7 +292,7 @@ def test_deaths_fail_an_attempt_among_outages_as_they_do_alone(
 ) -> None:
     begun: Counter[str] = Counter()
 
-    async def fail_or_die(executor: StepExecutor, task: StepTask) -> Any:
+    async def fail_or_die(executor: StepExecutor, *given: Any) -> Any:
         begun["all"] += 1
         if begun["all"] % 2:
             raise AWAY
@@ -327,8 +326,8 @@ def test_what_is_run_at_most_once_keeps_its_outcome_through_an_outage(
 ) -> None:
     run = StepExecutor._run
 
-    async def run_and_break(executor: StepExecutor, task: StepTask) -> Any:
-        outcome = await run(executor, task)
+    async def run_and_break(executor: StepExecutor, *given: Any) -> Any:
+        outcome = await run(executor, *given)
         away(system, service, AWAY, system.clock.now() + timedelta(minutes=20))
         return outcome
 
@@ -344,8 +343,8 @@ def test_another_process_does_not_interrupt_what_this_one_could_tell(
 ) -> None:
     run = StepExecutor._run
 
-    async def run_and_break(executor: StepExecutor, task: StepTask) -> Any:
-        outcome = await run(executor, task)
+    async def run_and_break(executor: StepExecutor, *given: Any) -> Any:
+        outcome = await run(executor, *given)
         away(system, "dynamodb", AWAY, system.clock.now() + timedelta(minutes=5))
         return outcome
 
@@ -373,6 +372,35 @@ def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSyst
     system.wire.reset(faults)
     assert finish(system, "r").result == "once"
     assert claims == 2
+
+
+@step(name="outage_beating_once", at_most_once=True, heartbeat_timeout="1h", retry=RetryPolicy(max_attempts=2))
+async def beating_once() -> int:
+    info = step_info()
+    ran["beating"] += 1
+    if info.attempt == 1:
+        info.heartbeat({"done": 7})
+        raise ValueError("not yet")
+    return info.heartbeat_details["done"]
+
+
+@workflow(name="outage_beating_once")
+async def runs_beating_once() -> int:
+    return await beating_once()
+
+
+def test_a_retry_that_cannot_read_the_last_heartbeat_has_not_begun(system: WiredSystem) -> None:
+    requests.start(system.world, "r", runs_beating_once, {})
+    failing = 3
+
+    def faults(asked: Asked) -> Any:
+        nonlocal failing
+        failing -= (fails := asked.method == "last_beat" and asked.serving == "steps" and failing > 0)
+        return AWAY if fails else None
+
+    system.wire.reset(faults)
+    assert finish(system, "r").result == 7
+    assert (ran["beating"], failing) == (2, 0)
 
 
 def test_one_with_large_arguments_that_comes_again_finds_its_outcome(system: WiredSystem) -> None:

@@ -194,13 +194,14 @@ class StepExecutor:
         if not await self._is_wanted(task, has_waited=has_waited):
             _log.warning("step %s, attempt %d, is not wanted any more and is not run", task.name, task.attempt)
             return None
-        # While nothing has begun, and it may come again.
-        ready = await self._with_input(task) if task.at_most_once else task
+        ready, info = task, None
+        if task.at_most_once:  # what is read is read while nothing has begun, and it may come again
+            ready, info = await self._with_input(task), await self._info(task)
         if task.at_most_once and not await self._threads.call(self._claim, task):
             error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
             return partial(self._finish, task, _failed(task, error, retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
-        return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready)))
+        return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready, info)))
 
     async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
         """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
@@ -328,7 +329,10 @@ class StepExecutor:
             _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)) or not task.heartbeats,
         )
 
-    async def _run(self, task: StepTask) -> StepCompleted | StepFailed:
+    async def _run(self, task: StepTask, info: StepInfo | None = None) -> StepCompleted | StepFailed:
+        """
+        info: what the step may know of itself, where that was read before.
+        """
         try:
             step = find_step(task.name)
         except StepNotFoundError as error:
@@ -348,7 +352,7 @@ class StepExecutor:
             arguments = step.signature.decode(values or {})
         except WorldflowError as error:
             return _failed(task, error, retryable=isinstance(error, PayloadCodecError))
-        token = current_step.set(await self._info(task))
+        token = current_step.set(info or await self._info(task))
         try:
             ended = await self._call(step, arguments, task.timeout)
         finally:
