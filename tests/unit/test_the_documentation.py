@@ -79,11 +79,11 @@ def test_the_code_of_the_guide_is_run(page: Path) -> None:
     ] == []
 
 
-def test_the_readme_has_every_route() -> None:
+def test_the_page_of_the_api_has_every_route() -> None:
     paths = re.findall(r'Path: "?(/[^"\s]*?)"?\}?$', (PROJECT / "template.yaml").read_text(), re.MULTILINE)
     routes = {path.replace("{run_id}", "{id}").replace("{schedule_id}", "{id}") for path in paths}
     assert "/runs/{id}/signals/{name}" in routes
-    text = (PROJECT / "README.md").read_text()
+    text = (PROJECT / "docs/guide/api.md").read_text()
     assert [route for route in sorted(routes) if not re.search(rf"{re.escape(route)}[`?]", text)] == []
 
 
