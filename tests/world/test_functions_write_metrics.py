@@ -13,6 +13,7 @@ import botocore.endpoint
 import pytest
 from botocore.awsrequest import AWSResponse
 
+from tests.infrastructure.stack import Stack as Template
 from tests.support.aws import Stack
 from tests.support.clock import START
 from tests.support.emf import emf_lines, metrics, points
@@ -178,15 +179,26 @@ def test_events_are_counted_that_a_cold_start_replays(
 def test_a_run_that_becomes_blocked_is_counted_once(orchestrator: Function, aws: AWSSystem) -> None:
     begin(aws, "of_no_module", "r")
     found = orchestrator.turn(Start(run_id="r"))
-    assert found == {("RunsStarted", "(unknown)"): [1], ("RunsBlocked",): [1]}
-    assert ("RunsBlocked",) not in orchestrator.turn(Poke(run_id="r"))
+    assert found == {("RunsStarted", "(unknown)"): [1], ("RunsBlocked",): [1], ("BlockedRuns",): [1]}
+    assert not {("RunsBlocked",), ("BlockedRuns",)} & orchestrator.turn(Poke(run_id="r")).keys()
+
+
+def test_an_alarm_sounds_when_a_run_becomes_blocked_and_not_an_hour_later(
+    orchestrator: Function, aws: AWSSystem
+) -> None:
+    """A deployment that blocks runs is rolled back by this alarm, some minutes after it."""
+    begin(aws, "of_no_module", "r")
+    found = orchestrator.turn(Start(run_id="r"))
+    alarm = Template()["BlockedRunsAlarm"]
+    assert alarm["Statistic"] == "Maximum"
+    assert max(found[alarm["MetricName"],]) > alarm["Threshold"]
 
 
 def test_names_that_no_module_defines_make_one_metric(orchestrator: Function, aws: AWSSystem) -> None:
     for n in range(5):
         begin(aws, f"made_up_{n}", f"r{n}")
     found = orchestrator.turn(*(Start(run_id=f"r{n}") for n in range(5)))
-    assert found == {("RunsStarted", "(unknown)"): [5], ("RunsBlocked",): [5]}
+    assert found == {("RunsStarted", "(unknown)"): [5], ("RunsBlocked",): [5], ("BlockedRuns",): [1] * 5}
 
 
 def test_a_replay_that_differs_is_counted(

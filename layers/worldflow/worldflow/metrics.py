@@ -165,6 +165,8 @@ class Meter(Observer):
 
     def blocked(self, blocked: Blocked) -> None:
         self.count("RunsBlocked")
+        # One is blocked, at least: the alarm is to sound now, and not when the caretaker has counted them.
+        self.sample("BlockedRuns", 1)
 
     @contextmanager
     def attempt(self, attempt: Attempt) -> Iterator[None]:
