@@ -4,6 +4,7 @@ recorded happens again. Only deaths of the function count.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -372,6 +373,31 @@ def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSyst
     system.wire.reset(faults)
     assert finish(system, "r").result == "once"
     assert claims == 2
+
+
+@workflow(name="outage_both")
+async def runs_both() -> list[str]:
+    return list(await asyncio.gather(work("queued"), inline_once("inline once")))
+
+
+def test_an_inline_step_has_not_begun_where_what_was_committed_with_it_cannot_be_sent(system: WiredSystem) -> None:
+    requests.start(system.world, "r", runs_both, {})
+    away(system, "sqs.SendMessage", AWAY, system.clock.now() + timedelta(minutes=20))
+
+    assert finish(system, "r").result == ["queued", "inline once"]
+    assert ran["inline once"] == 1
+    assert system.wire.failed
+
+
+def test_another_process_cannot_know_that_an_inline_step_has_not_begun(system: WiredSystem) -> None:
+    requests.start(system.world, "r", runs_both, {})
+    away(system, "sqs.SendMessage", AWAY, system.clock.now() + timedelta(minutes=1))
+    system.poll("runs")
+    system.restart()
+
+    error = finish(system, "r").error
+    assert error and error.type.endswith(":StepInterruptedError")
+    assert ran["inline once"] == 0
 
 
 @step(name="outage_beating_once", at_most_once=True, heartbeat_timeout="1h", retry=RetryPolicy(max_attempts=2))

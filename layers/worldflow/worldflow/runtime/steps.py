@@ -116,8 +116,10 @@ class StepExecutor:
         """What records the outcomes of attempts that an outage has kept from being recorded."""
         self._kept_inline: dict[_Attempt, tuple[StepTask, StepCompleted | StepFailed]] = {}
         """Outcomes of inline attempts that are run at most once, until they are committed."""
-        self._unbegun: set[_Attempt] = set()
-        """Inline attempts that an outage has kept from beginning."""
+        self._unbegun: dict[_Attempt, datetime | None] = {}
+        """Inline attempts that are run at most once, and are committed as begun, and have not begun: when they were
+        scheduled, if they are the first.
+        """
 
     def close(self) -> None:
         """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
@@ -240,9 +242,19 @@ class StepExecutor:
         found = self._kept_inline.get(_key(task))
         return self._stashed(*found) if found else None
 
-    def is_unbegun(self, task: StepTask) -> bool:
-        """Whether this process knows that an inline attempt has not begun, although it was to."""
-        return _key(task) in self._unbegun
+    def begin_later(self, task: StepTask, scheduled_at: datetime) -> None:
+        """An inline attempt is committed as begun by this process, and has not begun: until it does, an error may come
+        in between.
+        """
+        _keep(self._unbegun, _key(task), scheduled_at)
+
+    def is_unbegun(self, task: StepTask, scheduled_at: datetime) -> bool:
+        """Whether this process knows that an inline attempt has not begun, although it was to.
+
+        scheduled_at: by the history; an id of a run may have been used before.
+        """
+        key = _key(task)
+        return key in self._unbegun and self._unbegun[key] in (None, scheduled_at)
 
     def forget_inline(self, run_id: str) -> None:
         """What is known of the run's inline attempts is committed."""
@@ -386,13 +398,12 @@ class StepExecutor:
         return await self._observed(attempt, self._run_unless_stopped)
 
     async def _run_unless_stopped(self, task: StepTask) -> StepCompleted | StepFailed:
-        if self._unbegun:
-            self._unbegun.discard(_key(task))
+        scheduled_at = self._unbegun.pop(_key(task), None) if self._unbegun else None
         try:
             return await self._run(task)
         except Exception as error:
             if task.at_most_once and is_outage(error):
-                self._unbegun.add(_key(task))  # what it is to work on could not be read
+                _keep(self._unbegun, _key(task), scheduled_at)  # what it is to work on could not be read
             raise
         except asyncio.CancelledError as error:
             if self._stops_inline:

@@ -44,6 +44,7 @@ from worldflow.engine.history import (
     SignalReceived,
     StepCompleted,
     StepFailed,
+    StepScheduled,
     TerminateRequested,
     UpdateReceived,
 )
@@ -292,8 +293,19 @@ class Turns:
             assert run.state.started is not None
             commit = Commit(turn, run.state.started, tuple(run.new), became_long, run.state.forked)
             self._world.when_durable(partial(self._observer.committed, commit))
+            self._world.when_durable(partial(self._begin_later, run, tuple(run.new)))
         elif not run.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
             raise ConflictError(f"run {run.id!r}: the live execution is behind its history")
+
+    def _begin_later(self, run: RunInHand, events: Sequence[Event]) -> None:
+        """Remembers which inline attempts that are run at most once this turn has committed, and not begun yet: what is
+        done before they begin may fail.
+        """
+        for event in events:
+            if isinstance(event, StepScheduled) and event.inline and event.at_most_once:
+                step = run.state.steps.get(event.step_id)
+                if step and step.attempt == 1 and step.due is None:
+                    self._executor.begin_later(Acts(self._world, run.id, run.state).task(step), event.at)
 
     def _act(self, turn: Turn, run: RunInHand, messages: Sequence[RunMessage], out_of_time: Callable[[], bool]) -> None:
         state, acts = run.state, Acts(self._world, run.id, run.state, out_of_time)
@@ -447,7 +459,7 @@ class Turns:
             return kept
         if handed_over := recorded_outcome(self._world, task):
             return handed_over.fact
-        if is_new or not step.scheduled.at_most_once or self._executor.is_unbegun(task):
+        if is_new or not step.scheduled.at_most_once or self._executor.is_unbegun(task, step.scheduled.at):
             return None
         # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
         may_begin = step.due is not None and self._world.claim(run.id, task.step_id, task.attempt)
