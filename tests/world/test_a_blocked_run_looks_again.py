@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,12 +15,14 @@ from worldflow.engine import definitions
 from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime import requests
+from worldflow.runtime.second_looks import next_look
 from worldflow.runtime.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, Start
 
 NAME = "a_workflow_that_is_deployed_late"
 MINUTE = timedelta(minutes=1)
+NOON = datetime(2026, 3, 11, 12, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -158,6 +160,16 @@ def test_whatever_a_deployment_has_broken(system: System, pokes: Pokes, bad: Any
 
     assert status(system) == "running"
     assert pokes.minutes == [1]
+
+
+def test_one_that_comes_early_by_this_clock_is_not_asked_for_again() -> None:
+    since = NOON
+    first = next_look("r", since, since)
+    assert first and first.due == since + MINUTE
+
+    early = first.due - timedelta(milliseconds=5)
+    following = next_look("r", since, early, [first.message])  # type: ignore[list-item]
+    assert following and following.due == since + 5 * MINUTE
 
 
 def test_what_comes_meanwhile_brings_no_more_of_them_about(system: System, pokes: Pokes) -> None:

@@ -11,7 +11,9 @@ blocked run once an hour.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import TypeGuard
 
 from worldflow.worlds.messages import Delayed, Poke, RunMessage
 
@@ -21,14 +23,20 @@ SECOND_LOOKS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=30
 _NONCE = "blocked-"
 
 
-def is_look(message: RunMessage) -> bool:
+def is_look(message: RunMessage) -> TypeGuard[Poke]:
     """Whether a message is a poke that a blocked run has sent itself."""
     return isinstance(message, Poke) and message.nonce.startswith(_NONCE)
 
 
-def next_look(run_id: str, waits_since: datetime, now: datetime) -> Delayed | None:
-    """The poke that a blocked run is to get next; None if it has had all three."""
+def next_look(run_id: str, waits_since: datetime, now: datetime, messages: Iterable[RunMessage] = ()) -> Delayed | None:
+    """The poke that a blocked run is to get next; None if it has had all three.
+
+    messages: what has come. By this process's clock a poke may come before its time, and sent again it would be a copy,
+        which the queue drops.
+    """
+    come = (datetime.fromisoformat(one.nonce.removeprefix(_NONCE)) for one in messages if is_look(one))
+    after = max([now, *come])
     for delay in SECOND_LOOKS:
-        if (due := waits_since + delay) > now:
+        if (due := waits_since + delay) > after:
             return Delayed(due=due, message=Poke(run_id=run_id, nonce=f"{_NONCE}{due.isoformat()}"))
     return None

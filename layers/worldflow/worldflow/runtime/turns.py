@@ -335,7 +335,7 @@ class Turns:
             reason = run.blocked if run.waits_for_code() else None
             becomes_blocked = reason is not None and not self._is_known_as_blocked(run.id)
             if reason is not None and (becomes_blocked or turn.redo or any(map(is_look, messages))):
-                self._look_again(run)  # first, so that a turn that dies here finds the run as it was
+                self._look_again(run, messages)  # first, so that a turn that dies here finds the run as it was
             self._world.update_run(
                 run_record(run.id, state, stash_text(self._world, run.id, reason), self._world.now())
             )
@@ -343,9 +343,9 @@ class Turns:
                 self._world.when_durable(partial(self._observer.blocked, Blocked(turn, reason)))
         self._announce(run, messages)
 
-    def _look_again(self, run: RunInHand) -> None:
+    def _look_again(self, run: RunInHand, messages: Sequence[RunMessage]) -> None:
         since = run.waits_since() if run.code_was_tried else None
-        if since and (poke := next_look(run.id, since, self._world.now())):
+        if since and (poke := next_look(run.id, since, self._world.now(), messages)):
             self._world.send([poke])
 
     def _is_known_as_blocked(self, run_id: str) -> bool:
