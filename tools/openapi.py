@@ -78,19 +78,19 @@ SCHEMAS: dict[str, Schema] = {
 """What is answered, besides what records of the engine are."""
 
 GATEWAY = {
-    401: "There is no valid token; where the stack authorises by JWT.",
-    403: "The request is not signed, or by somebody who may not.",
+    401: "There is no valid token. Only where the stack authorises by JWT.",
+    403: "The request is not signed, or its signer may not call the route.",
     429: "Above the throttling limits.",
 }
 """What API Gateway answers itself."""
 
 REFUSALS = {
-    400: "The body is no JSON, or something in the request no text.",
-    404: "There is no such thing.",
-    409: "It does not go as things stand.",
-    410: "The run has ended, or wants no more requests.",
+    400: "The body is not JSON, or something in the request is not text.",
+    404: "Not found.",
+    409: "Conflicts with the current state: the run has ended, the id is taken, or the key is in use.",
+    410: "The run has ended, or takes no more requests.",
     413: "The request or its answer is too large.",
-    422: "The request does not fit.",
+    422: "The request is not valid; `fields` says where.",
 }
 
 

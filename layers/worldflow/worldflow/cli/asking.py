@@ -70,7 +70,9 @@ def update(
     args: Annotated[
         str | None, typer.Option(metavar="JSON|@FILE|-", help="Its arguments: a JSON array, a file of it, or stdin.")
     ] = None,
-    update_id: Annotated[str | None, typer.Option(help="Makes one that is sent again the same update.")] = None,
+    update_id: Annotated[
+        str | None, typer.Option(help="Identifies the update: one that is sent twice is done once.")
+    ] = None,
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for the answer.")] = "30s",
     local: Local = None,
     stack: Stack = None,
@@ -129,7 +131,7 @@ def cancel(
 def terminate(
     run_id: RunId, reason: Reason = None, local: Local = None, stack: Stack = None, as_json: AsJson = False
 ) -> None:
-    """End a run at once. Its workflow learns nothing of it, and undoes nothing."""
+    """End a run at once. No code of its workflow runs, so nothing is undone."""
     with open_world(local, stack) as world:
         requests.terminate(world, run_id, reason)
     if as_json:
@@ -139,7 +141,7 @@ def terminate(
 
 
 def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Let a run that is blocked go on, when its code is mended."""
+    """Resume a blocked run, after its code is fixed."""
     with open_world(local, stack) as world:
         requests.resume(world, run_id)
     if as_json:

@@ -23,7 +23,7 @@ def check(
         list[str] | None,
         typer.Argument(
             metavar="MODULE|PATH",
-            help="Modules, packages, files or directories; those of WORLDFLOW_WORKFLOWS unless given.",
+            help="Modules, packages, files or directories; default: those of WORLDFLOW_WORKFLOWS.",
             show_default=False,
         ),
     ] = None,

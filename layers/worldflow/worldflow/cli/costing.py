@@ -33,16 +33,16 @@ def cost(
     run_id: RunId,
     batch: Annotated[
         int | None,
-        typer.Option(
-            min=1, max=10, metavar="N", help="How many messages to runs come together; 1 and 10 unless given."
-        ),
+        typer.Option(min=1, max=10, metavar="N", help="How many messages to runs come together; default: 1 and 10."),
     ] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; the newest unless given.")
+        int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; default: the newest.")
     ] = None,
     step_batch: Annotated[
         int | None,
-        typer.Option(min=1, max=10, metavar="N", help="The stack's StepBatchSize; 1, or what the stack has."),
+        typer.Option(
+            min=1, max=10, metavar="N", help="The stack's StepBatchSize; default: that of --stack, otherwise 1."
+        ),
     ] = None,
     traced: Annotated[bool, typer.Option("--traced", help="Count X-Ray's traces, of a stack that has them.")] = False,
     event_bus: Annotated[

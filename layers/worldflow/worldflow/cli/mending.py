@@ -20,12 +20,12 @@ _BATCH = 100
 
 
 def redrive(
-    discard: Annotated[bool, typer.Option("--discard", help="Delete what is no message of ours.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Delete what is no message of Worldflow's.")] = False,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put the dead letters back into their queues, and let every run that is blocked go on, when all is mended."""
+    """Put all dead letters back into their queues, and resume every blocked run, after a fault is fixed."""
     with open_world(local, stack) as world:
         blocked = [record.run_id for record in world.walk_runs("blocked")]
         redriven = world.redrive(discard=discard)

@@ -97,7 +97,7 @@ def list_(
         typer.Option(metavar="NAME=VALUE", help="Only runs with this attribute; more than once: with all of them."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most runs to show.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
+    cursor: Annotated[str | None, typer.Option(help="Continue where the list before ended.")] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,

@@ -39,11 +39,11 @@ def reconcile(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing, and print each thing that would be done.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=20, help="Runs that are dealt with at a time.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, max=20, help="Runs that are reconciled at a time.")] = 8,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make all agree with the histories again, after the tables were restored from a backup.
+    """Make all else agree with the histories, after the tables were restored.
 
     Meant for a time at which no function runs: see "Disaster recovery" in the guide. It may be given again.
     """

@@ -41,13 +41,13 @@ def create(
     ] = None,
     timezone: Annotated[str, typer.Option(help="Whose clocks a cron expression is about.")] = "UTC",
     overlap: Annotated[Overlap, typer.Option(help="What to do while the run before has not ended.")] = "skip",
-    paused: Annotated[bool, typer.Option("--paused", help="Let it wait for `resume`.")] = False,
+    paused: Annotated[bool, typer.Option("--paused", help="Create it paused; `resume` starts it.")] = False,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a schedule. Where the very same exists, nothing happens."""
+    """Create a schedule. If an identical one exists, nothing happens."""
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
@@ -77,7 +77,7 @@ def create(
 @schedule.command("list")
 def list_(
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most schedules to show.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Go on where a list before ended.")] = None,
+    cursor: Annotated[str | None, typer.Option(help="Continue where the list before ended.")] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
@@ -99,19 +99,19 @@ def list_(
 
 @schedule.command()
 def pause(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Let a schedule start nothing until it is resumed."""
+    """Pause a schedule: it starts nothing until it is resumed."""
     _set_paused(schedule_id, True, local, stack, as_json)
 
 
 @schedule.command()
 def resume(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Let a schedule that was paused go on."""
+    """Resume a paused schedule."""
     _set_paused(schedule_id, False, local, stack, as_json)
 
 
 @schedule.command()
 def delete(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Delete a schedule. Runs that it started go on."""
+    """Delete a schedule. Runs that it started continue."""
     with open_world(local, stack) as world:
         schedules.delete(world, schedule_id)
     if as_json:

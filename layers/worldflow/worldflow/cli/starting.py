@@ -38,7 +38,7 @@ def start(
         str | None,
         typer.Option(metavar="JSON|@FILE|-", help="Its arguments by name: a JSON object, a file of it, or stdin."),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="The run's id; a new one unless given.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="The run's id; default: a new one.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the run to end; exit with 1 unless it completes.")
     ] = False,
@@ -47,14 +47,14 @@ def start(
     ] = "return_existing",
     reuse: Annotated[
         requests.Reuse | None,
-        typer.Option(help="Whether to start another where one of this id has ended; it is shown unless given."),
+        typer.Option(help="Whether to start another where one of this id has ended; default: show that one."),
     ] = None,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run. With the id of a run that exists it starts nothing, and shows that run, unless told otherwise."""
+    """Start a run. By default the id of a run that exists starts nothing, and shows that run."""
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
@@ -79,7 +79,7 @@ def start(
 
 
 def retry(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Let a run that failed go on from what it failed of, as the next generation of its id."""
+    """Continue a failed run from what it failed of, as the next generation of its id."""
     with open_world(local, stack) as world:
         _tell_new(world.read_run(requests.retry(world, run_id).run_id), as_json)
 
@@ -92,7 +92,7 @@ def fork(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run that goes on from the history of another, from one of its events on."""
+    """Start a run that continues from an event of another run's history."""
     with open_world(local, stack) as world:
         requests.fork(world, run_id, new_run_id, after=after)
         _tell_new(world.read_run(new_run_id), as_json)
