@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
 
 from tests.support.aws import QueueName, Stack
 from tests.support.lambdas import failures, sqs_event, sqs_record
@@ -24,6 +24,7 @@ from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, StepFailed
 from worldflow.runtime import questions, requests
 from worldflow.runtime.steps import StepExecutor
+from worldflow.worlds.outages import is_outage
 
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
 HOURS = timedelta(hours=2)
@@ -444,6 +445,20 @@ def test_one_with_large_arguments_that_comes_again_finds_its_outcome(system: Wir
 @workflow(name="outage_large_once")
 async def large_once() -> int:
     return len(await once("x" * 70_000))
+
+
+def test_data_that_may_be_in_the_archive_is_not_missing_where_that_does_not_answer(system: WiredSystem) -> None:
+    asked: list[str] = []
+
+    def faults(request: Asked) -> Any:
+        asked.append(request.name)
+        return refused("SlowDown") if asked.count("s3.GetObject") == 2 else None
+
+    system.wire.reset(faults)
+    with pytest.raises(ClientError) as raised:
+        system.world.get_payload("r/of-a-run-that-was-archived")
+    assert is_outage(raised.value)
+    assert asked == ["s3.GetObject"] * 2
 
 
 # --- codecs --------------------------------------------------------------------------------------------------------

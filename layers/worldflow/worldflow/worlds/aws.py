@@ -39,6 +39,7 @@ from worldflow.worlds.base import (
 )
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
+from worldflow.worlds.outages import is_outage
 from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:
@@ -360,8 +361,11 @@ class AWSWorld(AWSAccess, World):
         except ClientError as error:
             if not is_missing(error):
                 raise
-            with suppress(ClientError):
+            try:
                 return use(f"archive/{key}")
+            except ClientError as other:
+                if is_outage(other):
+                    raise
             raise
 
     @cached_property
