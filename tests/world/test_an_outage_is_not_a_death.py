@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeou
 from tests.support.aws import QueueName, Stack
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import TURNS_LIMIT, finish, skip
-from tests.support.wire import Asked, Fault, WiredSystem, refused, wired_system
+from tests.support.wire import Asked, Fault, Wire, WiredSystem, refused, wired_system
 from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES
 from worldflow.engine.execution import Execution
@@ -399,6 +399,24 @@ def test_another_process_cannot_know_that_an_inline_step_has_not_begun(system: W
     error = finish(system, "r").error
     assert error and error.type.endswith(":StepInterruptedError")
     assert ran["inline once"] == 0
+
+
+def test_an_inline_step_runs_where_the_client_has_sent_its_commit_twice(stack: Stack) -> None:
+    with wired_system(stack, Wire(), patient=True) as system:
+        commits = 0
+
+        def faults(asked: Asked) -> Any:
+            nonlocal commits
+            commits += asked.method == "append"
+            return Fault.REPEATED if asked.method == "append" and commits == 1 else None
+
+        system.wire.reset(faults, attempts=2)
+        system.restart()
+        requests.start(system.world, "r", runs_inline_once, {})
+
+        assert finish(system, "r").result == "inline once"
+        assert ran["inline once"] == 1
+        assert system.wire.failed
 
 
 @step(name="outage_beating_once", at_most_once=True, heartbeat_timeout="1h", retry=RetryPolicy(max_attempts=2))

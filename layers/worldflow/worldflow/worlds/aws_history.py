@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -10,7 +11,7 @@ from itertools import chain, islice, pairwise
 from typing import TYPE_CHECKING, Any
 
 from worldflow.engine.errors import ConflictError
-from worldflow.engine.history import Event, dump_events, load_events
+from worldflow.engine.history import Event, StepScheduled, dump_events, load_events
 from worldflow.worlds.aws_access import as_attributes
 
 if TYPE_CHECKING:
@@ -57,7 +58,13 @@ class AWSHistory:
         else:
             item["payload"] = f"{run_id}/commit-{first}-{hashlib.sha256(data).hexdigest()}"
             world.put_payload(item["payload"], data)
-        if not world._put(world.settings.events_table, item, "attribute_not_exists(run_id)"):
+        condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
+        if any(map(_begins_for_good, events)):
+            # Tells this commit from that of another process, where the client makes the request again whose answer was
+            # lost.
+            item["writer"] = values[":writer"] = uuid.uuid4().hex
+            condition += " OR writer = :writer"
+        if not world._put(world.settings.events_table, item, condition, values):
             raise ConflictError(f"run {run_id!r} has an event {first} already")
 
     # --- reading ---
@@ -109,3 +116,8 @@ class AWSHistory:
     @cached_property
     def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(2 * PARALLEL_PARTS, thread_name_prefix="worldflow-read")
+
+
+def _begins_for_good(event: Event) -> bool:
+    """Whether an event says of an attempt that it has begun and may not begin again: only who wrote it may run it."""
+    return isinstance(event, StepScheduled) and bool(event.inline and event.at_most_once)
