@@ -238,8 +238,9 @@ class Simulation:
         return self.now < max(self.broken.get(service, 0.0), self.broken.get("all", 0.0))
 
     def blocked_for_deaths(self, run_id: str) -> None:
-        """A turn is taken without the code, since it has died again and again."""
-        dead = [message for message in self.queues["dead runs"].messages if message.group == safe_id(run_id)]
+        """A turn is taken without the code, since it has died again and again. Its dead letter may be gone by now."""
+        group = safe_id(run_id)
+        dead = [message for message in self.queues["runs"].sent if message.was_dead and message.group == group]
         known = [self.deaths[message.id] + self.store.owed[f"dead#{message.id}"] for message in dead]
         if max(known, default=0) < DEAD_RECEIVES:
             self.surprise(f"{run_id} is to be blocked, and its turns have died {known} times")

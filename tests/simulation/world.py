@@ -434,10 +434,12 @@ class SimWorld(World):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
         key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
 
         def put() -> str:
+            if replace:
+                self.store.outcomes[key] = (self._sim.now, text)
             return self.store.outcomes.setdefault(key, (self._sim.now, text))[1]
 
         recorded = self.write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)

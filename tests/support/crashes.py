@@ -115,8 +115,9 @@ class CrashingWorld(LocalWorld):
         else:
             self.announced.extend(events)
 
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
-        return self._call("put_outcome", super().put_outcome, outcome)  # type: ignore[no-any-return]
+    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
+        put = functools.partial(super().put_outcome, replace=replace)
+        return self._call("put_outcome", put, outcome)  # type: ignore[no-any-return]
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
         return self._call("claim", super().claim, run_id, step_id, attempt)  # type: ignore[no-any-return]

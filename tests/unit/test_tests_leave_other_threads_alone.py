@@ -25,6 +25,7 @@ def test_only_the_thread_that_asks_for_it_sleeps_no_more(monkeypatch: pytest.Mon
     assert slept == [60]
 
 
+@pytest.mark.one_python  # which has MiniStack
 def test_ministack_starts_no_threads_in_a_process_of_tests() -> None:
     before = threading.active_count()
     assert ministack_service("dynamodb")._ttl_reaper

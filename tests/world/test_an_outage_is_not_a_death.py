@@ -21,7 +21,7 @@ from tests.support.wire import Asked, Fault, Wire, WiredSystem, refused, wired_s
 from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES
 from worldflow.engine.execution import Execution
-from worldflow.engine.history import Fact, StepFailed
+from worldflow.engine.history import Fact, StepCompleted, StepFailed
 from worldflow.runtime import questions, requests
 from worldflow.runtime.steps import StepExecutor
 from worldflow.worlds.outages import is_outage
@@ -358,6 +358,11 @@ def test_another_process_does_not_interrupt_what_this_one_could_tell(
 
     assert finish(system, "r").result == "once"
     assert ran["once"] == 1
+
+    while skip(system):
+        pass  # the task comes again, to a process that knows nothing of it
+    outcome = system.world.get_outcome("r", "s1", 1)
+    assert outcome and isinstance(outcome.fact, StepCompleted), "the ledger says what the history says"
 
 
 def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSystem) -> None:

@@ -41,6 +41,7 @@ from worldflow.engine.history import (
     RunForked,
     RunRestored,
     RunStarted,
+    StepCompleted,
     StepFailed,
     StepScheduled,
     TerminateRequested,
@@ -57,7 +58,7 @@ from worldflow.runtime.requests import termination
 from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.worlds.base import Fork, RunRecord, World
-from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue
+from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue, StepOutcome
 from worldflow.worlds.outages import OutageError, is_outage
 from worldflow.worlds.payloads import adopt_events, fetch_event, fetch_failure, stash_event
 
@@ -227,7 +228,11 @@ class RunInHand:
     def _fact(self, message: RunMessage) -> AnyFact | None:
         """The fact that a message brings, if it brings one."""
         if isinstance(message, FactArrived):
-            return message.fact
+            fact = message.fact
+            if message.unrecorded and isinstance(fact, (StepCompleted, StepFailed)) and self.state.accepts(fact):
+                # A copy of its task may have found that it began, and have recorded that it was interrupted.
+                self._world.put_outcome(StepOutcome(run_id=self.id, fact=fact, call=message.call), replace=True)
+            return fact
         if isinstance(message, HeartbeatDue) and not self.state.ended:
             return Acts(self._world, self.id, self.state).heartbeat_lost(message)
         if isinstance(message, StepDue):

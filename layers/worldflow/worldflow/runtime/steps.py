@@ -309,7 +309,7 @@ class StepExecutor:
             except Exception as error:
                 if task.at_most_once and is_outage(error):
                     # Another process would find that it began, and not what came of it: its run is to be told first.
-                    self._tell(outcome)
+                    self._tell(outcome, unrecorded=True)
                 raise
         self._tell(outcome)
 
@@ -321,8 +321,11 @@ class StepExecutor:
                 raise
             return _failed(task, error, retryable=False)  # there is no place for data of this size
 
-    def _tell(self, outcome: StepOutcome) -> None:
-        self._world.send([FactArrived(run_id=outcome.run_id, fact=outcome.fact)])
+    def _tell(self, outcome: StepOutcome, *, unrecorded: bool = False) -> None:
+        call = outcome.call if unrecorded else None
+        self._world.send(
+            [FactArrived(run_id=outcome.run_id, fact=outcome.fact, unrecorded=unrecorded or None, call=call)]
+        )
 
     async def _info(self, task: StepTask) -> StepInfo:
         """What the step may know of itself."""

@@ -254,7 +254,7 @@ class AWSWorld(AWSAccess, World):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
         attempt = outcome.run_id, outcome.fact.step_id, outcome.fact.attempt
         item = {
             "run_id": step_key(*attempt),
@@ -262,6 +262,8 @@ class AWSWorld(AWSAccess, World):
             "expires_at": self._expiry(),
         }
         condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
+        if replace:
+            condition = "attribute_not_exists(never)"
         while not self._put(self.settings.runs_table, item, condition, values):
             if not (kept := self._get(step_key(*attempt))):
                 condition, values = "attribute_not_exists(run_id)", {}

@@ -342,10 +342,11 @@ class World(ABC):
     # --- the step ledger ---
 
     @abstractmethod
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
         """Records what an attempt came to, unless that is recorded already, and returns what is recorded.
 
-        What is recorded of another call is replaced: it is of a future that the run's history has lost.
+        What is recorded of another call is replaced: it is of a future that the run's history has lost. So is, with
+        `replace`, whatever is recorded.
         """
 
     @abstractmethod

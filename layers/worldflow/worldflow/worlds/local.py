@@ -280,11 +280,11 @@ class LocalWorld(LocalMessages):
 
     # --- the step ledger ---
 
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
+    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
         key = f"{outcome.run_id}#{outcome.fact.fact_id}"
         with self._transaction() as db:
             row = db.execute("select outcome from outcomes where id = ?", (key,)).fetchone()
-            if row and (recorded := StepOutcome.model_validate_json(row[0])).is_of(outcome.call):
+            if row and not replace and (recorded := StepOutcome.model_validate_json(row[0])).is_of(outcome.call):
                 return recorded
             db.execute("insert or replace into outcomes values (?, ?)", (key, outcome.model_dump_json()))
         return outcome

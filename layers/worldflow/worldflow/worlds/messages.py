@@ -134,6 +134,10 @@ class FactArrived(_RunMessage):
     nonce: str | None = None
     """Tells apart messages of one fact that the queue must not take for copies: a run may be asked twice to cancel."""
     revival: Revival | None = None
+    unrecorded: bool | None = None
+    """It is the outcome of an attempt, and the ledger was away: it goes there before it goes into the history."""
+    call: str | None = None
+    """Of an outcome that is unrecorded: see `StepOutcome`."""
 
     @property
     def dedup_id(self) -> str:
