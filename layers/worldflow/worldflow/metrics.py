@@ -23,7 +23,7 @@ from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import Ama
 
 from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import WorkflowNotFoundError
-from worldflow.engine.history import RunCancelled, RunCompleted, RunContinued, RunFailed
+from worldflow.engine.history import end_status
 from worldflow.engine.privacy import loggable
 from worldflow.powertools import Handler
 from worldflow.runtime.observer import Attempt, Blocked, Commit, Observer, Turn
@@ -38,8 +38,6 @@ and each would be a metric.
 """
 
 _log = logging.getLogger("worldflow")
-
-_OUTCOMES = {RunCompleted: "completed", RunFailed: "failed", RunCancelled: "cancelled", RunContinued: "continued"}
 
 _MOST_SAMPLES = 99
 """Values of one metric in a line, of which CloudWatch takes 100. An invocation has a few: as many as messages."""
@@ -159,7 +157,7 @@ class Meter(Observer):
         if commit.starts:
             self.count("RunsStarted", 1, workflow)
         if commit.ended:
-            self.count("RunsEnded", 1, workflow, _OUTCOMES[type(commit.ended)])
+            self.count("RunsEnded", 1, workflow, end_status(commit.ended))
         if commit.became_long:
             self.count("LongHistories")
 

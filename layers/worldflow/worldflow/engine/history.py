@@ -10,7 +10,7 @@ every field beyond those that identify the event has a default, so that historie
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Literal, assert_never, get_args
 
 from pydantic_core import from_json, to_json
 
@@ -76,6 +76,7 @@ __all__ = [
     "ChildFailed",
     "ChildStarted",
     "Decision",
+    "EndStatus",
     "Ended",
     "Event",
     "Fact",
@@ -110,6 +111,7 @@ __all__ = [
     "VersionMarked",
     "dump_events",
     "dump_value",
+    "end_status",
     "load_events",
 ]
 
@@ -151,6 +153,23 @@ AnyDecision = (
 Event = AnyFact | AnyDecision
 Ended = RunCompleted | RunFailed | RunCancelled | RunContinued
 RunEnded = (RunCompleted, RunFailed, RunCancelled, RunContinued)
+EndStatus = Literal["completed", "failed", "cancelled", "continued"]
+
+
+def end_status(ended: Ended) -> EndStatus:
+    """The status of a run that has ended in this way."""
+    match ended:
+        case RunCompleted():
+            return "completed"
+        case RunFailed():
+            return "failed"
+        case RunCancelled():
+            return "cancelled"
+        case RunContinued():
+            return "continued"
+        case _:
+            assert_never(ended)
+
 
 _DEEPEST = 150
 """Levels of a value. It stands some levels deep in messages and commits, and pydantic reads no more than 200."""

@@ -42,6 +42,7 @@ from worldflow.engine.history import (
     TimerCancelled,
     TimerFired,
     TimerStarted,
+    end_status,
 )
 from worldflow.engine.ids import generation
 from worldflow.engine.state import OpenChild, OpenStep, RunState
@@ -518,18 +519,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
     """The record of a run as its history tells it."""
     started, ended = state.started, state.ended
     assert started is not None
-    status: Status = "running"
-    match ended:
-        case RunCompleted():
-            status = "completed"
-        case RunFailed():
-            status = "failed"
-        case RunCancelled():
-            status = "cancelled"
-        case RunContinued():
-            status = "continued"
-        case None if blocked:
-            status = "blocked"
+    status: Status = end_status(ended) if ended else "blocked" if blocked else "running"
     return RunRecord(
         run_id=run_id,
         workflow_name=started.workflow_name,

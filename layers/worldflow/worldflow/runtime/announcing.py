@@ -13,23 +13,15 @@ from functools import partial
 
 from worldflow.engine.history import (
     Event,
-    RunCancelled,
-    RunCompleted,
     RunContinued,
     RunFailed,
     RunForked,
     RunStarted,
+    end_status,
 )
 from worldflow.engine.state import RunState
 from worldflow.worlds.messages import Poke, RunMessage, Start
-from worldflow.worlds.status_events import StatusEvent, StatusKind
-
-_ENDS: dict[type[Event], StatusKind] = {
-    RunCompleted: "completed",
-    RunFailed: "failed",
-    RunCancelled: "cancelled",
-    RunContinued: "continued",
-}
+from worldflow.worlds.status_events import StatusEvent
 
 
 def status_events(
@@ -66,7 +58,7 @@ def status_events(
     if ended := state.ended:
         told.append(
             event(
-                kind=_ENDS[type(ended)],
+                kind=end_status(ended),
                 at=ended.at,
                 seq=ended.seq,
                 next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,

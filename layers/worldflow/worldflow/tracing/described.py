@@ -13,12 +13,11 @@ from worldflow.engine.history import (
     Ended,
     Event,
     Failure,
-    RunCancelled,
-    RunCompleted,
     RunEnded,
     RunFailed,
     RunForked,
     RunStarted,
+    end_status,
 )
 from worldflow.engine.spans import Attempt, Span, spans_of
 from worldflow.engine.traceparent import (
@@ -79,7 +78,7 @@ class TracedRun:
         """The run's own span."""
         forked = self.forked
         source = TraceContext.read(forked.traceparent) if forked else None
-        attributes = {**self.attributes, "worldflow.status": _status(ended)}
+        attributes = {**self.attributes, "worldflow.status": end_status(ended)}
         if forked:
             attributes["worldflow.fork_of"] = forked.run_id
         return TracedSpan(
@@ -172,17 +171,6 @@ def trace_of(run: TracedRun, history: Sequence[Event]) -> Iterator[TracedSpan]:
             yield run.part(span, end)
     if ended:
         yield run.span(ended)
-
-
-def _status(ended: Ended) -> str:
-    match ended:
-        case RunCompleted():
-            return "completed"
-        case RunFailed():
-            return "failed"
-        case RunCancelled():
-            return "cancelled"
-    return "continued"
 
 
 def _is_sent(event: Event) -> bool:
