@@ -3,10 +3,10 @@
 What blocks a run is as a rule a deployment that is under way or is soon to be corrected, and no message may ever come
 that would let it go on. So it pokes itself, three times: 1, 5 and 30 minutes after that began to wait which waits for
 its code longest, by the history. One poke is on its way at a time. The turn that is first to find the run blocked sends
-the next that is still to come, and so does the turn that a poke asks for, and one that is taken again since another may
-have died before it sent it. Sent twice it is the same message; and since the times count from what waits, and not from
-the turn, a poke that changes nothing brings no new ones about. After the third the sweep remains, which pokes each
-blocked run once an hour.
+the next that is still to come, and so does the turn that a poke asks for. It is sent before the record says that the
+run is blocked, so that a turn that dies in between is taken again as the first. Sent twice it is the same message; and
+since the times count from what waits, and not from the turn, a poke that changes nothing brings no new ones about.
+After the third the sweep remains, which pokes each blocked run once an hour.
 """
 
 from __future__ import annotations

@@ -334,7 +334,7 @@ class Turns:
         if told or run.redo or run.taken_up or (run.blocked and (run.new or run.waits_for_code())):
             reason = run.blocked if run.waits_for_code() else None
             becomes_blocked = reason is not None and not self._is_known_as_blocked(run.id)
-            if reason is not None and (becomes_blocked or turn.redo or any(map(is_look, messages))):
+            if reason is not None and (becomes_blocked or any(map(is_look, messages))):
                 self._look_again(run, messages)  # first, so that a turn that dies here finds the run as it was
             self._world.update_run(
                 run_record(run.id, state, stash_text(self._world, run.id, reason), self._world.now())
