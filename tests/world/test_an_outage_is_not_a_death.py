@@ -24,6 +24,8 @@ from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, StepCompleted, StepFailed
 from worldflow.runtime import questions, requests
 from worldflow.runtime.steps import StepExecutor
+from worldflow.runtime.turns import Turns
+from worldflow.worlds.base import RunRecord, Status
 from worldflow.worlds.outages import is_outage
 
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
@@ -173,6 +175,12 @@ def wait_until(system: WiredSystem, until: datetime) -> None:
             break
         assert skip(system)
     system.clock.forward(until)
+
+
+def until(system: WiredSystem, end: datetime, status: Status) -> list[RunRecord]:
+    """The runs that have a status when nothing more is due before `end`."""
+    wait_until(system, end)
+    return list(system.reader.walk_runs(status))
 
 
 def check(system: WiredSystem, run_id: str) -> None:
@@ -491,9 +499,12 @@ class Fragile:
     """A codec that asks a service."""
 
     error: Exception | None = None
+    has_a_key = False
+    """To encode with: only for that of others it has to ask."""
 
     def encode(self, data: bytes, context: Mapping[str, str]) -> bytes:
-        self._ask()
+        if not self.has_a_key:
+            self._ask()
         return data[::-1]
 
     def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
@@ -508,24 +519,33 @@ class Fragile:
             raise PayloadCodecError("the vault says no") from error
 
 
+@pytest.mark.parametrize("has_a_key", [False, True])
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), refused("KMSInternalException"), TimeoutError()])
-def test_an_outage_of_what_a_codec_asks_blocks_and_fails_nothing(stack: Stack, error: Exception) -> None:
+def test_an_outage_of_what_a_codec_asks_blocks_and_fails_nothing(
+    stack: Stack, error: Exception, has_a_key: bool
+) -> None:
     with wired_system(stack, patient=True) as system:
         codec = Fragile()
+        codec.has_a_key = has_a_key
         system.world.codec = system.reader.codec = codec
         try:
             for run_id in ("plain", "inline", "once", "inline-once"):
                 requests.start(system.world, run_id, RUNS[run_id], {})
             requests.start(system.world, "begun", plain, {})
+            requests.start(system.world, "signals", signals, {})
             system.poll("runs")
+            for value in ("one", "two"):  # which turns have to decode
+                requests.signal(system.world, "signals", "value", value)
             codec.error = error
-            wait_until(system, system.clock.now() + HOURS)
+            blocked = [run.run_id for run in until(system, system.clock.now() + HOURS, "blocked")]
             codec.error = None
+            assert blocked == []
 
-            for run_id in ("plain", "inline", "once", "inline-once", "begun"):
+            for run_id in ("plain", "inline", "once", "inline-once", "begun", "signals"):
                 record = finish(system, run_id)
                 assert (run_id, record.status, record.error, record.blocked_reason) == (run_id, "completed", None, None)
                 check(system, run_id)
+            assert record.result == ["one", "two", "signals"]
         finally:
             system.reader.codec = None
 
@@ -582,6 +602,44 @@ def test_a_death_waits_out_the_visibility_timeout(system: WiredSystem, monkeypat
     requests.start(system.world, "r", plain, {})
     system.poll("runs")
     assert waits(system, "runs") == [90]
+
+
+def test_a_turn_that_fails_of_something_else_waits_out_the_visibility_timeout(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take(*_: Any, **__: Any) -> None:
+        raise LookupError("no outage")
+
+    monkeypatch.setattr(Turns, "take", take)
+    requests.start(system.world, "r", plain, {})
+    system.poll("runs")
+    assert waits(system, "runs") == [90]
+
+
+def test_a_step_that_fails_to_be_run_of_something_else_waits_it_out_too(
+    system: WiredSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def execute(*_: Any, **__: Any) -> None:
+        raise LookupError("no outage")
+
+    requests.start(system.world, "r", plain, {})
+    system.poll("runs")
+    monkeypatch.setattr(StepExecutor, "execute", execute)
+    system.poll("steps")
+    assert waits(system, "steps") == [330]
+
+
+def test_a_note_whose_answer_was_lost_is_deleted(system: WiredSystem) -> None:
+    deaths = system.world.deaths
+    system.wire.reset(lambda asked: Fault.UNANSWERED if asked.name == "dynamodb.UpdateItem" else None)
+    with pytest.raises(Exception) as raised:
+        deaths.begin("dead#1")
+    assert is_outage(raised.value)
+    assert deaths.count("dead#1") == 1
+
+    system.wire.reset(lambda asked: None)
+    deaths.settle()
+    assert deaths.count("dead#1") == 0
 
 
 def test_where_the_queue_refuses_it_comes_again_later(system: WiredSystem) -> None:

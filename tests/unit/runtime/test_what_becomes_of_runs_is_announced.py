@@ -6,13 +6,13 @@ import pytest
 
 from tests.support.crashes import CrashingWorld, settle
 from tests.support.driver import START
-from worldflow import FatalError, continue_as_new, set_attributes, step, wait_for_signal, workflow
+from worldflow import FatalError, RetryPolicy, continue_as_new, set_attributes, step, wait_for_signal, workflow
 from worldflow.engine import definitions
 from worldflow.engine.history import CancelRequested, SignalReceived
 from worldflow.runtime import requests
 from worldflow.runtime.sweep import sweep
 from worldflow.runtime.turns import Turns
-from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start
+from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
 from worldflow.worlds.status_events import StatusEvent
 
 
@@ -34,6 +34,16 @@ async def announced(customer: str, fails: bool = False) -> str:
 async def announced_generation(number: int = 1) -> None:
     if number == 1:
         continue_as_new(2)
+
+
+@step(inline=True, retry=RetryPolicy(initial_interval="1m", jitter=False))
+def announced_again() -> None:
+    raise ValueError("not yet")
+
+
+@workflow
+async def announced_late() -> None:
+    await announced_again()
 
 
 @workflow
@@ -216,6 +226,28 @@ def test_it_is_announced_once_for_as_long_as_it_is_blocked(blocked: CrashingWorl
     sweep(blocked)
     (copy,) = take(blocked, signal(2), redo=True)
     assert copy.id == event.id
+
+
+def test_so_is_one_whose_inline_step_waits_for_code(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No fact is held then, and each poke finds that the step is still due."""
+    requests.start(world, "run-1", announced_late, {})
+    settle(world)
+    world.announced.clear()
+    without = {
+        name: versions for name, versions in definitions._workflows._versions.items() if name != "announced_late"
+    }
+    monkeypatch.setattr(definitions._workflows, "_versions", without)
+    due = world.next_due()
+    assert due is not None
+    world.time = due
+    (woken,) = world.receive("runs")
+    assert isinstance(woken.message, StepDue)
+    (event,) = take(world, woken.message)
+    world.acknowledge([woken])
+
+    assert event.kind == "blocked"
+    assert take(world, Poke(run_id="run-1")) == []
+    assert world.read_run("run-1").status == "blocked"
 
 
 def test_one_that_is_blocked_anew_is_another_event(blocked: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
