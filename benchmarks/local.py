@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.results import Section
 from worldflow import step, wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import Orchestrator
 from worldflow.worker import Worker
 from worldflow.worlds import LocalWorld

@@ -17,7 +17,7 @@ from benchmarks.results import Section
 from worldflow import step, workflow
 from worldflow.engine.history import RunStarted, StepCompleted, StepScheduled
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, Start
 

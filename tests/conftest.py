@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support import clock
-from worldflow.engine import definitions, privacy
-from worldflow.runtime.loading import import_failures
+from worldflow.engine import privacy
+from worldflow.engine.workflow import definitions
+from worldflow.turns.loading import import_failures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -35,11 +35,11 @@ from worldflow.costs import (
     shape_of,
 )
 from worldflow.costs.months import idle_month, more_a_month
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
-from worldflow.worlds.local import LocalWorld
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
+from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import RunMessage, StepTask
 
 ROOT = Path(__file__).parents[1]

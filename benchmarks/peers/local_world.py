@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.local import fan_out, sequence
 from benchmarks.peers.workloads import Reached, Workload, answer
 from worldflow import wait_for_signal, workflow
-from worldflow.engine.execution import Execution
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import Orchestrator
 from worldflow.worker import Worker
 from worldflow.worlds import LocalWorld

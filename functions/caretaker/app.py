@@ -20,8 +20,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.engine.privacy import quiet
-from worldflow.metrics import Meter
-from worldflow.powertools import own_logger, traced
+from worldflow.serving.metrics import Meter
+from worldflow.serving.powertools import own_logger, traced
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()

@@ -17,9 +17,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from worldflow.aws_handlers import create_orchestrator_handler
 from worldflow.engine.privacy import quiet
-from worldflow.metrics import Meter
-from worldflow.powertools import log_keys, own_logger, traced, tracing_observer
-from worldflow.runtime.observer import Observers
+from worldflow.serving.metrics import Meter
+from worldflow.serving.powertools import log_keys, own_logger, traced, tracing_observer
+from worldflow.turns.observer import Observers
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()

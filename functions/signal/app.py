@@ -34,10 +34,10 @@ from schedule_routes import schedule_routes
 from sizes import carried
 from worldflow.engine.history import dump_value
 from worldflow.engine.privacy import quiet
-from worldflow.metrics import Meter
-from worldflow.powertools import own_logger, traced
 from worldflow.runtime import load_workflows
 from worldflow.runtime.callers import asked_by
+from worldflow.serving.metrics import Meter
+from worldflow.serving.powertools import own_logger, traced
 from worldflow.worlds import AWSWorld
 
 logger = own_logger()

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from answers import json_response, refusal, refuse_input
 from parameters import Id
 from worldflow import InvalidInputError, RunBlockedError
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import Failure, Replied
+from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.runtime import questions
 from worldflow.worlds import AWSWorld
 

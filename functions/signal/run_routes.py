@@ -20,10 +20,10 @@ from once import Once
 from parameters import Cursor, Id, Limit
 from sizes import describe_events, describe_run
 from worldflow import InvalidInputError
-from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import FieldError
 from worldflow.engine.history import Attribute
 from worldflow.engine.ids import check_name
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.runtime import requests
 from worldflow.worlds import AWSWorld
 

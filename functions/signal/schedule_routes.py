@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from answers import json_response
 from parameters import Cursor, Id, Limit
 from sizes import describe_schedule
-from worldflow.engine.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.runtime import schedules
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.schedules import Overlap

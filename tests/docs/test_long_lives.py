@@ -21,9 +21,9 @@ from worldflow import (
     workflow_info,
 )
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.turns import Turns
+from worldflow.serving.worker import Worker
 from worldflow.testing import WorkflowEnvironment, replay
-from worldflow.worker import Worker
+from worldflow.turns.turns import Turns
 
 
 async def test_continuing_as_new() -> None:
@@ -174,7 +174,7 @@ async def test_the_limit_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
             await sleep("1h")
 
     async with WorkflowEnvironment() as env:
-        monkeypatch.setattr("worldflow.worker.Turns", partial(Turns, history_limit=50))
+        monkeypatch.setattr("worldflow.serving.worker.Turns", partial(Turns, history_limit=50))
         env._worker = Worker(env.world)
         run = await env.start(forever)
         with pytest.raises(Exception, match="continue_as_new") as failed:

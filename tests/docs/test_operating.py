@@ -4,8 +4,8 @@ from contextlib import suppress
 
 from worldflow import FatalError, RunFailedError, workflow
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.observer import Commit, Observer
-from worldflow.worker import Worker
+from worldflow.serving.worker import Worker
+from worldflow.turns.observer import Commit, Observer
 from worldflow.worlds import LocalWorld
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.infrastructure.stack import TEMPLATE, Stack, listed
-from worldflow.metrics import METRICS
+from worldflow.serving.metrics import METRICS
 
 ROLES = ["OrchestratorRole", "StepExecutorRole", "SignalRole", "CaretakerRole"]
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction", "CaretakerFunction"]

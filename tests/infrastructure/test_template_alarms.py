@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
-from worldflow.metrics import METRICS
+from worldflow.serving.metrics import METRICS
 
 OWN = "Worldflow/${AWS::StackName}"
 OFFERED = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
-from worldflow.aws_handlers import LIFE_RECEIVES
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
+from worldflow.serving.lambda_handlers import LIFE_RECEIVES
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction", "CaretakerFunction"]

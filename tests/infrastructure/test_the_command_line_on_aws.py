@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from worldflow import wait_for_signal, workflow
 from worldflow.aws_setup import setup_worldflow_infrastructure
 from worldflow.cli import app
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import Poke
 

@@ -6,8 +6,8 @@ import pytest
 from tests.support.aws import deployed
 from tests.support.scenarios import Env
 from tests.support.systems import aws_system, local_system
-from worldflow.runtime.turns import Turns
-from worldflow.worker import Worker
+from worldflow.serving.worker import Worker
+from worldflow.turns.turns import Turns
 
 
 @pytest.fixture(params=["local-warm", "local-cold", "aws-warm", "aws-cold"])

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.programs import STEPS, workflows
-from worldflow.engine import definitions
-from worldflow.engine.definitions import Step, Workflow
-from worldflow.runtime import loading
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import Step, Workflow
+from worldflow.turns import loading
 
 
 @dataclass(frozen=True, slots=True)

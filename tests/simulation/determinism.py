@@ -14,7 +14,7 @@ from unittest import mock
 
 from tests.simulation.faults import INJECTED
 from worldflow.engine.errors import ConflictError
-from worldflow.runtime.threads import Threads
+from worldflow.turns.threads import Threads
 from worldflow.worlds import payloads
 
 

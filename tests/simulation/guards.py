@@ -15,17 +15,20 @@ from unittest import mock
 
 from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimDeaths, SimWorld
-from worldflow.engine import here, inbox
+from worldflow.engine import here
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
-from worldflow.engine.state import RunState
-from worldflow.runtime import in_hand, requests, steps, turns
-from worldflow.runtime.acts import Acts
-from worldflow.runtime.arrivals import Arrival
-from worldflow.runtime.in_hand import RunInHand
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
-from worldflow.runtime.watchdog import _Watchdog
+from worldflow.engine.workflow import inbox
+from worldflow.runtime import requests
+from worldflow.turns import live_run as in_hand
+from worldflow.turns import steps, turns
+from worldflow.turns.acts import Acts
+from worldflow.turns.arrivals import Arrival
+from worldflow.turns.live_run import RunInHand
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
+from worldflow.turns.watchdog import _Watchdog
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed, StepTask
 

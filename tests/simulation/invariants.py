@@ -17,8 +17,6 @@ from tests.simulation.ownership import (
     what_happened_first_is_applied_first,
     what_was_sent_is_recorded,
 )
-from worldflow.aws_outages import LIFE_RECEIVES
-from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
@@ -46,10 +44,12 @@ from worldflow.engine.history import (
     UpdateReceived,
     load_events,
 )
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
-from worldflow.engine.state import RunState
-from worldflow.runtime.acts import is_timeout, run_record
+from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.serving.outages import LIFE_RECEIVES
+from worldflow.turns.acts import is_timeout, run_record
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from tests.support.values import out_of_place
 from worldflow.engine.errors import NonDeterminismError
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import (
     Decision,
     Event,
@@ -24,8 +23,9 @@ from worldflow.engine.history import (
     TimerFired,
     UpdateReceived,
 )
-from worldflow.engine.state import RunState
-from worldflow.runtime.acts import is_timeout
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow.execution import Execution
+from worldflow.turns.acts import is_timeout
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch_event
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from unittest import mock
 
-from worldflow.runtime import watchdog
+from worldflow.turns import watchdog
 
 
 class _Watchdog(watchdog._Watchdog):

@@ -16,7 +16,7 @@ from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
 from tests.support.values import spoil
 from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info, wait_for_signal
-from worldflow.engine.definitions import Step, Workflow
+from worldflow.engine.workflow.definitions import Step, Workflow
 
 Change = Literal["new", "old", "another order", "raises", "spins"]
 

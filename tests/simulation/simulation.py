@@ -24,11 +24,11 @@ from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
-from worldflow.aws_outages import DEAD_RECEIVES
-from worldflow.engine.context import step_info
 from worldflow.engine.history import StepScheduled, load_events
-from worldflow.engine.state import RunState
-from worldflow.runtime import acts, turns
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow.context import step_info
+from worldflow.serving.outages import DEAD_RECEIVES
+from worldflow.turns import acts, turns
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()

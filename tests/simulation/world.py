@@ -29,7 +29,7 @@ from worldflow.engine.history import (
     load_events,
 )
 from worldflow.settings import Settings
-from worldflow.worlds.aws_deaths import AWSDeaths
+from worldflow.worlds.aws.deaths import AWSDeaths
 from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.outages import OutageError

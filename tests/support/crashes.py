@@ -17,13 +17,13 @@ from typing import Any, Literal, NoReturn
 
 from tests.support.driver import START, Chance
 from worldflow.engine.history import Event, Json
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds.archives import Attempt
 from worldflow.worlds.base import HookRecord, RunRecord
-from worldflow.worlds.local import LocalWorld
-from worldflow.worlds.local_archive import LocalArchive
-from worldflow.worlds.local_messages import Delivery
+from worldflow.worlds.local.archive import LocalArchive
+from worldflow.worlds.local.queues import Delivery
+from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.status_events import StatusEvent
 

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.systems import AWSSystem, skip
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime.reconcile import ReconcileReport, reconcile
-from worldflow.worlds.aws_restored import AWSRestored
+from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.messages import StepOutcome
 
 OUTAGE = timedelta(hours=1)

@@ -14,10 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worldflow.engine.definitions import Step, Workflow, find_step
 from worldflow.engine.durations import Duration, seconds
-from worldflow.engine.execution import Execution
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
@@ -43,7 +40,10 @@ from worldflow.engine.history import (
     dump_events,
     load_events,
 )
-from worldflow.engine.state import RunState
+from worldflow.engine.history.failures import decode_exception, encode_exception
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow.definitions import Step, Workflow, find_step
+from worldflow.engine.workflow.execution import Execution
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

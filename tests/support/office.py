@@ -8,11 +8,11 @@ from typing import Any
 
 from tests.support.crashes import CrashingWorld
 from tests.support.driver import raised
-from worldflow.engine.definitions import Workflow
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import AnyFact, StepCompleted, StepFailed
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from tests.support.driver import Chance
 from tests.support.steps import work
 from worldflow import random, sleep, uuid4, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Decision, Fact, dump_events, load_events
+from worldflow.engine.workflow.execution import Execution
 
 
 async def _plain(n: int) -> Any:

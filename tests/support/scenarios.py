@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 from tests.support.systems import TURNS_LIMIT, System
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.history import Decision, Event
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import Orchestrator
 from worldflow.runtime.orchestrator import RunHandle
 

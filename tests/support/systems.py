@@ -22,15 +22,15 @@ import pytest
 from tests.support.aws import QueueName, Stack
 from tests.support.clock import start as start_of_test
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
-from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import Event
-from worldflow.engine.recurrence import parse
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import load_workflows, requests
-from worldflow.worker import Worker
+from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
+from worldflow.serving.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
-from worldflow.worlds.local_messages import Delivery
+from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.messages import Delayed, Message, load_message
+from worldflow.worlds.recurrence import parse
 
 TURNS_LIMIT = 2_000
 """More than any test takes: beyond it something goes round in circles."""

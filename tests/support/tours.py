@@ -31,7 +31,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import questions, requests, schedules, webhooks
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import step_functions
 from benchmarks.__main__ import PARTS
 from benchmarks.results import Section, machine, report
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 pytestmark = pytest.mark.one_python
 SECTION = Section(

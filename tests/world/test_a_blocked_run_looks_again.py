@@ -11,12 +11,12 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld, never
 from tests.support.systems import System, signal, skip, start
 from worldflow import RetryPolicy, sleep, step, wait_for_signal
-from worldflow.engine import definitions
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import SignalReceived
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
-from worldflow.runtime.second_looks import next_look
-from worldflow.runtime.turns import Turns
+from worldflow.turns.second_looks import next_look
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, Start
 

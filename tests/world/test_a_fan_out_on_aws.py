@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSResponse
 from tests.support.systems import AWSSystem
 from tests.unit.runtime.test_a_fan_out_of_five_thousand_steps import COUNT, fan_out
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 
 

@@ -19,10 +19,10 @@ from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import finish, skip
 from tests.support.wire import WiredSystem, wired_system
 from worldflow import RetryPolicy, StepCrashedError, StepInterruptedError, step, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
-from worldflow.runtime.steps import StepExecutor
+from worldflow.turns.steps import StepExecutor
 from worldflow.worlds.messages import StepOutcome, StepTask
 
 STEP_VISIBILITY = timedelta(seconds=330)

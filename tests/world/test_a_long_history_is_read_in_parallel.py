@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import SignalReceived
-from worldflow.worlds.aws_history import PARALLEL_PARTS
+from worldflow.worlds.aws.history import PARALLEL_PARTS
 from worldflow.worlds.base import World
 
 PATIENCE = 10.0

@@ -8,8 +8,9 @@ import pytest
 from tests.support.api import Api
 from tests.support.clock import START
 from tests.support.systems import AWSSystem
-from worldflow.worlds import RunRecord, World, aws_listing
-from worldflow.worlds.aws_listing import REQUESTS
+from worldflow.worlds import RunRecord, World
+from worldflow.worlds.aws.listing import REQUESTS
+from worldflow.worlds.aws.world import listing as aws_listing
 
 
 def fill(world: World, count: int) -> None:

@@ -7,7 +7,7 @@ from tests.support.systems import System, finish
 from worldflow import RetryPolicy, step, step_info, workflow
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, RunMessage, StepTask
 

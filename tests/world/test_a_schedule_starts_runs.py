@@ -8,9 +8,9 @@ import pytest
 from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for, wait_until
 from tests.support.systems import System, finish
-from worldflow.engine.recurrence import parse
 from worldflow.runtime import requests, schedules
 from worldflow.worlds.messages import ScheduleDue
+from worldflow.worlds.recurrence import parse
 
 
 @pytest.mark.time_of_day(system=["memory"])

@@ -8,7 +8,7 @@ from tests.support.lambdas import ROOT
 
 
 def last_line(version: str) -> str:
-    code = f"import botocore; botocore.__version__ = {version!r}; import worldflow.worlds.aws_access"
+    code = f"import botocore; botocore.__version__ = {version!r}; import worldflow.worlds.aws.access"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return done.stderr.rstrip().rpartition("\n")[2]
 

@@ -19,12 +19,12 @@ from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import TURNS_LIMIT, finish, skip
 from tests.support.wire import Asked, Fault, Wire, WiredSystem, refused, wired_system
 from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, step_info, wait_for_signal, workflow
-from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, StepCompleted, StepFailed
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import questions, requests
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
+from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import RunRecord, Status
 from worldflow.worlds.outages import is_outage
 

@@ -16,7 +16,7 @@ from tests.support.systems import AWSSystem, start
 from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.engine.history import RunStarted, StepCompleted
-from worldflow.engine.webhooks import RESPONSE_LIMIT
+from worldflow.engine.workflow.webhooks import RESPONSE_LIMIT
 from worldflow.runtime import requests
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import stash

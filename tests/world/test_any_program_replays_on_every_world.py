@@ -17,10 +17,7 @@ from tests.support.driver import Chance
 from tests.support.generated import SIGNALS, UPDATES, Program, collections, interpreted, programs, small_programs
 from tests.support.systems import System, aws_system, local_system, skip
 from tests.support.values import a_value, out_of_place
-from worldflow.engine import definitions
-from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import InvalidInputError
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import (
     AnyFact,
     CancelRequested,
@@ -30,9 +27,12 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
-from worldflow.engine.state import RunState
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
-from worldflow.runtime.turns import run_record
+from worldflow.turns.turns import run_record
 from worldflow.worlds import World
 from worldflow.worlds.messages import FactArrived, Poke
 from worldflow.worlds.payloads import fetch_event

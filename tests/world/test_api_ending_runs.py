@@ -8,7 +8,7 @@ from tests.support import workflows
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, start, story
 from worldflow import step, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, signal, start
 from worldflow import InvalidInputError, publish, set_redactor, set_status, sleep, wait_for_signal, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from tests.support.api import Api
 from tests.support.systems import AWSSystem, signal, start
 from tests.support.threads import replace_sleep
 from worldflow import on_update, publish, wait_for_signal, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from tests.support import workflows
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, start
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 def test_a_blocked_run_goes_on(api: Api, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:

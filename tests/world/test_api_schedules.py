@@ -8,7 +8,7 @@ import pytest
 from tests.support.api import Api
 from tests.support.schedules import fire_next, run_id, started
 from tests.support.systems import AWSSystem
-from worldflow.engine.recurrence import parse
+from worldflow.worlds.recurrence import parse
 
 NIGHTLY = {"schedule_id": "nightly", "workflow": "squares", "input": {"count": 2}, "schedule": "cron(0 8 * * ? *)"}
 

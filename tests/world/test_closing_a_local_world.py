@@ -15,7 +15,8 @@ import pytest
 from worldflow.engine.errors import WorldClosedError
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import Orchestrator
-from worldflow.worlds import LocalWorld, RunRecord, local_database
+from worldflow.worlds import LocalWorld, RunRecord
+from worldflow.worlds.local.world import database as local_database
 from worldflow.worlds.messages import Start, StepOutcome
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)

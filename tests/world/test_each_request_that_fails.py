@@ -23,12 +23,12 @@ from tests.support.driver import Chance
 from tests.support.systems import told
 from tests.support.tours import SCENARIOS, Scenario, Tour, ran
 from tests.support.wire import METHODS, Asked, Fault, Wire, WiredSystem, none, wired_system
-from worldflow.engine.definitions import find_workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Event, Fact, RunEnded, StepCompleted, StepFailed, StepScheduled
-from worldflow.engine.state import RunState
-from worldflow.runtime.turns import run_record
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.turns.turns import run_record
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import fetch
 

@@ -21,10 +21,10 @@ from tests.support.lambdas import Context, http_event, load_function, own_log, s
 from tests.support.systems import AWSSystem
 from worldflow import step, wait_for_signal, workflow
 from worldflow.engine.history import AnyFact, SignalReceived, StepCompleted
-from worldflow.metrics import METRICS, Meter
 from worldflow.runtime import requests
-from worldflow.runtime.observer import Attempt, Turn
 from worldflow.runtime.sweep import SweepReport
+from worldflow.serving.metrics import METRICS, Meter
+from worldflow.turns.observer import Attempt, Turn
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepTask
 

@@ -10,14 +10,14 @@ import pytest
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, finish, start
 from worldflow import InvalidInputError, RetryPolicy, step, step_info, workflow
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import SignalReceived, StepCompleted, StepFailed, dump_events
+from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
-from worldflow.engine.inbox import REMEMBERED
+from worldflow.engine.workflow.inbox import REMEMBERED
 from worldflow.runtime import requests
-from worldflow.runtime.loading import import_failures
+from worldflow.turns.loading import import_failures
 from worldflow.worlds import RunRecord
-from worldflow.worlds.aws_history import ITEM_LIMIT, PARALLEL_PARTS
+from worldflow.worlds.aws.history import ITEM_LIMIT, PARALLEL_PARTS
 from worldflow.worlds.messages import FactArrived, Revival, StepOutcome, StepTask, load_message
 
 NOW = datetime(2026, 1, 15, 10, tzinfo=UTC)

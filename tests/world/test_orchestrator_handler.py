@@ -15,12 +15,12 @@ from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem, finish
-from worldflow.aws_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
-from worldflow.aws_outages import DEAD_RECEIVES, LIFE_RECEIVES, key_of_task
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Failure, SignalReceived, StepCompleted, StepFailed, TimerFired
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
+from worldflow.serving.lambda_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
+from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES, key_of_task
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,

@@ -33,8 +33,8 @@ from worldflow import (
     workflow,
 )
 from worldflow.encryption import KmsCodec
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import SignalReceived, StepCompleted, StepScheduled
+from worldflow.engine.history.failures import decode_exception
 from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.codec import PayloadCodec

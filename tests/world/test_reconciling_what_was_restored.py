@@ -27,7 +27,7 @@ from worldflow.engine.history import HookConflicted, RunRestored, StepFailed
 from worldflow.runtime import requests, schedules
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.runtime.reconcile import reconcile
-from worldflow.worlds.aws_restored import AWSRestored
+from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.base import HookRecord
 
 DAY = timedelta(days=1)

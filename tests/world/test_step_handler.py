@@ -16,10 +16,10 @@ from tests.support import workflows
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow import step
-from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import requests
+from worldflow.serving.lambda_handlers import create_step_handler
 from worldflow.worlds.messages import FactArrived, Start, StepOutcome, StepTask, load_message
 
 

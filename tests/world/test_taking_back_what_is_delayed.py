@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.support.systems import AWSSystem, System
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import StepFailed, TimerFired
+from worldflow.engine.history.failures import encode_exception
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import Delayed, FactArrived, Message
 

@@ -9,9 +9,10 @@ import pytest
 
 from tests.support.systems import AWSSystem, finish, start
 from tests.support.workflows import chain
-from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.runtime import sweep as sweeping
-from worldflow.worlds import AWSWorld, aws_keys
+from worldflow.serving.lambda_handlers import create_caretaker_handler
+from worldflow.worlds import AWSWorld
+from worldflow.worlds.aws.world import webhook_keys as aws_keys
 
 
 class Hurried:

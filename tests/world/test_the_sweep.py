@@ -12,13 +12,13 @@ import pytest
 
 from tests.support.systems import AWSSystem, System, finish, signal, skip, start, story
 from worldflow import sleep, step, wait_for_signal, workflow
-from worldflow.engine import definitions
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
 from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, SweepReport, sweep
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import World
-from worldflow.worlds.aws_items import SHARDS
+from worldflow.worlds.aws.items import SHARDS
 from worldflow.worlds.messages import Poke, Start
 
 DAY = timedelta(days=1)

@@ -12,9 +12,9 @@ from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
-from worldflow.aws_handlers import TURNS_AT_ONCE, create_orchestrator_handler
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.serving.lambda_handlers import TURNS_AT_ONCE, create_orchestrator_handler
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 
 PATIENCE = 10.0

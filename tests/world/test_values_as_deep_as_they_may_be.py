@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.systems import AWSSystem, finish
 from worldflow import RetryPolicy, SerializationError, continue_as_new, step, wait_for_signal, workflow
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 from worldflow.runtime import requests
 
 ANYTHING = Codec(Any, "value")

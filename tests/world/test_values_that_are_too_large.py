@@ -10,8 +10,8 @@ import pytest
 from tests.support.systems import System, finish, signal, start
 from worldflow import continue_as_new, on_update, step, wait_for_signal, workflow
 from worldflow.engine.errors import FieldError, PayloadTooLargeError, QueryNotFoundError
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Replied, RunFailed, StepFailed
+from worldflow.engine.history.failures import decode_exception
 from worldflow.runtime import questions, requests, schedules, webhooks
 from worldflow.worlds import payloads
 

@@ -16,9 +16,9 @@ from moto.secretsmanager.models import secretsmanager_backends
 from tests.support.aws import REGION, Stack
 from tests.support.systems import Clock, ClockedAWSWorld
 from worldflow import ConfigurationError
-from worldflow.engine.webhooks import LONGEST_LIFE
+from worldflow.engine.workflow.webhooks import LONGEST_LIFE
 from worldflow.runtime.webhooks import WebhooksOf, receive
-from worldflow.worlds.aws_keys import READ_AGAIN, UNKNOWN_AGAIN, is_rotation, rotate
+from worldflow.worlds.aws.webhook_keys import READ_AGAIN, UNKNOWN_AGAIN, is_rotation, rotate
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 
@@ -166,7 +166,7 @@ def test_each_step_may_come_again(office: Office, step: str) -> None:
 def test_a_version_that_has_lost_the_key_in_use_is_not_taken(office: Office) -> None:
     version = office.rotate(("createSecret",))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worldflow.worlds.aws_keys._rotated", lambda keys, now: [{"key": "x", "created_at": ""}])
+        patch.setattr("worldflow.worlds.aws.webhook_keys._rotated", lambda keys, now: [{"key": "x", "created_at": ""}])
         other = office.rotate(("createSecret",))
     with pytest.raises(ConfigurationError, match="lost the key that signs"):
         office.rotate(("testSecret",), other)

@@ -13,7 +13,7 @@ from tests.support.systems import System, finish
 from worldflow import create_hook, on_update, sleep, step, wait_for_signal, workflow
 from worldflow.engine.history import AnyFact, ChildCompleted, HookResumed, StepCompleted, UpdateReceived
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, RunMessage
 

@@ -9,7 +9,7 @@ import pytest
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import RetryPolicy, step, step_info, wait_for_signal, workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import World
 from worldflow.worlds.messages import RunMessage, StepTask
 

@@ -21,7 +21,7 @@ from botocore.exceptions import (
 
 from worldflow import PayloadCodecError, RetryableError, WorldflowError
 from worldflow.engine.errors import ConflictError
-from worldflow.worlds import aws_access
+from worldflow.worlds.aws.world import access as aws_access
 from worldflow.worlds.outages import OutageError, is_outage, passes
 
 

@@ -17,7 +17,7 @@ from workflows.hello import hello
 from workflows.order import Approval, Line, Order, fulfil_order
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start
 

@@ -9,27 +9,6 @@ import worldflow.layer_target  # noqa: F401 - before pydantic, which fails in a 
 
 # isort: split
 
-from worldflow.engine.context import (
-    StepInfo,
-    continue_as_new,
-    create_hook,
-    create_webhook,
-    deprecate_patch,
-    logger,
-    now,
-    on_update,
-    patched,
-    publish,
-    random,
-    set_attributes,
-    set_status,
-    sleep,
-    step_info,
-    uuid4,
-    wait_for_signal,
-    workflow_info,
-)
-from worldflow.engine.definitions import step, workflow
 from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,
@@ -68,11 +47,32 @@ from worldflow.engine.errors import (
     WorldClosedError,
     WorldflowError,
 )
-from worldflow.engine.execution import WorkflowInfo
-from worldflow.engine.inbox import Hook
 from worldflow.engine.privacy import set_redactor
-from worldflow.engine.retry import RetryPolicy
-from worldflow.engine.webhooks import Webhook, WebhookRequest
+from worldflow.engine.workflow.context import (
+    StepInfo,
+    continue_as_new,
+    create_hook,
+    create_webhook,
+    deprecate_patch,
+    logger,
+    now,
+    on_update,
+    patched,
+    publish,
+    random,
+    set_attributes,
+    set_status,
+    sleep,
+    step_info,
+    uuid4,
+    wait_for_signal,
+    workflow_info,
+)
+from worldflow.engine.workflow.definitions import step, workflow
+from worldflow.engine.workflow.execution import WorkflowInfo
+from worldflow.engine.workflow.inbox import Hook
+from worldflow.engine.workflow.retry import RetryPolicy
+from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
 __all__ = [
     "ConfigurationError",

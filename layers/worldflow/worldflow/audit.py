@@ -24,9 +24,9 @@ from types import FrameType
 from typing import Any
 
 from worldflow.engine.errors import UnsupportedOperationError
-from worldflow.engine.execution import Execution
 from worldflow.engine.here import COLLECTOR, running_loop
-from worldflow.engine.loop import WorkflowLoop
+from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.loop import WorkflowLoop
 
 _STEP = "do it in a @step"
 _THREAD = "a plain (not async) function with @step runs in a thread"

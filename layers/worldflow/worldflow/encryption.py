@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from worldflow.engine.errors import ConfigurationError, PayloadCodecError
-from worldflow.worlds.aws_access import end_retries_in_time
+from worldflow.worlds.aws.access import end_retries_in_time
 
 DATA_KEY_SECONDS = 300.0
 """For how long a process encrypts with one data key."""

@@ -23,15 +23,15 @@ from typing import Any, ParamSpec, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 from worldflow import audit, clock
-from worldflow.engine.context import StepInfo, current_step
-from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds, spoken
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunStarted, load_events
+from worldflow.engine.workflow.context import StepInfo, current_step
+from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
-from worldflow.runtime.turns import LIVE_LIMIT
-from worldflow.worker import Worker
-from worldflow.worlds.local import LocalWorld
+from worldflow.serving.worker import Worker
+from worldflow.turns.turns import LIVE_LIMIT
+from worldflow.worlds.local.world import LocalWorld
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.scenarios import Env
 from worldflow import RetryPolicy, StepTimeoutError, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import SignalReceived
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, StepTask
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.scenarios import Env
 from worldflow import ScheduleExistsError, ScheduleNotFoundError, workflow, workflow_info
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 
 def reporter() -> Workflow[..., Any]:

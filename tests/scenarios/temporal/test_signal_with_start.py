@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.support.scenarios import Env
 from worldflow import wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 
 def listener() -> Workflow[..., Any]:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.scenarios import Env
 from worldflow import RunExistsError, wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 
 def flow() -> Workflow[..., Any]:

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.support.scenarios import Env
 from worldflow import RetryPolicy, StepError, StepTimeoutError, step, step_info, workflow
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 
 async def test_the_last_attempt_that_takes_too_long(env: Env) -> None:

@@ -2,7 +2,7 @@
 
 from tests.support.scenarios import Env
 from worldflow import continue_as_new, sleep, wait_for_signal, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 async def test_a_run_is_pinned_to_its_version(env: Env) -> None:

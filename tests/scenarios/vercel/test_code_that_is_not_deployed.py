@@ -2,7 +2,7 @@
 
 from tests.support.scenarios import Env
 from worldflow import StepNotFoundError, step, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 
 
 def undeploy(name: str) -> None:

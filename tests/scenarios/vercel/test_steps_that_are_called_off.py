@@ -10,7 +10,7 @@ from tests.support.scenarios import Env
 from worldflow import RetryPolicy, RunCancelledError, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import StepAbandoned
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 
 @pytest.fixture

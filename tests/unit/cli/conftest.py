@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from tests.unit.cli import flows  # noqa: F401  the workers here know the workflows
 from worldflow.cli import app
-from worldflow.worker import Worker
-from worldflow.worlds.local import LocalWorld
+from worldflow.serving.worker import Worker
+from worldflow.worlds.local.world import LocalWorld
 
 FLOWS = "tests.unit.cli.flows"
 ON_EVERY_PYTHON = {

@@ -4,7 +4,7 @@ from datetime import timedelta
 from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.runtime.archive import archive_old_runs
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 def test_it_is_shown_and_not_listed_and_goes_on_no_more(cli: Cli):

@@ -16,8 +16,8 @@ import pytest
 from tests.support import clock
 from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.history import StepCompleted
-from worldflow.worker import Worker
-from worldflow.worker_turns import WorkerTurns
+from worldflow.serving.worker import Worker
+from worldflow.serving.worker_turns import WorkerTurns
 from worldflow.worlds import LocalWorld
 
 ROOT = Path(__file__).parents[3]

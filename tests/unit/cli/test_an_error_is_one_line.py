@@ -49,7 +49,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
     ],
 )
 def test_about_aws(environment: dict[str, str | None], error: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worldflow.worlds.aws_access._CONFIG", Config(retries={"max_attempts": 0}))
+    monkeypatch.setattr("worldflow.worlds.aws.access._CONFIG", Config(retries={"max_attempts": 0}))
     result = CliRunner().invoke(app, ["status", "one"], env={**AWS, **environment})
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: {error}")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.cli.conftest import Cli, Worked
 from worldflow.runtime import requests
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 def test_what_happens_is_shown_until_the_run_ends(cli: Cli, worked: Worked):

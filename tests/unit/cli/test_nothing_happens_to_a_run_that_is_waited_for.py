@@ -13,7 +13,7 @@ from tests.unit.cli.conftest import Cli
 from worldflow.cli import common, reading, starting
 from worldflow.cli.common import Quiet
 from worldflow.runtime import requests
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import pytest
 
 import worldflow
 from tests.unit.cli.conftest import FLOWS, Cli
-from worldflow.engine import definitions
 from worldflow.engine.errors import WorkflowNotFoundError
+from worldflow.engine.workflow import definitions
 from worldflow.runtime import questions
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from worldflow import wait_for_signal, workflow
 from worldflow.worlds import messages
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 def test_blocked_runs_go_on(cli: Cli):
@@ -23,7 +23,7 @@ def test_blocked_runs_go_on(cli: Cli):
 def test_what_code_could_not_read_is_read_by_code_that_can(cli: Cli, monkeypatch: pytest.MonkeyPatch):
     cli("start", "ask", "--run-id", "one", "--input", '{"question": "Well?"}')
     with monkeypatch.context() as older:
-        older.setattr("worldflow.worlds.local_messages.load_message", _cannot)
+        older.setattr("worldflow.worlds.local.queues.load_message", _cannot)
         cli.settle()
     assert cli.json("status", "one")["status"] == "pending"
 

@@ -8,7 +8,7 @@ from tests.unit.cli import flows
 from tests.unit.cli.conftest import Cli
 from worldflow.costs import prices
 from worldflow.runtime.archive import archive_old_runs
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 
 @pytest.fixture

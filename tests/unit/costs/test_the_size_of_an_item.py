@@ -1,4 +1,4 @@
-from worldflow.worlds.aws_items import item_size
+from worldflow.worlds.aws.items import item_size
 
 
 def test_as_dynamodb_counts_it():

@@ -12,8 +12,8 @@ import pytest
 from tests.support.driver import Drive
 from tests.support.steps import plain_work, work
 from worldflow import UnawaitedCallError, continue_as_new, on_update, sleep, step, wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import RunCompleted, RunContinued
+from worldflow.engine.workflow.definitions import Workflow
 
 
 @step

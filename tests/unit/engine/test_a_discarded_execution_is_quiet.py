@@ -14,8 +14,8 @@ import pytest
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import sleep, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunStarted
+from worldflow.engine.workflow.execution import Execution
 
 span: ContextVar[str] = ContextVar("span", default="none")
 left: list[str] = []

@@ -8,8 +8,8 @@ import pytest
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import sleep, step, uuid4, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunStarted
+from worldflow.engine.workflow.execution import Execution
 from worldflow.testing import WorkflowEnvironment
 
 ran: list[str] = []

@@ -10,8 +10,6 @@ import pytest
 from tests.support.driver import Drive, Driver
 from tests.support.steps import work
 from worldflow import InvalidInputError, RetryPolicy, on_update, sleep, step, wait_for_signal, workflow
-from worldflow.engine.failures import encode_exception
-from worldflow.engine.forking import retried
 from worldflow.engine.history import (
     Applied,
     Fact,
@@ -22,6 +20,8 @@ from worldflow.engine.history import (
     StepRetryScheduled,
     TimerFired,
 )
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.forking import retried
 
 
 @step(retry=RetryPolicy(max_attempts=2, initial_interval="1m", jitter=0))

@@ -22,7 +22,6 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.forking import forked
 from worldflow.engine.history import (
     ChildStarted,
     Event,
@@ -34,6 +33,7 @@ from worldflow.engine.history import (
     StepScheduled,
     TimerFired,
 )
+from worldflow.engine.history.forking import forked
 
 
 @step(retry=RetryPolicy(max_attempts=3, initial_interval="1m", jitter=0))

@@ -14,9 +14,9 @@ from pydantic import ImportString, ValidationError
 from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import ConfigurationError, StepError, workflow
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Failure, StepFailed
-from worldflow.engine.serialization import Codec
+from worldflow.engine.history.failures import decode_exception
+from worldflow.engine.values.serialization import Codec
 
 LAYER = Path(__file__).parents[3] / "layers/worldflow/worldflow"
 FUNCTIONS = Path(__file__).parents[3] / "functions"
@@ -86,7 +86,7 @@ async def names_what_it_caught() -> str:
         "lazy_exceptions:AnythingError",
         f"{__name__}:sys.modules",
         f"{__name__}:pytest.UsageError",  # by way of a module that another has imported
-        "worldflow.engine.failures:StepError",
+        "worldflow.engine.history.failures:StepError",
         "antigravity:x",
         "this:d",
         "smtpd:x",

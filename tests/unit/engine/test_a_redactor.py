@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from worldflow import set_redactor
-from worldflow.engine.failures import decode_exception, encode_exception
+from worldflow.engine.history.failures import decode_exception, encode_exception
 
 CARD = "4242424242424242"
 

@@ -9,8 +9,8 @@ from tests.support.driver import Drive, Driver
 from tests.support.steps import work
 from worldflow import step, workflow, workflow_info
 from worldflow.engine.errors import NonDeterminismError, SerializationError
-from worldflow.engine.execution import Execution
-from worldflow.engine.loop import WorkflowLoop
+from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.loop import WorkflowLoop
 
 
 @pytest.fixture

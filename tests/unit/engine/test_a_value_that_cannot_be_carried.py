@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import ConfigurationError, InvalidInputError, SerializationError, step, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunFailed, RunStarted, StepCompleted
-from worldflow.engine.serialization import Codec, Signature
+from worldflow.engine.values.serialization import Codec, Signature
+from worldflow.engine.workflow.execution import Execution
 
 
 class Line(BaseModel):

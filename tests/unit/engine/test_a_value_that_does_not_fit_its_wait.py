@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from tests.support.driver import Drive, Driver
 from tests.support.steps import work
 from worldflow import SerializationError, create_hook, on_update, wait_for_signal, workflow
-from worldflow.engine import inbox
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import VersionMarked
+from worldflow.engine.workflow import inbox
+from worldflow.engine.workflow.execution import Execution
 
 
 class Vote(BaseModel):

@@ -10,10 +10,10 @@ import pytest
 from tests.support.driver import START, Drive, Driver, raised
 from tests.support.steps import work
 from worldflow import create_hook, on_update, sleep, step, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import AnyFact, HookCreated, RunStarted, StepFailed, dump_events
-from worldflow.engine.retry import RetryPolicy
+from worldflow.engine.history.failures import decode_exception, encode_exception
+from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.testing import WorkflowEnvironment
 
 SENT = {"total": 100, "lines": [{"sku": "a"}, {"sku": "b"}]}

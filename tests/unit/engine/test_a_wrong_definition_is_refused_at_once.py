@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from worldflow import ConfigurationError, OutsideError, step, step_info, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 from worldflow.testing import step_context
 
 

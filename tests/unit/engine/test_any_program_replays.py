@@ -13,7 +13,6 @@ from tests.support.driver import Driver, raised
 from tests.support.generated import SIGNALS, UPDATES, Program, collections, interpreted, programs, small_programs
 from tests.support.values import Refused, a_value, out_of_place
 from worldflow import RunCancelledError
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     ChildCompleted,
     ChildFailed,
@@ -23,6 +22,7 @@ from worldflow.engine.history import (
     RunEnded,
     UpdateReceived,
 )
+from worldflow.engine.history.failures import encode_exception
 
 
 @pytest.fixture(autouse=True)

@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.driver import START, Drive
 from worldflow import InvalidInputError, step, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunCompleted, RunStarted
-from worldflow.engine.serialization import Signature
+from worldflow.engine.values.serialization import Signature
+from worldflow.engine.workflow.execution import Execution
 
 
 def defaults(a: int, b: int = 2, *, c: int = 3) -> list[Any]:

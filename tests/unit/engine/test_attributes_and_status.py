@@ -8,7 +8,7 @@ from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import OutsideError, SerializationError, set_attributes, set_status, workflow
 from worldflow.engine.history import AttributesSet, RunStarted
-from worldflow.engine.state import RunState
+from worldflow.engine.history.state import RunState
 
 
 def test_they_add_up_and_none_takes_one_away(drive: Drive):

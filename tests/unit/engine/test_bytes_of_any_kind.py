@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 
 
 class Document(BaseModel):

@@ -6,8 +6,8 @@ import pytest
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import OutsideError, random, uuid4, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunCompleted, RunStarted
+from worldflow.engine.workflow.execution import Execution
 
 
 @workflow

@@ -8,7 +8,7 @@ import pytest
 from tests.support.driver import Drive
 from tests.support.steps import NO_RETRY, work
 from worldflow import NonDeterminismError, sleep, step, wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 
 @step(retry=NO_RETRY)

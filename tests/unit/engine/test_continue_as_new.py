@@ -20,8 +20,8 @@ from worldflow import (
     workflow,
     workflow_info,
 )
-from worldflow.engine import inbox
 from worldflow.engine.history import RunContinued, RunFailed, SignalReceived, UpdateReceived
+from worldflow.engine.workflow import inbox
 
 
 @workflow

@@ -10,8 +10,8 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from tests.support.driver import Drive, raised
 from tests.support.steps import work
 from worldflow import FatalError, RetryableError, StepError, workflow
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import Failure, StepFailed, dump_events, load_events
+from worldflow.engine.history.failures import decode_exception, encode_exception
 
 
 class ShopError(Exception):

@@ -14,8 +14,8 @@ import pytest
 from tests.support.driver import Drive, raised
 from tests.support.steps import work
 from worldflow import FatalError, StepError, workflow
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import Failure, StepFailed, dump_events, load_events
+from worldflow.engine.history.failures import decode_exception, encode_exception
 
 
 class Refused(FatalError):

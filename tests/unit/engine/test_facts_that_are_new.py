@@ -21,7 +21,7 @@ from worldflow.engine.history import (
     TimerFired,
     TimerStarted,
 )
-from worldflow.engine.state import RunState
+from worldflow.engine.history.state import RunState
 
 BOOM = Failure(type="builtins:ValueError", args=[])
 LATER = START + timedelta(hours=1)

@@ -9,7 +9,7 @@ from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import on_update, step, wait_for_signal, workflow
 from worldflow.engine.history import Replied, RunStarted
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 
 
 class Change(BaseModel):

@@ -8,8 +8,6 @@ import pytest
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import now, sleep, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     Applied,
     Event,
@@ -24,6 +22,8 @@ from worldflow.engine.history import (
     TimerFired,
     TimerStarted,
 )
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.workflow.execution import Execution
 
 
 def replayed(function, *events: tuple[Event, float]) -> Execution:

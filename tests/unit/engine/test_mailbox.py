@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from worldflow.engine.loop import WorkflowLoop
-from worldflow.engine.mailbox import Mailbox, Receive
+from worldflow.engine.workflow.loop import WorkflowLoop
+from worldflow.engine.workflow.mailbox import Mailbox, Receive
 
 
 class Host:

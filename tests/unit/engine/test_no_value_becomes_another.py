@@ -32,7 +32,7 @@ from typing_extensions import TypedDict
 from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import SerializationError, step, workflow
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 
 T = TypeVar("T")
 VIENNA = ZoneInfo("Europe/Vienna")

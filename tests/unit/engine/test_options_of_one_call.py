@@ -6,8 +6,8 @@ import pytest
 
 from tests.support.driver import Drive
 from worldflow import ConfigurationError, RetryPolicy, step, workflow
-from worldflow.engine.definitions import Step
 from worldflow.engine.history import StepScheduled
+from worldflow.engine.workflow.definitions import Step
 
 
 @step(timeout="1m", retry=RetryPolicy(max_attempts=2, initial_interval="5s", jitter=0))

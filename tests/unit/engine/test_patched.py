@@ -9,8 +9,8 @@ import pytest
 from tests.support.driver import Drive, Driver
 from tests.support.steps import work
 from worldflow import NonDeterminismError, OutsideError, deprecate_patch, patched, step, wait_for_signal, workflow
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import VersionMarked
+from worldflow.engine.workflow.definitions import Workflow
 
 
 @step

@@ -19,7 +19,7 @@ from worldflow import (
     workflow,
     workflow_info,
 )
-from worldflow.engine.execution import Execution
+from worldflow.engine.workflow.execution import Execution
 
 
 @workflow

@@ -16,10 +16,7 @@ from tests.histories import (
 )
 from tests.histories.stored import PLACE, StoredHistory, files, load
 from tests.support.driver import Chance
-from worldflow.engine import inbox
-from worldflow.engine.definitions import find_workflow
 from worldflow.engine.errors import NonDeterminismError
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import (
     UNRECORDED,
     Applied,
@@ -31,8 +28,11 @@ from worldflow.engine.history import (
     StepRetryScheduled,
     VersionMarked,
 )
-from worldflow.engine.state import RunState
-from worldflow.runtime.turns import run_record
+from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow import inbox
+from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.execution import Execution
+from worldflow.turns.turns import run_record
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.support.driver import Drive
 from worldflow import FatalError, RetryableError, RetryPolicy, sleep, step, workflow
 from worldflow.engine.history import StepCompleted
-from worldflow.engine.retry import retry_after
+from worldflow.engine.workflow.retry import retry_after
 
 
 @step(retry=RetryPolicy(max_attempts=3, initial_interval="10s", jitter=0))

@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.driver import Drive, Driver
 from worldflow import FatalError, RetryPolicy, StepTimeoutError, step, workflow
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import Failure, StepFailed
+from worldflow.engine.history.failures import encode_exception
 
 
 class Refused(ValueError):

@@ -18,11 +18,11 @@ from worldflow import (
     set_status,
     workflow,
 )
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import StepFailed, dump_events, load_events
+from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.engine.ids import check_id, check_name, check_run_id
-from worldflow.engine.serialization import Codec
-from worldflow.engine.webhooks import response
+from worldflow.engine.values.serialization import Codec
+from worldflow.engine.workflow.webhooks import response
 from worldflow.runtime.requests import _brief
 
 NAME = b"caf\xe9".decode("utf-8", "surrogateescape")

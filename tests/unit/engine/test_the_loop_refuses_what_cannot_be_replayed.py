@@ -177,7 +177,7 @@ def test_it_says_what_to_do_instead(drive: Drive):
 
 
 def test_everything_of_a_loop_is_there_or_refused():
-    from worldflow.engine.loop import WorkflowLoop
+    from worldflow.engine.workflow.loop import WorkflowLoop
 
     inherited = [
         name

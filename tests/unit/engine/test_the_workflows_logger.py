@@ -8,7 +8,7 @@ import pytest
 from tests.support.driver import Drive, Driver
 from tests.support.steps import work
 from worldflow import logger, workflow
-from worldflow.engine.execution import Execution
+from worldflow.engine.workflow.execution import Execution
 
 
 @pytest.fixture(autouse=True)

@@ -2,9 +2,9 @@ import pytest
 from pydantic import BaseModel, field_validator
 
 from worldflow import SerializationError
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import RunStarted, SignalReceived, dump_events, load_events
-from worldflow.engine.serialization import Codec
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.values.serialization import Codec
 from worldflow.worlds.messages import FactArrived, load_message
 
 

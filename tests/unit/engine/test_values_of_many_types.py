@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 from tests.support.driver import Drive
 from worldflow import step, workflow
 from worldflow.engine.history import StepCompleted, dump_events, load_events
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 
 T = TypeVar("T")
 

@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import SerializationError, continue_as_new, step, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import (
     ChildCompleted,
     ChildStarted,
@@ -19,6 +18,7 @@ from worldflow.engine.history import (
     StepCompleted,
     StepScheduled,
 )
+from worldflow.engine.workflow.execution import Execution
 
 
 class Pet(BaseModel):

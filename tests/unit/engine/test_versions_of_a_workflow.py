@@ -7,8 +7,8 @@ import pytest
 
 from tests.support.driver import Drive
 from worldflow import ConfigurationError, WorkflowNotFoundError, workflow, workflow_info
-from worldflow.engine import definitions
-from worldflow.engine.definitions import find_workflow, oldest_version
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 
 
 @pytest.fixture(autouse=True)

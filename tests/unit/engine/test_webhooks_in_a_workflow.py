@@ -10,8 +10,8 @@ import pytest
 from tests.support.driver import START, Drive, Driver, Webhooks
 from tests.support.steps import work
 from worldflow import ConfigurationError, WebhookRequest, WorldflowError, create_webhook, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import HookCreated, RunStarted
+from worldflow.engine.workflow.execution import Execution
 
 URL = Webhooks().url("run-1.h1")
 

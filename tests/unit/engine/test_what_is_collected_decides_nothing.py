@@ -27,8 +27,8 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import AnyDecision, RunStarted, StepCompleted, VersionMarked
+from worldflow.engine.workflow.execution import Execution
 
 seen: list[str] = []
 

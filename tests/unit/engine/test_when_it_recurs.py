@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worldflow import InvalidInputError
-from worldflow.engine.recurrence import parse
+from worldflow.worlds.recurrence import parse
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

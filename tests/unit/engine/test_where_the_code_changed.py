@@ -10,7 +10,7 @@ import pytest
 from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import NonDeterminismError, patched, sleep, workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 
 
 @workflow

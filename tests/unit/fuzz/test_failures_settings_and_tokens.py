@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from tests.support.outside import extremes, fuzz, outside, texts
 from worldflow.engine.errors import ConfigurationError, ContinueAsNew
-from worldflow.engine.failures import decode_exception, encode_exception
 from worldflow.engine.history import Failure
+from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.runtime import webhooks
 from worldflow.settings import Settings
 from worldflow.worlds import LocalWorld

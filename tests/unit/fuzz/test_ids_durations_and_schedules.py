@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 import worldflow
 from tests.support.outside import fuzz, texts
 from worldflow import InvalidInputError
-from worldflow.engine import durations, recurrence
-from worldflow.engine.context import check_token
+from worldflow.engine import durations
 from worldflow.engine.ids import check_id, check_name, check_run_id, child_run_id, generation, generation_id
+from worldflow.engine.workflow.context import check_token
+from worldflow.worlds import recurrence
 from worldflow.worlds.base import check_cursor
 from worldflow.worlds.messages import safe_id
 

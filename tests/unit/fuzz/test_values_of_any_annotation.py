@@ -22,7 +22,7 @@ from typing_extensions import TypedDict
 from tests.support.outside import fuzz
 from worldflow import SerializationError
 from worldflow.engine.history import StepCompleted, dump_events, load_events
-from worldflow.engine.serialization import Codec
+from worldflow.engine.values.serialization import Codec
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.crashes import CrashingWorld
 from tests.support.trouble import ran, troubles
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 
 @pytest.fixture

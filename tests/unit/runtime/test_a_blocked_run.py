@@ -6,11 +6,11 @@ from tests.support.crashes import CrashingWorld
 from tests.support.driver import START
 from tests.support.steps import work
 from worldflow import RetryPolicy, step, wait_for_signal
-from worldflow.engine import definitions
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import CancelRequested, SignalReceived, StepCompleted, StepFailed
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.workflow import definitions
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start, StepTask
 

@@ -9,11 +9,11 @@ import pytest
 from tests.support.crashes import CrashingWorld, serve
 from tests.support.steps import work
 from worldflow import RunBlockedError, RunEndedError, on_update, wait_for_signal, workflow
-from worldflow.engine import definitions
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.history import Applied, RunCancelled, RunStarted
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import questions, requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 
 

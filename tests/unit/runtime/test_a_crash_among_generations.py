@@ -19,8 +19,8 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Fact, Replied, RunContinued
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import questions, requests, webhooks
 
 GENERATIONS = 3

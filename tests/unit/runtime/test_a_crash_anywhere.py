@@ -11,8 +11,8 @@ import pytest
 
 from tests.support.crashes import CrashingWorld, When, persist, serve
 from worldflow import RetryPolicy, sleep, step, step_info, uuid4, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Event, StepCompleted, StepFailed
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
 
 executions: Counter[str] = Counter()

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, die, never, often, once, persist, serve
 from worldflow import RetryPolicy, StepInterruptedError, step, step_info, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
 
 executions: Counter[str] = Counter()

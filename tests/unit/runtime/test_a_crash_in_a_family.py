@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
 from worldflow import RetryPolicy, RunCancelledError, sleep, step, step_info, wait_for_signal, workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import ChildCompleted, ChildFailed, RunStarted
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
 
 executions: Counter[str] = Counter()

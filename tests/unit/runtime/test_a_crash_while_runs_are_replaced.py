@@ -20,8 +20,8 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import RunForked
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests, webhooks
 
 executions: Counter[str] = Counter()

@@ -13,8 +13,8 @@ from tests.support.crashes import CrashingWorld
 from tests.support.office import Office
 from worldflow import step, workflow
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime.acts import PAGE
-from worldflow.runtime.turns import Turns
+from worldflow.turns.acts import PAGE
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Message, Poke, StepTask
 
 COUNT = 5_000

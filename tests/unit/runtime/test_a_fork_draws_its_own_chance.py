@@ -7,7 +7,7 @@ from tests.support.trouble import charge, result, shaky
 from worldflow import create_hook, random, uuid4, workflow
 from worldflow.engine.history import HookCreated
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 
 @workflow

@@ -19,11 +19,11 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import Applied, Fact
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import questions, requests
-from worldflow.runtime.turns import Turns
 from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.turns.turns import Turns
 
 
 @workflow

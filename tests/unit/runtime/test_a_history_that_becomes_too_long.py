@@ -8,10 +8,10 @@ import pytest
 from tests.support.crashes import CrashingWorld, serve
 from tests.support.office import Office
 from worldflow import continue_as_new, sleep, step, wait_for_signal, workflow, workflow_info
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import CancelRequested, ChildFailed, RunFailed, SignalReceived, TerminateRequested
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 LIMIT = 20
 

@@ -9,7 +9,7 @@ import pytest
 
 from worldflow import step, workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 
 ran: list[int] = []

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from worldflow import WorkflowNotFoundError
-from worldflow.engine.definitions import find_workflow
+from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import load_workflows
-from worldflow.runtime.loading import import_failures
+from worldflow.turns.loading import import_failures
 
 
 def test_it_defines_nothing_and_harms_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

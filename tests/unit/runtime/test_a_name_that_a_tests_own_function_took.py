@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from worldflow import ConfigurationError, RunFailedError, step, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 from worldflow.testing import WorkflowEnvironment
 
 

@@ -14,8 +14,8 @@ import pytest
 import worldflow
 from worldflow import RunBlockedError, sleep, step, workflow
 from worldflow.runtime.orchestrator import Orchestrator
+from worldflow.serving.worker import Worker
 from worldflow.testing import WorkflowEnvironment
-from worldflow.worker import Worker
 
 
 @step

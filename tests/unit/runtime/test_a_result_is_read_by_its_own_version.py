@@ -8,10 +8,10 @@ import pytest
 
 from tests.support.driver import START
 from worldflow import SerializationError, workflow
-from worldflow.engine import definitions
-from worldflow.engine.definitions import find_workflow
-from worldflow.engine.execution import Execution
 from worldflow.engine.history import ChildCompleted, ChildStarted, RunCompleted, RunStarted
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.orchestrator import outcome
 from worldflow.worlds.base import RunRecord
 

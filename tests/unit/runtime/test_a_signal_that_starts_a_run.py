@@ -8,7 +8,7 @@ from tests.support.crashes import Crash, CrashingWorld, once, serve, settle, tak
 from tests.support.trouble import result, runs
 from worldflow import wait_for_signal, workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived
 
 

@@ -11,8 +11,8 @@ import pytest
 from tests.support.crashes import CrashingWorld
 from worldflow import RetryPolicy, StepError, step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime.steps import StepExecutor
 from worldflow.testing import WorkflowEnvironment
+from worldflow.turns.steps import StepExecutor
 from worldflow.worlds.messages import FactArrived, StepTask
 
 ran: list[str] = []

@@ -8,8 +8,8 @@ import pytest
 from tests.support.crashes import CrashingWorld
 from worldflow import on_update, set_status, sleep, wait_for_signal, workflow
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.turns import Turns
 from worldflow.testing import WorkflowEnvironment
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Poke
 
 

@@ -8,7 +8,7 @@ from tests.support.crashes import CrashingWorld, take_turn
 from tests.support.trouble import ran
 from worldflow import RetryPolicy, step, wait_for_signal, workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 
 @step(inline=True, at_most_once=True, retry=RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0))

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from worldflow import RetryPolicy, step, workflow
-from worldflow import worker as worker_module
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.turns import Turns
-from worldflow.worker import Worker
+from worldflow.serving import worker as worker_module
+from worldflow.serving.worker import Worker
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 
 PATIENCE = 20.0

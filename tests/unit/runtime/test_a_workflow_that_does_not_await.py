@@ -12,10 +12,11 @@ import pytest
 
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import WorkflowStuckError, publish, step, wait_for_signal, workflow
-from worldflow.engine import definitions
-from worldflow.engine.execution import Execution
-from worldflow.runtime import questions, requests, watchdog
-from worldflow.runtime.turns import Turns
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.execution import Execution
+from worldflow.runtime import questions, requests
+from worldflow.turns import watchdog
+from worldflow.turns.turns import Turns
 
 LIMIT = 0.3
 

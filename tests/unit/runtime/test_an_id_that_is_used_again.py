@@ -19,7 +19,7 @@ from worldflow import (
 )
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime import questions, requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, Start
 
 mood = {"good": True}

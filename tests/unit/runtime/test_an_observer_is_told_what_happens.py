@@ -18,11 +18,11 @@ from tests.support.watching import Notes
 from worldflow import continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import RunCompleted, SignalReceived, StepCompleted, StepScheduled
 from worldflow.runtime import Orchestrator, requests
-from worldflow.runtime.observer import Attempt, Commit, Observer, Observers, Turn
-from worldflow.runtime.steps import StepExecutor
 from worldflow.runtime.sweep import sweep
-from worldflow.runtime.turns import Turns
-from worldflow.worker import Worker
+from worldflow.serving.worker import Worker
+from worldflow.turns.observer import Attempt, Commit, Observer, Observers, Turn
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import Poke, Start, StepTask
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import QueryNotFoundError, RunBlockedError, on_update, publish, wait_for_signal, workflow
-from worldflow.engine import definitions
+from worldflow.engine.workflow import definitions
 from worldflow.runtime import questions, requests
 from worldflow.runtime.orchestrator import RunHandle
 

@@ -11,7 +11,6 @@ from tests.support.driver import START
 from tests.support.office import Office
 from tests.support.steps import work
 from worldflow import RunCancelledError, continue_as_new, sleep, wait_for_signal, workflow, workflow_info
-from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.history import (
     ChildCompleted,
     ChildFailed,
@@ -21,8 +20,9 @@ from worldflow.engine.history import (
     SignalReceived,
     StepCompleted,
 )
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start
 

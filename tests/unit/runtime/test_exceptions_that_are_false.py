@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from worldflow import RetryPolicy, RunFailedError, StepError, publish, step, wait_for_signal, workflow
-from worldflow.engine.failures import decode_exception, encode_exception
+from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.testing import WorkflowEnvironment
 
 

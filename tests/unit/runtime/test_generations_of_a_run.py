@@ -20,7 +20,7 @@ from worldflow import (
 )
 from worldflow.engine.history import CancelRequested, SignalReceived, TerminateRequested
 from worldflow.runtime import questions, requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke
 
 

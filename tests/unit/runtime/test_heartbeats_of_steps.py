@@ -12,10 +12,10 @@ from tests.support.crashes import CrashingWorld, serve
 from tests.support.driver import Chance
 from tests.support.office import Office, lose_steps, next_turn, opened, wakes
 from worldflow import RetryPolicy, sleep, step, step_info, workflow
-from worldflow.engine.context import StepInfo
 from worldflow.engine.history import StepFailed
+from worldflow.engine.workflow.context import StepInfo
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import HeartbeatDue
 
 RETRY = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)

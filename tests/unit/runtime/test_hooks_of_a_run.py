@@ -12,7 +12,7 @@ from worldflow import HookConflictError, HookNotFoundError, InvalidInputError, c
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import HookConflicted, HookResumed, SignalReceived
 from worldflow.runtime import requests, webhooks
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import HookRecord
 from worldflow.worlds.messages import Poke
 

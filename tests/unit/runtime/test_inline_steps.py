@@ -22,7 +22,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import StepDue
 
 

@@ -31,10 +31,10 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.engine import definitions
 from worldflow.engine.history import CancelRequested, SignalReceived, StepCompleted, StepFailed
+from worldflow.engine.workflow import definitions
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, StepDue
 
 

@@ -11,9 +11,10 @@ from pydantic import AfterValidator, BaseModel
 
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import create_hook, on_update, publish, step, wait_for_signal, workflow
-from worldflow.engine.serialization import Codec
-from worldflow.runtime import questions, requests, watchdog, webhooks
-from worldflow.runtime.turns import Turns
+from worldflow.engine.values.serialization import Codec
+from worldflow.runtime import questions, requests, webhooks
+from worldflow.turns import watchdog
+from worldflow.turns.turns import Turns
 
 
 class Clock:

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from worldflow import RetryPolicy, step, workflow
-from worldflow import worker as worker_module
 from worldflow.engine.errors import ConfigurationError, WorldClosedError
 from worldflow.runtime import Orchestrator
-from worldflow.worker import Worker
-from worldflow.worker_turns import WorkerTurns
+from worldflow.serving import worker as worker_module
+from worldflow.serving.worker import Worker
+from worldflow.serving.worker_turns import WorkerTurns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import StepOutcome
 

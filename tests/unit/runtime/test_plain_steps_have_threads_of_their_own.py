@@ -13,8 +13,8 @@ import pytest
 
 from worldflow import RetryPolicy, step, wait_for_signal, workflow
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.steps import StepExecutor
-from worldflow.worker import Worker
+from worldflow.serving.worker import Worker
+from worldflow.turns.steps import StepExecutor
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import StepTask
 

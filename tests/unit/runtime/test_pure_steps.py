@@ -12,9 +12,9 @@ from tests.support.driver import Chance
 from tests.support.office import Office
 from worldflow import ConfigurationError, step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime import turns as turns_module
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
+from worldflow.turns import turns as turns_module
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, StepTask
 
 ran: list[Any] = []

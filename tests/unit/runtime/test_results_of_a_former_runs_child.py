@@ -10,7 +10,7 @@ from tests.support.trouble import result
 from worldflow import continue_as_new, sleep, workflow
 from worldflow.engine.history import Parent
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Start
 

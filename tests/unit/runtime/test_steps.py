@@ -10,7 +10,7 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld
 from worldflow import FatalError, OutsideError, RetryableError, step, step_info
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime.steps import StepExecutor
+from worldflow.turns.steps import StepExecutor
 from worldflow.worlds.messages import FactArrived, StepTask
 
 calls: list[Any] = []

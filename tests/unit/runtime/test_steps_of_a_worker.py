@@ -11,11 +11,11 @@ import pytest
 
 from worldflow import step, workflow
 from worldflow.runtime import requests
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
-from worldflow.worker import Worker
-from worldflow.worker_steps import WorkerSteps
-from worldflow.worker_turns import WorkerTurns
+from worldflow.serving.worker import Worker
+from worldflow.serving.worker_steps import WorkerSteps
+from worldflow.serving.worker_turns import WorkerTurns
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import StepOutcome
 

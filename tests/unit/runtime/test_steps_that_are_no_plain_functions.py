@@ -13,8 +13,8 @@ import pytest
 from tests.support.crashes import CrashingWorld
 from tests.unit.runtime.test_steps import run
 from worldflow import ConfigurationError, StepTimeoutError, step, workflow
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import StepCompleted
+from worldflow.engine.history.failures import decode_exception
 
 spans: list[str] = []
 

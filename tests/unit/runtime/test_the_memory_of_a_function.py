@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from worldflow.runtime.memory import memory_is_short, without_collections
+from worldflow.turns.memory import memory_is_short, without_collections
 
 
 @pytest.mark.parametrize(("size", "is_short"), [("1", True), ("1000000", False)])

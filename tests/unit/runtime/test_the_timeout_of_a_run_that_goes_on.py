@@ -8,10 +8,10 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.driver import Chance
 from tests.support.trouble import charge, kinds, ran, result, runs, shaky
 from worldflow import sleep, wait_for_signal, workflow
-from worldflow.engine import definitions
-from worldflow.engine.execution import Execution
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 
 pytestmark = pytest.mark.time_of_day
 

@@ -14,8 +14,8 @@ from tests.support.office import lose_steps, next_turn, opened, wakes
 from worldflow import RetryPolicy, StepInterruptedError, StepTimeoutError, sleep, step, step_info, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import requests
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, StepDue, StepTask
 
 RETRY = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)

@@ -6,7 +6,7 @@ import pytest
 from worldflow import sleep, workflow
 from worldflow.engine.history import TimerFired
 from worldflow.runtime import requests
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, Start
 

@@ -10,7 +10,6 @@ from tests.support.office import Office
 from tests.support.steps import work
 from worldflow import RetryPolicy, sleep, step, wait_for_signal, workflow
 from worldflow.engine.errors import ConflictError
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import (
     AnyFact,
     CancelRequested,
@@ -22,7 +21,8 @@ from worldflow.engine.history import (
     TimerFired,
     TimerStarted,
 )
-from worldflow.runtime.turns import Turns
+from worldflow.engine.history.failures import encode_exception
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Poke, Start, StepDue, StepTask
 
 

@@ -13,9 +13,9 @@ import pytest
 from worldflow import step, workflow
 from worldflow.engine.errors import ConflictError
 from worldflow.runtime import requests
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
-from worldflow.worker_turns import WorkerTurns
+from worldflow.serving.worker_turns import WorkerTurns
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 
 ran: Counter[str] = Counter()

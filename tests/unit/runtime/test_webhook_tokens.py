@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.driver import START
 from worldflow.engine.history import HookCreated
-from worldflow.engine.webhooks import LONGEST_LIFE
+from worldflow.engine.workflow.webhooks import LONGEST_LIFE
 from worldflow.runtime.webhooks import WebhooksOf, receive
 from worldflow.worlds import LocalWorld
 

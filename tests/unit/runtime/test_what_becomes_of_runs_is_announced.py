@@ -7,11 +7,11 @@ import pytest
 from tests.support.crashes import CrashingWorld, settle
 from tests.support.driver import START
 from worldflow import FatalError, RetryPolicy, continue_as_new, set_attributes, step, wait_for_signal, workflow
-from worldflow.engine import definitions
 from worldflow.engine.history import CancelRequested, SignalReceived
+from worldflow.engine.workflow import definitions
 from worldflow.runtime import requests
 from worldflow.runtime.sweep import sweep
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
 from worldflow.worlds.status_events import StatusEvent
 

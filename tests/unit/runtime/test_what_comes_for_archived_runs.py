@@ -17,7 +17,7 @@ from worldflow import FatalError, continue_as_new, step, wait_for_signal, workfl
 from worldflow.engine.history import CancelRequested, ChildCompleted, ChildFailed, SignalReceived
 from worldflow.runtime import requests, schedules
 from worldflow.runtime.archive import archive_old_runs
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import FactArrived, Poke, Revival, ScheduleDue
 from worldflow.worlds.payloads import stash
 

@@ -28,9 +28,9 @@ import pytest
 
 from worldflow import RunFailedError, UnsupportedOperationError, logger, on_update, step, wait_for_signal, workflow
 from worldflow.runtime.orchestrator import Orchestrator
+from worldflow.serving.worker import Worker
 from worldflow.testing import WorkflowEnvironment
-from worldflow.worker import Worker
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 REACHES = {
     "opens a file": (lambda: open(__file__), "opened a file", "do it in a @step"),  # noqa: SIM115

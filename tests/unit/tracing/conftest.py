@@ -7,11 +7,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from tests.support.otlp import OtlpCollector, otlp_collector
+from worldflow.serving.worker import Worker
 from worldflow.testing import WorkflowEnvironment
 from worldflow.tracing.emitting import tracer_of
 from worldflow.tracing.live import TracingObserver
 from worldflow.tracing.sending import exporter_to, provider_of
-from worldflow.worker import Worker
 
 TracedEnvironment = Callable[[], AbstractAsyncContextManager[WorkflowEnvironment]]
 

@@ -20,12 +20,12 @@ from worldflow.engine.traceparent import TraceContext
 from worldflow.runtime import requests
 from worldflow.runtime.callers import asked_by
 from worldflow.runtime.orchestrator import Orchestrator
-from worldflow.runtime.steps import StepExecutor
-from worldflow.runtime.turns import Turns
 from worldflow.tracing.emitting import tracer_of
 from worldflow.tracing.live import TracingObserver
 from worldflow.tracing.walking import whole_trace
-from worldflow.worlds.local import LocalWorld
+from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turns import Turns
+from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import Start, StepTask
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -13,13 +13,13 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.util._once import Once
 
 from tests.support.otlp import OtlpCollector
-from worldflow import powertools
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime.observer import Attempt
+from worldflow.serving import powertools
 from worldflow.tracing import sending
 from worldflow.tracing.functions import ENDPOINT
 from worldflow.tracing.sending import FLUSH_SECONDS, Flush, exporter_to, provider_of, traces_url
-from worldflow.worlds.local import LocalWorld
+from worldflow.turns.observer import Attempt
+from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import StepTask
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 
 from tools.verify.outcome import Failed, Undecided, check
 from tools.verify.target import Target
-from worldflow.aws_outages import has_died, key_of_task
 from worldflow.engine.history import SignalReceived
+from worldflow.serving.outages import has_died, key_of_task
 from worldflow.worlds.messages import Delayed, FactArrived, StepTask
 
 POLLERS = 5

@@ -25,7 +25,7 @@ from worldflow.aws_setup.bucket import Bucket
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
-from worldflow.worlds.aws_items import INDEXES, LISTED
+from worldflow.worlds.aws.items import INDEXES, LISTED
 
 __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructure"]
 

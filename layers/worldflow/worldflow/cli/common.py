@@ -22,7 +22,7 @@ from worldflow.runtime import load_workflows
 from worldflow.settings import Settings
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import load_codec
-from worldflow.worlds.local import LocalWorld
+from worldflow.worlds.local.world import LocalWorld
 
 _FIRST_POLL = 0.1
 _LONGEST_POLL = 2.0
@@ -110,7 +110,7 @@ def open_world(local: Path | None, stack: str | None = None, *, create: bool = F
 def _aws_world(stack: str | None) -> World:
     try:
         from worldflow.stacks import read_environment
-        from worldflow.worlds.aws import AWSWorld
+        from worldflow.worlds.aws.world import AWSWorld
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
             raise

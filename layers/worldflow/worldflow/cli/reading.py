@@ -22,13 +22,13 @@ from worldflow.cli.common import (
     print_json,
 )
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
-from worldflow.engine.failures import encode_exception
 from worldflow.engine.history import Attribute, Event, RunEnded
+from worldflow.engine.history.failures import encode_exception
 from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline, tracebacks
 from worldflow.runtime import questions
-from worldflow.runtime.loading import not_imported
 from worldflow.runtime.requests import newest_generation
 from worldflow.terminal import console
+from worldflow.turns.loading import not_imported
 from worldflow.worlds.base import RunRecord, World
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]

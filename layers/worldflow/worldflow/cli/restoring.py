@@ -50,8 +50,8 @@ def reconcile(
     with open_world(None, stack) as world:
         # Here, since they need boto3, which a LocalWorld does without.
         from worldflow.runtime.reconcile import reconcile as reconcile_all
-        from worldflow.worlds.aws import AWSWorld
-        from worldflow.worlds.aws_restored import AWSRestored
+        from worldflow.worlds.aws.restored import AWSRestored
+        from worldflow.worlds.aws.world import AWSWorld
 
         assert isinstance(world, AWSWorld)
 

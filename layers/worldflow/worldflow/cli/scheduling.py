@@ -20,7 +20,7 @@ from worldflow.cli.common import (
     read_json,
 )
 from worldflow.cli.starting import known_workflow
-from worldflow.engine.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import schedules
 from worldflow.terminal import application, console
 from worldflow.worlds.schedules import Overlap, ScheduleRecord

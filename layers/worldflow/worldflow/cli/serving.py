@@ -15,12 +15,12 @@ from worldflow.cli.common import AsJson, Local, Modules, Stack, load, open_world
 from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
-from worldflow.runtime.loading import import_failures
-from worldflow.runtime.observer import Observer
-from worldflow.runtime.steps import log_what_is_left
+from worldflow.serving.worker import Worker
 from worldflow.terminal import is_explained
-from worldflow.worker import Worker
-from worldflow.worlds.local import LocalWorld
+from worldflow.turns.loading import import_failures
+from worldflow.turns.observer import Observer
+from worldflow.turns.steps import log_what_is_left
+from worldflow.worlds.local.world import LocalWorld
 
 _log = logging.getLogger("worldflow")
 

@@ -23,12 +23,12 @@ from worldflow.cli.common import (
     print_json,
     read_json,
 )
-from worldflow.engine.definitions import Workflow, find_workflow
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation import run_details
 from worldflow.runtime import requests
-from worldflow.runtime.loading import explain_failures
 from worldflow.terminal import console
+from worldflow.turns.loading import explain_failures
 from worldflow.worlds.base import RunRecord, World
 
 

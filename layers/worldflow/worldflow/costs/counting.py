@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from worldflow.costs.metering import Asked, MeteredWorld
-from worldflow.engine.events import UNRECORDED
 from worldflow.engine.history import (
     Applied,
     AttributesSet,
@@ -37,12 +36,13 @@ from worldflow.engine.history import (
     TimerFired,
     UpdateReceived,
 )
+from worldflow.engine.history.base import UNRECORDED
+from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
-from worldflow.engine.state import OpenStep, RunState
 from worldflow.engine.traceparent import parent_of, run_context
-from worldflow.runtime.acts import Acts, Closed, run_record
-from worldflow.runtime.announcing import status_events
-from worldflow.runtime.turns import PURE_EVENTS, PURE_SECONDS
+from worldflow.turns.acts import Acts, Closed, run_record
+from worldflow.turns.announcing import status_events
+from worldflow.turns.turns import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import (
     Delayed,

@@ -1,6 +1,6 @@
 """What the functions write to their logs, in bytes that CloudWatch charges for.
 
-Each invocation writes its metrics in one line (`worldflow/metrics.py`), and nothing else if all goes well:
+Each invocation writes its metrics in one line (`worldflow/serving/metrics.py`), and nothing else if all goes well:
 `SystemLogLevel` is WARN, so Lambda writes no line of its own. The numbers are of the functions as they are:
 `tests/world/test_what_a_run_writes_to_the_log.py` measures them.
 """

@@ -15,11 +15,11 @@ from typing import Any, cast
 
 import boto3
 
-from worldflow.engine.events import UNRECORDED
+from worldflow.engine.history.base import UNRECORDED
 from worldflow.settings import Settings
-from worldflow.worlds.aws import AWSWorld
-from worldflow.worlds.aws_access import as_attributes, values_of
-from worldflow.worlds.aws_items import INDEXES, LISTED, item_size, record_item
+from worldflow.worlds.aws.access import as_attributes, values_of
+from worldflow.worlds.aws.items import INDEXES, LISTED, item_size, record_item
+from worldflow.worlds.aws.world import AWSWorld
 from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message
 

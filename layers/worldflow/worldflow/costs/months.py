@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from worldflow.costs import prices
 from worldflow.costs.bills import Charge
-from worldflow.worlds.aws_items import SHARDS
+from worldflow.worlds.aws.items import SHARDS
 
 HOURS = prices.MONTH_DAYS * 24
 

@@ -18,8 +18,8 @@ from worldflow.determinism.sets import Sets
 _ALLOW = re.compile(r"#.*\bworldflow:\s*allow\b")
 _WHAT_LIMIT = 60
 
-_WORKFLOW = frozenset({"worldflow.workflow", "worldflow.engine.definitions.workflow"})
-_STEP = frozenset({"worldflow.step", "worldflow.engine.definitions.step"})
+_WORKFLOW = frozenset({"worldflow.workflow", "worldflow.engine.workflow.definitions.workflow"})
+_STEP = frozenset({"worldflow.step", "worldflow.engine.workflow.definitions.step"})
 
 _CONSTRUCTORS = ("__new__", "__init__", "__post_init__", "model_post_init")
 

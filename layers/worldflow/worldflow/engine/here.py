@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
-    from worldflow.engine.loop import WorkflowLoop
+    from worldflow.engine.workflow.loop import WorkflowLoop
 
 
 class _Collector(asyncio.AbstractEventLoop):

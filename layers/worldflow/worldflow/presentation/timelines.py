@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worldflow.engine.history import Event
-from worldflow.engine.spans import Span, spans_of
+from worldflow.engine.history.spans import Span, spans_of
 from worldflow.presentation.words import duration, type_name
 
 BAR_WIDTH = 32

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worldflow.runtime.loading import load_workflows
-from worldflow.runtime.steps import StepExecutor
+from worldflow.turns.loading import load_workflows
+from worldflow.turns.steps import StepExecutor
 
 if TYPE_CHECKING:
     from worldflow.runtime.orchestrator import Orchestrator, RunHandle

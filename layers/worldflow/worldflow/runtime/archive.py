@@ -40,8 +40,8 @@ from worldflow.engine.history import (
     TimerFired,
     TimerStarted,
 )
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
-from worldflow.engine.state import RunState
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
 from worldflow.worlds.base import RunRecord, Status, World
 from worldflow.worlds.messages import FactArrived

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
-from worldflow.engine.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.errors import (
     RunBlockedError,
@@ -19,11 +18,12 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowNotFoundError,
 )
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import Event
-from worldflow.engine.serialization import explain
+from worldflow.engine.history.failures import decode_exception
+from worldflow.engine.values.serialization import explain
+from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.runtime import questions, requests, schedules, webhooks
-from worldflow.runtime.turns import Turns
+from worldflow.turns.turns import Turns
 from worldflow.worlds.base import HookRecord, RunRecord, World
 from worldflow.worlds.messages import Poke
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord

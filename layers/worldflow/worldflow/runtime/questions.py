@@ -6,10 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from worldflow.engine.definitions import find_workflow, oldest_version
 from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, RunEndedError, WorkflowStuckError
-from worldflow.engine.execution import Execution
-from worldflow.engine.failures import decode_exception
 from worldflow.engine.history import (
     Json,
     Replied,
@@ -19,12 +16,15 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
+from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
-from worldflow.engine.serialization import ANYTHING
+from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.workflow.definitions import find_workflow, oldest_version
+from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.callers import caller
 from worldflow.runtime.requests import newest_generation, read_record
-from worldflow.runtime.watchdog import watched
 from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.turns.watchdog import watched
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash

@@ -36,7 +36,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from worldflow.engine.errors import ConflictError, InvalidInputError
-from worldflow.engine.forking import forked
 from worldflow.engine.history import (
     ChildStarted,
     Event,
@@ -46,12 +45,13 @@ from worldflow.engine.history import (
     RunStarted,
     StepScheduled,
 )
+from worldflow.engine.history.forking import forked
+from worldflow.engine.history.state import OpenChild, RunState
 from worldflow.engine.ids import generation, generation_id
-from worldflow.engine.state import OpenChild, RunState
 from worldflow.runtime import schedules
-from worldflow.runtime.acts import Acts, following_record, run_record
+from worldflow.turns.acts import Acts, following_record, run_record
 from worldflow.worlds.archives import Attempt, load_archive
-from worldflow.worlds.aws_restored import AWSRestored
+from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.base import HookRecord, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Message, Poke, StepTask
 

@@ -14,7 +14,6 @@ from typing import Any, Literal, get_args
 
 from pydantic_core import from_json
 
-from worldflow.engine.definitions import Workflow, check_found, find_workflow
 from worldflow.engine.errors import (
     FieldError,
     InvalidInputError,
@@ -24,7 +23,6 @@ from worldflow.engine.errors import (
     RunNotFoundError,
     WorkflowNotFoundError,
 )
-from worldflow.engine.forking import forked
 from worldflow.engine.history import (
     UNRECORDED,
     AnyFact,
@@ -34,9 +32,11 @@ from worldflow.engine.history import (
     TerminateRequested,
     dump_events,
 )
+from worldflow.engine.history.forking import forked
 from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
-from worldflow.engine.serialization import ANYTHING
 from worldflow.engine.texts import is_text
+from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
 from worldflow.worlds.base import Fork, RunRecord, World
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start

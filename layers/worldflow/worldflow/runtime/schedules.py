@@ -27,7 +27,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
 
-from worldflow.engine.definitions import Workflow
 from worldflow.engine.errors import (
     ConflictError,
     FieldError,
@@ -37,7 +36,8 @@ from worldflow.engine.errors import (
     ScheduleNotFoundError,
 )
 from worldflow.engine.history import Json
-from worldflow.engine.serialization import ANYTHING
+from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import requests
 from worldflow.runtime.callers import asked_by
 from worldflow.worlds.base import World, check_limit
@@ -296,7 +296,7 @@ def _check_id(schedule_id: str) -> None:
 
 
 def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
-    from worldflow.engine.recurrence import parse  # which firing does without
+    from worldflow.worlds.recurrence import parse  # which firing does without
 
     if overlap not in get_args(Overlap):
         raise InvalidInputError(

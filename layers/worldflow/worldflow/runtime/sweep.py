@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 
 from worldflow.engine.ids import generation
-from worldflow.runtime.observer import Observer, Observers
+from worldflow.turns.observer import Observer, Observers
 from worldflow.worlds.base import RunRecord, World
 from worldflow.worlds.messages import Message, Poke, Start
 

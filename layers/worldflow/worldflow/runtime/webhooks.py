@@ -19,12 +19,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from worldflow.engine.context import check_token
 from worldflow.engine.errors import HookNotFoundError
 from worldflow.engine.history import HookCreated, HookResumed, Replied, RunEnded
 from worldflow.engine.ids import check_id
-from worldflow.engine.serialization import ANYTHING, Codec
-from worldflow.engine.webhooks import LONGEST_LIFE, WebhookRequest
+from worldflow.engine.values.serialization import ANYTHING, Codec
+from worldflow.engine.workflow.context import check_token
+from worldflow.engine.workflow.webhooks import LONGEST_LIFE, WebhookRequest
 from worldflow.runtime.callers import asked_by, caller
 from worldflow.worlds.base import HookRecord, World
 from worldflow.worlds.messages import FactArrived

@@ -19,7 +19,7 @@ from worldflow.engine.history import (
     RunStarted,
     end_status,
 )
-from worldflow.engine.spans import Attempt, Span, spans_of
+from worldflow.engine.history.spans import Attempt, Span, spans_of
 from worldflow.engine.traceparent import (
     TraceContext,
     attempt_context,

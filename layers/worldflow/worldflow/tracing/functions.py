@@ -13,8 +13,8 @@ from typing import Any
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.privacy import loggable
-from worldflow.runtime.observer import Observer
 from worldflow.tracing.sending import Flush, missing, provider_to
+from worldflow.turns.observer import Observer
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 

@@ -13,9 +13,9 @@ from opentelemetry.trace import Link
 from worldflow import clock
 from worldflow.engine.history import StepFailed
 from worldflow.engine.traceparent import TraceContext, attempt_context, run_context
-from worldflow.runtime.observer import Attempt, Commit, Observer, Turn
 from worldflow.tracing.described import TracedRun, attempt_attributes, error_type
 from worldflow.tracing.emitting import begin, emit, end, tracer_of
+from worldflow.turns.observer import Attempt, Commit, Observer, Turn
 
 
 @dataclass(slots=True)

@@ -8,8 +8,8 @@ from worldflow.worlds.base import RunPage, RunRecord, World
 from worldflow.worlds.schedules import SchedulePage, ScheduleRecord
 
 if TYPE_CHECKING:
-    from worldflow.worlds.aws import AWSWorld
-    from worldflow.worlds.local import LocalWorld
+    from worldflow.worlds.aws.world import AWSWorld
+    from worldflow.worlds.local.world import LocalWorld
 
 __all__ = ["AWSWorld", "LocalWorld", "RunPage", "RunRecord", "SchedulePage", "ScheduleRecord", "World"]
 
@@ -18,14 +18,14 @@ def __getattr__(name: str) -> Any:
     # Each on its own: a Lambda function has no use for SQLite, and a laptop may have no boto3.
     if name == "AWSWorld":
         try:
-            from worldflow.worlds.aws import AWSWorld
+            from worldflow.worlds.aws.world import AWSWorld
         except ModuleNotFoundError as error:
             if error.name not in ("boto3", "botocore"):
                 raise
             raise ModuleNotFoundError('AWSWorld needs boto3: pip install "worldflow[aws]"', name=error.name) from None
         return AWSWorld
     if name == "LocalWorld":
-        from worldflow.worlds.local import LocalWorld
+        from worldflow.worlds.local.world import LocalWorld
 
         return LocalWorld
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from worldflow.engine.history import Json
 
 if TYPE_CHECKING:
-    from worldflow.engine.recurrence import Recurrence
+    from worldflow.worlds.recurrence import Recurrence
 
 Overlap = Literal["skip", "allow"]
 
@@ -51,7 +51,7 @@ class ScheduleRecord(BaseModel):
     """Another one with every write."""
 
     def recurrence(self) -> Recurrence:
-        from worldflow.engine.recurrence import parse  # which what only handles messages does without
+        from worldflow.worlds.recurrence import parse  # which what only handles messages does without
 
         return parse(self.schedule, self.timezone, self.counts_from)
 

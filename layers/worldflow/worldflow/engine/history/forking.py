@@ -1,0 +1,160 @@
+"""A history that goes on from another's: up to some event, or up to what a run failed of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+
+from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.history import (
+    AnyFact,
+    Applied,
+    ChildCompleted,
+    ChildFailed,
+    ChildStarted,
+    Event,
+    Fact,
+    Failure,
+    HookResumed,
+    RunEnded,
+    RunFailed,
+    RunStarted,
+    SignalReceived,
+    StepCompleted,
+    StepFailed,
+    StepRetryScheduled,
+    TerminateRequested,
+    TimerFired,
+    TimerStarted,
+    UpdateReceived,
+)
+from worldflow.engine.history.state import RunState
+from worldflow.engine.ids import child_run_id
+
+
+def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
+    """The history of `run_id` that begins with another's, up to event `after` and what was decided with it.
+
+    Raises `InvalidInputError` where that holds no event, or the end of the run.
+    """
+    kept = [event for event in history if event.seq <= after]
+    for event in history[len(kept) :]:
+        if isinstance(event, (Fact, Applied)):
+            break
+        kept.append(event)
+    if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
+        raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", _possible(history))])
+    return _renamed(kept, run_id, lambda child: bool(child.detached))
+
+
+def _possible(history: Sequence[Event]) -> str:
+    """From which events a run can go on."""
+    if not history:
+        return "the run has not begun: there is no event to go on from"
+    last = history[-1].seq
+    if isinstance(history[-1], RunEnded):  # what was decided with the end is kept with it
+        last = max(event.seq for event in history if isinstance(event, (Fact, Applied))) - 1
+    if last == 0:
+        return "the run ended in its first turn: there is no event before its end"
+    return f"must be an event of the history before its end: 1 to {last}"
+
+
+def retried(
+    history: Sequence[Event], run_id: str, read: Callable[[Failure], Failure] = lambda failure: failure
+) -> list[Event]:
+    """The history of `run_id` that begins with that of a run that failed, up to what it failed of.
+
+    Where that is the failure of a step or a child, the step is open again, with all its attempts, or the child is
+    started anew. Where it is the workflow's own error, the last fact is held, to be applied by code that is mended.
+    Held too is what came later and counts still: signals, updates, values of hooks, and the results of steps and
+    children that were under way. Raises `InvalidInputError` for a run that has not failed.
+
+    read: makes of a failure as it is stored one with its message.
+    """
+    ended = history[-1] if history else None
+    if not isinstance(ended, RunFailed):
+        raise InvalidInputError("only a run that failed can be retried", [FieldError("run_id", "must be a failed run")])
+    cut, step_id = _cause(history, ended, read)
+    failed = {event.fact_id for event in history if isinstance(event, StepFailed) and event.step_id == step_id}
+    kept: list[Event] = [
+        event
+        for event in history[:cut]
+        if not (isinstance(event, (StepFailed, StepRetryScheduled)) and event.step_id == step_id)
+        and not (isinstance(event, Applied) and event.fact_id in failed)
+    ]
+    state = RunState(kept)
+    for event in history[cut:]:
+        is_last = event is history[cut] and step_id is None
+        fact = _still_counts(event, state, is_last=is_last)
+        if fact:
+            fact = fact.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
+            state.record(fact)
+            kept.append(fact)
+    failed_children = {event.child_id for event in history if isinstance(event, ChildFailed)}
+
+    def goes_on(child: ChildStarted) -> bool:
+        return bool(child.detached) or (child.parent_close == "abandon" and child.child_id not in failed_children)
+
+    return _renamed(kept, run_id, goes_on)
+
+
+def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | None:
+    """The fact to be held in place of an event that comes after the cut, if it is one."""
+    if isinstance(event, StepCompleted) and (step := state.steps.get(event.step_id)) and step.attempt:
+        return event.model_copy(update={"attempt": step.attempt})
+    if isinstance(event, _LASTING) or (is_last and isinstance(event, Fact)):
+        # A timer fires again by itself, if it still is to.
+        return event if state.accepts(event) and not isinstance(event, (TerminateRequested, TimerFired)) else None
+    return None
+
+
+_LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
+
+
+def _cause(history: Sequence[Event], ended: RunFailed, read: Callable[[Failure], Failure]) -> tuple[int, str | None]:
+    """Where what the run failed of begins, and the id of the step that failed, or "" for a child; None for neither."""
+    if (at := _timeout(history, ended)) is not None:
+        return at, None
+    failures = {(failure.type, failure.message) for failure in _all(read(ended.error))}
+    turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, Applied))}
+    for event in reversed(history):
+        if not isinstance(event, (StepFailed, ChildFailed)):
+            continue
+        error = read(event.error)
+        if (error.type, error.message) in failures:
+            return turns[event.fact_id], event.step_id if isinstance(event, StepFailed) else ""
+    return max(turns.values()), None
+
+
+def _timeout(history: Sequence[Event], ended: RunFailed) -> int | None:
+    """Where the workflow's own time was over, if that is what it failed of."""
+    started = history[0]
+    if not isinstance(started, RunStarted) or started.timeout is None or ended.error.type != "builtins:TimeoutError":
+        return None
+    length = timedelta(seconds=started.timeout)
+    own = {event.timer_id for event in history if isinstance(event, TimerStarted) and event.due - event.at >= length}
+    fired = [n for n, event in enumerate(history) if isinstance(event, TimerFired) and event.timer_id in own]
+    return fired[-1] if fired else None
+
+
+def _all(failure: Failure) -> Iterator[Failure]:
+    yield failure
+    for part in (*failure.members, *filter(None, [failure.cause])):
+        yield from _all(part)
+
+
+def _renamed(events: Sequence[Event], run_id: str, goes_on: Callable[[ChildStarted], bool]) -> list[Event]:
+    """The events as those of the run `run_id`. What chance comes from stays, so that replay decides the same.
+
+    Children that are open are its own then, with ids of their own, except those that go on as they are.
+    """
+    done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
+
+    def of_this_run(event: Event) -> Event:
+        if isinstance(event, RunStarted):
+            return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
+        if isinstance(event, ChildStarted) and event.child_id not in done and not goes_on(event):
+            return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
+        return event
+
+    return [of_this_run(event).recorded(seq, event.at) for seq, event in enumerate(events, start=1)]

@@ -1,0 +1,167 @@
+"""How a run begins, goes on and ends, and what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from worldflow.engine.history.base import UNRECORDED, Attribute, Decision, Fact, Failure, Json, Parent
+
+__all__ = [
+    "Applied",
+    "AttributesSet",
+    "CancelRequested",
+    "RunCancelled",
+    "RunCompleted",
+    "RunContinued",
+    "RunFailed",
+    "RunForked",
+    "RunRestored",
+    "RunStarted",
+    "TerminateRequested",
+    "VersionMarked",
+]
+
+
+class RunStarted(Fact):
+    event_type: Literal["RunStarted"] = "RunStarted"
+    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
+    run_id: str = ""
+    workflow_name: str = ""
+    version: int | None = None
+    """The version of the workflow; None in a history that is older than versions."""
+    created_at: datetime = UNRECORDED
+    """When somebody asked for the run."""
+    input: Json = None
+    timeout: float | None = None
+    """Seconds that the workflow may take."""
+    seed: str | None = None
+    """What chance in the workflow comes from; the run's id in a history that has none."""
+    parent: Parent | None = None
+    attributes: dict[str, Attribute] | None = None
+    """Those that the run begins with."""
+    carried: Json = None
+    """The signals and updates that the generation before left unread: their events."""
+    seen: list[str] | None = None
+    """The ids of facts that generations before have received."""
+    traceparent: str | None = None
+    """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
+    restored: bool | None = None
+    """The run may have begun before, in a history that was lost: see `RunRestored`."""
+
+    @property
+    def fact_id(self) -> str:
+        return "start"
+
+
+class RunForked(Fact):
+    """Up to here the history is that of another run. Attempts of open steps are counted from here."""
+
+    event_type: Literal["RunForked"] = "RunForked"
+    run_id: str = ""
+    after: int | None = None
+    """The last event that was asked for; None for all up to the failure."""
+    seed: str | None = None
+    """What chance comes from after it, so that it is not that of the other run."""
+    traceparent: str | None = None
+    """The other run's span, where that is in a trace."""
+
+    @property
+    def fact_id(self) -> str:
+        return "fork"
+
+
+class RunRestored(Fact):
+    """The history ends where it was restored to. What the run did after this point is lost, except what the step ledger
+    still has of it. The workflow does not learn of it.
+    """
+
+    event_type: Literal["RunRestored"] = "RunRestored"
+
+    @property
+    def fact_id(self) -> str:
+        return "restored"
+
+
+class CancelRequested(Fact):
+    event_type: Literal["CancelRequested"] = "CancelRequested"
+    reason: str | None = None
+
+    @property
+    def fact_id(self) -> str:
+        return "cancel"
+
+
+class TerminateRequested(Fact):
+    """The run ends here, without its code: a forced `RunCancelled` follows."""
+
+    event_type: Literal["TerminateRequested"] = "TerminateRequested"
+    reason: str | None = None
+    successor: str | None = None
+    """The run that takes its place."""
+
+    @property
+    def fact_id(self) -> str:
+        return "terminate"
+
+
+class Applied(Decision):
+    """The workflow learns here of a fact that was held."""
+
+    event_type: Literal["Applied"] = "Applied"
+    fact_id: str
+    version: int | None = None
+    timeout: float | None = None
+    """Of a `RunStarted`: what was not known while there was no code."""
+
+
+class AttributesSet(Decision):
+    event_type: Literal["AttributesSet"] = "AttributesSet"
+    attributes: Mapping[str, Attribute | None] = {}
+    """None takes an attribute away."""
+    status_text: str | None = None
+
+
+class VersionMarked(Decision):
+    """The workflow went the new way of a change: see `patched()`. Replay looks for it by its id, and not in order."""
+
+    event_type: Literal["VersionMarked"] = "VersionMarked"
+    change_id: str
+    deprecated: bool | None = None
+    """Code that does not ask for it any more may replay this history."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.change_id, "")
+
+
+class RunCompleted(Decision):
+    event_type: Literal["RunCompleted"] = "RunCompleted"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
+    result: Json = None
+
+
+class RunFailed(Decision):
+    event_type: Literal["RunFailed"] = "RunFailed"
+    error: Failure
+    forced: bool | None = None
+    """Decided without the workflow's code."""
+
+
+class RunCancelled(Decision):
+    event_type: Literal["RunCancelled"] = "RunCancelled"
+    reason: str | None = None
+    forced: bool | None = None
+    """Decided without the workflow's code."""
+
+
+class RunContinued(Decision):
+    """The workflow begins anew, as a run of its own."""
+
+    event_type: Literal["RunContinued"] = "RunContinued"
+    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
+    next_run_id: str = ""
+    input: Json = None
+    carried: Json = None
+    seen: list[str] | None = None

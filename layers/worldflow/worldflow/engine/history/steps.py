@@ -1,0 +1,85 @@
+"""The events of steps."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from worldflow.engine.history.base import Decision, Fact, Failure, Json
+
+__all__ = [
+    "StepAbandoned",
+    "StepCompleted",
+    "StepFailed",
+    "StepRetryScheduled",
+    "StepScheduled",
+]
+
+
+class StepScheduled(Decision):
+    event_type: Literal["StepScheduled"] = "StepScheduled"
+    data_fields: ClassVar[tuple[str, ...]] = ("input",)
+    step_id: str
+    name: str = ""
+    input: Json = None
+    timeout: float | None = None
+    """Seconds for each attempt."""
+    heartbeat_timeout: float | None = None
+    """Seconds from one heartbeat of an attempt to the next."""
+    at_most_once: bool | None = None
+    inline: bool | None = None
+    """Run in the orchestrator's own turn."""
+    pure: bool | None = None
+    """May run again at any time, so that its result may be committed later, with others."""
+    ledger: bool | None = None
+    """`False`: the outcome of a task is not written to the ledger."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.step_id, self.name)
+
+
+class StepCompleted(Fact):
+    event_type: Literal["StepCompleted"] = "StepCompleted"
+    data_fields: ClassVar[tuple[str, ...]] = ("result",)
+    step_id: str
+    attempt: int = 1
+    result: Json = None
+
+    @property
+    def fact_id(self) -> str:
+        return f"{self.step_id}/{self.attempt}"
+
+
+class StepFailed(Fact):
+    event_type: Literal["StepFailed"] = "StepFailed"
+    step_id: str
+    attempt: int = 1
+    error: Failure
+    retryable: bool = True
+    retry_after: float | None = None
+    """Seconds, where the step asked for its own interval."""
+
+    @property
+    def fact_id(self) -> str:
+        return f"{self.step_id}/{self.attempt}"
+
+
+class StepRetryScheduled(Decision):
+    """The engine's own answer to a `StepFailed`: attempt `attempt` is due at `due`."""
+
+    event_type: Literal["StepRetryScheduled"] = "StepRetryScheduled"
+    step_id: str
+    attempt: int
+    due: datetime
+
+
+class StepAbandoned(Decision):
+    """Nobody waits for the step any more: its await was cancelled."""
+
+    event_type: Literal["StepAbandoned"] = "StepAbandoned"
+    step_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.step_id, "")

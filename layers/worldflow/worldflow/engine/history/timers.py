@@ -1,0 +1,42 @@
+"""The events of timers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from worldflow.engine.history.base import Decision, Fact
+
+__all__ = [
+    "TimerCancelled",
+    "TimerFired",
+    "TimerStarted",
+]
+
+
+class TimerStarted(Decision):
+    event_type: Literal["TimerStarted"] = "TimerStarted"
+    timer_id: str
+    due: datetime
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.timer_id, "")
+
+
+class TimerFired(Fact):
+    event_type: Literal["TimerFired"] = "TimerFired"
+    timer_id: str
+
+    @property
+    def fact_id(self) -> str:
+        return self.timer_id
+
+
+class TimerCancelled(Decision):
+    event_type: Literal["TimerCancelled"] = "TimerCancelled"
+    timer_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.timer_id, "")

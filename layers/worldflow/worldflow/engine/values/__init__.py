@@ -1,0 +1,1 @@
+"""Values of the user's, between Python and JSON."""

@@ -1,0 +1,443 @@
+"""`@workflow` and `@step`: the user's functions, known by name."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
+
+from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.errors import (
+    ConfigurationError,
+    InvalidInputError,
+    OutsideError,
+    StepNotFoundError,
+    WorkflowNotFoundError,
+)
+from worldflow.engine.here import running_loop
+from worldflow.engine.history import Json, ParentClose
+from worldflow.engine.ids import check_name, check_run_id
+from worldflow.engine.values.serialization import Codec, Signature, as_function
+from worldflow.engine.workflow.retry import RetryPolicy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+D = TypeVar("D", "Workflow[..., Any]", "Step[..., Any]")
+
+
+class Workflow(Generic[P, R]):
+    """A workflow: an async function whose progress is durable.
+
+    Called in a workflow, it starts a child run and its result is awaited. Called anywhere else, it is the function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Coroutine[Any, Any, R]],
+        name: str,
+        *,
+        version: int = 1,
+        timeout: Duration | None = None,
+        inline_steps: bool = False,
+        signals: Mapping[str, Any] | None = None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name
+        self.version = version
+        self.timeout = None if timeout is None else seconds(timeout)
+        self.inline_steps = inline_steps
+        self.run_id: str | None = None
+        self.parent_close: ParentClose = "cancel"
+        self.signature = Signature(function, name)
+        self._signals = dict(signals or {})
+        self._signal_codecs: dict[str, Codec] = {}
+        for signal in self._signals:
+            try:
+                check_name(signal, "signal's name")
+            except InvalidInputError as error:
+                raise ConfigurationError(f"@workflow(signals=...) of {name}: {error.summary}") from None
+
+    def signal_codec(self, name: str) -> Codec | None:
+        """What carries the values of a signal whose type is declared."""
+        if name not in self._signals:
+            return None
+        if name not in self._signal_codecs:
+            self._signal_codecs[name] = Codec(self._signals[name], name)
+        return self._signal_codecs[name]
+
+    def check_signal(self, name: str, value: Json) -> None:
+        """Raises `InvalidInputError` for a value that is not of the type declared for this signal."""
+        if codec := self.signal_codec(name):
+            codec.check(value, f"the value does not fit the signal {name!r} of {self.name}", "value")
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        loop = running_loop()
+        if loop is None:
+            return self.function(*args, **kwargs)
+        return loop.host.call_child(self, args, kwargs)
+
+    def start_detached(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Starts a child run that nobody awaits and that outlives its parent. Returns its run id.
+
+        Raises `OutsideError` outside a workflow.
+        """
+        loop = running_loop()
+        if loop is None:
+            raise OutsideError("start_detached() only works inside a workflow; elsewhere use start_workflow()")
+        return loop.host.start_detached(self, args, kwargs)
+
+    def options(self, *, run_id: str | None = None, parent_close: ParentClose | None = None) -> Workflow[P, R]:
+        """This workflow, to be called as a child with these options.
+
+        run_id: the child's; `<parent>~c<n>` unless given. A run of that id that is no child of this call fails it.
+        parent_close: what becomes of the child if its parent ends first: it is asked to `cancel` (unless given), it is
+            made to `terminate`, or the parent `abandon`s it.
+        """
+        if run_id is not None:
+            check_run_id(run_id)
+        if parent_close not in (None, *get_args(ParentClose)):
+            raise ConfigurationError(f"parent_close is cancel, terminate or abandon, and not {parent_close!r}")
+        workflow = copy.copy(self)
+        workflow.run_id = run_id or self.run_id
+        workflow.parent_close = parent_close or self.parent_close
+        return workflow
+
+    def __repr__(self) -> str:
+        return f"<workflow {self.name}>"
+
+
+class Step(Generic[P, R]):
+    """A step: a function whose result is recorded, so that it is not run again on replay.
+
+    Called in a workflow, it is run by the step executor and its result awaited. Called anywhere else, it is the
+    function.
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, Any],
+        name: str,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        at_most_once: bool = False,
+        inline: bool | None = None,
+        pure: bool = False,
+        idempotent: bool = True,
+    ) -> None:
+        if at_most_once and (pure or not idempotent):
+            other = "pure=True" if pure else "idempotent=False"
+            raise ConfigurationError(
+                f"step {name!r}: at_most_once=True says that it must not run again, and {other} may"
+            )
+        functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isroutine(function) else [])
+        self.function = function
+        self.name = name
+        self.at_most_once = at_most_once
+        self.inline = inline
+        self.pure = pure
+        self.idempotent = idempotent and not pure
+        self.signature = Signature(function, name)
+        self.is_async = inspect.iscoroutinefunction(as_function(function))
+        self.retry = RetryPolicy(max_attempts=1) if at_most_once else RetryPolicy()
+        self.timeout: float | None = None
+        self.heartbeat_timeout: float | None = None
+        self._set(retry, timeout, heartbeat_timeout)
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        loop = running_loop()
+        if loop is None:
+            return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        return loop.host.call_step(self, args, kwargs)
+
+    def options(
+        self,
+        *,
+        retry: RetryPolicy | None = None,
+        timeout: Duration | None = None,
+        heartbeat_timeout: Duration | None = None,
+        inline: bool | None = None,
+    ) -> Step[P, R]:
+        """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`."""
+        step = copy.copy(self)
+        step._set(retry, timeout, heartbeat_timeout)
+        if inline is not None:
+            step.inline = inline
+        return step
+
+    def _set(self, retry: RetryPolicy | None, timeout: Duration | None, heartbeat_timeout: Duration | None) -> None:
+        if retry is not None:
+            if not isinstance(retry, RetryPolicy):
+                raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), and not {retry!r}")
+            self.retry = retry
+        if timeout is not None:
+            self.timeout = _positive(timeout, "timeout")
+        if heartbeat_timeout is not None:
+            self.heartbeat_timeout = _positive(heartbeat_timeout, "heartbeat_timeout")
+
+    def __repr__(self) -> str:
+        return f"<step {self.name}>"
+
+
+def _positive(duration: Duration, name: str) -> float:
+    length = seconds(duration)
+    if not length:
+        raise ConfigurationError(f"{name} is {duration!r}: it must be longer than nothing")
+    return length
+
+
+class _Registry(Generic[D]):
+    """Definitions by name and, of one name, by version."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._versions: dict[str, dict[int, D]] = {}
+
+    def add(self, definition: D, version: int = 1) -> D:
+        try:
+            check_name(definition.name)
+        except InvalidInputError as error:
+            problem = f"{_place(definition)}: {error.summary}: give it one, @{self._kind}(name=...)"
+            raise ConfigurationError(problem) from None
+        versions = self._versions.setdefault(definition.name, {})
+        other = versions.get(version)
+        if other is not None and not _replaces(definition, other):
+            raise ConfigurationError(self._clash(definition, other))
+        versions[version] = definition
+        return definition
+
+    def check(self, definition: D, version: int = 1) -> None:
+        """Raises `ConfigurationError` where another definition has taken the name of this one."""
+        found = self._versions.get(definition.name, {}).get(version)
+        if found is not None and found.function is not definition.function and _place(found) != _place(definition):
+            raise ConfigurationError(
+                f"the {self._kind} {_place(definition)} would not run: its name, {definition.name!r}, is taken by "
+                f"{_place(found)}, which was defined later. Rename one of them: @{self._kind}(name=...)"
+            )
+
+    def _clash(self, definition: D, other: D) -> str:
+        clash = f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}"
+        if _source(definition) is not None and _source(other) == _source(definition):
+            return (
+                f"{clash}. They are one, whose file was imported as two modules: name it the same everywhere, also in "
+                f"WORLDFLOW_WORKFLOWS, and do not run it as a script that is imported as well"
+            )
+        remedy = f"Rename one of them: @{self._kind}(name=...)"
+        if self._kind == "workflow":
+            remedy += ", or another version of that name: @workflow(name=..., version=2)"
+        return f"{clash}. {remedy}"
+
+    def versions(self, name: str) -> Mapping[int, D]:
+        return self._versions.get(name, {})
+
+    def names(self) -> list[str]:
+        return sorted(self._versions)
+
+    def forget(self, module: str) -> None:
+        for name, versions in list(self._versions.items()):
+            for version in [v for v, found in versions.items() if as_function(found.function).__module__ == module]:
+                del versions[version]
+            if not versions:
+                del self._versions[name]
+
+
+_workflows: _Registry[Workflow[..., Any]] = _Registry("workflow")
+_steps: _Registry[Step[..., Any]] = _Registry("step")
+
+
+@overload
+def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+@overload
+def workflow(
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+def workflow(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
+) -> Any:
+    """Makes an `async def` function a workflow.
+
+    name: what runs and messages call it; the function's own name unless given.
+    version: a whole number from 1. Two workflows cannot share a name and a version; new runs take the highest version
+        of a name, and a run keeps to its own.
+    timeout: a duration after which a run is cancelled where it waits, and fails with `TimeoutError`, as if all of it
+        stood in an `asyncio.timeout`. The one with which the run started holds.
+    inline_steps: steps run in the orchestrator's own turn, unless they say `inline=False`.
+    signals: the types of signals by their names, such as `{"approval": Approval}`. Who sends another value, from a
+        process that has this code, gets `InvalidInputError` (422 from the API); `wait_for_signal` reads them so.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
+
+    def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
+        _refuse_as("workflow", function)
+        if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
+            raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
+        definition = Workflow(
+            function,
+            name or function.__name__,
+            version=version,
+            timeout=timeout,
+            inline_steps=inline_steps,
+            signals=signals,
+        )
+        return _workflows.add(definition, version)
+
+    return decorate if function is None else decorate(function)
+
+
+@overload
+def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    at_most_once: bool = False,
+    inline: bool | None = None,
+    pure: bool = False,
+    idempotent: bool = True,
+) -> _StepDecorator: ...
+def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop, as
+    does what a plain function returns to be awaited.
+
+    name: what histories and messages call it; the function's own name unless given. Two steps cannot share one. A
+        `functools.partial` and an object with `__call__` have no name of their own, and need one.
+    retry: when a failed attempt is tried again; three retries with exponential backoff unless given.
+    timeout: how long an attempt may take, counted from when it was sent to the executor; then it has failed with
+        `StepTimeoutError`, even if its function died. Without limit unless given. What is plain and inline is not
+        interrupted.
+    heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`; then it has failed in the same way.
+    at_most_once: an attempt that was begun is never run again: where it is not known what came of it, the step fails
+        with `StepInterruptedError`. Such a step is not retried unless `retry` is given.
+    inline: the step runs in the orchestrator's own turn, without a message: for short steps that need no role and no
+        function of their own.
+    pure: the step changes nothing outside, so that it may run again at any time: its outcome is not in the ledger, and
+        a chain of such steps that are `inline` has one write in all, of up to a second's work.
+    idempotent: `False` leaves out the ledger of a step that goes through the queue, a write an attempt: a copy of its
+        task runs it again, although nothing went wrong. For steps to which that does no harm.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Step[..., Any]:
+        _refuse_as("step", function)
+        if not callable(function):
+            raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
+        known_as = name or getattr(function, "__name__", None)
+        if known_as is None:
+            raise ConfigurationError(f"{function!r} has no __name__: name the step, @step(name=...)")
+        return _steps.add(Step(function, known_as, **options))
+
+    return decorate if function is None else decorate(function)
+
+
+class _StepDecorator:
+    """The type of `step(...)`: only for type checkers, which need the two kinds of function apart."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    def __call__(self, function: Any, /) -> Any: ...
+
+
+def forget(module: str) -> None:
+    """Forgets the workflows and steps that a module has defined."""
+    _workflows.forget(module)
+    _steps.forget(module)
+
+
+def _replaces(definition: Workflow[..., Any] | Step[..., Any], other: Workflow[..., Any] | Step[..., Any]) -> bool:
+    """Whether a definition takes the place of one of its name: it is the same function, whose module is loaded again,
+    or one of the two is made anew whenever a function is called, of a test mostly.
+    """
+    place, other_place = _place(definition), _place(other)
+    return place == other_place or "<locals>" in place or "<locals>" in other_place
+
+
+def _source(definition: Workflow[..., Any] | Step[..., Any]) -> tuple[str, str, int] | None:
+    """Where a function stands, which two that are one have in common."""
+    function = as_function(definition.function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (function.__qualname__, code.co_filename, code.co_firstlineno) if code else None
+
+
+def _refuse_as(kind: str, function: Any) -> None:
+    """Raises `ConfigurationError` for what is called and gives neither a result nor something to await."""
+    if isinstance(function, (Workflow, Step)):
+        this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
+        article = f"a {kind}"
+        also = f"{this} already, and cannot be {that} too" if article == that else f"{this} already"
+        raise ConfigurationError(f"@{kind} over {function!r}: it is {also}. Leave one of the decorators away")
+    made = as_function(function) if callable(function) else function
+    name = getattr(made, "__qualname__", repr(made))
+    if inspect.isasyncgenfunction(made) or inspect.isgeneratorfunction(made):
+        what = "an async generator" if inspect.isasyncgenfunction(made) else "a generator"
+        instead = (
+            "return a list, or call one step an item"
+            if kind == "step"
+            else "await what it needs and return one result; publish() or set_status() shows how far it is"
+        )
+        raise ConfigurationError(f"@{kind}: {name} has a `yield`, so that it is {what} and has no result: {instead}")
+
+
+def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
+    function = as_function(definition.function)
+    return f"{function.__module__}.{getattr(function, '__qualname__', definition.name)}"
+
+
+def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
+    """Raises `ConfigurationError` where the name of a definition leads to another one, of a test perhaps."""
+    if isinstance(definition, Workflow):
+        _workflows.check(definition, definition.version)
+    else:
+        _steps.check(definition)
+
+
+def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:
+    """The workflow of this name and version; the highest version unless given. Raises `WorkflowNotFoundError`.
+
+    advice: what to add to the error.
+    """
+    versions = _workflows.versions(name)
+    if not versions:
+        raise WorkflowNotFoundError(name, _workflows.names(), advice)
+    found = versions.get(max(versions) if version is None else version)
+    if found is None:
+        there = ", ".join(f"{name} (version {number})" for number in sorted(versions))
+        raise WorkflowNotFoundError(f"{name} (version {version})", [there], advice)
+    return found
+
+
+def oldest_version(name: str) -> int | None:
+    """The lowest version of a workflow: that of runs that are older than versions."""
+    return min(_workflows.versions(name), default=None)
+
+
+def find_step(name: str) -> Step[..., Any]:
+    """The step of this name. Raises `StepNotFoundError`."""
+    versions = _steps.versions(name)
+    if not versions:
+        names = ", ".join(_steps.names())
+        there = f"the code that is loaded here has: {names}" if names else "no code is loaded here"
+        raise StepNotFoundError(f"there is no step {name!r}; {there}")
+    return versions[1]

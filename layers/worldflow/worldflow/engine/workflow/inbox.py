@@ -1,0 +1,293 @@
+"""What others send to a workflow: signals, payloads of hooks, updates."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+
+from worldflow.engine.errors import (
+    ContinueAsNew,
+    HookConflictError,
+    HookNotFoundError,
+    InvalidInputError,
+    RunEndedError,
+    SerializationError,
+    WorldflowError,
+)
+from worldflow.engine.history import (
+    UNRECORDED,
+    HookConflicted,
+    HookCreated,
+    HookDisposed,
+    HookResumed,
+    Json,
+    Replied,
+    SignalReceived,
+    UpdateReceived,
+    dump_events,
+    load_events,
+)
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.ids import check_name
+from worldflow.engine.privacy import described
+from worldflow.engine.values.serialization import ANYTHING, Codec, Signature, explain
+from worldflow.engine.workflow.awaitables import Call
+from worldflow.engine.workflow.mailbox import Mailbox, Receive
+
+if TYPE_CHECKING:
+    from worldflow.engine.workflow.execution import Execution
+
+T = TypeVar("T")
+
+OnMisfit = Literal["skip", "raise"]
+
+_log = logging.getLogger("worldflow")
+
+_MISFITS_ARE_LEFT_OUT = "worldflow:misfits-are-left-out"
+_NAMES_ARE_CHECKED = "worldflow:names-are-checked"
+"""Changes to the engine that a run may have been before, as `patched()` has them of the user's code. Marked where they
+make a difference, so that histories without the mark replay as they were.
+"""
+
+_CALLER = 2
+"""Frames from here to the code that calls `wait_for_signal`."""
+
+REMEMBERED = 500
+"""Ids of facts that one generation hands to the next, so that a copy of one that comes late is known for what it is."""
+
+
+class Inbox:
+    """The mail of one execution."""
+
+    def __init__(self, run: Execution) -> None:
+        self._run = run
+        self._signals: dict[str, Mailbox[SignalReceived]] = {}
+        self._hooks: dict[str, Hook[Any]] = {}
+        self._hook_count = 0
+        self._updates: list[UpdateReceived] = []
+        self._handlers: dict[str, Signature] = {}
+        self._begun: dict[str, UpdateReceived] = {}
+        self._running: dict[str, UpdateReceived] = {}
+        self._seen: dict[str, None] = {}
+
+    # --- what comes ---
+
+    def receive(self, fact: SignalReceived | HookResumed | HookConflicted | UpdateReceived) -> None:
+        if isinstance(fact, (SignalReceived, UpdateReceived)):
+            self._seen[fact.fact_id] = None
+        match fact:
+            case SignalReceived():
+                self._signal(fact.name).put(fact)
+            case HookResumed():
+                if hook := self._hooks.get(fact.hook_id):
+                    hook._mail.put(fact)
+            case HookConflicted():
+                if hook := self._hooks.pop(fact.hook_id, None):
+                    problem = f"another live run holds the hook token {hook.token!r}"
+                    hook._mail.close(HookConflictError(problem, hook.token))
+            case UpdateReceived() if fact.name in self._handlers:
+                self._begin(fact)
+            case UpdateReceived():
+                self._updates.append(fact)
+
+    # --- from one generation to the next ---
+
+    def restore(self, carried: Json, seen: Sequence[str]) -> None:
+        """Takes over what the generation before had not read."""
+        self._seen.update(dict.fromkeys(seen))
+        with self._run.own_time:
+            facts = load_events(to_json(carried or []))
+        for fact in facts:
+            assert isinstance(fact, (SignalReceived, UpdateReceived))
+            self.receive(fact)
+
+    def unread(self) -> Json:
+        """The signals and updates that nobody has received."""
+        facts: list[Any] = [fact for mailbox in self._signals.values() for fact in mailbox.unread()]
+        # As they were sent: a replay has them as they were recorded.
+        sent = [fact.recorded(0, UNRECORDED).model_copy(update={"held": None}) for fact in (*facts, *self._updates)]
+        with self._run.own_time:
+            return from_json(dump_events(sent)) or None
+
+    def seen(self) -> list[str]:
+        return list(self._seen)[-REMEMBERED:]
+
+    # --- signals ---
+
+    def wait_for_signal(self, name: str, type: Any, on_misfit: OnMisfit) -> Receive[Any]:
+        self._check_name(name)
+        codec = self._run.workflow.signal_codec(name) if type is None else Codec(type, name)
+
+        async def receive() -> Any:
+            while True:
+                fact = await self._signal(name).get()
+                try:
+                    return read(codec, fact.value, "the signal's value", name)
+                except SerializationError as error:
+                    self.leave_out(f"a value of signal {name!r}", error, on_misfit)
+
+        frame = sys._getframe(_CALLER)
+        return Receive(receive, self._run.loop, ("signal", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
+
+    def _check_name(self, name: str) -> None:
+        """Raises `InvalidInputError` for a name that nobody can send to, unless that went unnoticed when the run came
+        here first.
+        """
+        try:
+            check_name(name)
+        except InvalidInputError:
+            if self._run.patched(_NAMES_ARE_CHECKED, deprecated=True):
+                raise
+
+    def leave_out(self, what: str, error: SerializationError, on_misfit: OnMisfit) -> None:
+        """Goes on without a value that does not fit. Raises `error` where the workflow wants it to, and where it was
+        raised when the run came here first.
+        """
+        if on_misfit == "raise" or not self._run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
+            raise error
+        if not self._run.replaying:
+            _log.warning("run %s: %s does not fit and is left out: %s", self._run.run_id, what, described(error))
+
+    def _signal(self, name: str) -> Mailbox[SignalReceived]:
+        if name not in self._signals:
+            self._signals[name] = Mailbox(self._run.loop)
+        return self._signals[name]
+
+    # --- hooks ---
+
+    def create_hook(self, make: Callable[[str], Hook[Any]]) -> Any:
+        """Registers what `make` makes of a new hook's id."""
+        self._run.loop.check_open()
+        self._hook_count += 1
+        hook = make(f"h{self._hook_count}")
+        if any(other.token == hook.token for other in self._hooks.values()):
+            raise HookConflictError(f"this run holds the hook token {hook.token!r} already", hook.token)
+        self._hooks[hook.hook_id] = hook
+        self._run.decide(
+            HookCreated(
+                hook_id=hook.hook_id,
+                token=hook.token,
+                metadata=copy.deepcopy(hook.metadata),  # the workflow has the hook's
+                webhook=hook.is_webhook or None,
+                answers=hook.answers or None,
+            )
+        )
+        return hook
+
+    def dispose_hook(self, hook_id: str) -> None:
+        self._run.loop.check_open()
+        if hook := self._hooks.pop(hook_id, None):
+            hook._mail.close(HookNotFoundError(f"the hook {hook.token!r} was disposed of", hook.token))
+            self._run.decide(HookDisposed(hook_id=hook_id))
+
+    # --- updates ---
+
+    def on_update(self, name: str, handler: Callable[..., Any]) -> None:
+        self._run.loop.check_open()
+        self._check_name(name)
+        self._handlers[name] = Signature(handler, name)
+        waiting = [fact for fact in self._updates if fact.name == name]
+        self._updates = [fact for fact in self._updates if fact.name != name]
+        for fact in waiting:
+            self._begin(fact)
+
+    def _begin(self, fact: UpdateReceived) -> None:
+        self._begun[fact.fact_id] = fact
+        self._run.loop.create_task(self._update(fact), name=f"update {fact.name}")
+
+    def break_off(self) -> None:
+        """Answers the updates whose handlers run still, as the run goes on without them. The others are unread."""
+        self._updates = [*self._begun.values(), *self._updates]
+        error = RunEndedError(self._run.run_id, "continued")
+        for fact_id in self._running:
+            self._run.decide(Replied(fact_id=fact_id, error=encode_exception(error)))
+
+    async def _update(self, fact: UpdateReceived) -> None:
+        self._running[fact.fact_id] = self._begun.pop(fact.fact_id)
+        signature = self._handlers[fact.name]
+        try:
+            arguments = signature.parse(signature.by_name(fact.args or []))
+            value = signature.call(arguments)
+            result = signature.result.encode(await value if inspect.isawaitable(value) else value)
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as raised:
+            error = _of_a_handler(raised)
+            del self._running[fact.fact_id]
+            self._run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
+        else:
+            del self._running[fact.fact_id]
+            self._run.decide(Replied(fact_id=fact.fact_id, result=result))
+
+
+def _of_a_handler(error: BaseException) -> BaseException:
+    """What the caller of an update gets to see."""
+    if isinstance(error, ContinueAsNew):
+        return WorldflowError("continue_as_new() is for the workflow itself, and not for a handler of updates")
+    return error
+
+
+class Hook(Generic[T]):
+    """A place in a workflow that anybody who has its token can send values to. Made by `create_hook()`.
+
+    Awaited, it gives the next value; iterated with `async for`, one after the other. As a context manager it is
+    disposed of at the end.
+    """
+
+    is_webhook = False
+    answers = False
+
+    def __init__(
+        self, run: Execution, hook_id: str, token: str, metadata: Json, type: Any, on_misfit: OnMisfit = "raise"
+    ) -> None:
+        self.hook_id = hook_id
+        self.token = token
+        self.metadata = metadata
+        self._run = run
+        self._mail: Mailbox[HookResumed] = Mailbox(run.loop)
+        self._codec = None if type is None else Codec(type, "hook")
+        self._on_misfit = on_misfit
+
+    async def _receive(self) -> T:
+        while True:
+            fact = await self._mail.get()
+            try:
+                return self._read(fact)
+            except SerializationError as error:
+                self._run.inbox.leave_out(f"a value of hook {self.hook_id}", error, self._on_misfit)
+
+    def _read(self, fact: HookResumed) -> T:
+        value: T = read(self._codec, fact.value, "the hook's value", self.token)
+        return value
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return Call(self._receive(), self._run.loop).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        while True:
+            yield await self._receive()
+
+    def dispose(self) -> None:
+        """Gives the token free. Awaiting the hook then raises `HookNotFoundError`, once what had come is read."""
+        self._run.inbox.dispose_hook(self.hook_id)
+
+    def __enter__(self) -> Hook[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dispose()
+
+
+def read(codec: Codec | None, value: Json, what: str, where: str) -> Any:
+    """`value` by its type; without one, as the JSON that it is. Raises `SerializationError`."""
+    try:
+        return (codec or ANYTHING).parse(value)
+    except ValidationError as error:
+        raise SerializationError(f"{what} does not fit: {explain(error, 'value')}", where) from None

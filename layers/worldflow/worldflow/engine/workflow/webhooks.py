@@ -1,0 +1,104 @@
+"""Webhooks: hooks that are reached by a URL of their own, and whose requests a workflow may answer."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr
+
+from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
+from worldflow.engine.history import HookResumed, Json, Replied
+from worldflow.engine.texts import is_text
+from worldflow.engine.workflow.inbox import Hook
+
+if TYPE_CHECKING:
+    from worldflow.engine.workflow.execution import Execution
+
+
+LONGEST_LIFE = timedelta(days=366)
+"""For how long the URL of a webhook is good."""
+
+RESPONSE_LIMIT = 4 * 1024 * 1024
+"""Bytes of a response's body: Lambda answers with 6 MB at most, of which base64 takes its part."""
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
+
+
+class WebhookRequest(BaseModel):
+    """A request that came to a webhook. The names of headers are in lower case."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", defer_build=True)
+
+    method: str
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    body: bytes = b""
+    _answer: Any = PrivateAttr(None)
+
+    def text(self) -> str:
+        """The body as UTF-8 text. Raises `UnicodeDecodeError`."""
+        return self.body.decode()
+
+    def json(self, **_: Any) -> Any:
+        """The body as JSON. Raises `ValueError`."""
+        return json.loads(self.body)
+
+    def respond(self, status: int = 200, body: Json | bytes = None, headers: Mapping[str, str] | None = None) -> None:
+        """Answers the request; once, and only where the webhook was made with `respond="workflow"`.
+
+        body: text, bytes, or anything that JSON carries; at most 4 MB.
+        Raises `InvalidInputError` for what HTTP or Lambda could not answer.
+        """
+        if self._answer is None:
+            raise WorldflowError('this request is answered already: use create_webhook(respond="workflow"), and once')
+        answered = response(status, body, headers or {})
+        answer, self._answer = self._answer, None
+        answer(answered)
+
+
+def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dict[str, Json]:
+    """An HTTP response as JSON. Its body is in base64. Raises `InvalidInputError`."""
+    if not isinstance(status, int) or not 200 <= status <= 599:
+        raise InvalidInputError(f"{status!r} is no status", [FieldError("status", "must be from 200 to 599")])
+    if any(not _HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
+        raise InvalidInputError("a header does not fit", [FieldError("headers", "must be text of one line each")])
+    kind = "application/json"
+    if isinstance(body, bytes):
+        data, kind = body, "application/octet-stream"
+    elif isinstance(body, str):
+        if not is_text(body):
+            raise InvalidInputError("the body does not fit", [FieldError("body", "must be text that UTF-8 has")])
+        data, kind = body.encode(), "text/plain; charset=utf-8"
+    else:
+        data = b"" if body is None else json.dumps(body).encode()
+    if len(data) > RESPONSE_LIMIT:
+        problem = f"the body has {len(data)} bytes, and {RESPONSE_LIMIT} is the limit"
+        raise InvalidInputError(problem, [FieldError("body", f"must have at most {RESPONSE_LIMIT} bytes")])
+    named = {name.lower(): value for name, value in headers.items()}
+    return {
+        "status": status,
+        "headers": {"content-type": kind, **named},
+        "body": base64.b64encode(data).decode(),
+    }
+
+
+class Webhook(Hook[WebhookRequest]):
+    """A hook whose values are the requests to its `url`. Made by `create_webhook()`."""
+
+    is_webhook = True
+
+    def __init__(self, run: Execution, hook_id: str, *, answers: bool, metadata: Json, life: float) -> None:
+        self.url = run.webhook_url(hook_id, life)
+        super().__init__(run, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
+        self.answers = answers
+
+    def _read(self, fact: HookResumed) -> WebhookRequest:
+        request = super()._read(fact)
+        if self.answers:
+            request._answer = lambda answer: self._run.decide(Replied(fact_id=fact.fact_id, result=answer))
+        return request

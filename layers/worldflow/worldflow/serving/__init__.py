@@ -1,0 +1,1 @@
+"""What receives messages: the Lambda handlers, and the worker of a `LocalWorld`."""

@@ -1,0 +1,1 @@
+"""Taking turns of runs, and running attempts of steps."""

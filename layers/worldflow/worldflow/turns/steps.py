@@ -1,0 +1,487 @@
+"""Running one attempt of a step, and telling its run what came of it.
+
+An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
+cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
+attempt has no outcome unless the step comes to its end all the same. The inner one is the step's: what its libraries do
+to it, with or without `uncancel`, is the step's own affair, and whatever leaves it is the step's outcome.
+
+Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died
+between the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second
+time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+
+from worldflow.engine.durations import spoken
+from worldflow.engine.errors import (
+    ConfigurationError,
+    FatalError,
+    PayloadCodecError,
+    PayloadTooLargeError,
+    StepCrashedError,
+    StepInterruptedError,
+    StepNotFoundError,
+    StepTimeoutError,
+    WorldflowError,
+)
+from worldflow.engine.history import Json, StepCompleted, StepFailed
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.privacy import log_context, loggable
+from worldflow.engine.workflow.context import StepInfo, current_step
+from worldflow.engine.workflow.definitions import Step, find_step
+from worldflow.engine.workflow.retry import retry_after
+from worldflow.turns.inline_loop import InlineLoop
+from worldflow.turns.loading import explain_failures
+from worldflow.turns.observer import Attempt, Observer, Observers
+from worldflow.turns.threads import Threads
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
+from worldflow.worlds.outages import is_outage
+from worldflow.worlds.payloads import fetch, is_stand_in, stash, stash_event
+
+STEPS_AT_ONCE = 10
+"""Attempts that run side by side: the most messages that SQS gives from a FIFO queue at a time."""
+
+KEPT_LIMIT = 1_000
+"""Outcomes that a process keeps until they can be recorded, the newest of them."""
+
+_log = logging.getLogger("worldflow")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_Attempt = tuple[str, str, int, str | None]
+"""A run's id, a step's, the number of the attempt, and which call it is of."""
+
+
+def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
+    """What the step ledger has of a task's call."""
+    outcome = world.get_outcome(task.run_id, task.step_id, task.attempt)
+    return outcome if outcome and outcome.is_of(task.call) else None
+
+
+@dataclass(slots=True)
+class _Result:
+    """What a step has returned or raised."""
+
+    value: object = None
+    error: BaseException | None = field(default_factory=asyncio.CancelledError)
+    """At first, that of a task that is cancelled before it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A task's arguments, which may look like a reference to others."""
+
+    value: Json
+
+
+def _key(task: StepTask) -> _Attempt:
+    return task.run_id, task.step_id, task.attempt, task.call
+
+
+def _keep(kept: dict[_Attempt, T], key: _Attempt, what: T) -> None:
+    kept[key] = what
+    if len(kept) > KEPT_LIMIT:
+        del kept[next(iter(kept))]
+
+
+def log_what_is_left(_: object, context: dict[str, Any]) -> None:
+    """An event loop's exception handler: for tasks that a step has left behind."""
+    log_context(_log, "left behind by a step", context)
+
+
+class StepExecutor:
+    """Runs the steps that a world's queue of steps asks for.
+
+    steps_at_once: how many attempts run side by side, at most. Each has a thread for whatever of it blocks.
+    observer: is told of each attempt.
+    """
+
+    def __init__(self, world: World, *, steps_at_once: int = STEPS_AT_ONCE, observer: Observer | None = None) -> None:
+        self._world = world
+        self._observer = Observers(observer)
+        self._threads = Threads(steps_at_once, "worldflow-step")
+        self._inline = InlineLoop(log_what_is_left)
+        self._stops_inline = False
+        self._kept: dict[_Attempt, tuple[StepTask, Callable[[], None]]] = {}
+        """What records the outcomes of attempts that an outage has kept from being recorded."""
+        self._kept_inline: dict[_Attempt, tuple[StepTask, StepCompleted | StepFailed]] = {}
+        """Outcomes of inline attempts that are run at most once, until they are committed."""
+        self._unbegun: dict[_Attempt, datetime | None] = {}
+        """Inline attempts that are run at most once, and are committed as begun, and have not begun: when they were
+        scheduled, if they are the first.
+        """
+
+    def close(self) -> None:
+        """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
+        self._inline.close()
+        self._threads.close()
+        self._stops_inline = False
+
+    def stop_inline(self) -> None:
+        """Cancels the inline attempts that run: `run_inline` raises `CancelledError`. A plain step is waited for."""
+        self._stops_inline = True
+        self._inline.cancel()
+
+    async def execute(self, task: StepTask, *, redelivered: bool = False, sent_at: datetime | None = None) -> None:
+        """Runs one attempt and sends its outcome to the run.
+
+        redelivered: the task was received before, so that it may have an outcome already.
+        sent_at: when the task came into its queue, where that is known.
+        When it returns, the task may be acknowledged; if it raises, it must come again. Who cancels it stops the
+        executor: see `attempt`.
+        """
+        here = asyncio.current_task()
+        cancelled = here.cancelling() if here else 0
+        kept = self._kept.get(_key(task)) if self._kept else None
+        finish = kept[1] if kept else await self.attempt(task, redelivered=redelivered, sent_at=sent_at)
+        if finish:
+            await self._threads.call(self._record_or_keep, task, finish)
+        if here and here.cancelling() > cancelled:
+            raise asyncio.CancelledError
+
+    def _record_or_keep(self, task: StepTask, finish: Callable[[], None]) -> None:
+        """Records an outcome. One that an outage keeps from it is not lost: the step has run, and this process alone
+        knows what came of it.
+        """
+        try:
+            finish()
+        except Exception as error:
+            if is_outage(error):
+                _keep(self._kept, _key(task), (task, finish))
+            raise
+        if self._kept:
+            self._kept.pop(_key(task), None)
+
+    async def record_what_is_kept(self) -> None:
+        """Records the outcomes that outages have kept this process from recording, as far as that can be done now."""
+        for task, finish in list(self._kept.values()):
+            try:
+                await self._threads.call(self._record_or_keep, task, finish)
+            except Exception as error:
+                _log.warning("an outcome is still not recorded", exc_info=loggable(error))
+                return
+
+    async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Calls what waits for a service in one of the executor's threads."""
+        return await self._threads.call(function, *args, **kwargs)
+
+    async def attempt(
+        self, task: StepTask, *, redelivered: bool = False, sent_at: datetime | None = None
+    ) -> Callable[[], None] | None:
+        """Runs one attempt, and returns what is to be called to record and send its outcome, if it has one. One that is
+        not wanted any more does not begin.
+
+        Who cancels it stops the executor. An `async def` step is cancelled then. A thread cannot be: a plain step is
+        waited for, until it is cancelled once more. Returns all the same if the step returns a value, or has ended;
+        raises `CancelledError` otherwise.
+        """
+        has_record = task.ledger is not False and (redelivered or task.redo)
+        outcome = await self._threads.call(self._recorded, task) if has_record else None
+        if outcome:
+            return partial(self._tell, outcome)
+        if task.deadline and self._world.now() >= task.deadline:
+            _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
+            return None
+        has_waited = redelivered or (sent_at is not None and self._world.now() - sent_at > self._world.prompt)
+        if not await self._is_wanted(task, has_waited=has_waited):
+            _log.warning("step %s, attempt %d, is not wanted any more and is not run", task.name, task.attempt)
+            return None
+        ready, info = task, None
+        if task.at_most_once:  # what is read is read while nothing has begun, and it may come again
+            ready, info = await self._with_input(task), await self._info(task)
+        if task.at_most_once and not await self._threads.call(self._claim, task):
+            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
+            return partial(self._finish, task, _failed(task, error, retryable=False))
+        attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
+        return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready, info)))
+
+    async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
+        """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
+        with its first heartbeat, which says that it begins.
+        """
+        attempt = (task.run_id, task.step_id, task.attempt)
+        if task.heartbeats:
+            return await self._threads.call(self._world.begin, *attempt)
+        return not has_waited or not await self._threads.call(self._world.is_abandoned, *attempt)
+
+    def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
+        """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
+
+        async def run_all() -> list[StepCompleted | StepFailed | BaseException]:
+            return await asyncio.gather(*map(self._run_inline, tasks), return_exceptions=True)
+
+        outcomes: list[StepCompleted | StepFailed | BaseException] = []
+        if len(tasks) == 1:
+            outcomes.append(self._inline.run(self._run_inline(tasks[0])))
+        elif tasks:
+            outcomes += self._inline.run(run_all())
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if task.at_most_once and not isinstance(outcome, BaseException):
+                _keep(self._kept_inline, _key(task), (task, outcome))
+        facts = []
+        for task, outcome in zip(tasks, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+            facts.append(self._stashed(task, outcome))
+        return facts
+
+    def kept_inline(self, task: StepTask) -> StepCompleted | StepFailed | None:
+        """The outcome of an inline attempt that is run at most once, if this process has run it and could not commit
+        what came of it.
+        """
+        found = self._kept_inline.get(_key(task))
+        return self._stashed(*found) if found else None
+
+    def begin_later(self, task: StepTask, scheduled_at: datetime) -> None:
+        """An inline attempt is committed as begun by this process, and has not begun: until it does, an error may come
+        in between.
+        """
+        _keep(self._unbegun, _key(task), scheduled_at)
+
+    def is_unbegun(self, task: StepTask, scheduled_at: datetime) -> bool:
+        """Whether this process knows that an inline attempt has not begun, although it was to.
+
+        scheduled_at: by the history; an id of a run may have been used before.
+        """
+        key = _key(task)
+        return key in self._unbegun and self._unbegun[key] in (None, scheduled_at)
+
+    def forget_inline(self, run_id: str) -> None:
+        """What is known of the run's inline attempts is committed."""
+        for key in [key for key in list(self._kept_inline) if key[0] == run_id]:
+            del self._kept_inline[key]
+
+    def tell_inline(self, run_id: str) -> None:
+        """Sends what cannot be committed now, so that another process that takes the turn finds it."""
+        for task in [task for task, _ in list(self._kept_inline.values()) if task.run_id == run_id]:
+            try:
+                if fact := self.kept_inline(task):
+                    self._tell(StepOutcome(run_id=run_id, fact=fact))
+            except Exception as error:
+                _log.warning("run %s: an outcome cannot be sent either", run_id, exc_info=loggable(error))
+
+    def hand_over(self, tasks: Sequence[StepTask], facts: Sequence[StepCompleted | StepFailed]) -> None:
+        """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
+        by_step = {task.step_id: task for task in tasks}
+        for fact in facts:
+            task = by_step[fact.step_id]
+            self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
+
+    async def _with_input(self, task: StepTask) -> StepTask:
+        """The task with its arguments, where they are stored elsewhere and can be read. Raises errors of outages."""
+        if not is_stand_in(task.input):
+            return task
+        try:
+            value = await self._threads.call(fetch, self._world, task.input)
+        except WorldflowError as error:
+            if is_outage(error):
+                raise
+            return task
+        return task.model_copy(update={"input": _Fetched(value)})
+
+    def _claim(self, task: StepTask) -> bool:
+        return self._world.claim(task.run_id, task.step_id, task.attempt)
+
+    def bury(self, task: StepTask) -> None:
+        """Fails an attempt whose function died on every delivery, unless it had an outcome."""
+        error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
+        self._finish(task, _failed(task, error, retryable=not task.at_most_once))
+
+    def _recorded(self, task: StepTask) -> StepOutcome | None:
+        return recorded_outcome(self._world, task)
+
+    def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
+        outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact), call=task.call)
+        if task.ledger is not False:
+            # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
+            try:
+                outcome = self._world.put_outcome(outcome)
+            except Exception as error:
+                if task.at_most_once and is_outage(error):
+                    # Another process would find that it began, and not what came of it: its run is to be told first.
+                    self._tell(outcome, unrecorded=True)
+                raise
+        self._tell(outcome)
+
+    def _stashed(self, task: StepTask, fact: StepCompleted | StepFailed) -> StepCompleted | StepFailed:
+        try:
+            return stash_event(self._world, task.run_id, fact)
+        except (ConfigurationError, PayloadTooLargeError) as error:
+            if is_outage(error):
+                raise
+            return _failed(task, error, retryable=False)  # there is no place for data of this size
+
+    def _tell(self, outcome: StepOutcome, *, unrecorded: bool = False) -> None:
+        call = outcome.call if unrecorded else None
+        self._world.send(
+            [FactArrived(run_id=outcome.run_id, fact=outcome.fact, unrecorded=unrecorded or None, call=call)]
+        )
+
+    async def _info(self, task: StepTask) -> StepInfo:
+        """What the step may know of itself."""
+        world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
+        details = None
+        for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
+            beat = await self._threads.call(world.last_beat, task.run_id, task.step_id, before)
+            if beat and beat.details is not None:  # not only that it has begun
+                details = await self._threads.call(fetch, world, beat.details)
+                break
+        return StepInfo(
+            *attempt,
+            heartbeat_details=details,
+            origin=task.origin,
+            # A step without a `heartbeat_timeout` that is under way is left alone.
+            _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)) or not task.heartbeats,
+        )
+
+    async def _run(self, task: StepTask, info: StepInfo | None = None) -> StepCompleted | StepFailed:
+        """
+        info: what the step may know of itself, where that was read before.
+        """
+        try:
+            step = find_step(task.name)
+        except StepNotFoundError as error:
+            # Perhaps a deployment is under way and the next attempt finds it.
+            return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
+        values = task.input
+        if isinstance(values, _Fetched):
+            values = values.value
+        elif is_stand_in(values):
+            try:
+                values = await self._threads.call(fetch, self._world, values)
+            except WorldflowError as error:
+                if is_outage(error):
+                    raise  # it has not begun, and no attempt has failed
+                return _failed(task, error, retryable=isinstance(error, PayloadCodecError))  # perhaps of a deployment
+        try:
+            arguments = step.signature.decode(values or {})
+        except WorldflowError as error:
+            return _failed(task, error, retryable=isinstance(error, PayloadCodecError))
+        token = current_step.set(info or await self._info(task))
+        try:
+            ended = await self._call(step, arguments, task.timeout)
+        finally:
+            current_step.reset(token)
+        if ended.error is not None:  # whatever it raises, it is this step that fails, and no other
+            return self._failure(task, ended.error)
+        try:
+            result = step.signature.result.encode(ended.value)
+        except WorldflowError as error:
+            return _failed(task, error, retryable=False)
+        return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
+
+    def _failure(self, task: StepTask, error: BaseException) -> StepFailed:
+        name = type(error).__name__
+        _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
+        retryable = not isinstance(error, FatalError)
+        if isinstance(error, StepTimeoutError):
+            error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
+            retryable = not task.at_most_once
+        return _failed(task, error, retryable=retryable)
+
+    async def _observed(
+        self, attempt: Attempt, run: Callable[[StepTask], Awaitable[StepCompleted | StepFailed]]
+    ) -> StepCompleted | StepFailed:
+        with self._observer.attempt(attempt):
+            attempt.outcome = await run(attempt.task)
+        return attempt.outcome
+
+    async def _run_inline(self, task: StepTask) -> StepCompleted | StepFailed:
+        attempt = Attempt(task, True, task.redo, None, self._world.now())
+        return await self._observed(attempt, self._run_unless_stopped)
+
+    async def _run_unless_stopped(self, task: StepTask) -> StepCompleted | StepFailed:
+        scheduled_at = self._unbegun.pop(_key(task), None) if self._unbegun else None
+        try:
+            return await self._run(task)
+        except Exception as error:
+            if task.at_most_once and is_outage(error):
+                _keep(self._unbegun, _key(task), scheduled_at)  # what it is to work on could not be read
+            raise
+        except asyncio.CancelledError as error:
+            if self._stops_inline:
+                raise
+            # The step has cancelled every task that it found.
+            return _failed(task, error, retryable=True)
+
+    async def _call(self, step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> _Result:
+        if step.is_async:
+            return await _awaited(lambda: step.signature.call(arguments), timeout)
+        call, stopped = self._threads.call(_call_plain, step, arguments), False
+        while not call.done():
+            try:
+                await asyncio.wait([call])
+            except asyncio.CancelledError:
+                if stopped:
+                    raise
+                stopped = True
+        result = call.result()
+        if inspect.isawaitable(value := result.value):
+            # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
+            if stopped:
+                raise asyncio.CancelledError
+            return await _awaited(lambda: value, timeout)
+        return result
+
+
+async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> _Result:
+    """What comes of an awaitable in a task of its own."""
+    result = _Result()
+
+    async def call() -> None:
+        try:
+            result.value = await begin()
+            result.error = None
+        except BaseException as error:
+            result.error = error
+
+    task = asyncio.create_task(call())
+    stopped = timed_out = False
+    while not task.done():
+        try:
+            await asyncio.wait([task], timeout=None if timed_out else timeout)
+        except asyncio.CancelledError:
+            if not task.done():
+                stopped = task.cancel()
+        else:
+            if not task.done():
+                timed_out = task.cancel()
+    if stopped and result.error is not None:
+        raise result.error if isinstance(result.error, KeyboardInterrupt) else asyncio.CancelledError
+    if timed_out and timeout and isinstance(result.error, (asyncio.CancelledError, TimeoutError)):
+        result.error = StepTimeoutError(f"it took longer than {spoken(timeout)}")
+    elif (
+        result.error is not None
+        and isinstance(result.error.__cause__, StopIteration)
+        and type(result.error) is RuntimeError
+    ):
+        result.error = result.error.__cause__  # which no coroutine raises as it is
+    return result
+
+
+def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> _Result:
+    """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
+    try:
+        return _Result(step.signature.call(arguments), None)
+    except BaseException as error:
+        return _Result(None, error)
+
+
+def _failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:
+    return StepFailed(
+        step_id=task.step_id,
+        attempt=task.attempt,
+        error=encode_exception(error),
+        retryable=retryable,
+        retry_after=retry_after(error),
+    )
