@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from benchmarks.results import Section
 from worldflow import step, workflow
 from worldflow.engine.history import RunStarted, StepCompleted, StepScheduled
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, Start
@@ -43,7 +43,7 @@ async def sequence(count: int) -> int:
 def prepared(events: int) -> LocalWorld:
     """A World with a run of so many events, written as its turns would have."""
     world = LocalWorld()
-    requests.start(world, "run", sequence, {"count": events})
+    starting.start(world, "run", sequence, {"count": events})
     at = world.now()
     commits = [[RunStarted(run_id="run", workflow_name=sequence.name, created_at=at, input={"count": events})]]
     for number in range(events // 2):

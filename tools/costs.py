@@ -36,7 +36,7 @@ from worldflow.costs import (
 )
 from worldflow.costs.months import idle_month, more_a_month
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.local.world import LocalWorld
@@ -98,14 +98,14 @@ def run(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None 
     clock, waiting = _Clock(), list((signals or {}).items())
     world = LocalWorld(":memory:", clock=clock)
     turns, executor = Turns(world, chance=random.Random(1)), StepExecutor(world)
-    requests.start(world, RUN, flow, given)
+    starting.start(world, RUN, flow, given)
     try:
         while True:
             if _handle(world, turns, executor):
                 continue
             if waiting:
                 name, value = waiting.pop(0)
-                requests.signal(world, RUN, name, value, signal_id=f"{name}-1")
+                sending.signal(world, RUN, name, value, signal_id=f"{name}-1")
             elif due := world.next_due():
                 clock.time = max(clock.time, due)
             else:

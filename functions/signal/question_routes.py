@@ -15,7 +15,7 @@ from parameters import Id
 from worldflow import InvalidInputError, RunBlockedError
 from worldflow.engine.history import Failure, Replied
 from worldflow.engine.history.failures import decode_exception, encode_exception
-from worldflow.runtime import questions
+from worldflow.runtime import queries, updates
 from worldflow.worlds import AWSWorld
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, *[1.0] * 18)
@@ -39,7 +39,7 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
         # Its history makes sure that an update is done once, and gives the answer to whoever asks again.
         key = router.current_event.headers.get("idempotency-key") or None
         args = tuple(request.args if request else ())
-        update = questions.send_update(world, run_id, name, args, update_id=key)
+        update = updates.send_update(world, run_id, name, args, update_id=key)
         reply, update_id = wait_for_answer(update), update.fact_id.removeprefix("update/")
         if reply is None:
             return json_response(202, {"run_id": run_id, "update_id": update_id})
@@ -47,20 +47,20 @@ def question_routes(world: AWSWorld) -> APIGatewayHttpRouter:
             return refuse(reply.error)
         return json_response(200, {"update_id": update_id, "result": reply.result})
 
-    def wait_for_answer(update: questions.PendingUpdate) -> Replied | None:
+    def wait_for_answer(update: updates.PendingUpdate) -> Replied | None:
         try:
             for pause in PAUSES:
-                if reply := questions.look_for_answer(world, update):
+                if reply := updates.look_for_answer(world, update):
                     return reply
                 time.sleep(pause)
-            return questions.look_for_answer(world, update)
+            return updates.look_for_answer(world, update)
         except RunBlockedError:
             return None  # it is answered when the run's code is mended
 
     @router.get("/runs/<run_id>/queries/<name>")
     def query_run(run_id: Id, name: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        told = questions.ask(world, run_id, name)
+        told = queries.ask(world, run_id, name)
         if told.error is not None:
             return refuse(encode_exception(told.error))
         return json_response(200, {"result": told.value})

@@ -24,7 +24,7 @@ from worldflow.engine.errors import FieldError
 from worldflow.engine.history import Attribute
 from worldflow.engine.ids import check_name
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.worlds import AWSWorld
 
 ATTRIBUTE = "attribute."
@@ -50,8 +50,8 @@ class StartRequest(_Request):
     workflow: str
     input: dict[str, Any] = {}
     run_id: str | None = None
-    if_running: requests.IfRunning = "return_existing"
-    reuse: requests.Reuse | None = None
+    if_running: starting.IfRunning = "return_existing"
+    reuse: starting.Reuse | None = None
     signal: FirstSignal | None = None
 
 
@@ -83,12 +83,12 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         arguments = read_input(workflow, asked.input)
         run_id = id if asked.run_id is None else asked.run_id
         logger.append_keys(run_id=run_id)
-        begin = requests.start
+        begin = starting.start
         if asked.signal:
             with fields_of("signal"):
                 check_name(asked.signal.name)
                 workflow.check_signal(asked.signal.name, asked.signal.value)
-            begin = partial(requests.signal_with_start, name=asked.signal.name, value=asked.signal.value, signal_id=id)
+            begin = partial(starting.signal_with_start, name=asked.signal.name, value=asked.signal.value, signal_id=id)
         # Who sends a signal with the start wants a run that receives it.
         reuse = asked.reuse or ("allow" if asked.signal else None)
         record, created = begin(world, run_id, workflow, arguments, if_running=asked.if_running, reuse=reuse)
@@ -131,25 +131,25 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
 
     def signal(request: dict[str, Any], id: str) -> dict[str, Any]:
         logger.append_keys(run_id=request["run_id"])
-        requests.signal(world, request["run_id"], request["name"], request["value"], signal_id=id)
+        sending.signal(world, request["run_id"], request["name"], request["value"], signal_id=id)
         return {"run_id": request["run_id"], "signal_id": id}
 
     @router.post("/runs/<run_id>/cancel")
     def cancel_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        requests.cancel(world, run_id, request.reason if request else None)
+        sending.cancel(world, run_id, request.reason if request else None)
         return json_response(202, {"run_id": run_id})
 
     @router.post("/runs/<run_id>/terminate")
     def terminate_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        requests.terminate(world, run_id, request.reason if request else None)
+        sending.terminate(world, run_id, request.reason if request else None)
         return json_response(202, {"run_id": run_id})
 
     @router.post("/runs/<run_id>/resume")
     def resume_run(run_id: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        requests.resume(world, run_id)
+        sending.resume(world, run_id)
         return json_response(202, {"run_id": run_id})
 
     # --- start again ---
@@ -160,13 +160,13 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
 
     def retry(request: dict[str, Any], _: str) -> dict[str, Any]:
         logger.append_keys(run_id=request["run_id"])
-        record = requests.retry(world, request["run_id"])
+        record = starting.retry(world, request["run_id"])
         return {"run_id": record.run_id, "workflow": record.workflow_name}
 
     @router.post("/runs/<run_id>/fork")
     def fork_run(run_id: Id, request: ForkRequest) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        record = requests.fork(world, run_id, request.run_id, after=request.after)
+        record = starting.fork(world, run_id, request.run_id, after=request.after)
         return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})
 
     return router

@@ -12,9 +12,9 @@ from tests.histories import ends_0_1_0 as ends
 from tests.histories import order_0_1_0 as orders
 from tests.histories import workflows_0_1_0 as flows
 from tests.support.systems import LocalSystem, cancel, skip, start
-from worldflow.engine import definitions
-from worldflow.engine.definitions import Workflow
-from worldflow.runtime import requests
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.runtime import sending, starting
 from worldflow.worlds.messages import Poke
 
 Recipe = Callable[[LocalSystem, str], str | None]
@@ -44,7 +44,7 @@ def to_the_end(system: LocalSystem) -> None:
 
 
 def send(system: LocalSystem, run_id: str, name: str, value: Any = None) -> None:
-    requests.signal(system.world, run_id, name, value)
+    sending.signal(system.world, run_id, name, value)
     system.settle()
 
 
@@ -80,7 +80,7 @@ def order_approved(system: LocalSystem, run_id: str) -> None:
 
 @recipe
 def order_approved_early(system: LocalSystem, run_id: str) -> None:
-    requests.start(system.world, run_id, orders.fulfil_order, {"order": order(DEAR)})
+    starting.start(system.world, run_id, orders.fulfil_order, {"order": order(DEAR)})
     send(system, run_id, "approval", orders.Approval(approved=True, by="Grace"))
     to_the_end(system)
 
@@ -133,7 +133,7 @@ for kind in ("attributes", "unportable", "group", "notes", "local", "cause", "un
 
 @recipe
 def signals(system: LocalSystem, run_id: str) -> None:
-    requests.start(system.world, run_id, flows.signals)
+    starting.start(system.world, run_id, flows.signals)
     send(system, run_id, "early", 1)
     send(system, run_id, "early", {"deep": [1, None]})
     for number in (1, 2):
@@ -165,7 +165,7 @@ def large_values(system: LocalSystem, run_id: str) -> None:
 
 @recipe
 def input_that_does_not_fit(system: LocalSystem, run_id: str) -> None:
-    requests.start(system.world, run_id, flows.gathers.name, {"width": "wide", "depth": 1})
+    starting.start(system.world, run_id, flows.gathers.name, {"width": "wide", "depth": 1})
     system.settle()
 
 
@@ -175,7 +175,7 @@ def input_that_does_not_fit(system: LocalSystem, run_id: str) -> None:
 def cancelled(workflow: Workflow[..., Any]) -> Recipe:
     def go(system: LocalSystem, run_id: str) -> None:
         start(system, run_id, workflow)
-        requests.cancel(system.world, run_id, "no longer wanted")
+        sending.cancel(system.world, run_id, "no longer wanted")
         system.settle()
         to_the_end(system)
 

@@ -6,8 +6,8 @@ from tests.histories import workflows_0_2_0 as flows
 from tests.histories.recipes import RECIPES, cancelled, recipe, send, started, to_the_end
 from tests.support.systems import LocalSystem, start
 from worldflow.engine.history import HookCreated
-from worldflow.engine.state import RunState
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.engine.history.state import RunState
+from worldflow.runtime import sending, starting, updates, webhooks
 
 RECIPES["tells_of_itself"] = started(flows.tells_of_itself, customer="c1")
 RECIPES["family"] = started(flows.family)
@@ -65,14 +65,14 @@ def takes_updates(system: LocalSystem, run_id: str) -> None:
 
 
 def update(system: LocalSystem, run_id: str, name: str, *args: Any) -> None:
-    questions.send_update(system.world, run_id, name, args, update_id=None)
+    updates.send_update(system.world, run_id, name, args, update_id=None)
     system.settle()
 
 
 @recipe
 def of_a_cancelled_child(system: LocalSystem, run_id: str) -> None:
     start(system, run_id, flows.of_a_cancelled_child)
-    requests.cancel(system.world, f"{run_id}~c1")
+    sending.cancel(system.world, f"{run_id}~c1")
     system.settle()
 
 
@@ -86,9 +86,9 @@ def parent_in_a_group(system: LocalSystem, run_id: str) -> str:
 
 def continued(system: LocalSystem, run_id: str) -> None:
     start(system, run_id, flows.generations, number=1)
-    requests.signal(system.world, run_id, "other", "unread")
-    requests.signal(system.world, run_id, "next", "a")
-    requests.signal(system.world, run_id, "next", "b")
+    sending.signal(system.world, run_id, "other", "unread")
+    sending.signal(system.world, run_id, "next", "a")
+    sending.signal(system.world, run_id, "next", "b")
     system.settle()
 
 
@@ -106,7 +106,7 @@ def second_generation(system: LocalSystem, run_id: str) -> str:
 @recipe
 def terminated(system: LocalSystem, run_id: str) -> None:
     start(system, run_id, flows.of_a_cancelled_child)
-    requests.terminate(system.world, run_id, "at once")
+    sending.terminate(system.world, run_id, "at once")
     system.settle()
 
 
@@ -122,7 +122,7 @@ def waits(system: LocalSystem, run_id: str) -> None:
 def retried(system: LocalSystem, run_id: str) -> str:
     start(system, run_id, flows.fails_first, name=run_id)
     to_the_end(system)
-    requests.retry(system.world, run_id)
+    starting.retry(system.world, run_id)
     system.settle()
     return f"{run_id}~2"
 
@@ -130,6 +130,6 @@ def retried(system: LocalSystem, run_id: str) -> str:
 @recipe
 def forked(system: LocalSystem, run_id: str) -> str:
     start(system, run_id, flows.fails_first, name="another")
-    requests.fork(system.world, run_id, f"{run_id}-from-3", after=3)
+    starting.fork(system.world, run_id, f"{run_id}-from-3", after=3)
     system.settle()
     return f"{run_id}-from-3"

@@ -32,7 +32,7 @@ RIGHTS = {
     "list_objects_v2": {"s3:ListBucket"},
 }
 # Asks with the rights of the person who reconciles tables that were restored, and not with a role of the stack.
-BY_A_PERSON = {"aws_restored.py"}
+BY_A_PERSON = {"restored.py"}
 PREFIXES = {
     "item": "dynamodb",
     "query": "dynamodb",
@@ -63,7 +63,7 @@ def made() -> set[str]:
     """The rights that the engine's requests ask for."""
     return {
         right
-        for file in (ENGINE / "worlds").glob("aws*.py")
+        for file in (ENGINE / "worlds/aws").glob("*.py")
         if file.name not in BY_A_PERSON
         for request in requests_in(file)
         for right in rights(request)
@@ -95,4 +95,4 @@ def test_nothing_else_in_the_engine_asks_aws_for_anything() -> None:
     }
     # Names what workflows may not call; asks KMS, if you ask for it; only counts; reads a stack's outputs for a person.
     others = {"determinism/names.py", "encryption.py", "costs/metering.py", "stacks.py"}
-    assert {name for name in asking - others if not name.startswith(("aws_setup/", "worlds/aws"))} == set()
+    assert {name for name in asking - others if not name.startswith(("aws_setup/", "worlds/aws/"))} == set()

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from worldflow.worlds.archives import Archive, Attempt
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 if TYPE_CHECKING:
     from tests.simulation.world import Commit, SimWorld

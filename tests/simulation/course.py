@@ -10,7 +10,7 @@ from functools import partial
 from tests.simulation import invariants
 from tests.simulation.simulation import Report, Simulation, Stuck, simulation
 from tests.simulation.users import Users
-from worldflow.runtime import requests
+from worldflow.runtime import sending
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
@@ -63,7 +63,7 @@ def _run(sim: Simulation, users: Users) -> list[str]:
     problems = [*invariants.at_rest(sim, users), *invariants.after_a_day(sim), *invariants.undisturbed(sim, before)]
     if problems:
         return problems
-    for way in (requests.cancel, requests.terminate):
+    for way in (sending.cancel, sending.terminate):
         for run_id in sim.open_runs():
             users.ask(f"{way.__name__} {run_id}, at the end", partial(_end, way, run_id))
         sim.settle()

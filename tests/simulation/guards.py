@@ -20,22 +20,21 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.workflow import inbox
-from worldflow.runtime import requests
+from worldflow.turns import forwarding, generations, steps, turns
 from worldflow.turns import live_run as in_hand
-from worldflow.turns import steps, turns
 from worldflow.turns.acts import Acts
 from worldflow.turns.arrivals import Arrival
 from worldflow.turns.live_run import RunInHand
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import _Watchdog
-from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed, StepTask
+from worldflow.worlds.records import RunRecord
 
 _send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
 _put_outcome = SimWorld.put_outcome
 _read = inbox.read
-_create_generation = requests.create_generation
+_create_generation = generations.create_generation
 _take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
 _execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
 
@@ -118,7 +117,7 @@ def _tell_without_nonce(self: Acts, parent: Any, nonce: str) -> Any:
 
 
 def _revive_without(world: Any, run_id: str, revival: Any, fact: Any) -> str | None:
-    with mock.patch.object(requests, "create_generation", _create_empty):
+    with mock.patch.object(forwarding, "create_generation", _create_empty):
         _revive(world, run_id, revival, fact)
     return next_generation(run_id)
 

@@ -47,12 +47,12 @@ from worldflow.engine.history import (
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
-from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.serving.outages import LIFE_RECEIVES
-from worldflow.turns.acts import is_timeout, run_record
-from worldflow.worlds.base import RunRecord
+from worldflow.turns.acts import is_timeout
+from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure
+from worldflow.worlds.records import RunRecord, run_record
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation

@@ -25,7 +25,7 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowStuckError,
 )
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Start
@@ -118,9 +118,9 @@ class Users:
         chance = self._chance
         if chance.random() < 0.25 and not options:
             order = programs.an_order(chance, run_id)
-            return lambda world: requests.start(world, run_id, shop.fulfil_order, order)
+            return lambda world: starting.start(world, run_id, shop.fulfil_order, order)
         given = self._arguments(chance.choice([1, 3, 5, 8]))
-        return lambda world: requests.start(world, run_id, programs.NAME, given, **options)
+        return lambda world: starting.start(world, run_id, programs.NAME, given, **options)
 
     def _arguments(self, size: int) -> dict[str, Any]:
         chance = self._chance
@@ -140,15 +140,15 @@ class Users:
         match chance.randrange(24):
             case 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7:
                 name = chance.choice(SIGNALS)
-                return f"signal {n}", lambda world: requests.signal(world, run_id, name, a_value(n), signal_id=f"n{n}")
+                return f"signal {n}", lambda world: sending.signal(world, run_id, name, a_value(n), signal_id=f"n{n}")
             case 8 | 9:
                 answer = {"approved": chance.random() < 0.7, "by": "bob"}
-                return f"approval {n}", lambda world: requests.signal(
+                return f"approval {n}", lambda world: sending.signal(
                     world, run_id, "approval", answer, signal_id=f"n{n}"
                 )
             case 10 | 11 | 12:
                 name = chance.choice(UPDATES)
-                return f"update {n}", lambda world: questions.send_update(
+                return f"update {n}", lambda world: updates.send_update(
                     world, run_id, name, (a_value(n),), update_id=f"n{n}"
                 )
             case 13 | 14 | 15:
@@ -157,21 +157,21 @@ class Users:
             case 16:
                 return f"webhook {n}", lambda world: self._call_webhook(world, n)
             case 17:
-                return f"cancel {run_id}", lambda world: requests.cancel(world, run_id, "enough")
+                return f"cancel {run_id}", lambda world: sending.cancel(world, run_id, "enough")
             case 18:
-                return f"terminate {run_id}", lambda world: requests.terminate(world, run_id, "at once")
+                return f"terminate {run_id}", lambda world: sending.terminate(world, run_id, "at once")
             case 19:
                 policy: Any = chance.choice(["return_existing", "terminate_existing", "fail"])
                 reuse: Any = chance.choice(["allow", "failed_only", "reject", None])
                 return f"start {run_id} again", self._start(run_id, if_running=policy, reuse=reuse)
             case 20:
-                return f"retry {run_id}", lambda world: requests.retry(world, run_id)
+                return f"retry {run_id}", lambda world: starting.retry(world, run_id)
             case 21:
                 after, new = chance.randint(1, 12), f"fork-{n}"
-                return f"fork {run_id}", lambda world: requests.fork(world, run_id, new, after=after)
+                return f"fork {run_id}", lambda world: starting.fork(world, run_id, new, after=after)
             case 22:
                 given = self._arguments(2)
-                return f"signal {n} with start", lambda world: requests.signal_with_start(
+                return f"signal {n} with start", lambda world: starting.signal_with_start(
                     world, run_id, programs.NAME, given, name="a", value=a_value(n), signal_id=f"n{n}"
                 )
             case _:
@@ -179,7 +179,7 @@ class Users:
 
     def _query(self, world: World, run_id: str) -> None:
         try:
-            questions.query(world, run_id, "trace")
+            queries.query(world, run_id, "trace")
         except (NonDeterminismError, SerializationError, WorkflowStuckError) as error:
             if self._sim.code is self._sim.deployments.good and not self._sim.was_bad:
                 self._sim.surprise(f"a query of {run_id} fails: {error}", error)

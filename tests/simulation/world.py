@@ -30,9 +30,10 @@ from worldflow.engine.history import (
 )
 from worldflow.settings import Settings
 from worldflow.worlds.aws.deaths import AWSDeaths
-from worldflow.worlds.base import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, World
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.outages import OutageError
+from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status
 from worldflow.worlds.schedules import Schedules
 
 if TYPE_CHECKING:

@@ -20,11 +20,11 @@ from worldflow.engine.history import Event, Json
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.archives import Attempt
-from worldflow.worlds.base import HookRecord, RunRecord
 from worldflow.worlds.local.archive import LocalArchive
 from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
+from worldflow.worlds.records import HookRecord, RunRecord
 from worldflow.worlds.status_events import StatusEvent
 
 When = Literal["before", "after"]

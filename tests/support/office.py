@@ -11,7 +11,7 @@ from tests.support.driver import raised
 from worldflow.engine.history import AnyFact, StepCompleted, StepFailed
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
@@ -27,7 +27,7 @@ class Office:
         self.sent: list[tuple[Message, datetime | None]] = []
         self._send = world.send
         world.send = self._note  # type: ignore[method-assign]
-        requests.start(world, run_id, function, arguments)
+        starting.start(world, run_id, function, arguments)
         self.sent.clear()
 
     def _note(self, messages: Sequence[Message | Delayed]) -> None:

@@ -24,7 +24,7 @@ from tests.support.clock import start as start_of_test
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from worldflow.engine.history import Event
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import load_workflows, requests
+from worldflow.runtime import load_workflows, sending, starting
 from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.serving.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
@@ -95,17 +95,17 @@ class System(Protocol):
 
 def start(system: System, run_id: str, workflow: Workflow[..., Any], **arguments: Any) -> None:
     """Starts a run and lets it go as far as it can without time passing."""
-    requests.start(system.world, run_id, workflow, arguments)
+    starting.start(system.world, run_id, workflow, arguments)
     system.settle()
 
 
 def signal(system: System, run_id: str, name: str, value: Any = None) -> None:
-    requests.signal(system.world, run_id, name, value, signal_id=f"{name}-1")
+    sending.signal(system.world, run_id, name, value, signal_id=f"{name}-1")
     system.settle()
 
 
 def cancel(system: System, run_id: str) -> None:
-    requests.cancel(system.world, run_id)
+    sending.cancel(system.world, run_id)
     system.settle()
 
 

@@ -32,7 +32,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import questions, requests, schedules, webhooks
+from worldflow.runtime import schedules, sending, starting, updates, webhooks
 
 T = TypeVar("T")
 
@@ -63,11 +63,11 @@ class Tour:
         raise AssertionError(f"{request.__name__} never succeeds")
 
     def start(self, function: Workflow[..., Any], run_id: str = RUN, **arguments: Any) -> None:
-        self.ask(requests.start, run_id, function, arguments)
+        self.ask(starting.start, run_id, function, arguments)
         self.system.settle()
 
     def signal(self, name: str, value: Any = None) -> None:
-        self.ask(requests.signal, RUN, name, value, signal_id=f"{name}-1")
+        self.ask(sending.signal, RUN, name, value, signal_id=f"{name}-1")
         self.system.settle()
 
     def tell(self, request: Callable[..., T], *args: Any, **kwargs: Any) -> None:
@@ -247,7 +247,7 @@ async def waits_for_a_place() -> int:
 
 @scenario()
 def a_step_that_waits_for_its_place(tour: Tour) -> None:
-    tour.ask(requests.start, RUN, waits_for_a_place, {})
+    tour.ask(starting.start, RUN, waits_for_a_place, {})
     tour.system.poll("runs")
     tour.system.clock.forward(tour.system.clock.now() + timedelta(minutes=1))
     tour.system.settle()
@@ -348,7 +348,7 @@ def a_webhook_that_answers(tour: Tour) -> None:
 
 
 @workflow(name="wire_updates")
-async def updates() -> list[str]:
+async def wire_updates() -> list[str]:
     items: list[str] = []
 
     @on_update("add")
@@ -362,9 +362,9 @@ async def updates() -> list[str]:
 
 @scenario()
 def an_update_and_its_answer(tour: Tour) -> None:
-    tour.start(updates)
-    update = tour.ask(questions.send_update, RUN, "add", ("book",), update_id="u1")
+    tour.start(wire_updates)
+    update = tour.ask(updates.send_update, RUN, "add", ("book",), update_id="u1")
     tour.system.settle()
-    reply = tour.ask(questions.look_for_answer, update)
+    reply = tour.ask(updates.look_for_answer, update)
     tour.told.append(reply and reply.result)
     tour.signal("done")

@@ -8,7 +8,7 @@ from typing import Any
 from tests.support.systems import skip
 from tests.support.tours import LARGE, RUN, Tour, again, count, in_hand, inline_once, scenario
 from worldflow import RetryPolicy, continue_as_new, step, step_info, wait_for_signal, workflow
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import schedules, sending, starting
 from worldflow.runtime.sweep import PENDING_AFTER, sweep
 
 
@@ -23,15 +23,15 @@ async def waits() -> str:
 @scenario()
 def a_run_that_is_cancelled(tour: Tour) -> None:
     tour.start(waits)
-    tour.ask(requests.cancel, RUN, "enough")
+    tour.ask(sending.cancel, RUN, "enough")
 
 
 @scenario("create_run", "put_generation", "send")
 def a_run_that_is_terminated_and_replaced(tour: Tour) -> None:
     tour.start(waits)
-    tour.ask(requests.start, RUN, waits, {}, if_running="terminate_existing")
+    tour.ask(starting.start, RUN, waits, {}, if_running="terminate_existing")
     tour.system.settle()
-    tour.ask(requests.signal, RUN, "go", signal_id="go-1")
+    tour.ask(sending.signal, RUN, "go", signal_id="go-1")
 
 
 @workflow(name="wire_fails_first")
@@ -50,20 +50,20 @@ async def fails_in() -> str:
 @scenario()
 def a_run_that_is_retried(tour: Tour) -> None:
     tour.start(fails_first)
-    tour.ask(requests.retry, RUN)
+    tour.ask(starting.retry, RUN)
 
 
 @scenario()
 def a_run_that_is_forked(tour: Tour) -> None:
     tour.start(inline_once)
-    tour.ask(requests.fork, RUN, "forked", after=1)
+    tour.ask(starting.fork, RUN, "forked", after=1)
 
 
 @scenario()
 def a_signal_that_starts_a_run_twice(tour: Tour) -> None:
     for number in (1, 2):
         send = {"name": "go", "value": number, "signal_id": f"go-{number}"}
-        tour.ask(requests.signal_with_start, RUN, waits, {}, **send)
+        tour.ask(starting.signal_with_start, RUN, waits, {}, **send)
         tour.system.settle()
 
 
@@ -76,7 +76,7 @@ def a_message_that_nobody_can_read(tour: Tour) -> None:
     tour.system.stack.sqs.send_message(
         QueueUrl=tour.system.stack.urls["runs"], MessageBody="hello", MessageGroupId=RUN, MessageDeduplicationId="x"
     )
-    tour.ask(requests.start, RUN, nothing, {})
+    tour.ask(starting.start, RUN, nothing, {})
     while tour.system.stack.messages("runs"):
         tour.system.poll("runs")
     tour.told += [message.body for message in tour.system.stack.messages("dead-runs")]
@@ -85,7 +85,7 @@ def a_message_that_nobody_can_read(tour: Tour) -> None:
 
 @scenario("send")
 def a_dead_step_task(tour: Tour) -> None:
-    tour.ask(requests.start, RUN, again, {})
+    tour.ask(starting.start, RUN, again, {})
     while not tour.system.stack.messages("steps"):
         tour.system.poll("runs")
     tour.system.stack.move("steps", "dead-steps")
@@ -94,13 +94,13 @@ def a_dead_step_task(tour: Tour) -> None:
 @scenario()
 def a_dead_run_message(tour: Tour) -> None:
     tour.start(waits)
-    tour.ask(requests.signal, RUN, "go", "gone", signal_id="go-1")
+    tour.ask(sending.signal, RUN, "go", "gone", signal_id="go-1")
     tour.system.stack.move("runs", "dead-runs")
 
 
 @scenario()
 def a_run_whose_start_was_lost(tour: Tour) -> None:
-    tour.ask(requests.start, RUN, nothing, {})
+    tour.ask(starting.start, RUN, nothing, {})
     tour.system.stack.purge("runs")
     tour.system.clock.forward(tour.system.clock.now() + 2 * PENDING_AFTER)
     tour.ask(sweep)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worldflow.runtime.sweep import SweepReport
-from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, Turn
+from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, SweepReport, Turn
 
 
 class Notes(Observer):

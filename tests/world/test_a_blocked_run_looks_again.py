@@ -14,7 +14,7 @@ from worldflow import RetryPolicy, sleep, step, wait_for_signal
 from worldflow.engine.history import SignalReceived
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.second_looks import next_look
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
@@ -113,7 +113,7 @@ def status(system: System) -> str:
 def block(system: System) -> None:
     """Has a run blocked, from now on."""
     deploy(None)
-    requests.start(system.world, "r", NAME, {})
+    starting.start(system.world, "r", NAME, {})
     system.settle()
     assert status(system) == "blocked"
 
@@ -176,7 +176,7 @@ def test_what_comes_meanwhile_brings_no_more_of_them_about(system: System, pokes
     block(system)
     for number in range(20):
         pass_by(system, 2 * MINUTE)
-        requests.signal(system.world, "r", "one", number, signal_id=f"s{number}")
+        sending.signal(system.world, "r", "one", number, signal_id=f"s{number}")
         system.settle()
     pass_by(system, timedelta(days=1))
 
@@ -187,7 +187,7 @@ def test_turns_that_others_ask_for_bring_no_more_of_them_about(system: System, p
     block(system)
     for _ in range(20):
         pass_by(system, 2 * MINUTE)
-        requests.resume(system.world, "r")
+        sending.resume(system.world, "r")
         system.settle()
     pass_by(system, timedelta(days=1))
 
@@ -238,7 +238,7 @@ def test_a_retry_counts_from_its_own_begin(system: System, pokes: Pokes) -> None
     deploy(None)
     system.restart()
     pokes.since = system.clock.now()
-    requests.retry(system.world, "r")
+    starting.retry(system.world, "r")
     system.settle()
     assert system.world.read_run("r~2").status == "blocked"
     pass_by(system, timedelta(days=1))
@@ -264,7 +264,7 @@ def test_a_crash_loses_none_of_them() -> None:
         for when in ("before", "after"):
             deploy(None)
             world = CrashingWorld()
-            requests.start(world, "r", NAME, {})
+            starting.start(world, "r", NAME, {})
             base = len(world.calls)
             world.crashes = lambda number, moment, at=(base + call, when): (number, moment) == at  # type: ignore[misc]
             try:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.systems import LocalSystem, finish, local_system, skip
 from worldflow import PayloadCodecError, RetryPolicy, step, workflow
 from worldflow.engine.history import StepFailed
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 ran: Counter[str] = Counter()
 
@@ -78,7 +78,7 @@ def pass_two_hours(system: LocalSystem) -> None:
 def test_turns_and_steps_go_on_when_it_is_back(tmp_path: Path) -> None:
     with local_system(tmp_path / "runs.db") as system:
         system.world.codec = codec
-        requests.start(system.world, "r", plain, {})
+        starting.start(system.world, "r", plain, {})
         codec.error = TimeoutError()
         system.settle()
         pass_two_hours(system)
@@ -91,7 +91,7 @@ def test_turns_and_steps_go_on_when_it_is_back(tmp_path: Path) -> None:
 def test_what_has_run_at_most_once_keeps_its_outcome_until_then(tmp_path: Path) -> None:
     with local_system(tmp_path / "runs.db") as system:
         system.world.codec = codec
-        requests.start(system.world, "r", breaks, {})
+        starting.start(system.world, "r", breaks, {})
         for _ in range(20):
             with pytest.raises(ConnectionError):  # after which the worker pauses
                 system.settle()

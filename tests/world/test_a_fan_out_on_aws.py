@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSResponse
 
 from tests.support.systems import AWSSystem
 from tests.unit.runtime.test_a_fan_out_of_five_thousand_steps import COUNT, fan_out
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 
@@ -34,7 +34,7 @@ def sent(aws: AWSSystem) -> Any:
 
 
 def test_one_commit_and_ten_tasks_a_request(aws: AWSSystem, sent: list[list[dict[str, Any]]]) -> None:
-    requests.start(aws.world, "r", fan_out, {"count": COUNT})
+    starting.start(aws.world, "r", fan_out, {"count": COUNT})
     aws.stack.requests.clear()
     sent.clear()
     Turns(aws.world).take("r", [Start(run_id="r")])

@@ -21,7 +21,7 @@ from tests.support.wire import WiredSystem, wired_system
 from worldflow import RetryPolicy, StepCrashedError, StepInterruptedError, step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.worlds.messages import StepOutcome, StepTask
 
@@ -138,7 +138,7 @@ def test_a_step_whose_function_dies_runs_again_when_its_message_is_visible(
 ) -> None:
     deadly_steps.append(lambda task: not system.deaths)
     began = system.clock.now()
-    requests.start(system.world, "r", works, {"what": "x"})
+    starting.start(system.world, "r", works, {"what": "x"})
 
     assert finish(system, "r").result == "x"
     assert outcomes(system, "r") == [("StepCompleted", 1)]
@@ -150,7 +150,7 @@ def test_a_step_that_kills_its_function_each_time_costs_one_attempt(
     system: WiredSystem, deadly_steps: list[Callable[[StepTask], bool]]
 ) -> None:
     deadly_steps.append(lambda task: task.attempt == 1)
-    requests.start(system.world, "r", works, {"what": "x"})
+    starting.start(system.world, "r", works, {"what": "x"})
 
     assert finish(system, "r").result == "x"
     assert outcomes(system, "r") == [("StepFailed", 1), ("StepCompleted", 2)]
@@ -162,7 +162,7 @@ def test_one_that_always_does_fails_its_run_in_the_end(
     system: WiredSystem, deadly_steps: list[Callable[[StepTask], bool]]
 ) -> None:
     deadly_steps.append(lambda task: True)
-    requests.start(system.world, "r", works, {"what": "x"})
+    starting.start(system.world, "r", works, {"what": "x"})
     record = finish(system, "r")
 
     assert record.error and record.error.type.endswith(":StepCrashedError")
@@ -177,7 +177,7 @@ def test_the_neighbours_in_its_batch_come_to_their_end(
     deadly_steps.append(lambda task: task.run_id == "deadly")
     runs = {"a": works, "deadly": works, "b": works, "c": works_once}
     for run_id, function in runs.items():
-        requests.start(system.world, run_id, function, {"what": run_id})
+        starting.start(system.world, run_id, function, {"what": run_id})
     system.poll("runs")
     assert len(system.stack.messages("steps")) == 4  # they are received together
 
@@ -197,7 +197,7 @@ def test_a_run_that_kills_its_function_is_blocked_and_goes_on_when_it_is_mended(
 ) -> None:
     deadly_runs.add("deadly")
     began = system.clock.now()
-    requests.start(system.world, "deadly", works, {"what": "x"})
+    starting.start(system.world, "deadly", works, {"what": "x"})
     record = finish(system, "deadly")
 
     assert (record.status, record.seq) == ("blocked", 1)
@@ -206,7 +206,7 @@ def test_a_run_that_kills_its_function_is_blocked_and_goes_on_when_it_is_mended(
     assert system.stack.messages("dead-runs") == []
 
     deadly_runs.clear()
-    requests.resume(system.world, "deadly")
+    sending.resume(system.world, "deadly")
     assert finish(system, "deadly").result == "x"
 
 
@@ -219,7 +219,7 @@ def began(system: WiredSystem, deadly_runs: set[str]) -> datetime:
     mock_random.seed(1)  # the ids of messages, by which it changes who comes first
     deadly_runs.add("deadly")
     for run_id in ["deadly", *GOOD]:
-        requests.start(system.world, run_id, works, {"what": run_id})
+        starting.start(system.world, run_id, works, {"what": run_id})
     now = system.clock.now()
     system.settle()
     return now
@@ -264,7 +264,7 @@ def test_only_a_batch_that_came_again_is_acknowledged_piece_by_piece(
 def starts(system: WiredSystem, *, receives: int) -> list[dict[str, Any]]:
     """Records of one batch: the starts of the good runs."""
     for run_id in GOOD:
-        requests.start(system.world, run_id, works, {"what": run_id})
+        starting.start(system.world, run_id, works, {"what": run_id})
     arn, messages = system.stack.arns["runs"], system.stack.receive("runs", 10)
     return [sqs_record(arn, one.body, receives=receives, receipt=one.receipt_handle) for one in messages]
 
@@ -273,20 +273,20 @@ def test_an_inline_step_that_kills_its_function_costs_one_attempt(
     system: WiredSystem, deadly_steps: list[Callable[[StepTask], bool]]
 ) -> None:
     deadly_steps.append(lambda task: task.attempt == 1)
-    requests.start(system.world, "r", works_inline, {"what": "x"})
+    starting.start(system.world, "r", works_inline, {"what": "x"})
     assert finish(system, "r").status == "blocked"
     assert outcomes(system, "r") == [("StepFailed", 1)]
 
-    requests.resume(system.world, "r")
+    sending.resume(system.world, "r")
     assert finish(system, "r").result == "x"
     assert outcomes(system, "r") == [("StepFailed", 1), ("StepCompleted", 2)]
 
 
 def test_what_comes_meanwhile_is_not_lost(system: WiredSystem, deadly_runs: set[str]) -> None:
     deadly_runs.add("r")
-    requests.start(system.world, "r", works, {"what": "x"})
+    starting.start(system.world, "r", works, {"what": "x"})
     system.settle()
-    requests.cancel(system.world, "r", "enough")  # waits behind the message that kills
+    sending.cancel(system.world, "r", "enough")  # waits behind the message that kills
     assert finish(system, "r").status == "blocked"
     while system.world.read_run("r").status == "blocked":
         assert skip(system)

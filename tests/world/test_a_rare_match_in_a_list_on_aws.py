@@ -9,8 +9,8 @@ from tests.support.api import Api
 from tests.support.clock import START
 from tests.support.systems import AWSSystem
 from worldflow.worlds import RunRecord, World
+from worldflow.worlds.aws import listing
 from worldflow.worlds.aws.listing import REQUESTS
-from worldflow.worlds.aws.world import listing as aws_listing
 
 
 def fill(world: World, count: int) -> None:
@@ -29,8 +29,8 @@ def fill(world: World, count: int) -> None:
 @pytest.fixture
 def small_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if four runs were as much as DynamoDB reads for one request."""
-    request = aws_listing._request
-    monkeypatch.setattr(aws_listing, "_request", lambda *about: {"Limit": 4} | request(*about))
+    request = listing._request
+    monkeypatch.setattr(listing, "_request", lambda *about: {"Limit": 4} | request(*about))
 
 
 def pages(aws: AWSSystem, limit: int, **filters: Any) -> list[list[str]]:

@@ -6,7 +6,7 @@ from tests.support.crashes import CrashingWorld
 from tests.support.systems import System
 from worldflow import wait_for_signal, workflow
 from worldflow.engine.history import SignalReceived
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.worlds.messages import FactArrived
 
 
@@ -28,11 +28,11 @@ def values(system: System) -> list[object]:
 
 
 def test_one_of_the_same_run_does_not_overtake_it(system: System) -> None:
-    requests.start(system.world, "r", holds_back)
+    starting.start(system.world, "r", holds_back)
     system.settle()
-    requests.signal(system.world, "r", "s", 1)
+    sending.signal(system.world, "r", "s", 1)
     system.reject(system.receive("runs"))
-    requests.signal(system.world, "r", "s", 2)
+    sending.signal(system.world, "r", "s", 2)
     came = values(system)
     while more := values(system):
         came += more
@@ -41,11 +41,11 @@ def test_one_of_the_same_run_does_not_overtake_it(system: System) -> None:
 
 def test_other_runs_go_on(system: System) -> None:
     for run_id in ("r", "q"):
-        requests.start(system.world, run_id, holds_back)
+        starting.start(system.world, run_id, holds_back)
     system.settle()
-    requests.signal(system.world, "r", "s", 1)
+    sending.signal(system.world, "r", "s", 1)
     rejected = system.receive("runs")
-    requests.signal(system.world, "q", "s", 2)
+    sending.signal(system.world, "q", "s", 2)
     came = values(system)
     system.reject(rejected)
     assert came == [2]
@@ -53,12 +53,12 @@ def test_other_runs_go_on(system: System) -> None:
 
 def test_in_a_local_world_it_does_so_until_it_comes_again() -> None:
     world = CrashingWorld()
-    requests.start(world, "r", holds_back)
+    starting.start(world, "r", holds_back)
     world.acknowledge(world.receive("runs"))
-    requests.signal(world, "r", "s", 1)
+    sending.signal(world, "r", "s", 1)
     world.reject(world.receive("runs"))
-    requests.signal(world, "r", "s", 2)
-    requests.start(world, "q", holds_back)
+    sending.signal(world, "r", "s", 2)
+    starting.start(world, "q", holds_back)
     assert [delivery.message.run_id for delivery in world.receive("runs")] == ["q"]
     assert world.receive("runs") == []
     world.time += timedelta(seconds=2)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from tests.support.systems import System, finish
 from worldflow import RetryPolicy, step, step_info, workflow
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, RunMessage, StepTask
@@ -28,7 +28,7 @@ async def asks_bank() -> str:
 def hang(system: System) -> StepTask:
     """Starts the run. A function takes its first attempt, and does not come back."""
     began.clear()
-    requests.start(system.world, "r", asks_bank)
+    starting.start(system.world, "r", asks_bank)
     return next_task(system)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for, wait_until
 from tests.support.systems import System, finish
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import firing, schedules, starting
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.recurrence import parse
 
@@ -72,10 +72,10 @@ def test_a_copy_of_a_message_starts_nothing(system: System) -> None:
     due = fire_next(system)
     message = ScheduleDue(schedule_id="nightly", due=due)
     for _ in range(2):
-        schedules.fire(system.world, message)
+        firing.fire(system.world, message)
         system.settle()
     fire_next(system)
-    schedules.fire(system.world, message)
+    firing.fire(system.world, message)
     system.settle()
 
     assert len(started(system.world)) == 2
@@ -115,7 +115,7 @@ def test_a_rate_that_was_paused_goes_on_in_its_rhythm(system: System) -> None:
 
 def test_a_message_on_its_way_to_a_paused_one_starts_nothing(system: System) -> None:
     create(system, paused=True)
-    schedules.fire(system.world, ScheduleDue(schedule_id="nightly", due=system.clock.now() + timedelta(days=1)))
+    firing.fire(system.world, ScheduleDue(schedule_id="nightly", due=system.clock.now() + timedelta(days=1)))
     assert started(system.world) == []
 
 
@@ -126,7 +126,7 @@ def test_a_deleted_one_starts_nothing_and_its_runs_go_on(system: System) -> None
 
     assert finish(system, run_id(due)).status == "completed"
     wait_for(system, days=2)
-    schedules.fire(system.world, ScheduleDue(schedule_id="nightly", due=due + timedelta(days=1)))
+    firing.fire(system.world, ScheduleDue(schedule_id="nightly", due=due + timedelta(days=1)))
     assert len(started(system.world)) == 1
     assert system.next_due() is None
 
@@ -137,7 +137,7 @@ def test_a_message_to_a_deleted_one_starts_nothing_of_its_successor(system: Syst
     wait_for(system, minutes=1)
     schedules.delete(system.world, "nightly")
     create(system)
-    schedules.fire(system.world, old)
+    firing.fire(system.world, old)
 
     assert started(system.world) == []
     due = fire_next(system)
@@ -194,7 +194,7 @@ def test_an_id_that_a_run_of_another_workflow_has_is_left_to_it(
     create(system)
     due = parse("cron(0 8 * * ? *)").after(system.clock.now())
     assert due
-    requests.start(system.world, run_id(due), workflows.chain, {"length": 1})
+    starting.start(system.world, run_id(due), workflows.chain, {"length": 1})
     fire_next(system)
 
     assert [run.workflow_name for run in started(system.world)] == ["chain"]

@@ -13,7 +13,7 @@ from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import System
 from worldflow import ScheduleNotFoundError
-from worldflow.runtime import schedules
+from worldflow.runtime import firing, schedules
 from worldflow.worlds.messages import ScheduleDue
 
 When = Literal["before", "after"]
@@ -92,9 +92,9 @@ def test_the_next_moment_finds_the_run_that_was_about_to_be_started(system: Syst
     first = record.created_at.replace(microsecond=0) + timedelta(days=1)
     messages = [ScheduleDue(schedule_id="nightly", due=first + n * timedelta(days=1)) for n in range(2)]
     with crashing(system, number, "after"), pytest.raises(Crash):
-        schedules.fire(system.world, messages[0])
+        firing.fire(system.world, messages[0])
     for message in (messages[1], messages[0]):
-        schedules.fire(system.world, message)
+        firing.fire(system.world, message)
     system.settle()
 
     # The first that wrote is the one that started its run, and the other overlaps with it.

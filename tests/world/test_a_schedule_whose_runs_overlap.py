@@ -8,7 +8,8 @@ import pytest
 from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import System, signal
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import firing, schedules
+from worldflow.turns import generations
 from worldflow.worlds.messages import ScheduleDue
 
 LONG = {"workflow": workflows.collect, "input": {"count": 1}}
@@ -40,7 +41,7 @@ def test_a_moment_that_was_skipped_stays_so(system: System) -> None:
     create(system, **LONG)
     first, second = fire_next(system), fire_next(system)
     signal(system, run_id(first), "value", 1)
-    schedules.fire(system.world, ScheduleDue(schedule_id="nightly", due=second))
+    firing.fire(system.world, ScheduleDue(schedule_id="nightly", due=second))
 
     assert len(started(system.world)) == 1
 
@@ -73,7 +74,7 @@ def test_skip_waits_for_the_last_generation_of_a_run(system: System) -> None:
     fire_next(system)
     assert len(started(system.world)) == 1  # the next is about to begin
 
-    requests.create_generation(system.world, run, run)
+    generations.create_generation(system.world, run, run)
     fire_next(system)
     assert len(started(system.world)) == 2  # the two generations
 
@@ -97,7 +98,7 @@ def test_allow_starts_a_late_one_too(system: System) -> None:
     record = create(system, overlap="allow")
     day = record.created_at.replace(microsecond=0) + timedelta(days=1)
     for due in (day + timedelta(days=1), day, day):
-        schedules.fire(system.world, ScheduleDue(schedule_id="nightly", due=due))
+        firing.fire(system.world, ScheduleDue(schedule_id="nightly", due=due))
     system.settle()
 
     assert [run.run_id for run in started(system.world)] == [run_id(day), run_id(day + timedelta(days=1))]
@@ -109,7 +110,7 @@ def test_skip_takes_a_late_one_for_skipped(system: System) -> None:
     record = create(system)
     day = record.created_at.replace(microsecond=0) + timedelta(days=1)
     for due in (day + timedelta(days=1), day):
-        schedules.fire(system.world, ScheduleDue(schedule_id="nightly", due=due))
+        firing.fire(system.world, ScheduleDue(schedule_id="nightly", due=due))
         wait_for(system, minutes=1)
 
     assert [run.run_id for run in started(system.world)] == [run_id(day + timedelta(days=1))]

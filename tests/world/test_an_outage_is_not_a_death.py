@@ -21,12 +21,12 @@ from tests.support.wire import Asked, Fault, Wire, WiredSystem, refused, wired_s
 from worldflow import PayloadCodecError, RetryPolicy, on_update, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import Fact, StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import questions, requests
+from worldflow.runtime import sending, starting, updates
 from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import RunRecord, Status
 from worldflow.worlds.outages import is_outage
+from worldflow.worlds.records import RunRecord, Status
 
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
 HOURS = timedelta(hours=2)
@@ -95,7 +95,7 @@ async def runs_once() -> str:
 
 
 @workflow(name="outage_updates")
-async def updates() -> int:
+async def outage_updates() -> int:
     total = 0
 
     @on_update("add")
@@ -121,7 +121,7 @@ RUNS: dict[str, Any] = {
     "inline": inline,
     "inline-once": runs_inline_once,
     "once": runs_once,
-    "updates": updates,
+    "updates": outage_updates,
     "large": large,
 }
 ENDS = {
@@ -213,17 +213,17 @@ def pass_the_rest(system: WiredSystem) -> None:
 )
 def test_all_ends_well_after_two_hours(system: WiredSystem, service: str, error: str, begun: int) -> None:
     for run_id, function in RUNS.items():
-        requests.start(system.world, run_id, function, {})
+        starting.start(system.world, run_id, function, {})
     for number in (1, 2):
-        requests.signal(system.world, "signals", "value", number)
-    questions.send_update(system.world, "updates", "add", (5,))
+        sending.signal(system.world, "signals", "value", number)
+    updates.send_update(system.world, "updates", "add", (5,))
     for _ in range(begun):
         for queue in QUEUES:
             system.poll(queue)
     back = system.clock.now() + HOURS
     away(system, service, ERRORS[error], back)
     wait_until(system, back + timedelta(minutes=5))
-    requests.signal(system.world, "updates", "done")
+    sending.signal(system.world, "updates", "done")
 
     found = {run_id: finish(system, run_id) for run_id in RUNS}
     assert {run_id: (record.status, record.error) for run_id, record in found.items()} == dict.fromkeys(
@@ -259,7 +259,7 @@ def switch_off(system: WiredSystem, queues: set[str], until: datetime) -> None:
 def test_functions_that_are_switched_off_for_two_hours_have_not_died(system: WiredSystem, off: set[str]) -> None:
     for run_id, function in RUNS.items():
         if run_id not in ("signals", "updates"):
-            requests.start(system.world, run_id, function, {})
+            starting.start(system.world, run_id, function, {})
     switch_off(system, off, system.clock.now() + HOURS)
 
     for run_id in RUNS:
@@ -288,12 +288,12 @@ def test_deaths_block_a_run_among_outages_as_they_do_alone(
         return system.die()
 
     monkeypatch.setattr(Execution, "apply", apply_or_fail)
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     assert finish(system, "r").status == "blocked"
     assert died == DEAD_RECEIVES
 
     monkeypatch.setattr(Execution, "apply", apply)
-    requests.resume(system.world, "r")
+    sending.resume(system.world, "r")
     assert finish(system, "r").result == "abc"
 
 
@@ -310,7 +310,7 @@ def test_deaths_fail_an_attempt_among_outages_as_they_do_alone(
         system.die()
 
     monkeypatch.setattr(StepExecutor, "_run", fail_or_die)
-    requests.start(system.world, "r", runs_once_more, {})
+    starting.start(system.world, "r", runs_once_more, {})
     record = finish(system, "r")
 
     assert record.error and record.error.type.endswith(":StepCrashedError")
@@ -342,7 +342,7 @@ def test_what_is_run_at_most_once_keeps_its_outcome_through_an_outage(
         return outcome
 
     monkeypatch.setattr(StepExecutor, "_run", run_and_break)
-    requests.start(system.world, "r", runs_once, {})
+    starting.start(system.world, "r", runs_once, {})
 
     assert finish(system, "r").result == "once"
     assert ran["once"] == 1
@@ -359,7 +359,7 @@ def test_another_process_does_not_interrupt_what_this_one_could_tell(
         return outcome
 
     monkeypatch.setattr(StepExecutor, "_run", run_and_break)
-    requests.start(system.world, "r", runs_once, {})
+    starting.start(system.world, "r", runs_once, {})
     system.poll("runs")
     system.poll("steps")
     system.restart()
@@ -374,7 +374,7 @@ def test_another_process_does_not_interrupt_what_this_one_could_tell(
 
 
 def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSystem) -> None:
-    requests.start(system.world, "r", runs_once, {})
+    starting.start(system.world, "r", runs_once, {})
     system.poll("runs")
     assert system.world.claim("other", "s1", 1)
     claims = 0
@@ -395,7 +395,7 @@ async def runs_both() -> list[str]:
 
 
 def test_an_inline_step_has_not_begun_where_what_was_committed_with_it_cannot_be_sent(system: WiredSystem) -> None:
-    requests.start(system.world, "r", runs_both, {})
+    starting.start(system.world, "r", runs_both, {})
     away(system, "sqs.SendMessage", AWAY, system.clock.now() + timedelta(minutes=20))
 
     assert finish(system, "r").result == ["queued", "inline once"]
@@ -404,7 +404,7 @@ def test_an_inline_step_has_not_begun_where_what_was_committed_with_it_cannot_be
 
 
 def test_another_process_cannot_know_that_an_inline_step_has_not_begun(system: WiredSystem) -> None:
-    requests.start(system.world, "r", runs_both, {})
+    starting.start(system.world, "r", runs_both, {})
     away(system, "sqs.SendMessage", AWAY, system.clock.now() + timedelta(minutes=1))
     system.poll("runs")
     system.restart()
@@ -425,7 +425,7 @@ def test_an_inline_step_runs_where_the_client_has_sent_its_commit_twice(stack: S
 
         system.wire.reset(faults, attempts=2)
         system.restart()
-        requests.start(system.world, "r", runs_inline_once, {})
+        starting.start(system.world, "r", runs_inline_once, {})
 
         assert finish(system, "r").result == "inline once"
         assert ran["inline once"] == 1
@@ -448,7 +448,7 @@ async def runs_beating_once() -> int:
 
 
 def test_a_retry_that_cannot_read_the_last_heartbeat_has_not_begun(system: WiredSystem) -> None:
-    requests.start(system.world, "r", runs_beating_once, {})
+    starting.start(system.world, "r", runs_beating_once, {})
     failing = 3
 
     def faults(asked: Asked) -> Any:
@@ -462,7 +462,7 @@ def test_a_retry_that_cannot_read_the_last_heartbeat_has_not_begun(system: Wired
 
 
 def test_one_with_large_arguments_that_comes_again_finds_its_outcome(system: WiredSystem) -> None:
-    requests.start(system.world, "r", large_once, {})
+    starting.start(system.world, "r", large_once, {})
     system.poll("runs")
     (sent,) = system.stack.messages("steps")
     system.poll("steps")
@@ -530,12 +530,12 @@ def test_an_outage_of_what_a_codec_asks_blocks_and_fails_nothing(
         system.world.codec = system.reader.codec = codec
         try:
             for run_id in ("plain", "inline", "once", "inline-once"):
-                requests.start(system.world, run_id, RUNS[run_id], {})
-            requests.start(system.world, "begun", plain, {})
-            requests.start(system.world, "signals", signals, {})
+                starting.start(system.world, run_id, RUNS[run_id], {})
+            starting.start(system.world, "begun", plain, {})
+            starting.start(system.world, "signals", signals, {})
             system.poll("runs")
             for value in ("one", "two"):  # which turns have to decode
-                requests.signal(system.world, "signals", "value", value)
+                sending.signal(system.world, "signals", "value", value)
             codec.error = error
             blocked = [run.run_id for run in until(system, system.clock.now() + HOURS, "blocked")]
             codec.error = None
@@ -559,7 +559,7 @@ def waits(system: WiredSystem, queue: QueueName) -> list[float]:
 
 
 def test_what_met_an_outage_comes_again_after_seconds(system: WiredSystem) -> None:
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     away(system, "dynamodb", AWAY, system.clock.now() + HOURS)
     found = []
     for _ in range(5):
@@ -577,7 +577,7 @@ def skip_to_the_next(system: WiredSystem) -> bool:
 
 
 def test_a_step_that_could_not_be_begun_comes_again_after_seconds(system: WiredSystem) -> None:
-    requests.start(system.world, "r", large, {})
+    starting.start(system.world, "r", large, {})
     system.poll("runs")
     away(system, "s3", AWAY, system.clock.now() + HOURS)
     system.poll("steps")
@@ -585,11 +585,11 @@ def test_a_step_that_could_not_be_begun_comes_again_after_seconds(system: WiredS
 
 
 def test_the_messages_of_a_run_come_again_together_and_in_order(system: WiredSystem) -> None:
-    requests.start(system.world, "signals", signals, {})
+    starting.start(system.world, "signals", signals, {})
     away(system, "dynamodb", AWAY, system.clock.now() + timedelta(seconds=30))
     system.poll("runs")
     for number in (1, 2):
-        requests.signal(system.world, "signals", "value", number)
+        sending.signal(system.world, "signals", "value", number)
         skip_to_the_next(system)
         system.poll("runs")
         assert len({one.visible_at // 100 for one in system.stack.messages("runs")}) == 1
@@ -599,7 +599,7 @@ def test_the_messages_of_a_run_come_again_together_and_in_order(system: WiredSys
 
 def test_a_death_waits_out_the_visibility_timeout(system: WiredSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Execution, "apply", lambda *_: system.die())
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     system.poll("runs")
     assert waits(system, "runs") == [90]
 
@@ -611,7 +611,7 @@ def test_a_turn_that_fails_of_something_else_waits_out_the_visibility_timeout(
         raise LookupError("no outage")
 
     monkeypatch.setattr(Turns, "take", take)
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     system.poll("runs")
     assert waits(system, "runs") == [90]
 
@@ -622,7 +622,7 @@ def test_a_step_that_fails_to_be_run_of_something_else_waits_it_out_too(
     async def execute(*_: Any, **__: Any) -> None:
         raise LookupError("no outage")
 
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     system.poll("runs")
     monkeypatch.setattr(StepExecutor, "execute", execute)
     system.poll("steps")
@@ -643,7 +643,7 @@ def test_a_note_whose_answer_was_lost_is_deleted(system: WiredSystem) -> None:
 
 
 def test_where_the_queue_refuses_it_comes_again_later(system: WiredSystem) -> None:
-    requests.start(system.world, "r", plain, {})
+    starting.start(system.world, "r", plain, {})
     away(system, "", AWAY, system.clock.now() + timedelta(seconds=30))
     system.poll("runs")
     assert waits(system, "runs") == [90]
@@ -652,6 +652,6 @@ def test_where_the_queue_refuses_it_comes_again_later(system: WiredSystem) -> No
 
 def test_what_comes_once_is_not_noted(system: WiredSystem) -> None:
     for run_id in ("plain", "once", "inline"):
-        requests.start(system.world, run_id, RUNS[run_id], {})
+        starting.start(system.world, run_id, RUNS[run_id], {})
         assert finish(system, run_id).status == "completed"
     assert not [item for item in system.stack.items("runs") if "begun" in item]

@@ -17,7 +17,7 @@ from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.engine.history import RunStarted, StepCompleted
 from worldflow.engine.workflow.webhooks import RESPONSE_LIMIT
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import stash
 
@@ -127,9 +127,9 @@ class Reversed:
 def test_data_that_is_encoded_is_shown_as_it_was(api: Api, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     for world in (aws.world, function("signal").world):
         monkeypatch.setattr(world, "codec", Reversed())
-    requests.start(aws.world, "fails", workflows.fails, {"message": "no shelf"})
-    requests.start(aws.world, "large", workflows.big_values, {"size": 100_000})
-    requests.start(aws.world, "blocked", "teleport")
+    starting.start(aws.world, "fails", workflows.fails, {"message": "no shelf"})
+    starting.start(aws.world, "large", workflows.big_values, {"size": 100_000})
+    starting.start(aws.world, "blocked", "teleport")
     aws.settle()
 
     body = api.get("/runs/fails").body

@@ -31,7 +31,7 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import run_record
 from worldflow.worlds import World
 from worldflow.worlds.messages import FactArrived, Poke
@@ -88,7 +88,7 @@ def explore(systems: Systems, program: Program, then: list[Program], data: st.Da
     with collections(lambda: bool(between) and next(moments) % between == 0), systems() as system:
         sent: list[AnyFact] = []
         strict = data.draw(st.booleans(), label="strict")
-        requests.start(system.world, RUN, interpreted, {"program": program, "then": then, "strict": strict})
+        starting.start(system.world, RUN, interpreted, {"program": program, "then": then, "strict": strict})
         with deployments(system) as deploy:
             for number in range(10):
                 happen(system, number, deploy, data, sent)
@@ -149,16 +149,16 @@ def happen(
         case "again":
             arguments = {"program": data.draw(small_programs, label="the new program"), "then": []}
             policy: Any = data.draw(st.sampled_from(["terminate_existing", "return_existing"]), label="if running")
-            requests.start(system.world, RUN, interpreted, arguments, if_running=policy, reuse="allow")
+            starting.start(system.world, RUN, interpreted, arguments, if_running=policy, reuse="allow")
         case "retry":
             with suppress(InvalidInputError):
-                requests.retry(system.world, RUN)
+                starting.retry(system.world, RUN)
         case "fork":
             after = data.draw(st.integers(0, 50), label="fork after")
             history = system.world.load_history(RUN)
             if history:
                 with suppress(InvalidInputError):
-                    requests.fork(system.world, RUN, f"fork-{number}", after=after % len(history) + 1)
+                    starting.fork(system.world, RUN, f"fork-{number}", after=after % len(history) + 1)
 
 
 def facts(number: int) -> st.SearchStrategy[AnyFact]:

@@ -15,7 +15,8 @@ from tests.support.aws import deployed
 from tests.support.lambdas import function, http_event
 from tests.support.outside import fuzz, outside, texts
 from tests.support.systems import aws_system
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import starting
+from worldflow.turns import webhook_tokens
 
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 BODIES: list[Any] = [
@@ -52,7 +53,7 @@ names = st.sampled_from(["r", "s", "go", "r~2", "x" * 300, "x" * 301, "é" * 300
 def api() -> Iterator[Api]:
     with deployed() as stack, aws_system(stack) as aws, pytest.MonkeyPatch.context() as patch:
         patch.setitem(function("signal").question_routes.__globals__, "PAUSES", ())
-        requests.start(aws.world, "r", "hello", {})
+        starting.start(aws.world, "r", "hello", {})
         yield Api(stack, aws.world)
 
 
@@ -98,7 +99,7 @@ def test_queries(api: Api, path: str, query: dict[str, str], cursor: str | None)
 @fuzz
 @given(st.data())
 def test_webhooks(api: Api, data: st.DataObject) -> None:
-    genuine = webhooks.WebhooksOf(api.world).token("r", "h1", LATER)
+    genuine = webhook_tokens.WebhooksOf(api.world).token("r", "h1", LATER)
     token = data.draw(texts | st.just(genuine) | texts.map(lambda text: f"{genuine}{text}"), "token")
     event = http_event("POST", "/webhooks/x", data.draw(st.none() | st.binary(), "bytes"))
     if text := data.draw(texts, "text"):

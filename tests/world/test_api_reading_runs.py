@@ -8,11 +8,11 @@ import pytest
 from tests.support import workflows
 from tests.support.api import Api
 from tests.support.systems import AWSSystem, cancel, finish, signal, start
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 
 def test_a_run_that_nobody_has_taken_up_is_pending(api: Api, aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
     answer = api.get("/runs/r")
 
     assert answer.status == 200
@@ -43,7 +43,7 @@ def test_a_run_that_has_failed_has_an_error(api: Api, aws: AWSSystem) -> None:
 
 
 def test_a_run_that_is_blocked_says_why(api: Api, aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", "teleport")
+    starting.start(aws.world, "r", "teleport")
     aws.settle()
 
     body = api.get("/runs/r").body

@@ -13,8 +13,8 @@ from tests.support.lambdas import function, http_event
 from tests.support.systems import AWSSystem, finish, start, story
 from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
-from worldflow.runtime import webhooks
 from worldflow.runtime.webhooks import REQUEST_LIMIT
+from worldflow.turns import webhook_tokens
 
 BYTES = bytes(range(256))
 
@@ -180,7 +180,7 @@ def test_a_forged_token_is_refused_without_a_look_up(api: Api, url: str, monkeyp
 
 @pytest.mark.time_of_day
 def test_a_token_that_another_stack_has_signed_is_forged_here(api: Api, url: str) -> None:
-    token = webhooks.sign(b"another key", "r", "h1", clock.now() + timedelta(days=1))
+    token = webhook_tokens.sign(b"another key", "r", "h1", clock.now() + timedelta(days=1))
 
     assert api.webhook(f"{url.rpartition('/')[0]}/{token}").status == 404
 

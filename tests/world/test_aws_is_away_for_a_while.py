@@ -16,7 +16,7 @@ from tests.support.systems import finish, skip
 from tests.support.wire import Asked, WiredSystem, refused, wired_system
 from worldflow import RetryPolicy, create_webhook, sleep, step, wait_for_signal, workflow
 from worldflow.engine.history import Fact, TimerFired, TimerStarted
-from worldflow.runtime import requests, schedules, webhooks
+from worldflow.runtime import schedules, sending, starting, webhooks
 
 LARGE = 70_000
 AWAY = EndpointConnectionError(endpoint_url="https://aws.test")
@@ -109,7 +109,7 @@ def check(system: WiredSystem, run_id: str) -> None:
 @pytest.mark.parametrize("minutes", [2, 25])
 def test_dynamodb_throttles_everything(system: WiredSystem, minutes: float) -> None:
     for number in range(3):
-        requests.start(system.world, f"r{number}", works, {})
+        starting.start(system.world, f"r{number}", works, {})
     system.poll("runs")
     break_down(system, "dynamodb", minutes)
     wait(system, minutes)
@@ -122,9 +122,9 @@ def test_dynamodb_throttles_everything(system: WiredSystem, minutes: float) -> N
 
 
 def test_it_does_so_for_longer_than_messages_are_tried(system: WiredSystem) -> None:
-    requests.start(system.world, "r", takes_a_signal, {})
+    starting.start(system.world, "r", takes_a_signal, {})
     system.settle()
-    requests.signal(system.world, "r", "value", 7)
+    sending.signal(system.world, "r", "value", 7)
     break_down(system, "dynamodb", 180)
     wait(system, 180)
 
@@ -134,11 +134,11 @@ def test_it_does_so_for_longer_than_messages_are_tried(system: WiredSystem) -> N
 
 @pytest.mark.parametrize("page", [1, 2, 3])
 def test_a_page_of_a_long_history_cannot_be_read(system: WiredSystem, page: int) -> None:
-    requests.start(system.world, "r", takes_a_signal, {})
+    starting.start(system.world, "r", takes_a_signal, {})
     for number in range(50):
-        requests.signal(system.world, "r", "other", f"{number}{'x' * 60_000}")  # more than two pages of 1 MB
+        sending.signal(system.world, "r", "other", f"{number}{'x' * 60_000}")  # more than two pages of 1 MB
         system.poll("runs")
-    requests.signal(system.world, "r", "value", "read")
+    sending.signal(system.world, "r", "value", "read")
     system.restart()
     queries = 0
 
@@ -158,7 +158,7 @@ def test_a_page_of_a_long_history_cannot_be_read(system: WiredSystem, page: int)
 
 @pytest.mark.parametrize("operation", ["s3", "s3.PutObject", "s3.GetObject"])
 def test_large_data_has_no_place(system: WiredSystem, operation: str) -> None:
-    requests.start(system.world, "r", large, {})
+    starting.start(system.world, "r", large, {})
     break_down(system, operation, 3, AWAY)
 
     assert finish(system, "r").result == 2 * LARGE
@@ -166,7 +166,7 @@ def test_large_data_has_no_place(system: WiredSystem, operation: str) -> None:
 
 
 def test_nobody_knows_the_key_of_webhooks(system: WiredSystem) -> None:
-    requests.start(system.world, "r", webhook, {})
+    starting.start(system.world, "r", webhook, {})
     break_down(system, "secretsmanager", 5, refused("InternalServiceError"))
     wait(system, 8)
     (created,) = [event for event in system.world.load_history("r") if event.event_type == "HookCreated"]
@@ -182,7 +182,7 @@ def test_nobody_knows_the_key_of_webhooks(system: WiredSystem) -> None:
 @pytest.mark.parametrize("code", ["ThrottlingException", "ServiceQuotaExceededException", "InternalServerException"])
 @pytest.mark.parametrize("minutes", [2, 120])
 def test_scheduler_takes_no_timer(system: WiredSystem, code: str, minutes: float) -> None:
-    requests.start(system.world, "r", sleeps, {})
+    starting.start(system.world, "r", sleeps, {})
     break_down(system, "scheduler.CreateSchedule", minutes, refused(code))
     wait(system, minutes)
 
@@ -198,10 +198,10 @@ def test_scheduler_does_not_take_back_a_timer(system: WiredSystem) -> None:
         async with asyncio.timeout(86_400):
             return await wait_for_signal("value")
 
-    requests.start(system.world, "r", in_time, {})
+    starting.start(system.world, "r", in_time, {})
     system.settle()
     break_down(system, "scheduler.DeleteSchedule", 2)
-    requests.signal(system.world, "r", "value", 7)
+    sending.signal(system.world, "r", "value", 7)
 
     assert finish(system, "r").result == 7
     while skip(system):

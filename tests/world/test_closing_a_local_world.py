@@ -16,7 +16,7 @@ from worldflow.engine.errors import WorldClosedError
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import Orchestrator
 from worldflow.worlds import LocalWorld, RunRecord
-from worldflow.worlds.local.world import database as local_database
+from worldflow.worlds.local import database
 from worldflow.worlds.messages import Start, StepOutcome
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
@@ -90,7 +90,7 @@ def test_what_is_on_its_way_to_the_disk_is_waited_for(
         assert world._database._log and not world._database._log.closed
         written.append(number)
 
-    monkeypatch.setattr(local_database, "_write_out", write_out)
+    monkeypatch.setattr(database, "_write_out", write_out)
     sending = threads.submit(world.send, [Start(run_id="r")])
     assert begun.wait(PATIENCE)
     closing = threads.submit(world.close)

@@ -17,7 +17,7 @@ from tests.support.aws import Stack
 from tests.support.systems import AWSSystem
 from tests.support.wire import WiredSystem, wired_system
 from worldflow import RetryPolicy, publish, set_attributes, step, workflow
-from worldflow.runtime import questions, requests
+from worldflow.runtime import queries, starting
 from worldflow.worlds import RunRecord
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -147,9 +147,9 @@ def test_it_is_the_trouble_of_its_run_alone(system: WiredSystem, place: Any) -> 
     odd = list(RETURNED if place in (as_an_argument, as_an_attribute) else {**RAISED, **RETURNED})
     system.steps_at_once = 10
     for number, what in enumerate(odd):
-        requests.start(system.world, f"good-{number}", good, {})
-        requests.start(system.world, f"odd-{number}", place, {"what": what})
-    requests.start(system.world, "good-last", good, {})
+        starting.start(system.world, f"good-{number}", good, {})
+        starting.start(system.world, f"odd-{number}", place, {"what": what})
+    starting.start(system.world, "good-last", good, {})
     system.settle()  # no time passes: nothing has to come again
 
     assert system.deaths == []
@@ -178,11 +178,11 @@ async def published() -> int:
 
 
 def test_what_is_published_troubles_who_asks(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", published, {})
+    starting.start(aws.world, "r", published, {})
     aws.poll("runs")
     for what in {**RAISED, **RETURNED}:
         with pytest.raises(BaseException) as raised:
-            questions.query(aws.world, "r", what)
+            queries.query(aws.world, "r", what)
         assert what in RETURNED or type(raised.value).__name__ in (what, "Odd", "ValueError", "RuntimeError"), what
     aws.settle()
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support import workflows
 from tests.support.systems import AWSSystem, finish
-from worldflow.runtime import requests
-from worldflow.worlds.base import Redriven
+from worldflow.runtime import starting
 from worldflow.worlds.messages import Poke, StepTask
+from worldflow.worlds.records import Redriven
 
 
 def bury(aws: AWSSystem, queue: str, body: str, group: str | None = "r") -> None:
@@ -17,7 +17,7 @@ def bury(aws: AWSSystem, queue: str, body: str, group: str | None = "r") -> None
 
 
 def test_a_run_whose_message_is_dead_goes_on(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
     (start,) = aws.stack.messages("runs")
     bury(aws, "dead-runs", start.body)
     aws.stack.purge("runs")

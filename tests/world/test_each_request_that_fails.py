@@ -27,8 +27,8 @@ from worldflow.engine.history import Event, Fact, RunEnded, StepCompleted, StepF
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.turns.turns import run_record
+from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import fetch
 

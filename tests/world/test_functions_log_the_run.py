@@ -14,7 +14,7 @@ from tests.support.aws import Stack
 from tests.support.lambdas import Context, load_function, own_log, sqs_event, sqs_record, unload
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.worlds.messages import FactArrived, Start, StepTask
 
 _processes = itertools.count(1)
@@ -99,7 +99,7 @@ def test_the_orchestrator_logs_the_run(functions: Any, aws: AWSSystem) -> None:
 
 def test_a_blocked_run_is_logged_with_its_reason(functions: Any, aws: AWSSystem) -> None:
     orchestrator = functions("orchestrator")
-    requests.start(aws.world, "order-1", "teleport")
+    starting.start(aws.world, "order-1", "teleport")
     event = sqs_event(sqs_record(aws.stack.arns["runs"], Start(run_id="order-1").dump()))
     (line,) = orchestrator(event)
 
@@ -124,7 +124,7 @@ def test_the_names_do_not_stay_for_the_next_invocation(functions: Any, aws: AWSS
 
 def test_what_workflows_carry_is_not_logged(functions: Any, aws: AWSSystem) -> None:
     orchestrator = functions("orchestrator")
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
     records = [Start(run_id="r"), FactArrived(run_id="r", fact=StepCompleted(step_id="s1", result=424242))]
     lines = orchestrator(sqs_event(*(sqs_record(aws.stack.arns["runs"], record.dump()) for record in records)))
 

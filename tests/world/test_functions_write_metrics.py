@@ -21,10 +21,9 @@ from tests.support.lambdas import Context, http_event, load_function, own_log, s
 from tests.support.systems import AWSSystem
 from worldflow import step, wait_for_signal, workflow
 from worldflow.engine.history import AnyFact, SignalReceived, StepCompleted
-from worldflow.runtime import requests
-from worldflow.runtime.sweep import SweepReport
+from worldflow.runtime import starting
 from worldflow.serving.metrics import METRICS, Meter
-from worldflow.turns.observer import Attempt, Turn
+from worldflow.turns.observer import Attempt, SweepReport, Turn
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepTask
 
@@ -116,7 +115,7 @@ def done(run_id: str, step_id: str) -> FactArrived:
 
 def begin(aws: AWSSystem, name: str, *run_ids: str) -> None:
     for run_id in run_ids:
-        requests.start(aws.world, run_id, name)
+        starting.start(aws.world, run_id, name)
 
 
 # --- the orchestrator ----------------------------------------------------------------------------------------------

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.systems import AWSSystem
 from worldflow import ConfigurationError
-from worldflow.runtime.webhooks import sign
+from worldflow.turns.webhook_tokens import sign
 from worldflow.worlds import AWSWorld, LocalWorld, World
-from worldflow.worlds.base import HookRecord
+from worldflow.worlds.records import HookRecord
 
 
 def hook(run_id: str = "r", token: str = "door", hook_id: str = "h1", **more: object) -> HookRecord:

@@ -14,7 +14,7 @@ from worldflow.engine.history import SignalReceived, StepCompleted, StepFailed, 
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
 from worldflow.engine.workflow.inbox import REMEMBERED
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.loading import import_failures
 from worldflow.worlds import RunRecord
 from worldflow.worlds.aws.history import ITEM_LIMIT, PARALLEL_PARTS
@@ -96,7 +96,7 @@ def test_the_record_of_a_run_that_failed(aws: AWSSystem) -> None:
 
 def test_a_run_is_blocked_whatever_its_code_says(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(import_failures, "flows", "ImportError: " + "x" * 1_000_000)
-    requests.start(aws.world, "r", "teleport")
+    starting.start(aws.world, "r", "teleport")
     aws.settle()
 
     assert "not imported: flows (ImportError: x" in (aws.world.read_run("r").blocked_reason or "")

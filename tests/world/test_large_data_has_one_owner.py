@@ -11,7 +11,7 @@ import pytest
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import FatalError, continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import dump_events
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import firing, schedules, sending, starting
 from worldflow.worlds.messages import FactArrived, ScheduleDue
 
 LARGE = "x" * 70_000
@@ -125,8 +125,8 @@ def test_a_signal_that_is_sent_on_to_the_next_generation(system: System) -> None
     world = system.world
     start(system, "r", goes_on, text=LARGE)
     # The second comes when the run has gone on, since it stands behind the first in the queue.
-    requests.signal(world, "r", "go")
-    requests.signal(world, "r", "late", LARGE)
+    sending.signal(world, "r", "go")
+    sending.signal(world, "r", "late", LARGE)
     system.settle()
 
     assert finish(system, "r~2").result == [LARGE, LARGE]
@@ -134,7 +134,7 @@ def test_a_signal_that_is_sent_on_to_the_next_generation(system: System) -> None
 
 def test_a_run_in_place_of_one_that_has_ended(system: System) -> None:
     for _ in range(2):
-        requests.start(system.world, "r", gives_back, {"text": LARGE}, reuse="allow")
+        starting.start(system.world, "r", gives_back, {"text": LARGE}, reuse="allow")
         system.settle()
 
     assert finish(system, "r~2").result == LARGE
@@ -142,7 +142,7 @@ def test_a_run_in_place_of_one_that_has_ended(system: System) -> None:
 
 def test_a_run_that_is_started_for_a_signal_that_came_too_late(system: System) -> None:
     for number in range(2):
-        requests.signal_with_start(
+        starting.signal_with_start(
             system.world,
             "r",
             takes_large_signals,
@@ -159,7 +159,7 @@ def test_a_run_that_is_started_for_a_signal_that_came_too_late(system: System) -
 
 def test_a_fork(system: System) -> None:
     start(system, "r", waits_with_large_data, text=LARGE)
-    requests.fork(system.world, "r", "other", after=system.world.load_history("r")[-1].seq)
+    starting.fork(system.world, "r", "other", after=system.world.load_history("r")[-1].seq)
     system.settle()
     signal(system, "other", "said", "no")
 
@@ -172,7 +172,7 @@ def test_a_retry(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     assert finish(system, "r").status == "failed"
     monkeypatch.setattr("tests.world.test_large_data_has_one_owner.broken", False)
 
-    requests.retry(system.world, "r")
+    starting.retry(system.world, "r")
 
     assert finish(system, "r~2").result == [LARGE, LARGE, LARGE]
 
@@ -181,7 +181,7 @@ def test_a_run_of_a_schedule(system: System) -> None:
     world = system.world
     record, _ = schedules.create(world, "daily", gives_back, {"text": LARGE}, schedule="rate(1 day)")
     due = ScheduleDue(schedule_id="daily", due=record.created_at.replace(microsecond=0))
-    schedules.fire(world, due)
+    firing.fire(world, due)
     system.settle()
 
     assert finish(system, due.run_id).result == LARGE
@@ -189,7 +189,7 @@ def test_a_run_of_a_schedule(system: System) -> None:
 
 def test_a_copy_is_made_on_s3_and_by_nobody_who_reads_it(aws: AWSSystem) -> None:
     start(aws, "r", goes_on, text=LARGE)
-    requests.signal(aws.world, "r", "go")
+    sending.signal(aws.world, "r", "go")
     before = len(aws.stack.requests)
     aws.poll("runs")
 

@@ -10,8 +10,8 @@ from worldflow import InvalidInputError
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import schedules
 from worldflow.worlds import RunRecord, World
-from worldflow.worlds.base import Status
 from worldflow.worlds.messages import StepOutcome
+from worldflow.worlds.records import Status
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from tests.support.lambdas import Context, function, sqs_event, sqs_record
 from tests.support.systems import AWSSystem, finish, signal, start
 from worldflow import RetryPolicy, on_update, publish, set_redactor, step, wait_for_signal, workflow
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime import questions, requests
+from worldflow.runtime import starting, updates
 from worldflow.testing import WorkflowEnvironment
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, StepTask
@@ -148,11 +148,11 @@ def trouble_of_runs(aws: AWSSystem) -> None:
     world = aws.world
     start(aws, "r", meets_trouble, text=MARK)
     for args in ((MARK,), (1,), (1, MARK)):
-        questions.send_update(world, "r", "ask", args)
+        updates.send_update(world, "r", "ask", args)
     aws.settle()
     signal(aws, "r", "number", MARK)
     assert finish(aws, "r").status == "failed"
-    requests.start(world, "b", is_blocked, {"text": MARK})
+    starting.start(world, "b", is_blocked, {"text": MARK})
     world.send([FactArrived(run_id="b", fact=StepCompleted(step_id="s1", result={"kind": MARK}))])
     aws.settle()
     assert MARK in (world.read_run("b").blocked_reason or "")
@@ -171,7 +171,7 @@ def trouble_of_the_world(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Non
     with monkeypatch.context() as patch:
         patch.setattr(aws.world, "append", refuse)
         patch.setattr(aws.world, "put_outcome", refuse)
-        requests.start(aws.world, "x", shows, {"text": MARK})
+        starting.start(aws.world, "x", shows, {"text": MARK})
         aws.poll("runs")
         aws._invoke("steps", [_task(aws, task)])
 
@@ -206,7 +206,7 @@ def provoke(aws: AWSSystem, api: Api, monkeypatch: pytest.MonkeyPatch) -> str:
         with pytest.raises(Exception) as broken:
             function(name).handler(sqs_event(record | {"attributes": {"ApproximateReceiveCount": MARK}}), Context())
         raised.append(broken.value)
-    requests.start(aws.world, "q", shows, {"text": MARK})
+    starting.start(aws.world, "q", shows, {"text": MARK})
     aws.settle()
     # Who asks is told, as of an update, and the log is not.
     assert MARK in api.get("/runs/q/queries/text").error["message"]

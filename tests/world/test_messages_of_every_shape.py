@@ -13,7 +13,7 @@ from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import SignalReceived
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.worlds.messages import FactArrived, StepTask
 
 
@@ -85,7 +85,7 @@ class Neighbours:
         self.system = system
         self.told = 0
         for run_id in ("before", "after", "odd"):
-            requests.start(system.world, run_id, workflows.collect, {"count": 1_000})
+            starting.start(system.world, run_id, workflows.collect, {"count": 1_000})
         system.settle()
 
     def handle(self, queue: QueueName, odd: str) -> list[str]:

@@ -18,7 +18,7 @@ from tests.support.systems import AWSSystem, finish
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Failure, SignalReceived, StepCompleted, StepFailed, TimerFired
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
 from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES, key_of_task
 from worldflow.worlds.messages import (
@@ -81,7 +81,7 @@ class Orchestrator:
 
     def start(self, run_id: str, workflow: Workflow[..., Any], **arguments: Any) -> None:
         """Takes the run's first turn."""
-        requests.start(self.world, run_id, workflow, arguments)
+        starting.start(self.world, run_id, workflow, arguments)
         assert self(self.record(Start(run_id=run_id))) == []
         self.sent("runs")
 
@@ -236,7 +236,7 @@ def test_the_log_says_what_cannot_be_read_and_not_what_it_says(
 
 
 def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_goes_on(aws: AWSSystem) -> None:
-    requests.start(aws.world, "a", workflows.chain, {"length": 2})
+    starting.start(aws.world, "a", workflows.chain, {"length": 2})
     aws.stack.sqs.send_message(
         QueueUrl=aws.stack.urls["runs"], MessageBody="hello", MessageGroupId="a", MessageDeduplicationId="x"
     )
@@ -506,7 +506,7 @@ def test_a_dead_letter_that_cannot_be_read_stays_where_it_is(orchestrator: Orche
 
 def test_a_step_that_no_function_has_begun_has_not_failed(aws: AWSSystem, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL)
-    requests.start(aws.world, "r", workflows.chain, {"length": 1})
+    starting.start(aws.world, "r", workflows.chain, {"length": 1})
     aws.poll("runs")
     for _ in range(45):
         for queue in ("runs", "dead-steps", "timers"):

@@ -35,7 +35,7 @@ from worldflow import (
 from worldflow.encryption import KmsCodec
 from worldflow.engine.history import SignalReceived, StepCompleted, StepScheduled
 from worldflow.engine.history.failures import decode_exception
-from worldflow.runtime import questions, requests, schedules, webhooks
+from worldflow.runtime import queries, schedules, sending, starting, updates, webhooks
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import FactArrived
@@ -169,32 +169,32 @@ def everything(system: AWSSystem) -> None:
     webhooks.resume_hook(world, "door", LARGE)
     assert webhooks.get_hook(world, "door").metadata == {"text": MARK}
     system.settle()
-    token = questions.query(world, "r", "url").rpartition("/")[2]
+    token = queries.query(world, "r", "url").rpartition("/")[2]
     request = {"method": "POST", "body": MARK.encode(), "headers": {"x-text": MARK}, "query": {"text": MARK}}
     answer = webhooks.receive(world, token, sleep=lambda _: system.settle(), **request)  # type: ignore[arg-type]
     assert answer.body == (MARK * 2).encode()
     signal(system, "mild", "go", MARK)
     signal(system, "wild", "go", "break")
     for said in (MARK, "break"):
-        update = questions.send_update(world, "r", "echo", (said,), update_id=f"update-{len(said)}")
+        update = updates.send_update(world, "r", "echo", (said,), update_id=f"update-{len(said)}")
         system.settle()
-        reply = questions.look_for_answer(world, update)
+        reply = updates.look_for_answer(world, update)
         assert reply and (reply.result == MARK or (reply.error and str(decode_exception(reply.error)) == MARK))
-    assert questions.query(world, "r", "text") == MARK
+    assert queries.query(world, "r", "text") == MARK
     signal(system, "r", "unread", MARK)
     signal(system, "r", "turn")
     failed = finish(system, "r~2")
     assert failed.error and failed.error.message == MARK
-    requests.retry(world, "r")
-    requests.signal_with_start(world, "r", carries, {"text": MARK, "generation": 2}, name="unread", value=MARK)
+    starting.retry(world, "r")
+    starting.signal_with_start(world, "r", carries, {"text": MARK, "generation": 2}, name="unread", value=MARK)
     finish(system, "r~3")
-    requests.fork(world, "r", "f", after=1)
+    starting.fork(world, "r", "f", after=1)
     schedules.create(world, "daily", carries, {"text": MARK, "generation": 2}, schedule="rate(1 day)")
     assert not schedules.create(world, "daily", carries, {"text": MARK, "generation": 2}, schedule="rate(1 day)")[1]
     for _ in range(2):
         systems.skip(system)
     # A run that is blocked by what it was given.
-    requests.start(world, "b", garden)
+    starting.start(world, "b", garden)
     world.send([FactArrived(run_id="b", fact=StepCompleted(step_id="s1", result=stash(world, "b", {"kind": MARK})))])
     system.poll("runs")
     assert MARK in (world.read_run("b").blocked_reason or "")
@@ -270,7 +270,7 @@ def test_runs_that_are_under_way_go_on_when_a_codec_is_switched_on_and_over(tmp_
 
         world.codec = Backwards("one")
         system.restart()
-        requests.resume(world, "r")
+        sending.resume(world, "r")
         assert finish(system, "r").result == "in clear encoded last"
 
 
@@ -286,7 +286,7 @@ def test_a_step_whose_function_lacks_the_codec_is_tried_again(tmp_path: Path) ->
     with local_system(tmp_path / "runs.db") as system:
         world: LocalWorld = system.world  # type: ignore[assignment]
         world.codec = Backwards("one")
-        requests.start(world, "r", calls, {})
+        starting.start(world, "r", calls, {})
         system._worker._turns.take(1)
         world.codec = None
         system.settle()

@@ -7,11 +7,11 @@ import pytest
 from tests.support import workflows
 from tests.support.systems import System, finish, signal, start
 from worldflow import RunNotFoundError
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 
 async def test_a_run_is_pending_until_something_has_happened(system: System) -> None:
-    requests.start(system.world, "r", workflows.chain, {"length": 2})
+    starting.start(system.world, "r", workflows.chain, {"length": 2})
 
     status = await system.world.get_run_status("r")
     assert status["status"] == "pending"
@@ -21,7 +21,7 @@ async def test_a_run_is_pending_until_something_has_happened(system: System) -> 
 
 
 def test_pending_is_never_written(system: System) -> None:
-    requests.start(system.world, "r", workflows.chain, {"length": 2})
+    starting.start(system.world, "r", workflows.chain, {"length": 2})
 
     record = system.world.get_run("r")
     assert record and record.status == "running"
@@ -78,7 +78,7 @@ def test_large_data_is_shown_whole(system: System) -> None:
 
 
 async def test_a_large_input_is_shown_whole(system: System) -> None:
-    requests.start(system.world, "r", "somewhere_else", {"text": "x" * 100_000})
+    starting.start(system.world, "r", "somewhere_else", {"text": "x" * 100_000})
 
     record = system.world.get_run("r")
     assert record and len(record.model_dump_json()) < 1_000

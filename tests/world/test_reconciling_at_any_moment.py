@@ -23,7 +23,8 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import sending, starting, webhooks
+from worldflow.turns import generations
 
 HOOK = "disaster-token"
 
@@ -91,7 +92,7 @@ async def holds_a_hook() -> str:
 
 
 @workflow(name="disaster_generations")
-async def generations(number: int) -> int:
+async def counted_generations(number: int) -> int:
     await work(number)
     await sleep("30m")
     if number < 4:
@@ -120,12 +121,12 @@ def _forgets(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def begin(system: AWSSystem) -> None:
     world = system.world
-    requests.start(world, "steps", steps, {"number": 1})
-    requests.start(world, "timers", timers)
-    requests.start(world, "parent", parent)
-    requests.start(world, "hook", holds_a_hook)
-    requests.start(world, "generations", generations, {"number": 2})
-    requests.start(world, "signals", takes_signals)
+    starting.start(world, "steps", steps, {"number": 1})
+    starting.start(world, "timers", timers)
+    starting.start(world, "parent", parent)
+    starting.start(world, "hook", holds_a_hook)
+    starting.start(world, "generations", counted_generations, {"number": 2})
+    starting.start(world, "signals", takes_signals)
 
 
 def nudge(system: AWSSystem) -> None:
@@ -136,12 +137,12 @@ def nudge(system: AWSSystem) -> None:
     record = world.get_run("signals")
     if record and not record.ended:
         for number in (1, 2):
-            requests.signal(world, "signals", "add", number, signal_id=f"add-{number}")
+            sending.signal(world, "signals", "add", number, signal_id=f"add-{number}")
 
 
 def is_over(system: AWSSystem) -> bool:
     records = [system.world.get_run(run_id) for run_id in RESULTS]
-    return all(record and requests.newest_generation(system.world, record).ended for record in records)
+    return all(record and generations.newest_generation(system.world, record).ended for record in records)
 
 
 def go(system: AWSSystem, ticks: int) -> int:
@@ -171,7 +172,7 @@ def end_in_disaster(system: AWSSystem, chance: random.Random, *, events_first: b
 
 def check(system: AWSSystem, known: set[tuple[str, str, int]]) -> None:
     world = system.world
-    newest = {run_id: requests.newest_generation(world, world.read_run(run_id)).run_id for run_id in RESULTS}
+    newest = {run_id: generations.newest_generation(world, world.read_run(run_id)).run_id for run_id in RESULTS}
     ends = {run_id: world.read_run(last) for run_id, last in newest.items()}
     assert {run_id: (record.status, record.result) for run_id, record in ends.items()} == {
         run_id: ("completed", result) for run_id, result in RESULTS.items()

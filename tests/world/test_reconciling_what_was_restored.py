@@ -24,11 +24,11 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import HookConflicted, RunRestored, StepFailed
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import schedules, sending, starting
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.runtime.reconcile import reconcile
 from worldflow.worlds.aws.restored import AWSRestored
-from worldflow.worlds.base import HookRecord
+from worldflow.worlds.records import HookRecord
 
 DAY = timedelta(days=1)
 
@@ -151,7 +151,7 @@ def test_a_record_ahead_of_its_history_goes_back(aws: AWSSystem) -> None:
     record = aws.world.read_run("r")
     assert (record.status, record.result, record.ended_at) == ("running", None, None)
     aws.settle()
-    requests.signal(aws.world, "r", "go", "found", signal_id="another")
+    sending.signal(aws.world, "r", "go", "found", signal_id="another")
     assert finish(aws, "r").result == "found"
 
 
@@ -159,7 +159,7 @@ def test_a_record_that_is_ahead_though_open_does_not_refuse_the_end(aws: AWSSyst
     start(aws, "r", labels)
     events = aws.stack.copy("events")
     for number in range(5):
-        requests.signal(aws.world, "r", "label", str(number), signal_id=f"lost-{number}")
+        sending.signal(aws.world, "r", "label", str(number), signal_id=f"lost-{number}")
     aws.settle()
     assert aws.world.read_run("r").attributes == {"label": "4"}
     restore(aws, events=events)
@@ -209,7 +209,7 @@ def test_a_run_whose_history_is_gone_begins_anew(aws: AWSSystem) -> None:
 
 
 def test_a_start_whose_message_is_lost_is_sent_again(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", waits)
+    starting.start(aws.world, "r", waits)
     restore(aws)
 
     assert reconciled(aws).begun_anew == 1
@@ -227,7 +227,7 @@ def test_a_process_that_remembers_the_lost_future_reads_the_history_again(aws: A
 
     reconciled(aws)
     aws.settle()
-    requests.signal(aws.world, "r", "label", "end", signal_id="end")
+    sending.signal(aws.world, "r", "label", "end", signal_id="end")
 
     assert finish(aws, "r").status == "completed"
     assert [event.seq for event in aws.world.load_history("r")] == [1, 2, 3, 4]
@@ -259,14 +259,14 @@ def test_an_outcome_of_another_call_is_not_taken_for_this_ones(aws: AWSSystem) -
 
     reconciled(aws)
     aws.settle()
-    requests.signal(aws.world, "r", "amount", 7, signal_id="other")
+    sending.signal(aws.world, "r", "amount", 7, signal_id="other")
 
     assert finish(aws, "r").result == 7
     assert calls == [5, 7]
 
 
 def test_an_outcome_comes_before_the_timeout_that_has_passed(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", charges_slowly)
+    starting.start(aws.world, "r", charges_slowly)
     aws.poll("runs")
     events = aws.stack.copy("events")
     aws.settle()
@@ -278,7 +278,7 @@ def test_an_outcome_comes_before_the_timeout_that_has_passed(aws: AWSSystem) -> 
 
 
 def test_a_step_that_runs_at_most_once_is_interrupted_where_its_claim_is_lost(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", charges_once)
+    starting.start(aws.world, "r", charges_once)
     aws.poll("runs")
     runs = aws.stack.copy("runs")
     events = aws.stack.copy("events")
@@ -296,7 +296,7 @@ def test_a_step_that_runs_at_most_once_is_interrupted_where_its_claim_is_lost(aw
 def test_what_begins_after_the_restore_is_not_interrupted(aws: AWSSystem) -> None:
     restore(aws)
     reconciled(aws)
-    requests.start(aws.world, "r", charges_once)
+    starting.start(aws.world, "r", charges_once)
     aws.poll("runs")
 
     assert reconciled(aws).interrupted == 0
@@ -304,7 +304,7 @@ def test_what_begins_after_the_restore_is_not_interrupted(aws: AWSSystem) -> Non
 
 
 def test_an_attempt_that_the_lost_future_did_not_want_runs(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", charges_slowly)
+    starting.start(aws.world, "r", charges_slowly)
     aws.poll("runs")
     events = aws.stack.copy("events")
     aws.world.abandon("r", "s1", 1)
@@ -357,7 +357,7 @@ def test_a_timer_of_the_lost_future_does_not_end_a_later_one_early(aws: AWSSyste
     assert reconciled(aws).schedules_deleted == 1
     aws.settle()
     begun = aws.clock.now()
-    requests.signal(aws.world, "r", "go", signal_id="again")
+    sending.signal(aws.world, "r", "go", signal_id="again")
     aws.settle()
     (timer,) = aws.stack.schedules()
     assert timer["Name"] != left_over["Name"]
@@ -415,7 +415,7 @@ def test_a_child_that_its_parent_has_not_asked_for_is_asked_for_anew(aws: AWSSys
     assert reconciled(aws).records_removed == 1
     aws.settle()
     assert aws.world.get_run(child) is None
-    requests.signal(aws.world, "p", "ask", "now", signal_id="ask-2")
+    sending.signal(aws.world, "p", "ask", "now", signal_id="ask-2")
     aws.settle()
     signal(aws, child, "go", "on")
     assert finish(aws, "p").result == "p now on"
@@ -424,7 +424,7 @@ def test_a_child_that_its_parent_has_not_asked_for_is_asked_for_anew(aws: AWSSys
 def test_a_parent_is_told_by_a_child_that_is_ahead(aws: AWSSystem) -> None:
     start(aws, "p", has_a_child, message="p")
     signal(aws, "p", "ask", "a")
-    requests.signal(aws.world, "p~c1", "go", "b")
+    sending.signal(aws.world, "p~c1", "go", "b")
     aws.poll("runs")
     assert status(aws, "p~c1") == "completed"
     restore(aws)  # the message to the parent is lost
@@ -437,7 +437,7 @@ def test_a_generation_that_replaces_none_any_more_is_removed(aws: AWSSystem) -> 
     start(aws, "r", waits)
     events = aws.stack.copy("events")
     signal(aws, "r", "go", 1)
-    requests.start(aws.world, "r", waits, reuse="allow")
+    starting.start(aws.world, "r", waits, reuse="allow")
     aws.settle()
     assert aws.world.get_generation("r") == 2
     restore(aws, events=events)
@@ -447,13 +447,13 @@ def test_a_generation_that_replaces_none_any_more_is_removed(aws: AWSSystem) -> 
     assert (report.records_removed, report.generations) == (1, 1)
     assert aws.world.get_generation("r") == 1
     with pytest.raises(RunExistsError):
-        requests.start(aws.world, "r", waits, if_running="fail")
+        starting.start(aws.world, "r", waits, if_running="fail")
 
 
 def test_children_of_a_run_that_has_ended_are_told(aws: AWSSystem) -> None:
     start(aws, "p", leaves_a_child)
     runs = aws.stack.copy("runs")
-    requests.signal(aws.world, "p", "go")
+    sending.signal(aws.world, "p", "go")
     aws.poll("runs")
     assert status(aws, "p") == "completed"
     restore(aws, runs=runs)  # the message to the child is lost
@@ -475,7 +475,7 @@ def test_a_generation_that_is_missing_follows_again(aws: AWSSystem) -> None:
     assert reconciled(aws).begun_anew == 1
     assert aws.world.get_generation("r") == 2
     aws.settle()
-    requests.signal(aws.world, "r", "go", signal_id="second")
+    sending.signal(aws.world, "r", "go", signal_id="second")
     assert finish(aws, "r~2").result == 2
 
 
@@ -521,13 +521,13 @@ def test_an_archive_of_an_earlier_run_of_the_id_is_none_of_this_one(aws: AWSSyst
     signal(aws, "r", "amount", 5)
     aws.clock.forward(aws.clock.now() + 3 * DAY)
     archive_old_runs(aws.world, older_than=DAY)
-    requests.start(aws.world, "r", charges)
+    starting.start(aws.world, "r", charges)
     aws.settle()
     restore(aws)
 
     assert reconciled(aws).from_archive == 0
     aws.settle()
-    requests.signal(aws.world, "r", "amount", 7, signal_id="second")
+    sending.signal(aws.world, "r", "amount", 7, signal_id="second")
     assert finish(aws, "r").result == 7
 
 
@@ -597,7 +597,7 @@ def test_a_pass_that_dies_is_taken_up_by_the_next(aws: AWSSystem, requests_made:
     aws.settle()
     held = aws.world.get_hook("t")
     assert held and held.run_id == "a"
-    requests.signal(aws.world, "p", "ask", "b", signal_id="ask-2")
+    sending.signal(aws.world, "p", "ask", "b", signal_id="ask-2")
     aws.settle()
     signal(aws, "p~c1", "go", "c")
     assert finish(aws, "p").result == "p b c"

@@ -7,7 +7,7 @@ from tests.support.aws import QueueName
 from tests.support.systems import AWSSystem, cancel, finish, skip
 from workflows.hello import hello
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.worlds.messages import FactArrived, Poke
 
 WRITE = "dynamodb.PutItem"
@@ -58,7 +58,7 @@ def asked_for(aws: AWSSystem) -> list[str]:
 
 
 def test_a_sequential_step_is_two_writes_and_two_sends(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 5})
+    starting.start(aws.world, "r", workflows.chain, {"length": 5})
     meter.poll("runs")
     for _ in range(4):
         assert meter.poll("steps") == ATTEMPT
@@ -66,7 +66,7 @@ def test_a_sequential_step_is_two_writes_and_two_sends(aws: AWSSystem, meter: Me
 
 
 def test_the_two_hundredth_step_costs_what_the_fifth_does(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 201})
+    starting.start(aws.world, "r", workflows.chain, {"length": 201})
     meter.poll("runs")
     for _ in range(4):
         meter.step()
@@ -80,14 +80,14 @@ def test_the_two_hundredth_step_costs_what_the_fifth_does(aws: AWSSystem, meter:
 
 
 def test_an_inline_step_is_one_write(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain_inline, {"length": 5})
+    starting.start(aws.world, "r", workflows.chain_inline, {"length": 5})
 
     # The look at the history and the record, the start with the first step, four steps, and the end.
     assert meter.poll("runs") == [HISTORY, READ, WRITE, *[WRITE] * 4, WRITE, WRITE]
 
 
 def test_what_an_inline_step_writes_beside_its_data_is_little(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain_inline, {"length": 5})
+    starting.start(aws.world, "r", workflows.chain_inline, {"length": 5})
     meter.poll("runs")
 
     items = aws.stack.items("events")
@@ -97,13 +97,13 @@ def test_what_an_inline_step_writes_beside_its_data_is_little(aws: AWSSystem, me
 
 
 def test_pure_inline_steps_share_a_write(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain_pure, {"length": 50})
+    starting.start(aws.world, "r", workflows.chain_pure, {"length": 50})
 
     assert meter.poll("runs") == [HISTORY, READ, WRITE, WRITE, WRITE]
 
 
 def test_a_step_that_may_run_again_needs_no_ledger(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain_unrecorded, {"length": 4})
+    starting.start(aws.world, "r", workflows.chain_unrecorded, {"length": 4})
     meter.poll("runs")
     for _ in range(3):
         assert meter.poll("steps") == [SEND]
@@ -111,7 +111,7 @@ def test_a_step_that_may_run_again_needs_no_ledger(aws: AWSSystem, meter: Meter)
 
 
 def test_a_timeout_is_one_message_more_which_comes_when_it_is_over(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain_in_time, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain_in_time, {"length": 2})
 
     assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND, SEND]
     assert meter.step() == [*ATTEMPT, *TURN, SEND]
@@ -123,17 +123,17 @@ def test_a_timeout_is_one_message_more_which_comes_when_it_is_over(aws: AWSSyste
 
 
 def test_a_start_is_a_record_and_a_message_and_its_turn_looks_for_both(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
 
     assert asked_for(aws) == [WRITE, SEND]
     assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND]
 
 
 def test_starting_what_has_started_sends_once_more_and_commits_nothing(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
     meter.poll("runs")
     aws.stack.requests.clear()
-    requests.start(aws.world, "r", workflows.chain, {"length": 2})
+    starting.start(aws.world, "r", workflows.chain, {"length": 2})
 
     assert asked_for(aws) == [WRITE, READ, SEND]
     # A turn that drops messages without a commit looks at the tail of the history first.
@@ -141,7 +141,7 @@ def test_starting_what_has_started_sends_once_more_and_commits_nothing(aws: AWSS
 
 
 def test_an_end_is_a_commit_and_the_record(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 1})
+    starting.start(aws.world, "r", workflows.chain, {"length": 1})
     meter.poll("runs")
     meter.poll("steps")
 
@@ -149,27 +149,27 @@ def test_an_end_is_a_commit_and_the_record(aws: AWSSystem, meter: Meter) -> None
 
 
 def test_a_signal_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.collect, {"count": 3})
+    starting.start(aws.world, "r", workflows.collect, {"count": 3})
     meter.poll("runs")
     aws.stack.requests.clear()
-    requests.signal(aws.world, "r", "value", 1)
+    sending.signal(aws.world, "r", "value", 1)
 
     assert asked_for(aws) == [READ, SEND]
     assert meter.poll("runs") == [WRITE]
 
 
 def test_signals_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.collect, {"count": 20})
+    starting.start(aws.world, "r", workflows.collect, {"count": 20})
     meter.poll("runs")
     for number in range(10):
-        requests.signal(aws.world, "r", "value", number)
+        sending.signal(aws.world, "r", "value", number)
 
     assert meter.poll("runs") == [WRITE]
     assert len(aws.world.load_history("r", after=1)) == 10
 
 
 def test_a_timer_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.pauses, {"count": 3})
+    starting.start(aws.world, "r", workflows.pauses, {"count": 3})
     # The timer begins in the turn that asks for it.
     assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND]
     due = aws.next_due()
@@ -181,7 +181,7 @@ def test_a_timer_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
 
 
 def test_a_long_timer_is_a_schedule_and_two_ways_through_the_queue(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.pauses, {"count": 1, "seconds": 30 * 86_400})
+    starting.start(aws.world, "r", workflows.pauses, {"count": 1, "seconds": 30 * 86_400})
     assert meter.poll("runs") == [HISTORY, READ, WRITE, "scheduler.CreateSchedule"]
 
     def pass_time() -> None:
@@ -200,7 +200,7 @@ def test_a_long_timer_is_a_schedule_and_two_ways_through_the_queue(aws: AWSSyste
 
 @pytest.mark.parametrize("length", [1, 40])
 def test_a_cold_turn_reads_the_history_once(aws: AWSSystem, meter: Meter, length: int) -> None:
-    requests.start(aws.world, "r", workflows.chain, {"length": 50})
+    starting.start(aws.world, "r", workflows.chain, {"length": 50})
     meter.poll("runs")
     for _ in range(length):
         meter.step()
@@ -212,13 +212,13 @@ def test_a_cold_turn_reads_the_history_once(aws: AWSSystem, meter: Meter, length
 
 
 def test_parallel_steps_are_sent_ten_in_a_request(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.squares, {"count": 100})
+    starting.start(aws.world, "r", workflows.squares, {"count": 100})
 
     assert meter.poll("runs") == [HISTORY, READ, WRITE, *[SEND] * 10]
 
 
 def test_results_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.squares, {"count": 30})
+    starting.start(aws.world, "r", workflows.squares, {"count": 30})
     meter.poll("runs")
     for _ in range(30):
         assert meter.poll("steps") == ATTEMPT
@@ -228,7 +228,7 @@ def test_results_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -
 
 
 def test_a_failed_attempt_is_one_turn_and_its_retry_another_wake(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.stumbles, {"number": 1})
+    starting.start(aws.world, "r", workflows.stumbles, {"number": 1})
     meter.poll("runs")
 
     assert meter.poll("steps") == ATTEMPT
@@ -244,17 +244,17 @@ def test_a_failed_attempt_is_one_turn_and_its_retry_another_wake(aws: AWSSystem,
 
 
 def test_a_cancel_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.collect, {"count": 3})
+    starting.start(aws.world, "r", workflows.collect, {"count": 3})
     meter.poll("runs")
     aws.stack.requests.clear()
-    requests.cancel(aws.world, "r")
+    sending.cancel(aws.world, "r")
 
     assert asked_for(aws) == [READ, SEND]
     assert meter.poll("runs") == [WRITE, WRITE]
 
 
 def test_a_poke_sends_what_is_open_again(aws: AWSSystem, meter: Meter) -> None:
-    requests.start(aws.world, "r", workflows.squares, {"count": 3})
+    starting.start(aws.world, "r", workflows.squares, {"count": 3})
     meter.poll("runs")
     aws.world.send([Poke(run_id="r")])
 
@@ -262,7 +262,7 @@ def test_a_poke_sends_what_is_open_again(aws: AWSSystem, meter: Meter) -> None:
 
 
 def test_a_whole_run_of_hello(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", hello, {"name": "Ada"})
+    starting.start(aws.world, "r", hello, {"name": "Ada"})
     finish(aws, "r")
     made = aws.stack.requests
 
@@ -273,7 +273,7 @@ def test_a_whole_run_of_hello(aws: AWSSystem) -> None:
 
 
 def test_a_page_of_runs_is_one_query_a_shard(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", workflows.collect, {"count": 1})
+    starting.start(aws.world, "r", workflows.collect, {"count": 1})
     cancel(aws, "r")
     assert not skip(aws)
     aws.stack.requests.clear()

@@ -22,7 +22,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.worlds.messages import Poke
 
 WRITE = "dynamodb.PutItem"
@@ -130,7 +130,7 @@ def taken(aws: AWSSystem) -> list[str]:
 
 def started(aws: AWSSystem, flow: Any, run_id: str = "r", **arguments: Any) -> list[str]:
     """The requests of a run's first turn."""
-    requests.start(aws.world, run_id, flow, arguments)
+    starting.start(aws.world, run_id, flow, arguments)
     return poll(aws, "runs")
 
 
@@ -199,7 +199,7 @@ def test_children_are_sent_ten_in_a_request(aws: AWSSystem) -> None:
 
 
 def test_a_hundred_children_are_what_one_is_a_hundred_times(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", counting_parent, {"count": 100})
+    starting.start(aws.world, "r", counting_parent, {"count": 100})
     record = finish(aws, "r")
     made = Counter(aws.stack.requests)
 
@@ -235,16 +235,16 @@ def test_a_hook_is_a_write_a_value_a_turn_and_its_end_a_deletion(aws: AWSSystem)
 
 def test_an_update_is_a_turn_and_a_look_at_the_history(aws: AWSSystem) -> None:
     started(aws, counting_updates)
-    update = questions.send_update(aws.world, "r", "n", (1,))
+    update = updates.send_update(aws.world, "r", "n", (1,))
     assert taken(aws) == [READ, SEND]
     assert poll(aws, "runs") == [WRITE]
-    assert questions.look_for_answer(aws.world, update)
+    assert updates.look_for_answer(aws.world, update)
     assert taken(aws) == [HISTORY]
 
 
 def test_a_query_is_two_reads_and_writes_nothing(aws: AWSSystem) -> None:
     started(aws, counting_updates)
-    assert questions.query(aws.world, "r", "n") == 5
+    assert queries.query(aws.world, "r", "n") == 5
 
     assert taken(aws) == [READ, HISTORY]
 
@@ -255,7 +255,7 @@ def test_a_query_is_two_reads_and_writes_nothing(aws: AWSSystem) -> None:
 def test_attributes_are_one_write_more_however_many(aws: AWSSystem) -> None:
     started(aws, telling)
     for number in range(5):
-        requests.signal(aws.world, "r", "n", number)
+        sending.signal(aws.world, "r", "n", number)
 
     assert poll(aws, "runs") == [WRITE, WRITE]
     record = aws.world.get_run("r")
@@ -265,7 +265,7 @@ def test_attributes_are_one_write_more_however_many(aws: AWSSystem) -> None:
 
 def test_a_generation_is_a_record_its_number_and_a_start(aws: AWSSystem) -> None:
     started(aws, counting_generations)
-    requests.signal(aws.world, "r", "next")
+    sending.signal(aws.world, "r", "next")
 
     # Its commit; the record of the next, its number and its start; its own record.
     assert poll(aws, "runs") == [WRITE, WRITE, WRITE, SEND, WRITE]
@@ -274,16 +274,16 @@ def test_a_generation_is_a_record_its_number_and_a_start(aws: AWSSystem) -> None
 
 def test_a_signal_for_the_newest_generation_looks_for_it(aws: AWSSystem) -> None:
     started(aws, counting_generations)
-    requests.signal(aws.world, "r", "next", signal_id="1")
+    sending.signal(aws.world, "r", "next", signal_id="1")
     poll(aws, "runs"), poll(aws, "runs")
-    requests.signal(aws.world, "r", "next", signal_id="2")
+    sending.signal(aws.world, "r", "next", signal_id="2")
 
     assert taken(aws) == [READ, READ, READ, SEND]  # the record, the number, the record of the newest
 
 
 def test_a_termination_is_one_turn(aws: AWSSystem) -> None:
     started(aws, telling)
-    requests.terminate(aws.world, "r")
+    sending.terminate(aws.world, "r")
 
     assert taken(aws) == [READ, SEND]
     assert poll(aws, "runs") == [WRITE, WRITE]

@@ -25,7 +25,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.errors import RunArchivedError, RunEndedError, RunNotFoundError
-from worldflow.runtime import Orchestrator, questions, requests
+from worldflow.runtime import Orchestrator, queries, sending, starting, updates
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds.messages import Poke
 
@@ -90,13 +90,13 @@ async def counts_down(number: int) -> str:
 
 
 def go(system: System, run_id: str) -> None:
-    requests.signal(system.world, run_id, "go")
+    sending.signal(system.world, run_id, "go")
     system.settle()
 
 
 def use_all(system: System, run_id: str = "r") -> None:
     start(system, run_id, uses_all, text=LARGE)
-    questions.send_update(system.world, run_id, "double", (21,), update_id="twice")
+    updates.send_update(system.world, run_id, "double", (21,), update_id="twice")
     signal(system, run_id, "said", LARGE)
     asyncio.run(Orchestrator(system.world).resume_hook("desk", LARGE))
     assert finish(system, run_id).status == "completed"
@@ -110,9 +110,9 @@ def views(system: System, run_id: str = "r") -> list[Any]:
     status.pop("archived_at", None)
     events = asyncio.run(world.load_events(run_id))
     later = world.read_events(run_id, 3)
-    update = questions.send_update(world, run_id, "double", (), update_id="twice")
-    answer = questions.look_for_answer(world, update)
-    return [record, status, events, later, asyncio.run(run.result()), questions.query(world, run_id, "stage"), answer]
+    update = updates.send_update(world, run_id, "double", (), update_id="twice")
+    answer = updates.look_for_answer(world, update)
+    return [record, status, events, later, asyncio.run(run.result()), queries.query(world, run_id, "stage"), answer]
 
 
 @pytest.mark.time_of_day(system=["memory"])
@@ -145,11 +145,11 @@ def test_what_is_too_young_or_has_not_ended_stays(system: System) -> None:
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda world: requests.signal(world, "r", "go"),
-        lambda world: requests.cancel(world, "r"),
-        lambda world: requests.terminate(world, "r"),
-        lambda world: requests.resume(world, "r"),
-        lambda world: questions.send_update(world, "r", "any", ()),
+        lambda world: sending.signal(world, "r", "go"),
+        lambda world: sending.cancel(world, "r"),
+        lambda world: sending.terminate(world, "r"),
+        lambda world: sending.resume(world, "r"),
+        lambda world: updates.send_update(world, "r", "any", ()),
     ],
     ids=["signal", "cancel", "terminate", "resume", "update"],
 )
@@ -162,7 +162,7 @@ def test_what_is_asked_of_it_is_refused_as_of_any_run_that_has_ended(system: Sys
 
 
 def test_a_run_that_never_was_is_not_found(system: System) -> None:
-    for read in (system.world.read_run, system.world.read_events, lambda run_id: requests.cancel(system.world, run_id)):
+    for read in (system.world.read_run, system.world.read_events, lambda run_id: sending.cancel(system.world, run_id)):
         with pytest.raises(RunNotFoundError):
             read("r")
 
@@ -174,8 +174,8 @@ def test_it_is_not_retried_but_forked(system: System) -> None:
     archive(system)
 
     with pytest.raises(RunArchivedError, match="it can be forked"):
-        requests.retry(system.world, "r")
-    requests.fork(system.world, "r", "again", after=1)
+        starting.retry(system.world, "r")
+    starting.fork(system.world, "r", "again", after=1)
     system.settle()
     signal(system, "again", "go")
     assert finish(system, "again").status == "failed"
@@ -187,7 +187,7 @@ def test_its_id_is_free_and_the_new_run_has_nothing_of_the_old(system: System) -
     old = system.world.read_run("r")
     archive(system)
 
-    _, created = requests.start(system.world, "r", charges, {"what": "new"})
+    _, created = starting.start(system.world, "r", charges, {"what": "new"})
     system.settle()
 
     assert created
@@ -220,7 +220,7 @@ def test_generations_go_one_by_one_and_the_first_with_the_newest(system: System)
 
     assert archive(system).archived == 2
     assert {record.run_id for record in world.list_runs().runs} == {"r", "r~4"}
-    requests.signal(world, "r~2", "go")  # any of them leads to the newest
+    sending.signal(world, "r~2", "go")  # any of them leads to the newest
     assert finish(system, "r~4").result == "done"
 
     assert archive(system).archived == 2
@@ -247,18 +247,18 @@ def test_generations_that_a_pass_left_are_archived_before_the_first(system: Syst
 def test_a_run_that_is_retried_stays_with_its_retry(system: System) -> None:
     start(system, "r", fails_late)
     signal(system, "r", "go")
-    requests.retry(system.world, "r")
+    starting.retry(system.world, "r")
     system.settle()
     start(system, "other", fails_late)
     signal(system, "other", "go")
-    requests.start(system.world, "other", fails_late, reuse="allow")
+    starting.start(system.world, "other", fails_late, reuse="allow")
     system.settle()
 
     assert archive(system).archived == 2
     assert {record.run_id for record in system.world.list_runs().runs} == {"other", "other~2"}
     assert system.world.read_run("r").archived_at
     with pytest.raises(RunArchivedError):
-        requests.retry(system.world, "r")
+        starting.retry(system.world, "r")
 
 
 def test_a_redo_of_a_first_generation_begins_none_that_is_archived(system: System) -> None:

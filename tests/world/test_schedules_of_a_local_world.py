@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import LocalSystem, local_system
-from worldflow.runtime import schedules
+from worldflow.runtime import firing, schedules
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import ScheduleDue
 
@@ -42,7 +42,7 @@ def test_one_message_waits_whatever_is_asked_for(local: LocalSystem) -> None:
 
     due = fire_next(local)
     for _ in range(3):
-        schedules.fire(local.world, ScheduleDue(schedule_id="nightly", due=due))
+        firing.fire(local.world, ScheduleDue(schedule_id="nightly", due=due))
     local.settle()
     assert waiting(local.world) == [due + timedelta(days=1)]
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from tests.support.schedules import DAILY, create
 from tests.support.systems import AWSSystem
 from worldflow import ConfigurationError, InvalidInputError, ScheduleNotFoundError
-from worldflow.runtime import schedules
+from worldflow.runtime import firing, schedules
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import ScheduleDue, load_message
 
@@ -60,7 +60,7 @@ def test_its_requests(aws: AWSSystem) -> None:
     assert aws.stack.requests == ["dynamodb.PutItem", "scheduler.CreateSchedule", "dynamodb.GetItem"]
 
     aws.stack.requests.clear()
-    schedules.fire(aws.world, ScheduleDue(schedule_id="nightly", due=aws.clock.now()))
+    firing.fire(aws.world, ScheduleDue(schedule_id="nightly", due=aws.clock.now()))
     assert aws.stack.requests == [
         "dynamodb.GetItem",
         *["dynamodb.PutItem", "dynamodb.PutItem", "sqs.SendMessageBatch", "dynamodb.PutItem"],

@@ -15,7 +15,7 @@ from tests.support.aws import REGION, Stack
 from tests.support.systems import AWSSystem, Clock, ClockedAWSWorld, clocked, finish
 from worldflow import FatalError, set_attributes, step, workflow
 from worldflow.costs import commits_of, count
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.worlds.outages import is_passing_code
 
 BUS = "orders"
@@ -89,7 +89,7 @@ def bus(stack: Stack) -> Iterator[AWSSystem]:
 
 
 def test_a_rule_gets_the_start_and_the_end(bus: AWSSystem, subscriber: Subscriber) -> None:
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
     finish(bus, "order-1")
 
     started, completed = subscriber.received()
@@ -112,7 +112,7 @@ def test_a_rule_gets_the_start_and_the_end(bus: AWSSystem, subscriber: Subscribe
 
 
 def test_the_type_of_an_error_is_told_and_no_data(bus: AWSSystem, subscriber: Subscriber) -> None:
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
     finish(bus, "order-1")
 
     _, failed = subscriber.received()
@@ -124,7 +124,7 @@ def test_the_type_of_an_error_is_told_and_no_data(bus: AWSSystem, subscriber: Su
 
 
 def test_a_run_asks_for_one_request_at_its_start_and_one_at_its_end(bus: AWSSystem, subscriber: Subscriber) -> None:
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
     finish(bus, "order-1")
     with_bus = bus.stack.requests.count("eventbridge.PutEvents")
     commits, _ = commits_of(bus.world, "order-1")
@@ -136,7 +136,7 @@ def test_a_run_asks_for_one_request_at_its_start_and_one_at_its_end(bus: AWSSyst
 
 
 def test_a_start_and_an_end_in_one_turn_are_one_request(bus: AWSSystem, subscriber: Subscriber) -> None:
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
     finish(bus, "order-1")
 
     assert bus.stack.requests.count("eventbridge.PutEvents") == 1
@@ -146,7 +146,7 @@ def test_a_start_and_an_end_in_one_turn_are_one_request(bus: AWSSystem, subscrib
 
 
 def test_without_a_bus_nothing_is_asked_for(aws: AWSSystem) -> None:
-    requests.start(aws.world, "order-1", told_on_a_bus, {"card": "4242"})
+    starting.start(aws.world, "order-1", told_on_a_bus, {"card": "4242"})
     finish(aws, "order-1")
 
     assert "eventbridge.PutEvents" not in aws.stack.requests
@@ -202,7 +202,7 @@ def test_what_passes_by_itself_loses_nothing(bus: AWSSystem, monkeypatch: pytest
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
     client = Refusing(answer, answer)
     bus.world.__dict__["_eventbridge"] = client
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
 
     assert finish(bus, "order-1").status == "completed"
     assert set(client.types) == {"Run Started", "Run Completed"}
@@ -215,7 +215,7 @@ def test_one_that_was_refused_is_sent_again_with_its_neighbours(
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
     client = Refusing([None, "InternalFailure"])
     bus.world.__dict__["_eventbridge"] = client
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
     finish(bus, "order-1")
     bus.settle()
 
@@ -239,7 +239,7 @@ def test_a_bus_that_is_gone_stops_no_run_and_is_an_error_in_the_log(
     bus.world.__dict__["_eventbridge"] = client
     lost: list[int] = []
     bus.world.when_status_events_are_lost(lost.append)
-    requests.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
+    starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
 
     assert finish(bus, "order-1").status == "completed"
     assert client.types == ["Run Completed"]
@@ -251,7 +251,7 @@ def test_a_bus_that_is_gone_stops_no_run_and_is_an_error_in_the_log(
 
 def test_a_bus_that_never_was(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     with system_with_a_bus(stack, "nowhere") as system:
-        requests.start(system.world, "order-1", told_on_a_bus, {"card": "4242"})
+        starting.start(system.world, "order-1", told_on_a_bus, {"card": "4242"})
 
         assert finish(system, "order-1").status == "completed"
         assert "'nowhere'" in caplog.text

@@ -18,7 +18,7 @@ from tests.support.systems import AWSSystem
 from worldflow import step
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import create_step_handler
 from worldflow.worlds.messages import FactArrived, Start, StepOutcome, StepTask, load_message
 
@@ -312,7 +312,7 @@ def test_a_handler_that_is_gone_has_closed_its_loop(aws: AWSSystem) -> None:
 
 
 def test_a_whole_run_goes_through_the_handler(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", workflows.squares, {"count": 3})
+    starting.start(aws.world, "r", workflows.squares, {"count": 3})
     aws.settle()
 
     assert aws.world.read_run("r").result == 5

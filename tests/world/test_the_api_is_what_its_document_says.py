@@ -41,7 +41,7 @@ from worldflow import (
     workflow,
     workflow_info,
 )
-from worldflow.runtime import questions, requests, schedules
+from worldflow.runtime import queries, schedules, starting
 
 DOCUMENT = json.loads(openapi.PATH.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -121,9 +121,9 @@ class Deployment:
         """Things for one operation to act on, and what leads to them in a path."""
         ids = [f"{name}-{kind}" for kind in ("waits", "failed", "blocked", "done")]
         for run_id, flow in zip(ids, (waits_for_the_api, fails_for_the_api, "teleport", workflows.chain), strict=True):
-            requests.start(self.aws.world, run_id, flow, {"length": 1} if flow is workflows.chain else {})
+            starting.start(self.aws.world, run_id, flow, {"length": 1} if flow is workflows.chain else {})
         self.aws.settle()
-        url = questions.query(self.aws.world, ids[0], "url")
+        url = queries.query(self.aws.world, ids[0], "url")
         schedules.create(self.aws.world, name, workflows.chain, {"length": 1}, schedule="rate(1 day)")
         return {
             "run_id": ids,

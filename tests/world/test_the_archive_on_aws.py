@@ -16,9 +16,9 @@ from tests.support.threads import replace_sleep
 from tests.support.workflows import big_values, chain, collect, squares
 from worldflow.engine.errors import ConfigurationError, RunNotFoundError, WorldflowError
 from worldflow.engine.history import RunStarted, SignalReceived
-from worldflow.runtime import requests, schedules
-from worldflow.worlds.base import RunRecord
-from worldflow.worlds.messages import FactArrived
+from worldflow.runtime import schedules, sending
+from worldflow.worlds.messages import FactArrived, Poke
+from worldflow.worlds.records import RunRecord
 
 LARGE = "x" * 70_000
 
@@ -51,7 +51,7 @@ def test_a_pass_without_anything_to_do(aws: AWSSystem) -> None:
 
 def test_a_payload_is_moved_by_s3_itself(aws: AWSSystem) -> None:
     start(aws, "r", big_values, size=70_000)
-    requests.signal(aws.world, "r", "value", LARGE)
+    sending.signal(aws.world, "r", "value", LARGE)
     finish(aws, "r")
     aws.world.put_payload("r/commit-1-abc", b"a commit")
 
@@ -66,7 +66,7 @@ def test_a_payload_is_moved_by_s3_itself(aws: AWSSystem) -> None:
 def test_a_run_that_is_called_as_the_payloads_of_schedules_are(aws: AWSSystem) -> None:
     schedules.create(aws.world, "daily", "gives_back", {"text": LARGE}, schedule="rate(1 day)", paused=True)
     start(aws, "schedules", big_values, size=70_000)
-    requests.signal(aws.world, "schedules", "value", LARGE)
+    sending.signal(aws.world, "schedules", "value", LARGE)
     finish(aws, "schedules")
 
     assert archive(aws).archived == 1
@@ -216,21 +216,21 @@ def test_a_turn_that_reads_half_a_history_does_not_go_on_from_it(
     aws.clock.forward(before[-1].at + timedelta(days=365))
     aws.restart()
     monkeypatch.setattr(aws.world, "load_history", load_half)
-    aws.deliver("runs", requests.Poke(run_id="r"))
+    aws.deliver("runs", Poke(run_id="r"))
     aws.settle()
 
     assert left(aws) == {}
     assert aws.world.read_events("r") == before
     assert isinstance(before[0], RunStarted)
     with pytest.raises(WorldflowError):
-        requests.resume(aws.world, "r")
+        sending.resume(aws.world, "r")
 
 
 def test_a_process_that_remembers_a_run_from_before_it_was_archived_does_not_go_on_with_it(aws: AWSSystem) -> None:
     start(aws, "r", collect, count=2)  # this process has it in memory, where it waits
     aws.fail_over()
     for number in range(2):
-        requests.signal(aws.world, "r", "value", number)
+        sending.signal(aws.world, "r", "value", number)
     before = finish(aws, "r")
     assert archive(aws).archived == 1
     aws.fail_over()

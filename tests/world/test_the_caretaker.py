@@ -12,7 +12,7 @@ from tests.support.workflows import chain
 from worldflow.runtime import sweep as sweeping
 from worldflow.serving.lambda_handlers import create_caretaker_handler
 from worldflow.worlds import AWSWorld
-from worldflow.worlds.aws.world import webhook_keys as aws_keys
+from worldflow.worlds.aws import webhook_keys
 
 
 class Hurried:
@@ -81,7 +81,7 @@ def test_it_changes_the_key_of_webhooks_when_secrets_manager_asks(
     aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(aws_keys, "rotate", lambda world, event: asked.append(event))
+    monkeypatch.setattr(webhook_keys, "rotate", lambda world, event: asked.append(event))
     monkeypatch.setattr(sweeping, "sweep", lambda *_, **__: pytest.fail("it sweeps"))
     event = {"Step": "createSecret", "SecretId": "arn", "ClientRequestToken": "1"}
 

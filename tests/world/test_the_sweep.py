@@ -14,8 +14,9 @@ from tests.support.systems import AWSSystem, System, finish, signal, skip, start
 from worldflow import sleep, step, wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
-from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, SweepReport, sweep
+from worldflow.runtime import starting
+from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, sweep
+from worldflow.turns.observer import SweepReport
 from worldflow.turns.turns import Turns
 from worldflow.worlds import World
 from worldflow.worlds.aws.items import SHARDS
@@ -72,7 +73,7 @@ def sweep_a_day(system: System) -> SweepReport:
 
 
 def test_a_run_whose_start_was_lost_is_started(system: System) -> None:
-    requests.start(system.world, "r", doubles, {"n": 4})
+    starting.start(system.world, "r", doubles, {"n": 4})
     lose_messages(system)
     go_on(system, PENDING_AFTER)
 
@@ -82,7 +83,7 @@ def test_a_run_whose_start_was_lost_is_started(system: System) -> None:
 
 @pytest.mark.time_of_day(system=["memory", "aws"])
 def test_one_whose_start_may_still_be_under_way_is_left_alone(system: System) -> None:
-    requests.start(system.world, "r", doubles, {"n": 4})
+    starting.start(system.world, "r", doubles, {"n": 4})
     go_on(system, PENDING_AFTER - timedelta(seconds=5))
 
     assert sweep(system.world) == SweepReport(open_runs=1)
@@ -97,7 +98,7 @@ def test_one_that_has_begun_is_not_started_again(system: System) -> None:
 
 @pytest.mark.time_of_day(system=["memory"])
 def test_a_run_whose_step_was_lost_goes_on_within_a_day(system: System) -> None:
-    requests.start(system.world, "r", doubles, {"n": 4})
+    starting.start(system.world, "r", doubles, {"n": 4})
     Turns(system.world).take("r", [Start(run_id="r")])
     lose_messages(system)
     go_on(system, PENDING_UNTIL)
@@ -108,7 +109,7 @@ def test_a_run_whose_step_was_lost_goes_on_within_a_day(system: System) -> None:
 
 def test_every_open_run_is_poked_once_a_day(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(40):
-        requests.start(system.world, f"r{number}", waits)
+        starting.start(system.world, f"r{number}", waits)
     system.settle()
     go_on(system, PENDING_UNTIL)
     poked: list[str] = []
@@ -143,7 +144,7 @@ def test_a_healthy_run_is_not_disturbed(system: System) -> None:
 
 @pytest.mark.time_of_day(system=["memory"])
 def test_a_blocked_run_is_poked_each_hour_from_the_first(system: System) -> None:
-    requests.start(system.world, "r", "no_such_workflow", {})
+    starting.start(system.world, "r", "no_such_workflow", {})
     system.settle()
     assert system.world.read_run("r").status == "blocked"
 
@@ -151,7 +152,7 @@ def test_a_blocked_run_is_poked_each_hour_from_the_first(system: System) -> None
 
 
 def test_a_blocked_run_goes_on_within_the_hour(system: System) -> None:
-    requests.start(system.world, "r", "of_the_next_release", {})
+    starting.start(system.world, "r", "of_the_next_release", {})
     system.settle()
     while system.next_due():
         skip(system)
@@ -168,7 +169,7 @@ def test_a_blocked_run_goes_on_within_the_hour(system: System) -> None:
 def test_shards_that_it_had_no_time_for_come_first_in_another_hour(aws: AWSSystem) -> None:
     """Whatever the hour that a run is due in: a pass that only ever gets through one shard gets to all in some days."""
     for number in range(40):
-        requests.start(aws.world, f"r{number}", waits)
+        starting.start(aws.world, f"r{number}", waits)
     reached: dict[int, set[int]] = {}
     for _ in range(24 * SHARDS):
         go_on(aws, timedelta(hours=1))
@@ -179,7 +180,7 @@ def test_shards_that_it_had_no_time_for_come_first_in_another_hour(aws: AWSSyste
 
 def test_all_shards_are_walked_whichever_comes_first(aws: AWSSystem) -> None:
     for number in range(40):
-        requests.start(aws.world, f"r{number}", waits)
+        starting.start(aws.world, f"r{number}", waits)
     for _ in range(SHARDS):
         go_on(aws, timedelta(hours=1))
         walked = [record.run_id for record in aws.world.walk_runs("running")]
@@ -201,7 +202,7 @@ def test_a_run_that_was_to_take_anothers_place_does(system: System, monkeypatch:
         patch.setattr(system.world, "send", _die)
         patch.setattr(system.world, "together", nullcontext)
         with pytest.raises(KeyboardInterrupt):
-            requests.start(system.world, "r", waits, {}, if_running="terminate_existing")
+            starting.start(system.world, "r", waits, {}, if_running="terminate_existing")
     go_on(system, PENDING_AFTER)
 
     assert sweep(system.world).started == 1
@@ -221,7 +222,7 @@ def test_a_generation_that_nobody_was_told_of_is_found(
         patch.setattr(system.world, "put_generation", lambda *_: _die(None))
         patch.setattr(system.world, "together", nullcontext)
         with pytest.raises(KeyboardInterrupt):
-            requests.start(system.world, "r", doubles, {"n": 2}, reuse="allow")
+            starting.start(system.world, "r", doubles, {"n": 2}, reuse="allow")
     go_on(system, found_after)
 
     sweep_a_day(system)
@@ -236,7 +237,7 @@ def _die(_: object) -> None:
 
 def test_when_time_runs_out_it_says_so(world: World) -> None:
     for number in range(120):
-        requests.start(world, f"r{number}", waits)
+        starting.start(world, f"r{number}", waits)
 
     report = sweep(world, out_of_time=lambda: True)
 
@@ -263,7 +264,7 @@ def requests_made(aws: AWSSystem) -> Iterator[list[str]]:
 def test_what_it_costs(aws: AWSSystem, requests_made: list[str], hour: int) -> None:
     """Two queries a shard, which has many runs, and a send for ten pokes."""
     for number in range(80):
-        requests.start(aws.world, f"r{number}", waits)
+        starting.start(aws.world, f"r{number}", waits)
     aws.settle()
     go_on(aws, DAY)  # long enough for a turn to look whether the run was archived meanwhile
     aws.clock.forward((aws.clock.now() + DAY).replace(hour=hour))

@@ -12,7 +12,7 @@ from tests.support.otlp import OtlpCollector, otlp_collector
 from tests.support.systems import AWSSystem, finish, no_scope, skip
 from worldflow import create_hook, create_webhook, publish, sleep, step, wait_for_signal, workflow
 from worldflow.engine.history import RunStarted
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.tracing.emitting import tracer_of
 from worldflow.tracing.live import TracingObserver
@@ -138,7 +138,7 @@ def test_a_run_of_a_schedule_begins_a_trace(traced: AWSSystem, collector: OtlpCo
 
 
 def test_nothing_is_carried_where_nobody_traces(aws: AWSSystem) -> None:
-    requests.start(aws.world, "one", traced_shipping, {"order": "1"})
+    starting.start(aws.world, "one", traced_shipping, {"order": "1"})
     assert aws.poll("runs")
     (task,) = aws.stack.messages("steps")
     assert "traceparent" not in task.body
@@ -151,14 +151,14 @@ def test_nothing_is_carried_where_nobody_traces(aws: AWSSystem) -> None:
 
 def test_tracing_asks_aws_for_nothing_more(api: Api, traced: AWSSystem, collector: OtlpCollector) -> None:
     traced.stack.requests.clear()
-    requests.start(traced.world, "traced", traced_delivery, {"order": "1"})
+    starting.start(traced.world, "traced", traced_delivery, {"order": "1"})
     finish(traced, "traced")
     with_traces = list(traced.stack.requests)
     assert collector.spans
 
     traced.restart()
     traced.stack.requests.clear()
-    requests.start(traced.world, "not-traced", traced_delivery, {"order": "1"})
+    starting.start(traced.world, "not-traced", traced_delivery, {"order": "1"})
     finish(traced, "not-traced")
     assert traced.stack.requests == with_traces
 
@@ -166,7 +166,7 @@ def test_tracing_asks_aws_for_nothing_more(api: Api, traced: AWSSystem, collecto
 def test_a_turn_that_fails_after_its_commit_and_is_taken_again_has_one_span(
     traced: AWSSystem, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests.start(traced.world, "one", traced_shipping, {"order": "1"})
+    starting.start(traced.world, "one", traced_shipping, {"order": "1"})
     with monkeypatch.context() as broken:
         broken.setattr(traced.world, "send", _away)
         assert traced.poll("runs")
@@ -181,7 +181,7 @@ def test_a_turn_that_fails_after_its_commit_and_is_taken_again_has_one_span(
 def test_a_turn_that_fails_before_its_commit_has_a_span_when_it_is_taken_again(
     traced: AWSSystem, collector: OtlpCollector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests.start(traced.world, "one", traced_shipping, {"order": "1"})
+    starting.start(traced.world, "one", traced_shipping, {"order": "1"})
     with monkeypatch.context() as broken:
         broken.setattr(traced.world, "append", _away)
         assert traced.poll("runs")

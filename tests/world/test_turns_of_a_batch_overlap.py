@@ -12,7 +12,7 @@ from tests.support import workflows
 from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import TURNS_AT_ONCE, create_orchestrator_handler
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
@@ -84,7 +84,7 @@ def test_what_they_do_is_done(aws: AWSSystem) -> None:
     handler = create_orchestrator_handler(aws.world)
     names = [f"run-{number}" for number in range(10)]
     for name in names:
-        requests.start(aws.world, name, workflows.collect, {"count": 1})
+        starting.start(aws.world, name, workflows.collect, {"count": 1})
 
     assert failures(handler(batch(aws, *names))) == []
     assert {name: len(aws.world.load_history(name)) for name in names} == dict.fromkeys(names, 1)

@@ -10,7 +10,7 @@ import pytest
 from tests.support.systems import AWSSystem, finish
 from worldflow import RetryPolicy, SerializationError, continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.values.serialization import Codec
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 
 ANYTHING = Codec(Any, "value")
 
@@ -73,11 +73,11 @@ WAYS = ["step", "inline step", "child", "generation", "carried"]
 @pytest.mark.parametrize("less", [0, 1, 2])
 def test_a_run_carries_it_or_fails_of_it(aws: AWSSystem, way: str, less: int) -> None:
     levels = deepest() - less
-    requests.start(aws.world, "r", ways, {"way": way, "levels": levels})
+    starting.start(aws.world, "r", ways, {"way": way, "levels": levels})
     aws.settle()
     if way == "carried":
-        requests.signal(aws.world, "r", "deep", deep(levels))
-        requests.signal(aws.world, "r", "go")
+        sending.signal(aws.world, "r", "deep", deep(levels))
+        sending.signal(aws.world, "r", "go")
     record = finish(aws, "r")
     if record.status == "continued":
         record = finish(aws, "r~2")
@@ -88,7 +88,7 @@ def test_a_run_carries_it_or_fails_of_it(aws: AWSSystem, way: str, less: int) ->
 @pytest.mark.parametrize("less", [0, 1, -1], ids=["the deepest", "one less", "one more"])
 def test_who_starts_a_run_with_it_is_told(aws: AWSSystem, less: int) -> None:
     try:
-        requests.start(aws.world, "r", child, {"value": deep(deepest() - less)})
+        starting.start(aws.world, "r", child, {"value": deep(deepest() - less)})
     except SerializationError:
         assert aws.stack.is_untouched()
     else:

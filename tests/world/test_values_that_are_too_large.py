@@ -12,7 +12,7 @@ from worldflow import continue_as_new, on_update, step, wait_for_signal, workflo
 from worldflow.engine.errors import FieldError, PayloadTooLargeError, QueryNotFoundError
 from worldflow.engine.history import Replied, RunFailed, StepFailed
 from worldflow.engine.history.failures import decode_exception
-from worldflow.runtime import questions, requests, schedules, webhooks
+from worldflow.runtime import queries, schedules, sending, starting, updates, webhooks
 from worldflow.worlds import payloads
 
 LIMIT = 100_000
@@ -97,14 +97,14 @@ def test_what_is_sent_is_taken_at_the_limit_and_refused_one_byte_past_it(system:
     world = system.world
     start(system, "r", echoes_large, **arguments(FITS))
     assert len(finish(system, "r").result) == len(FITS) - 6
-    assert refused(lambda: requests.start(world, "other", echoes_large, arguments(EXCEEDS))).fields == too_large(
+    assert refused(lambda: starting.start(world, "other", echoes_large, arguments(EXCEEDS))).fields == too_large(
         "input"
     )
     assert world.get_run("other") is None
 
     start(system, "s", awaits_large)
-    refused(lambda: requests.signal(world, "s", "text", EXCEEDS))
-    refused(lambda: questions.send_update(world, "s", "any", (EXCEEDS,)))
+    refused(lambda: sending.signal(world, "s", "text", EXCEEDS))
+    refused(lambda: updates.send_update(world, "s", "any", (EXCEEDS,)))
     signal(system, "s", "text", FITS)
     assert finish(system, "s").result == LIMIT - 2
 
@@ -113,7 +113,7 @@ def test_what_starts_a_run_with_a_signal_stores_nothing_where_the_signal_is_too_
     system: System, limit: None
 ) -> None:
     refusal = refused(
-        lambda: requests.signal_with_start(system.world, "r", awaits_large, {}, name="text", value=EXCEEDS)
+        lambda: starting.signal_with_start(system.world, "r", awaits_large, {}, name="text", value=EXCEEDS)
     )
 
     assert refusal.fields == too_large("value")
@@ -160,7 +160,7 @@ def test_what_a_workflow_makes_fails_its_run(system: System, limit: None, flow: 
     assert (record.status, record.error and fields_of(record.error)[0].field) == ("failed", field)
     assert isinstance(system.world.read_events("r")[-1], RunFailed)
     with pytest.raises(QueryNotFoundError):  # its history replays, though its code decided otherwise
-        questions.query(system.world, "r", "any")
+        queries.query(system.world, "r", "any")
 
 
 def fields_of(error: Any) -> Any:
@@ -176,7 +176,7 @@ def test_a_run_that_failed_of_a_result_too_large_can_be_retried(
     finish(system, "r")
     monkeypatch.setattr(payloads, "PAYLOAD_LIMIT", 2 * LIMIT)
 
-    requests.retry(system.world, "r")
+    starting.retry(system.world, "r")
 
     assert len(finish(system, "r~2").result) == LIMIT
 
@@ -184,7 +184,7 @@ def test_a_run_that_failed_of_a_result_too_large_can_be_retried(
 def test_an_answer_that_is_too_large_is_refused_and_the_run_goes_on(system: System, limit: None) -> None:
     start(system, "r", answers_large)
     for update_id, size in (("fits", len(FITS)), ("exceeds", len(EXCEEDS))):
-        questions.send_update(system.world, "r", "enlarge", (size,), update_id=update_id)
+        updates.send_update(system.world, "r", "enlarge", (size,), update_id=update_id)
     system.settle()
 
     fits, exceeds = (event for event in system.world.read_events("r") if isinstance(event, Replied))
@@ -198,7 +198,7 @@ def test_an_answer_that_is_too_large_is_refused_and_the_run_goes_on(system: Syst
 def test_what_a_generation_leaves_unread_may_be_larger_than_one_value(system: System, limit: None) -> None:
     start(system, "r", collects_large)
     for number in range(3):
-        requests.signal(system.world, "r", "text", FITS, signal_id=f"text-{number}")
+        sending.signal(system.world, "r", "text", FITS, signal_id=f"text-{number}")
     signal(system, "r", "go")
     system.settle()
 
@@ -209,7 +209,7 @@ def test_a_value_of_50_megabytes_goes_through_a_run(system: System) -> None:
     text = "x" * (50 * 1024 * 1024 - 2)
     start(system, "r", awaits_large)
     with pytest.raises(PayloadTooLargeError, match="52,428,800 bytes of JSON or less, and has 52,428,801"):
-        requests.signal(system.world, "r", "text", text + "x")
+        sending.signal(system.world, "r", "text", text + "x")
     signal(system, "r", "text", text)
 
     assert finish(system, "r").result == len(text)

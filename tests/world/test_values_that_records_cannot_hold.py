@@ -14,7 +14,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import sending, starting, updates, webhooks
 
 LARGE = "y" * 500_000
 
@@ -51,7 +51,7 @@ def rest(aws: AWSSystem) -> None:
 
 @pytest.mark.parametrize("what", ["attribute", "many attributes", "status", "metadata"])
 def test_a_run_that_says_too_much_fails_or_goes_on(aws: AWSSystem, what: str) -> None:
-    requests.start(aws.world, "r", says_too_much, {"what": what})
+    starting.start(aws.world, "r", says_too_much, {"what": what})
     rest(aws)
     assert [*aws.stack.messages("runs"), *aws.stack.messages("dead-runs")] == []
     record = aws.world.get_run("r")
@@ -60,28 +60,28 @@ def test_a_run_that_says_too_much_fails_or_goes_on(aws: AWSSystem, what: str) ->
         assert record.error
         assert record.error.type.endswith(":SerializationError")
     else:
-        requests.signal(aws.world, "r", "end", 5)
+        sending.signal(aws.world, "r", "end", 5)
         rest(aws)
         assert aws.world.read_run("r").result == 5
 
 
 @pytest.mark.parametrize("ask", ["signal", "resume", "update"])
 def test_an_id_that_is_no_id_is_refused(system: System, ask: str) -> None:
-    requests.start(system.world, "r", says_too_much, {"what": ""})
+    starting.start(system.world, "r", says_too_much, {"what": ""})
     with pytest.raises(InvalidInputError):
         match ask:
             case "signal":
-                requests.signal(system.world, "r", "end", 1, signal_id=LARGE[:20_000])
+                sending.signal(system.world, "r", "end", 1, signal_id=LARGE[:20_000])
             case "update":
-                questions.send_update(system.world, "r", "n", (), update_id=LARGE[:20_000])
+                updates.send_update(system.world, "r", "n", (), update_id=LARGE[:20_000])
             case "resume":
                 webhooks.resume_hook(system.world, "t", resume_id=LARGE[:20_000])
 
 
 def test_many_ids_of_ordinary_length_go_on(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", takes_many)
+    starting.start(aws.world, "r", takes_many)
     for number in range(30):
-        requests.signal(aws.world, "r", "more", signal_id=f"{number:0>200}")
+        sending.signal(aws.world, "r", "more", signal_id=f"{number:0>200}")
     rest(aws)
     assert aws.world.read_run("r").status == "continued"
     assert aws.world.read_run("r~2").status == "running"
@@ -94,7 +94,7 @@ def test_numbers_that_are_no_json_harm_no_list(system: System, value: Any) -> No
         set_attributes(fine=1)
         return number
 
-    requests.start(system.world, "r", odd, {"number": value})
+    starting.start(system.world, "r", odd, {"number": value})
     system.settle()
     assert system.world.read_run("r").status == "completed"
     assert [run.run_id for run in system.world.list_runs(attributes={"fine": 1}).runs] == ["r"]

@@ -17,7 +17,8 @@ from tests.support.aws import REGION, Stack
 from tests.support.systems import Clock, ClockedAWSWorld
 from worldflow import ConfigurationError
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE
-from worldflow.runtime.webhooks import WebhooksOf, receive
+from worldflow.runtime.webhooks import receive
+from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds.aws.webhook_keys import READ_AGAIN, UNKNOWN_AGAIN, is_rotation, rotate
 
 STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")

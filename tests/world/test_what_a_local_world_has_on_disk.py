@@ -16,8 +16,8 @@ import pytest
 from tests.support import clock
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import LocalWorld, RunRecord
+from worldflow.worlds.local import database as module
 from worldflow.worlds.local.database import Synchronous
-from worldflow.worlds.local.world import database as module
 from worldflow.worlds.messages import Start, StepOutcome
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)

@@ -29,7 +29,7 @@ from worldflow import (
 )
 from worldflow.costs import Asked, commits_of, count
 from worldflow.costs.counting import guessed_commits
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import sending, starting, webhooks
 
 _ministack = ministack_service("dynamodb")
 
@@ -212,22 +212,22 @@ def drive(aws: AWSSystem) -> None:
 
 def tell(aws: AWSSystem) -> None:
     for number in range(2):
-        requests.signal(aws.world, "r", "value", number)
+        sending.signal(aws.world, "r", "value", number)
         drive(aws)
 
 
 def resume(aws: AWSSystem) -> None:
     webhooks.resume_hook(aws.world, "t", 1)
     drive(aws)
-    requests.signal(aws.world, "r", "value", 1)
+    sending.signal(aws.world, "r", "value", 1)
 
 
 def cancel(aws: AWSSystem) -> None:
-    requests.cancel(aws.world, "r")
+    sending.cancel(aws.world, "r")
 
 
 def tell_much(aws: AWSSystem) -> None:
-    requests.signal(aws.world, "r", "value", "y" * 150_000)
+    sending.signal(aws.world, "r", "value", "y" * 150_000)
 
 
 def alone(_: AWSSystem) -> None:
@@ -271,7 +271,7 @@ def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.Monke
     flow, arguments, outside = CASES[name]
     wire = Wire(aws.stack)
     with wire.tapped(aws, monkeypatch):
-        requests.start(aws.world, "r", flow, arguments)
+        starting.start(aws.world, "r", flow, arguments)
         drive(aws)
         outside(aws)
         drive(aws)
@@ -292,14 +292,14 @@ def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.Monke
 )
 def test_an_archived_history_is_told_apart_into_its_commits(aws: AWSSystem, name: str) -> None:
     flow, arguments, _ = CASES[name]
-    requests.start(aws.world, "r", flow, arguments)
+    starting.start(aws.world, "r", flow, arguments)
     drive(aws)
 
     assert guessed_commits(aws.world.stored_events("r")) == aws.world.load_commits("r")
 
 
 def test_what_is_more_than_64_kb_is_two_requests_to_sqs(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", costs_large_data, {"size": 65_520, "kind": "queued"})
+    starting.start(aws.world, "r", costs_large_data, {"size": 65_520, "kind": "queued"})
     drive(aws)
     asked = count("r", aws.world.load_commits("r"))
 
@@ -312,7 +312,7 @@ def test_how_many_messages_came_together_that_bring_nothing_is_not_known(
 ) -> None:
     wire = Wire(aws.stack)
     with wire.tapped(aws, monkeypatch):
-        requests.start(aws.world, "r", costs_steps, {"count": 20, "kind": "in time"})
+        starting.start(aws.world, "r", costs_steps, {"count": 20, "kind": "in time"})
         drive(aws)
     asked = count("r", aws.world.load_commits("r"))
 
@@ -325,7 +325,7 @@ def test_how_many_messages_came_together_that_bring_nothing_is_not_known(
 
 
 def test_what_the_history_does_not_have_is_said(aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", costs_steps, {"count": 1, "kind": "aloud"})
+    starting.start(aws.world, "r", costs_steps, {"count": 1, "kind": "aloud"})
     assert aws.poll("runs")
     under_way = count("r", aws.world.load_commits("r")).estimated
     drive(aws)

@@ -15,7 +15,7 @@ from tests.support.systems import AWSSystem
 from worldflow import step, workflow
 from worldflow.costs import Asked, commits_of, count, prices
 from worldflow.costs.logs import END, START, STEPS_LINE, TURNS_LINE, VALUE, log_bytes
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 NAMESPACE = "Worldflow/worldflow-prod"
 _services = itertools.count(1)
@@ -85,7 +85,7 @@ def about(bytes: float) -> Any:
 
 
 def test_a_turn_and_a_step(functions: Functions, aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", logged_run, {"steps": 3})
+    starting.start(aws.world, "r", logged_run, {"steps": 3})
     written = functions.drain()
 
     turns = [size for queue, size in written if queue == "runs"]
@@ -96,7 +96,7 @@ def test_a_turn_and_a_step(functions: Functions, aws: AWSSystem) -> None:
 
 def test_messages_that_come_together_share_a_line(functions: Functions, aws: AWSSystem) -> None:
     for number in range(4):
-        requests.start(aws.world, f"r{number}", logged_run, {"steps": 1})
+        starting.start(aws.world, f"r{number}", logged_run, {"steps": 1})
     first = functions.invoke("runs", 4)
     steps = functions.invoke("steps", 4)
 
@@ -105,7 +105,7 @@ def test_messages_that_come_together_share_a_line(functions: Functions, aws: AWS
 
 
 def test_a_bill_has_what_its_run_wrote(functions: Functions, aws: AWSSystem) -> None:
-    requests.start(aws.world, "r", logged_run, {"steps": 12})
+    starting.start(aws.world, "r", logged_run, {"steps": 12})
     written = functions.drain()
     asked = count("r", commits_of(aws.world, "r")[0])
 

@@ -12,7 +12,7 @@ from tests.support.steps import NO_RETRY
 from tests.support.systems import System, finish
 from worldflow import create_hook, on_update, sleep, step, wait_for_signal, workflow
 from worldflow.engine.history import AnyFact, ChildCompleted, HookResumed, StepCompleted, UpdateReceived
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, RunMessage
@@ -63,16 +63,16 @@ FACTS: dict[str, AnyFact] = {
 def answer(system: System, kind: str) -> None:
     match kind:
         case "signal":
-            requests.signal(system.world, "r", "answer", "yes")
+            sending.signal(system.world, "r", "answer", "yes")
         case "cancel":
-            requests.cancel(system.world, "r")
+            sending.cancel(system.world, "r")
         case _:
             system.world.send([FactArrived(run_id="r", fact=FACTS[kind])])
 
 
 def opened(system: System, kind: str) -> datetime:
     """Starts the run, and returns when. What it asks for is not done."""
-    requests.start(system.world, "r", waits_for_an_answer, {"kind": kind})
+    starting.start(system.world, "r", waits_for_an_answer, {"kind": kind})
     return hold(system)
 
 
@@ -121,11 +121,11 @@ async def notes_what_happens(until: int) -> list[str]:
 
 
 def test_signals_and_timers_take_turns(system: System) -> None:
-    requests.start(system.world, "r", notes_what_happens, {"until": 4})
+    starting.start(system.world, "r", notes_what_happens, {"until": 4})
     began = hold(system)
     for seconds in (1, 3, 5, 7):
         system.clock.forward(began + timedelta(seconds=seconds))
-        requests.signal(system.world, "r", "note", f"signal at {seconds}")
+        sending.signal(system.world, "r", "note", f"signal at {seconds}")
     system.clock.forward(began + timedelta(hours=1))
     record = finish(system, "r")
     assert record.result == ["signal at 1", "2s", "signal at 3", "4s", "signal at 5", "6s", "signal at 7"]
@@ -149,7 +149,7 @@ async def asks_in_time() -> str:
 
 @pytest.mark.parametrize("seconds", [5, 9, 15])
 def test_a_steps_result_beats_its_timeout_and_its_next_heartbeat(system: System, seconds: int) -> None:
-    requests.start(system.world, "r", asks_in_time)
+    starting.start(system.world, "r", asks_in_time)
     began = hold(system)
     system.clock.forward(began + timedelta(seconds=seconds - 1))
     system.world.beat("r", "s1", 1, None)
@@ -162,11 +162,11 @@ def test_a_steps_result_beats_its_timeout_and_its_next_heartbeat(system: System,
 def test_a_file_of_an_older_version_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "runs.db"
     with closing(LocalWorld(path)) as world:
-        requests.start(world, "r", asks_in_time)
+        starting.start(world, "r", asks_in_time)
     with closing(sqlite3.connect(path)) as db:
         db.execute("alter table messages drop column arrived_at")
     with closing(LocalWorld(path)) as world:
-        requests.signal(world, "r", "answer", "yes")
+        sending.signal(world, "r", "answer", "yes")
         kinds = [delivery.message.kind for delivery in world.receive("runs")]
     assert kinds == ["start", "fact"]
     with closing(LocalWorld(path)):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import RetryPolicy, step, step_info, wait_for_signal, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import World
 from worldflow.worlds.messages import RunMessage, StepTask
@@ -69,10 +69,10 @@ def pass_time(system: System, minutes: int) -> None:
 
 @pytest.mark.parametrize("kind", ["quiet", "aloud"])
 def test_a_step_whose_run_has_ended_does_not_begin(system: System, kind: str) -> None:
-    requests.start(system.world, "r", waits_for, {"kind": kind})
+    starting.start(system.world, "r", waits_for, {"kind": kind})
     open_turn(system)
     pass_time(system, minutes=1)
-    requests.terminate(system.world, "r")
+    sending.terminate(system.world, "r")
     open_turn(system)
     assert system.world.read_run("r").status == "cancelled"
     system.settle()
@@ -81,10 +81,10 @@ def test_a_step_whose_run_has_ended_does_not_begin(system: System, kind: str) ->
 
 @pytest.mark.parametrize("kind", ["quiet", "aloud"])
 def test_a_step_that_nobody_waits_for_does_not_begin(system: System, kind: str) -> None:
-    requests.start(system.world, "r", gives_up, {"kind": kind})
+    starting.start(system.world, "r", gives_up, {"kind": kind})
     open_turn(system)
     pass_time(system, minutes=1)
-    requests.signal(system.world, "r", "enough")
+    sending.signal(system.world, "r", "enough")
     open_turn(system)
     system.settle()
     assert began == []
@@ -93,7 +93,7 @@ def test_a_step_that_nobody_waits_for_does_not_begin(system: System, kind: str) 
 
 
 def test_heartbeats_count_from_the_begin_of_an_attempt(system: System) -> None:
-    requests.start(system.world, "r", waits_for, {"kind": "aloud"})
+    starting.start(system.world, "r", waits_for, {"kind": "aloud"})
     open_turn(system)
     pass_time(system, minutes=10)
     assert [event.event_type for event in system.world.load_history("r")] == ["RunStarted", "StepScheduled"]
@@ -102,7 +102,7 @@ def test_heartbeats_count_from_the_begin_of_an_attempt(system: System) -> None:
 
 
 def test_an_attempt_that_began_and_fell_silent_fails_and_the_next_begins(system: System) -> None:
-    requests.start(system.world, "r", waits_for, {"kind": "aloud"})
+    starting.start(system.world, "r", waits_for, {"kind": "aloud"})
     open_turn(system)
     pass_time(system, minutes=10)
     (held,) = system.receive("steps")
@@ -114,7 +114,7 @@ def test_an_attempt_that_began_and_fell_silent_fails_and_the_next_begins(system:
 
 
 def test_the_task_of_an_attempt_that_fell_silent_does_not_begin_when_it_comes_again(system: System) -> None:
-    requests.start(system.world, "r", waits_for, {"kind": "aloud"})
+    starting.start(system.world, "r", waits_for, {"kind": "aloud"})
     open_turn(system)
     held = system.receive("steps")
     assert system.world.begin("r", "s1", 1)
@@ -125,11 +125,11 @@ def test_the_task_of_an_attempt_that_fell_silent_does_not_begin_when_it_comes_ag
 
 
 def test_the_sweep_sends_a_task_again_that_was_lost(system: System) -> None:
-    requests.start(system.world, "r", waits_for, {"kind": "aloud"})
+    starting.start(system.world, "r", waits_for, {"kind": "aloud"})
     open_turn(system)
     system.acknowledge(system.receive("steps"))
     pass_time(system, minutes=10)
-    requests.resume(system.world, "r")
+    sending.resume(system.world, "r")
     assert finish(system, "r").result == 1
 
 
@@ -183,7 +183,7 @@ def test_attempts_that_say_nothing_leave_what_the_one_before_had_said(system: Sy
 def test_what_waited_costs_one_read(aws: AWSSystem) -> None:
     for seconds, expected in ((1, []), (60, ["dynamodb.GetItem"])):
         run_id = f"r{seconds}"
-        requests.start(aws.world, run_id, waits_for, {"kind": "quiet"})
+        starting.start(aws.world, run_id, waits_for, {"kind": "quiet"})
         aws.poll("runs")
         aws.clock.forward(aws.clock.now() + timedelta(seconds=seconds))
         aws.stack.requests.clear()

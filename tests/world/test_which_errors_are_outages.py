@@ -21,7 +21,7 @@ from botocore.exceptions import (
 
 from worldflow import PayloadCodecError, RetryableError, WorldflowError
 from worldflow.engine.errors import ConflictError
-from worldflow.worlds.aws.world import access as aws_access
+from worldflow.worlds.aws import access
 from worldflow.worlds.outages import OutageError, is_outage, passes
 
 
@@ -114,7 +114,7 @@ def test_another_process_at_work_on_the_run_passes_too() -> None:
 @pytest.mark.parametrize("error", [answered("ThrottlingException"), ReadTimeoutError(endpoint_url="x")], ids=repr)
 def test_a_request_ends_in_time_with_what_went_wrong(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     now, asked = 0.0, 0
-    monkeypatch.setattr(aws_access, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(access, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda seconds: None))
     client: Any = boto3.client(
         "dynamodb",
@@ -123,7 +123,7 @@ def test_a_request_ends_in_time_with_what_went_wrong(monkeypatch: pytest.MonkeyP
         aws_secret_access_key="s",
         config=Config(retries={"mode": "standard", "max_attempts": 50}),
     )
-    aws_access.end_retries_in_time(client)
+    access.end_retries_in_time(client)
 
     def answer(**_: Any) -> Any:
         nonlocal now, asked

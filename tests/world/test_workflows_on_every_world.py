@@ -16,7 +16,7 @@ from tests.support.systems import System, aws_system, cancel, finish, local_syst
 from workflows.hello import hello
 from workflows.order import Approval, Line, Order, fulfil_order
 from worldflow.engine.history import StepCompleted
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start
@@ -53,8 +53,8 @@ def answer(approved: bool) -> Callable[[System], RunRecord]:
 
 
 def early_answer(system: System) -> RunRecord:
-    requests.start(system.world, "r", fulfil_order, {"order": order(DEAR)})
-    requests.signal(system.world, "r", "approval", Approval(approved=True, by="Grace"), signal_id="approval-1")
+    starting.start(system.world, "r", fulfil_order, {"order": order(DEAR)})
+    sending.signal(system.world, "r", "approval", Approval(approved=True, by="Grace"), signal_id="approval-1")
     return finish(system, "r")
 
 
@@ -205,7 +205,7 @@ def test_an_approval_that_comes_on_the_last_day_counts(system: System) -> None:
 def test_what_is_reserved_is_released_when_the_run_is_cancelled_between_two_lines(system: System) -> None:
     # By hand, since a step that is under way is what this is about.
     turns = Turns(system.world)
-    requests.start(system.world, "r", fulfil_order, {"order": order(CHEAP, CHEAP)})
+    starting.start(system.world, "r", fulfil_order, {"order": order(CHEAP, CHEAP)})
     turns.take("r", [Start(run_id="r")])
     reserved = {"reservation_id": "r/s1", "sku": CHEAP.sku, "quantity": 2}
     turns.take("r", [FactArrived(run_id="r", fact=StepCompleted(step_id="s1", result=reserved))])
@@ -225,7 +225,7 @@ def test_starting_twice_gives_one_run(system: System) -> None:
 
 
 def test_a_run_whose_code_changed_is_blocked_until_the_old_code_is_back(system: System) -> None:
-    requests.start(system.world, "r", workflows.wanders, {})
+    starting.start(system.world, "r", workflows.wanders, {})
     Turns(system.world).take("r", [Start(run_id="r")])
     workflows.detour.set()
     try:

@@ -16,7 +16,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.runtime import questions
+from worldflow.runtime import updates
 
 
 class Item(BaseModel):
@@ -186,7 +186,7 @@ async def test_a_step_updates_its_own_run(env: Env) -> None:
     @step
     async def update_self(run_id: str) -> None:
         # Without waiting for its answer, which may need this step's function.
-        await asyncio.to_thread(questions.send_update, env.world, run_id, "note", ("from a step",))
+        await asyncio.to_thread(updates.send_update, env.world, run_id, "note", ("from a step",))
 
     @workflow
     async def noting(run_id: str) -> list[str]:

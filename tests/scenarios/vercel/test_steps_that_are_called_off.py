@@ -9,7 +9,7 @@ import pytest
 from tests.support.scenarios import Env
 from worldflow import RetryPolicy, RunCancelledError, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import StepAbandoned
-from worldflow.runtime import requests
+from worldflow.runtime import sending
 from worldflow.turns.turns import Turns
 
 
@@ -33,7 +33,7 @@ async def test_its_run_is_cancelled(env: Env, elsewhere) -> None:
     @step(heartbeat_timeout="1m")
     async def long_step() -> None:
         step_info().heartbeat()
-        await asyncio.to_thread(elsewhere, lambda: requests.cancel(env.world, step_info().run_id))
+        await asyncio.to_thread(elsewhere, lambda: sending.cancel(env.world, step_info().run_id))
         try:
             step_info().heartbeat()
         except asyncio.CancelledError:
@@ -58,7 +58,7 @@ async def test_its_await_is_cancelled_and_the_workflow_goes_on(env: Env, elsewhe
     @step(heartbeat_timeout="1m")
     async def long_step() -> str:
         def stop() -> None:
-            requests.signal(env.world, step_info().run_id, "stop")
+            sending.signal(env.world, step_info().run_id, "stop")
 
         await asyncio.to_thread(elsewhere, stop)
         try:
@@ -93,7 +93,7 @@ async def test_a_plain_function_is_told_too(env: Env, elsewhere) -> None:
 
     @step(heartbeat_timeout="1m")
     def long_step() -> None:
-        elsewhere(lambda: requests.cancel(env.world, step_info().run_id))
+        elsewhere(lambda: sending.cancel(env.world, step_info().run_id))
         try:
             step_info().heartbeat()
         except asyncio.CancelledError:

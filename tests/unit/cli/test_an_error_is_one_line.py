@@ -137,5 +137,5 @@ def test_about_a_worker_where_functions_do_its_work(options: tuple[str, ...], wh
 
 
 def test_an_error_of_ours_is_no_such_line(cli: Cli, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("worldflow.runtime.requests.start", lambda *args, **kwargs: 1 / 0)
+    monkeypatch.setattr("worldflow.runtime.starting.start", lambda *args, **kwargs: 1 / 0)
     assert isinstance(cli.run("start", "ask").exception, ZeroDivisionError)

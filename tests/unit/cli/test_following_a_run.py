@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from tests.unit.cli.conftest import Cli, Worked
-from worldflow.runtime import requests
+from worldflow.runtime import sending
 from worldflow.worlds.local.world import LocalWorld
 
 
@@ -44,4 +44,4 @@ def test_a_run_that_does_not_exist_is_not_waited_for(cli: Cli):
 
 def send_answer(cli: Cli) -> None:
     with closing(LocalWorld(cli.file)) as world:
-        requests.signal(world, "one", "answer", 42)
+        sending.signal(world, "one", "answer", 42)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.cli.conftest import Cli
 from worldflow.worlds import LocalWorld
-from worldflow.worlds.base import RunPage
+from worldflow.worlds.records import RunPage
 
 
 @pytest.fixture

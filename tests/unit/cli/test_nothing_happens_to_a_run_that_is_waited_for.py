@@ -12,7 +12,7 @@ import pytest
 from tests.unit.cli.conftest import Cli
 from worldflow.cli import common, reading, starting
 from worldflow.cli.common import Quiet
-from worldflow.runtime import requests
+from worldflow.runtime import sending
 from worldflow.worlds.local.world import LocalWorld
 
 
@@ -29,7 +29,7 @@ def end_later(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     def waiting() -> Iterator[float]:
         yield from (0.0, 0.0, 0.0)
         with closing(LocalWorld(cli.file)) as world:
-            requests.signal(world, "one", "answer", 42)
+            sending.signal(world, "one", "answer", 42)
         cli.settle()
         while True:
             yield 0.0

@@ -10,7 +10,7 @@ import worldflow
 from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.errors import WorkflowNotFoundError
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import questions
+from worldflow.runtime import queries
 from worldflow.worlds.local.world import LocalWorld
 
 
@@ -75,7 +75,7 @@ def test_where_no_module_was_named(basket: Cli):
 def test_an_application_without_the_code_hears_what_it_must_import(basket: Cli, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(definitions._workflows._versions, "basket")
     with closing(LocalWorld(basket.file)) as world, pytest.raises(WorkflowNotFoundError) as caught:
-        questions.query(world, "one", "items")
+        queries.query(world, "one", "items")
     assert "import the module that defines the workflow first" in caught.value.summary
 
 

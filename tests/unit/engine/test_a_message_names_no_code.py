@@ -163,7 +163,7 @@ def test_a_type_that_imports_what_it_is_given_is_refused(annotation: Any) -> Non
         Codec(annotation, "value")
 
 
-MAY_IMPORT = {"runtime/loading.py", "worlds/codec.py", "cli/checking.py", "cli/reloading.py"}
+MAY_IMPORT = {"turns/loading.py", "worlds/codec.py", "cli/checking.py", "cli/reloading.py"}
 """Modules that the environment, or whoever types a command, names."""
 
 DANGEROUS = {"pickle", "marshal", "shelve", "yaml", "dill", "cloudpickle", "jsonpickle"}

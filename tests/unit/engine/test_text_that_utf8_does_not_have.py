@@ -23,7 +23,7 @@ from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.engine.ids import check_id, check_name, check_run_id
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow.webhooks import response
-from worldflow.runtime.requests import _brief
+from worldflow.runtime.sending import _brief
 
 NAME = b"caf\xe9".decode("utf-8", "surrogateescape")
 OTHER = b"caf\xe8".decode("utf-8", "surrogateescape")

@@ -20,6 +20,7 @@ from worldflow.engine.history import Failure
 from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.runtime import webhooks
 from worldflow.settings import Settings
+from worldflow.turns import webhook_tokens
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
 
@@ -131,7 +132,7 @@ def test_a_token_of_half_a_character(world: LocalWorld) -> None:
 @fuzz
 @given(st.data())
 def test_requests_to_webhooks(world: LocalWorld, data: st.DataObject) -> None:
-    genuine = webhooks.WebhooksOf(world).token("r", "h1", world.now() + timedelta(days=1))
+    genuine = webhook_tokens.WebhooksOf(world).token("r", "h1", world.now() + timedelta(days=1))
     cut = data.draw(st.integers(0, len(genuine)), "cut")
     forged = characters | st.just(genuine[:cut]) | characters.map(lambda text: genuine[:cut] + text)
     token = data.draw(forged | st.just(genuine), "token")

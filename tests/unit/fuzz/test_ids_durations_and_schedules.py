@@ -20,8 +20,8 @@ from worldflow.engine import durations
 from worldflow.engine.ids import check_id, check_name, check_run_id, child_run_id, generation, generation_id
 from worldflow.engine.workflow.context import check_token
 from worldflow.worlds import recurrence
-from worldflow.worlds.base import check_cursor
 from worldflow.worlds.messages import safe_id
+from worldflow.worlds.records import check_cursor
 
 NOW = datetime(2026, 1, 15, 10, tzinfo=UTC)
 

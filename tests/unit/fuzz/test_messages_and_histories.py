@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from tests.support.outside import WORST, fuzz, outside
 from worldflow.engine.history import AnyDecision, AnyFact, BaseEvent, Failure, dump_events, load_events
 from worldflow.worlds import RunRecord, ScheduleRecord
-from worldflow.worlds.base import HookRecord
 from worldflow.worlds.messages import BaseMessage, Delayed, Message, RunMessage, ScheduleDue, StepOutcome, load_message
+from worldflow.worlds.records import HookRecord
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
 VALUES: dict[str, Any] = {"attempt": 2, "due": AT, "error": Failure(type="builtins:ValueError", message="no")}

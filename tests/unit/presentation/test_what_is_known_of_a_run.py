@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 
 from worldflow.engine.history import Failure, Parent
 from worldflow.presentation import run_details, run_table
-from worldflow.worlds.base import Fork, RunRecord
+from worldflow.worlds.records import Fork, RunRecord
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

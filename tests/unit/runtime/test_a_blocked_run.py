@@ -9,10 +9,10 @@ from worldflow import RetryPolicy, step, wait_for_signal
 from worldflow.engine.history import CancelRequested, SignalReceived, StepCompleted, StepFailed
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start, StepTask
+from worldflow.worlds.records import RunRecord
 
 
 async def good() -> list[str]:
@@ -32,7 +32,7 @@ def deploy(function) -> None:
 @pytest.fixture
 def started(world: CrashingWorld) -> CrashingWorld:
     deploy(good)
-    requests.start(world, "run-1", "shop")
+    starting.start(world, "run-1", "shop")
     Turns(world).take("run-1", [Start(run_id="run-1")])
     return world
 
@@ -163,7 +163,7 @@ def test_it_can_be_cancelled_when_its_code_breaks_while_it_is_being_cancelled(st
 
 
 def test_an_unknown_workflow(world: CrashingWorld):
-    requests.start(world, "run-1", "shop_of_tomorrow")
+    starting.start(world, "run-1", "shop_of_tomorrow")
     Turns(world).take("run-1", [Start(run_id="run-1")])
     assert record(world).status == "blocked"
     assert "no workflow 'shop_of_tomorrow'" in record(world).blocked_reason
@@ -189,7 +189,7 @@ def test_a_result_that_the_code_cannot_read(world: CrashingWorld):
         return await count()
 
     deploy(counting)
-    requests.start(world, "run-1", "shop")
+    starting.start(world, "run-1", "shop")
     turns = Turns(world)
     turns.take("run-1", [Start(run_id="run-1")])
     turns.take("run-1", [FactArrived(run_id="run-1", fact=StepCompleted(step_id="s1", result="five"))])
@@ -230,7 +230,7 @@ def test_one_run_s_bad_code_stops_no_other(started: CrashingWorld):
     turns = Turns(started)
     deploy(changed)
     take(started, SignalReceived(signal_id="1", name="go", value="b"))
-    requests.start(started, "run-2", "shop")
+    starting.start(started, "run-2", "shop")
     turns.take("run-2", [Start(run_id="run-2")])
     assert started.read_run("run-1").status == "blocked"
     assert started.read_run("run-2").status == "running"

@@ -12,7 +12,7 @@ from worldflow import RunBlockedError, RunEndedError, on_update, wait_for_signal
 from worldflow.engine.history import Applied, RunCancelled, RunStarted
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import questions, requests
+from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 
@@ -60,10 +60,10 @@ def deploy(function: Any, *, versions: tuple[int, ...] = (1,), timeout: str | No
 def blocked(world: CrashingWorld) -> None:
     """A run that was begun by code that is gone, and has heard something since."""
     deploy(mended)
-    requests.start(world, "run-1", "patient_shop")
+    starting.start(world, "run-1", "patient_shop")
     serve(world)
     deploy(broken)
-    requests.signal(world, "run-1", "other")
+    sending.signal(world, "run-1", "other")
     serve_anew(world)
     assert status(world) == "blocked"
 
@@ -78,7 +78,7 @@ def status(world: CrashingWorld, run_id: str = "run-1") -> str:
 
 def test_it_is_terminated_without_its_code(world: CrashingWorld):
     blocked(world)
-    requests.terminate(world, "run-1", "give up")
+    sending.terminate(world, "run-1", "give up")
     serve_anew(world)
     record = world.read_run("run-1")
     assert (record.status, record.reason, record.blocked_reason) == ("cancelled", "give up", None)
@@ -86,12 +86,12 @@ def test_it_is_terminated_without_its_code(world: CrashingWorld):
     assert isinstance(last, RunCancelled)
     assert last.forced
     with pytest.raises(RunEndedError):
-        requests.terminate(world, "run-1")
+        sending.terminate(world, "run-1")
 
 
 def test_one_that_never_began_is_terminated_too(world: CrashingWorld):
-    requests.start(world, "run-1", "patient_shop")
-    requests.terminate(world, "run-1")
+    starting.start(world, "run-1", "patient_shop")
+    sending.terminate(world, "run-1")
     serve_anew(world)
     assert status(world) == "cancelled"
     assert isinstance(world.load_history("run-1")[0], RunStarted)
@@ -99,38 +99,38 @@ def test_one_that_never_began_is_terminated_too(world: CrashingWorld):
 
 def test_it_goes_on_when_it_is_asked_to(world: CrashingWorld):
     blocked(world)
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve_anew(world)
     assert status(world) == "blocked"
     deploy(mended)
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve_anew(world)
     assert status(world) == "running"
-    requests.signal(world, "run-1", "go", 1)
+    sending.signal(world, "run-1", "go", 1)
     serve_anew(world)
     assert world.read_run("run-1").result == [1]
 
 
 def test_updates_and_signals_wait_for_the_code(world: CrashingWorld):
     blocked(world)
-    update = questions.send_update(world, "run-1", "add", (5,))
-    requests.signal(world, "run-1", "go", 6)
+    update = updates.send_update(world, "run-1", "add", (5,))
+    sending.signal(world, "run-1", "go", 6)
     serve_anew(world)
     with pytest.raises(RunBlockedError, match="the update waits"):
-        questions.look_for_answer(world, update)
+        updates.look_for_answer(world, update)
     deploy(mended)
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve_anew(world)
-    assert questions.look_for_answer(world, update) is not None
+    assert updates.look_for_answer(world, update) is not None
     assert world.read_run("run-1").result == [5, 6]
 
 
 def test_one_that_was_blocked_at_its_start_begins_as_the_newest_version(world: CrashingWorld):
-    requests.start(world, "run-1", "patient_shop")
+    starting.start(world, "run-1", "patient_shop")
     serve_anew(world)
     assert status(world) == "blocked"
     deploy(mended, versions=(1, 2, 3), timeout="1h")
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     Turns(world, live_limit=0).take("run-1", [delivery.message for delivery in world.receive("runs")])
     assert world.get_run("run-1").version == 3  # type: ignore[union-attr]
     (applied,) = (event for event in world.load_history("run-1") if isinstance(event, Applied))
@@ -139,13 +139,13 @@ def test_one_that_was_blocked_at_its_start_begins_as_the_newest_version(world: C
 
 
 def test_it_keeps_to_the_version_that_it_began_as(world: CrashingWorld):
-    requests.start(world, "run-1", "patient_shop")
+    starting.start(world, "run-1", "patient_shop")
     serve_anew(world)
     deploy(mended, versions=(1, 2))
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve_anew(world)
     deploy(mended, versions=(1, 2, 3))
-    requests.signal(world, "run-1", "go", 1)
+    sending.signal(world, "run-1", "go", 1)
     serve_anew(world)
     assert world.read_run("run-1").result == [1]
     assert world.read_run("run-1").version == 2
@@ -153,42 +153,42 @@ def test_it_keeps_to_the_version_that_it_began_as(world: CrashingWorld):
 
 def test_a_run_whose_version_is_gone_is_blocked_until_it_is_back(world: CrashingWorld):
     deploy(mended, versions=(1, 2))
-    requests.start(world, "run-1", "patient_shop")
+    starting.start(world, "run-1", "patient_shop")
     serve_anew(world)
     deploy(mended, versions=(1, 3))
-    requests.signal(world, "run-1", "go", 1)
+    sending.signal(world, "run-1", "go", 1)
     serve_anew(world)
     record = world.read_run("run-1")
     assert record.status == "blocked"
     assert record.blocked_reason
     assert "version 2" in record.blocked_reason
     deploy(mended, versions=(2,))
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve_anew(world)
     assert world.read_run("run-1").result == [1]
 
 
 def test_the_parent_of_a_blocked_child_waits_and_hears_of_its_termination(world: CrashingWorld):
-    requests.start(world, "run-1", concerned)
+    starting.start(world, "run-1", concerned)
     serve_anew(world)
     assert (status(world), status(world, "run-1~c1")) == ("running", "blocked")
-    requests.terminate(world, "run-1~c1")
+    sending.terminate(world, "run-1~c1")
     serve_anew(world)
     assert world.read_run("run-1").result == "RunCancelledError"
 
 
 def test_a_blocked_child_ends_with_its_parent(world: CrashingWorld):
-    requests.start(world, "run-1", concerned)
+    starting.start(world, "run-1", concerned)
     serve_anew(world)
-    requests.cancel(world, "run-1")
+    sending.cancel(world, "run-1")
     serve_anew(world)
     assert (status(world), status(world, "run-1~c1")) == ("cancelled", "cancelled")
 
 
 def test_a_termination_in_one_batch_with_the_start(world: CrashingWorld, turns: Turns):
     deploy(mended)
-    requests.start(world, "run-1", "patient_shop")
-    requests.terminate(world, "run-1")
+    starting.start(world, "run-1", "patient_shop")
+    sending.terminate(world, "run-1")
     deliveries = world.receive("runs")
     assert len(deliveries) == 2
     turns.take("run-1", [delivery.message for delivery in deliveries])

@@ -8,7 +8,7 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import ran, runs, slow_child
 from worldflow import sleep, wait_for_signal, workflow
 from worldflow.engine.history import ChildCancelRequested
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 
 
 @workflow
@@ -54,7 +54,7 @@ async def leaves_it_running() -> str:
 
 @pytest.mark.parametrize("workflow", [waits_an_hour_and_ends, waits_an_hour_and_goes_on])
 def test_it_is_cancelled(world: CrashingWorld, trouble: list[str], workflow):
-    requests.start(world, "r", workflow)
+    starting.start(world, "r", workflow)
     serve(world)
     assert runs(world) == {"r": "completed", "r~c1": "cancelled"}
     assert world.read_run("r").result == "late"
@@ -62,38 +62,38 @@ def test_it_is_cancelled(world: CrashingWorld, trouble: list[str], workflow):
 
 
 def test_one_that_was_not_begun_is_not(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", starts_and_cancels_it)
+    starting.start(world, "r", starts_and_cancels_it)
     serve(world)
     assert runs(world) == {"r": "completed"}
 
 
 def test_it_is_cancelled_with_its_parent(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", only_waits)
+    starting.start(world, "r", only_waits)
     settle(world)
-    requests.cancel(world, "r")
+    sending.cancel(world, "r")
     serve(world)
     assert any(isinstance(event, ChildCancelRequested) for event in world.load_history("r"))
     assert runs(world) == {"r": "cancelled", "r~c1": "cancelled"}
 
 
 def test_one_that_nobody_cancelled_outlives_its_parent(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", leaves_it_running)
+    starting.start(world, "r", leaves_it_running)
     settle(world)
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     serve(world)
     assert runs(world) == {"r": "completed", "r~c1": "completed"}
     assert ran == ["slow child"]
 
 
 def test_after_a_crash_too(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", waits_an_hour_and_ends)
+    starting.start(world, "r", waits_an_hour_and_ends)
     settle(world)
     calls = len(world.calls)
     serve(world)
     for call in range(calls, len(world.calls)):
         for when in ("before", "after"):
             crashing = CrashingWorld(lambda number, moment, at=(call, when): (number, moment) == at)
-            requests.start(crashing, "r", waits_an_hour_and_ends)
+            starting.start(crashing, "r", waits_an_hour_and_ends)
             serve(crashing)
             assert runs(crashing) == {"r": "completed", "r~c1": "cancelled"}, crashing.crashed
             crashing.close()

@@ -21,7 +21,7 @@ from worldflow import (
 )
 from worldflow.engine.history import Fact, Replied, RunContinued
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import sending, starting, updates, webhooks
 
 GENERATIONS = 3
 
@@ -63,10 +63,10 @@ def worlds() -> Iterator[list[CrashingWorld]]:
 
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     world = CrashingWorld(crashes)
-    persist(lambda: requests.start(world, "r", generations, {"n": 1, "seen": []}))
+    persist(lambda: starting.start(world, "r", generations, {"n": 1, "seen": []}))
     for word in ("one", "two", "three"):
-        persist(lambda word=word: requests.signal(world, "r", "word", word, signal_id=word))  # type: ignore[misc]
-    persist(lambda: questions.send_update(world, "r", "note", ("noted",), update_id="u"))
+        persist(lambda word=word: sending.signal(world, "r", "word", word, signal_id=word))  # type: ignore[misc]
+    persist(lambda: updates.send_update(world, "r", "note", ("noted",), update_id="u"))
     for n in range(1, GENERATIONS + 1):
         serve(world, live_limit=live_limit)
         token = webhooks.get_hook(world, "door")

@@ -13,7 +13,7 @@ from tests.support.crashes import CrashingWorld, When, persist, serve
 from worldflow import RetryPolicy, sleep, step, step_info, uuid4, wait_for_signal, workflow
 from worldflow.engine.history import Event, StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 
 executions: Counter[str] = Counter()
 worlds: list[CrashingWorld] = []
@@ -84,8 +84,8 @@ def ordered(crashes: Callable[[int, When], bool], *, live_limit: int = 200) -> C
     worlds.append(world)
     world.inline_limit = 200
     world.asks_to_announce = True
-    persist(lambda: requests.start(world, "order-1", crash_order, {"lines": 2}))
-    persist(lambda: requests.signal(world, "order-1", "approval", "approved", signal_id="signal-1"))
+    persist(lambda: starting.start(world, "order-1", crash_order, {"lines": 2}))
+    persist(lambda: sending.signal(world, "order-1", "approval", "approved", signal_id="signal-1"))
     serve(world, live_limit=live_limit)
     return world
 

@@ -14,7 +14,7 @@ from tests.support.crashes import Crashes, CrashingWorld, When, die, never, ofte
 from worldflow import RetryPolicy, StepInterruptedError, step, step_info, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 executions: Counter[str] = Counter()
 TWICE = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)
@@ -109,7 +109,7 @@ def worlds() -> Iterator[list[CrashingWorld]]:
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     executions.clear()
     world = CrashingWorld(crashes)
-    persist(lambda: requests.start(world, "r", steps_of_every_kind))
+    persist(lambda: starting.start(world, "r", steps_of_every_kind))
     serve(world, live_limit=live_limit)
     return world
 
@@ -217,7 +217,7 @@ def test_the_process_dies_in_the_step(worlds: list[CrashingWorld], kind: str, re
     deaths[:] = ["one", "two"]
     world = CrashingWorld()
     worlds.append(world)
-    requests.start(world, "r", deadly, {"kind": kind})
+    starting.start(world, "r", deadly, {"kind": kind})
     serve(world)
     assert world.read_run("r").result == result
     assert executions["s1/1"] == ran

@@ -14,7 +14,7 @@ from tests.support.crashes import Crashes, CrashingWorld, When, never, often, on
 from worldflow import RetryPolicy, RunCancelledError, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import ChildCompleted, ChildFailed, RunStarted
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 
 executions: Counter[str] = Counter()
 
@@ -112,7 +112,7 @@ def worlds() -> Iterator[list[CrashingWorld]]:
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     executions.clear()
     world = CrashingWorld(crashes)
-    persist(lambda: requests.start(world, "r", family_parent))
+    persist(lambda: starting.start(world, "r", family_parent))
     serve(world, live_limit=live_limit)
     return world
 
@@ -203,9 +203,9 @@ def test_a_cancellation_goes_down_and_its_end_comes_up(worlds: list[CrashingWorl
         executions.clear()
         world = CrashingWorld(once(call, when))
         worlds.append(world)
-        persist(lambda world=world: requests.start(world, "r", grandparent))  # type: ignore[misc]
+        persist(lambda world=world: starting.start(world, "r", grandparent))  # type: ignore[misc]
         serve(world)
-        persist(lambda world=world: requests.cancel(world, "r~c1"))  # type: ignore[misc]
+        persist(lambda world=world: sending.cancel(world, "r~c1"))  # type: ignore[misc]
         serve(world)
         assert world.read_run("r").result == "cancelled", world.crashed
         assert world.read_run("r~c1").status == "cancelled"

@@ -22,7 +22,7 @@ from worldflow import (
 )
 from worldflow.engine.history import RunForked
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import sending, starting, webhooks
 
 executions: Counter[str] = Counter()
 moods: list[str] = []
@@ -67,18 +67,18 @@ def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
         persist(lambda: request(world, *args, **kwargs))
         serve(world, live_limit=live_limit)
 
-    ask(requests.start, "r", replaceable)
-    ask(requests.signal, "r", "word", "one", signal_id="1")
+    ask(starting.start, "r", replaceable)
+    ask(sending.signal, "r", "word", "one", signal_id="1")
     assert world.read_run("r").status == "failed", world.crashed
     moods.append("good")
-    ask(requests.retry, "r")
+    ask(starting.retry, "r")
     # A fork before the signal, which meets the token that the retry holds only when that has let go of it.
     ask(webhooks.resume_hook, "door", "opened", resume_id="1")
-    ask(requests.fork, "r", "f", after=1)
-    ask(requests.signal, "f", "word", "two", signal_id="2")
-    ask(requests.start, "f", replaceable, if_running="terminate_existing")
+    ask(starting.fork, "r", "f", after=1)
+    ask(sending.signal, "f", "word", "two", signal_id="2")
+    ask(starting.start, "f", replaceable, if_running="terminate_existing")
     newest = f"f~{world.get_generation('f')}"
-    ask(requests.signal, newest, "word", "three", signal_id="3")
+    ask(sending.signal, newest, "word", "three", signal_id="3")
     ask(webhooks.resume_hook, "door", "again", resume_id="2")
     return world
 

@@ -6,7 +6,7 @@ from tests.support.crashes import CrashingWorld, settle
 from tests.support.trouble import charge, result, shaky
 from worldflow import create_hook, random, uuid4, workflow
 from worldflow.engine.history import HookCreated
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 
 
@@ -33,10 +33,10 @@ async def hook_behind_a_step() -> str:
 
 def test_what_is_drawn_behind_the_fork_is_its_own(world: CrashingWorld):
     turns = Turns(world)  # with the system's chance
-    requests.start(world, "r", draws_around_a_step)
+    starting.start(world, "r", draws_around_a_step)
     settle(world, turns)
     for fork in ("one", "two"):
-        requests.fork(world, "r", fork, after=2)
+        starting.fork(world, "r", fork, after=2)
         settle(world, turns)
     results: list[Any] = [result(world, run_id) for run_id in ("r", "one", "two")]
     assert len({str(before) for before, _ in results}) == 1
@@ -47,11 +47,11 @@ def test_what_is_drawn_behind_the_fork_is_its_own(world: CrashingWorld):
 def test_so_is_what_a_retried_run_draws(world: CrashingWorld, trouble: list[str]):
     # Twice from one failed run would else be the same; each retry has a seed that nobody else has.
     turns = Turns(world)
-    requests.start(world, "r", draws_after_trouble)
+    starting.start(world, "r", draws_after_trouble)
     settle(world, turns)
     trouble.clear()
-    requests.fork(world, "r", "f", after=2)
-    requests.retry(world, "r")
+    starting.fork(world, "r", "f", after=2)
+    starting.retry(world, "r")
     settle(world, turns)
     (retried_before, retried_behind), (forked_before, forked_behind) = result(world, "r~2"), result(world, "f")
     assert retried_before == forked_before
@@ -60,9 +60,9 @@ def test_so_is_what_a_retried_run_draws(world: CrashingWorld, trouble: list[str]
 
 
 def test_a_cold_process_draws_the_same_for_it(world: CrashingWorld):
-    requests.start(world, "r", hook_behind_a_step)
+    starting.start(world, "r", hook_behind_a_step)
     settle(world, Turns(world))
-    requests.fork(world, "r", "f", after=2)
+    starting.fork(world, "r", "f", after=2)
     settle(world, Turns(world))
     (token,) = (event.token for event in world.load_history("f") if isinstance(event, HookCreated))
     Turns(world).take("f", [])  # replays, and compares
@@ -72,9 +72,9 @@ def test_a_cold_process_draws_the_same_for_it(world: CrashingWorld):
 
 def test_the_token_of_its_hook_is_its_own(world: CrashingWorld):
     turns = Turns(world)
-    requests.start(world, "r", hook_behind_a_step)
+    starting.start(world, "r", hook_behind_a_step)
     settle(world, turns)
-    requests.fork(world, "r", "f", after=2)
+    starting.fork(world, "r", "f", after=2)
     settle(world, turns)
     assert world.read_run("r").status == world.read_run("f").status == "running"
     tokens = [

@@ -21,9 +21,9 @@ from worldflow import (
 )
 from worldflow.engine.history import Applied, Fact
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import questions, requests
-from worldflow.runtime.webhooks import WebhooksOf
+from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
+from worldflow.turns.webhook_tokens import WebhooksOf
 
 
 @workflow
@@ -57,10 +57,10 @@ async def of_everything() -> list[Any]:
 
 def whole(world: CrashingWorld) -> int:
     """The last event that the run `r`, which is made here, can be forked from."""
-    requests.start(world, "r", of_everything)
+    starting.start(world, "r", of_everything)
     settle(world)
-    questions.send_update(world, "r", "add", (1,))
-    requests.signal(world, "r", "s", "in time")
+    updates.send_update(world, "r", "add", (1,))
+    sending.signal(world, "r", "s", "in time")
     serve(world)
     assert result(world, "r") == [1, "in time", "charge", "shaky", "delivered", "shaky"]
     return max(event.seq for event in world.load_history("r") if isinstance(event, (Fact, Applied))) - 1
@@ -72,12 +72,12 @@ def test_it_goes_on(world: CrashingWorld, trouble: list[str], live_limit: int):
     forks: list[str] = []
     for after in range(1, whole(world) + 1):
         fork = f"f{after}"
-        requests.fork(world, "r", fork, after=after)
+        starting.fork(world, "r", fork, after=after)
         forks.append(fork)
         settle(world, Turns(world, live_limit=live_limit, chance=random.Random(after)))
         world.time += timedelta(hours=2)
         if world.read_run(fork).status == "running":
-            requests.fork(world, fork, f"{fork}-again", after=after)
+            starting.fork(world, fork, f"{fork}-again", after=after)
             forks.append(f"{fork}-again")
             settle(world, Turns(world, live_limit=live_limit, chance=random.Random(-after - 1)))
         serve(world, live_limit=live_limit)

@@ -7,7 +7,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, settle
 from tests.support.trouble import shaky
 from worldflow import RunFailedError, continue_as_new, wait_for_signal, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.runtime.orchestrator import RunHandle
 
 
@@ -26,7 +26,7 @@ async def shaky_once_told() -> str:
 
 
 def test_while_it_continues_as_new(world: CrashingWorld):
-    requests.start(world, "r", goes_on_twice)
+    starting.start(world, "r", goes_on_twice)
     handle = RunHandle(world, "r")
     for _ in range(2):
         settle(world)
@@ -39,7 +39,7 @@ def test_while_it_continues_as_new(world: CrashingWorld):
 
 
 def test_when_it_is_tried_again(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", shaky_once_told)
+    starting.start(world, "r", shaky_once_told)
     handle = RunHandle(world, "r")
     asyncio.run(handle.signal("on"))
     settle(world)
@@ -54,9 +54,9 @@ def test_when_it_is_tried_again(world: CrashingWorld, trouble: list[str]):
 
 
 def test_when_another_takes_its_place(world: CrashingWorld):
-    requests.start(world, "r", goes_on_twice)
+    starting.start(world, "r", goes_on_twice)
     settle(world)
-    requests.start(world, "r", goes_on_twice, if_running="terminate_existing")
+    starting.start(world, "r", goes_on_twice, if_running="terminate_existing")
     settle(world)
     assert asyncio.run(RunHandle(world, "r").status()) == "running"
     assert world.read_run("r").status == "cancelled"

@@ -10,7 +10,7 @@ from tests.support.office import Office
 from worldflow import continue_as_new, sleep, step, wait_for_signal, workflow, workflow_info
 from worldflow.engine.history import CancelRequested, ChildFailed, RunFailed, SignalReceived, TerminateRequested
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 
 LIMIT = 20
@@ -109,7 +109,7 @@ def test_its_parent_is_told(world: CrashingWorld, turns: Turns):
             return type(error).__name__
         return ""
 
-    requests.start(world, "run-1", caring)
+    starting.start(world, "run-1", caring)
     for _ in range(3):
         deliveries = world.receive("runs")
         turns.take(deliveries[0].message.run_id, [delivery.message for delivery in deliveries])
@@ -135,7 +135,7 @@ def test_a_cancellation_at_the_end_ends_it_as_well(world: CrashingWorld, turns: 
 
 
 def test_a_workflow_that_goes_on_in_time_never_comes_there(world: CrashingWorld, turns: Turns):
-    requests.start(world, "run-1", prudent)
+    starting.start(world, "run-1", prudent)
     serve(world)
     newest = world.get_generation("run-1")
     assert newest > 2
@@ -167,9 +167,9 @@ def test_the_length_that_a_workflow_sees_is_that_of_its_history(world: CrashingW
 
     for live_limit in (0, 200):
         run_id = f"run-{live_limit}"
-        requests.start(world, run_id, measuring)
+        starting.start(world, run_id, measuring)
         serve(world, live_limit=live_limit)
-        requests.signal(world, run_id, "more")
+        sending.signal(world, run_id, "more")
         serve(world, live_limit=live_limit)
         history = world.load_history(run_id)
         fired = next(event.seq for event in history if event.event_type == "TimerFired")

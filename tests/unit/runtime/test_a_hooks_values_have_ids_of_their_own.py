@@ -7,7 +7,7 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import kinds, result, runs
 from worldflow import continue_as_new, create_hook, create_webhook, wait_for_signal, workflow
 from worldflow.engine.history import HookCreated
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import sending, starting, webhooks
 
 
 async def value_of(hook: Any) -> Any:
@@ -50,7 +50,7 @@ async def counts_values() -> int:
 
 
 def test_two_hooks_take_the_same_id(world: CrashingWorld):
-    requests.start(world, "r", two_hooks)
+    starting.start(world, "r", two_hooks)
     settle(world)
     for token in ("a", "b"):
         webhooks.resume_hook(world, token, token.upper(), resume_id="1")
@@ -59,7 +59,7 @@ def test_two_hooks_take_the_same_id(world: CrashingWorld):
 
 
 def test_two_webhooks_take_the_same_id(world: CrashingWorld):
-    requests.start(world, "r", two_webhooks)
+    starting.start(world, "r", two_webhooks)
     settle(world)
     tokens = [event.token for event in world.load_history("r") if isinstance(event, HookCreated)]
     for token in tokens:
@@ -69,7 +69,7 @@ def test_two_webhooks_take_the_same_id(world: CrashingWorld):
 
 
 def test_each_generation_takes_the_same_id(world: CrashingWorld):
-    requests.start(world, "r", a_hook_each_generation)
+    starting.start(world, "r", a_hook_each_generation)
     settle(world)
     for _ in range(3):
         webhooks.resume_hook(world, "month", "yes", resume_id="approval")
@@ -78,12 +78,12 @@ def test_each_generation_takes_the_same_id(world: CrashingWorld):
 
 
 def test_one_hook_takes_it_once(world: CrashingWorld):
-    requests.start(world, "r", counts_values)
+    starting.start(world, "r", counts_values)
     settle(world)
     for resume_id in ("1", "1", "2", "1", None, None):
         webhooks.resume_hook(world, "values", "yes", resume_id=resume_id)
         settle(world)
-    requests.signal(world, "r", "end")
+    sending.signal(world, "r", "end")
     serve(world)
     assert result(world, "r") == 4
     assert kinds(world, "r").count("HookResumed") == 4

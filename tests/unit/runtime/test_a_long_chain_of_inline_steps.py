@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from worldflow import step, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 
@@ -47,7 +47,7 @@ def asked_for(length: int, steps_a_turn: int) -> Counter[str]:
     """What a run asks of its world whose turns run out of time again and again."""
     world = World()
     turns = Turns(world)
-    requests.start(world, "run", long_chain, {"length": length})
+    starting.start(world, "run", long_chain, {"length": length})
     while deliveries := world.receive("runs"):
         messages: list[Any] = [delivery.message for delivery in deliveries]
         ran.clear()

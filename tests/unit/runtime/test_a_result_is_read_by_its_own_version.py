@@ -13,7 +13,7 @@ from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.orchestrator import outcome
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 
 @pytest.fixture(autouse=True)

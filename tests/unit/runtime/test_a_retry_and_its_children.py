@@ -6,7 +6,7 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import ran, result, runs, shaky, slow_child
 from worldflow import continue_as_new, sleep, workflow
 from worldflow.engine.history import ChildStarted
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 
 @workflow
@@ -101,7 +101,7 @@ async def awaits_a_reluctant_one() -> str:
 
 
 def fails_while_its_child_goes_on(world: CrashingWorld, workflow) -> None:
-    requests.start(world, "r", workflow)
+    starting.start(world, "r", workflow)
     settle(world)
     while world.read_run("r").status != "failed":
         world.time = max(world.time, world.next_due())
@@ -112,7 +112,7 @@ def test_a_detached_child_goes_on_and_is_not_started_anew(world: CrashingWorld, 
     fails_while_its_child_goes_on(world, detaches)
     assert runs(world) == {"r": "failed", "r~c1": "running"}
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert runs(world) == {"r": "failed", "r~2": "completed", "r~c1": "completed"}
     assert ran.count("slow child") == 1
@@ -121,26 +121,26 @@ def test_a_detached_child_goes_on_and_is_not_started_anew(world: CrashingWorld, 
 def test_nor_is_one_with_an_id_of_its_own(world: CrashingWorld, trouble: list[str]):
     fails_while_its_child_goes_on(world, detaches_by_name)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert runs(world) == {"r": "failed", "r~2": "completed", "slow": "completed"}
 
 
 def test_the_id_of_a_detached_child_that_has_ended_stays(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", detaches_a_quick_one)
+    starting.start(world, "r", detaches_a_quick_one)
     serve(world)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "r~2") == "r~c1"
     assert result(world, "r~c1") == "quick"
 
 
 def test_so_does_that_of_one_whose_result_is_known(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", awaits_a_quick_one)
+    starting.start(world, "r", awaits_a_quick_one)
     serve(world)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     (child,) = (event.child_run_id for event in world.load_history("r~2") if isinstance(event, ChildStarted))
     assert child == "r~c1"
@@ -151,7 +151,7 @@ def test_the_result_of_an_abandoned_child_comes_to_the_run_that_awaits_it_now(wo
     fails_while_its_child_goes_on(world, awaits_one_that_is_abandoned)
     assert runs(world) == {"r": "failed", "slow": "running"}
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     settle(world)
     assert runs(world) == {"r": "failed", "r~2": "running", "slow": "running"}
     serve(world)
@@ -164,7 +164,7 @@ def test_also_where_it_has_ended_before_the_retry(world: CrashingWorld, trouble:
     serve(world)
     assert runs(world) == {"r": "failed", "slow": "completed"}
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "r~2") == "delivered"
     assert ran.count("slow child") == 1
@@ -172,11 +172,11 @@ def test_also_where_it_has_ended_before_the_retry(world: CrashingWorld, trouble:
 
 def test_also_where_the_run_is_retried_twice(world: CrashingWorld, trouble: list[str]):
     fails_while_its_child_goes_on(world, awaits_one_that_is_abandoned)
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     settle(world)
     assert runs(world) == {"r": "failed", "r~2": "failed", "slow": "running"}
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "r~3") == "delivered"
     assert ran.count("slow child") == 1
@@ -186,14 +186,14 @@ def test_a_named_child_that_failed_is_started_anew(world: CrashingWorld, trouble
     for parent in (has_a_named_child, has_a_named_child_of_two):
         run_id = parent.name
         trouble[:] = ["trouble"]
-        requests.start(world, run_id, parent)
+        starting.start(world, run_id, parent)
         serve(world)
         assert world.read_run(run_id).status == "failed"
-        requests.retry(world, run_id)
+        starting.retry(world, run_id)
         serve(world)
         assert world.read_run(f"{run_id}~2").error.message == "trouble"
         trouble.clear()
-        requests.retry(world, run_id)
+        starting.retry(world, run_id)
         serve(world)
         assert result(world, f"{run_id}~3") == "shaky"
 
@@ -203,7 +203,7 @@ def test_that_a_child_of_before_was_cancelled_is_not_told_to_the_run_that_has_an
 ):
     fails_while_its_child_goes_on(world, awaits_a_reluctant_one)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     settle(world)
     assert runs(world) == {"r": "failed", "r~c1": "running", "r~2": "running", "r~2~c1": "running"}
     serve(world)
@@ -211,18 +211,18 @@ def test_that_a_child_of_before_was_cancelled_is_not_told_to_the_run_that_has_an
 
 
 def test_so_is_one_that_would_have_outlived_its_parent(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", awaits_an_abandoned_shaky_one)
+    starting.start(world, "r", awaits_an_abandoned_shaky_one)
     serve(world)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "r~2") == "shaky"
 
 
 def test_a_fork_has_a_child_of_its_own(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", awaits_one_that_is_abandoned_by_no_name)
+    starting.start(world, "r", awaits_one_that_is_abandoned_by_no_name)
     settle(world)
-    requests.fork(world, "r", "f", after=2)
+    starting.fork(world, "r", "f", after=2)
     trouble.clear()
     serve(world)
     assert result(world, "f") == "delivered"

@@ -8,7 +8,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, serve
 from tests.support.trouble import charge, kinds, ran, result, shaky
 from worldflow import create_hook, on_update, sleep, wait_for_signal, workflow
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import sending, starting, updates, webhooks
 
 
 @workflow
@@ -69,7 +69,7 @@ async def keeps_an_update() -> str:
 def tried_again(world: CrashingWorld, trouble: list[str]) -> None:
     assert world.read_run("r").status == "failed"
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
 
 
@@ -83,7 +83,7 @@ def tried_again(world: CrashingWorld, trouble: list[str]) -> None:
 def test_what_its_siblings_did_is_not_done_again(
     world: CrashingWorld, trouble: list[str], workflow: Any, returned: list[str], runs_of_all: list[str]
 ):
-    requests.start(world, "r", workflow)
+    starting.start(world, "r", workflow)
     serve(world)
     tried_again(world, trouble)
     assert result(world, "r~2") == returned
@@ -91,7 +91,7 @@ def test_what_its_siblings_did_is_not_done_again(
 
 
 def test_a_hooks_value_that_came_meanwhile(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", keeps_a_hooks_value)
+    starting.start(world, "r", keeps_a_hooks_value)
     serve(world)
     webhooks.resume_hook(world, "approval", "yes")
     serve(world)
@@ -100,9 +100,9 @@ def test_a_hooks_value_that_came_meanwhile(world: CrashingWorld, trouble: list[s
 
 
 def test_a_signal_that_came_meanwhile(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", keeps_a_signal)
+    starting.start(world, "r", keeps_a_signal)
     serve(world)
-    requests.signal(world, "r", "go", "went")
+    sending.signal(world, "r", "go", "went")
     serve(world)
     tried_again(world, trouble)
     assert result(world, "r~2") == ["shaky", "went"]
@@ -110,18 +110,18 @@ def test_a_signal_that_came_meanwhile(world: CrashingWorld, trouble: list[str]):
 
 def test_an_update_is_handled_again(world: CrashingWorld, trouble: list[str]):
     # What its handler decided came after the failure, so that the run knows nothing of it any more.
-    requests.start(world, "r", keeps_an_update)
+    starting.start(world, "r", keeps_an_update)
     serve(world)
-    update = questions.send_update(world, "r", "charge", (), update_id="1")
+    update = updates.send_update(world, "r", "charge", (), update_id="1")
     serve(world)
-    reply = questions.look_for_answer(world, update)
+    reply = updates.look_for_answer(world, update)
     assert reply
-    assert questions.answer(reply) == "charge"
-    requests.signal(world, "r", "give_up")
+    assert updates.answer(reply) == "charge"
+    sending.signal(world, "r", "give_up")
     serve(world)
     tried_again(world, trouble)
     assert kinds(world, "r~2").count("Replied") == 1
-    requests.signal(world, "r", "end")
+    sending.signal(world, "r", "end")
     serve(world)
     assert result(world, "r~2") == "shaky"
     assert ran == ["shaky", "charge", "shaky", "charge"]

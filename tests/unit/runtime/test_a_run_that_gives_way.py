@@ -5,9 +5,9 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld, once, serve, settle
 from tests.support.trouble import result, runs
 from worldflow import wait_for_signal, workflow
-from worldflow.runtime import requests
-from worldflow.worlds.base import RunRecord
+from worldflow.runtime import sending, starting
 from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.records import RunRecord
 
 
 @workflow
@@ -16,11 +16,11 @@ async def gives_way(n: int = 0) -> list[object]:
 
 
 def replace(world: CrashingWorld, n: int) -> None:
-    requests.start(world, "r", gives_way, {"n": n}, if_running="terminate_existing")
+    starting.start(world, "r", gives_way, {"n": n}, if_running="terminate_existing")
 
 
 def test_its_successor_exists_before_it_is_told_to_end(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch):
-    requests.start(world, "r", gives_way)
+    starting.start(world, "r", gives_way)
     settle(world)
     existed: list[RunRecord | None] = []
 
@@ -36,7 +36,7 @@ def test_its_successor_exists_before_it_is_told_to_end(world: CrashingWorld, mon
 
 
 def test_a_signal_behind_the_terminate_is_for_its_successor(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch):
-    requests.start(world, "r", gives_way)
+    starting.start(world, "r", gives_way)
     settle(world)
     send = world.send
 
@@ -44,7 +44,7 @@ def test_a_signal_behind_the_terminate_is_for_its_successor(world: CrashingWorld
         send(messages)
         if any(isinstance(message, FactArrived) and message.run_id == "r" for message in messages):
             monkeypatch.setattr(world, "send", send)
-            requests.signal(world, "r", "s", "behind")
+            sending.signal(world, "r", "s", "behind")
             serve(world)  # before its successor is told to start
 
     monkeypatch.setattr(world, "send", send_and_signal)
@@ -57,7 +57,7 @@ def test_a_signal_behind_the_terminate_is_for_its_successor(world: CrashingWorld
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", range(5))
 def test_a_client_that_dies_asks_again(world: CrashingWorld, call: int, when):
-    requests.start(world, "r", gives_way)
+    starting.start(world, "r", gives_way)
     serve(world)
     world.crashes = once(len(world.calls) + call, when)
     try:
@@ -69,17 +69,17 @@ def test_a_client_that_dies_asks_again(world: CrashingWorld, call: int, when):
     *before, newest = sorted(runs(world))
     assert [world.read_run(run_id).status for run_id in before] == ["cancelled"] * len(before)
     assert before
-    requests.signal(world, "r", "s", "here")
+    sending.signal(world, "r", "s", "here")
     serve(world)
     assert result(world, newest) == [1, "here"]
 
 
 def test_each_that_is_asked_for_takes_the_place_of_the_one_before(world: CrashingWorld):
-    requests.start(world, "r", gives_way)
+    starting.start(world, "r", gives_way)
     for n in (1, 2, 3):
         replace(world, n)
     serve(world)
     assert runs(world) == {"r": "cancelled", "r~2": "cancelled", "r~3": "cancelled", "r~4": "running"}
-    requests.signal(world, "r", "s", "here")
+    sending.signal(world, "r", "s", "here")
     serve(world)
     assert result(world, "r~4") == [3, "here"]

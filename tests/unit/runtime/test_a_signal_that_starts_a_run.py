@@ -7,7 +7,7 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld, once, serve, settle, take_turn
 from tests.support.trouble import result, runs
 from worldflow import wait_for_signal, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived
 
@@ -23,7 +23,7 @@ async def takes_two() -> list[Any]:
 
 
 def send(world: CrashingWorld, value: object, workflow: Any = takes_one, **arguments: Any) -> bool:
-    _, created = requests.signal_with_start(
+    _, created = starting.signal_with_start(
         world, "r", workflow, arguments, name="item", value=value, signal_id=str(value)
     )
     return created
@@ -57,17 +57,17 @@ def test_the_run_that_it_starts_behind_the_end_has_its_arguments(world: Crashing
 
 
 def test_a_run_that_ends_between_its_start_and_its_signal(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch):
-    requests.start(world, "r", takes_one)
+    starting.start(world, "r", takes_one)
     serve(world)
-    begin = requests.start
+    begin = starting.start
 
     def start_and_end(*args: Any, **kwargs: Any) -> Any:
         answer = begin(*args, **kwargs)
-        requests.signal(world, "r", "item", "in between")
+        sending.signal(world, "r", "item", "in between")
         serve(world)
         return answer
 
-    monkeypatch.setattr(requests, "start", start_and_end)
+    monkeypatch.setattr(starting, "start", start_and_end)
     assert not send(world, "late")
     serve(world)
     assert results(world) == ["in between", "late"]
@@ -93,7 +93,7 @@ def test_one_that_is_sent_twice_starts_one_run(world: CrashingWorld):
 
 def test_a_plain_signal_starts_nothing(world: CrashingWorld):
     send(world, 1)
-    requests.signal(world, "r", "item", 2)
+    sending.signal(world, "r", "item", 2)
     serve(world)
     assert results(world) == ["1"]
 

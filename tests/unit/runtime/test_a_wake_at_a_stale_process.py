@@ -7,7 +7,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, take_turn
 from tests.support.trouble import ran
 from worldflow import RetryPolicy, step, wait_for_signal, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 
 
@@ -31,9 +31,9 @@ async def pays_when_told() -> str:
 @pytest.mark.parametrize("stale", [True, False])
 def test_it_runs(world: CrashingWorld, trouble: list[str], stale: bool):
     first, second = Turns(world), Turns(world)
-    requests.start(world, "r", pays_when_told)
+    starting.start(world, "r", pays_when_told)
     take_turn(world, first)
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     take_turn(world, second if stale else first)
     world.time += timedelta(seconds=11)
     while take_turn(world, first):

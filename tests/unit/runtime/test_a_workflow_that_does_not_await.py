@@ -14,7 +14,7 @@ from tests.support.crashes import CrashingWorld, settle
 from worldflow import WorkflowStuckError, publish, step, wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import questions, requests
+from worldflow.runtime import queries, sending, starting
 from worldflow.turns import watchdog
 from worldflow.turns.turns import Turns
 
@@ -82,7 +82,7 @@ def test_its_run_is_blocked_and_goes_on_when_its_code_is_mended(
     world: CrashingWorld, turns: Turns, function, place: str
 ) -> None:
     deploy(function)
-    requests.start(world, "r", "shop")
+    starting.start(world, "r", "shop")
     settle(world, turns)
 
     blocked = world.read_run("r")
@@ -92,7 +92,7 @@ def test_its_run_is_blocked_and_goes_on_when_its_code_is_mended(
     assert re.search(place, blocked.blocked_reason)
 
     deploy(good)
-    requests.resume(world, "r")
+    sending.resume(world, "r")
     settle(world, turns)
     assert world.read_run("r").result == 1
 
@@ -100,8 +100,8 @@ def test_its_run_is_blocked_and_goes_on_when_its_code_is_mended(
 def test_others_go_on(world: CrashingWorld, turns: Turns) -> None:
     deploy(spins)
     definitions._workflows._versions["other"] = {1: definitions.Workflow(good, "other")}
-    requests.start(world, "r", "shop")
-    requests.start(world, "s", "other")
+    starting.start(world, "r", "shop")
+    starting.start(world, "s", "other")
     settle(world, turns)
 
     assert world.read_run("s").result == 1
@@ -117,9 +117,9 @@ def test_a_history_that_takes_long_to_replay_is_progress(world: CrashingWorld) -
         return 6
 
     deploy(busy)
-    requests.start(world, "r", "shop")
+    starting.start(world, "r", "shop")
     settle(world, Turns(world, cpu_limit=0.2))
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     settle(world, Turns(world, cpu_limit=0.2))
 
     assert world.read_run("r").result == 6
@@ -142,12 +142,12 @@ def test_a_query_does_not_hang(world: CrashingWorld, turns: Turns, monkeypatch: 
             pass
 
     deploy(published)
-    requests.start(world, "r", "shop")
+    starting.start(world, "r", "shop")
     settle(world, turns)
-    monkeypatch.setattr(questions, "watched", partial(watchdog.watched, limit=LIMIT))
+    monkeypatch.setattr(queries, "watched", partial(watchdog.watched, limit=LIMIT))
 
     with pytest.raises(WorkflowStuckError, match=r"it was in .*spin"):
-        questions.query(world, "r", "answer")
+        queries.query(world, "r", "answer")
 
 
 def test_what_was_stopped_too_late_is_left_alone() -> None:

@@ -18,7 +18,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import SignalReceived
-from worldflow.runtime import questions, requests
+from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, Start
 
@@ -69,9 +69,9 @@ def result(world: CrashingWorld, run_id: str) -> Any:
 
 
 def replaced(world: CrashingWorld, flow: Any = patient) -> None:
-    requests.start(world, "run-1", flow)
+    starting.start(world, "run-1", flow)
     serve(world)
-    record, new = requests.start(world, "run-1", flow, if_running="terminate_existing")
+    record, new = starting.start(world, "run-1", flow, if_running="terminate_existing")
     assert (record.run_id, new) == ("run-1~2", True)
 
 
@@ -99,25 +99,25 @@ def serve_in(world: CrashingWorld, order: list[str]) -> None:
 
 def test_what_is_sent_at_once_goes_to_the_new_one(world: CrashingWorld):
     replaced(world)
-    update = questions.send_update(world, "run-1", "add", (1,))
-    requests.signal(world, "run-1", "s", 2)
+    update = updates.send_update(world, "run-1", "add", (1,))
+    sending.signal(world, "run-1", "s", 2)
     serve(world)
     assert result(world, "run-1~2") == [1, 2]
-    assert questions.look_for_answer(world, update) is not None
+    assert updates.look_for_answer(world, update) is not None
 
 
 def test_a_cancellation_at_once_is_of_the_new_one(world: CrashingWorld):
     replaced(world)
-    requests.cancel(world, "run-1", "changed my mind")
+    sending.cancel(world, "run-1", "changed my mind")
     serve(world)
     assert (status(world, "run-1"), status(world, "run-1~2")) == ("cancelled", "cancelled")
 
 
 def test_what_was_under_way_to_the_one_before_reaches_the_new_one(world: CrashingWorld):
-    requests.start(world, "run-1", patient)
+    starting.start(world, "run-1", patient)
     serve(world)
-    requests.terminate(world, "run-1")
-    requests.start(world, "run-1", patient, if_running="terminate_existing")
+    sending.terminate(world, "run-1")
+    starting.start(world, "run-1", patient, if_running="terminate_existing")
     world.send([FactArrived(run_id="run-1", fact=sent("late"))])
     serve(world)
     assert result(world, "run-1~2") == ["late"]
@@ -137,17 +137,17 @@ def test_a_hook_is_not_taken_back_by_the_one_before(world: CrashingWorld, turns:
 
 
 def ended_as(world: CrashingWorld, how: str) -> None:
-    requests.start(world, "run-1", moody_run)
+    starting.start(world, "run-1", moody_run)
     match how:
         case "completed":
-            requests.signal(world, "run-1", "go", 1)
+            sending.signal(world, "run-1", "go", 1)
         case "failed":
             mood["good"] = False
-            requests.signal(world, "run-1", "go", 1)
+            sending.signal(world, "run-1", "go", 1)
         case "cancelled":
-            requests.cancel(world, "run-1")
+            sending.cancel(world, "run-1")
         case "terminated":
-            requests.terminate(world, "run-1")
+            sending.terminate(world, "run-1")
     serve(world)
 
 
@@ -172,7 +172,7 @@ def test_an_id_whose_run_has_ended(world: CrashingWorld, how: str, reuse: Any, o
     ended_as(world, how)
 
     def again() -> tuple[str, bool]:
-        record, new = requests.start(world, "run-1", moody_run, reuse=reuse, if_running=if_running)
+        record, new = starting.start(world, "run-1", moody_run, reuse=reuse, if_running=if_running)
         return record.run_id, new
 
     if isinstance(outcome, str):
@@ -188,19 +188,19 @@ def test_an_id_whose_run_has_ended(world: CrashingWorld, how: str, reuse: Any, o
 
 @pytest.mark.parametrize("reuse", [None, "allow", "failed_only", "reject"])
 def test_an_id_whose_run_goes_on(world: CrashingWorld, reuse: Any):
-    requests.start(world, "run-1", moody_run)
+    starting.start(world, "run-1", moody_run)
     serve(world)
-    assert requests.start(world, "run-1", moody_run, reuse=reuse)[1] is False
+    assert starting.start(world, "run-1", moody_run, reuse=reuse)[1] is False
     with pytest.raises(RunExistsError):
-        requests.start(world, "run-1", moody_run, reuse=reuse, if_running="fail")
+        starting.start(world, "run-1", moody_run, reuse=reuse, if_running="fail")
     assert world.get_run("run-1~2") is None
 
 
 def test_many_generations_by_hand(world: CrashingWorld):
     for number in range(1, 5):
-        record, new = requests.start(world, "run-1", moody_run, {"n": number}, reuse="allow")
+        record, new = starting.start(world, "run-1", moody_run, {"n": number}, reuse="allow")
         assert (record.run_id, new) == ("run-1" if number == 1 else f"run-1~{number}", True)
-        requests.signal(world, "run-1", "go", number)
+        sending.signal(world, "run-1", "go", number)
         serve(world)
     assert [result(world, run_id)[0] for run_id in ("run-1", "run-1~2", "run-1~3", "run-1~4")] == [1, 2, 3, 4]
 
@@ -208,13 +208,13 @@ def test_many_generations_by_hand(world: CrashingWorld):
 def test_the_id_of_another_workflows_run(world: CrashingWorld):
     ended_as(world, "completed")
     with pytest.raises(RunExistsError, match="moody_run"):
-        requests.start(world, "run-1", patient, reuse="allow")
+        starting.start(world, "run-1", patient, reuse="allow")
 
 
 @pytest.mark.parametrize("options", [{"if_running": "kill"}, {"reuse": "always"}])
 def test_other_choices_are_refused(world: CrashingWorld, options: Any):
     with pytest.raises(InvalidInputError):
-        requests.start(world, "run-1", moody_run, **options)
+        starting.start(world, "run-1", moody_run, **options)
     assert world.get_run("run-1") is None
 
 
@@ -235,8 +235,8 @@ def test_a_start_anew_whose_sender_died_is_asked_again(world: CrashingWorld, die
 
     world.crashes = crashes
     with pytest.raises(BaseException, match="before"):
-        requests.start(world, "run-1", moody_run, reuse="allow")
-    requests.start(world, "run-1", moody_run, reuse="allow")
+        starting.start(world, "run-1", moody_run, reuse="allow")
+    starting.start(world, "run-1", moody_run, reuse="allow")
     serve(world)
     assert status(world, "run-1~2") == "running"
     assert world.get_run("run-1~3") is None
@@ -248,7 +248,7 @@ def test_a_start_anew_whose_sender_died_is_asked_again(world: CrashingWorld, die
 def test_a_retry_is_the_next_generation(world: CrashingWorld):
     ended_as(world, "failed")
     mood["good"] = True
-    record = requests.retry(world, "run-1")
+    record = starting.retry(world, "run-1")
     assert record.run_id == "run-1~2"
     serve(world)
     assert result(world, "run-1~2") == [1, "good mood"]
@@ -258,11 +258,11 @@ def test_a_retry_is_the_next_generation(world: CrashingWorld):
 
 def test_a_retry_may_fail_again_and_be_tried_again(world: CrashingWorld):
     ended_as(world, "failed")
-    requests.retry(world, "run-1")
+    starting.retry(world, "run-1")
     serve(world)
     assert status(world, "run-1~2") == "failed"
     mood["good"] = True
-    assert requests.retry(world, "run-1").run_id == "run-1~3"
+    assert starting.retry(world, "run-1").run_id == "run-1~3"
     serve(world)
     assert result(world, "run-1~3") == [1, "good mood"]
 
@@ -271,7 +271,7 @@ def test_a_retry_that_is_asked_for_twice_is_one(world: CrashingWorld):
     ended_as(world, "failed")
     mood["good"] = True
     for _ in range(2):
-        assert requests.retry(world, "run-1").run_id == "run-1~2"
+        assert starting.retry(world, "run-1").run_id == "run-1~2"
     serve(world)
     assert world.get_run("run-1~3") is None
     assert result(world, "run-1~2") == [1, "good mood"]
@@ -281,14 +281,14 @@ def test_a_retry_that_is_asked_for_twice_is_one(world: CrashingWorld):
 def test_only_a_failed_run_is_tried_again(world: CrashingWorld, how: str):
     ended_as(world, how)
     with pytest.raises(InvalidInputError, match="only one that failed"):
-        requests.retry(world, "run-1")
+        starting.retry(world, "run-1")
     assert world.get_run("run-1~2") is None
 
 
 def test_a_retry_remembers_what_it_received(world: CrashingWorld):
     ended_as(world, "failed")
     mood["good"] = True
-    requests.retry(world, "run-1")
+    starting.retry(world, "run-1")
     serve(world)
     history = world.load_history("run-1~2")
     assert sum(event.event_type == "SignalReceived" for event in history) == 1
@@ -296,10 +296,10 @@ def test_a_retry_remembers_what_it_received(world: CrashingWorld):
 
 def test_a_fork_is_a_run_of_its_own(world: CrashingWorld):
     ended_as(world, "completed")
-    requests.fork(world, "run-1", "other", after=1)
+    starting.fork(world, "run-1", "other", after=1)
     serve(world)
     assert status(world, "other") == "running"
-    requests.signal(world, "other", "go", 2)
+    sending.signal(world, "other", "go", 2)
     serve(world)
     assert result(world, "other") == [2, "good mood"]
     assert result(world, "run-1") == [1, "good mood"]
@@ -308,19 +308,19 @@ def test_a_fork_is_a_run_of_its_own(world: CrashingWorld):
 def test_a_fork_that_is_asked_for_twice_is_one(world: CrashingWorld):
     ended_as(world, "completed")
     for _ in range(2):
-        assert requests.fork(world, "run-1", "other", after=1).run_id == "other"
+        assert starting.fork(world, "run-1", "other", after=1).run_id == "other"
         serve(world)
     with pytest.raises(RunExistsError):
-        requests.fork(world, "run-1", "other", after=2)
+        starting.fork(world, "run-1", "other", after=2)
     with pytest.raises(RunExistsError):
-        requests.fork(world, "other", "run-1", after=1)
+        starting.fork(world, "other", "run-1", after=1)
 
 
 @pytest.mark.parametrize("after", [0, 99])
 def test_a_fork_from_nowhere_starts_nothing(world: CrashingWorld, after: int):
     ended_as(world, "completed")
     with pytest.raises(InvalidInputError):
-        requests.fork(world, "run-1", "other", after=after)
+        starting.fork(world, "run-1", "other", after=after)
     assert world.get_run("other") is None
 
 
@@ -331,11 +331,11 @@ async def moody_in_time() -> str:
 
 def test_a_retry_of_a_run_whose_time_would_be_over(world: CrashingWorld):
     mood["good"] = False
-    requests.start(world, "run-1", moody_in_time)
+    starting.start(world, "run-1", moody_in_time)
     serve(world)
     assert status(world, "run-1") == "failed"
     mood["good"] = True
     world.time += timedelta(days=1)
-    requests.retry(world, "run-1")
+    starting.retry(world, "run-1")
     serve(world)
     assert status(world, "run-1~2") == "completed"

@@ -17,7 +17,7 @@ from tests.support.steps import work
 from tests.support.watching import Notes
 from worldflow import continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import RunCompleted, SignalReceived, StepCompleted, StepScheduled
-from worldflow.runtime import Orchestrator, requests
+from worldflow.runtime import Orchestrator, starting
 from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker import Worker
 from worldflow.turns.observer import Attempt, Commit, Observer, Observers, Turn
@@ -153,7 +153,7 @@ def test_a_turn_that_loses_its_conditional_write_reports_what_it_then_writes(
 
 def test_what_is_rolled_back_is_not_reported(notes: Notes):
     with closing(LocalWorld()) as world:
-        requests.start(world, "run-1", watched_chain, {})
+        starting.start(world, "run-1", watched_chain, {})
         with closing(Turns(world, observer=notes)) as turns, pytest.raises(KeyError), world.together():
             turns.take("run-1", [Start(run_id="run-1")])
             raise KeyError
@@ -166,7 +166,7 @@ def test_what_is_rolled_back_is_not_reported(notes: Notes):
 def test_a_report_comes_when_all_that_is_written_together_is_durable(notes: Notes):
     with closing(LocalWorld()) as world:
         for run_id in ("a", "b"):
-            requests.start(world, run_id, watched_chain, {})
+            starting.start(world, run_id, watched_chain, {})
         turns = Turns(world, observer=notes)
         with world.together():
             for run_id in ("a", "b"):
@@ -187,7 +187,7 @@ def test_a_turn_says_how_many_events_it_replayed(world: CrashingWorld, turns: Tu
 
 
 def test_each_generation_starts_and_ends(world: CrashingWorld, turns: Turns, notes: Notes):
-    requests.start(world, "run-1", watched_generations, {"n": 1})
+    starting.start(world, "run-1", watched_generations, {"n": 1})
     settle(world, turns)
     assert notes.starts() == ["run-1", "run-1~2"]
     assert notes.ends() == [("run-1", "RunContinued"), ("run-1~2", "RunCompleted")]
@@ -197,7 +197,7 @@ def test_what_a_fork_adopts_is_told_from_what_happened_in_it(world: CrashingWorl
     office = Office(world, watched_chain)
     for message in (office.start(), office.done("s1"), office.done("s2")):
         turns.take("run-1", [message])
-    requests.fork(world, "run-1", "fork-1", after=3)
+    starting.fork(world, "run-1", "fork-1", after=3)
     turns.take("fork-1", [Start(run_id="fork-1")])
     commit = notes.commits[-1]
     assert (commit.run_id, commit.starts, commit.ended) == ("fork-1", True, None)
@@ -226,7 +226,7 @@ def test_a_history_that_becomes_long_is_reported_once(world: CrashingWorld, note
 
 
 def test_a_run_becomes_blocked_once(world: CrashingWorld, turns: Turns, notes: Notes, caplog: pytest.LogCaptureFixture):
-    requests.start(world, "run-1", "of_no_module", {})
+    starting.start(world, "run-1", "of_no_module", {})
     caplog.set_level(logging.CRITICAL, "worldflow")
     turns.take("run-1", [Start(run_id="run-1")])
     turns.take("run-1", [Start(run_id="run-1")], redo=True)
@@ -236,8 +236,8 @@ def test_a_run_becomes_blocked_once(world: CrashingWorld, turns: Turns, notes: N
 
 
 def test_the_sweep_counts_blocked_runs(world: CrashingWorld, turns: Turns, notes: Notes):
-    requests.start(world, "good", watched_listener, {})
-    requests.start(world, "bad", "of_no_module", {})
+    starting.start(world, "good", watched_listener, {})
+    starting.start(world, "bad", "of_no_module", {})
     for run_id in ("good", "bad"):
         turns.take(run_id, [Start(run_id=run_id)])
     sweep(world, observer=notes)

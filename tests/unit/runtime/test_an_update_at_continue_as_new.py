@@ -5,7 +5,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, serve
 from worldflow import RunEndedError, continue_as_new, on_update, wait_for_signal, workflow
 from worldflow.engine.history import RunContinued
-from worldflow.runtime import questions, requests
+from worldflow.runtime import sending, starting, updates
 
 
 @workflow
@@ -25,30 +25,30 @@ async def continues_behind_an_update(generations: int, n: int = 1) -> int:
 
 @pytest.mark.parametrize("generations", [2, 4])
 def test_it_is_answered_once(world: CrashingWorld, generations: int):
-    requests.start(world, "r", continues_behind_an_update, {"generations": generations})
+    starting.start(world, "r", continues_behind_an_update, {"generations": generations})
     serve(world)
-    update = questions.send_update(world, "r", "add", (1,), update_id="1")
+    update = updates.send_update(world, "r", "add", (1,), update_id="1")
     serve(world)
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     serve(world)
     ended = world.load_history("r")[-1]
     assert isinstance(ended, RunContinued)
     assert ended.carried
-    reply = questions.look_for_answer(world, update)
+    reply = updates.look_for_answer(world, update)
     assert reply
-    assert questions.answer(reply) == 10 * generations + 1
-    again = questions.send_update(world, "r", "add", (1,), update_id="1")
+    assert updates.answer(reply) == 10 * generations + 1
+    again = updates.send_update(world, "r", "add", (1,), update_id="1")
     serve(world)
-    assert questions.look_for_answer(world, again) == reply
+    assert updates.look_for_answer(world, again) == reply
 
 
 def test_one_that_is_carried_into_an_end_is_refused(world: CrashingWorld):
-    requests.start(world, "r", continues_behind_an_update, {"generations": 2})
+    starting.start(world, "r", continues_behind_an_update, {"generations": 2})
     serve(world)
-    update = questions.send_update(world, "r", "unheard_of", (), update_id="1")
+    update = updates.send_update(world, "r", "unheard_of", (), update_id="1")
     serve(world)
-    requests.signal(world, "r", "go")
-    requests.signal(world, "r", "end")
+    sending.signal(world, "r", "go")
+    sending.signal(world, "r", "end")
     serve(world)
     with pytest.raises(RunEndedError):
-        questions.look_for_answer(world, update)
+        updates.look_for_answer(world, update)

@@ -19,8 +19,9 @@ from tests.support.local_tables import rows
 from worldflow import FatalError, continue_as_new, create_hook, step, wait_for_signal, workflow
 from worldflow.engine.errors import RunArchivedError
 from worldflow.engine.history import SignalReceived
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.runtime.archive import archive_old_runs
+from worldflow.turns import generations
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 
 RUNS = ("failing", "loop", "loop~2", "loop~3")
@@ -56,8 +57,8 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A world with runs that ended."""
     path = tmp_path_factory.mktemp("archive") / "runs.db"
     with closing(CrashingWorld(path=str(path))) as world:
-        requests.start(world, "failing", failing)
-        requests.start(world, "loop", looping, {"left": 2})
+        starting.start(world, "failing", failing)
+        starting.start(world, "loop", looping, {"left": 2})
         serve(world)
     return path
 
@@ -136,7 +137,7 @@ def test_a_retry_at_each_call(opened: Callable[[], Any], dies: bool) -> None:
             assert views(world) == before, (call, when, answers)
             if any(answers):
                 retried += 1
-                newest = requests.newest_generation(world, requests.read_record(world, "failing"))
+                newest = generations.newest_generation(world, generations.read_record(world, "failing"))
                 assert (newest.run_id, newest.status) == ("failing~2", "failed")
                 world.time += timedelta(days=2)
             archive(world)
@@ -147,7 +148,7 @@ def test_a_retry_at_each_call(opened: Callable[[], Any], dies: bool) -> None:
 
 def retry(world: CrashingWorld) -> bool:
     try:
-        requests.retry(world, "failing")
+        starting.retry(world, "failing")
     except RunArchivedError:
         return False
     settle(world)
@@ -161,7 +162,7 @@ def test_a_new_run_of_the_id_at_each_call(opened: Callable[[], Any], dies: bool)
         with opened() as world:
             meanwhile(world, call, when, lambda world=world: began.add(start_again(world)), dies)
             archive(world)
-            record = requests.newest_generation(world, requests.read_record(world, "loop"))
+            record = generations.newest_generation(world, generations.read_record(world, "loop"))
             assert record.status == "completed"
             assert world.read_run(record.run_id).result == "done"
             world.time += timedelta(days=2)
@@ -172,7 +173,7 @@ def test_a_new_run_of_the_id_at_each_call(opened: Callable[[], Any], dies: bool)
 
 def start_again(world: CrashingWorld) -> str | None:
     try:
-        record, created = requests.start(world, "loop", looping, {"left": 0}, reuse="allow")
+        record, created = starting.start(world, "loop", looping, {"left": 0}, reuse="allow")
     except RunArchivedError:
         return None
     assert created or record.run_id == "loop"
@@ -190,7 +191,7 @@ def test_a_signal_that_was_promised_a_run_arrives_at_each_call(opened: Callable[
             archive(world)
             world.recover()
             settle(world)
-            newest = requests.newest_generation(world, requests.read_record(world, "failing"))
+            newest = generations.newest_generation(world, generations.read_record(world, "failing"))
             assert (newest.workflow_name, newest.result) == ("told", "good"), (call, when)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import QueryNotFoundError, RunBlockedError, on_update, publish, wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import questions, requests
+from worldflow.runtime import queries, sending, starting, updates
 from worldflow.runtime.orchestrator import RunHandle
 
 
@@ -27,11 +27,11 @@ async def waits_for_another() -> None:
 @pytest.fixture
 def blocked(world: CrashingWorld, trouble: list[str]) -> Iterator[CrashingWorld]:
     """A world with a run that is blocked, since its workflow is gone."""
-    requests.start(world, "r", is_asked_things)
+    starting.start(world, "r", is_asked_things)
     settle(world)
     versions = definitions._workflows._versions.pop("is_asked_things")
-    requests.resume(world, "r")
-    requests.signal(world, "r", "unread")
+    sending.resume(world, "r")
+    sending.signal(world, "r", "unread")
     settle(world)
     assert world.read_run("r").status == "blocked"
     yield world
@@ -47,19 +47,19 @@ def test_a_query_says_so(blocked: CrashingWorld):
     versions = {1: definitions.Workflow(waits_for_another, "is_asked_things")}
     definitions._workflows._versions["is_asked_things"] = versions
     with pytest.raises(RunBlockedError, match="is_asked_things"):
-        questions.query(blocked, "r", "before")
+        queries.query(blocked, "r", "before")
 
 
 def test_one_that_goes_on_again_answers(blocked: CrashingWorld):
-    update = questions.send_update(blocked, "r", "add", ())
+    update = updates.send_update(blocked, "r", "add", ())
     with pytest.raises(RunBlockedError, match="the update waits"):
-        questions.look_for_answer(blocked, update)
+        updates.look_for_answer(blocked, update)
     definitions._workflows._versions["is_asked_things"] = {1: is_asked_things}
-    requests.resume(blocked, "r")
+    sending.resume(blocked, "r")
     settle(blocked)
-    assert questions.query(blocked, "r", "before") == "seen"
-    reply = questions.look_for_answer(blocked, update)
+    assert queries.query(blocked, "r", "before") == "seen"
+    reply = updates.look_for_answer(blocked, update)
     assert reply
-    assert questions.answer(reply) == "added"
+    assert updates.answer(reply) == "added"
     with pytest.raises(QueryNotFoundError, match="it has: before"):
-        questions.query(blocked, "r", "after")
+        queries.query(blocked, "r", "after")

@@ -21,10 +21,10 @@ from worldflow.engine.history import (
     StepCompleted,
 )
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start
+from worldflow.worlds.records import RunRecord
 
 
 class Trouble(Exception):
@@ -95,15 +95,15 @@ def test_a_child_is_a_record_and_a_start(world: CrashingWorld, turns: Turns):
 
 
 def test_an_exception_comes_with_its_type_and_attributes(world: CrashingWorld):
-    requests.start(world, "run-1", parent_job, {"how": "raise"})
+    starting.start(world, "run-1", parent_job, {"how": "raise"})
     serve(world)
     assert result(world) == [7]
     assert status(world, "run-1~c1") == "failed"
 
 
-@pytest.mark.parametrize("end", [requests.cancel, requests.terminate])
+@pytest.mark.parametrize("end", [sending.cancel, sending.terminate])
 def test_a_child_that_others_end_is_told_as_cancelled(world: CrashingWorld, end: Any):
-    requests.start(world, "run-1", parent_job, {"how": "wait"})
+    starting.start(world, "run-1", parent_job, {"how": "wait"})
     serve(world)
     end(world, "run-1~c1")
     serve(world)
@@ -170,7 +170,7 @@ def test_an_ended_child_that_is_started_again_tells_its_parent_again(world: Cras
 def test_a_child_that_continued_leads_to_its_newest_generation(world: CrashingWorld, turns: Turns):
     begun(world, turns, how="continue")
     serve(world)
-    requests.signal(world, "run-1~c1", "go")
+    sending.signal(world, "run-1~c1", "go")
     serve(world)
     assert result(world) == ["kid", "run-1"]
     assert (status(world, "run-1~c1"), status(world, "run-1~c1~2")) == ("continued", "completed")
@@ -218,7 +218,7 @@ async def ever_on(n: int = 1) -> None:
 
 def test_ends_that_nobody_waits_for_any_more_are_dropped(world: CrashingWorld, turns: Turns):
     office = begun(world, turns, how="wait")
-    requests.terminate(world, "run-1")
+    sending.terminate(world, "run-1")
     serve(world)
     length = len(office.history())
     for fact in (ChildCompleted(child_id="c1", result=[]), ChildCompleted(child_id="c9", result=[])):
@@ -294,7 +294,7 @@ def test_two_children_of_one_id(world: CrashingWorld, turns: Turns):
         ("abandon", "running", []),
     ],
 )
-@pytest.mark.parametrize("end", [requests.cancel, requests.terminate])
+@pytest.mark.parametrize("end", [sending.cancel, sending.terminate])
 def test_what_becomes_of_a_child_whose_parent_is_ended(
     world: CrashingWorld, turns: Turns, policy: str, child: str, sent: list[str], end: Any
 ):
@@ -318,7 +318,7 @@ async def left_alone(policy: str) -> None:
 @pytest.mark.parametrize("policy", ["cancel", "terminate", "abandon"])
 def test_a_redo_of_the_end_tells_them_again(world: CrashingWorld, turns: Turns, policy: str):
     office = begun(world, turns, left_alone, policy=policy)
-    requests.terminate(world, "run-1")
+    sending.terminate(world, "run-1")
     serve(world)
     office.taken()
     turns.take("run-1", [Poke(run_id="run-1")])
@@ -363,9 +363,9 @@ def test_a_family_ends_from_the_top(world: CrashingWorld):
             await line(depth - 1)
         await wait_for_signal("never")
 
-    requests.start(world, "run-1", line, {"depth": 4})
+    starting.start(world, "run-1", line, {"depth": 4})
     serve(world)
-    requests.cancel(world, "run-1")
+    sending.cancel(world, "run-1")
     serve(world)
     assert {run.status for run in world.list_runs().runs} == {"cancelled"}
     assert len(world.list_runs().runs) == 5
@@ -385,7 +385,7 @@ async def swarm(count: int) -> int:
 
 
 def test_a_thousand_children_of_one_run(world: CrashingWorld):
-    requests.start(world, "run-1", swarm, {"count": 1_000})
+    starting.start(world, "run-1", swarm, {"count": 1_000})
     serve(world, patience=20_000)
     assert result(world) == sum(range(1_000))
     assert len(world.calls) < 1_000 * 8

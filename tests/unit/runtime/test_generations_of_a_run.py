@@ -19,7 +19,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import CancelRequested, SignalReceived, TerminateRequested
-from worldflow.runtime import questions, requests
+from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke
 
@@ -146,16 +146,16 @@ def test_a_redo_of_the_end_starts_the_next_again(world: CrashingWorld, turns: Tu
 
 
 def test_requests_go_to_the_newest(world: CrashingWorld):
-    requests.start(world, "run-1", each_in_turn)
+    starting.start(world, "run-1", each_in_turn)
     for n in range(3):
-        requests.signal(world, "run-1", "s", n, signal_id=f"{n}")
+        sending.signal(world, "run-1", "s", n, signal_id=f"{n}")
         serve(world)
     assert status(world, "run-1~4") == "running"
-    requests.cancel(world, "run-1~2")
+    sending.cancel(world, "run-1~2")
     serve(world)
     assert status(world, "run-1~4") == "cancelled"
     with pytest.raises(RunEndedError):
-        requests.signal(world, "run-1", "s", 5)
+        sending.signal(world, "run-1", "s", 5)
 
 
 def test_an_update_that_was_answered_before_is_answered_again(world: CrashingWorld):
@@ -165,17 +165,17 @@ def test_an_update_that_was_answered_before_is_answered_again(world: CrashingWor
         await wait_for_signal("s")
         continue_as_new(n + 1)
 
-    requests.start(world, "run-1", answering)
-    first = questions.send_update(world, "run-1", "add", (1,), update_id="u")
+    starting.start(world, "run-1", answering)
+    first = updates.send_update(world, "run-1", "add", (1,), update_id="u")
     serve(world)
     for n in range(3):
-        again = questions.send_update(world, "run-1", "add", (1,), update_id="u")
+        again = updates.send_update(world, "run-1", "add", (1,), update_id="u")
         serve(world)
         for update in (first, again):
-            reply = questions.look_for_answer(world, update)
+            reply = updates.look_for_answer(world, update)
             assert reply
-            assert questions.answer(reply) == 2
-        requests.signal(world, "run-1", "s", signal_id=f"{n}")
+            assert updates.answer(reply) == 2
+        sending.signal(world, "run-1", "s", signal_id=f"{n}")
         serve(world)
 
 
@@ -191,11 +191,11 @@ def test_an_update_that_was_being_handled_is_answered_in_the_end(world: Crashing
         if n == 1:
             continue_as_new(2)
 
-    requests.start(world, "run-1", handling)
-    update = questions.send_update(world, "run-1", "slow", (), update_id="u")
+    starting.start(world, "run-1", handling)
+    update = updates.send_update(world, "run-1", "slow", (), update_id="u")
     serve(world)
-    requests.signal(world, "run-1", "s", signal_id="1")
+    sending.signal(world, "run-1", "s", signal_id="1")
     serve(world)
-    requests.signal(world, "run-1", "finish")
+    sending.signal(world, "run-1", "finish")
     serve(world)
-    assert questions.look_for_answer(world, update) is not None
+    assert updates.look_for_answer(world, update) is not None

@@ -14,7 +14,7 @@ from tests.support.office import Office, lose_steps, next_turn, opened, wakes
 from worldflow import RetryPolicy, sleep, step, step_info, workflow
 from worldflow.engine.history import StepFailed
 from worldflow.engine.workflow.context import StepInfo
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import HeartbeatDue
 
@@ -159,7 +159,7 @@ def heartbeat_of(world: CrashingWorld) -> None:
 def test_a_run_that_ends_tells_its_steps(world: CrashingWorld, turns: Turns):
     office = opened(world, turns, beating_run)
     lose_steps(world)
-    requests.terminate(world, "run-1")
+    sending.terminate(world, "run-1")
     serve(world)
     assert office.status() == "cancelled"
     assert not beat(world)
@@ -182,7 +182,7 @@ def test_a_fork_gives_its_step_all_its_time(world: CrashingWorld, turns: Turns):
     opened(world, turns, beating_run)
     lose_steps(world)
     world.time += timedelta(days=1)
-    requests.fork(world, "run-1", "fork-1", after=1)
+    starting.fork(world, "run-1", "fork-1", after=1)
     serve(world)
     assert world.read_run("fork-1").result == "done"
     assert (1, None) in ran

@@ -11,10 +11,10 @@ from tests.support.office import Office
 from worldflow import HookConflictError, HookNotFoundError, InvalidInputError, create_hook, wait_for_signal, workflow
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import HookConflicted, HookResumed, SignalReceived
-from worldflow.runtime import requests, webhooks
+from worldflow.runtime import sending, starting, webhooks
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import HookRecord
 from worldflow.worlds.messages import Poke
+from worldflow.worlds.records import HookRecord
 
 
 @workflow
@@ -65,12 +65,12 @@ def holder(world: CrashingWorld) -> str | None:
 
 
 def begun(world: CrashingWorld, run_id: str, flow: Any = holding, **arguments: Any) -> None:
-    requests.start(world, run_id, flow, arguments)
+    starting.start(world, run_id, flow, arguments)
     serve(world)
 
 
 def end(world: CrashingWorld, run_id: str) -> None:
-    requests.signal(world, run_id, "end")
+    sending.signal(world, run_id, "end")
     serve(world)
 
 
@@ -115,7 +115,7 @@ def test_the_end_lets_go(world: CrashingWorld, flow: Any):
         webhooks.resume_hook(world, "door")
 
 
-@pytest.mark.parametrize("ends", [requests.cancel, requests.terminate])
+@pytest.mark.parametrize("ends", [sending.cancel, sending.terminate])
 def test_so_does_an_end_by_others(world: CrashingWorld, ends: Any):
     begun(world, "run-1")
     ends(world, "run-1")
@@ -158,7 +158,7 @@ def test_of_two_who_take_over_at_once_one_does(world: CrashingWorld):
     def race(hook: HookRecord, before: str | None = None) -> bool:
         if before and not raced:
             raced.append(hook.run_id)
-            requests.start(world, "run-3", holding)
+            starting.start(world, "run-3", holding)
             Turns(world).take("run-3", [Poke(run_id="run-3")])
         return put_hook(hook, before)
 

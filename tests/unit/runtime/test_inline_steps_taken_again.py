@@ -33,7 +33,7 @@ from worldflow import (
 )
 from worldflow.engine.history import CancelRequested, SignalReceived, StepCompleted, StepFailed
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import requests
+from worldflow.runtime import sending
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, StepDue
 
@@ -173,7 +173,7 @@ def test_turns_that_die_again_and_again_fail_the_attempt_and_block_the_run(world
     assert failed.held
     assert failed.error.type.endswith(":StepCrashedError")
     assert len(ran) == 3
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve(world)
     assert world.read_run("run-1").result == "x"
     assert len(ran) == 4
@@ -193,7 +193,7 @@ def test_a_dead_letter_of_an_at_most_once_step_never_runs_it_again(world: Crashi
     with pytest.raises(Crash):
         turns.take("run-1", [office.start()])
     Turns(world).take("run-1", [office.start()], redo=True, use_code=False)
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve(world)
     assert world.read_run("run-1").result in ("StepCrashedError", "StepInterruptedError")
     assert ran == ["x"]
@@ -219,7 +219,7 @@ def test_a_run_that_lost_its_code_before_its_attempt_is_blocked_and_goes_on(worl
     Turns(world).take("run-1", [office.start()], redo=True)
     assert office.status() == "blocked"
     definitions._workflows._versions["inline_unsteady_run"] = mended
-    requests.resume(world, "run-1")
+    sending.resume(world, "run-1")
     serve(world)
     assert world.read_run("run-1").result == "x"
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel
 from tests.support.crashes import CrashingWorld, settle
 from worldflow import create_hook, on_update, publish, step, wait_for_signal, workflow
 from worldflow.engine.values.serialization import Codec
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.turns import watchdog
 from worldflow.turns.turns import Turns
 
@@ -96,7 +96,7 @@ async def is_updated_with_rows() -> None:
 
 
 def test_inputs_results_and_arguments(world: CrashingWorld) -> None:
-    requests.start(world, "r", has_rows, {"of": JSON})
+    starting.start(world, "r", has_rows, {"of": JSON})
     settle(world, Turns(world))
 
     assert world.read_run("r").result == JSON
@@ -104,9 +104,9 @@ def test_inputs_results_and_arguments(world: CrashingWorld) -> None:
 
 def test_signals_and_hooks(world: CrashingWorld) -> None:
     turns = Turns(world)
-    requests.start(world, "r", is_sent_rows, {})
+    starting.start(world, "r", is_sent_rows, {})
     settle(world, turns)
-    requests.signal(world, "r", "rows", JSON)
+    sending.signal(world, "r", "rows", JSON)
     settle(world, turns)
     webhooks.resume_hook(world, "rows", JSON)
     settle(world, turns)
@@ -116,13 +116,13 @@ def test_signals_and_hooks(world: CrashingWorld) -> None:
 
 def test_updates_and_queries(world: CrashingWorld) -> None:
     turns = Turns(world)
-    requests.start(world, "r", is_updated_with_rows, {})
+    starting.start(world, "r", is_updated_with_rows, {})
     settle(world, turns)
-    questions.send_update(world, "r", "add", (JSON,))
+    updates.send_update(world, "r", "add", (JSON,))
     settle(world, turns)
 
     assert world.read_run("r").status == "running"
-    assert questions.query(world, "r", "rows") == JSON
+    assert queries.query(world, "r", "rows") == JSON
 
 
 def test_a_replay_reads_them_again(world: CrashingWorld) -> None:
@@ -132,9 +132,9 @@ def test_a_replay_reads_them_again(world: CrashingWorld) -> None:
         await wait_for_signal("go")
         return first
 
-    requests.start(world, "r", goes_on, {"of": JSON})
+    starting.start(world, "r", goes_on, {"of": JSON})
     settle(world, Turns(world))
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     settle(world, Turns(world))
 
     assert world.read_run("r").result == 3
@@ -146,7 +146,7 @@ def test_the_workflow_s_own_time_counts_beside_it(world: CrashingWorld) -> None:
         take_long()
         look()
 
-    requests.start(world, "r", computes, {"of": JSON})
+    starting.start(world, "r", computes, {"of": JSON})
     settle(world, Turns(world))
 
     assert "without awaiting" in (world.read_run("r").blocked_reason or "")
@@ -165,9 +165,9 @@ def test_a_validator_that_does_not_end_is_stopped(world: CrashingWorld) -> None:
         await wait_for_signal("bad", Bad)
 
     turns = Turns(world)
-    requests.start(world, "r", reads, {})
+    starting.start(world, "r", reads, {})
     settle(world, turns)
-    requests.signal(world, "r", "bad", {"value": 1})
+    sending.signal(world, "r", "bad", {"value": 1})
     settle(world, turns)
 
     assert "without awaiting" in (world.read_run("r").blocked_reason or "")
@@ -179,7 +179,7 @@ def test_values_that_are_read_again_and_again_count_in_the_end(world: CrashingWo
         while True:
             Codec(Rows, "rows").encode(of)
 
-    requests.start(world, "r", spins, {"of": JSON})
+    starting.start(world, "r", spins, {"of": JSON})
     settle(world, Turns(world))
 
     assert "without awaiting" in (world.read_run("r").blocked_reason or "")

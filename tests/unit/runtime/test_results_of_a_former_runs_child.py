@@ -9,10 +9,10 @@ from tests.support.crashes import CrashingWorld, serve, settle
 from tests.support.trouble import result
 from worldflow import continue_as_new, sleep, workflow
 from worldflow.engine.history import Parent
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Start
+from worldflow.worlds.records import RunRecord
 
 
 @workflow
@@ -30,10 +30,10 @@ async def leaves_or_waits(what: str, leave: bool) -> str:
 
 @pytest.mark.parametrize("replaced", [True, False])
 def test_each_hears_of_its_own(world: CrashingWorld, replaced: bool):
-    requests.start(world, "r", leaves_or_waits, {"what": "old", "leave": not replaced})
+    starting.start(world, "r", leaves_or_waits, {"what": "old", "leave": not replaced})
     settle(world)
     world.time += timedelta(minutes=30)
-    requests.start(
+    starting.start(
         world,
         "r",
         leaves_or_waits,
@@ -61,7 +61,7 @@ async def calls_one_of_a_fixed_id(again: bool = True) -> str:
 
 def test_a_child_of_a_generation_before_is_nobody_elses(world: CrashingWorld):
     """It would tell the generation before, which has ended, and this one would wait for ever."""
-    requests.start(world, "r", calls_one_of_a_fixed_id)
+    starting.start(world, "r", calls_one_of_a_fixed_id)
     serve(world)
     record = world.read_run("r~2")
     assert record.error

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from worldflow import step, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.worker import Worker
 from worldflow.serving.worker_steps import WorkerSteps
 from worldflow.serving.worker_turns import WorkerTurns
@@ -68,7 +68,7 @@ def executor(world: World) -> Iterator[StepExecutor]:
 
 def scheduled(world: World, executor: StepExecutor, count: int) -> None:
     """A run whose steps are in the queue."""
-    requests.start(world, "r", fan_out, {"count": count})
+    starting.start(world, "r", fan_out, {"count": count})
     turns = Turns(world)
     WorkerTurns(world, turns, executor).take(1)
     turns.close()

@@ -4,7 +4,7 @@ from tests.support.crashes import CrashingWorld, serve
 from tests.support.steps import NO_RETRY
 from tests.support.trouble import result, troubles
 from worldflow import step, step_info, workflow
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 
 keys: list[str] = []
 
@@ -45,12 +45,12 @@ def test_a_run_that_is_tried_again_keeps_it(world: CrashingWorld, trouble: list[
         keys.clear()
         trouble[:] = ["trouble"]
         run_id = parent.name
-        requests.start(world, run_id, parent)
+        starting.start(world, run_id, parent)
         serve(world)
-        requests.retry(world, run_id)
+        starting.retry(world, run_id)
         serve(world)
         trouble.clear()
-        requests.retry(world, run_id)
+        starting.retry(world, run_id)
         serve(world)
         assert result(world, f"{run_id}~3") == f"{run_id}/s1"
         assert keys == [f"{run_id}/s1"] * 3
@@ -58,10 +58,10 @@ def test_a_run_that_is_tried_again_keeps_it(world: CrashingWorld, trouble: list[
 
 def test_a_step_that_it_had_not_called_has_a_key_of_its_own_run(world: CrashingWorld, trouble: list[str]):
     keys.clear()
-    requests.start(world, "r", two_keys)
+    starting.start(world, "r", two_keys)
     serve(world)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "r~2") == ["r/s1", "r~2/s2"]
 
@@ -69,10 +69,10 @@ def test_a_step_that_it_had_not_called_has_a_key_of_its_own_run(world: CrashingW
 def test_a_fork_has_its_own(world: CrashingWorld, trouble: list[str]):
     keys.clear()
     trouble.clear()
-    requests.start(world, "r", two_keys)
+    starting.start(world, "r", two_keys)
     serve(world)
-    requests.fork(world, "r", "at-the-first", after=2)
-    requests.fork(world, "r", "at-the-second", after=4)
+    starting.fork(world, "r", "at-the-first", after=2)
+    starting.fork(world, "r", "at-the-second", after=4)
     serve(world)
     assert result(world, "r") == ["r/s1", "r/s2"]
     assert result(world, "at-the-first") == ["at-the-first/s1", "at-the-first/s2"]
@@ -81,13 +81,13 @@ def test_a_fork_has_its_own(world: CrashingWorld, trouble: list[str]):
 
 def test_so_has_a_fork_of_a_run_that_was_tried_again(world: CrashingWorld, trouble: list[str]):
     keys.clear()
-    requests.start(world, "r", key_of_a_step)
+    starting.start(world, "r", key_of_a_step)
     serve(world)
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     trouble.clear()
-    requests.fork(world, "r~2", "f", after=2)
-    requests.retry(world, "r")
+    starting.fork(world, "r~2", "f", after=2)
+    starting.retry(world, "r")
     serve(world)
     assert result(world, "f") == "f/s1"
     assert result(world, "r~3") == "r/s1"

@@ -10,7 +10,7 @@ from tests.support.trouble import charge, kinds, ran, result, runs, shaky
 from worldflow import sleep, wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 
 pytestmark = pytest.mark.time_of_day
@@ -50,27 +50,27 @@ def replays(world: CrashingWorld, run_id: str, workflow) -> None:
 
 @pytest.mark.parametrize("later", [timedelta(0), timedelta(minutes=30), timedelta(days=1)])
 def test_a_retried_run_has_it_anew(world: CrashingWorld, trouble: list[str], live_limit: int, later: timedelta):
-    requests.start(world, "r", shaky_for_an_hour)
+    starting.start(world, "r", shaky_for_an_hour)
     serve(world, live_limit=live_limit)
     trouble.clear()
     world.time += later
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world, live_limit=live_limit)
     assert result(world, "r~2") == "shaky"
     replays(world, "r~2", shaky_for_an_hour)
 
 
 def test_one_that_failed_of_it_can_be_tried_again(world: CrashingWorld, trouble: list[str], live_limit: int):
-    requests.start(world, "r", waits_for_an_hour)
+    starting.start(world, "r", waits_for_an_hour)
     serve(world, live_limit=live_limit)
     error = world.read_run("r").error
     assert error
     assert error.type == "builtins:TimeoutError"
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     turns = Turns(world, live_limit=live_limit, chance=Chance(0.5))
     settle(world, turns)
     assert runs(world) == {"r": "failed", "r~2": "running"}
-    requests.signal(world, "r", "go", "gone")
+    sending.signal(world, "r", "go", "gone")
     settle(world, turns)
     assert result(world, "r~2") == "gone"
     assert ran == ["charge"]
@@ -79,10 +79,10 @@ def test_one_that_failed_of_it_can_be_tried_again(world: CrashingWorld, trouble:
 
 def test_a_fork_has_it_anew(world: CrashingWorld, trouble: list[str], live_limit: int):
     turns = Turns(world, live_limit=live_limit, chance=Chance(0.5))
-    requests.start(world, "r", waits_for_an_hour)
+    starting.start(world, "r", waits_for_an_hour)
     settle(world, turns)
     world.time += timedelta(minutes=50)
-    requests.fork(world, "r", "f", after=4)
+    starting.fork(world, "r", "f", after=4)
     settle(world, turns)
     world.time += timedelta(minutes=50)
     settle(world, turns)
@@ -95,16 +95,16 @@ def test_a_fork_has_it_anew(world: CrashingWorld, trouble: list[str], live_limit
 
 
 def test_a_fork_of_a_fork_of_a_retried_run(world: CrashingWorld, trouble: list[str], live_limit: int):
-    requests.start(world, "r", shaky_for_an_hour)
+    starting.start(world, "r", shaky_for_an_hour)
     serve(world, live_limit=live_limit)
     trouble.clear()
     for source, fork in (("r~2", "f"), ("f", "g")):
         world.time += timedelta(days=1)
         if source == "r~2":
-            requests.retry(world, "r")
+            starting.retry(world, "r")
             serve(world, live_limit=live_limit)
         world.time += timedelta(days=1)
-        requests.fork(world, source, fork, after=2)
+        starting.fork(world, source, fork, after=2)
         serve(world, live_limit=live_limit)
         assert result(world, fork) == "shaky"
         replays(world, fork, shaky_for_an_hour)
@@ -113,27 +113,27 @@ def test_a_fork_of_a_fork_of_a_retried_run(world: CrashingWorld, trouble: list[s
 def test_it_comes_while_the_code_is_missing(
     world: CrashingWorld, trouble: list[str], live_limit: int, monkeypatch: pytest.MonkeyPatch
 ):
-    requests.start(world, "r", waits_for_an_hour)
+    starting.start(world, "r", waits_for_an_hour)
     settle(world)
-    requests.signal(world, "r", "go")
+    sending.signal(world, "r", "go")
     settle(world)
     world.time += timedelta(days=1)
     with monkeypatch.context() as patch:
         patch.delitem(definitions._workflows._versions, "waits_for_an_hour")
-        requests.fork(world, "r", "f", after=4)
+        starting.fork(world, "r", "f", after=4)
         serve(world, live_limit=live_limit)
         assert world.read_run("f").status == "blocked"
         assert "TimerFired" in kinds(world, "f")
-    requests.resume(world, "f")
-    requests.signal(world, "f", "go", "gone")
+    sending.resume(world, "f")
+    sending.signal(world, "f", "go", "gone")
     settle(world, Turns(world, live_limit=live_limit))
     assert result(world, "f") == "gone"
     replays(world, "f", waits_for_an_hour)
 
 
 def test_one_that_tidied_up_can_be_tried_again(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", tidies_up_in_the_end)
+    starting.start(world, "r", tidies_up_in_the_end)
     serve(world)
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     settle(world)
     assert runs(world) == {"r": "failed", "r~2": "running"}

@@ -13,7 +13,7 @@ from tests.support.driver import Chance
 from tests.support.office import lose_steps, next_turn, opened, wakes
 from worldflow import RetryPolicy, StepInterruptedError, StepTimeoutError, sleep, step, step_info, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, StepDue, StepTask
@@ -193,7 +193,7 @@ def test_a_retried_run_gives_its_step_all_its_time(world: CrashingWorld, turns: 
     turns.take("run-1", [office.failed("s1", OSError())])
     lose_steps(world)
     world.time += timedelta(days=1)
-    requests.retry(world, "run-1")
+    starting.retry(world, "run-1")
     serve(world)
     assert world.read_run("run-1~2").result == "done"
     assert ran == [1]

@@ -5,7 +5,7 @@ import pytest
 
 from worldflow import sleep, workflow
 from worldflow.engine.history import TimerFired
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.messages import FactArrived, Start
@@ -26,7 +26,7 @@ def test_a_timeout_that_is_delivered_before_an_earlier_sleep_comes_after_it():
     now = datetime(2026, 1, 1, tzinfo=UTC)
     world = LocalWorld(clock=lambda: now)
     turns = Turns(world)
-    requests.start(world, "r", race)
+    starting.start(world, "r", race)
     turns.take("r", [Start(run_id="r")])
     now += timedelta(minutes=1)  # a backlog: both are due, and the queue gives the later one first
     turns.take("r", [FactArrived(run_id="r", fact=TimerFired(timer_id="t1"))])

@@ -12,7 +12,7 @@ import pytest
 
 from worldflow import step, workflow
 from worldflow.engine.errors import ConflictError
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.serving.worker_turns import WorkerTurns
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
@@ -73,7 +73,7 @@ def turns(world: World) -> Iterator[WorkerTurns]:
 
 def start(world: World, *names: str, count: int = 4) -> None:
     for name in names:
-        requests.start(world, name, notes, {"name": name, "count": count})
+        starting.start(world, name, notes, {"name": name, "count": count})
 
 
 def test_as_many_commits_as_one_run_needs(world: World, turns: WorkerTurns) -> None:

@@ -14,7 +14,8 @@ import pytest
 from tests.support.driver import START
 from worldflow.engine.history import HookCreated
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE
-from worldflow.runtime.webhooks import WebhooksOf, receive
+from worldflow.runtime.webhooks import receive
+from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import LocalWorld
 
 pytestmark = pytest.mark.time_of_day

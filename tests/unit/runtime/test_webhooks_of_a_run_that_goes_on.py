@@ -7,7 +7,7 @@ from tests.support.steps import NO_RETRY
 from tests.support.trouble import result, runs, shaky
 from worldflow import create_webhook, publish, step, wait_for_signal, workflow
 from worldflow.engine.history import HookCreated
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import queries, sending, starting, webhooks
 
 mailed: list[str] = []
 
@@ -42,10 +42,10 @@ def post(world: CrashingWorld, url: str, body: bytes) -> int:
 
 def test_a_retried_run_keeps_it(world: CrashingWorld, trouble: list[str]):
     mailed.clear()
-    requests.start(world, "r", mails_after_trouble)
+    starting.start(world, "r", mails_after_trouble)
     serve(world)
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     (url,) = mailed
     assert post(world, url, b"hello") == 202
@@ -53,12 +53,12 @@ def test_a_retried_run_keeps_it(world: CrashingWorld, trouble: list[str]):
 
 
 def test_one_that_was_handed_out_before_the_failure_works_after_it(world: CrashingWorld, trouble: list[str]):
-    requests.start(world, "r", mails_after_trouble)
+    starting.start(world, "r", mails_after_trouble)
     serve(world)
     (token,) = (event.token for event in world.load_history("r") if isinstance(event, HookCreated))
     assert webhooks.receive(world, token, method="POST").status == 410
     trouble.clear()
-    requests.retry(world, "r")
+    starting.retry(world, "r")
     serve(world)
     assert post(world, f"/{token}", b"hello") == 202
     assert result(world, "r~2") == "hello"
@@ -66,13 +66,13 @@ def test_one_that_was_handed_out_before_the_failure_works_after_it(world: Crashi
 
 def test_a_fork_has_its_own(world: CrashingWorld):
     mailed.clear()
-    requests.start(world, "r", mails_at_once)
+    starting.start(world, "r", mails_at_once)
     settle(world)
-    requests.fork(world, "r", "f", after=2)
+    starting.fork(world, "r", "f", after=2)
     settle(world)
     assert runs(world) == {"r": "running", "f": "running"}
     for run_id in ("r", "f"):
-        requests.signal(world, run_id, "mail")
+        sending.signal(world, run_id, "mail")
         settle(world)
     of_r, of_f = mailed
     assert of_r != of_f
@@ -83,11 +83,11 @@ def test_a_fork_has_its_own(world: CrashingWorld):
 
 
 def test_a_query_tells_it(world: CrashingWorld):
-    requests.start(world, "r", mails_at_once)
+    starting.start(world, "r", mails_at_once)
     settle(world)
-    requests.fork(world, "r", "f", after=2)
+    starting.fork(world, "r", "f", after=2)
     settle(world)
-    urls: list[Any] = [questions.query(world, run_id, "url") for run_id in ("r", "f")]
+    urls: list[Any] = [queries.query(world, run_id, "url") for run_id in ("r", "f")]
     assert all(url.startswith("https://example.test/webhooks/") for url in urls)
     for run_id, url in zip(("r", "f"), urls, strict=True):
         hook = webhooks.get_hook(world, url.rpartition("/")[2])

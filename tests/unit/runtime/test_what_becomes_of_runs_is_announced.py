@@ -9,7 +9,7 @@ from tests.support.driver import START
 from worldflow import FatalError, RetryPolicy, continue_as_new, set_attributes, step, wait_for_signal, workflow
 from worldflow.engine.history import CancelRequested, SignalReceived
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import requests
+from worldflow.runtime import sending, starting
 from worldflow.runtime.sweep import sweep
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue
@@ -69,9 +69,9 @@ def signal(number: int = 1) -> FactArrived:
 
 
 def test_a_run_that_starts_and_completes(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     settle(world)
-    requests.signal(world, "run-1", "go", "done")
+    sending.signal(world, "run-1", "go", "done")
     settle(world)
 
     started, completed = world.announced
@@ -86,7 +86,7 @@ def test_a_run_that_starts_and_completes(world: CrashingWorld) -> None:
 
 
 def test_a_run_that_starts_and_fails_in_one_turn(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1", "fails": True})
+    starting.start(world, "run-1", announced, {"customer": "c1", "fails": True})
     settle(world)
 
     assert kinds(world.announced) == ["started", "failed"]
@@ -95,9 +95,9 @@ def test_a_run_that_starts_and_fails_in_one_turn(world: CrashingWorld) -> None:
 
 
 def test_a_run_that_is_cancelled(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     settle(world)
-    requests.cancel(world, "run-1", "because of c1")
+    sending.cancel(world, "run-1", "because of c1")
     settle(world)
 
     assert kinds(world.announced) == ["started", "cancelled"]
@@ -105,7 +105,7 @@ def test_a_run_that_is_cancelled(world: CrashingWorld) -> None:
 
 
 def test_a_run_that_continues_names_the_next(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced_generation, {})
+    starting.start(world, "run-1", announced_generation, {})
     settle(world)
 
     told = [(event.run_id, event.kind, event.next_run_id) for event in world.announced]
@@ -118,7 +118,7 @@ def test_a_run_that_continues_names_the_next(world: CrashingWorld) -> None:
 
 
 def test_a_child_names_its_parent(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced_parent, {})
+    starting.start(world, "run-1", announced_parent, {})
     settle(world)
 
     children = {event.parent_run_id for event in world.announced if event.run_id != "run-1"}
@@ -126,9 +126,9 @@ def test_a_child_names_its_parent(world: CrashingWorld) -> None:
 
 
 def test_a_retry_starts_and_ends_with_ids_of_its_own(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1", "fails": True})
+    starting.start(world, "run-1", announced, {"customer": "c1", "fails": True})
     settle(world)
-    requests.retry(world, "run-1")
+    starting.retry(world, "run-1")
     settle(world)
 
     assert [(event.run_id, event.kind) for event in world.announced] == [
@@ -151,7 +151,7 @@ def test_an_id_that_is_used_again_has_other_events(world: CrashingWorld) -> None
 
 
 def test_a_message_that_comes_again_announces_again_with_the_same_ids(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     first = take(world, Start(run_id="run-1"))
     again = take(world, Start(run_id="run-1"), redo=True)
     assert kinds(first) == ["started"]
@@ -165,7 +165,7 @@ def test_a_message_that_comes_again_announces_again_with_the_same_ids(world: Cra
 
 
 def test_the_message_of_a_later_turn_that_comes_again_does_not_announce_the_start(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     settle(world)  # the step's result, too
     stray = FactArrived(run_id="run-1", fact=SignalReceived(name="other", value=1, signal_id="x"))
 
@@ -174,16 +174,16 @@ def test_the_message_of_a_later_turn_that_comes_again_does_not_announce_the_star
 
 
 def test_the_daily_poke_announces_nothing(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     take(world, Start(run_id="run-1"))
 
     assert take(world, Poke(run_id="run-1")) == []
 
 
 def test_a_poke_finds_an_end_that_was_not_announced(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     settle(world)
-    requests.signal(world, "run-1", "go", "x")
+    sending.signal(world, "run-1", "go", "x")
     settle(world)
 
     assert kinds(take(world, Poke(run_id="run-1"))) == ["completed"]
@@ -200,7 +200,7 @@ async def changed(customer: str, fails: bool = False) -> str:
 @pytest.fixture
 def blocked(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> CrashingWorld:
     """A run whose code has changed under it."""
-    requests.start(world, "run-1", announced, {"customer": "c1"})
+    starting.start(world, "run-1", announced, {"customer": "c1"})
     settle(world)
     world.announced.clear()
     versions = {1: definitions.Workflow(changed, "announced")}
@@ -230,7 +230,7 @@ def test_it_is_announced_once_for_as_long_as_it_is_blocked(blocked: CrashingWorl
 
 def test_so_is_one_whose_inline_step_waits_for_code(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """No fact is held then, and each poke finds that the step is still due."""
-    requests.start(world, "run-1", announced_late, {})
+    starting.start(world, "run-1", announced_late, {})
     settle(world)
     world.announced.clear()
     without = {
@@ -270,7 +270,7 @@ async def waits_twice(customer: str, fails: bool = False) -> str:
 
 
 def test_a_run_that_never_had_code_is_started_and_blocked(world: CrashingWorld) -> None:
-    requests.start(world, "run-1", "no_such_announced", {})
+    starting.start(world, "run-1", "no_such_announced", {})
     told = take(world, Start(run_id="run-1"))
 
     assert kinds(told) == ["started", "blocked"]

@@ -15,7 +15,7 @@ from tests.support.driver import START
 from tests.support.local_tables import rows
 from worldflow import FatalError, continue_as_new, step, wait_for_signal, workflow
 from worldflow.engine.history import CancelRequested, ChildCompleted, ChildFailed, SignalReceived
-from worldflow.runtime import requests, schedules
+from worldflow.runtime import firing, schedules, sending, starting
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import FactArrived, Poke, Revival, ScheduleDue
@@ -128,7 +128,7 @@ _TELLS = (ChildCompleted, ChildFailed)
 
 @pytest.mark.parametrize("again", [False, True], ids=["one run", "two generations"])
 def test_a_parent_that_has_not_heard_of_its_child_is_told_from_the_archive(world: CrashingWorld, again: bool) -> None:
-    requests.start(world, "r", calls, {"what": "child", "again": again})
+    starting.start(world, "r", calls, {"what": "child", "again": again})
     with losing(world):
         serve(world)
     assert world.get_run("r").status == "running"  # type: ignore[union-attr]
@@ -145,7 +145,7 @@ def test_a_parent_that_has_not_heard_of_its_child_is_told_from_the_archive(world
 
 
 def test_a_parent_is_told_from_the_archive_of_what_failed(world: CrashingWorld) -> None:
-    requests.start(world, "r", catches)
+    starting.start(world, "r", catches)
     with losing(world):
         serve(world)
     assert archive(world) == 1
@@ -158,11 +158,11 @@ def test_a_parent_is_told_from_the_archive_of_what_failed(world: CrashingWorld) 
 
 
 def test_a_parent_may_be_archived_before_the_child_that_it_left_behind(world: CrashingWorld) -> None:
-    requests.start(world, "r", leaves_behind)
+    starting.start(world, "r", leaves_behind)
     serve(world)
     assert archive(world) == 1
 
-    requests.signal(world, "r~c1", "end", "late")
+    sending.signal(world, "r~c1", "end", "late")
     serve(world)
 
     assert world.read_run("r~c1").result == "late"
@@ -172,9 +172,9 @@ def test_a_parent_may_be_archived_before_the_child_that_it_left_behind(world: Cr
 
 
 def test_a_redo_of_an_ended_parent_does_not_start_a_child_that_is_archived(world: CrashingWorld) -> None:
-    requests.start(world, "r", leaves_behind)
+    starting.start(world, "r", leaves_behind)
     serve(world)
-    requests.signal(world, "r~c1", "end", "soon")
+    sending.signal(world, "r~c1", "end", "soon")
     serve(world)
     pass_time(world)
     child = world.get_run("r~c1")
@@ -193,11 +193,11 @@ def test_a_redo_of_an_ended_parent_does_not_start_a_child_that_is_archived(world
 def test_what_a_child_tells_a_generation_that_is_archived_goes_to_the_newest(
     world: CrashingWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    requests.start(world, "r", calls_then_breaks)
+    starting.start(world, "r", calls_then_breaks)
     serve(world)
     for still_broken in (True, False):
         monkeypatch.setattr(f"{__name__}.broken", still_broken)
-        requests.retry(world, "r")
+        starting.retry(world, "r")
         serve(world)
     assert archive(world) == 1  # the second: the child was started by the first
     assert world.get_run("r~2") is None
@@ -212,9 +212,9 @@ def test_what_a_child_tells_a_generation_that_is_archived_goes_to_the_newest(
 
 
 def test_a_signal_or_a_cancellation_for_an_archived_generation_goes_to_the_newest(world: CrashingWorld) -> None:
-    requests.start(world, "r", loops, {"left": 2})
+    starting.start(world, "r", loops, {"left": 2})
     for _ in range(2):
-        requests.signal(world, "r", "go", "on")
+        sending.signal(world, "r", "go", "on")
         serve(world)
     assert archive(world) == 1
 
@@ -230,7 +230,7 @@ def test_a_signal_or_a_cancellation_for_an_archived_generation_goes_to_the_newes
 
 
 def test_a_signal_that_was_promised_a_run_starts_one_with_data_of_its_own(world: CrashingWorld) -> None:
-    requests.start(world, "r", notes, {"what": "r"})
+    starting.start(world, "r", notes, {"what": "r"})
     serve(world)
     assert archive(world) == 1
 
@@ -268,6 +268,6 @@ def fire(world: CrashingWorld, hours: int) -> None:
     due = START + timedelta(hours=hours)
     world.time = max(world.time, due)
     for schedule_id in ("skip", "allow"):
-        schedules.fire(world, ScheduleDue(schedule_id=schedule_id, due=due))
+        firing.fire(world, ScheduleDue(schedule_id=schedule_id, due=due))
     world._database._db.execute("delete from messages where json_extract(body, '$.kind') = 'schedule_due'")
     settle(world)

@@ -17,7 +17,7 @@ from tests.unit.tracing.flows import (
 )
 from worldflow import RunCancelledError, RunFailedError
 from worldflow.engine.traceparent import TraceContext
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.runtime.callers import asked_by
 from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.tracing.emitting import tracer_of
@@ -200,7 +200,7 @@ async def test_a_fork_begins_a_trace_and_is_linked_to_the_run_it_goes_on_from(
         run = await env.start(traced_order, "f")
         await run.terminate()
         await env.settle()
-        requests.fork(env.world, run.id, "forked-in-a-trace", after=1)
+        starting.fork(env.world, run.id, "forked-in-a-trace", after=1)
         await env.settle()
         await env.run("forked-in-a-trace").terminate()
         await env.settle()
@@ -265,7 +265,7 @@ def test_a_turn_whose_commit_becomes_durable_later_has_a_span_then(collector: Ot
     world = LocalWorld()
     turns = Turns(world, observer=TracingObserver(tracer_of(provider), world.now))
     for run_id in ("a", "b"):
-        requests.start(world, run_id, traced_countdown, {"left": 0})
+        starting.start(world, run_id, traced_countdown, {"left": 0})
     with world.together():
         for run_id in ("a", "b"):
             turns.take(run_id, [Start(run_id=run_id)])

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.tracing.flows import fails_once, traced_countdown, traced_failure, traced_order
 from worldflow import RunFailedError, RunNotFoundError
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.testing import WorkflowEnvironment
 from worldflow.tracing.described import TracedSpan
 from worldflow.tracing.walking import whole_trace
@@ -170,7 +170,7 @@ async def test_a_fork_has_a_trace_of_its_own_with_what_it_did_itself():
         run_id = await through(env, "g")
         await env.settle()
         after = max(event.seq for event in env.world.load_history(run_id)) - 3
-        requests.fork(env.world, run_id, "forked", after=after)
+        starting.fork(env.world, run_id, "forked", after=after)
         await env.run("forked").signal("go")
         await env.run("forked").result()
         source, spans = await whole(env, run_id), await whole(env, "forked")

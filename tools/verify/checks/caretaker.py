@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tools.verify.checks.runs import LARGE, open_webhook
 from tools.verify.outcome import Failed, Skipped, check
 from tools.verify.target import Target
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 
 @check(

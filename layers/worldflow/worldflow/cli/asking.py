@@ -25,7 +25,7 @@ from worldflow.engine.durations import seconds
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Replied
 from worldflow.presentation import describe_failure
-from worldflow.runtime import questions, requests, webhooks
+from worldflow.runtime import sending, updates, webhooks
 from worldflow.worlds.base import World
 
 
@@ -40,7 +40,7 @@ def signal(
     """Send a signal to a run."""
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
-        signal_id = requests.signal(world, run_id, name, sent)
+        signal_id = sending.signal(world, run_id, name, sent)
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
     else:
@@ -83,7 +83,7 @@ def update(
         raise typer.BadParameter("must be a JSON array of the arguments", param_hint="--args")
     patience = _patience(timeout)
     with open_world(local, stack) as world:
-        sent = questions.send_update(world, run_id, name, tuple(given), update_id=update_id)
+        sent = updates.send_update(world, run_id, name, tuple(given), update_id=update_id)
         reply = _wait(world, sent, patience)
     if reply is None:
         raise WorldflowError(f"{run_id} has not answered in {timeout}; the update waits there")
@@ -92,11 +92,11 @@ def update(
     print_json(reply.result)
 
 
-def _wait(world: World, update: questions.PendingUpdate, patience: float) -> Replied | None:
+def _wait(world: World, update: updates.PendingUpdate, patience: float) -> Replied | None:
     """The answer to an update, if it comes in so many seconds."""
     until, quiet = time.monotonic() + patience, Quiet(world, update.run_id)
     for pause in pauses():
-        reply = questions.look_for_answer(world, update)
+        reply = updates.look_for_answer(world, update)
         left = until - time.monotonic()
         if reply is not None or left <= 0:
             return reply
@@ -121,7 +121,7 @@ def cancel(
 ) -> None:
     """Ask a run to end. Its workflow sees asyncio.CancelledError where it waits."""
     with open_world(local, stack) as world:
-        requests.cancel(world, run_id, reason)
+        sending.cancel(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
     else:
@@ -133,7 +133,7 @@ def terminate(
 ) -> None:
     """End a run at once. No code of its workflow runs, so nothing is undone."""
     with open_world(local, stack) as world:
-        requests.terminate(world, run_id, reason)
+        sending.terminate(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
     else:
@@ -143,7 +143,7 @@ def terminate(
 def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Resume a blocked run, after its code is fixed."""
     with open_world(local, stack) as world:
-        requests.resume(world, run_id)
+        sending.resume(world, run_id)
     if as_json:
         print_json({"run_id": run_id})
     else:

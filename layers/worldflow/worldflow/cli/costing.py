@@ -18,8 +18,8 @@ from worldflow.cli.common import (
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.ids import generation as generation_of
 from worldflow.engine.ids import generation_id
-from worldflow.runtime.requests import newest_generation, read_record
 from worldflow.terminal import console
+from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
 
 EXACT = (

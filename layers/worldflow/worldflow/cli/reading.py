@@ -25,11 +25,12 @@ from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.engine.history.failures import encode_exception
 from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline, tracebacks
-from worldflow.runtime import questions
-from worldflow.runtime.requests import newest_generation
+from worldflow.runtime import queries
 from worldflow.terminal import console
+from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import not_imported
-from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.base import World
+from worldflow.worlds.records import RunRecord
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -136,7 +137,7 @@ def query(
     load(workflows)
     with open_world(local, stack) as world:
         try:
-            told = questions.ask(world, run_id, name)
+            told = queries.ask(world, run_id, name)
         except WorkflowNotFoundError as error:
             raise WorldflowError(_without_code(error, workflows)) from None
     if told.error is not None:

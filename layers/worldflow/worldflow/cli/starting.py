@@ -26,10 +26,12 @@ from worldflow.cli.common import (
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation import run_details
-from worldflow.runtime import requests
+from worldflow.runtime import starting
 from worldflow.terminal import console
+from worldflow.turns import generations
 from worldflow.turns.loading import explain_failures
-from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.base import World
+from worldflow.worlds.records import RunRecord
 
 
 def start(
@@ -43,10 +45,10 @@ def start(
         bool, typer.Option("--wait", help="Wait for the run to end; exit with 1 unless it completes.")
     ] = False,
     if_running: Annotated[
-        requests.IfRunning, typer.Option(help="What to do where a run of this id exists that has not ended.")
+        starting.IfRunning, typer.Option(help="What to do where a run of this id exists that has not ended.")
     ] = "return_existing",
     reuse: Annotated[
-        requests.Reuse | None,
+        starting.Reuse | None,
         typer.Option(help="Whether to start another where one of this id has ended; default: show that one."),
     ] = None,
     workflows: Modules = "",
@@ -64,7 +66,7 @@ def start(
         arguments = known.signature.parse(arguments)
     run_id = run_id or _new_run_id(workflow)
     with open_world(local, stack, create=True) as world:
-        started, is_new = requests.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)
+        started, is_new = starting.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)
         record = _wait(world, started.run_id) if wait else world.read_run(started.run_id)
     if as_json:
         print_json({**record.describe(), "created": is_new})
@@ -81,7 +83,7 @@ def start(
 def retry(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Continue a failed run from what it failed of, as the next generation of its id."""
     with open_world(local, stack) as world:
-        _tell_new(world.read_run(requests.retry(world, run_id).run_id), as_json)
+        _tell_new(world.read_run(starting.retry(world, run_id).run_id), as_json)
 
 
 def fork(
@@ -94,7 +96,7 @@ def fork(
 ) -> None:
     """Start a run that continues from an event of another run's history."""
     with open_world(local, stack) as world:
-        requests.fork(world, run_id, new_run_id, after=after)
+        starting.fork(world, run_id, new_run_id, after=after)
         _tell_new(world.read_run(new_run_id), as_json)
 
 
@@ -126,7 +128,7 @@ def _wait(world: World, run_id: str) -> RunRecord:
     """The record of a run that has ended, or that is blocked; of the last one, where others follow it under its id."""
     quiet, seen = Quiet(world, run_id), (run_id, 0)
     for pause in pauses():
-        record = requests.newest_generation(world, world.read_run(run_id))
+        record = generations.newest_generation(world, world.read_run(run_id))
         if record.ended or record.status == "blocked":
             break
         run, after = seen if seen[0] == record.run_id else (record.run_id, 0)

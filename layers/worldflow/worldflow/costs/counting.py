@@ -40,10 +40,10 @@ from worldflow.engine.history.base import UNRECORDED
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import parent_of, run_context
-from worldflow.turns.acts import Acts, Closed, run_record
+from worldflow.turns.acts import Acts, Closed
 from worldflow.turns.announcing import status_events
 from worldflow.turns.turns import PURE_EVENTS, PURE_SECONDS
-from worldflow.worlds.base import RunRecord, World
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,
@@ -56,6 +56,7 @@ from worldflow.worlds.messages import (
     StepTask,
 )
 from worldflow.worlds.payloads import is_stand_in, size_of_reference
+from worldflow.worlds.records import RunRecord, run_record
 
 Commits = Sequence[Sequence[Event]]
 _Outcome = StepCompleted | StepFailed

@@ -20,8 +20,8 @@ from worldflow.settings import Settings
 from worldflow.worlds.aws.access import as_attributes, values_of
 from worldflow.worlds.aws.items import INDEXES, LISTED, item_size, record_item
 from worldflow.worlds.aws.world import AWSWorld
-from worldflow.worlds.base import RunRecord
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message
+from worldflow.worlds.records import RunRecord
 
 SQS_CHUNK = 64 * 1024
 """Bytes that SQS counts as one request."""

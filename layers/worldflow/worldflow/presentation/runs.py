@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worldflow.presentation.words import as_json, describe_attributes, describe_failure, duration, printable
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 _STYLES = {
     "pending": "dim",

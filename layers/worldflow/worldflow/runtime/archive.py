@@ -31,7 +31,6 @@ from worldflow.engine.history import (
     Event,
     HookCreated,
     RunEnded,
-    RunStarted,
     StepAbandoned,
     StepCompleted,
     StepFailed,
@@ -43,8 +42,9 @@ from worldflow.engine.history import (
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
-from worldflow.worlds.base import RunRecord, Status, World
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.records import RunRecord, Status
 
 LEAST_AGE = timedelta(days=1)
 """Sooner after its end no run is archived: what a process remembers of a run, it trusts for half as long."""
@@ -189,31 +189,3 @@ def _attempts(events: Sequence[Event]) -> Iterator[Attempt]:
 
 
 # --- what becomes of those that are archived -----------------------------------------------------------------------
-
-
-def archived_outcome(world: World, run_id: str) -> RunRecord | None:
-    """The record of a run that is archived; where others continued it, of the one that ended without."""
-    record = first = _archived_record(world, run_id)
-    if first and first.next_run_id and first.newest_run_id:
-        newest = _archived_record(world, first.newest_run_id)
-        if newest and newest.parent == first.parent and newest.next_run_id is None:
-            return newest
-    while record and record.next_run_id:
-        record = _archived_record(world, record.next_run_id)
-    return record
-
-
-def not_archived(world: World, run_id: str, started: RunStarted | None) -> str:
-    """The first run that is not archived, of those that continue each other from `run_id` on."""
-    base, _ = generation(run_id)
-    newest = world.get_run(generation_id(base, world.get_generation(base)))
-    if newest and started and newest.parent == started.parent is not None:
-        return newest.run_id  # the end of the same line: nobody else has that parent
-    while world.get_run(run_id) is None and (record := _archived_record(world, run_id)) and record.next_run_id:
-        run_id = record.next_run_id
-    return run_id
-
-
-def _archived_record(world: World, run_id: str) -> RunRecord | None:
-    data = world.archive.get(run_id)
-    return load_archive(data)[0] if data else None

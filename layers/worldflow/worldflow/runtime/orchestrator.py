@@ -22,10 +22,12 @@ from worldflow.engine.history import Event
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
-from worldflow.runtime import questions, requests, schedules, webhooks
+from worldflow.runtime import queries, schedules, sending, starting, updates, webhooks
+from worldflow.turns import generations
 from worldflow.turns.turns import Turns
-from worldflow.worlds.base import HookRecord, RunRecord, World
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
+from worldflow.worlds.records import HookRecord, RunRecord
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 
 _FIRST_POLL = 0.05
@@ -79,7 +81,7 @@ class RunHandle:
 
     async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
         """Sends a signal; see `Orchestrator.signal`."""
-        return await asyncio.to_thread(requests.signal, self._world, self.id, name, value, signal_id=signal_id)
+        return await asyncio.to_thread(sending.signal, self._world, self.id, name, value, signal_id=signal_id)
 
     async def update(self, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None) -> Any:
         """Calls the handler that the workflow has for updates of this name (`@on_update`), and returns its answer.
@@ -89,7 +91,7 @@ class RunHandle:
         Raises what the handler raises, `InvalidInputError` for arguments that do not fit it, `RunEndedError` if the run
         ends without an answer, `RunNotFoundError`, and `TimeoutError`.
         """
-        send = functools.partial(questions.send_update, self._world, self.id, name, args, update_id=update_id)
+        send = functools.partial(updates.send_update, self._world, self.id, name, args, update_id=update_id)
         update = await asyncio.to_thread(send)
 
         def problem(limit: str) -> str:
@@ -98,28 +100,28 @@ class RunHandle:
 
         async with self._within(timeout, problem):
             polls = _polls()
-            while (reply := await asyncio.to_thread(questions.look_for_answer, self._world, update)) is None:
+            while (reply := await asyncio.to_thread(updates.look_for_answer, self._world, update)) is None:
                 await self._pause(next(polls))
-        return questions.answer(reply)
+        return updates.answer(reply)
 
     async def query(self, name: str) -> Any:
         """What the workflow has published under this name, as JSON. Nothing is written, and no turn is taken.
 
         Replays the history in this process, which takes the workflow's code. Raises `QueryNotFoundError`.
         """
-        return await asyncio.to_thread(questions.query, self._world, self.id, name)
+        return await asyncio.to_thread(queries.query, self._world, self.id, name)
 
     async def cancel(self, reason: str | None = None) -> None:
         """Asks the run to end; see `Orchestrator.cancel`."""
-        await asyncio.to_thread(requests.cancel, self._world, self.id, reason)
+        await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
 
     async def terminate(self, reason: str | None = None) -> None:
         """Ends the run at once; see `Orchestrator.terminate`."""
-        await asyncio.to_thread(requests.terminate, self._world, self.id, reason)
+        await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
 
     async def retry(self) -> Self:
         """Lets a run that failed go on, and returns this handle; see `Orchestrator.retry`."""
-        await asyncio.to_thread(requests.retry, self._world, self.id)
+        await asyncio.to_thread(starting.retry, self._world, self.id)
         return self
 
     async def _newest(self) -> RunRecord:
@@ -127,7 +129,7 @@ class RunHandle:
 
         def read() -> RunRecord:
             record = self._world.read_run(self.id)
-            newest = requests.newest_generation(self._world, record)
+            newest = generations.newest_generation(self._world, record)
             return record if newest.run_id == record.run_id else self._world.read_run(newest.run_id)
 
         return await asyncio.to_thread(read)
@@ -200,8 +202,8 @@ class Orchestrator:
         input: Mapping[str, Any] | None = None,
         workflow_name: str | None = None,
         *,
-        if_running: requests.IfRunning = "return_existing",
-        reuse: requests.Reuse | None = None,
+        if_running: starting.IfRunning = "return_existing",
+        reuse: starting.Reuse | None = None,
     ) -> RunHandle:
         """Starts a run, and returns a handle on it. The id of a run that exists gives that run, and starts nothing.
 
@@ -215,8 +217,8 @@ class Orchestrator:
             cancelled (`failed_only`), or `RunExistsError` (`reject`). A new one is the next generation of the id.
         Raises `InvalidInputError` for what does not fit, and `RunExistsError` for the id of another workflow's run.
         """
-        known = requests.resolve(workflow, workflow_name)
-        begin = functools.partial(requests.start, self._world, if_running=if_running, reuse=reuse)
+        known = starting.resolve(workflow, workflow_name)
+        begin = functools.partial(starting.start, self._world, if_running=if_running, reuse=reuse)
         await asyncio.to_thread(begin, run_id, known, input)
         return self.run(run_id)
 
@@ -234,8 +236,8 @@ class Orchestrator:
 
         A run that ends before the signal comes to it is followed by one that is started for the signal.
         """
-        known = requests.resolve(workflow, None)
-        send = functools.partial(requests.signal_with_start, name=signal, value=value, signal_id=signal_id)
+        known = starting.resolve(workflow, None)
+        send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
         await asyncio.to_thread(send, self._world, run_id, known, input)
         return self.run(run_id)
 
@@ -291,7 +293,7 @@ class Orchestrator:
         Steps that were open there run again here. Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError`
         where there is no such event before the end.
         """
-        await asyncio.to_thread(functools.partial(requests.fork, self._world, run_id, new_run_id, after=after))
+        await asyncio.to_thread(functools.partial(starting.fork, self._world, run_id, new_run_id, after=after))
         return self.run(new_run_id)
 
     async def resume(self, run_id: str) -> None:
@@ -299,7 +301,7 @@ class Orchestrator:
 
         Raises `RunNotFoundError` and `RunEndedError`.
         """
-        await asyncio.to_thread(requests.resume, self._world, run_id)
+        await asyncio.to_thread(sending.resume, self._world, run_id)
 
     async def get_hook(self, token: str) -> HookRecord:
         """Who holds a hook's token, with the hook's metadata. Raises `HookNotFoundError`."""
@@ -348,7 +350,7 @@ class Orchestrator:
             schedules.create,
             self._world,
             schedule_id,
-            requests.resolve(workflow, None),
+            starting.resolve(workflow, None),
             input,
             schedule=schedule,
             timezone=timezone,

@@ -49,11 +49,12 @@ from worldflow.engine.history.forking import forked
 from worldflow.engine.history.state import OpenChild, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.runtime import schedules
-from worldflow.turns.acts import Acts, following_record, run_record
+from worldflow.turns.acts import Acts, following_record
 from worldflow.worlds.archives import Attempt, load_archive
 from worldflow.worlds.aws.restored import AWSRestored
-from worldflow.worlds.base import HookRecord, RunRecord, World
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Message, Poke, StepTask
+from worldflow.worlds.records import HookRecord, RunRecord, run_record
 
 CONCURRENCY = 8
 """Runs that are reconciled side by side."""

@@ -31,22 +31,18 @@ from worldflow.engine.errors import (
     ConflictError,
     FieldError,
     InvalidInputError,
-    RunExistsError,
     ScheduleExistsError,
     ScheduleNotFoundError,
 )
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import requests
-from worldflow.runtime.callers import asked_by
-from worldflow.worlds.base import World, check_limit
-from worldflow.worlds.messages import ScheduleDue
+from worldflow.runtime import starting
+from worldflow.runtime.firing import CONFLICT_LIMIT, _start
+from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch, stash
+from worldflow.worlds.records import check_limit
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
-
-CONFLICT_LIMIT = 10
-"""How often a write is tried again that somebody else came before."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _DEFINITION = ("workflow", "schedule", "timezone", "overlap", "paused")
@@ -133,7 +129,7 @@ def update(
     for _ in range(CONFLICT_LIMIT):
         existing = get(world, schedule_id)
         if workflow is not None or input is not None:
-            known = requests.resolve(workflow or existing.workflow, None)
+            known = starting.resolve(workflow or existing.workflow, None)
             values = _decode(known, fetch(world, existing.input)) if input is None else input
             changes["workflow"], arguments = _encode(known, values)
             changes["input"] = _stash(world, schedule_id, arguments)
@@ -213,74 +209,6 @@ def take_up(world: World, record: ScheduleRecord) -> None:
 
 
 # --- when it is due ------------------------------------------------------------------------------------------------
-
-
-def fire(world: World, message: ScheduleDue) -> None:
-    """Starts the run for which a schedule is due, unless it is deleted, paused, or overlaps with the run before.
-
-    When it returns, the message may be acknowledged; if it raises, it must come again.
-    """
-    world.schedules.rearm(message.schedule_id, message.due)  # first: a message that fails stops none after it
-    for _ in range(CONFLICT_LIMIT):
-        try:
-            _fire(world, message)
-            return
-        except ConflictError:
-            continue
-    raise ConflictError(f"schedule {message.schedule_id!r} is written by too many at once")
-
-
-def _fire(world: World, message: ScheduleDue) -> None:
-    record = world.schedules.get(message.schedule_id)
-    if record and record.starting:
-        record = _start(world, record, again=True)
-    if record is None or message.due < record.created_at.replace(microsecond=0):
-        _log.info("schedule %s was deleted: nothing is started for %s", message.schedule_id, message.due)
-    elif record.paused:
-        _log.info("schedule %s is paused: nothing is started for %s", message.schedule_id, message.due)
-    elif record.last_due and message.due <= record.last_due:
-        if record.overlap == "allow":
-            _start_run(world, record, message.run_id, again=True)  # it is late or, if there is such a run, a copy
-    elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
-        _log.info(
-            "schedule %s: run %s has not ended, nothing is started for %s", message.schedule_id, running, message.due
-        )
-        _write(world, record, last_due=message.due)
-    else:
-        _start(world, _write(world, record, last_due=message.due, starting=message.run_id))
-
-
-def _start(world: World, record: ScheduleRecord, *, again: bool = False) -> ScheduleRecord:
-    """Starts the run that is about to be started, and records that it was."""
-    assert record.starting
-    _start_run(world, record, record.starting, again=again)
-    return _write(world, record, last_run_id=record.starting, starting=None)
-
-
-def _start_run(world: World, record: ScheduleRecord, run_id: str, *, again: bool) -> None:
-    if again and world.get_run(run_id) is None and world.archive.get(run_id):
-        return  # it was started so long ago that it is archived
-    try:
-        with asked_by(None):  # the span that is current is of whatever fires schedules
-            requests.start(world, run_id, record.workflow, fetch(world, record.input))
-    except RunExistsError as error:
-        _log.error("schedule %s: %s", record.schedule_id, error)
-
-
-def _write(world: World, record: ScheduleRecord, **changes: object) -> ScheduleRecord:
-    written = record.model_copy(update={**changes, "version": uuid.uuid4().hex})
-    world.schedules.put(written, replacing=record)
-    return written
-
-
-def _open_run(world: World, run_id: str | None) -> str | None:
-    """The newest generation of a run, if it has not ended."""
-    run = world.get_run(run_id) if run_id else None
-    if run is None:
-        return None
-    newest = requests.newest_generation(world, run)
-    # One that continues has a successor, or is about to.
-    return newest.run_id if not newest.ended or newest.status == "continued" else None
 
 
 # --- what fits -----------------------------------------------------------------------------------------------------

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 
 from worldflow.engine.ids import generation
-from worldflow.turns.observer import Observer, Observers
-from worldflow.worlds.base import RunRecord, World
+from worldflow.turns.observer import Observer, Observers, SweepReport
+from worldflow.worlds.base import World
 from worldflow.worlds.messages import Message, Poke, Start
+from worldflow.worlds.records import RunRecord
 
 PENDING_AFTER = timedelta(minutes=5)
 """A run that has not begun by then may have lost its start; where the queue is behind, it is told twice."""
@@ -32,19 +32,6 @@ PENDING_UNTIL = timedelta(hours=3)
 """Until then it is looked whether a run has begun; after that the daily poke sees to it."""
 
 _BATCH = 100
-
-
-@dataclass(slots=True)
-class SweepReport:
-    """What a sweep has done."""
-
-    open_runs: int = 0
-    blocked_runs: int = 0
-    """Those of the open runs that are blocked."""
-    started: int = 0
-    poked: int = 0
-    complete: bool = True
-    """False where time ran out."""
 
 
 def sweep(

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from worldflow.engine.privacy import loggable
-from worldflow.runtime import schedules
+from worldflow.runtime import firing
 from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES, has_died, key_of_task, noted, postpone
 from worldflow.turns.loading import load_workflows
 from worldflow.turns.memory import memory_is_short
@@ -126,7 +126,7 @@ def create_orchestrator_handler(
                 # Outages, or invocations that were throttled: it has not been tried as often as it may be.
                 world.send([task.model_copy(update={"redo": True, "again": group[0].id})])
             case ScheduleDue() as due:
-                schedules.fire(world, due)
+                firing.fire(world, due)
             case message if group[0].is_dead:
                 # As usual: perhaps it was an outage. What goes on dying is taken without the workflow's code, which may
                 # be what kills it.
@@ -215,7 +215,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: 
         if record.receives == 1 and task.again is None:
             await executor.execute(task, sent_at=record.sent_at)
             return
-        # It may be what kills the function: see `aws_outages.py`.
+        # It may be what kills the function: see `outages.py`.
         key = key_of_task(task)
         token, begun = await executor.in_thread(world.deaths.begin, key)
         try:

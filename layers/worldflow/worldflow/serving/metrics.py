@@ -29,7 +29,7 @@ from worldflow.serving.powertools import Handler
 from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, Turn
 
 if TYPE_CHECKING:
-    from worldflow.runtime.sweep import SweepReport
+    from worldflow.turns.observer import SweepReport
     from worldflow.worlds.aws.world import AWSWorld
 
 UNKNOWN = "(unknown)"

@@ -22,7 +22,7 @@ from datetime import datetime
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.privacy import loggable
-from worldflow.runtime import schedules
+from worldflow.runtime import firing
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Settle, Turns
@@ -147,7 +147,7 @@ class WorkerTurns:
         for delivery in deliveries:
             if isinstance(delivery.message, ScheduleDue):
                 with self._handled([delivery]):
-                    schedules.fire(self._world, delivery.message)
+                    firing.fire(self._world, delivery.message)
 
     def bury(self) -> bool:
         """Handles what was rejected too often: fails the attempt, or takes the turn without the workflow's code."""
@@ -158,7 +158,7 @@ class WorkerTurns:
                 if isinstance(delivery.message, StepTask):
                     self._executor.bury(delivery.message)
                 elif isinstance(delivery.message, ScheduleDue):
-                    schedules.fire(self._world, delivery.message)
+                    firing.fire(self._world, delivery.message)
                 else:
                     self._turns.take(delivery.message.run_id, [delivery.message], redo=True, use_code=False)
         return bool(deliveries)

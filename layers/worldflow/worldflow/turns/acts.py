@@ -28,10 +28,7 @@ from worldflow.engine.history import (
     HookCreated,
     HookDisposed,
     Parent,
-    RunCancelled,
-    RunCompleted,
     RunContinued,
-    RunFailed,
     StepAbandoned,
     StepCompleted,
     StepFailed,
@@ -41,15 +38,24 @@ from worldflow.engine.history import (
     TimerCancelled,
     TimerFired,
     TimerStarted,
-    end_status,
 )
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenChild, OpenStep, RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import run_context
-from worldflow.worlds.base import Fork, HookRecord, RunRecord, Status, World
-from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Poke, Start, StepDue, StepTask
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import (
+    Delayed,
+    FactArrived,
+    HeartbeatDue,
+    Outgoing,
+    Poke,
+    Start,
+    StepDue,
+    StepTask,
+)
 from worldflow.worlds.payloads import adopt, adopt_event
+from worldflow.worlds.records import HookRecord, RunRecord, run_record
 
 _log = logging.getLogger("worldflow")
 
@@ -59,7 +65,6 @@ PAGE = 100
 REMEMBERED = timedelta(days=35)
 """After so much time the step ledger has forgotten what came of steps before a run was restored."""
 
-Outgoing = Message | Delayed
 
 Act = Callable[[], Iterable[Outgoing]]
 """Does something, and returns what is to be sent."""
@@ -295,7 +300,7 @@ class Acts:
 
     def _archived(self, started: ChildStarted, parent: Parent) -> FactArrived | None:
         """What a child says again that is archived: nobody else says it any more, and it must not run once more."""
-        from worldflow.runtime.archive import archived_outcome  # which hardly any turn needs
+        from worldflow.turns.generations import archived_outcome
 
         record = archived_outcome(self._world, started.child_run_id)
         if record is None or not self._is_same_call(record.parent, parent):
@@ -417,7 +422,7 @@ class Acts:
         """Tells the call that asked for a child which has ended before: it may be another than the first."""
         ended = self._state.ended
         if isinstance(ended, RunContinued):
-            from worldflow.runtime.archive import not_archived  # which hardly any turn needs
+            from worldflow.turns.generations import not_archived
 
             following = not_archived(self._world, ended.next_run_id, self._state.started)
             self._world.send([Start(run_id=following, asked_by=parent)])
@@ -512,32 +517,4 @@ def _timed_out(step: OpenStep, why: str) -> StepFailed:
         attempt=step.attempt,
         error=encode_exception(StepTimeoutError(f"step {scheduled.name!r}, attempt {step.attempt}: {why}")),
         retryable=not scheduled.at_most_once,  # it may run still
-    )
-
-
-def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime) -> RunRecord:
-    """The record of a run as its history tells it."""
-    started, ended = state.started, state.ended
-    assert started is not None
-    status: Status = end_status(ended) if ended else "blocked" if blocked else "running"
-    return RunRecord(
-        run_id=run_id,
-        workflow_name=started.workflow_name,
-        version=started.version,
-        status=status,
-        created_at=started.created_at,
-        updated_at=now,
-        ended_at=ended.at if ended else None,
-        seq=state.seq,
-        input=started.input,
-        result=ended.result if isinstance(ended, RunCompleted) else None,
-        error=ended.error if isinstance(ended, RunFailed) else None,
-        reason=ended.reason if isinstance(ended, RunCancelled) else None,
-        blocked_reason=blocked if status == "blocked" else None,
-        attributes=state.attributes,
-        status_text=state.status_text,
-        parent=started.parent,
-        fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
-        next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
-        traceparent=started.traceparent,
     )

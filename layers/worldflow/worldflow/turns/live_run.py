@@ -50,17 +50,17 @@ from worldflow.engine.texts import escaped
 from worldflow.engine.traceparent import run_context
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime.requests import termination
-from worldflow.runtime.webhooks import WebhooksOf
 from worldflow.turns.acts import Acts, Closed
 from worldflow.turns.arrivals import TimersDue, in_order
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Observer
 from worldflow.turns.watchdog import watched
-from worldflow.worlds.base import Fork, RunRecord, World
-from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue, StepOutcome
+from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue, StepOutcome, termination
 from worldflow.worlds.outages import OutageError, is_outage
 from worldflow.worlds.payloads import adopt_events, fetch_event, fetch_failure, stash_event
+from worldflow.worlds.records import Fork, RunRecord
 
 E = TypeVar("E", bound=BaseEvent)
 

@@ -28,14 +28,11 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from worldflow.engine.history import Ended, Event, RunEnded, RunForked, RunStarted, StepCompleted, StepFailed
 from worldflow.engine.privacy import loggable
 from worldflow.worlds.messages import RunMessage, StepTask
-
-if TYPE_CHECKING:
-    from worldflow.runtime.sweep import SweepReport
 
 _log = logging.getLogger("worldflow")
 
@@ -213,3 +210,16 @@ def _leave(observer: Observer, manager: AbstractContextManager[object], *raised:
 
 def _complain(observer: Observer, error: Exception) -> None:
     _log.error("the observer %s failed", type(observer).__qualname__, exc_info=loggable(error))
+
+
+@dataclass(slots=True)
+class SweepReport:
+    """What a sweep has done."""
+
+    open_runs: int = 0
+    blocked_runs: int = 0
+    """Those of the open runs that are blocked."""
+    started: int = 0
+    poked: int = 0
+    complete: bool = True
+    """False where time ran out."""

@@ -50,9 +50,9 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation, generation_id
-from worldflow.runtime.requests import revive, start_anew
-from worldflow.turns.acts import Acts, run_record
+from worldflow.turns.acts import Acts
 from worldflow.turns.announcing import status_events
+from worldflow.turns.forwarding import revive, start_anew
 from worldflow.turns.live_run import RunInHand, interrupted
 from worldflow.turns.memory import without_collections
 from worldflow.turns.observer import Blocked, Commit, Observer, Observers, Turn
@@ -63,6 +63,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue, StepTask
 from worldflow.worlds.outages import is_outage
 from worldflow.worlds.payloads import adopt_event, stash_text
+from worldflow.worlds.records import run_record
 
 LIVE_LIMIT = 200
 """Live executions that a process keeps, oldest out: some tens of kilobytes each."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from worldflow.worlds.base import RunPage, RunRecord, World
+from worldflow.worlds.base import World
+from worldflow.worlds.records import RunPage, RunRecord
 from worldflow.worlds.schedules import SchedulePage, ScheduleRecord
 
 if TYPE_CHECKING:

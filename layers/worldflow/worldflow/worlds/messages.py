@@ -19,7 +19,15 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, field_validator
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema, from_json, to_json
 
-from worldflow.engine.history import AnyFact, BaseEvent, Json, Parent, StepCompleted, StepFailed
+from worldflow.engine.history import (
+    AnyFact,
+    BaseEvent,
+    Json,
+    Parent,
+    StepCompleted,
+    StepFailed,
+    TerminateRequested,
+)
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
@@ -339,3 +347,12 @@ def summary(error: ValidationError) -> str:
     """What is wrong with a body, without what it says: pydantic's own texts quote it."""
     details = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{'.'.join(map(str, detail['loc'])) or 'body'}: {detail['type']}" for detail in details)
+
+
+def termination(run_id: str, *, successor: str) -> FactArrived:
+    """Tells a run to end at once, since another takes its place."""
+    fact = TerminateRequested(reason="another run takes its place", successor=successor)
+    return FactArrived(run_id=run_id, fact=fact, nonce=successor)
+
+
+Outgoing = Message | Delayed

@@ -19,7 +19,7 @@ from worldflow.worlds.aws.items import record_item, step_key
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld
-    from worldflow.worlds.base import RunRecord
+    from worldflow.worlds.records import RunRecord
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from worldflow.worlds.aws.messages import queue_name
-from worldflow.worlds.base import Redriven
 from worldflow.worlds.messages import may_be_message, undelivered
+from worldflow.worlds.records import Redriven
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""

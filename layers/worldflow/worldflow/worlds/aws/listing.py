@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from worldflow.engine.history import Attribute
 from worldflow.worlds.aws.access import as_attributes, values_of
 from worldflow.worlds.aws.items import SHARDS, listed, time_text
-from worldflow.worlds.base import RunPage, RunRecord, Status
+from worldflow.worlds.records import RunPage, RunRecord, Status
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld

@@ -22,8 +22,8 @@ from worldflow.worlds.aws.messages import schedule_name
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld
-    from worldflow.worlds.base import RunRecord
     from worldflow.worlds.messages import Delayed
+    from worldflow.worlds.records import RunRecord
 
 Item = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Runs on AWS: DynamoDB for histories and records, SQS FIFO for messages, a delay line for timers, S3 for large data.
 
-What is asked of AWS, and how, is in `aws_access.py`; the queues and the delay line are in `aws_messages.py`.
+What is asked of AWS, and how, is in `access.py`; the queues and the delay line are in `messages.py`.
 """
 
 from __future__ import annotations
@@ -26,20 +26,11 @@ from worldflow.worlds.aws.items import record_item, step_key, time_text
 from worldflow.worlds.aws.messages import AWSMessages
 from worldflow.worlds.aws.schedules import AWSSchedules
 from worldflow.worlds.aws.webhook_keys import AWSKeys
-from worldflow.worlds.base import (
-    Beat,
-    HookRecord,
-    Redriven,
-    RunPage,
-    RunRecord,
-    Status,
-    World,
-    check_cursor,
-    check_page,
-)
+from worldflow.worlds.base import World
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
 from worldflow.worlds.outages import is_outage
+from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, check_cursor, check_page
 from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:

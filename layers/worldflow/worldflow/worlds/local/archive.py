@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from worldflow.worlds.archives import Archive, Attempt
-from worldflow.worlds.base import RunRecord
+from worldflow.worlds.records import RunRecord
 
 SCHEMA = """
 create table if not exists archives (run_id text, name text, data blob, primary key (run_id, name)) without rowid;

@@ -20,9 +20,10 @@ from typing import IO, Any, Literal, get_args
 from pydantic import ValidationError
 
 from worldflow.engine.errors import ConfigurationError
-from worldflow.worlds.base import Redriven, World
+from worldflow.worlds.base import World
 from worldflow.worlds.local.database import MEMORY, Database, Durable
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
+from worldflow.worlds.records import Redriven
 
 Queue = Literal["runs", "steps", "dead"]
 """Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody

@@ -18,7 +18,6 @@ from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchiv
 from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
 from worldflow.engine.ids import generation
 from worldflow.engine.privacy import close_locally, open_locally
-from worldflow.worlds.base import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_page
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.local.archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local.archive import LocalArchive
@@ -28,6 +27,7 @@ from worldflow.worlds.local.queues import SCHEMA as MESSAGES_SCHEMA
 from worldflow.worlds.local.schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local.schedules import LocalSchedules
 from worldflow.worlds.messages import StepOutcome
+from worldflow.worlds.records import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_page
 
 _log = logging.getLogger("worldflow")
 

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, RunEndedError, WorkflowStuckError
+from worldflow.engine.errors import RunBlockedError, RunEndedError
 from worldflow.engine.history import (
     Json,
     Replied,
@@ -19,77 +19,11 @@ from worldflow.engine.history import (
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import find_workflow, oldest_version
-from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.callers import caller
-from worldflow.runtime.requests import newest_generation, read_record
-from worldflow.runtime.webhooks import WebhooksOf
-from worldflow.turns.watchdog import watched
+from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash
-
-_TAKES_THE_CODE = (
-    "; a query replays the run's history in this process, so import the module that defines the workflow first, or "
-    "name it in WORLDFLOW_WORKFLOWS or --workflows for the command line"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a query came to."""
-
-    value: Json = None
-    error: BaseException | None = None
-    """What the published function raised, or why its value cannot be carried."""
-
-
-def query(world: World, run_id: str, name: str) -> Json:
-    """What `ask` is told. Raises what the published callable raises, too."""
-    told = ask(world, run_id, name)
-    if told.error is not None:
-        raise told.error
-    return told.value
-
-
-def ask(world: World, run_id: str, name: str) -> Told:
-    """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
-
-    Replays the run's history here, which takes the workflow's code, and writes nothing.
-
-    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError` and
-    `WorkflowStuckError`.
-    """
-    record = newest_generation(world, read_record(world, run_id))
-    history = [fetch_event(world, event) for event in world.find_history(record.run_id) or []]
-    published = "nothing"
-    if history:
-        started = history[0]
-        assert isinstance(started, RunStarted)
-        version = oldest_version(record.workflow_name) if started.version is None else started.version
-        workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
-        execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
-        try:
-            watched(execution, lambda: execution.replay(history))
-            if name in execution.published:
-                return _look(execution, name)
-            published = ", ".join(sorted(execution.published)) or published
-        finally:
-            execution.dispose()
-    if record.status == "blocked":
-        raise RunBlockedError(
-            f"run {record.run_id!r} is blocked: {fetch_text(world, record.blocked_reason)}", record.run_id
-        )
-    raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
-
-
-def _look(execution: Execution, name: str) -> Told:
-    try:
-        return Told(watched(execution, lambda: execution.query(name)))
-    except (WorkflowStuckError, KeyboardInterrupt):
-        raise
-    except BaseException as error:  # whatever the user's code raises
-        return Told(error=error)
 
 
 @dataclass(slots=True)

@@ -12,38 +12,26 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args
 
-from pydantic_core import from_json
-
 from worldflow.engine.errors import (
     FieldError,
     InvalidInputError,
     RunArchivedError,
-    RunEndedError,
     RunExistsError,
-    RunNotFoundError,
-    WorkflowNotFoundError,
 )
 from worldflow.engine.history import (
-    UNRECORDED,
-    AnyFact,
-    CancelRequested,
     Json,
     SignalReceived,
-    TerminateRequested,
-    dump_events,
 )
 from worldflow.engine.history.forking import forked
-from worldflow.engine.ids import check_id, check_name, check_run_id, generation, generation_id, next_generation
-from worldflow.engine.texts import is_text
+from worldflow.engine.ids import check_id, check_name, check_run_id, next_generation
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
-from worldflow.worlds.base import Fork, RunRecord, World
-from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
-from worldflow.worlds.payloads import adopt, check_size, fetch_event, stash
-
-REASON_LIMIT = 1_000
-"""Characters of a reason, which stands in the run's record."""
+from worldflow.turns.generations import create_generation, newest_generation, read_record
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, Revival, Start, termination
+from worldflow.worlds.payloads import check_size, stash
+from worldflow.worlds.records import Fork, RunRecord
 
 IfRunning = Literal["return_existing", "fail", "terminate_existing"]
 Reuse = Literal["allow", "failed_only", "reject"]
@@ -111,36 +99,6 @@ def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bo
     return reuse is not None
 
 
-def newest_generation(world: World, record: RunRecord) -> RunRecord:
-    """The newest run of those that follow each other under one id."""
-    if not record.ended:
-        return record
-    base, number = generation(record.run_id)
-    newest = world.get_generation(base)
-    found = world.get_run(generation_id(base, newest)) if newest > number else _newest_archived(world, record)
-    return found or record
-
-
-def _newest_archived(world: World, record: RunRecord) -> RunRecord | None:
-    """The newest generation of a run that is archived: the first knows which that is."""
-    if record.archived_at is None:
-        return None
-    base, number = generation(record.run_id)
-    first = record if number == 1 else world.find_run(base)
-    newest = first.newest_run_id if first else None
-    return world.find_run(newest) if newest and newest != record.run_id else None
-
-
-def create_generation(world: World, before: RunRecord, record: RunRecord) -> RunRecord | None:
-    """Creates the run that follows `before`, as `record` describes it. Returns None, or the run that is there."""
-    run_id = next_generation(before.run_id)
-    adopted = record.model_copy(update={"run_id": run_id, "input": adopt(world, run_id, record.input)})
-    existing = world.create_run(adopted)
-    # Also where it exists: whoever created it may have died before this line.
-    world.put_generation(*generation(run_id))
-    return existing
-
-
 def _named(record: RunRecord, run_id: str) -> RunRecord:
     return record.model_copy(update={"run_id": run_id})
 
@@ -175,118 +133,6 @@ def signal_with_start(
     revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
     world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])
     return record, created
-
-
-def revive(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | None:
-    """Starts the run that follows one that has ended, for a signal that came too late, which it begins with.
-
-    Returns the id of the run that the signal is to be sent to, where another than this one follows.
-    """
-    record = _revived(world, next_generation(run_id), revival, fact)
-    existing = create_generation(world, read_record(world, run_id), record)
-    return _begin_with(world, record, existing, fact)
-
-
-def start_anew(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | None:
-    """Starts a run for a signal that came when the one that it was sent to was archived: see `revive`.
-
-    Raises `RunArchivedError` as long as that is under way.
-    """
-    record = _revived(world, run_id, revival, fact)
-    existing = world.create_run(record)
-    if existing and existing.archived_at:
-        raise RunArchivedError(f"run {run_id!r} is being archived", run_id)
-    return _begin_with(world, record, existing, fact)
-
-
-def _revived(world: World, run_id: str, revival: Revival, fact: AnyFact) -> RunRecord:
-    now = world.now()
-    unread = dump_events([fetch_event(world, fact).recorded(0, UNRECORDED)])
-    return RunRecord(
-        run_id=run_id,
-        workflow_name=revival.workflow_name,
-        created_at=now,
-        updated_at=now,
-        input=adopt(world, run_id, revival.input),
-        carried=stash(world, run_id, from_json(unread), "carried"),
-        seen=[fact.fact_id],
-        traceparent=fact.traceparent if isinstance(fact, SignalReceived) else None,
-    )
-
-
-def _begin_with(world: World, record: RunRecord, existing: RunRecord | None, fact: AnyFact) -> str | None:
-    if existing and fact.fact_id not in existing.seen:
-        return record.run_id
-    world.send([Start(run_id=record.run_id)])
-    return None
-
-
-def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
-    """Sends a signal to a run, in its newest generation. Returns the signal's id.
-
-    signal_id: identifies the signal, so that sending it twice delivers it once; a new one unless given.
-    Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name, and for a
-    value that is not of the type that the workflow declares, where its code is in this process.
-    """
-    check_name(name)
-    check_id(signal_id, "signal_id")
-    encoded = ANYTHING.encode(value)
-    record = open_run(world, run_id)
-    if workflow := _known(record):
-        workflow.check_signal(name, encoded)
-    run_id = record.run_id
-    signal_id = signal_id or uuid.uuid4().hex
-    fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded), traceparent=caller())
-    world.send([FactArrived(run_id=run_id, fact=fact)])
-    return signal_id
-
-
-def _known(record: RunRecord) -> Workflow[..., Any] | None:
-    """The workflow of a run, where its code is in this process."""
-    try:
-        return find_workflow(record.workflow_name, record.version)
-    except WorkflowNotFoundError:
-        return None
-
-
-def cancel(world: World, run_id: str, reason: str | None = None) -> None:
-    """Asks a run to end: its workflow sees `asyncio.CancelledError` where it waits.
-
-    Raises `RunNotFoundError` and `RunEndedError`.
-    """
-    run_id = open_run(world, run_id).run_id
-    # Each request is a message of its own: a second one ends a run whose code broke while it was being cancelled.
-    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=_brief(reason)), nonce=uuid.uuid4().hex)])
-
-
-def terminate(world: World, run_id: str, reason: str | None = None) -> None:
-    """Ends a run at once, as `cancelled`: its workflow learns nothing of it, and undoes nothing.
-
-    Raises `RunNotFoundError` and `RunEndedError`.
-    """
-    fact = TerminateRequested(reason=_brief(reason))
-    world.send([FactArrived(run_id=open_run(world, run_id).run_id, fact=fact, nonce=uuid.uuid4().hex)])
-
-
-def termination(run_id: str, *, successor: str) -> FactArrived:
-    """Tells a run to end at once, since another takes its place."""
-    fact = TerminateRequested(reason="another run takes its place", successor=successor)
-    return FactArrived(run_id=run_id, fact=fact, nonce=successor)
-
-
-def _brief(reason: str | None) -> str | None:
-    if reason and not is_text(reason):
-        problem = f"{reason!a} cannot be encoded as UTF-8"
-        raise InvalidInputError(problem, [FieldError("reason", "must be text that UTF-8 has")])
-    return reason[:REASON_LIMIT] if reason else None
-
-
-def resume(world: World, run_id: str) -> None:
-    """Asks for a turn of a run, which does again whatever is open: for one that is blocked, when its code is mended.
-
-    Raises `RunNotFoundError` and `RunEndedError`.
-    """
-    world.send([Poke(run_id=open_run(world, run_id).run_id)])
 
 
 def retry(world: World, run_id: str) -> RunRecord:
@@ -356,22 +202,6 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
         )
     check_found(workflow)
     return workflow.name, workflow.signature.encode(workflow.signature.validate(input or {}))
-
-
-def open_run(world: World, run_id: str) -> RunRecord:
-    """The record of a run that has not ended, in its newest generation. Raises `RunNotFoundError`, `RunEndedError`."""
-    record = newest_generation(world, read_record(world, run_id))
-    if record.ended:
-        raise RunEndedError(run_id, record.status)
-    return record
-
-
-def read_record(world: World, run_id: str) -> RunRecord:
-    """The record of a run, also of one that is archived. Raises `RunNotFoundError`."""
-    record = world.find_run(run_id)
-    if record is None:
-        raise RunNotFoundError(run_id)
-    return record
 
 
 def _check_choice(value: object, choices: Any, field: str) -> None:

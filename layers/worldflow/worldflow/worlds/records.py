@@ -1,0 +1,193 @@
+"""The records of a World, and the pages in which they are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict
+
+from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.history import (
+    Attribute,
+    Failure,
+    Json,
+    Parent,
+    RunCancelled,
+    RunCompleted,
+    RunContinued,
+    RunFailed,
+    end_status,
+)
+from worldflow.engine.history.state import RunState
+
+Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+
+ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "continued"})
+
+
+class Fork(BaseModel):
+    """Where the history of a run begins that goes on from another's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    run_id: str
+    after: int | None = None
+    """The last event that is taken over; None for all up to the failure."""
+
+
+class HookRecord(BaseModel):
+    """Who holds a hook's token."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    token: str
+    run_id: str
+    hook_id: str
+    metadata: Json = None
+    webhook: bool | None = None
+    answers: bool | None = None
+    """The workflow answers the requests to this webhook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last heartbeat of an attempt."""
+
+    at: datetime
+    details: Json = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redriven:
+    """What came of the dead letters."""
+
+    moved: int = 0
+    unreadable: int = 0
+    """No messages of ours."""
+    in_flight: int = 0
+    """Being tried right now: they are handled, or there again soon."""
+
+
+class RunRecord(BaseModel):
+    """What is known of a run without its history. `seq` is that of the history it reflects."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
+
+    run_id: str
+    workflow_name: str
+    status: Status = "running"
+    """Never `pending`, which is derived: `running` with a history that is still empty."""
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+    seq: int = 0
+    input: Json = None
+    result: Json = None
+    error: Failure | None = None
+    blocked_reason: str | None = None
+    version: int | None = None
+    """The workflow's version; None for the highest, until the run has begun."""
+    attributes: dict[str, Attribute] = {}
+    status_text: str | None = None
+    reason: str | None = None
+    """Why it was cancelled."""
+    parent: Parent | None = None
+    next_run_id: str | None = None
+    """The generation that follows a run that is `continued`."""
+    fork_of: Fork | None = None
+    replaces: str | None = None
+    """For a run that has not begun: the one that is to end at once, since this one takes its place."""
+    carried: Json = None
+    """For a run that has not begun: what the generation before left unread."""
+    seen: list[str] = []
+    restored: bool | None = None
+    """For a run that has not begun: it may have begun before, in a history that was lost."""
+    archived_at: datetime | None = None
+    """From then on its history is in the archive, and it is followed by no other."""
+    newest_run_id: str | None = None
+    """Of a run that is archived: the newest of its generations."""
+    traceparent: str | None = None
+    """The span in which the run was started; or its own, where it begins a trace."""
+
+    @property
+    def ended(self) -> bool:
+        return self.status in ENDED
+
+    def describe(self) -> dict[str, Any]:
+        """The record as JSON values, as the API and the command line show it."""
+        hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
+        hidden |= {"carried", "restored", "newest_run_id"}
+        return self.model_dump(mode="json", exclude_none=True, exclude=hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPage:
+    """Some records, newest first, without inputs, results and reasons. `cursor` asks for those that follow, if any."""
+
+    runs: Sequence[RunRecord]
+    cursor: str | None = None
+
+
+_WRITTEN: tuple[str, ...] = tuple(status for status in get_args(Status) if status != "pending")
+
+
+def check_page(status: str | None, limit: int) -> None:
+    """Raises `InvalidInputError` for what no record has as its status, and for a limit that is none. `pending` runs are
+    listed as `running`.
+    """
+    check_limit(limit)
+    if status is not None and status not in _WRITTEN:
+        rule = f"one of {', '.join(_WRITTEN)}"
+        raise InvalidInputError(
+            f"{status!r} is no status of runs: it is {rule}", [FieldError("status", f"must be {rule}")]
+        )
+
+
+def check_limit(limit: int) -> None:
+    """Raises `InvalidInputError` for a limit of a page that leaves no place for anything."""
+    if limit < 1:
+        raise InvalidInputError(f"limit is {limit}: it must be at least 1", [FieldError("limit", "must be at least 1")])
+
+
+def check_cursor(cursor: str) -> tuple[str, str]:
+    """The time and the run id of a cursor of `list_runs`. Raises `InvalidInputError`."""
+    moment, _, run_id = cursor.partition("#")
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        run_id = ""
+    if not run_id:
+        raise InvalidInputError(f"{cursor!r} is not a cursor", [FieldError("cursor", "must come from another page")])
+    return moment, run_id
+
+
+def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime) -> RunRecord:
+    """The record of a run as its history tells it."""
+    started, ended = state.started, state.ended
+    assert started is not None
+    status: Status = end_status(ended) if ended else "blocked" if blocked else "running"
+    return RunRecord(
+        run_id=run_id,
+        workflow_name=started.workflow_name,
+        version=started.version,
+        status=status,
+        created_at=started.created_at,
+        updated_at=now,
+        ended_at=ended.at if ended else None,
+        seq=state.seq,
+        input=started.input,
+        result=ended.result if isinstance(ended, RunCompleted) else None,
+        error=ended.error if isinstance(ended, RunFailed) else None,
+        reason=ended.reason if isinstance(ended, RunCancelled) else None,
+        blocked_reason=blocked if status == "blocked" else None,
+        attributes=state.attributes,
+        status_text=state.status_text,
+        parent=started.parent,
+        fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
+        next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
+        traceparent=started.traceparent,
+    )
