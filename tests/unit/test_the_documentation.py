@@ -52,6 +52,22 @@ def test_commands_exist(page: Path) -> None:
     assert set(re.findall(r"python -m worldflow ([a-z]+)", text)) <= _commands()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_command_replaces_the_parameters_of_samconfig(page: Path) -> None:
+    commands = page.read_text().replace("\\\n", "")
+    assert re.findall(r"^ *sam (?:build|deploy) .*--parameter-overrides.*", commands, re.MULTILINE) == []
+
+
+def test_parameters_that_pages_name_are_the_templates() -> None:
+    template = (PROJECT / "template.yaml").read_text()
+    lists = [
+        listed for page in PAGES for listed in re.findall(r"parameter_overrides = \[(.*?)\]", page.read_text(), re.S)
+    ]
+    named = {name for listed in lists for name in re.findall(r'"(\w+)=', listed)}
+    assert {name for name in named if f"\n  {name}:\n    Type:" not in template} == set()
+    assert "OtlpEndpoint" in named
+
+
 def test_every_command_is_told_of() -> None:
     told = {name for page in PAGES for name in re.findall(r"python -m worldflow ([a-z]+)", page.read_text())}
     table = re.findall(r"^\| `([a-z]+) [^|]*` \|", (PROJECT / "docs/guide/operating.md").read_text(), re.MULTILINE)
