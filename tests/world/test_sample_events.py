@@ -22,6 +22,7 @@ from tests.support.lambdas import ROOT, Context, function, load_function, own_lo
 from tests.support.systems import AWSSystem
 from tests.support.threads import replace_sleep
 from worldflow.engine.history import AnyFact
+from worldflow.turns.webhook_tokens import sign
 from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
 
 RUN = "order-1001"
@@ -165,8 +166,8 @@ def _(after: After) -> None:
 
 @case("signal-webhook")
 def _(after: After) -> None:
-    # Another stack has signed its token.
-    assert (after.http.status, after.http.body["error"]["type"]) == (404, "WebhookError")
+    # Its token is genuine: one that is not is answered 404.
+    assert (after.http.status, after.http.body["error"]["message"]) == (410, "this webhook takes no more requests")
     assert after.facts() == []
 
 
@@ -337,9 +338,18 @@ def _(after: After) -> None:
     assert after.sent("runs") == []
 
 
+@case("caretaker-rotate-key")
+def _(after: After) -> None:
+    assert after._answer == {}
+    secrets, secret = after.world._client("secretsmanager"), after.world.settings.webhook_secret_arn
+    version = secrets.get_secret_value(SecretId=secret, VersionStage="AWSPENDING")
+    assert version["VersionId"] == read("caretaker-rotate-key")["ClientRequestToken"]
+    assert len(json.loads(version["SecretString"])["keys"]) == 2
+
+
 # --- the files -----------------------------------------------------------------------------------------------------
 
-FILES = {path.stem: path for path in sorted((ROOT / "events").iterdir())}
+FILES = {path.stem: path for path in sorted((ROOT / "events").glob("*.json"))}
 FUNCTIONS = {
     "orchestrator": "orchestrator",
     "step-executor": "step_executor",
@@ -353,6 +363,21 @@ def read(name: str) -> dict[str, Any]:
     return event
 
 
+def read_for(aws: AWSSystem, name: str) -> dict[str, Any]:
+    """A sample with what is the stack's own in it, as `events/README.md` says."""
+    event, world = read(name), aws.world
+    if name == "caretaker-rotate-key":
+        event["SecretId"] = world.settings.webhook_secret_arn
+    if name == "signal-webhook":
+        event["pathParameters"]["token"] = sign(world.webhook_keys()[0], RUN, "h1", token_expires())
+    return event
+
+
+def token_expires() -> datetime:
+    _, expires, _ = read("signal-webhook")["pathParameters"]["token"].split(".")
+    return datetime.fromtimestamp(int(expires, 16), UTC)
+
+
 @pytest.fixture
 def invoke(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], dict[str, Any]]:
     # Who waits for an answer gets none.
@@ -364,7 +389,7 @@ def invoke(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], d
     def invoke(name: str) -> dict[str, Any]:
         folder = next(folder for prefix, folder in FUNCTIONS.items() if name.startswith(f"{prefix}-"))
         app = orchestrator if folder == "orchestrator" else function(folder)
-        answer: dict[str, Any] = app.handler(read(name), Context(function_name=folder))
+        answer: dict[str, Any] = app.handler(read_for(aws, name), Context(function_name=folder))
         return answer
 
     return invoke
@@ -374,6 +399,14 @@ def bodies(*names: str) -> Iterator[Message | Delayed]:
     for name in names or FILES:
         for record in read(name).get("Records", []):
             yield load_message(record["body"])
+
+
+def test_the_token_of_the_webhook_is_signed_with_the_key_of_the_readme() -> None:
+    (key,) = re.findall(r"--secret-string (\S+)", (ROOT / "events/README.md").read_text())
+    token = read("signal-webhook")["pathParameters"]["token"]
+
+    assert token == sign(key.encode(), RUN, "h1", token_expires())
+    assert token_expires() > AGES
 
 
 def test_every_file_has_a_case_and_every_case_a_file() -> None:
