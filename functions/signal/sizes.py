@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from answers import at_once
 from worldflow.engine.history import BaseEvent, Event
-from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
+from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord, reading
 from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
 
 BODY_LIMIT = 4_500_000
@@ -53,8 +53,8 @@ def leave_out(stored: M, names: Sequence[str], room: int = DATA_LIMIT) -> tuple[
 
 
 def describe_run(world: AWSWorld, run_id: str) -> dict[str, Any]:
-    record, omitted = leave_out(world.stored_run(run_id), ("result", "input"))
-    return _with(world.fetch_run(record).describe(), omitted)
+    record, omitted = leave_out(reading.stored_run(world, run_id), ("result", "input"))
+    return _with(reading.with_data(world, record).describe(), omitted)
 
 
 def describe_schedule(world: AWSWorld, record: ScheduleRecord) -> dict[str, Any]:
@@ -81,13 +81,13 @@ def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dic
 
 def _events(world: AWSWorld, run_id: str, after: int) -> Iterator[Event]:
     """The events behind `after`, read as they are asked for."""
-    events = world.stored_events(run_id, after, commits=COMMITS)
+    events = reading.stored_events(world, run_id, after, commits=COMMITS)
     if after and (not events or events[0].seq != after + 1):
-        yield from world.stored_events(run_id, after)  # it lies within a commit, or is the end
+        yield from reading.stored_events(world, run_id, after)  # it lies within a commit, or is the end
         return
     while events:
         yield from events
-        events = world.stored_events(run_id, events[-1].seq, commits=COMMITS)
+        events = reading.stored_events(world, run_id, events[-1].seq, commits=COMMITS)
 
 
 def _with(described: dict[str, Any], omitted: dict[str, int]) -> dict[str, Any]:

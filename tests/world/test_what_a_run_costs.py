@@ -30,6 +30,7 @@ from worldflow import (
 from worldflow.costs import Asked, commits_of, count
 from worldflow.costs.counting import guessed_commits
 from worldflow.runtime import sending, starting, webhooks
+from worldflow.worlds import reading
 
 _ministack = ministack_service("dynamodb")
 
@@ -295,7 +296,7 @@ def test_an_archived_history_is_told_apart_into_its_commits(aws: AWSSystem, name
     starting.start(aws.world, "r", flow, arguments)
     drive(aws)
 
-    assert guessed_commits(aws.world.stored_events("r")) == aws.world.load_commits("r")
+    assert guessed_commits(reading.stored_events(aws.world, "r")) == aws.world.load_commits("r")
 
 
 def test_what_is_more_than_64_kb_is_two_requests_to_sqs(aws: AWSSystem) -> None:

@@ -8,6 +8,7 @@ from worldflow.engine.errors import FieldError
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.testing import WorkflowEnvironment
+from worldflow.worlds import reading
 
 
 class Verdict(BaseModel):
@@ -44,7 +45,7 @@ async def test_a_signal_that_would_start_a_run_starts_none():
         orchestrator = Orchestrator(env.world)
         with pytest.raises(InvalidInputError, match="does not fit the signal"):
             await orchestrator.signal_with_start("v-1", awaits_a_verdict, {}, signal="verdict", value="yes")
-        assert env.world.find_run("v-1") is None
+        assert reading.find_run(env.world, "v-1") is None
 
 
 async def test_names_that_are_not_declared_take_anything():

@@ -30,6 +30,7 @@ from worldflow.runtime import starting
 from worldflow.terminal import console
 from worldflow.turns import generations
 from worldflow.turns.loading import explain_failures
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -132,7 +133,7 @@ def _wait(world: World, run_id: str) -> RunRecord:
         if record.ended or record.status == "blocked":
             break
         run, after = seen if seen[0] == record.run_id else (record.run_id, 0)
-        if news := world.stored_events(run, after):
+        if news := reading.stored_events(world, run, after):
             seen = run, news[-1].seq
             quiet.end()
         else:

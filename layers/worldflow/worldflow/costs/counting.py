@@ -43,6 +43,7 @@ from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.turns.acts import Acts, Closed
 from worldflow.turns.announcing import status_events
 from worldflow.turns.turns import PURE_EVENTS, PURE_SECONDS
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
     Delayed,
@@ -70,9 +71,9 @@ def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
 
     An archive has no commits: where one ended there is told by the times of the events.
     """
-    if world.stored_run(run_id).archived_at is None and (commits := world.load_commits(run_id)):
+    if reading.stored_run(world, run_id).archived_at is None and (commits := world.load_commits(run_id)):
         return commits, True
-    events = world.stored_events(run_id)
+    events = reading.stored_events(world, run_id)
     return guessed_commits(events), not events
 
 
@@ -210,7 +211,7 @@ class _Account:
     def _recall(self, *, is_new: bool) -> None:
         """What a turn reads of the run in a process that holds it."""
         world, state = self.world, self._state
-        may_be_archived = state.started is not None and world.is_quiet(state.at)
+        may_be_archived = state.started is not None and reading.is_quiet(world, state.at)
         if state.started is None or state.ended or may_be_archived:
             world.load_history(self._run_id)
             if state.started is None or may_be_archived:

@@ -14,6 +14,7 @@ from worldflow.engine.workflow.execution import Execution
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch_event, fetch_text
 
@@ -49,7 +50,7 @@ def ask(world: World, run_id: str, name: str) -> Told:
     `WorkflowStuckError`.
     """
     record = newest_generation(world, read_record(world, run_id))
-    history = [fetch_event(world, event) for event in world.find_history(record.run_id) or []]
+    history = [fetch_event(world, event) for event in reading.find_history(world, record.run_id) or []]
     published = "nothing"
     if history:
         started = history[0]

@@ -50,6 +50,7 @@ from worldflow.engine.history.state import OpenChild, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.runtime import schedules
 from worldflow.turns.acts import Acts, following_record
+from worldflow.worlds import reading
 from worldflow.worlds.archives import Attempt, load_archive
 from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.base import World
@@ -457,7 +458,9 @@ class _Pass:
         base, number = generation(record.run_id)
         if record.fork_of and record.fork_of.after is not None:
             try:
-                forked(self._world.find_history(record.fork_of.run_id) or [], record.run_id, record.fork_of.after)
+                forked(
+                    reading.find_history(self._world, record.fork_of.run_id) or [], record.run_id, record.fork_of.after
+                )
             except InvalidInputError:
                 return False
         if number > 1:

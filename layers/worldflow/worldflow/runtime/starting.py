@@ -28,6 +28,7 @@ from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
 from worldflow.turns.generations import create_generation, newest_generation, read_record
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Revival, Start, termination
 from worldflow.worlds.payloads import check_size, stash
@@ -165,7 +166,7 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
     after = len(
-        forked(world.find_history(run_id) or [], new_run_id, after)
+        forked(reading.find_history(world, run_id) or [], new_run_id, after)
     )  # with what was decided by now, and no more
     record = _fork_record(world, source, new_run_id, after)
     existing = world.create_run(record)

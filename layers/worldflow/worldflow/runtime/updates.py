@@ -21,6 +21,7 @@ from worldflow.engine.ids import check_id, check_name, generation, generation_id
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.runtime.callers import caller
 from worldflow.turns.generations import newest_generation, read_record
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch_event, fetch_text, stash
@@ -72,7 +73,7 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
 
     Raises `RunEndedError` if there will be none, and `RunBlockedError` while there can be none.
     """
-    for event in world.find_history(update.run_id, update.after) or []:
+    for event in reading.find_history(world, update.run_id, update.after) or []:
         update.after = event.seq
         match event:
             case RunStarted() if update.fact_id in (event.seen or ()):
@@ -103,7 +104,7 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
     if update.is_past:
         return None
     if update.successor is None:
-        record = world.find_run(update.run_id)
+        record = reading.find_run(world, update.run_id)
         raise RunEndedError(update.run_id, record.status if record else "gone")
     update.run_id, update.after = update.successor, 0
     update.successor, update.was_received = None, False

@@ -8,16 +8,17 @@ from worldflow.engine.errors import RunNotFoundError
 from worldflow.engine.history import ChildStarted, Event, RunContinued, RunForked, RunStarted
 from worldflow.engine.ids import generation, generation_id, next_generation
 from worldflow.tracing.described import TracedRun, TracedSpan, trace_of
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 
 
 def whole_trace(world: World, run_id: str) -> Iterator[TracedSpan]:
     """The spans of a run, of the generations that follow it, and of their children. Raises `RunNotFoundError`."""
-    if world.find_history(run_id) is None:
+    if reading.find_history(world, run_id) is None:
         raise RunNotFoundError(run_id)
     waiting, seen = [run_id], {run_id}
     while waiting:
-        history = world.find_history(waiting[0]) or []
+        history = reading.find_history(world, waiting[0]) or []
         traced = _traced(world, waiting.pop(0), history)
         if traced is None:
             continue  # it has not begun
@@ -42,12 +43,12 @@ def _place(world: World, run_id: str, started: RunStarted) -> str | None:
     if started.traceparent:
         return None
     if started.parent:
-        parent = _traced(world, started.parent.run_id, world.find_history(started.parent.run_id) or [])
+        parent = _traced(world, started.parent.run_id, reading.find_history(world, started.parent.run_id) or [])
         return str(parent.context) if parent else None
     base, number = generation(run_id)
     if number > 1:
         before = generation_id(base, number - 1)
-        history = world.find_history(before) or []
+        history = reading.find_history(world, before) or []
         if _follows(world, run_id, history) and (traced := _traced(world, before, history)):
             return str(traced.parent or traced.context)
     return None
@@ -57,14 +58,14 @@ def _follows(world: World, run_id: str, before: list[Event]) -> bool:
     """Whether a run goes on from the one before it, and was not started anew under the same id."""
     if before and any(isinstance(event, RunContinued) and event.next_run_id == run_id for event in before):
         return True
-    forked = _forked(world.find_history(run_id) or [])
+    forked = _forked(reading.find_history(world, run_id) or [])
     started = before[0] if before else None
     return forked is not None and isinstance(started, RunStarted) and forked.run_id == started.run_id
 
 
 def _is_child(world: World, run_id: str, parent: str) -> bool:
     """Whether a run is a child of this one or of another of its id: a fork's history has children of the first run."""
-    record = world.find_run(run_id)
+    record = reading.find_run(world, run_id)
     return bool(record and record.parent and generation(record.parent.run_id)[0] == generation(parent)[0])
 
 

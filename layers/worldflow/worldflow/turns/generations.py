@@ -9,6 +9,7 @@ from worldflow.engine.history import (
     RunStarted,
 )
 from worldflow.engine.ids import generation, generation_id, next_generation
+from worldflow.worlds import reading
 from worldflow.worlds.archives import load_archive
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import adopt
@@ -30,9 +31,9 @@ def _newest_archived(world: World, record: RunRecord) -> RunRecord | None:
     if record.archived_at is None:
         return None
     base, number = generation(record.run_id)
-    first = record if number == 1 else world.find_run(base)
+    first = record if number == 1 else reading.find_run(world, base)
     newest = first.newest_run_id if first else None
-    return world.find_run(newest) if newest and newest != record.run_id else None
+    return reading.find_run(world, newest) if newest and newest != record.run_id else None
 
 
 def create_generation(world: World, before: RunRecord, record: RunRecord) -> RunRecord | None:
@@ -47,7 +48,7 @@ def create_generation(world: World, before: RunRecord, record: RunRecord) -> Run
 
 def read_record(world: World, run_id: str) -> RunRecord:
     """The record of a run, also of one that is archived. Raises `RunNotFoundError`."""
-    record = world.find_run(run_id)
+    record = reading.find_run(world, run_id)
     if record is None:
         raise RunNotFoundError(run_id)
     return record

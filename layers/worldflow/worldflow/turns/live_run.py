@@ -56,6 +56,7 @@ from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Observer
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue, StepOutcome, termination
 from worldflow.worlds.outages import OutageError, is_outage
@@ -270,7 +271,7 @@ class RunInHand:
     def _go_on(self, record: RunRecord) -> None:
         """Begins with the history of another run."""
         assert record.fork_of is not None
-        source = self._world.find_history(record.fork_of.run_id) or []
+        source = reading.find_history(self._world, record.fork_of.run_id) or []
         after = record.fork_of.after
         read = partial(fetch_failure, self._world)
         taken = retried(source, self.id, read) if after is None else forked(source, self.id, after)

@@ -59,6 +59,7 @@ from worldflow.turns.observer import Blocked, Commit, Observer, Observers, Turn
 from worldflow.turns.second_looks import is_look, next_look
 from worldflow.turns.steps import StepExecutor, recorded_outcome
 from worldflow.turns.watchdog import CPU_LIMIT
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue, StepTask
 from worldflow.worlds.outages import is_outage
@@ -227,7 +228,7 @@ class Turns:
     def _recall(self, run_id: str) -> RunInHand | None:
         with self._lock:
             run = self._live.pop(run_id, None)
-        if run and self._world.is_quiet(run.state.at):
+        if run and reading.is_quiet(self._world, run.state.at):
             run.dispose()  # it may have ended in another process, and have left no history for a commit to meet
             return None
         return run
@@ -271,7 +272,7 @@ class Turns:
     def _load_history(self, run_id: str) -> list[Event]:
         """The history of a run; none where that is on its way to the archive, of which half might be read."""
         history = self._world.load_history(run_id)
-        if not history or not self._world.is_quiet(history[-1].at):
+        if not history or not reading.is_quiet(self._world, history[-1].at):
             return history
         record = self._world.get_run(run_id)
         return [] if record is None or record.archived_at else history
@@ -399,7 +400,7 @@ class Turns:
                 _log.warning("run %s has no record: a message is dropped: %s", run_id, message.fact.event_type)
 
     def _goes_on(self, run_id: str) -> tuple[type[Fact], ...]:
-        record = self._world.find_run(run_id)
+        record = reading.find_run(self._world, run_id)
         return _FOR_THE_SUCCESSOR if record and record.next_run_id else _FOR_A_LATER_ONE
 
     def _send_on(self, message: FactArrived, run_id: str) -> None:

@@ -13,12 +13,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from worldflow.engine.history import Event, dump_events, load_events
-
-if TYPE_CHECKING:
-    from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import RunRecord
 
 
 def dump_archive(record: RunRecord, events: Sequence[Event]) -> bytes:
@@ -32,8 +29,6 @@ def dump_archive(record: RunRecord, events: Sequence[Event]) -> bytes:
 def load_archive(data: bytes) -> tuple[RunRecord, list[Event]]:
     """What `dump_archive` was given."""
     import gzip
-
-    from worldflow.worlds.records import RunRecord
 
     first, *lines = gzip.decompress(data).splitlines()
     return RunRecord.model_validate_json(first), load_events(b"[%s]" % b",".join(lines))

@@ -23,31 +23,23 @@ the suite in `tests/world/`.
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
-from typing import Any
 
 from worldflow import clock
-from worldflow.engine.errors import ConfigurationError, RunNotFoundError
 from worldflow.engine.history import Attribute, Event, Json
-from worldflow.worlds.archives import Archive, load_archive
+from worldflow.worlds.archives import Archive
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
-from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure, fetch_text
+from worldflow.worlds.reading import Reading
 from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status
 from worldflow.worlds.schedules import Schedules
 from worldflow.worlds.status_events import StatusEvent
 
-QUIET = timedelta(hours=12)
-"""A run is archived days after its end. One to which something has happened since this long ago is not."""
 
-_log = logging.getLogger("worldflow")
-
-
-class World(ABC):
+class World(Reading, ABC):
     """Where runs live."""
 
     inline_limit: int = 64 * 1024
@@ -181,7 +173,7 @@ class World(ABC):
         """
         yield asyncio.sleep
 
-    def announce(self, events: Sequence[StatusEvent]) -> None:  # noqa: B027 - nothing, where nobody listens
+    def announce(self, events: Sequence[StatusEvent]) -> None:
         """Tells others of what has become of runs: each at least once, if this returns. Raises what a later turn may
         not meet again; what would fail each time is logged, and no reason to stop a run.
         """
@@ -271,89 +263,3 @@ class World(ABC):
     def now(self) -> datetime:
         """The time, in UTC."""
         return clock.now()
-
-    # --- wherever they are ---
-
-    def find_run(self, run_id: str) -> RunRecord | None:
-        """The record of a run, also of one that is archived."""
-        record = self.get_run(run_id)
-        if record is None and (archived := self._find_archived(run_id)):
-            record, _ = archived
-        return record
-
-    def find_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event] | None:
-        """The events of a run with a `seq` above `after`, also of one that is archived. None if there is no such.
-
-        commits: as for `load_history`; of a run that is archived all are read.
-        """
-        events = self.load_history(run_id, after, commits)
-        if events and not self.is_quiet(events[-1].at):
-            return events
-        # What was read may have been half of it. It was all, if the record, read after it, is not archived yet.
-        record = self.get_run(run_id)
-        if record and record.archived_at is None:
-            return events
-        archived = self._find_archived(run_id)
-        if archived is None:
-            return events or None
-        return [event for event in archived[1] if event.seq > after]
-
-    def is_quiet(self, since: datetime) -> bool:
-        """Whether nothing has happened to a run for so long that it may have ended elsewhere, and be archived."""
-        return self.now() - since > QUIET
-
-    def _find_archived(self, run_id: str) -> tuple[RunRecord, list[Event]] | None:
-        try:
-            data = self.archive.get(run_id)
-        except ConfigurationError as error:
-            _log.warning("%s", error)
-            return None
-        return load_archive(data) if data else None
-
-    # --- with their data ---
-
-    def read_run(self, run_id: str) -> RunRecord:
-        """The record of a run with its data; `pending` where nothing has happened yet. Raises `RunNotFoundError`."""
-        return self.fetch_run(self.stored_run(run_id))
-
-    def fetch_run(self, record: RunRecord) -> RunRecord:
-        """The record with its data, of one that `stored_run` returned."""
-        update: dict[str, Any] = {
-            "input": fetch(self, record.input),
-            "result": fetch(self, record.result),
-            "error": record.error and fetch_failure(self, record.error),
-            "blocked_reason": fetch_text(self, record.blocked_reason),
-        }
-        return record.model_copy(update=update)
-
-    def read_events(self, run_id: str, after: int = 0) -> list[Event]:
-        """The events of a run with a `seq` above `after`, with their data. Raises `RunNotFoundError`."""
-        return [fetch_event(self, event) for event in self.stored_events(run_id, after)]
-
-    def stored_run(self, run_id: str) -> RunRecord:
-        """`read_run` with references in place of what is large."""
-        record = self.find_run(run_id)
-        if record is None:
-            raise RunNotFoundError(run_id)
-        if record.status == "running" and not self.load_history(run_id, commits=1):
-            return record.model_copy(update={"status": "pending"})
-        return record
-
-    def stored_events(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
-        """`read_events` with references in place of what is large.
-
-        commits: reads this many commits and no more; `after` is then the end of one. Of a run that is archived it reads
-            all.
-        """
-        events = self.find_history(run_id, after, commits)
-        if events is None:
-            raise RunNotFoundError(run_id)
-        return events
-
-    async def get_run_status(self, run_id: str) -> dict[str, Any]:
-        """`read_run` as JSON values: `status`, `workflow_name`, `input`, `result` and the rest."""
-        return (await asyncio.to_thread(self.read_run, run_id)).describe()
-
-    async def load_events(self, run_id: str, after: int = 0) -> list[Event]:
-        """`read_events`, for asyncio. Each event has `event_type`, `seq`, `at` and `payload`."""
-        return await asyncio.to_thread(self.read_events, run_id, after)

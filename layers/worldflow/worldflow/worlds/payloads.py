@@ -20,15 +20,13 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic_core import from_json
 
 from worldflow.engine.errors import PayloadCodecError, PayloadTooLargeError
 from worldflow.engine.history import BaseEvent, Failure, Json, dump_value
-
-if TYPE_CHECKING:
-    from worldflow.worlds.base import World
+from worldflow.worlds.codec import PayloadCodec
 
 PAYLOAD_LIMIT = 50 * 1024 * 1024
 """Bytes of one value as JSON. A function has to hold it some times over."""
@@ -43,7 +41,20 @@ _COPIES = 8
 E = TypeVar("E", bound=BaseEvent)
 
 
-def stash(world: World, run_id: str, value: Json, field: str = "value") -> Json:
+class PayloadStore(Protocol):
+    """The members of a World that hold payloads."""
+
+    codec: PayloadCodec | None
+    inline_limit: int
+
+    def put_payload(self, key: str, data: bytes) -> None: ...
+
+    def get_payload(self, key: str) -> bytes: ...
+
+    def copy_payload(self, key: str, new_key: str) -> None: ...
+
+
+def stash(world: PayloadStore, run_id: str, value: Json, field: str = "value") -> Json:
     """`value`, or what stands for it where it is large or the world has a codec.
 
     Raises `PayloadTooLargeError`, which names the field.
@@ -78,7 +89,7 @@ def check_size(value: Json, field: str) -> None:
         raise PayloadTooLargeError(field, size, PAYLOAD_LIMIT)
 
 
-def fetch(world: World, value: Json) -> Json:
+def fetch(world: PayloadStore, value: Json) -> Json:
     """The value itself, of what `stash` made of it. Raises `PayloadCodecError`."""
     if not is_stand_in(value):
         return value
@@ -89,7 +100,7 @@ def fetch(world: World, value: Json) -> Json:
     return from_json(data) if encoded_for is None else _decode(world, data, encoded_for)
 
 
-def stash_failure(world: World, run_id: str, failure: Failure) -> Failure:
+def stash_failure(world: PayloadStore, run_id: str, failure: Failure) -> Failure:
     """The failure as it is stored: with a codec, only the names of its type are there to read."""
     if world.codec is None:
         return failure
@@ -98,19 +109,19 @@ def stash_failure(world: World, run_id: str, failure: Failure) -> Failure:
     return Failure(type=failure.type, bases=failure.bases, packed=packed)
 
 
-def fetch_failure(world: World, failure: Failure) -> Failure:
+def fetch_failure(world: PayloadStore, failure: Failure) -> Failure:
     """The failure with all that it holds."""
     if failure.packed is None:
         return failure
     return Failure(type=failure.type, bases=failure.bases, **fetch(world, failure.packed))
 
 
-def stash_text(world: World, run_id: str, text: str | None) -> str | None:
+def stash_text(world: PayloadStore, run_id: str, text: str | None) -> str | None:
     """A text as it is stored, where there is room for nothing but a text."""
     return text if text is None or world.codec is None else json.dumps(stash(world, run_id, text))
 
 
-def fetch_text(world: World, text: str | None) -> str | None:
+def fetch_text(world: PayloadStore, text: str | None) -> str | None:
     """The text itself."""
     return fetch(world, from_json(text)) if text and text.startswith(('{"' + _ENCODED, '{"' + _KEY)) else text
 
@@ -120,7 +131,7 @@ def size_of_reference(value: Json) -> int:
     return int(value.get("bytes", 0)) if is_stand_in(value) and _KEY in value else 0
 
 
-def adopt(world: World, run_id: str, value: Json) -> Json:
+def adopt(world: PayloadStore, run_id: str, value: Json) -> Json:
     """`value` as the run `run_id` may keep it: what it refers to, if it does, belongs to that run."""
     if _owner(value) in (None, run_id):
         return value
@@ -129,7 +140,7 @@ def adopt(world: World, run_id: str, value: Json) -> Json:
     return {**value, _KEY: key}
 
 
-def stash_event(world: World, run_id: str, event: E) -> E:
+def stash_event(world: PayloadStore, run_id: str, event: E) -> E:
     """The event as it is stored. Raises `PayloadTooLargeError`."""
     return _with_data(
         event,
@@ -138,7 +149,7 @@ def stash_event(world: World, run_id: str, event: E) -> E:
     )
 
 
-def fetch_event(world: World, event: E) -> E:
+def fetch_event(world: PayloadStore, event: E) -> E:
     """The event as the workflow sees it."""
     if _stands_for_itself(event):
         return event
@@ -155,7 +166,7 @@ def _stands_for_itself(event: BaseEvent) -> bool:
     return data.get("error") is None
 
 
-def adopt_event(world: World, run_id: str, event: E) -> E:
+def adopt_event(world: PayloadStore, run_id: str, event: E) -> E:
     """The event as the run `run_id` may keep it."""
 
     def adopt_failure(failure: Failure) -> Failure:
@@ -165,7 +176,7 @@ def adopt_event(world: World, run_id: str, event: E) -> E:
     return _with_data(event, lambda _, value: adopt(world, run_id, value), adopt_failure)
 
 
-def adopt_events(world: World, run_id: str, events: Sequence[E]) -> list[E]:
+def adopt_events(world: PayloadStore, run_id: str, events: Sequence[E]) -> list[E]:
     """Events as the run `run_id` may keep them. Where many refer to data, that is copied side by side."""
     foreign = [event for event in events if _is_foreign(event, run_id)]
     if len(foreign) > 1:
@@ -214,7 +225,7 @@ def _context(run_id: str) -> dict[str, str]:
     return {"run_id": run_id}
 
 
-def _decode(world: World, data: bytes, run_id: str) -> Json:
+def _decode(world: PayloadStore, data: bytes, run_id: str) -> Json:
     if world.codec is None:
         raise PayloadCodecError(
             f"the data of run {run_id!r} is encoded, and this process has no codec: "
