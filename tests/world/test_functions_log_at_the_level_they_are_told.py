@@ -38,7 +38,7 @@ def lines_at(
         task = StepTask(run_id="r", step_id="s1", name="refuse", input={"message": "no"})
         app.handler(sqs_event(sqs_record(stack.arns["steps"], task.dump())), Context())
         for told in ("debug", "info", "warning", "error"):
-            getattr(app.logger, told)(f"{told} of Powertools")
+            getattr(app.function.logger, told)(f"{told} of Powertools")
             getattr(logging.getLogger("mine"), told)(f"{told} of a module")
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     finally:
