@@ -199,11 +199,9 @@ what-to-invoke:
 	@$(if $(FUNCTION),,$(error FUNCTION is missing: OrchestratorFunction, StepExecutorFunction, SignalFunction or CaretakerFunction))
 	@$(if $(wildcard $(EVENT)),,$(error EVENT is missing, or no file: one of $(wildcard events/*.json)))
 
-# The function's folder is where Lambda has it, and the names of what it uses are nobody's.
 .PHONY: openapi
 openapi: $(VENV)/ready ## Write docs/openapi.json, the document of the HTTP API
-	@PYTHONPATH=functions/signal:layers/workflows AWS_DEFAULT_REGION=us-east-1 $(foreach name,EVENTS_TABLE RUNS_TABLE \
-		RUN_QUEUE_URL STEP_QUEUE_URL TIMER_QUEUE_URL,WORLDFLOW_$(name)=none) python -m tools.openapi
+	@AWS_DEFAULT_REGION=us-east-1 python -m tools.openapi
 
 .PHONY: costs
 costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them

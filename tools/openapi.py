@@ -13,7 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from worldflow.worlds import RunRecord, ScheduleRecord
+from functions.signal.api.application import Application
+from worldflow.settings import Settings
+from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
 
 PATH = Path(__file__).parents[1] / "docs/openapi.json"
 
@@ -268,9 +270,9 @@ def _webhooks() -> dict[str, Any]:
 
 
 def main() -> None:
-    from app import app  # functions/signal, which `make openapi` puts where imports are looked for
-
-    PATH.write_text(text(document(app)))
+    none = dict.fromkeys(("events_table", "runs_table", "run_queue_url", "step_queue_url", "timer_queue_url"), "none")
+    application = Application(AWSWorld(Settings.model_validate(none)))
+    PATH.write_text(text(document(application.resolver)))
 
 
 def text(made: dict[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.stack import ROOT, TEMPLATE, Properties, RefusedParameters, Stack, target, translated
+from functions.signal.api.webhooks import PUBLIC_ROUTE
+from tests.infrastructure.stack import TEMPLATE, Properties, RefusedParameters, Stack, target, translated
 
 PUBLIC = "ANY /webhooks/{token}"
 BASE_URL = "https://hooks.example.com"
@@ -60,10 +61,7 @@ def test_every_request_needs_a_caller(stack: Stack) -> None:
         assert operation["security"] == [{"Caller": []}]
 
 
-def test_webhooks_which_need_none_have_an_api_of_their_own(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT / "functions/signal")
-    from hook_routes import PUBLIC_ROUTE
-
+def test_webhooks_which_need_none_have_an_api_of_their_own(stack: Stack) -> None:
     (route,) = stack.all("ApiGatewayV2::Route").values()
     assert target(route["ApiId"]) == "WebhookApi"
     assert (route["RouteKey"], route["AuthorizationType"]) == (PUBLIC, "NONE")

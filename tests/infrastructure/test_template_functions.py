@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from functions.signal.api.updates import PAUSES
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
 from worldflow.serving.lambda_handlers import LIFE_RECEIVES
@@ -66,12 +67,7 @@ def test_sets_are_walked_in_one_order_wherever_a_workflow_is_replayed(stack: Sta
     assert stack[function]["Environment"]["Variables"]["PYTHONHASHSEED"] == "0"
 
 
-def test_who_waits_for_an_answer_is_answered_in_the_functions_time(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(ROOT / "functions/signal")
-    from question_routes import PAUSES
-
+def test_who_waits_for_an_answer_is_answered_in_the_functions_time(stack: Stack) -> None:
     assert max(sum(PAUSES), ANSWER_TIMEOUT) < stack["SignalFunction"]["Timeout"] - 5, "a cold start takes some, too"
 
 

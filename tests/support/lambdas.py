@@ -47,8 +47,8 @@ def load_function(name: str, service: str | None = None, *, tracing: str = "Off"
     It takes over the engine's log, as it should in a process of its own: see `own_log`.
     """
     folder = ROOT / "functions" / name
-    for beside in folder.glob("*.py"):
-        sys.modules.pop(beside.stem, None)
+    for imported in api_modules():
+        del sys.modules[imported]
     spec = importlib.util.spec_from_file_location(f"{name}_app_{next(_modules)}", folder / "app.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
@@ -60,6 +60,18 @@ def load_function(name: str, service: str | None = None, *, tracing: str = "Off"
         environment.syspath_prepend(folder)
         environment.setattr(gc, "freeze", lambda: None)  # what tests have made is not to stay
         spec.loader.exec_module(module)
+    module.__dict__["beside"] = api_modules()
+    return module
+
+
+def api_modules() -> dict[str, ModuleType]:
+    """The modules of the API's package that were imported last."""
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "api"}
+
+
+def api_module(name: str) -> ModuleType:
+    """A module of the API's package, as the warm function has it."""
+    module: ModuleType = function("signal").beside[f"api.{name}"]
     return module
 
 

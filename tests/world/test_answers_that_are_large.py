@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import workflows
 from tests.support.api import Api
-from tests.support.lambdas import Context, function, http_event
+from tests.support.lambdas import Context, api_module, function, http_event
 from tests.support.systems import AWSSystem, start
 from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
@@ -26,8 +26,8 @@ LAMBDA_LIMIT = 6_291_556
 """Bytes of what a function answers, envelope and all."""
 
 
-def limits() -> Any:
-    return function("signal").carried.__globals__
+def limits() -> dict[str, Any]:
+    return vars(api_module("describing"))
 
 
 def text(size: int, letter: str = "x") -> str:
@@ -45,7 +45,7 @@ def answered(path: str, *query: tuple[str, str]) -> dict[str, Any]:
 
 def calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
     """The calls of a method of the function's world from now on."""
-    world, made = function("signal").world, []
+    world, made = function("signal").function.world, []
     method = getattr(world, name)
 
     def counted(*args: Any, **kwargs: Any) -> Any:
@@ -125,7 +125,7 @@ class Reversed:
 
 
 def test_data_that_is_encoded_is_shown_as_it_was(api: Api, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    for world in (aws.world, function("signal").world):
+    for world in (aws.world, function("signal").function.world):
         monkeypatch.setattr(world, "codec", Reversed())
     starting.start(aws.world, "fails", workflows.fails, {"message": "no shelf"})
     starting.start(aws.world, "large", workflows.big_values, {"size": 100_000})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.api import Answer, Api
 from tests.support.aws import deployed
-from tests.support.lambdas import function, http_event
+from tests.support.lambdas import api_module, http_event
 from tests.support.outside import fuzz, outside, texts
 from tests.support.systems import aws_system
 from worldflow.runtime import starting
@@ -52,7 +52,7 @@ names = st.sampled_from(["r", "s", "go", "r~2", "x" * 300, "x" * 301, "é" * 300
 @pytest.fixture(scope="module")
 def api() -> Iterator[Api]:
     with deployed() as stack, aws_system(stack) as aws, pytest.MonkeyPatch.context() as patch:
-        patch.setitem(function("signal").question_routes.__globals__, "PAUSES", ())
+        patch.setattr(api_module("updates"), "PAUSES", ())
         starting.start(aws.world, "r", "hello", {})
         yield Api(stack, aws.world)
 

@@ -169,7 +169,7 @@ def forged(url: str) -> list[str]:
 
 def test_a_forged_token_is_refused_without_a_look_up(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     look_ups: list[str] = []
-    signal_world = function("signal").world
+    signal_world = function("signal").function.world
     monkeypatch.setattr(signal_world, "get_hook", look_ups.append)
     answers = [api.webhook(other, "POST", "x") for other in forged(url)]
 

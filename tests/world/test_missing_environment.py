@@ -43,7 +43,7 @@ def test_the_other_queues_are_found_beside_the_queue_of_steps(stack: Stack, monk
         monkeypatch.delenv(f"WORLDFLOW_{name}")
 
     with own_log():
-        app = load_function("signal")
+        app = load_function("signal").function
     assert app.world.settings.run_queue_url == stack.urls["runs"]
     assert app.world.settings.timer_queue_url == stack.urls["timers"]
 

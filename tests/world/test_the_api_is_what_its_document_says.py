@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.support import workflows
 from tests.support.aws import deployed
 from tests.support.gateway import Gateway
-from tests.support.lambdas import ROOT, function
+from tests.support.lambdas import ROOT, api_module, function
 from tests.support.systems import AWSSystem, aws_system
 from tools import openapi
 from worldflow import (
@@ -137,9 +137,9 @@ class Deployment:
 def deployment() -> Iterator[Deployment]:
     with deployed() as stack, aws_system(stack) as aws, pytest.MonkeyPatch.context() as patch:
         # While the API waits for an answer, all else goes on: there, and nowhere else.
-        waiting = function("signal").question_routes.__globals__
-        patch.setitem(waiting, "time", SimpleNamespace(sleep=lambda _: aws.settle()))
-        patch.setitem(waiting, "PAUSES", (0, 0))
+        waiting = api_module("updates")
+        patch.setattr(waiting, "time", SimpleNamespace(sleep=lambda _: aws.settle()))
+        patch.setattr(waiting, "PAUSES", (0, 0))
         yield Deployment(aws, Gateway(routes()))
 
 
@@ -156,7 +156,7 @@ def test_the_document_has_the_routes_of_the_template() -> None:
 
 def test_the_document_is_that_of_the_routes() -> None:
     with deployed():
-        made = openapi.document(function("signal").app)
+        made = openapi.document(function("signal").application.resolver)
     assert openapi.text(made) == openapi.PATH.read_text(), "run `make openapi`"
 
 

@@ -19,7 +19,7 @@ Act = Callable[[dict[str, Any], str], dict[str, Any]]
 """Does what a request asks for, and returns the answer. Is given an id for what it makes."""
 
 
-class Once:
+class Idempotency:
     """Does each request that has a key once."""
 
     def __init__(self, table: str) -> None:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from answers import json_response
-from parameters import Cursor, Id, Limit
-from sizes import describe_schedule
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import schedules
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.schedules import Overlap
 
-ReadInput = Callable[[Workflow[..., Any], dict[str, Any]], dict[str, Any]]
-"""Makes of a request's `input` the arguments of a workflow."""
-
+from .describing import describe_schedule
+from .errors import json_response
+from .parameters import Cursor, Id, Limit, read_input
 
 # As EventBridge Scheduler takes them.
 Expression = Annotated[str, Field(max_length=256)]
@@ -51,7 +47,7 @@ class ChangeRequest(BaseModel):
     paused: bool | None = None
 
 
-def schedule_routes(world: AWSWorld, read_input: ReadInput) -> APIGatewayHttpRouter:
+def schedule_routes(world: AWSWorld) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.post("/schedules")

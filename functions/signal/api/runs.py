@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -15,20 +12,16 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
-from answers import json_response
-from once import Once
-from parameters import Cursor, Id, Limit
-from sizes import describe_events, describe_run
-from worldflow import InvalidInputError
-from worldflow.engine.errors import FieldError
-from worldflow.engine.history import Attribute
 from worldflow.engine.ids import check_name
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import sending, starting
 from worldflow.worlds import AWSWorld
 
-ATTRIBUTE = "attribute."
-MOST_ATTRIBUTES = 10
+from .describing import describe_events, describe_run
+from .errors import json_response
+from .idempotency import Idempotency
+from .parameters import Cursor, Id, Limit, fields_of, read_attributes, read_input
+
 LAST = 10**9
 """No history is longer."""
 
@@ -64,7 +57,7 @@ class ForkRequest(_Request):
     after: int
 
 
-def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
+def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     def key() -> str | None:
@@ -74,7 +67,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
 
     @router.post("/runs")
     def start_run(request: StartRequest) -> Response[Any]:
-        answer = once("start", key(), request.model_dump(mode="json"), start)
+        answer = idempotency("start", key(), request.model_dump(mode="json"), start)
         return json_response(201 if answer.pop("created") else 200, answer)
 
     def start(request: dict[str, Any], id: str) -> dict[str, Any]:
@@ -127,7 +120,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
     def signal_run(run_id: Id, name: Id) -> Response[Any]:
         body = router.current_event.decoded_body
         request = {"run_id": run_id, "name": name, "value": from_json(body) if body else None}
-        return json_response(202, once("signal", key(), request, signal))
+        return json_response(202, idempotency("signal", key(), request, signal))
 
     def signal(request: dict[str, Any], id: str) -> dict[str, Any]:
         logger.append_keys(run_id=request["run_id"])
@@ -156,7 +149,7 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
 
     @router.post("/runs/<run_id>/retry")
     def retry_run(run_id: Id) -> Response[Any]:
-        return json_response(201, once("retry", key(), {"run_id": run_id}, retry))
+        return json_response(201, idempotency("retry", key(), {"run_id": run_id}, retry))
 
     def retry(request: dict[str, Any], _: str) -> dict[str, Any]:
         logger.append_keys(run_id=request["run_id"])
@@ -170,36 +163,3 @@ def run_routes(world: AWSWorld, once: Once) -> APIGatewayHttpRouter:
         return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})
 
     return router
-
-
-@contextmanager
-def fields_of(part: str) -> Iterator[None]:
-    """Says of what does not fit in which part of the request it is."""
-    try:
-        yield
-    except InvalidInputError as error:
-        fields = [FieldError(f"{part}.{field.field}", field.message) for field in error.fields]
-        raise InvalidInputError(error.summary, fields) from None
-
-
-def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str, Any]:
-    with fields_of("input"):
-        return workflow.signature.parse(input)
-
-
-def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:
-    """The attributes of a list's query: `attribute.customer=c1`."""
-    given = {name.removeprefix(ATTRIBUTE): text for name, text in query.items() if name.startswith(ATTRIBUTE)}
-    if "" in given or len(given) > MOST_ATTRIBUTES:
-        rule = f"up to {MOST_ATTRIBUTES} attributes, each with its name"
-        raise InvalidInputError(f"a list is of {rule}", [FieldError("attribute", f"must be {rule}")])
-    return {name: read_attribute(text) for name, text in given.items()}
-
-
-def read_attribute(text: str) -> Attribute:
-    """A number, a bool or a quoted text as JSON has them; else the text itself."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return value if isinstance(value, str | int | float) else text

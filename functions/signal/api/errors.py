@@ -29,6 +29,8 @@ from worldflow import (
     WorkflowStuckError,
 )
 from worldflow.engine.errors import ConflictError, FieldError
+from worldflow.engine.history import Failure
+from worldflow.engine.history.failures import decode_exception
 
 
 def at_once(status: int, type_name: str, message: str, fields: Sequence[dict[str, str]] = ()) -> dict[str, Any]:
@@ -79,35 +81,48 @@ def refuse_input(error: InvalidInputError) -> Response[Any]:
     return refusal(422, type(error).__name__, error.summary, error.fields)
 
 
+def refuse_failure(failure: Failure) -> Response[Any]:
+    """What the workflow's code raised: the handler of an update, or what it publishes."""
+    error = decode_exception(failure)
+    if isinstance(error, InvalidInputError):
+        return refuse_input(error)
+    return refusal(409, failure.type.rpartition(":")[2], failure.message)
+
+
+def refuse_request(error: RequestValidationError) -> Response[Any]:
+    fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+    return refuse_input(InvalidInputError("the request does not fit", fields))
+
+
+def refuse_state(error: Exception) -> Response[Any]:
+    status, field = next(STATES[cls] for cls in type(error).__mro__ if cls in STATES)
+    return refusal(status, type(error).__name__, str(error), [FieldError(field, str(error))] if field else [])
+
+
+def refuse_concurrent(error: IdempotencyAlreadyInProgressError) -> Response[Any]:
+    message = "a request with this Idempotency-Key is being handled; try again"
+    return refusal(409, "InvalidInputError", message, [FieldError("Idempotency-Key", "in use")])
+
+
+def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
+    fields = [FieldError("Idempotency-Key", "belongs to another request")]
+    return refuse_input(InvalidInputError("this Idempotency-Key came with another request before", fields))
+
+
+def refuse_value(error: SerializationError) -> Response[Any]:
+    return refusal(422, "SerializationError", str(error), [FieldError(error.path, str(error))])
+
+
+def refuse_path(error: Exception) -> Response[Any]:
+    return refusal(404, "PathNotFoundError", "there is no such path")
+
+
 def add_refusals(app: APIGatewayHttpResolver) -> None:
     """Makes answers of the errors that a request may meet."""
-
-    @app.exception_handler(RequestValidationError)
-    def refuse_request(error: RequestValidationError) -> Response[Any]:
-        fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
-        return refuse_input(InvalidInputError("the request does not fit", fields))
-
-    @app.exception_handler(list(STATES))
-    def refuse_state(error: Exception) -> Response[Any]:
-        status, field = next(STATES[cls] for cls in type(error).__mro__ if cls in STATES)
-        return refusal(status, type(error).__name__, str(error), [FieldError(field, str(error))] if field else [])
-
-    @app.exception_handler(IdempotencyAlreadyInProgressError)
-    def refuse_concurrent(error: IdempotencyAlreadyInProgressError) -> Response[Any]:
-        message = "a request with this Idempotency-Key is being handled; try again"
-        return refusal(409, "InvalidInputError", message, [FieldError("Idempotency-Key", "in use")])
-
-    @app.exception_handler(IdempotencyValidationError)
-    def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
-        fields = [FieldError("Idempotency-Key", "belongs to another request")]
-        return refuse_input(InvalidInputError("this Idempotency-Key came with another request before", fields))
-
+    app.exception_handler(RequestValidationError)(refuse_request)
+    app.exception_handler(list(STATES))(refuse_state)
+    app.exception_handler(IdempotencyAlreadyInProgressError)(refuse_concurrent)
+    app.exception_handler(IdempotencyValidationError)(refuse_reuse)
     app.exception_handler(InvalidInputError)(refuse_input)
-
-    @app.exception_handler(SerializationError)
-    def refuse_value(error: SerializationError) -> Response[Any]:
-        return refusal(422, "SerializationError", str(error), [FieldError(error.path, str(error))])
-
-    @app.not_found
-    def refuse_path(error: Exception) -> Response[Any]:
-        return refusal(404, "PathNotFoundError", "there is no such path")
+    app.exception_handler(SerializationError)(refuse_value)
+    app.not_found(refuse_path)

@@ -1,0 +1,32 @@
+"""The route of queries, which look at what a run's workflow publishes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from worldflow.engine.history.failures import encode_exception
+from worldflow.runtime import queries
+from worldflow.worlds import AWSWorld
+
+from .errors import json_response, refuse_failure
+from .parameters import Id
+
+logger = Logger()
+
+
+def query_routes(world: AWSWorld) -> APIGatewayHttpRouter:
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    @router.get("/runs/<run_id>/queries/<name>")
+    def query_run(run_id: Id, name: Id) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        told = queries.ask(world, run_id, name)
+        if told.error is not None:
+            return refuse_failure(encode_exception(told.error))
+        return json_response(200, {"result": told.value})
+
+    return router
