@@ -10,7 +10,7 @@ async def queued(number: int) -> int:
     return number
 
 
-@step(idempotent=False)
+@step(guarantee="repeatable")
 async def unrecorded(number: int) -> int:
     return number
 
@@ -20,7 +20,7 @@ async def inline(number: int) -> int:
     return number
 
 
-@step(inline=True, pure=True)
+@step(inline=True, guarantee="pure")
 async def pure(number: int) -> int:
     return number
 

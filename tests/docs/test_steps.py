@@ -226,7 +226,7 @@ async def test_a_step_that_may_have_paid_already_is_not_run_again() -> None:
     async def ask_the_bank(order: Order) -> str:
         return "asked"
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def pay_out(order: Order) -> str:
         return await bank.transfer(order)
 
@@ -270,11 +270,11 @@ async def test_steps_that_may_run_again() -> None:
 
     bank = SimpleNamespace(rate=rate)
 
-    @step(inline=True, pure=True)
+    @step(inline=True, guarantee="pure")
     def discount(order: Order) -> Decimal:
         return rules.best(order)
 
-    @step(idempotent=False)
+    @step(guarantee="repeatable")
     async def exchange_rate(currency: str) -> Decimal:
         return await bank.rate(currency)
 

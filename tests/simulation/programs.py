@@ -111,19 +111,19 @@ CANCELLED: dict[int, str] = {
 """What comes of the step that cancels itself, by its item: it completes, or the error is of this type."""
 
 
-once: Any = Step(_once, "simulated.once", at_most_once=True)
+once: Any = Step(_once, "simulated.once", guarantee="at_most_once")
 once_or_more: Any = Step(
-    _once, "simulated.retried_once", at_most_once=True, retry=RetryPolicy(max_attempts=3, initial_interval="20s")
+    _once, "simulated.retried_once", guarantee="at_most_once", retry=RetryPolicy(max_attempts=3, initial_interval="20s")
 )
 limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=4))
 beating: Any = Step(
     _beating, "simulated.beating", heartbeat_timeout="15s", timeout="10m", retry=RetryPolicy(max_attempts=3)
 )
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
-pure: Any = Step(_limited, "simulated.pure", pure=True)
+pure: Any = Step(_limited, "simulated.pure", guarantee="pure")
 cancelling: Any = Step(_cancelling, "simulated.cancelling", retry=RetryPolicy(max_attempts=1))
 weigh: Any = Step(_weigh, "simulated.weigh")
-unrecorded: Any = Step(_limited, "simulated.unrecorded", idempotent=False)
+unrecorded: Any = Step(_limited, "simulated.unrecorded", guarantee="repeatable")
 
 STEPS: dict[str, Step[..., Any]] = {
     step.name: step

@@ -28,12 +28,12 @@ async def quick_again(item: object = None) -> object:
     return run_step(item)
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def quick_once(item: object = None) -> object:
     return run_step(item)
 
 
-@step(at_most_once=True, retry=RETRY)
+@step(guarantee="at_most_once", retry=RETRY)
 async def quick_once_each(item: object = None) -> object:
     return run_step(item)
 

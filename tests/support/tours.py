@@ -153,7 +153,7 @@ def a_step_that_is_tried_again(tour: Tour) -> None:
     tour.start(again)
 
 
-@step(name="wire_once", at_most_once=True, timeout="5m")
+@step(name="wire_once", guarantee="at_most_once", timeout="5m")
 async def once(value: Any) -> Any:
     count()
     return value

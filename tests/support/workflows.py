@@ -82,7 +82,7 @@ async def chain_inline(length: int) -> int:
     return number
 
 
-@step(inline=True, pure=True)
+@step(inline=True, guarantee="pure")
 async def increment_again(number: int) -> int:
     return number + 1
 
@@ -95,7 +95,7 @@ async def chain_pure(length: int) -> int:
     return number
 
 
-@step(idempotent=False)
+@step(guarantee="repeatable")
 async def increment_unrecorded(number: int) -> int:
     return number + 1
 

@@ -42,7 +42,7 @@ async def work(what: str) -> str:
     return what
 
 
-@step(name="local_away_once", at_most_once=True)
+@step(name="local_away_once", guarantee="at_most_once")
 async def once(what: str) -> str:
     """What it asks for goes away while it runs."""
     ran[what] += 1

@@ -39,7 +39,7 @@ async def work(what: str) -> str:
     return what
 
 
-@step(name="dying_once", at_most_once=True)
+@step(name="dying_once", guarantee="at_most_once")
 async def once(what: str) -> str:
     ran[what] += 1
     return what

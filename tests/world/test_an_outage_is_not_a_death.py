@@ -39,13 +39,13 @@ async def work(what: str) -> str:
     return what
 
 
-@step(name="outage_once", at_most_once=True)
+@step(name="outage_once", guarantee="at_most_once")
 async def once(what: str) -> str:
     ran[what[:20]] += 1
     return what
 
 
-@step(name="outage_inline_once", at_most_once=True, inline=True)
+@step(name="outage_inline_once", guarantee="at_most_once", inline=True)
 async def inline_once(what: str) -> str:
     ran[what] += 1
     return what
@@ -432,7 +432,7 @@ def test_an_inline_step_runs_where_the_client_has_sent_its_commit_twice(stack: S
         assert system.wire.failed
 
 
-@step(name="outage_beating_once", at_most_once=True, heartbeat_timeout="1h", retry=RetryPolicy(max_attempts=2))
+@step(name="outage_beating_once", guarantee="at_most_once", heartbeat_timeout="1h", retry=RetryPolicy(max_attempts=2))
 async def beating_once() -> int:
     info = step_info()
     ran["beating"] += 1

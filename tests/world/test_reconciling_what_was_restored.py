@@ -42,7 +42,7 @@ async def charge(amount: int) -> int:
     return amount
 
 
-@step(name="restored_once", at_most_once=True)
+@step(name="restored_once", guarantee="at_most_once")
 async def once(amount: int) -> int:
     calls.append(amount)
     return amount

@@ -40,12 +40,12 @@ async def inline_count(number: int) -> int:
     return number + 1
 
 
-@step(inline=True, at_most_once=True)
+@step(inline=True, guarantee="at_most_once")
 async def inline_count_once(number: int) -> int:
     return number + 1
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def count_once(number: int) -> int:
     return number + 1
 

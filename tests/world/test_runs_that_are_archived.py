@@ -41,7 +41,7 @@ def nothing_charged() -> None:
     charged.clear()
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def charge_once(what: str) -> str:
     charged.append(what)
     return what

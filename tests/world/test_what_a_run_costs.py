@@ -47,14 +47,14 @@ async def _costed_twice(number: int) -> int:
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "queued": {},
-    "unrecorded": {"idempotent": False},
-    "once": {"at_most_once": True},
+    "unrecorded": {"guarantee": "repeatable"},
+    "once": {"guarantee": "at_most_once"},
     "in time": {"timeout": "1m"},
     "in a day": {"timeout": "1d"},
     "aloud": {"heartbeat_timeout": "1m"},
     "inline": {"inline": True},
-    "inline once": {"inline": True, "at_most_once": True},
-    "pure": {"inline": True, "pure": True},
+    "inline once": {"inline": True, "guarantee": "at_most_once"},
+    "pure": {"inline": True, "guarantee": "pure"},
 }
 STEPS = {kind: step(name=f"costed {kind}".replace(" ", "_"), **options)(_costed) for kind, options in OPTIONS.items()}
 AGAIN = RetryPolicy(initial_interval="1s", jitter=0)

@@ -13,7 +13,7 @@ from worldflow.worlds.messages import StepOutcome
 async def test_it_runs_once_and_returns(env: Env) -> None:
     ran: list[int] = []
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def pay() -> str:
         ran.append(1)
         return "paid"
@@ -34,7 +34,7 @@ async def test_it_runs_once_and_returns(env: Env) -> None:
 async def test_an_interrupted_one_is_an_error_and_is_not_run_again(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def pay() -> None:
         ran.append(1)
 
@@ -52,7 +52,7 @@ async def test_an_interrupted_one_is_an_error_and_is_not_run_again(env: Env, mon
 async def test_the_workflow_can_find_out_what_happened(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
     booked: list[str] = []
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def pay() -> str:
         booked.append("payment 1")
         return booked[-1]
@@ -79,7 +79,7 @@ async def test_no_policy_makes_another_attempt_after_an_interrupted_one(
 ) -> None:
     ran: list[int] = []
 
-    @step(at_most_once=True, retry=RetryPolicy(max_attempts=3))
+    @step(guarantee="at_most_once", retry=RetryPolicy(max_attempts=3))
     async def pay() -> None:
         ran.append(1)
 
@@ -97,7 +97,7 @@ async def test_no_policy_makes_another_attempt_after_an_interrupted_one(
 async def test_one_that_fails_has_one_attempt(env: Env) -> None:
     ran: list[int] = []
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def pay() -> None:
         ran.append(1)
         raise ConnectionError("perhaps it was paid")
@@ -113,7 +113,7 @@ async def test_one_that_fails_has_one_attempt(env: Env) -> None:
 async def test_one_that_fails_has_more_attempts_when_it_asks_for_them(env: Env) -> None:
     ran: list[int] = []
 
-    @step(at_most_once=True, retry=RetryPolicy(max_attempts=3))
+    @step(guarantee="at_most_once", retry=RetryPolicy(max_attempts=3))
     async def pay() -> int:
         ran.append(1)
         if len(ran) < 3:

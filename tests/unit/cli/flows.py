@@ -31,7 +31,7 @@ async def give_up(reason: str) -> str:
     raise FatalError(reason)
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 def hold(folder: str) -> str:
     """Says that it has begun, and ends when it is told to: by named pipes."""
     with open(f"{folder}/begun", "w"):

@@ -14,7 +14,7 @@ from worldflow.engine.workflow.definitions import Step
 async def charge_it(amount: int = 0) -> str: ...
 
 
-@step(at_most_once=True, heartbeat_timeout="30s")
+@step(guarantee="at_most_once", heartbeat_timeout="30s")
 async def pay_it() -> str: ...
 
 
@@ -96,10 +96,11 @@ def test_at_most_once_and_heartbeats_are_in_the_history(drive: Drive):
 def test_at_most_once_is_not_retried_unless_it_is_asked_for(drive: Drive):
     assert pay_it.retry.max_attempts == 1
     assert (
-        step(name="twice", at_most_once=True, retry=RetryPolicy(max_attempts=3))(lambda: None).retry.max_attempts == 3
+        step(name="twice", guarantee="at_most_once", retry=RetryPolicy(max_attempts=3))(lambda: None).retry.max_attempts
+        == 3
     )
     assert pay_it.options(retry=RetryPolicy(max_attempts=3)).retry.max_attempts == 3
-    assert pay_it.options(timeout="1s").at_most_once is True
+    assert pay_it.options(timeout="1s").guarantee == "at_most_once"
 
 
 @pytest.mark.parametrize("option", ["timeout", "heartbeat_timeout"])

@@ -39,12 +39,12 @@ async def inline_unsteady() -> str:
     return "steady"
 
 
-@step(inline=True, at_most_once=True)
+@step(inline=True, guarantee="at_most_once")
 async def inline_once() -> str:
     return executed()
 
 
-@step(inline=True, at_most_once=True, retry=TWICE)
+@step(inline=True, guarantee="at_most_once", retry=TWICE)
 async def inline_once_each() -> str:
     executed()
     if step_info().attempt < 2:
@@ -52,12 +52,12 @@ async def inline_once_each() -> str:
     return "second"
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def queued_once() -> str:
     return executed()
 
 
-@step(at_most_once=True, retry=TWICE, timeout="1h")
+@step(guarantee="at_most_once", retry=TWICE, timeout="1h")
 def queued_once_each() -> str:
     executed()
     if step_info().attempt < 2:
@@ -182,7 +182,7 @@ async def dies_inline() -> str:
     return "done"
 
 
-@step(inline=True, at_most_once=True)
+@step(inline=True, guarantee="at_most_once")
 async def dies_inline_once() -> str:
     executed()
     if deaths:
@@ -191,7 +191,7 @@ async def dies_inline_once() -> str:
     return "done"
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def dies_once() -> str:
     executed()
     if deaths:

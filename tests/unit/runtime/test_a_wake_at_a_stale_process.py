@@ -11,7 +11,7 @@ from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 
 
-@step(inline=True, at_most_once=True, retry=RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0))
+@step(inline=True, guarantee="at_most_once", retry=RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0))
 async def pays_once() -> str:
     ran.append("pay")
     if len(ran) == 1:

@@ -25,7 +25,7 @@ PATIENCE = 20.0
 ran: Counter[str] = Counter()
 
 
-@step(name="passing_once", retry=RetryPolicy(max_attempts=1), at_most_once=True)
+@step(name="passing_once", retry=RetryPolicy(max_attempts=1), guarantee="at_most_once")
 async def once(name: str) -> str:
     ran[name] += 1
     return name

@@ -28,7 +28,7 @@ RUNS = ("failing", "loop", "loop~2", "loop~3")
 LATER = START + timedelta(days=10)
 
 
-@step(at_most_once=True)
+@step(guarantee="at_most_once")
 async def breaks_once() -> None:
     raise FatalError("broken")
 

@@ -22,6 +22,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.workflow.guarantees import Guarantee
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import StepDue
 
@@ -199,9 +200,9 @@ def test_a_wake_that_comes_a_moment_early_is_not_lost(world: CrashingWorld, turn
 
 
 @pytest.mark.parametrize("interval", [0, "1s"])
-@pytest.mark.parametrize("at_most_once", [False, True])
-def test_all_attempts_are_used(world: CrashingWorld, interval: object, at_most_once: bool):
-    @step(at_most_once=at_most_once, retry=RetryPolicy(max_attempts=3, initial_interval=interval, jitter=0))
+@pytest.mark.parametrize("guarantee", ["at_least_once", "at_most_once"])
+def test_all_attempts_are_used(world: CrashingWorld, interval: object, guarantee: Guarantee):
+    @step(guarantee=guarantee, retry=RetryPolicy(max_attempts=3, initial_interval=interval, jitter=0))
     async def hopeless() -> None:
         ran.append(step_info().attempt)
         raise OSError(f"attempt {step_info().attempt}")

@@ -38,7 +38,7 @@ def _fresh() -> Iterator[None]:
     Steps.may_end.set()
 
 
-@step(name="leaving_plain", at_most_once=True, retry=RetryPolicy(max_attempts=1))
+@step(name="leaving_plain", guarantee="at_most_once", retry=RetryPolicy(max_attempts=1))
 def plain(how: str) -> str:
     Steps.ran.append("plain")
     Steps.begun.set()

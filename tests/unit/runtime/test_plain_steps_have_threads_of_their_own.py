@@ -88,7 +88,7 @@ async def test_a_step_waits_for_no_thread_of_the_applications(world: LocalWorld)
 
     ended = threading.Event()
 
-    @step(name="threads_ends", at_most_once=True)  # so that it is claimed before, which is a call that blocks
+    @step(name="threads_ends", guarantee="at_most_once")  # so that it is claimed before, which is a call that blocks
     def ends() -> None:
         ended.set()
 

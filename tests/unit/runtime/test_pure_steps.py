@@ -10,7 +10,7 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld, serve
 from tests.support.driver import Chance
 from tests.support.office import Office
-from worldflow import ConfigurationError, step, workflow
+from worldflow import step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.turns import turns as turns_module
 from worldflow.turns.steps import StepExecutor
@@ -20,7 +20,7 @@ from worldflow.worlds.messages import FactArrived, StepTask
 ran: list[Any] = []
 
 
-@step(inline=True, pure=True)
+@step(inline=True, guarantee="pure")
 async def count(n: int) -> int:
     ran.append(n)
     return n
@@ -32,7 +32,7 @@ async def tell(n: int) -> int:
     return n
 
 
-@step(idempotent=False)
+@step(guarantee="repeatable")
 async def look(n: int) -> int:
     ran.append(n)
     return n
@@ -151,11 +151,3 @@ def test_the_history_takes_one_outcome_all_the_same(world: CrashingWorld, turns:
     facts = [office.fact(StepCompleted(step_id="s1", result=result)) for result in (1, 2)]
     turns.take("run-1", facts)
     assert world.read_run("run-1").result == 1
-
-
-@pytest.mark.parametrize("option", [{"pure": True}, {"idempotent": False}], ids=str)
-def test_what_may_run_again_is_not_what_must_not(option: dict[str, bool]):
-    with pytest.raises(ConfigurationError, match=r"at_most_once=True says that it must not run again, and \w+=\w+ may"):
-
-        @step(at_most_once=True, **option)
-        async def both() -> None: ...

@@ -278,7 +278,7 @@ async def test_a_process_that_comes_back_late_does_not_write_over_what_is_known(
     """It was about to claim the attempt when another took it, and brought it to its end."""
     task = StepTask(run_id="r", step_id="s1", name="late_step", at_most_once=True)
 
-    @step(at_most_once=True)
+    @step(guarantee="at_most_once")
     async def late_step() -> str:
         return "done"
 

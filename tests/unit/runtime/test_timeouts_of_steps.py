@@ -29,7 +29,7 @@ async def limited_work() -> str:
     return "done"
 
 
-@step(timeout="1m", at_most_once=True, retry=RETRY)
+@step(timeout="1m", guarantee="at_most_once", retry=RETRY)
 async def limited_once() -> str:
     ran.append(step_info().attempt)
     return "done"

@@ -2,7 +2,7 @@
 
 It reads, and imports nothing of what it reads. It looks into the functions with `@workflow`, and from there into the
 functions and classes of the same module that they use. Steps may do anything, and so may code that no workflow uses.
-A comment `# worldflow: allow` on a line says that it is meant to be so.
+A comment `# worldflow: allow` on a line says that it is meant to be so. Options of steps that are deprecated are hints.
 """
 
 from worldflow.determinism.analysis import Finding, Report, check

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from worldflow.determinism import rules
 from worldflow.determinism.awaits import Awaits
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
+from worldflow.determinism.options import deprecated_options
 from worldflow.determinism.rules import Rule
 from worldflow.determinism.sets import Sets
 
@@ -55,9 +56,9 @@ class Finding:
     why: str
     instead: str
     function: str
-    """The function that does it."""
+    """The function that does it. Empty for an option of a step."""
     workflow: str
-    """The workflow that it is, or that uses it."""
+    """The workflow that it is, or that uses it. Empty for an option of a step."""
     is_hint: bool = False
     """Whether the replay is right all the same."""
 
@@ -97,6 +98,8 @@ class _Module:
         workflows = list(dict.fromkeys(self._workflows()))
         for workflow in workflows:
             _Walk(self, workflow.node.name).enter(workflow)
+        for call, what, rule in deprecated_options(self._tree, lambda name: _marks(self.scope.dotted(name), _STEP)):
+            self.find(call, what, rule, function="", workflow="")
         return Report(
             workflows=tuple(workflow.node.name for workflow in workflows),
             findings=tuple(self._findings[place] for place in sorted(self._findings)),

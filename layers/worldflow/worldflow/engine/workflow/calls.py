@@ -115,10 +115,10 @@ class Calls:
             input=values,
             timeout=step.timeout,
             heartbeat_timeout=step.heartbeat_timeout,
-            at_most_once=step.at_most_once or None,
+            at_most_once=step.guarantee == "at_most_once" or None,
             inline=inline or None,
-            pure=step.pure or None,
-            ledger=None if step.idempotent else False,
+            pure=step.guarantee == "pure" or None,
+            ledger=False if step.guarantee in ("repeatable", "pure") else None,
         )
 
     def fail_step(self, fact: StepFailed, recorded_retry: StepRetryScheduled | None) -> None:

@@ -20,6 +20,7 @@ from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
 from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.values.serialization import Codec, Signature, as_function
+from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee, replacing_deprecated
 from worldflow.engine.workflow.retry import RetryPolicy
 
 P = ParamSpec("P")
@@ -124,26 +125,18 @@ class Step(Generic[P, R]):
         retry: RetryPolicy | None = None,
         timeout: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
-        at_most_once: bool = False,
+        guarantee: Guarantee = "at_least_once",
         inline: bool | None = None,
-        pure: bool = False,
-        idempotent: bool = True,
     ) -> None:
-        if at_most_once and (pure or not idempotent):
-            other = "pure=True" if pure else "idempotent=False"
-            raise ConfigurationError(
-                f"step {name!r}: at_most_once=True says that it must not run again, and {other} may"
-            )
+        check_guarantee(guarantee)
         functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isroutine(function) else [])
         self.function = function
         self.name = name
-        self.at_most_once = at_most_once
+        self.guarantee = guarantee
         self.inline = inline
-        self.pure = pure
-        self.idempotent = idempotent and not pure
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(as_function(function))
-        self.retry = RetryPolicy(max_attempts=1) if at_most_once else RetryPolicy()
+        self.retry = RetryPolicy(max_attempts=1) if guarantee == "at_most_once" else RetryPolicy()
         self.timeout: float | None = None
         self.heartbeat_timeout: float | None = None
         self._set(retry, timeout, heartbeat_timeout)
@@ -312,6 +305,16 @@ def step(
     retry: RetryPolicy | None = None,
     timeout: Duration | None = None,
     heartbeat_timeout: Duration | None = None,
+    guarantee: Guarantee = "at_least_once",
+    inline: bool | None = None,
+) -> _StepDecorator: ...
+@overload  # with the deprecated names of guarantees
+def step(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
     at_most_once: bool = False,
     inline: bool | None = None,
     pure: bool = False,
@@ -328,15 +331,21 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
         `StepTimeoutError`, even if its function died. Without limit unless given. What is plain and inline is not
         interrupted.
     heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`; then it has failed in the same way.
-    at_most_once: an attempt that was begun is never run again: where it is not known what came of it, the step fails
-        with `StepInterruptedError`. Such a step is not retried unless `retry` is given.
+    guarantee: how often the step may run.
+        "at_least_once": an attempt whose process dies runs again. The outcome of a step that goes through the queue is
+            in the ledger, so that a copy of its task does not run it again.
+        "at_most_once": an attempt that has started never runs again. If its outcome is unknown, the step fails with
+            `StepInterruptedError`. Such a step is not retried unless `retry` is given.
+        "repeatable": the step may run again although nothing went wrong. It has no ledger, which saves a write for each
+            attempt that goes through the queue.
+        "pure": the step changes nothing outside, and may run again at any time. It has no ledger, and a chain of such
+            steps that are `inline` has one write for up to a second's work.
     inline: the step runs in the orchestrator's own turn, without a message: for short steps that need no role and no
         function of their own.
-    pure: the step changes nothing outside, so that it may run again at any time: its outcome is not in the ledger, and
-        a chain of such steps that are `inline` has one write in all, of up to a second's work.
-    idempotent: `False` leaves out the ledger of a step that goes through the queue, a write an attempt: a copy of its
-        task runs it again, although nothing went wrong. For steps to which that does no harm.
+
+    `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """
+    options = replacing_deprecated(options)
 
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         _refuse_as("step", function)
