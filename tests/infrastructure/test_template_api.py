@@ -9,6 +9,7 @@ import pytest
 
 from functions.signal.api.webhooks import PUBLIC_ROUTE
 from tests.infrastructure.stack import TEMPLATE, Properties, RefusedParameters, Stack, target, translated
+from tools.verify.checks.api import misscoped
 
 PUBLIC = "ANY /webhooks/{token}"
 BASE_URL = "https://hooks.example.com"
@@ -124,6 +125,25 @@ def test_a_route_asks_for_its_scope() -> None:
     for route, operation in routes(Stack(JwtIssuer=ISSUER, JwtAudience="shop", **SCOPES)).items():
         scope = "runs/read" if route in READS else "runs/write" if route in WRITES else "runs/admin"
         assert operation["security"] == [{"Caller": [scope]}], route
+
+
+def imported(parameters: dict[str, str]) -> list[dict[str, Any]]:
+    """The routes as API Gateway has them."""
+    operations = routes(Stack(JwtIssuer=ISSUER, JwtAudience="shop", **parameters))
+    return [
+        {"RouteKey": route, "AuthorizationScopes": operation["security"][0]["Caller"]}
+        for route, operation in operations.items()
+    ]
+
+
+@pytest.mark.parametrize("parameters", [{}, SCOPES], ids=["none", "three"])
+def test_a_verification_finds_the_scopes_of_the_parameters(parameters: dict[str, str]) -> None:
+    assert misscoped(imported(parameters), parameters) == {}
+
+
+def test_a_verification_finds_a_route_without_its_scope() -> None:
+    without = [{**route, "AuthorizationScopes": []} for route in imported(SCOPES) if "/fork" in route["RouteKey"]]
+    assert misscoped(without, SCOPES) == {"POST /runs/{run_id}/fork": []}
 
 
 def test_sam_leaves_the_scopes_to_cloudformation() -> None:

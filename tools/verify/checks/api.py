@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tools.verify.outcome import Failed, Skipped, Undecided, check
@@ -13,13 +14,13 @@ IMPORTED = "the local AWS imports the API's document with Worldflow's own code"
 
 @check(
     "Signed requests only",
-    behaviour="API Gateway: the security scheme `Caller` (awsSigv4) of every route",
+    behaviour="API Gateway: the security scheme `Caller` of every route, with its scope",
     only_on_aws=IMPORTED,
     look=("Signal",),
 )
 def authorisation(target: Target) -> str:
     """API Gateway imports the scheme as IAM authorisation of every route: a signed request is accepted,
-    an unsigned one is refused.
+    an unsigned one is refused. With JwtIssuer it imports it as JWT, with the scope of each route.
     """
     target.expect(200, "GET", "/runs?limit=1")
     refused = target.call("GET", "/runs?limit=1", sign=False).status
@@ -27,11 +28,36 @@ def authorisation(target: Target) -> str:
     if refused not in expected:
         raise Failed(f"an unsigned request is answered {refused}")
     expected_type = "JWT" if target.parameter("JwtIssuer") else "AWS_IAM"
-    routes = {route["RouteKey"]: route.get("AuthorizationType") for route in _routes(target, _api_id(target))}
-    wrong = {key: found for key, found in routes.items() if found != expected_type}
+    routes = _routes(target, _api_id(target))
+    types = {route["RouteKey"]: route.get("AuthorizationType") for route in routes}
+    wrong = {key: found for key, found in types.items() if found != expected_type}
     if wrong or not routes:
         raise Failed(f"routes whose authorisation is not {expected_type}: {wrong or 'there are none'}")
+    if wrong_scopes := misscoped(routes, target.parameters):
+        raise Failed(f"routes with other scopes than the parameters': {wrong_scopes}")
     return f"{len(routes)} routes, all {expected_type}; unsigned: {refused}"
+
+
+ADMIN = ("terminate", "resume", "retry", "fork")
+"""What a run's routes end in that take JwtAdminScope."""
+
+
+def misscoped(routes: Iterable[Mapping[str, Any]], parameters: Mapping[str, str]) -> dict[str, list[str]]:
+    """The routes whose scopes are not those that the stack's parameters give them, with the scopes that they have."""
+    wrong = {}
+    for route in routes:
+        scope = parameters.get(_scope_parameter(route["RouteKey"]), "")
+        found = list(route.get("AuthorizationScopes") or ())
+        if found != ([scope] if scope else []):
+            wrong[route["RouteKey"]] = found
+    return wrong
+
+
+def _scope_parameter(route_key: str) -> str:
+    method, path = route_key.split(" ")
+    if method == "GET":
+        return "JwtReadScope"
+    return "JwtAdminScope" if path.startswith("/schedules") or path.endswith(ADMIN) else "JwtWriteScope"
 
 
 @check(
