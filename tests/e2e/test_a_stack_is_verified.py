@@ -22,6 +22,7 @@ SKIPPED = {
     "Bearer tokens",
     "Status events",
     "Traces",
+    "The trace of a run",
     "A timer of 15.5 minutes",
 }
 """For which the stack has no parameter, or the test no time."""

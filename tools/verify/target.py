@@ -190,10 +190,18 @@ class Target:
 
     # --- runs ---
 
-    def start(self, workflow: str, input: Mapping[str, Any] | None = None, *, run_id: str | None = None) -> str:
+    def start(
+        self,
+        workflow: str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        run_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
         """Starts a run over the API. Raises `Skipped` where the stack does not know its workflow."""
         run_id = run_id or f"{self.prefix}-{workflow.removeprefix('verify_')}-{len(self.runs)}"
-        answer = self.call("POST", "/runs", {"workflow": workflow, "input": input or {}, "run_id": run_id})
+        body = {"workflow": workflow, "input": input or {}, "run_id": run_id}
+        answer = self.call("POST", "/runs", body, headers)
         if answer.status == 422 and [field["field"] for field in answer.body["error"]["fields"]] == ["workflow"]:
             raise Skipped(f"the stack has no workflow {workflow!r}: without DEPLOY=no it is deployed")
         if answer.status not in (200, 201):

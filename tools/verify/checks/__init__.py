@@ -1,6 +1,6 @@
 """All checks, in the order in which they run: what takes minutes begins first, and is looked at last."""
 
-from tools.verify.checks import account, api, caretaker, operation, queues, runs, timers
+from tools.verify.checks import account, api, caretaker, operation, queues, runs, timers, tracing
 
 CHECKS = (
     # These begin here and end last.
@@ -14,7 +14,8 @@ CHECKS = (
     operation.unknown_run,
     operation.logs,
     operation.metrics,
-    operation.traces,
+    tracing.traces,
+    tracing.spans,
     # These take seconds each.
     api.authorisation,
     api.tokens,

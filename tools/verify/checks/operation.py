@@ -1,4 +1,4 @@
-"""What operators rely on: event sources, logs, metrics, traces, status events."""
+"""What operators rely on: event sources, logs, metrics, status events."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Generator
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 
 from botocore.exceptions import ClientError
@@ -149,27 +148,3 @@ def status_events(target: Target) -> str:
             events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])
             events.delete_rule(Name=name, EventBusName=bus)
         sqs.delete_queue(QueueUrl=queue)
-
-
-@check(
-    "Traces",
-    statements=("OrchestratorRole.Trace", "StepExecutorRole.Trace", "SignalRole.Trace", "CaretakerRole.Trace"),
-    only_on_aws="the local AWS has no X-Ray",
-    look=FUNCTIONS,
-)
-def traces(target: Target) -> Generator[None, None, str]:
-    """X-Ray has traces of the functions, of which it samples the first request of each second."""
-    if target.parameter("Tracing") != "XRay":
-        raise Skipped("the stack sends no traces to X-Ray: PARAMETERS=Tracing=XRay")
-    if target.is_local:
-        raise Undecided("the local AWS has no X-Ray")
-    yield
-    name = target.outputs["SignalFunctionName"]
-
-    def traced() -> int | None:
-        found = target.client("xray").get_trace_summaries(
-            StartTime=target.began, EndTime=datetime.now(UTC), FilterExpression=f'service("{name}")'
-        )
-        return len(found["TraceSummaries"]) or None
-
-    return f"{target.until(traced, 120, f'X-Ray has no trace of {name}')} traces of the API's function"
