@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.verify.checks.reconciling import MOST_BYTES
 from worldflow.costs import prices
 
 HOURS = 1.0
@@ -10,6 +11,9 @@ HOURS = 1.0
 MONTH = 730.0
 IDLE_A_MONTH = 10.0
 """More dollars than an idle stack costs in a month, with its pollers, secret, alarms and dashboard."""
+
+READ = 4 * MOST_BYTES
+"""Bytes: both tables, twice."""
 
 RUNS = 60
 EVENTS = 40
@@ -20,6 +24,7 @@ def dollars(*, makes: bool) -> float:
     per_event = prices.DYNAMODB_WRITE_UNIT * 4 + prices.SQS_REQUEST * 4 + prices.LAMBDA_REQUEST + prices.S3_WRITE
     compute = RUNS * EVENTS * 0.2 * prices.LAMBDA_GB_SECOND
     requests = RUNS * EVENTS * per_event + 1_000 * prices.HTTP_API_REQUEST + compute
+    requests += READ / 4_096 * prices.DYNAMODB_READ_UNIT
     return requests + (HOURS * IDLE_A_MONTH / MONTH if makes else 0)
 
 

@@ -1,6 +1,6 @@
 """All checks, in the order in which they run: what takes minutes begins first, and is looked at last."""
 
-from tools.verify.checks import account, api, caretaker, operation, queues, runs, timers, tracing
+from tools.verify.checks import account, api, caretaker, operation, queues, reconciling, runs, timers, tracing
 
 CHECKS = (
     # These begin here and end last.
@@ -47,6 +47,7 @@ CHECKS = (
     caretaker.archive,
     caretaker.rotation,
     operation.status_events,
+    reconciling.reconcile,
     account.key,
     account.network,
 )

@@ -41,14 +41,7 @@ def schedule_of_a_sleep(target: Target) -> str:
     """A sleep too long for SQS is one schedule, a minute before its end, which is deleted with the run: the
     orchestrator may create and delete schedules in the stack's group and pass them Scheduler's role.
     """
-    before = _names(target)
-    run_id = target.start("verify_nap", {"duration": "30d"})
-
-    def created() -> str | None:
-        # Other runs create schedules too, if the stack is in use.
-        return next((name for name in sorted(_names(target) - before) if run_id in _input(target, name)), None)
-
-    name = target.until(created, 60, "there is no schedule for the sleep")
+    run_id, name = start_to_sleep(target)
     expression = target.client("scheduler").get_schedule(GroupName=target.outputs["SchedulerGroupName"], Name=name)
     (timer,) = [event for event in target.events(run_id) if event["event_type"] == "TimerStarted"]
     due = datetime.fromisoformat(timer["payload"]["due"]) - timedelta(minutes=1)
@@ -58,6 +51,18 @@ def schedule_of_a_sleep(target: Target) -> str:
     target.ended(run_id, "cancelled")
     target.until(lambda: name not in _names(target) or None, 30, f"schedule {name} is still there")
     return f"{expression['ScheduleExpression']}, and gone with its run"
+
+
+def start_to_sleep(target: Target) -> tuple[str, str]:
+    """Starts a run that sleeps for a month. Returns its id and the name of its schedule, once there is one."""
+    before = _names(target)
+    run_id = target.start("verify_nap", {"duration": "30d"})
+
+    def created() -> str | None:
+        # Other runs create schedules too, if the stack is in use.
+        return next((name for name in sorted(_names(target) - before) if run_id in _input(target, name)), None)
+
+    return run_id, target.until(created, 60, "there is no schedule for the sleep")
 
 
 @check(
