@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import Stack, listed
-from worldflow.worlds.aws.world import OUTCOME_DAYS
+from worldflow.worlds.aws.items import OUTCOME_DAYS
 
 TABLES = ["EventsTable", "RunsTable"]
 

@@ -528,27 +528,27 @@ class SimDeaths(AWSDeaths):
     """What is begun on messages, in the store."""
 
     def __init__(self, world: SimWorld) -> None:
-        self._world: Any = world
+        self._access: Any = world
         self._owed = world._process.owed
 
     def _write(self, key: str, token: str, *, adds: bool) -> int:
-        begun = self._world.store.deaths
+        begun = self._access.store.deaths
 
         def put() -> int:
             tokens = begun.setdefault(key, set())
             tokens.add(token) if adds else tokens.discard(token)
             return len(tokens)
 
-        left = int(self._world.write(f"{'note' if adds else 'take back'} {key}", "", put))
-        self._world.store.owed[key] -= not adds
+        left = int(self._access.write(f"{'note' if adds else 'take back'} {key}", "", put))
+        self._access.store.owed[key] -= not adds
         return left
 
     def _owe(self, key: str, token: str) -> None:
         super()._owe(key, token)
-        self._world.store.owed[key] += 1
+        self._access.store.owed[key] += 1
 
     def count(self, key: str) -> int:
-        return int(self._world.read(f"count deaths {key}", "", lambda: len(self._world.store.deaths.get(key, ()))))
+        return int(self._access.read(f"count deaths {key}", "", lambda: len(self._access.store.deaths.get(key, ()))))
 
 
 def _is_near(delayed: Delayed, now: datetime) -> bool:

@@ -40,7 +40,7 @@ def restore(system: AWSSystem, events: Any = None, runs: Any = None) -> None:
 
 
 def reconciled(system: AWSSystem, *, dry_run: bool = False, concurrency: int = 2) -> ReconcileReport:
-    report = reconcile(system.world, AWSRestored(system.world), dry_run=dry_run, concurrency=concurrency)
+    report = reconcile(system.world, AWSRestored(system.world.access), dry_run=dry_run, concurrency=concurrency)
     assert not report.failed and not report.damaged
     return report
 

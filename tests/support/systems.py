@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import boto3
 import moto.sqs.models
 import pytest
 
@@ -27,7 +28,9 @@ from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import load_workflows, sending, starting
 from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.serving.worker import Worker
+from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.messages import Delayed, Message, load_message
 from worldflow.worlds.recurrence import parse
@@ -210,11 +213,18 @@ def local_system(path: str | Path) -> Iterator[LocalSystem]:
 # --- AWS -----------------------------------------------------------------------------------------------------------
 
 
-class ClockedAWSWorld(AWSWorld):
+class ClockedAccess(AWSAccess):
     clock = Clock()
 
     def now(self) -> datetime:
         return self.clock.now()
+
+
+class ClockedAWSWorld(AWSWorld):
+    access: ClockedAccess
+
+    def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
+        return ClockedAccess(settings, session=session)
 
 
 @functools.cache
@@ -233,7 +243,7 @@ class AWSSystem:
         self.stack = stack
         self.clock = clock
         self.world = world or aws_world(stack)
-        self.world.clock = clock
+        self.world.access.clock = clock
         self._step_handler: Any = None
         self._recurring: dict[tuple[str, ...], datetime] = {}
         """Until when schedules that recur have done what they should."""

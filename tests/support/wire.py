@@ -17,12 +17,15 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError, ReadTimeoutError
 
 from tests.support.aws import QueueName, Stack
-from tests.support.systems import AWSSystem, Clock, ClockedAWSWorld, aws_world, clocked
+from tests.support.systems import AWSSystem, Clock, ClockedAccess, ClockedAWSWorld, aws_world, clocked
+from worldflow.settings import Settings
 from worldflow.worlds import World
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.schedules import Schedules
 
 
@@ -169,11 +172,20 @@ class WiredWorld(ClockedAWSWorld):
     """An `AWSWorld` whose requests go over a wire."""
 
     def __init__(self, stack: Stack, wire: Wire) -> None:
+        self._wire = wire
         super().__init__(stack.settings, session=stack.session)
+
+    def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
+        return WiredAccess(self._wire, settings, session)
+
+
+class WiredAccess(ClockedAccess):
+    def __init__(self, wire: Wire, settings: Settings | None, session: boto3.Session | None) -> None:
+        super().__init__(settings, session=session)
         self._wire = wire
 
-    def _client(self, service: str) -> Any:
-        return self._wire.client(self._session, service)
+    def client(self, service: str) -> Any:
+        return self._wire.client(self.session, service)
 
 
 class WiredSystem(AWSSystem):
@@ -190,14 +202,14 @@ class WiredSystem(AWSSystem):
         """The functions that died, or failed with all that they were given: by their queues, and of what."""
         self.reader = aws_world(stack)
         """A World whose requests are nobody's."""
-        self.reader.clock = clock
+        self.reader.access.clock = clock
         super().__init__(stack, clock, WiredWorld(stack, wire))
 
     def restart(self) -> None:
         self.wire.dead = False
         # With nothing of what the World remembered either.
         self.world = WiredWorld(self.stack, self.wire)
-        self.world.clock = self.clock
+        self.world.access.clock = self.clock
         super().restart()
 
     def die(self) -> None:

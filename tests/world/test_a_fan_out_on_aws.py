@@ -27,7 +27,7 @@ def sent(aws: AWSSystem) -> Any:
         successful = [{"Id": entry["Id"], "MessageId": "1", "MD5OfMessageBody": "1"} for entry in entries]
         return AWSResponse("https://sqs", 200, {}, None), {"Successful": successful}
 
-    events = aws.world._sqs.meta.events
+    events = aws.world.access.sqs.meta.events
     events.register("before-call.sqs.SendMessageBatch", accept)
     yield batches
     events.unregister("before-call.sqs.SendMessageBatch", accept)

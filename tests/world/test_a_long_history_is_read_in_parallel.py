@@ -48,7 +48,7 @@ def test_the_parts_are_under_way_at_once(aws: AWSSystem) -> None:
         if len(asked) > 2 and "ExclusiveStartKey" not in params:
             there.wait()
 
-    events = aws.world._dynamodb.meta.events
+    events = aws.world.access.dynamodb.meta.events
     events.register("provide-client-params.dynamodb.Query", meet)
     try:
         assert len(aws.world.load_history("r")) == 12
@@ -67,7 +67,7 @@ def test_a_commit_that_is_made_meanwhile_is_the_last(aws: AWSSystem) -> None:
             fact = SignalReceived(signal_id="late", name="n").recorded(9, aws.world.now())
             aws.world.append("r", [fact])
 
-    events = aws.world._dynamodb.meta.events
+    events = aws.world.access.dynamodb.meta.events
     events.register("provide-client-params.dynamodb.Query", commit)
     try:
         found = [event.seq for event in aws.world.load_history("r")]

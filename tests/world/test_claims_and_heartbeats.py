@@ -9,7 +9,7 @@ import pytest
 from tests.support.systems import AWSSystem, System
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import World
-from worldflow.worlds.aws.world import OUTCOME_DAYS
+from worldflow.worlds.aws.items import OUTCOME_DAYS
 from worldflow.worlds.messages import StepOutcome
 
 # --- claims ---

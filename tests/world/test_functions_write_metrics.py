@@ -363,7 +363,7 @@ def test_requests_that_aws_has_no_room_for_are_counted(
         response._content = json.dumps({"__type": code}).encode()
         return response
 
-    world._session.events.register_first("before-send.dynamodb", refuse)
+    world.access.session.events.register_first("before-send.dynamodb", refuse)
     assert world.get_run("nobody") is None
     meter.write()
     assert metrics(capsys.readouterr().out) == {("RequestsThrottled",): [2]}

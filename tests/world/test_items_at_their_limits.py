@@ -170,13 +170,13 @@ def test_a_message(aws: AWSSystem, message: Any) -> None:
 
 def test_a_batch_of_messages(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
-    send = aws.world._sqs.send_message_batch
+    send = aws.world.access.sqs.send_message_batch
 
     def counted(**request: Any) -> Any:
         batches.append(sum(len(entry["MessageBody"].encode()) for entry in request["Entries"]))
         return send(**request)
 
-    monkeypatch.setattr(aws.world._sqs, "send_message_batch", counted)
+    monkeypatch.setattr(aws.world.access.sqs, "send_message_batch", counted)
     tasks = [LARGEST[0].model_copy(update={"step_id": f"s{number}"}) for number in range(25)]
     aws.world.send(tasks)
 

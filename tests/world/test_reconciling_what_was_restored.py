@@ -577,7 +577,7 @@ def test_a_pass_that_dies_is_taken_up_by_the_next(aws: AWSSystem, requests_made:
     start(aws, "b", sleeps)
     signal(aws, "b", "go")
     restore(aws, events=copies[0])
-    client = aws.world._dynamodb
+    client = aws.world.access.dynamodb
     made = 0
 
     def die(**_: Any) -> None:
@@ -589,7 +589,7 @@ def test_a_pass_that_dies_is_taken_up_by_the_next(aws: AWSSystem, requests_made:
     client.meta.events.register("before-call.dynamodb", die)
     try:
         with pytest.raises(KeyboardInterrupt):
-            reconcile(aws.world, AWSRestored(aws.world), concurrency=1)
+            reconcile(aws.world, AWSRestored(aws.world.access), concurrency=1)
     finally:
         client.meta.events.unregister("before-call.dynamodb", die)
 
@@ -613,7 +613,7 @@ def test_a_history_with_a_gap_is_left_alone_and_counted(aws: AWSSystem) -> None:
     restore(aws)
     before = aws.stack.items("events"), aws.world.get_run("r")
 
-    report = reconcile(aws.world, AWSRestored(aws.world))
+    report = reconcile(aws.world, AWSRestored(aws.world.access))
 
     assert (report.damaged, report.woken) == (1, 0)
     assert (aws.stack.items("events"), aws.world.get_run("r")) == before

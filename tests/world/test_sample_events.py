@@ -341,7 +341,7 @@ def _(after: After) -> None:
 @case("caretaker-rotate-key")
 def _(after: After) -> None:
     assert after._answer == {}
-    secrets, secret = after.world._client("secretsmanager"), after.world.settings.webhook_secret_arn
+    secrets, secret = after.world.access.client("secretsmanager"), after.world.settings.webhook_secret_arn
     version = secrets.get_secret_value(SecretId=secret, VersionStage="AWSPENDING")
     assert version["VersionId"] == read("caretaker-rotate-key")["ClientRequestToken"]
     assert len(json.loads(version["SecretString"])["keys"]) == 2

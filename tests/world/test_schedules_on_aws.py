@@ -79,7 +79,7 @@ def refusing(aws: AWSSystem, expression: str, code: str = "ValidationException")
         if json.loads(params["body"])["ScheduleExpression"] == expression:
             raise ClientError({"Error": {"Code": code, "Message": "Invalid Schedule Expression"}}, "CreateSchedule")
 
-    events = aws.world._scheduler.meta.events  # type: ignore[attr-defined]
+    events = aws.world.access.scheduler.meta.events  # type: ignore[attr-defined]
     names = ("before-call.scheduler.CreateSchedule", "before-call.scheduler.UpdateSchedule")
     for name in names:
         events.register(name, refuse)

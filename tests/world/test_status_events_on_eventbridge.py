@@ -201,7 +201,7 @@ PASSING = [
 def test_what_passes_by_itself_loses_nothing(bus: AWSSystem, monkeypatch: pytest.MonkeyPatch, answer: Any) -> None:
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
     client = Refusing(answer, answer)
-    bus.world.__dict__["_eventbridge"] = client
+    bus.world.access.__dict__["eventbridge"] = client
     starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})
 
     assert finish(bus, "order-1").status == "completed"
@@ -214,7 +214,7 @@ def test_one_that_was_refused_is_sent_again_with_its_neighbours(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
     client = Refusing([None, "InternalFailure"])
-    bus.world.__dict__["_eventbridge"] = client
+    bus.world.access.__dict__["eventbridge"] = client
     starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242", "fails": True})
     finish(bus, "order-1")
     bus.settle()
@@ -236,7 +236,7 @@ def test_a_bus_that_is_gone_stops_no_run_and_is_an_error_in_the_log(
     bus: AWSSystem, caplog: pytest.LogCaptureFixture, answer: Any
 ) -> None:
     client = Refusing(answer)
-    bus.world.__dict__["_eventbridge"] = client
+    bus.world.access.__dict__["eventbridge"] = client
     lost: list[int] = []
     bus.world.when_status_events_are_lost(lost.append)
     starting.start(bus.world, "order-1", told_on_a_bus, {"card": "4242"})

@@ -84,7 +84,7 @@ def test_a_process_that_may_not_look_takes_a_run_for_unknown_but_not_for_new(
         raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject")
 
     with monkeypatch.context() as patch:
-        patch.setattr(aws.world._s3, "get_object", refuse)
+        patch.setattr(aws.world.access.s3, "get_object", refuse)
         with pytest.raises(RunNotFoundError):
             aws.world.read_run("r")
         with pytest.raises(ConfigurationError, match="s3:ListBucket"):
@@ -93,7 +93,7 @@ def test_a_process_that_may_not_look_takes_a_run_for_unknown_but_not_for_new(
 
 
 def test_a_world_without_a_bucket_has_no_archive(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aws.world, "settings", aws.world.settings.model_copy(update={"payload_bucket": None}))
+    monkeypatch.setattr(aws.world.access, "settings", aws.world.settings.model_copy(update={"payload_bucket": None}))
     start(aws, "r", chain, length=1)
 
     assert archive(aws).failed == 1
@@ -115,7 +115,7 @@ def test_what_dynamodb_leaves_undone_of_a_batch_is_asked_for_again(
 ) -> None:
     start(aws, "r", chain, length=3)
     finish(aws, "r")
-    write, pauses = aws.world._dynamodb.batch_write_item, list[float]()
+    write, pauses = aws.world.access.dynamodb.batch_write_item, list[float]()
 
     def write_one(RequestItems: dict[str, list[Any]]) -> Any:
         ((table, wanted),) = RequestItems.items()
@@ -123,7 +123,7 @@ def test_what_dynamodb_leaves_undone_of_a_batch_is_asked_for_again(
         return {"UnprocessedItems": {table: wanted[1:]} if wanted[1:] else {}}
 
     replace_sleep(monkeypatch, pauses.append)
-    monkeypatch.setattr(aws.world._dynamodb, "batch_write_item", write_one)
+    monkeypatch.setattr(aws.world.access.dynamodb, "batch_write_item", write_one)
 
     assert archive(aws).archived == 1
     assert left(aws) == {}
@@ -137,7 +137,9 @@ def test_a_batch_that_is_never_done_fails_the_run_and_the_next_pass_ends_it(
     finish(aws, "r")
     with monkeypatch.context() as patch:
         replace_sleep(patch, lambda _: None)
-        patch.setattr(aws.world._dynamodb, "batch_write_item", lambda RequestItems: {"UnprocessedItems": RequestItems})
+        patch.setattr(
+            aws.world.access.dynamodb, "batch_write_item", lambda RequestItems: {"UnprocessedItems": RequestItems}
+        )
         assert archive(aws).failed == 1
     assert aws.world.read_run("r").result == 3
 
@@ -149,14 +151,14 @@ def test_a_transaction_that_is_cancelled_for_another_reason_is_an_error(
     aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(aws, "r", chain, length=1)
-    cancelled = aws.world._dynamodb.exceptions.TransactionCanceledException
+    cancelled = aws.world.access.dynamodb.exceptions.TransactionCanceledException
 
     def conflict(**_: Any) -> None:
         reasons = [{"Code": "TransactionConflict"}]
         raise cancelled({"Error": {"Code": "x"}, "CancellationReasons": reasons}, "TransactWriteItems")
 
     with monkeypatch.context() as patch:
-        patch.setattr(aws.world._dynamodb, "transact_write_items", conflict)
+        patch.setattr(aws.world.access.dynamodb, "transact_write_items", conflict)
         assert archive(aws).failed == 1
     assert archive(aws).archived == 1
 
@@ -165,14 +167,14 @@ def test_a_run_that_was_archived_between_two_requests_is_created_after_all(
     aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     start(aws, "r", chain, length=1)
-    get = aws.world._get
+    get = aws.world.access.get
 
     def archive_first(run_id: str) -> Any:
-        monkeypatch.setattr(aws.world, "_get", get)
+        monkeypatch.setattr(aws.world.access, "get", get)
         archive(aws)
         return get(run_id)
 
-    monkeypatch.setattr(aws.world, "_get", archive_first)
+    monkeypatch.setattr(aws.world.access, "get", archive_first)
     now = aws.clock.now()
     record = RunRecord(run_id="r", workflow_name="chain", created_at=now, updated_at=now, input={"length": 2})
 

@@ -176,7 +176,7 @@ def refusing(aws: AWSSystem, *refused: str) -> Iterator[None]:
         failed = [{"Id": id, "Code": "InternalError", "Message": "try again", "SenderFault": False} for id in refused]
         parsed.update(Successful=done, Failed=failed)
 
-    events = aws.world._sqs.meta.events
+    events = aws.world.access.sqs.meta.events
     events.register("after-call.sqs.SendMessageBatch", refuse)
     try:
         yield
@@ -205,7 +205,7 @@ def test_batches_hold_ten_entries_and_stay_below_the_old_limit_of_sqs(aws: AWSSy
 
     tasks = [StepTask(run_id="r", step_id=f"s{n}", name="n", input={"t": "é" * 30_000}) for n in range(7)]
     small = [StepTask(run_id="r", step_id=f"s{n}", name="n") for n in range(10, 35)]
-    events = aws.world._sqs.meta.events
+    events = aws.world.access.sqs.meta.events
     events.register("before-call.sqs.SendMessageBatch", note)
     try:
         aws.world.send([*tasks, *small])

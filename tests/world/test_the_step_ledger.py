@@ -5,7 +5,7 @@ import pytest
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import Failure, StepCompleted, StepFailed
 from worldflow.worlds import World
-from worldflow.worlds.aws.world import OUTCOME_DAYS
+from worldflow.worlds.aws.items import OUTCOME_DAYS
 from worldflow.worlds.messages import StepOutcome
 
 COMPLETED = StepOutcome(run_id="r", fact=StepCompleted(step_id="s1", attempt=2, result={"price": 1.5, "note": "één"}))

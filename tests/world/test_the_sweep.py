@@ -252,10 +252,10 @@ def requests_made(aws: AWSSystem) -> Iterator[list[str]]:
     def note(model, **_):
         made.append(f"{model.service_model.service_name}.{model.name}")
 
-    for client in (aws.world._dynamodb, aws.world._sqs):
+    for client in (aws.world.access.dynamodb, aws.world.access.sqs):
         client.meta.events.register("before-call", note)
     yield made
-    for client in (aws.world._dynamodb, aws.world._sqs):
+    for client in (aws.world.access.dynamodb, aws.world.access.sqs):
         client.meta.events.unregister("before-call", note)
 
 

@@ -37,7 +37,7 @@ class Office:
     def process(self) -> ClockedAWSWorld:
         settings = self.stack.settings.model_copy(update={"webhook_secret_arn": self.arn})
         world = ClockedAWSWorld(settings, session=self.stack.session)
-        world.clock = self.clock
+        world.access.clock = self.clock
         return world
 
     def rotate(self, steps: tuple[str, ...] = STEPS, version: str | None = None) -> str:
@@ -49,7 +49,7 @@ class Office:
                 other["version_stages"] = [stage for stage in other["version_stages"] if stage != "AWSPENDING"]
             versions[version] = {"version_id": version, "version_stages": ["AWSPENDING"], "createdate": 0}
         for step in steps:
-            rotate(self.world, {"Step": step, "SecretId": self.arn, "ClientRequestToken": version})
+            rotate(self.world.access, {"Step": step, "SecretId": self.arn, "ClientRequestToken": version})
         return version
 
     def try_out(self, value: str) -> None:
@@ -59,7 +59,7 @@ class Office:
         pending = {"version_id": version, "version_stages": ["AWSPENDING"], "createdate": 0, "secret_string": value}
         versions[version] = pending
         try:
-            rotate(self.world, {"Step": "testSecret", "SecretId": self.arn, "ClientRequestToken": version})
+            rotate(self.world.access, {"Step": "testSecret", "SecretId": self.arn, "ClientRequestToken": version})
         finally:
             del versions[version]
 
@@ -206,7 +206,7 @@ def test_what_is_no_rotation_of_this_secret_is_refused(
     event = {"Step": "finishSecret", "SecretId": office.arn, "ClientRequestToken": version}
     assert is_rotation(event) and not is_rotation({"Records": []})
     with pytest.raises(ConfigurationError):
-        rotate(office.world, change(office, event))
+        rotate(office.world.access, change(office, event))
     assert office.keys() == ["as CloudFormation made it"]
 
 

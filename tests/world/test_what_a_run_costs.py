@@ -185,7 +185,7 @@ class Wire:
         monkeypatch.setattr(aws.stack, "receive", count_messages)
         monkeypatch.setattr(aws.stack, "delete_schedule", count_schedule)
         events, handlers = (
-            aws.world._dynamodb.meta.events,
+            aws.world.access.dynamodb.meta.events,
             {
                 "provide-client-params.dynamodb.PutItem": self.written,
                 "provide-client-params.dynamodb.DeleteItem": self.deleted,

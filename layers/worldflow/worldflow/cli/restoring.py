@@ -59,7 +59,7 @@ def reconcile(
             if dry_run and not as_json and what != "open_runs":
                 typer.echo(f"{WORDS[what]}: {id}")
 
-        report = reconcile_all(world, AWSRestored(world), dry_run=dry_run, concurrency=concurrency, tell=tell)
+        report = reconcile_all(world, AWSRestored(world.access), dry_run=dry_run, concurrency=concurrency, tell=tell)
     counts = asdict(report)
     if as_json:
         print_json({**counts, "dry_run": dry_run})

@@ -320,7 +320,7 @@ class _Account:
             world.begin(self._run_id, task.step_id, task.attempt)
             self._say("heartbeats, which the history does not have: each is a write more")
         if size_of_reference(task.input):
-            world._s3.get_object()
+            world.access.s3.get_object()
         outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
         if task.ledger is not False:
             world.put_outcome(outcome)
@@ -421,9 +421,9 @@ class _Account:
             values.append(error.packed)
         for value in values:
             if size_of_reference(value):
-                self.world._s3.put_object()
+                self.world.access.s3.put_object()
                 if isinstance(event, Fact) or (isinstance(event, StepScheduled) and event.inline):
-                    self.world._s3.get_object()
+                    self.world.access.s3.get_object()
             if is_stand_in(value) and not size_of_reference(value):
                 self._say("requests of the codec, such as those to KMS: they are not counted")
         if isinstance(event, ChildStarted) and size_of_reference(event.input):

@@ -17,7 +17,7 @@ import boto3
 
 from worldflow.engine.history.base import UNRECORDED
 from worldflow.settings import Settings
-from worldflow.worlds.aws.access import as_attributes, values_of
+from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws.items import INDEXES, LISTED, item_size, record_item
 from worldflow.worlds.aws.world import AWSWorld
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message
@@ -99,23 +99,20 @@ class MeteredWorld(AWSWorld):
         event_bus: whether status events go to one.
         """
         settings = _SETTINGS.model_copy(update={"event_bus": _NONE if event_bus else None})
-        super().__init__(settings, session=cast(boto3.Session, object()))  # no request leaves this process
         self.asked = Asked()
         self.moment = UNRECORDED
         self.sent: list[tuple[datetime, Message | Delayed]] = []
         """Messages, and when they can be received."""
         self.scheduled: dict[str, tuple[datetime, Delayed]] = {}
+        super().__init__(settings)
 
-    def now(self) -> datetime:
-        return self.moment
-
-    def _client(self, service: str) -> Any:
-        return _CLIENTS[service](self)
+    def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
+        return _MeteredAccess(self, settings)
 
     def remember(self, record: RunRecord) -> None:
         """Has a record that was not written at this run's cost."""
-        self._dynamodb._keep(as_attributes(record_item(record)), 1)
-        self._dynamodb.runs[record.run_id] = as_attributes(record_item(record))
+        self.access.dynamodb._keep(as_attributes(record_item(record)), 1)
+        self.access.dynamodb.runs[record.run_id] = as_attributes(record_item(record))
 
     def delivered(self, message: Message | Delayed) -> None:
         """Counts what a message costs that a function is given."""
@@ -123,6 +120,18 @@ class MeteredWorld(AWSWorld):
         self.asked.tasks += isinstance(message, StepTask)
         self.asked.timers += isinstance(message, Delayed)
         self.asked.more_chunks += _chunks(len(message.dump().encode())) - 1
+
+
+class _MeteredAccess(AWSAccess):
+    def __init__(self, world: MeteredWorld, settings: Settings | None) -> None:
+        super().__init__(settings, session=cast(boto3.Session, object()))  # no request leaves this process
+        self._world = world
+
+    def now(self) -> datetime:
+        return self._world.moment
+
+    def client(self, service: str) -> Any:
+        return _CLIENTS[service](self._world)
 
 
 class _Client:

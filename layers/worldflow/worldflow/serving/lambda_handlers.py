@@ -273,7 +273,7 @@ def create_caretaker_handler(world: AWSWorld, *, observer: Observer | None = Non
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         if is_rotation(event):
-            rotate(world, event)
+            rotate(world.access, event)
             return {}
 
         def out_of_time() -> bool:

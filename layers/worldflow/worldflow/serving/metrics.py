@@ -92,7 +92,7 @@ class Meter(Observer):
         self._counts: dict[_Key, float] = {}
         self._samples: dict[_Key, list[float]] = {}
         self._shared = Metrics()  # to which a step may add metrics of its own
-        world.when_throttled(functools.partial(self.count, "RequestsThrottled"))
+        world.access.when_throttled(functools.partial(self.count, "RequestsThrottled"))
         world.when_status_events_are_lost(functools.partial(self.count, "StatusEventsLost"))
 
     def count(self, name: str, number: float = 1, *dimensions: str) -> None:

@@ -1,4 +1,4 @@
-"""The clients of an `AWSWorld`, and its tables."""
+"""The clients of an `AWSWorld`, and its tables: what its parts are made with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any
@@ -15,6 +16,7 @@ import botocore
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoRegionError
 
+from worldflow import clock
 from worldflow.engine.errors import ConfigurationError
 from worldflow.settings import NO_REGION, Settings
 
@@ -76,8 +78,12 @@ class AWSAccess:
 
     def __init__(self, settings: Settings | None = None, *, session: boto3.Session | None = None) -> None:
         self.settings = settings or Settings.from_environment()
-        self._session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
+        self.session = session or boto3.Session(region_name=os.environ.get("AWS_REGION"))
         self._making = threading.Lock()
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return clock.now()
 
     def when_throttled(self, call: Callable[[], None]) -> None:
         """Calls for each request that AWS answers with "too many", before it is sent again: of clients that are made
@@ -88,10 +94,10 @@ class AWSAccess:
             if response and _is_throttled(response[1]):
                 call()
 
-        self._session.events.register("needs-retry", look)
+        self.session.events.register("needs-retry", look)
 
-    def _client(self, service: str) -> Any:
-        session: Any = self._session
+    def client(self, service: str) -> Any:
+        session: Any = self.session
         try:
             with self._making:  # clients are for several threads, and the session that makes them is not
                 client = session.client(service, config=_CONFIG)
@@ -107,29 +113,29 @@ class AWSAccess:
         error = parsed.get("Error", {})
         if error.get("Code") == code:
             names = ", ".join(f"WORLDFLOW_{name.upper()} is {getattr(self.settings, name)}" for name in settings)
-            error["Message"] = f"{error.get('Message', '').rstrip('.')}; {names}, in {self._session.region_name}"
+            error["Message"] = f"{error.get('Message', '').rstrip('.')}; {names}, in {self.session.region_name}"
 
     @cached_property
-    def _dynamodb(self) -> Any:
-        return self._client("dynamodb")
+    def dynamodb(self) -> Any:
+        return self.client("dynamodb")
 
     @cached_property
-    def _sqs(self) -> Any:
-        return self._client("sqs")
+    def sqs(self) -> Any:
+        return self.client("sqs")
 
     @cached_property
-    def _scheduler(self) -> Any:
-        return self._client("scheduler")
+    def scheduler(self) -> Any:
+        return self.client("scheduler")
 
     @cached_property
-    def _eventbridge(self) -> Any:
-        return self._client("events")
+    def eventbridge(self) -> Any:
+        return self.client("events")
 
     @cached_property
-    def _s3(self) -> Any:
-        return self._client("s3")
+    def s3(self) -> Any:
+        return self.client("s3")
 
-    def _put(
+    def put(
         self,
         table: str,
         item: dict[str, Any],
@@ -144,47 +150,47 @@ class AWSAccess:
         if names:
             request["ExpressionAttributeNames"] = names
         try:
-            self._dynamodb.put_item(**request)
+            self.dynamodb.put_item(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
             return False
         return True
 
-    def _get(self, run_id: str) -> dict[str, Any] | None:
-        answer = self._dynamodb.get_item(
+    def get(self, run_id: str) -> dict[str, Any] | None:
+        answer = self.dynamodb.get_item(
             TableName=self.settings.runs_table, Key=as_attributes({"run_id": run_id}), ConsistentRead=True
         )
         return values_of(answer["Item"]) if "Item" in answer else None
 
-    def _query(self, **request: Any) -> Iterator[dict[str, Any]]:
+    def query(self, **request: Any) -> Iterator[dict[str, Any]]:
         """The items of a query, page after page."""
-        return chain.from_iterable(items for items, _ in self._pages(**request))
+        return chain.from_iterable(items for items, _ in self.pages(**request))
 
-    def _pages(self, **request: Any) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+    def pages(self, **request: Any) -> Iterator[tuple[list[dict[str, Any]], bool]]:
         """The pages of a query, of 1 MB each, and whether there is more."""
         while True:
-            answer = self._dynamodb.query(**request)
+            answer = self.dynamodb.query(**request)
             last = answer.get("LastEvaluatedKey")
             yield [values_of(item) for item in answer["Items"]], last is not None
             if last is None:
                 return
             request["ExclusiveStartKey"] = last
 
-    def _wake(self, message: str) -> dict[str, Any]:
+    def wake(self, message: str) -> dict[str, Any]:
         """The target of a schedule, which puts a message into the queue of timers.
 
         What cannot be put there for a day goes to their dead letters, from where it comes back.
         """
         dead_letters = self.settings.timer_dead_letter_arn
         return {
-            "Arn": self._required("timer_queue_arn"),
-            "RoleArn": self._required("scheduler_role_arn"),
+            "Arn": self.required("timer_queue_arn"),
+            "RoleArn": self.required("scheduler_role_arn"),
             "Input": message,
             **({"DeadLetterConfig": {"Arn": dead_letters}} if dead_letters else {}),
         }
 
-    def _required(self, name: str) -> str:
+    def required(self, name: str) -> str:
         value: str | None = getattr(self.settings, name)
         if not value:
             raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")

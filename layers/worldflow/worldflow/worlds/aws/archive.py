@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.worlds.archives import Archive, Attempt
-from worldflow.worlds.aws.access import as_attributes, values_of
+from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws.items import record_item, step_key
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
-    from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import RunRecord
 
 T = TypeVar("T")
 
@@ -33,22 +30,20 @@ Item = dict[str, Any]
 
 
 class AWSArchive(Archive):
-    """Uses the clients of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
 
     @property
     def _bucket(self) -> str:
-        return self._world._required("payload_bucket")
+        return self._access.required("payload_bucket")
 
     # --- archives ---
 
     def get(self, run_id: str) -> bytes | None:
-        if not self._world.settings.payload_bucket:
+        if not self._access.settings.payload_bucket:
             return None
         try:
-            answer = self._world._s3.get_object(Bucket=self._bucket, Key=_key(run_id))
+            answer = self._access.s3.get_object(Bucket=self._bucket, Key=_key(run_id))
         except ClientError as error:
             match error.response["Error"]["Code"]:
                 case "NoSuchKey" | "404":
@@ -65,7 +60,7 @@ class AWSArchive(Archive):
     def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
         condition = {} if replace else {"IfNoneMatch": "*"}
         try:
-            self._world._s3.put_object(
+            self._access.s3.put_object(
                 Bucket=self._bucket, Key=_key(run_id), Body=data, ContentType="application/gzip", **condition
             )
         except ClientError as error:
@@ -76,7 +71,7 @@ class AWSArchive(Archive):
 
     def keep(self, run_id: str, name: str) -> None:
         source = {"Bucket": self._bucket, "Key": _key(run_id)}
-        self._world._s3.copy_object(Bucket=self._bucket, Key=f"archive/{run_id}/{name}.jsonl.gz", CopySource=source)
+        self._access.s3.copy_object(Bucket=self._bucket, Key=f"archive/{run_id}/{name}.jsonl.gz", CopySource=source)
 
     # --- out of the tables ---
 
@@ -94,8 +89,8 @@ class AWSArchive(Archive):
             item = {"run_id": reserved, "reserved": 1}
             writes.append(self._write("Put", Item=item, ConditionExpression="attribute_not_exists(run_id)"))
         try:
-            self._world._dynamodb.transact_write_items(TransactItems=writes)
-        except self._world._dynamodb.exceptions.TransactionCanceledException as error:
+            self._access.dynamodb.transact_write_items(TransactItems=writes)
+        except self._access.dynamodb.exceptions.TransactionCanceledException as error:
             reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
             if reasons <= {"None", None, "ConditionalCheckFailed"}:
                 return False
@@ -104,21 +99,21 @@ class AWSArchive(Archive):
 
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
         self._move_payloads(run_id)
-        self._delete(self._world.settings.runs_table, _ledger_keys(run_id, attempts))
+        self._delete(self._access.settings.runs_table, _ledger_keys(run_id, attempts))
         self.remove_history(run_id)
 
     def remove_history(self, run_id: str) -> None:
         """Removes the commits of a run, one after the other."""
-        self._delete(self._world.settings.events_table, self._commit_keys(run_id))
+        self._delete(self._access.settings.events_table, self._commit_keys(run_id))
 
     def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:
-        table = self._world.settings.runs_table
+        table = self._access.settings.runs_table
         found: list[str] = []
         for chunk in _chunks(run_ids, _READS):
             keys = [as_attributes({"run_id": run_id}) for run_id in chunk]
             asked: Item = {table: {"Keys": keys, "ProjectionExpression": "run_id", "ConsistentRead": True}}
             for pause in _PAUSES:
-                answer = self._world._dynamodb.batch_get_item(RequestItems=asked)
+                answer = self._access.dynamodb.batch_get_item(RequestItems=asked)
                 found += [values_of(item)["run_id"] for item in answer["Responses"].get(table, [])]
                 if not (asked := answer.get("UnprocessedKeys") or {}):
                     break
@@ -130,15 +125,15 @@ class AWSArchive(Archive):
     def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
         keys = [*run_ids, *([f"generation#{base}"] if base else []), *([reserved] if reserved else [])]
         writes = [self._write("Delete", Key={"run_id": key}) for key in keys]
-        self._world._dynamodb.transact_write_items(TransactItems=writes)
+        self._access.dynamodb.transact_write_items(TransactItems=writes)
 
     def _write(self, what: str, **write: Any) -> Item:
         attributes = {name: as_attributes(value) if isinstance(value, dict) else value for name, value in write.items()}
-        return {what: {"TableName": self._world.settings.runs_table, **attributes}}
+        return {what: {"TableName": self._access.settings.runs_table, **attributes}}
 
     def _commit_keys(self, run_id: str) -> Iterator[Item]:
-        items = self._world._query(
-            TableName=self._world.settings.events_table,
+        items = self._access.query(
+            TableName=self._access.settings.events_table,
             KeyConditionExpression="run_id = :run",
             ExpressionAttributeValues=as_attributes({":run": run_id}),
             ProjectionExpression="run_id, seq",
@@ -150,7 +145,7 @@ class AWSArchive(Archive):
         for chunk in _chunks(list(keys), _WRITES):
             asked: Item = {table: [{"DeleteRequest": {"Key": as_attributes(key)}} for key in chunk]}
             for pause in _PAUSES:
-                answer = self._world._dynamodb.batch_write_item(RequestItems=asked)
+                answer = self._access.dynamodb.batch_write_item(RequestItems=asked)
                 if not (asked := answer.get("UnprocessedItems") or {}):
                     break
                 time.sleep(pause)
@@ -159,9 +154,9 @@ class AWSArchive(Archive):
 
     def _move_payloads(self, run_id: str) -> None:
         """Moves the run's large data beside its archive. Its large commits are in the archive already."""
-        if not self._world.settings.payload_bucket:
+        if not self._access.settings.payload_bucket:
             return
-        s3, bucket, prefix = self._world._s3, self._bucket, f"payloads/{run_id}/"
+        s3, bucket, prefix = self._access.s3, self._bucket, f"payloads/{run_id}/"
         # With a delimiter, as a run may be called "schedules", and payloads of schedules are one level deeper.
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
         for key in [found["Key"] for page in pages for found in page.get("Contents", [])]:

@@ -5,30 +5,26 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.aws.messages import queue_name
 from worldflow.worlds.messages import may_be_message, undelivered
 from worldflow.worlds.records import Redriven
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 _HIDDEN = 60
 """Seconds for which a dead letter is out of sight while it is moved."""
 
 
 class AWSDeadLetters:
-    """Uses the clients of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
 
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
-        url = self._world.settings.run_queue_url
+        url = self._access.settings.run_queue_url
         if queue_name(url) != queue_name(queue_arn):
             return False
-        self._world._sqs.send_message(
+        self._access.sqs.send_message(
             QueueUrl=self._dead_letters_of(url),
             MessageBody=body,
             MessageGroupId=id,  # of its own: it holds up no dead letter of the run
@@ -37,7 +33,7 @@ class AWSDeadLetters:
         return True
 
     def redrive(self, *, discard: bool) -> Redriven:
-        settings, moved, unreadable, in_flight = self._world.settings, 0, 0, 0
+        settings, moved, unreadable, in_flight = self._access.settings, 0, 0, 0
         for url in (settings.run_queue_url, settings.step_queue_url, settings.timer_queue_url):
             dead = self._dead_letters_of(url)
             for messages in self._receive_all(dead):
@@ -49,12 +45,12 @@ class AWSDeadLetters:
                         unreadable += 1
                         if not discard:
                             continue
-                    self._world._sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
+                    self._access.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
             in_flight += self._in_flight(dead)
         return Redriven(moved, unreadable, max(0, in_flight - (0 if discard else unreadable)))
 
     def _receive_all(self, url: str) -> Iterator[Sequence[dict[str, Any]]]:
-        while messages := self._world._sqs.receive_message(
+        while messages := self._access.sqs.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
             VisibilityTimeout=_HIDDEN,
@@ -70,14 +66,14 @@ class AWSDeadLetters:
                 "MessageGroupId": message["Attributes"]["MessageGroupId"],
                 "MessageDeduplicationId": uuid.uuid4().hex,
             }
-        self._world._sqs.send_message(QueueUrl=url, MessageBody=undelivered(message["Body"]), **fifo)
+        self._access.sqs.send_message(QueueUrl=url, MessageBody=undelivered(message["Body"]), **fifo)
 
     def _in_flight(self, url: str) -> int:
         name = "ApproximateNumberOfMessagesNotVisible"
-        answer = self._world._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+        answer = self._access.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])
         return int(answer["Attributes"][name])
 
     def _dead_letters_of(self, url: str) -> str:
-        found = self._world._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+        found = self._access.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
         arn = json.loads(found["Attributes"]["RedrivePolicy"])["deadLetterTargetArn"]
         return url.removesuffix(queue_name(url)) + queue_name(arn)

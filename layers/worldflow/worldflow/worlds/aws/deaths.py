@@ -12,13 +12,11 @@ table is away by then, is deleted before this process writes its next.
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from worldflow.worlds.aws.access import as_attributes
+from worldflow.worlds.aws.access import AWSAccess, as_attributes
+from worldflow.worlds.aws.items import expiry
 from worldflow.worlds.outages import is_outage
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 OWED_LIMIT = 1_000
 """Notes to be deleted that a process remembers, the newest of them."""
@@ -27,8 +25,8 @@ OWED_LIMIT = 1_000
 class AWSDeaths:
     """What is begun on messages, in the table of runs. May be used from several threads."""
 
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
         self._owed: dict[str, str] = {}
         """Tokens to be deleted, with the keys of their items."""
 
@@ -62,21 +60,21 @@ class AWSDeaths:
 
     def count(self, key: str) -> int:
         """How often work on the message of this key was begun, and not taken back."""
-        answer = self._world._dynamodb.get_item(
-            TableName=self._world.settings.runs_table, Key=as_attributes({"run_id": key}), ConsistentRead=True
+        answer = self._access.dynamodb.get_item(
+            TableName=self._access.settings.runs_table, Key=as_attributes({"run_id": key}), ConsistentRead=True
         )
         return _tokens(answer.get("Item", {}))
 
     def _write(self, key: str, token: str, *, adds: bool) -> int:
         """Adds a token to those of a message, or deletes it. Returns how many there are then."""
-        answer = self._world._dynamodb.update_item(
-            TableName=self._world.settings.runs_table,
+        answer = self._access.dynamodb.update_item(
+            TableName=self._access.settings.runs_table,
             Key=as_attributes({"run_id": key}),
             # The item may not be there, and is to expire also then.
             UpdateExpression=f"{'ADD' if adds else 'DELETE'} begun :token SET expires_at = :expires_at",
             ExpressionAttributeValues={
                 ":token": {"SS": [token]},
-                **as_attributes({":expires_at": self._world._expiry()}),
+                **as_attributes({":expires_at": expiry(self._access.now())}),
             },
             ReturnValues="ALL_NEW",
         )

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from itertools import chain, islice, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Event, StepScheduled, dump_events, load_events
-from worldflow.worlds.aws.access import as_attributes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from worldflow.worlds.aws.world import AWSWorld
+from worldflow.worlds.aws.access import AWSAccess, as_attributes
+from worldflow.worlds.aws.payloads import AWSPayloads
 
 ITEM_LIMIT = 350_000
 """Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
@@ -29,42 +25,43 @@ next one begins only when it is there.
 
 
 class AWSHistory:
-    """The events table of a world."""
+    """The events table."""
 
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess, payloads: AWSPayloads) -> None:
+        self._access = access
+        self._payloads = payloads
 
     def load(self, run_id: str, after: int, commits: int | None) -> list[Event]:
         if commits is not None:
             asked = self._query(run_id, "seq > :after", {":after": after}, Limit=commits)
-            return self._events(islice(asked, commits))
-        events = self._events(self._items(run_id, after))
+            return self.events_of(islice(asked, commits))
+        events = self.events_of(self._items(run_id, after))
         if after and (not events or events[0].seq != after + 1):
             # `after` may lie within a commit, which then begins before it. Turns ask for a number of commits, and from
             # the end of one.
-            before = self._events(islice(self._newest(run_id, after), 1))
+            before = self.events_of(islice(self._newest(run_id, after), 1))
             events = [event for event in before if event.seq > after] + events
         return events
 
     def commits(self, run_id: str) -> list[list[Event]]:
-        return [self._events([item]) for item in self._items(run_id, 0)]
+        return [self.events_of([item]) for item in self._items(run_id, 0)]
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
-        world, first, text = self._world, events[0].seq, dump_events(events)
+        first, text = events[0].seq, dump_events(events)
         item: dict[str, Any] = {"run_id": run_id, "seq": first}
         data = text.encode()
         if len(data) <= ITEM_LIMIT:
             item["events"] = text
         else:
             item["payload"] = f"{run_id}/commit-{first}-{hashlib.sha256(data).hexdigest()}"
-            world.put_payload(item["payload"], data)
+            self._payloads.put(item["payload"], data)
         condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
         if any(map(_begins_for_good, events)):
             # Tells this commit from that of another process, where the client makes the request again whose answer was
             # lost.
             item["writer"] = values[":writer"] = uuid.uuid4().hex
             condition += " OR writer = :writer"
-        if not world._put(world.settings.events_table, item, condition, values):
+        if not self._access.put(self._access.settings.events_table, item, condition, values):
             raise ConflictError(f"run {run_id!r} has an event {first} already")
 
     # --- reading ---
@@ -99,18 +96,19 @@ class AWSHistory:
     def _pages(
         self, run_id: str, condition: str, values: dict[str, Any], **request: Any
     ) -> Iterator[tuple[list[dict[str, Any]], bool]]:
-        return self._world._pages(
-            TableName=self._world.settings.events_table,
+        return self._access.pages(
+            TableName=self._access.settings.events_table,
             KeyConditionExpression=f"run_id = :run AND {condition}",
             ExpressionAttributeValues=as_attributes({":run": run_id, **values}),
             ConsistentRead=True,
             **request,
         )
 
-    def _events(self, items: Iterable[dict[str, Any]]) -> list[Event]:
+    def events_of(self, items: Iterable[dict[str, Any]]) -> list[Event]:
+        """The events of stored commits."""
         events: list[Event] = []
         for item in items:
-            events += load_events(self._world.get_payload(item["payload"]) if "payload" in item else item["events"])
+            events += load_events(self._payloads.get(item["payload"]) if "payload" in item else item["events"])
         return events
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from worldflow.worlds.records import RunRecord
@@ -65,6 +65,18 @@ def step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
 
 def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+OUTCOME_DAYS = 35
+"""How long the ledger keeps a step's outcome. A copy of its task waits at most 28 days: 14 in the queue, and 14 more
+among the dead letters, whose age is counted anew. Point-in-time recovery goes back 35 days: what it restores finds the
+outcomes that were not yet in the history then.
+"""
+
+
+def expiry(now: datetime) -> int:
+    """The `expires_at` of an item of the step ledger that is written now."""
+    return int((now + timedelta(days=OUTCOME_DAYS)).timestamp())
 
 
 def item_size(attributes: Mapping[str, Any]) -> int:

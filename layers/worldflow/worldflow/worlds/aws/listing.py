@@ -10,15 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from worldflow.engine.history import Attribute
-from worldflow.worlds.aws.access import as_attributes, values_of
+from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws.items import SHARDS, listed, time_text
 from worldflow.worlds.records import RunPage, RunRecord, Status
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 REQUESTS = 40
 """The most requests of one page. They read some tens of thousands of runs, in a third of an API function's time."""
@@ -28,10 +25,8 @@ NEWEST = "9"
 
 
 class AWSListing:
-    """Uses the client of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
 
     def page(
         self,
@@ -44,7 +39,7 @@ class AWSListing:
         before = cursor or NEWEST
         limited = {} if workflow or attributes else {"Limit": limit + 1}
         shards = [
-            _Shard(self._world, _request(str(shard), status, workflow, attributes, before) | limited)
+            _Shard(self._access, _request(str(shard), status, workflow, attributes, before) | limited)
             for shard in range(SHARDS)
         ]
         for shard in shards:
@@ -63,10 +58,10 @@ class AWSListing:
 
     def walk(self, status: Status, created_before: datetime | None) -> Iterator[RunRecord]:
         before = time_text(created_before) if created_before else NEWEST
-        first = _first_shard(self._world.now())
+        first = _first_shard(self._access.now())
         for shard in (*range(first, SHARDS), *range(first)):
             request = _request(str(shard), status, None, {}, before)
-            items = self._world._query(TableName=self._world.settings.runs_table, ScanIndexForward=True, **request)
+            items = self._access.query(TableName=self._access.settings.runs_table, ScanIndexForward=True, **request)
             yield from map(listed, items)
 
 
@@ -82,16 +77,16 @@ class _Shard:
     at; empty when it has looked at all.
     """
 
-    def __init__(self, world: AWSWorld, request: dict[str, Any]) -> None:
+    def __init__(self, access: AWSAccess, request: dict[str, Any]) -> None:
         self.items: list[dict[str, Any]] = []
         self.reached = NEWEST
-        self._world = world
+        self._access = access
         self._request = request
 
     def read(self) -> None:
         """Makes one request."""
-        table = self._world.settings.runs_table
-        answer = self._world._dynamodb.query(TableName=table, ScanIndexForward=False, **self._request)
+        table = self._access.settings.runs_table
+        answer = self._access.dynamodb.query(TableName=table, ScanIndexForward=False, **self._request)
         self.items += map(values_of, answer["Items"])
         last = answer.get("LastEvaluatedKey")
         self.reached = last["created_at"]["S"] if last else ""

@@ -16,16 +16,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import WorldflowError
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.messages import Delayed, Message, StepTask
 from worldflow.worlds.outages import OutageError, is_passing_code
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 BATCH_LIMIT = 200_000
 """Bytes of messages in one request: below SQS's older limit of 256 KiB, which emulators still have."""
@@ -44,13 +42,11 @@ _Request = Callable[[], None]
 
 
 class AWSMessages:
-    """Uses the clients of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
 
     def send(self, messages: Sequence[Message | Delayed]) -> None:
-        now, has_scheduler = self._world.now(), bool(self._world.settings.scheduler_group)
+        now, has_scheduler = self._access.now(), bool(self._access.settings.scheduler_group)
         prompt: list[Message] = []
         waiting: list[dict[str, Any]] = []
         lanes: list[list[_Request]] = []
@@ -65,7 +61,7 @@ class AWSMessages:
                 waiting.append({"MessageBody": message.dump(), "DelaySeconds": seconds})
             else:
                 lanes.append([partial(self._schedule, message)])
-        timers = self._world.settings.timer_queue_url
+        timers = self._access.settings.timer_queue_url
         lanes += [[partial(self._send_batch, timers, batch)] for batch in _batches(waiting)]
         for url, queue_messages in self._by_queue(prompt):
             lanes += self._in_order(url, queue_messages)
@@ -75,9 +71,9 @@ class AWSMessages:
         tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
         others: list[Message] = [message for message in messages if not isinstance(message, StepTask)]
         if tasks:
-            yield self._world.settings.step_queue_url, tasks
+            yield self._access.settings.step_queue_url, tasks
         if others:
-            yield self._world.settings.run_queue_url, others
+            yield self._access.settings.run_queue_url, others
 
     def _in_order(self, url: str, messages: Sequence[Message]) -> list[list[_Request]]:
         """The requests that send these, in lanes: side by side unless a group's messages are in two of them."""
@@ -111,7 +107,7 @@ class AWSMessages:
 
     def _send_batch(self, url: str, batch: Sequence[dict[str, Any]]) -> None:
         numbered = [{"Id": str(index), **entry} for index, entry in enumerate(batch)]
-        answer = self._world._sqs.send_message_batch(QueueUrl=url, Entries=numbered)
+        answer = self._access.sqs.send_message_batch(QueueUrl=url, Entries=numbered)
         if failed := answer.get("Failed"):
             # A batch that fails in part answers 200. Sending all of it again is harmless: copies have one id.
             reasons = "; ".join(sorted({failure.get("Message") or failure["Code"] for failure in failed}))
@@ -120,42 +116,42 @@ class AWSMessages:
             raise error from (OutageError(reasons) if passing else None)
 
     def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
-        settings = self._world.settings
+        settings = self._access.settings
         for url in (settings.run_queue_url, settings.timer_queue_url):
             if queue_name(url) == queue_name(queue_arn):
                 entries = [{"Id": str(index), "ReceiptHandle": receipt} for index, receipt in enumerate(receipts)]
-                self._world._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
+                self._access.sqs.delete_message_batch(QueueUrl=url, Entries=entries)
 
     def postpone(self, queue_arn: str, waits: Mapping[str, int]) -> None:
-        url = self._world.settings.run_queue_url
+        url = self._access.settings.run_queue_url
         entries = [
             {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
             for index, (receipt, seconds) in enumerate(waits.items())
         ]
-        self._world._sqs.change_message_visibility_batch(
+        self._access.sqs.change_message_visibility_batch(
             QueueUrl=url.removesuffix(queue_name(url)) + queue_name(queue_arn), Entries=entries
         )
 
     def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         # What waits in the queue of timers cannot be taken back; it is dropped when it comes.
-        is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self._world.now() > SCHEDULER_MARGIN
-        if is_scheduled and self._world.settings.scheduler_group:
-            with suppress(self._world._scheduler.exceptions.ResourceNotFoundException):
-                self._world._scheduler.delete_schedule(
+        is_scheduled = deliver_at - sent_at > LONGEST_DELAY and deliver_at - self._access.now() > SCHEDULER_MARGIN
+        if is_scheduled and self._access.settings.scheduler_group:
+            with suppress(self._access.scheduler.exceptions.ResourceNotFoundException):
+                self._access.scheduler.delete_schedule(
                     Name=schedule_name(Delayed(due=deliver_at, message=message)),
-                    GroupName=self._world.settings.scheduler_group,
+                    GroupName=self._access.settings.scheduler_group,
                 )
 
     def _schedule(self, delayed: Delayed) -> None:
         try:
-            self._world._scheduler.create_schedule(
+            self._access.scheduler.create_schedule(
                 Name=schedule_name(delayed),
-                GroupName=self._world.settings.scheduler_group,
+                GroupName=self._access.settings.scheduler_group,
                 ScheduleExpression=f"at({delayed.due.astimezone(UTC) - SCHEDULER_MARGIN:%Y-%m-%dT%H:%M:%S})",
                 ScheduleExpressionTimezone="UTC",
                 FlexibleTimeWindow={"Mode": "OFF"},
                 ActionAfterCompletion="DELETE",
-                Target=self._world._wake(delayed.dump()),
+                Target=self._access.wake(delayed.dump()),
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":

@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from worldflow.engine.history import Event
 from worldflow.worlds.archives import Attempt
-from worldflow.worlds.aws.access import as_attributes, is_missing, values_of
+from worldflow.worlds.aws.access import AWSAccess, as_attributes, is_missing, values_of
 from worldflow.worlds.aws.archive import AWSArchive
+from worldflow.worlds.aws.history import AWSHistory
 from worldflow.worlds.aws.items import record_item, step_key, time_text
 from worldflow.worlds.aws.messages import schedule_name
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
-    from worldflow.worlds.messages import Delayed
-    from worldflow.worlds.records import RunRecord
+from worldflow.worlds.aws.payloads import AWSPayloads
+from worldflow.worlds.messages import Delayed
+from worldflow.worlds.records import RunRecord
 
 Item = dict[str, Any]
 
@@ -38,17 +37,16 @@ _READ = ("run_id", "record", "record_seq", "reserved", "number", "hook", "abando
 
 
 class AWSRestored:
-    """Uses the clients of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
-        self._runs, self._events = world.settings.runs_table, world.settings.events_table
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
+        self._history = AWSHistory(access, AWSPayloads(access))
+        self._runs, self._events = access.settings.runs_table, access.settings.events_table
 
     # --- since when ---
 
     def began(self) -> datetime | None:
         """When these very tables began to be reconciled, if they have. Those that are restored from them have not."""
-        item = self._world._get(_BEGAN)
+        item = self._access.get(_BEGAN)
         return datetime.fromisoformat(item["began_at"]) if item and item["tables"] == self._tables() else None
 
     def begin(self, now: datetime) -> None:
@@ -56,7 +54,7 @@ class AWSRestored:
 
     def _tables(self) -> str:
         """Which tables these are: others may get their names."""
-        described = (self._world._dynamodb.describe_table(TableName=name) for name in (self._events, self._runs))
+        described = (self._access.dynamodb.describe_table(TableName=name) for name in (self._events, self._runs))
         return " ".join(
             f"{one['Table']['TableName']} {one['Table']['CreationDateTime'].timestamp()}" for one in described
         )
@@ -72,7 +70,7 @@ class AWSRestored:
     def events(self, commits: Sequence[Item]) -> list[Event] | None:
         """The events of commits as they are stored; None where what a commit refers to is gone."""
         try:
-            return self._world._history._events(commits)
+            return self._history.events_of(commits)
         except ClientError as error:
             if not is_missing(error):
                 raise
@@ -81,7 +79,7 @@ class AWSRestored:
     def load(self, run_id: str) -> list[Event] | None:
         """The events of a run, read again."""
         try:
-            return self._world.load_history(run_id)
+            return self._history.load(run_id, 0, None)
         except ClientError as error:
             if not is_missing(error):
                 raise
@@ -93,10 +91,10 @@ class AWSRestored:
         known: what is there and is the beginning of it; None where what is there is to be removed first.
         """
         if known is None:
-            AWSArchive(self._world).remove_history(run_id)
+            AWSArchive(self._access).remove_history(run_id)
         rest = list(whole[len(known or ()) :])
         for start in range(0, len(rest), _COMMIT):
-            self._world.append(run_id, rest[start : start + _COMMIT])
+            self._history.append(run_id, rest[start : start + _COMMIT])
 
     # --- the table of runs ---
 
@@ -133,11 +131,11 @@ class AWSRestored:
         self._delete(key, "attribute_exists(run_id)", {})
 
     def is_claimed(self, run_id: str, step_id: str, attempt: int) -> bool:
-        return self._world._get(step_key(run_id, step_id, attempt, "claim")) is not None
+        return self._access.get(step_key(run_id, step_id, attempt, "claim")) is not None
 
     def want_again(self, attempt_of: str, attempt: Attempt) -> None:
         """Takes back the word that an attempt is not wanted any more."""
-        self._world._dynamodb.update_item(
+        self._access.dynamodb.update_item(
             TableName=self._runs,
             Key=as_attributes({"run_id": step_key(attempt_of, attempt.step_id, attempt.number, "beat")}),
             UpdateExpression="REMOVE abandoned",
@@ -147,10 +145,10 @@ class AWSRestored:
 
     def scheduled(self) -> Iterator[tuple[str, datetime]]:
         """The names of all schedules, and when each was made."""
-        group = self._world.settings.scheduler_group
+        group = self._access.settings.scheduler_group
         if not group:
             return
-        pages = self._world._scheduler.get_paginator("list_schedules").paginate(GroupName=group)
+        pages = self._access.scheduler.get_paginator("list_schedules").paginate(GroupName=group)
         for page in pages:
             for found in page["Schedules"]:
                 yield found["Name"], found["CreationDate"].astimezone(UTC)
@@ -160,9 +158,8 @@ class AWSRestored:
         return schedule_name(delayed)
 
     def unschedule(self, name: str) -> None:
-        world = self._world
         try:
-            world._scheduler.delete_schedule(Name=name, GroupName=world._required("scheduler_group"))
+            self._access.scheduler.delete_schedule(Name=name, GroupName=self._access.required("scheduler_group"))
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
@@ -170,7 +167,7 @@ class AWSRestored:
     # --- requests ---
 
     def _scan(self, **request: Any) -> Iterator[Item]:
-        for page in self._world._dynamodb.get_paginator("scan").paginate(**request):
+        for page in self._access.dynamodb.get_paginator("scan").paginate(**request):
             yield from map(values_of, page["Items"])
 
     def _put(
@@ -180,7 +177,7 @@ class AWSRestored:
         values: dict[str, Any] | None = None,
         names: dict[str, str] | None = None,
     ) -> bool:
-        return self._world._put(self._runs, item, condition, values, names)
+        return self._access.put(self._runs, item, condition, values, names)
 
     def _delete(self, key: str, condition: str, values: dict[str, Any], names: dict[str, str] | None = None) -> bool:
         request: dict[str, Any] = {"TableName": self._runs, "Key": as_attributes({"run_id": key})}
@@ -190,7 +187,7 @@ class AWSRestored:
         if names:
             request["ExpressionAttributeNames"] = names
         try:
-            self._world._dynamodb.delete_item(**request)
+            self._access.dynamodb.delete_item(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise

@@ -9,15 +9,13 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import ConflictError, FieldError, InvalidInputError
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.schedules import ScheduleRecord, Schedules
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 DUE = "<aws.scheduler.scheduled-time>"
 """What Scheduler replaces by the moment that was scheduled."""
@@ -27,13 +25,11 @@ _SHARD = "schedules"
 
 
 class AWSSchedules(Schedules):
-    """Uses the clients of its world."""
-
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
 
     def get(self, schedule_id: str) -> ScheduleRecord | None:
-        item = self._world._get(_key(schedule_id))
+        item = self._access.get(_key(schedule_id))
         return ScheduleRecord.model_validate_json(item["schedule"]) if item else None
 
     def put(self, record: ScheduleRecord, replacing: ScheduleRecord | None) -> None:
@@ -47,15 +43,15 @@ class AWSSchedules(Schedules):
         condition, values = "attribute_not_exists(run_id)", {}
         if replacing:
             condition, values = "version = :version", {":version": replacing.version}
-        if not self._world._put(self._world.settings.runs_table, item, condition, values):
+        if not self._access.put(self._access.settings.runs_table, item, condition, values):
             raise ConflictError(f"schedule {record.schedule_id!r} was written by somebody else")
 
     def list(self, limit: int, after: str) -> Sequence[ScheduleRecord]:
         condition, values = "#shard = :shard", {":shard": {"S": _SHARD}}
         if after:  # a key cannot be empty
             condition, values = f"{condition} AND created_at > :after", {**values, ":after": {"S": after}}
-        found = self._world._query(
-            TableName=self._world.settings.runs_table,
+        found = self._access.query(
+            TableName=self._access.settings.runs_table,
             IndexName="by_time",
             KeyConditionExpression=condition,
             ExpressionAttributeNames={"#shard": "shard"},  # a reserved word
@@ -67,20 +63,20 @@ class AWSSchedules(Schedules):
         return list(islice((record for record in records if record), limit))
 
     def arm(self, record: ScheduleRecord) -> None:
-        world = self._world
+        access = self._access
         message = {"v": 1, "kind": "schedule_due", "schedule_id": record.schedule_id, "due": DUE}
         request: dict[str, Any] = {
             "Name": _name(record.schedule_id),
-            "GroupName": world._required("scheduler_group"),
+            "GroupName": access.required("scheduler_group"),
             "ScheduleExpression": record.schedule,
             "ScheduleExpressionTimezone": record.timezone,
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "State": "DISABLED" if record.paused else "ENABLED",
-            "Target": world._wake(json.dumps(message)),
+            "Target": access.wake(json.dumps(message)),
         }
         if record.schedule.startswith("rate"):
             # Scheduler would fire at once, and count from there.
-            request["StartDate"] = record.recurrence().after(world.now())
+            request["StartDate"] = record.recurrence().after(access.now())
         try:
             self._create_or_update(request)
         except ClientError as error:
@@ -93,24 +89,24 @@ class AWSSchedules(Schedules):
 
     def _create_or_update(self, request: dict[str, Any]) -> None:
         try:
-            self._world._scheduler.create_schedule(**request)
+            self._access.scheduler.create_schedule(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConflictException":
                 raise
-            self._world._scheduler.update_schedule(**request)
+            self._access.scheduler.update_schedule(**request)
 
     def rearm(self, schedule_id: str, due: datetime) -> None:
         """Scheduler goes on by itself."""
 
     def remove(self, schedule_id: str) -> None:
-        world = self._world
+        access = self._access
         # The record last: with it, whoever died between the two can be asked again.
         try:
-            world._scheduler.delete_schedule(Name=_name(schedule_id), GroupName=world._required("scheduler_group"))
+            access.scheduler.delete_schedule(Name=_name(schedule_id), GroupName=access.required("scheduler_group"))
         except ClientError as error:
             if error.response["Error"]["Code"] != "ResourceNotFoundException":
                 raise
-        world._dynamodb.delete_item(TableName=world.settings.runs_table, Key={"run_id": {"S": _key(schedule_id)}})
+        access.dynamodb.delete_item(TableName=access.settings.runs_table, Key={"run_id": {"S": _key(schedule_id)}})
 
 
 def _key(schedule_id: str) -> str:

@@ -10,15 +10,13 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import ClientError
 
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.outages import is_outage, is_passing_code
 from worldflow.worlds.status_events import StatusEvent, StatusKind
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
 
 SOURCE = "worldflow"
 
@@ -41,17 +39,15 @@ _log = logging.getLogger("worldflow")
 
 
 class AWSStatusEvents:
-    """Uses the client of its world."""
-
-    def __init__(self, world: AWSWorld, lost: Callable[[int], None]) -> None:
+    def __init__(self, access: AWSAccess, lost: Callable[[int], None]) -> None:
         """
         lost: called with the number of events that a bus refuses for good.
         """
-        self._world = world
+        self._access = access
         self._lost = lost
 
     def announce(self, events: Sequence[StatusEvent]) -> None:
-        bus = self._world.settings.event_bus
+        bus = self._access.settings.event_bus
         assert bus is not None
         entries = [self._entry(event, bus) for event in events]
         for start in range(0, len(entries), ENTRIES):
@@ -61,7 +57,7 @@ class AWSStatusEvents:
         detail = {
             "version": 1,
             "id": event.id,
-            "runs_table": self._world.settings.runs_table,
+            "runs_table": self._access.settings.runs_table,
             "run_id": event.run_id,
             "workflow_name": event.workflow_name,
             "status": "running" if event.kind == "started" else event.kind,
@@ -82,7 +78,7 @@ class AWSStatusEvents:
 
     def _put(self, entries: Sequence[dict[str, Any]], bus: str) -> None:
         try:
-            answer = self._world._eventbridge.put_events(Entries=entries)
+            answer = self._access.eventbridge.put_events(Entries=entries)
         except ClientError as error:
             if is_outage(error):
                 raise

@@ -14,15 +14,13 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE
-
-if TYPE_CHECKING:
-    from worldflow.worlds.aws.world import AWSWorld
+from worldflow.worlds.aws.access import AWSAccess
 
 READ_AGAIN = timedelta(hours=1)
 """How long a process goes on with the keys that it has read."""
@@ -34,28 +32,28 @@ _log = logging.getLogger("worldflow")
 
 
 class AWSKeys:
-    """The keys of a world, as a process knows them."""
+    """The keys as a process knows them."""
 
-    def __init__(self, world: AWSWorld) -> None:
-        self._world = world
+    def __init__(self, access: AWSAccess) -> None:
+        self._access = access
         self._keys: list[bytes] = []
-        self._read_at = self._asked_at = world.now() - 2 * READ_AGAIN
+        self._read_at = self._asked_at = access.now() - 2 * READ_AGAIN
 
     def current(self) -> Sequence[bytes]:
         """The keys, the newest first."""
-        if self._world.now() - self._read_at >= READ_AGAIN:
+        if self._access.now() - self._read_at >= READ_AGAIN:
             self._read()
         return self._keys
 
     def for_an_unknown_token(self) -> Sequence[bytes]:
         """The keys, read again: one may be new."""
-        if self._world.now() - self._asked_at >= UNKNOWN_AGAIN:
-            self._asked_at = self._world.now()
+        if self._access.now() - self._asked_at >= UNKNOWN_AGAIN:
+            self._asked_at = self._access.now()
             self._read()
         return self._keys
 
     def _read(self) -> None:
-        client, secret = self._world._client("secretsmanager"), self._world._required("webhook_secret_arn")
+        client, secret = self._access.client("secretsmanager"), self._access.required("webhook_secret_arn")
         try:
             text = client.get_secret_value(SecretId=secret, VersionStage="AWSCURRENT")["SecretString"]
         except (ClientError, BotoCoreError) as error:
@@ -64,7 +62,7 @@ class AWSKeys:
             _log.warning("the webhooks' keys cannot be read again: %s", _code(error))
         else:
             self._keys = [key["key"].encode() for key in _keys_of(text)]
-            self._read_at = self._world.now()
+            self._read_at = self._access.now()
 
 
 def _code(error: Exception) -> str:
@@ -76,11 +74,11 @@ def is_rotation(event: Mapping[str, Any]) -> bool:
     return {"Step", "SecretId", "ClientRequestToken"} <= event.keys()
 
 
-def rotate(world: AWSWorld, event: Mapping[str, Any]) -> None:
+def rotate(access: AWSAccess, event: Mapping[str, Any]) -> None:
     """Does one of the four steps in which Secrets Manager rotates the secret of webhooks. Each may come again."""
-    client, now = world._client("secretsmanager"), world.now()
+    client, now = access.client("secretsmanager"), access.now()
     secret, version = event["SecretId"], event["ClientRequestToken"]
-    if secret != world._required("webhook_secret_arn"):
+    if secret != access.required("webhook_secret_arn"):
         raise ConfigurationError(f"{secret} is not the secret of the webhooks' keys, and is not rotated")
     stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
     if "AWSCURRENT" in stages.get(version, ()):

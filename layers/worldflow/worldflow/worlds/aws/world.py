@@ -8,28 +8,27 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import boto3
-from botocore.exceptions import ClientError
 from pydantic_core import from_json
 
 from worldflow.engine.errors import RunArchivedError
 from worldflow.engine.history import Attribute, Event, Json, dump_value
 from worldflow.settings import Settings
 from worldflow.worlds.archives import Archive
-from worldflow.worlds.aws.access import AWSAccess, as_attributes, is_missing, values_of
+from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws.history import AWSHistory
-from worldflow.worlds.aws.items import record_item, step_key, time_text
+from worldflow.worlds.aws.items import expiry, record_item, step_key, time_text
 from worldflow.worlds.aws.messages import AWSMessages
+from worldflow.worlds.aws.payloads import AWSPayloads
 from worldflow.worlds.aws.schedules import AWSSchedules
 from worldflow.worlds.aws.webhook_keys import AWSKeys
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.messages import Delayed, Message, StepOutcome
-from worldflow.worlds.outages import is_outage
 from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, check_cursor, check_page
 from worldflow.worlds.status_events import StatusEvent
 
@@ -39,16 +38,8 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws.listing import AWSListing
     from worldflow.worlds.aws.status_events import AWSStatusEvents
 
-T = TypeVar("T")
 
-OUTCOME_DAYS = 35
-"""How long the ledger keeps a step's outcome. A copy of its task waits at most 28 days: 14 in the queue, and 14 more
-among the dead letters, whose age is counted anew. Point-in-time recovery goes back 35 days: what it restores finds the
-outcomes that were not yet in the history then.
-"""
-
-
-class AWSWorld(AWSAccess, World):
+class AWSWorld(World):
     """A World in one AWS account. May be used from several threads.
 
     settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
@@ -63,11 +54,22 @@ class AWSWorld(AWSAccess, World):
         session: boto3.Session | None = None,
         codec: PayloadCodec | None = None,
     ) -> None:
-        super().__init__(settings, session=session)
+        self.access = self._connect(settings, session)
         self.codec = codec or load_codec(self.settings.payload_codec)
         self._when_lost: Callable[[int], None] = lambda number: None
         self._unanswered_claims: dict[str, str] = {}
         """The tokens of claims whose answer was lost: nothing has begun with them."""
+
+    def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
+        return AWSAccess(settings, session=session)
+
+    @property
+    def settings(self) -> Settings:
+        """The names and addresses of the resources."""
+        return self.access.settings
+
+    def now(self) -> datetime:
+        return self.access.now()
 
     # --- history ---
 
@@ -82,13 +84,13 @@ class AWSWorld(AWSAccess, World):
 
     @cached_property
     def _history(self) -> AWSHistory:
-        return AWSHistory(self)
+        return AWSHistory(self.access, self._payloads)
 
     # --- records ---
 
     def create_run(self, record: RunRecord) -> RunRecord | None:
-        while not self._put(self.settings.runs_table, record_item(record), "attribute_not_exists(run_id)"):
-            item = self._get(record.run_id)
+        while not self.access.put(self.settings.runs_table, record_item(record), "attribute_not_exists(run_id)"):
+            item = self.access.get(record.run_id)
             if item and "record" not in item:
                 raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
             if item:
@@ -99,12 +101,12 @@ class AWSWorld(AWSAccess, World):
         return None
 
     def get_run(self, run_id: str) -> RunRecord | None:
-        item = self._get(run_id)
+        item = self.access.get(run_id)
         return RunRecord.model_validate_json(item["record"]) if item and "record" in item else None
 
     def update_run(self, record: RunRecord) -> None:
         condition = "record_seq <= :seq AND attribute_not_exists(archived)"
-        self._put(self.settings.runs_table, record_item(record), condition, {":seq": record.seq})
+        self.access.put(self.settings.runs_table, record_item(record), condition, {":seq": record.seq})
 
     def list_runs(
         self,
@@ -127,10 +129,10 @@ class AWSWorld(AWSAccess, World):
     def _listing(self) -> AWSListing:
         from worldflow.worlds.aws.listing import AWSListing  # which no turn and no step needs
 
-        return AWSListing(self)
+        return AWSListing(self.access)
 
     def put_generation(self, base: str, number: int) -> None:
-        self._put(
+        self.access.put(
             self.settings.runs_table,
             {"run_id": f"generation#{base}", "number": number},
             "attribute_not_exists(run_id) OR #number < :number",
@@ -139,7 +141,7 @@ class AWSWorld(AWSAccess, World):
         )
 
     def get_generation(self, base: str) -> int:
-        item = self._get(f"generation#{base}")
+        item = self.access.get(f"generation#{base}")
         return item["number"] if item else 1
 
     # --- hooks ---
@@ -150,7 +152,7 @@ class AWSWorld(AWSAccess, World):
             "hook": hook.model_dump_json(exclude_none=True),
             "holder": hook.run_id,
         }
-        return self._put(
+        return self.access.put(
             self.settings.runs_table,
             item,
             "attribute_not_exists(run_id) OR holder IN (:own, :before)",
@@ -158,12 +160,12 @@ class AWSWorld(AWSAccess, World):
         )
 
     def get_hook(self, token: str) -> HookRecord | None:
-        item = self._get(f"hook#{token}")
+        item = self.access.get(f"hook#{token}")
         return HookRecord.model_validate_json(item["hook"]) if item else None
 
     def delete_hook(self, token: str, run_id: str) -> None:
-        with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
-            self._dynamodb.delete_item(
+        with suppress(self.access.dynamodb.exceptions.ConditionalCheckFailedException):
+            self.access.dynamodb.delete_item(
                 TableName=self.settings.runs_table,
                 Key=as_attributes({"run_id": f"hook#{token}"}),
                 ConditionExpression="attribute_not_exists(run_id) OR holder = :holder",
@@ -171,7 +173,7 @@ class AWSWorld(AWSAccess, World):
             )
 
     def webhook_url(self, token: str) -> str:
-        return f"{self._required('webhook_url').rstrip('/')}/{token}"
+        return f"{self.access.required('webhook_url').rstrip('/')}/{token}"
 
     def webhook_keys(self) -> Sequence[bytes]:
         return self._keys.current()
@@ -181,13 +183,13 @@ class AWSWorld(AWSAccess, World):
 
     @cached_property
     def _keys(self) -> AWSKeys:
-        return AWSKeys(self)
+        return AWSKeys(self.access)
 
     # --- messages ---
 
     @cached_property
     def _messages(self) -> AWSMessages:
-        return AWSMessages(self)
+        return AWSMessages(self.access)
 
     def send(self, messages: Sequence[Message | Delayed]) -> None:
         self._messages.send(messages)
@@ -207,7 +209,7 @@ class AWSWorld(AWSAccess, World):
     def _status_events(self) -> AWSStatusEvents:
         from worldflow.worlds.aws.status_events import AWSStatusEvents  # which a stack without a bus does not need
 
-        return AWSStatusEvents(self, lambda number: self._when_lost(number))
+        return AWSStatusEvents(self.access, lambda number: self._when_lost(number))
 
     def acknowledge(self, queue_arn: str, receipts: Sequence[str]) -> None:
         """Deletes up to ten messages, by their receipt handles, before the function that received them answers.
@@ -225,7 +227,7 @@ class AWSWorld(AWSAccess, World):
         """Tells the deaths of functions from outages, for messages that were received before."""
         from worldflow.worlds.aws.deaths import AWSDeaths  # rarely wanted
 
-        return AWSDeaths(self)
+        return AWSDeaths(self.access)
 
     def set_aside(self, queue_arn: str, body: str, id: str) -> bool:
         """Puts a body that is no message into the dead-letter queue of the queue of runs that it came from.
@@ -241,7 +243,7 @@ class AWSWorld(AWSAccess, World):
     def _dead_letters(self) -> AWSDeadLetters:
         from worldflow.worlds.aws.dead_letters import AWSDeadLetters  # rarely wanted
 
-        return AWSDeadLetters(self)
+        return AWSDeadLetters(self.access)
 
     # --- the step ledger ---
 
@@ -250,13 +252,13 @@ class AWSWorld(AWSAccess, World):
         item = {
             "run_id": step_key(*attempt),
             "outcome": outcome.model_dump_json(exclude_none=True),
-            "expires_at": self._expiry(),
+            "expires_at": expiry(self.now()),
         }
         condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
         if replace:
             condition = "attribute_not_exists(never)"
-        while not self._put(self.settings.runs_table, item, condition, values):
-            if not (kept := self._get(step_key(*attempt))):
+        while not self.access.put(self.settings.runs_table, item, condition, values):
+            if not (kept := self.access.get(step_key(*attempt))):
                 condition, values = "attribute_not_exists(run_id)", {}
                 continue
             recorded = StepOutcome.model_validate_json(kept["outcome"])
@@ -266,7 +268,7 @@ class AWSWorld(AWSAccess, World):
         return outcome
 
     def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        item = self._get(step_key(run_id, step_id, attempt))
+        item = self.access.get(step_key(run_id, step_id, attempt))
         return StepOutcome.model_validate_json(item["outcome"]) if item else None
 
     def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
@@ -276,7 +278,7 @@ class AWSWorld(AWSAccess, World):
         token = self._unanswered_claims.pop(key, None) or uuid.uuid4().hex
         item, condition = {"run_id": key, "claimant": token}, "attribute_not_exists(run_id) OR claimant = :claimant"
         try:
-            return self._put(self.settings.runs_table, item, condition, {":claimant": token})
+            return self.access.put(self.settings.runs_table, item, condition, {":claimant": token})
         except Exception:
             self._unanswered_claims[key] = token
             raise
@@ -290,7 +292,7 @@ class AWSWorld(AWSAccess, World):
         return "abandoned" not in self._mark(run_id, step_id, attempt, changes)
 
     def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        item = self._get(step_key(run_id, step_id, attempt, "beat"))
+        item = self.access.get(step_key(run_id, step_id, attempt, "beat"))
         if not item or "beat_at" not in item:
             return None
         return Beat(datetime.fromisoformat(item["beat_at"]), from_json(item["details"]))
@@ -299,7 +301,7 @@ class AWSWorld(AWSAccess, World):
         self._mark(run_id, step_id, attempt, {"abandoned": 1})
 
     def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
-        item = self._get(step_key(run_id, step_id, attempt, "beat"))
+        item = self.access.get(step_key(run_id, step_id, attempt, "beat"))
         return item is not None and "abandoned" in item
 
     def _mark(
@@ -309,11 +311,11 @@ class AWSWorld(AWSAccess, World):
 
         defaults: attributes that are set unless the item has them.
         """
-        changes = {**changes, "expires_at": self._expiry()}
+        changes = {**changes, "expires_at": expiry(self.now())}
         assignments = [f"{name} = :{name}" for name in changes]
         assignments += [f"{name} = if_not_exists({name}, :{name})" for name in defaults]
         values = {f":{name}": value for name, value in {**changes, **defaults}.items()}
-        answer = self._dynamodb.update_item(
+        answer = self.access.dynamodb.update_item(
             TableName=self.settings.runs_table,
             Key=as_attributes({"run_id": step_key(run_id, step_id, attempt, "beat")}),
             UpdateExpression="SET " + ", ".join(assignments),
@@ -322,53 +324,29 @@ class AWSWorld(AWSAccess, World):
         )
         return values_of(answer["Attributes"])
 
-    def _expiry(self) -> int:
-        return int((self.now() + timedelta(days=OUTCOME_DAYS)).timestamp())
-
     # --- payloads ---
 
+    @cached_property
+    def _payloads(self) -> AWSPayloads:
+        return AWSPayloads(self.access)
+
     def put_payload(self, key: str, data: bytes) -> None:
-        self._s3.put_object(Bucket=self._required("payload_bucket"), Key=f"payloads/{key}", Body=data)
+        self._payloads.put(key, data)
 
     def get_payload(self, key: str) -> bytes:
-        def get(object_key: str) -> bytes:
-            answer = self._s3.get_object(Bucket=self._required("payload_bucket"), Key=object_key)
-            data: bytes = answer["Body"].read()
-            return data
-
-        return self._wherever_it_is(key, get)
+        return self._payloads.get(key)
 
     def copy_payload(self, key: str, new_key: str) -> None:
-        bucket = self._required("payload_bucket")
-
-        def copy(object_key: str) -> None:
-            source = {"Bucket": bucket, "Key": object_key}
-            self._s3.copy_object(Bucket=bucket, Key=f"payloads/{new_key}", CopySource=source)
-
-        self._wherever_it_is(key, copy)
-
-    def _wherever_it_is(self, key: str, use: Callable[[str], T]) -> T:
-        """Uses the object of a payload, which is moved when its run is archived."""
-        try:
-            return use(f"payloads/{key}")
-        except ClientError as error:
-            if not is_missing(error):
-                raise
-            try:
-                return use(f"archive/{key}")
-            except ClientError as other:
-                if is_outage(other):
-                    raise
-            raise
+        self._payloads.copy(key, new_key)
 
     @cached_property
     def archive(self) -> Archive:
         from worldflow.worlds.aws.archive import AWSArchive  # which hardly any process needs
 
-        return AWSArchive(self)
+        return AWSArchive(self.access)
 
     # --- schedules ---
 
     @cached_property
     def schedules(self) -> AWSSchedules:
-        return AWSSchedules(self)
+        return AWSSchedules(self.access)
