@@ -1,3 +1,1 @@
-"""Your workflows. Every module in this package is imported by the functions, so a new file is all that a new workflow
-takes.
-"""
+"""Your workflows. The functions import every module in this package, so adding a file adds its workflows."""

@@ -1,4 +1,4 @@
-"""The smallest workflow: a step, a durable sleep, and the step again."""
+"""The smallest workflow: a step, a durable sleep, and the same step again."""
 
 from worldflow import sleep, step, workflow
 

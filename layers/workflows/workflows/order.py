@@ -1,14 +1,14 @@
 """An order, from the basket to the parcel.
 
     reserve stock for every line, in parallel
-    a high total waits for approval, at most three days
+    wait up to three days for approval if the total is high
     charge the card
     let the warehouse pack, and ship
 
-Whatever fails after a reservation or a charge undoes them: the stock is released and the money refunded. So does a
-cancellation, unless the parcel is on its way already. The steps here stand for the shop's own services, and pass on the
-idempotency key with which those recognise a repeated request. The run's record tells which customer's it is, and what
-it is doing.
+If anything fails after a reservation or a charge, the stock is released and the money refunded. The same happens on
+cancellation, unless the parcel has already been shipped. The steps stand in for the shop's own services, and pass them
+the idempotency key by which a service recognises a repeated request. The run's record shows the customer and the
+current status.
 """
 
 import asyncio
@@ -81,15 +81,15 @@ class Shipment(BaseModel):
 
 
 class OutOfStock(FatalError):
-    """Trying again will not fill the shelf."""
+    """Not retried: a retry does not restock the shelf."""
 
 
 class CardDeclined(FatalError):
-    """The bank's answer is final."""
+    """Not retried: the bank's answer is final."""
 
 
 class ApprovalRefused(Exception):
-    """Somebody said no, or nobody said anything in time."""
+    """The approver refused, or did not answer in time."""
 
 
 @step
@@ -143,13 +143,13 @@ async def fulfil_order(order: Order) -> Shipment:
         shipping = asyncio.create_task(ship(order, reservations))
         await all_of(shipping)
     except BaseException:
-        # A failure, or the run is cancelled. What is under way comes to its end first: a charge that nobody waits for
-        # is a charge that nobody refunds.
+        # A step failed, or the run is cancelled. Let open steps finish first: a charge whose outcome is unknown cannot
+        # be refunded.
         await asyncio.wait([task for task in (*reserving, charging, shipping) if task])
         if not (shipping and succeeded(shipping)):
             undoing = asyncio.create_task(undo(reserving, charging))
             while not undoing.done():
-                with suppress(asyncio.CancelledError):  # one that comes now changes nothing: what is begun is undone
+                with suppress(asyncio.CancelledError):  # a cancellation does not stop the cleanup
                     await asyncio.wait([undoing])
             undoing.result()
             raise
@@ -158,7 +158,7 @@ async def fulfil_order(order: Order) -> Shipment:
 
 
 async def all_of(*tasks: asyncio.Task[T]) -> list[T]:
-    """The results of tasks, once all have ended. Cancelled, it leaves them be, where `gather` would cancel them."""
+    """Waits for all tasks and returns their results. Unlike `gather`, it does not cancel them when it is cancelled."""
     await asyncio.wait(tasks)
     return [task.result() for task in tasks]
 
