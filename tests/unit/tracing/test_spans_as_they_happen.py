@@ -215,6 +215,8 @@ async def test_a_fork_begins_a_trace_and_is_linked_to_the_run_it_goes_on_from(
         if span.attributes["worldflow.run_id"] == "forked-in-a-trace"
     ]
     assert first.trace_id == fork.trace_id
+    # The two events that it takes over belong to a turn of the other.
+    assert (first.attributes["worldflow.seq"], first.attributes["worldflow.events"]) == (3, 1)
 
 
 async def test_a_run_that_began_when_nobody_traced_it_has_no_spans(
