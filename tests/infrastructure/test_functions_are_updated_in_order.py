@@ -84,10 +84,10 @@ def test_no_two_resources_need_each_other(stack: Stack) -> None:
     assert not [logical_id for logical_id in stack.resources if logical_id in needs(stack, logical_id)]
 
 
-def test_the_alarms_that_may_take_a_release_back_exist(stack: Stack) -> None:
+def test_a_release_is_taken_back_that_blocks_runs_or_does_not_start(stack: Stack) -> None:
     guide = (ROOT / "docs/guide/deploying.md").read_text()
     watched = re.findall(r"Arn=\$\(alarm (\w+)\)", guide)
-    assert watched
+    assert watched == ["BlockedRunsAlarm", "OrchestratorErrorsAlarm", "StepExecutorErrorsAlarm"]
     assert set(watched) <= stack.all("CloudWatch::Alarm").keys()
 
 
