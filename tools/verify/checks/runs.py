@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tools.verify.checks.timers import start_to_sleep, wait_for_deletion
 from tools.verify.outcome import Failed, Skipped, check
 from tools.verify.target import PATIENCE, Target
 
@@ -71,11 +72,11 @@ def signals(target: Target) -> str:
 @check("Cancellation", statements=("OrchestratorRole.Schedule",), look=("Signal", TURN))
 def cancellation(target: Target) -> str:
     """A run that sleeps for days is cancelled, and its schedule is deleted."""
-    run_id = target.start("verify_nap", {"duration": "30d"})
-    target.waits(run_id, "TimerStarted")
+    run_id, name = start_to_sleep(target)
     target.expect(202, "POST", f"/runs/{run_id}/cancel", {"reason": "verified"})
     target.ended(run_id, "cancelled")
-    return "cancelled in its sleep"
+    wait_for_deletion(target, name)
+    return "cancelled in its sleep, and its schedule is gone"
 
 
 @check("Abandoned steps", statements=("OrchestratorRole.AbandonSteps",), look=(TURN, STEP))

@@ -49,7 +49,7 @@ def schedule_of_a_sleep(target: Target) -> str:
         raise Failed(f"the schedule is {expression['ScheduleExpression']}, and the timer a minute after {due}")
     target.expect(202, "POST", f"/runs/{run_id}/terminate")
     target.ended(run_id, "cancelled")
-    target.until(lambda: name not in _names(target) or None, 30, f"schedule {name} is still there")
+    wait_for_deletion(target, name)
     return f"{expression['ScheduleExpression']}, and gone with its run"
 
 
@@ -63,6 +63,11 @@ def start_to_sleep(target: Target) -> tuple[str, str]:
         return next((name for name in sorted(_names(target) - before) if run_id in _input(target, name)), None)
 
     return run_id, target.until(created, 60, "there is no schedule for the sleep")
+
+
+def wait_for_deletion(target: Target, name: str) -> None:
+    """Waits until there is no schedule of that name."""
+    target.until(lambda: name not in _names(target) or None, 30, f"schedule {name} is still there")
 
 
 @check(
