@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -79,7 +79,7 @@ def sweep(target: Target) -> str:
     """The caretaker finds a run whose start was lost, and starts it. (Its record is written without a message.)"""
     run_id = f"{target.prefix}-lost-{len(target.runs)}"
     target.runs.append(run_id)
-    asked = target.world.now() - timedelta(minutes=10)
+    asked = datetime.now(UTC) - timedelta(minutes=10)
     target.world.create_run(
         RunRecord(run_id=run_id, workflow_name="hello", input={"name": "lost"}, created_at=asked, updated_at=asked)
     )
