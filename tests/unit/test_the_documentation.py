@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from tests.support.template import TEMPLATE, api_routes
 from worldflow.cli import app
 from worldflow.determinism import check
 
@@ -59,12 +60,11 @@ def test_no_command_replaces_the_parameters_of_samconfig(page: Path) -> None:
 
 
 def test_parameters_that_pages_name_are_the_templates() -> None:
-    template = (PROJECT / "template.yaml").read_text()
     lists = [
         listed for page in PAGES for listed in re.findall(r"parameter_overrides = \[(.*?)\]", page.read_text(), re.S)
     ]
     named = {name for listed in lists for name in re.findall(r'"(\w+)=', listed)}
-    assert {name for name in named if f"\n  {name}:\n    Type:" not in template} == set()
+    assert named <= TEMPLATE["Parameters"].keys()
     assert "OtlpEndpoint" in named
 
 
@@ -96,8 +96,7 @@ def test_the_code_of_the_guide_is_run(page: Path) -> None:
 
 
 def test_the_page_of_the_api_has_every_route() -> None:
-    paths = re.findall(r'Path: "?(/[^"\s]*?)"?\}?$', (PROJECT / "template.yaml").read_text(), re.MULTILINE)
-    routes = {path.replace("{run_id}", "{id}").replace("{schedule_id}", "{id}") for path in paths}
+    routes = {path.replace("{run_id}", "{id}").replace("{schedule_id}", "{id}") for _, path in api_routes()}
     assert "/runs/{id}/signals/{name}" in routes
     text = (PROJECT / "docs/guide/api.md").read_text()
     assert [route for route in sorted(routes) if not re.search(rf"{re.escape(route)}[`?]", text)] == []

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import pytest
-import yaml
 
 from tests.support.api import Answer
 from tests.support.aws import QueueName
 from tests.support.lambdas import ROOT, Context, function, load_function, own_log
 from tests.support.systems import AWSSystem
+from tests.support.template import routes
 from tests.support.threads import replace_sleep
 from worldflow.engine.history import AnyFact
 from worldflow.turns.webhook_tokens import sign
@@ -462,14 +462,9 @@ def test_every_fact_that_is_sent_has_a_file() -> None:
 
 
 def test_every_route_has_a_file() -> None:
-    loader = type("Loader", (yaml.SafeLoader,), {})
-    loader.add_multi_constructor("!", lambda *_: None)
-    template = yaml.load((ROOT / "template.yaml").read_text(), loader)
-    events = template["Resources"]["SignalFunction"]["Properties"]["Events"].values()
-    routes = {f"{event['Properties']['Method']} {event['Properties']['Path']}" for event in events}
-    routes.add(template["Resources"]["WebhookRoute"]["Properties"]["RouteKey"])
+    samples = {read(name)["routeKey"] for name in FILES if name.startswith("signal-")}
 
-    assert {read(name)["routeKey"] for name in FILES if name.startswith("signal-")} == routes
+    assert samples == {f"{method} {path}" for method, path in routes()}
 
 
 # --- what is in them -----------------------------------------------------------------------------------------------

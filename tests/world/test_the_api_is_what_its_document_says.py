@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,8 +26,9 @@ from schemathesis.specs.openapi.checks import (
 from tests.support import workflows
 from tests.support.aws import deployed
 from tests.support.gateway import Gateway
-from tests.support.lambdas import ROOT, api_module, function
+from tests.support.lambdas import api_module, function
 from tests.support.systems import AWSSystem, aws_system
+from tests.support.template import routes
 from tools import openapi
 from worldflow import (
     FatalError,
@@ -141,12 +141,6 @@ def deployment() -> Iterator[Deployment]:
         patch.setattr(waiting, "time", SimpleNamespace(sleep=lambda _: aws.settle()))
         patch.setattr(waiting, "PAUSES", (0, 0))
         yield Deployment(aws, Gateway(routes()))
-
-
-def routes() -> list[tuple[str, str]]:
-    template = (ROOT / "template.yaml").read_text()
-    found = re.findall(r'Method: (\w+),?\s+Path: "?(/\S*?)"?\}?$', template, re.MULTILINE)
-    return found + re.findall(r"RouteKey: (\w+) (/\S+)$", template, re.MULTILINE)
 
 
 def test_the_document_has_the_routes_of_the_template() -> None:
