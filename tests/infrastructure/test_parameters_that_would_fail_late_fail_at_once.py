@@ -55,5 +55,5 @@ def test_each_member_of_a_list_has_its_form(name: str, value: list[str]) -> None
 
 @pytest.mark.parametrize("given", [{"SubnetIds": ["subnet-0a1b"]}, {"SecurityGroupIds": ["sg-0a1b"]}])
 def test_subnets_and_security_groups_are_given_together(given: dict[str, list[str]]) -> None:
-    with pytest.raises(RefusedParameters, match="are given together"):
+    with pytest.raises(RefusedParameters, match="must be set together"):
         Stack(**given)

@@ -59,5 +59,5 @@ def test_every_role_has_the_rights_on_them_that_it_had_on_the_stacks_own(restore
 
 @pytest.mark.parametrize("table", RESTORED)
 def test_one_table_without_the_other_is_refused(table: str) -> None:
-    with pytest.raises(RefusedParameters, match="given together"):
+    with pytest.raises(RefusedParameters, match="set together"):
         Stack(**{table: RESTORED[table]})
