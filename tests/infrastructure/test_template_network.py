@@ -1,8 +1,10 @@
 """The functions in a VPC: when there is one, and what Lambda needs of their roles then."""
 
+import re
+
 import pytest
 
-from tests.infrastructure.stack import Stack, listed
+from tests.infrastructure.stack import ROOT, Stack, listed
 
 ROLES = ["OrchestratorRole", "StepExecutorRole", "SignalRole", "CaretakerRole"]
 BY_THE_SERVICE = {"Null": {"lambda:SourceFunctionArn": "true"}}
@@ -46,3 +48,14 @@ def test_only_what_looks_is_allowed_everywhere(inside: Stack) -> None:
         else:
             network = "arn:${AWS::Partition}:ec2:${AWS::Region}:*:*/*"  # of any account: subnets may be shared
             assert statement["Resource"] == {"Fn::Sub": network}
+
+
+def test_the_guide_names_an_endpoint_for_each_service_that_functions_call() -> None:
+    key = "arn:aws:kms:eu-west-1:111122223333:key/1"
+    stack = Stack(PayloadKeyArns=key, EventBusName="runs")
+    statements = [statement for role in ROLES for statement in stack.statements(role).values()]
+    services = {action.partition(":")[0] for statement in statements for action in listed(statement["Action"])}
+    section = (ROOT / "docs/guide/deploying.md").read_text().partition("## In a VPC")[2].partition("\n## ")[0]
+    named = {"dynamodb", "s3", *re.findall(r"\(`([a-z]+)`\)", section)}
+    # Lambda itself sends logs, and the right to pass a role is no request.
+    assert named == services - {"logs", "iam"}
