@@ -165,11 +165,11 @@ Table = Sequence[Sequence[str]]
 
 
 def of_steps() -> Table:
-    rows = [["a million of", "requests", "logs", "ledger", "history, a month", "**all but compute**"]]
+    rows = [["per million", "requests", "logs", "ledger", "history, a month", "**total without compute**"]]
     kinds = {
-        "steps, at the template's defaults": a_step(),
-        "steps whose results come ten to a turn": a_step(10),
-        "steps with `StepBatchSize: 10`, ten at a time": a_step(10, 10),
+        "queued steps, template defaults": a_step(),
+        "queued steps, results in batches of ten": a_step(10),
+        "queued steps, `StepBatchSize: 10`, all in batches of ten": a_step(10, 10),
         "inline steps": a_step(inline=True),
     }
     for name, bill in kinds.items():
@@ -180,7 +180,7 @@ def of_steps() -> Table:
 
 
 def of_a_step() -> Table:
-    rows = [["a million queued steps, each alone", "", "$"]]
+    rows = [["a million queued steps, not batched", "", "$"]]
     bill = a_step()
     for charge in bill.charges:
         million = charge.amount * prices.MILLION
@@ -189,7 +189,7 @@ def of_a_step() -> Table:
         else:
             amount, what = f"{million / 1e6:,.3g} M", charge.what
         rows.append([what, amount, _dollars(charge.dollars * prices.MILLION)])
-    rows.append(["**all but compute**", "", f"**{_dollars(bill.dollars * prices.MILLION)}**"])
+    rows.append(["**total without compute**", "", f"**{_dollars(bill.dollars * prices.MILLION)}**"])
     compute = bill_compute(counted(_steps, {"count": STEPS})[0], counted(_steps, {"count": 0})[0]) / STEPS
     rows.append(["compute, 25 ms an invocation with 512 MB", "", _dollars(compute * prices.MILLION)])
     traced = part(a_step(traced=True), "X-Ray")
@@ -204,23 +204,23 @@ def bill_compute(asked: Asked, less: Asked | None = None) -> float:
 
 
 def of_months() -> Table:
-    return _months("an idle stack, a month", idle_month())
+    return _months("an idle stack, per month", idle_month())
 
 
 def of_additions() -> Table:
-    return _months("what adds to it", more_a_month(), total=False)
+    return _months("additions, per month", more_a_month(), total=False)
 
 
 def _months(title: str, charges: Sequence[Charge], *, total: bool = True) -> Table:
     rows = [[title, "", "$"]]
     rows += [[charge.what, f"{charge.amount:,.0f}", _dollars(charge.dollars)] for charge in charges]
-    return [*rows, ["**all**", "", f"**{_dollars(sum(charge.dollars for charge in charges))}**"]] if total else rows
+    return [*rows, ["**total**", "", f"**{_dollars(sum(charge.dollars for charge in charges))}**"]] if total else rows
 
 
 def of_days() -> Table:
     """Workflows a day, for the examples."""
     examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
-    rows = [["workflows a day", *(f"`{name}`, a month" for name in examples), "estimate of the first design"]]
+    rows = [["workflows a day", *(f"`{name}`, per month" for name in examples), "estimate of the first design"]]
     metrics, *_ = more_a_month()
     fixed = sum(charge.dollars for charge in (*idle_month(), metrics))
     for number, estimate in FIRST_DESIGN.items():
@@ -235,7 +235,9 @@ def of_days() -> Table:
 def of_examples() -> Table:
     """What a run of each example comes to, here and elsewhere."""
     examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
-    rows = [["a million runs of", "requests", "logs", "kept", "compute", "**all**", "durable functions", "Standard"]]
+    rows = [
+        ["a million runs of", "requests", "logs", "storage", "compute", "**total**", "durable functions", "Standard"]
+    ]
     for name, (asked, shape) in examples.items():
         bill, compute = bill_of(asked, 1), bill_compute(asked)
         others = [_dollars((other.dollars or 0) * prices.MILLION) for other in elsewhere(shape)[:2]]
