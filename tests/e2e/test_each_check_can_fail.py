@@ -1,0 +1,147 @@
+"""The checks of `make verify-aws` report a failure where what they check is broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, TypeVar
+
+import boto3
+import pytest
+
+from tests.e2e.conftest import visible_again_after
+from tools.stack import Stack
+from tools.verify.checks import api, caretaker, operation, queues, runs, timers
+from tools.verify.forgetting import forget
+from tools.verify.outcome import Check, Outcome, run_checks
+from tools.verify.target import PATIENCE, Target
+
+T = TypeVar("T")
+Break = Callable[[Target], AbstractContextManager[None]]
+
+
+class Impatient(Target):
+    """Waits for seconds, and not for minutes, where it waits for what is broken."""
+
+    expected = "nothing"
+    """Of what the check says then."""
+
+    def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "it is not there") -> T:
+        is_end = "its last event" in self.expected and otherwise == "it is not there"
+        return super().until(found, 4 if is_end or self.expected in otherwise else within, otherwise)
+
+
+def reached(stack: Stack) -> Impatient:
+    session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+    return Impatient(stack.name, session=session)
+
+
+@pytest.fixture(scope="module")
+def started(stack: Stack) -> Iterator[list[str]]:
+    """Every run of these tests. They are removed after all, when messages that failed have come again."""
+    runs: list[str] = []
+    with visible_again_after(10, stack, receives=1_000):
+        yield runs
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in stack.environment.items():
+            environment.setenv(name, value)
+        target = reached(stack)
+        target.runs = runs
+        assert forget(target) == []
+
+
+@pytest.fixture
+def target(stack: Stack, application: dict[str, str], started: list[str]) -> Iterator[Impatient]:
+    target = reached(stack)
+    yield target
+    started += target.runs
+
+
+def without_right(function: str, sid: str, *actions: str) -> Break:
+    """A function's role lacks actions of a statement; the whole statement by default."""
+
+    @contextmanager
+    def broken(target: Target) -> Iterator[None]:
+        iam, role = target.client("iam"), target.function(function)["Role"].rpartition("/")[2]
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            policy = {"RoleName": role, "PolicyName": name}
+            before = iam.get_role_policy(**policy)["PolicyDocument"]
+            if any(one.get("Sid") == sid for one in before["Statement"]):
+                break
+        changed = json.loads(json.dumps(before))
+        statement = next(one for one in changed["Statement"] if one["Sid"] == sid)
+        statement["Action"] = [one for one in _list(statement["Action"]) if actions and one not in actions]
+        changed["Statement"] = [one for one in changed["Statement"] if one["Action"]]
+        iam.put_role_policy(**policy, PolicyDocument=json.dumps(changed))
+        try:
+            yield
+        finally:
+            iam.put_role_policy(**policy, PolicyDocument=json.dumps(before))
+
+    return broken
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def disabled(queue: str) -> Break:
+    """Lambda does not receive from a queue."""
+
+    @contextmanager
+    def broken(target: Target) -> Iterator[None]:
+        lambdas, name = target.client("lambda"), target.outputs[f"{queue}Url"].rpartition("/")[2]
+        sources = [one for function in ("Orchestrator", "StepExecutor") for one in target.event_sources(function)]
+        (source,) = [one["UUID"] for one in sources if one["EventSourceArn"].endswith(f":{name}")]
+        lambdas.update_event_source_mapping(UUID=source, Enabled=False)
+        try:
+            yield
+        finally:
+            lambdas.update_event_source_mapping(UUID=source, Enabled=True)
+
+    return broken
+
+
+@contextmanager
+def an_open_route(target: Target) -> Iterator[None]:
+    """One route takes requests of anybody."""
+    gateway, id = target.client("apigatewayv2"), target.outputs["ApiUrl"].removeprefix("https://").partition(".")[0]
+    route = next(one for one in gateway.get_routes(ApiId=id)["Items"] if one["RouteKey"] == "GET /runs/{run_id}")
+    gateway.update_route(ApiId=id, RouteId=route["RouteId"], AuthorizationType="NONE")
+    try:
+        yield
+    finally:
+        gateway.update_route(ApiId=id, RouteId=route["RouteId"], AuthorizationType=route["AuthorizationType"])
+
+
+@pytest.mark.parametrize(
+    ("check", "broken", "detail"),
+    [
+        (api.authorisation, an_open_route, "routes whose authorisation is not AWS_IAM: {'GET /runs/{run_id}': 'NONE'}"),
+        (api.idempotent_start, without_right("Signal", "Requests"), "POST /runs: 500"),
+        (api.listing, without_right("Signal", "ListRuns"), "GET /runs?status=completed&workflow=hello&limit=100: 500"),
+        (caretaker.rotation, without_right("Caretaker", "RotateWebhookKeys"), "is not the current one"),
+        (caretaker.sweep, without_right("Caretaker", "Send"), "the caretaker failed: "),
+        (operation.event_sources, disabled("TimerDeadLetterQueue"), "is Disabled"),
+        (queues.dead_run, disabled("RunDeadLetterQueue"), "its last event is RunStarted"),
+        (queues.dead_step, disabled("StepDeadLetterQueue"), "its last event is StepScheduled"),
+        (runs.abandoned, without_right("Orchestrator", "AbandonSteps"), "is not abandoned"),
+        (runs.cancellation, without_right("Orchestrator", "Schedule", "scheduler:DeleteSchedule"), "still there"),
+        (runs.children, without_right("Orchestrator", "Runs", "dynamodb:PutItem"), "its last event is"),
+        (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item is still there"),
+        (runs.questions, without_right("Signal", "ReadHistory"), "500"),
+        (runs.steps, without_right("StepExecutor", "Ledger"), "its last event is"),
+        (runs.webhooks, without_right("Signal", "CheckWebhooks"), "a forged URL is answered 500"),
+        (timers.recurring, without_right("Signal", "Schedule", "scheduler:CreateSchedule"), "POST /schedules: 500"),
+        (timers.schedule_of_a_sleep, without_right("Orchestrator", "Schedule"), "there is no schedule for the sleep"),
+        (timers.short, disabled("TimerQueue"), "its last event is TimerStarted"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Check) else "",
+)
+def test_what_is_broken_fails(target: Impatient, check: Check, broken: Break, detail: str) -> None:
+    target.expected = detail
+    with broken(target):
+        (result,) = run_checks(target, [check])
+    assert result.outcome is Outcome.FAILED
+    assert detail in result.detail
