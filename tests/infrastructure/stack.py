@@ -41,6 +41,7 @@ class Stack:
         resources = template["Resources"]
         for name in [name for name, resource in resources.items() if not self._exists(resource)]:
             del resources[name]
+        self.outputs = {name: output["Value"] for name, output in template["Outputs"].items()}
         self.resources: dict[str, Any] = translated(template)["Resources"]
 
     def all(self, kind: str) -> dict[str, Properties]:

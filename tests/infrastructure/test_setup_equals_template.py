@@ -10,6 +10,7 @@ from moto import mock_aws
 
 from tests.infrastructure.stack import Properties, Stack
 from worldflow.aws_setup import Resources, setup_worldflow_infrastructure
+from worldflow.stacks import OF_APPLICATIONS_ONLY, OUTPUTS
 
 REGION = "eu-west-1"
 ACCOUNT = "123456789012"
@@ -183,7 +184,6 @@ def test_the_key_of_webhooks(stack: Stack, resources: Resources):
     assert (len(key), key.isalnum()) == (generated["PasswordLength"], generated["ExcludePunctuation"])
 
 
-def test_the_environment(stack: Stack, resources: Resources):
-    functions = stack["OrchestratorFunction"]["Environment"]["Variables"]
-    own = {"WORLDFLOW_WORKFLOWS", "WORLDFLOW_WEBHOOK_URL", "WORLDFLOW_LOG_PAYLOADS", "WORLDFLOW_TRACING"}
-    assert resources.environment().keys() == {name for name in functions if name.startswith("WORLDFLOW_")} - own
+def test_the_environment(resources: Resources):
+    of_a_stack = OUTPUTS.keys() - OF_APPLICATIONS_ONLY.keys() - {"WORLDFLOW_WEBHOOK_URL"}  # which has no functions
+    assert resources.environment().keys() == of_a_stack | {"WORLDFLOW_DEAD_LETTER_ARNS"}

@@ -10,27 +10,11 @@ from functions.signal.api.updates import PAUSES
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
 from worldflow.serving.lambda_handlers import LIFE_RECEIVES
+from worldflow.stacks import OF_APPLICATIONS_ONLY, OUTPUTS
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
 FUNCTIONS = ["OrchestratorFunction", "StepExecutorFunction", "SignalFunction", "CaretakerFunction"]
 
-RESOURCES_IN_THE_ENVIRONMENT = {
-    "WORLDFLOW_EVENTS_TABLE": {"Ref": "EventsTable"},
-    "WORLDFLOW_RUNS_TABLE": {"Ref": "RunsTable"},
-    "WORLDFLOW_RUN_QUEUE_URL": {"Ref": "RunQueue"},
-    "WORLDFLOW_STEP_QUEUE_URL": {"Ref": "StepQueue"},
-    "WORLDFLOW_TIMER_QUEUE_URL": {"Ref": "TimerQueue"},
-    "WORLDFLOW_TIMER_QUEUE_ARN": {"Fn::GetAtt": ["TimerQueue", "Arn"]},
-    "WORLDFLOW_TIMER_DEAD_LETTER_ARN": {"Fn::GetAtt": ["TimerDeadLetterQueue", "Arn"]},
-    "WORLDFLOW_SCHEDULER_GROUP": {"Ref": "SchedulerGroup"},
-    "WORLDFLOW_SCHEDULER_ROLE_ARN": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
-    "WORLDFLOW_PAYLOAD_BUCKET": {"Ref": "PayloadBucket"},
-    "WORLDFLOW_WEBHOOK_SECRET_ARN": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
-    "WORLDFLOW_WEBHOOK_URL": {"Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"},
-    "WORLDFLOW_WORKFLOWS": "workflows",
-    "WORLDFLOW_LOG_PAYLOADS": "false",
-    "WORLDFLOW_TRACING": "Off",
-}
 OWN = {
     "OrchestratorFunction": {"WORLDFLOW_DEAD_LETTER_ARNS"},
     "CaretakerFunction": {"WORLDFLOW_RETENTION_DAYS"},
@@ -50,8 +34,14 @@ def test_lambda_does_not_take_a_long_run_for_a_loop(stack: Stack, function: str)
 def test_a_function_knows_every_resource(stack: Stack, function: str) -> None:
     variables = stack[function]["Environment"]["Variables"]
     told = {name: value for name, value in variables.items() if name.startswith("WORLDFLOW_")}
-    own = {name: value for name, value in told.items() if name not in RESOURCES_IN_THE_ENVIRONMENT}
-    assert told == RESOURCES_IN_THE_ENVIRONMENT | own
+    resources = {name: stack.outputs[output] for name, output in OUTPUTS.items() if name not in OF_APPLICATIONS_ONLY}
+    told_of_no_resource = {
+        "WORLDFLOW_WORKFLOWS": "workflows",
+        "WORLDFLOW_LOG_PAYLOADS": "false",
+        "WORLDFLOW_TRACING": "Off",
+    }
+    own = {name: value for name, value in told.items() if name in OWN.get(function, set())}
+    assert told == resources | told_of_no_resource | own
     assert own.keys() == OWN.get(function, set())
 
 

@@ -3,29 +3,30 @@
 import pytest
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
+from worldflow import stacks
 
 OUTPUTS = {
-    "ApiUrl": "Api",
-    "WebhookUrl": "WebhookApi",
-    "WebhookApiId": "WebhookApi",
-    "WebhookSecretArn": "WebhookSecret",
-    "EventsTableName": "EventsTable",
-    "RunsTableName": "RunsTable",
-    "RunQueueUrl": "RunQueue",
-    "StepQueueUrl": "StepQueue",
-    "TimerQueueUrl": "TimerQueue",
-    "TimerQueueArn": "TimerQueue",
-    "TimerDeadLetterQueueArn": "TimerDeadLetterQueue",
-    "RunDeadLetterQueueUrl": "RunDeadLetterQueue",
-    "StepDeadLetterQueueUrl": "StepDeadLetterQueue",
-    "TimerDeadLetterQueueUrl": "TimerDeadLetterQueue",
-    "SchedulerGroupName": "SchedulerGroup",
-    "SchedulerRoleArn": "SchedulerRole",
-    "PayloadBucketName": "PayloadBucket",
-    "OrchestratorFunctionName": "OrchestratorFunction",
-    "StepExecutorFunctionName": "StepExecutorFunction",
-    "SignalFunctionName": "SignalFunction",
-    "CaretakerFunctionName": "CaretakerFunction",
+    "ApiUrl": {"Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"},
+    "WebhookUrl": {"Fn::Sub": "https://${WebhookApi}.execute-api.${AWS::Region}.${AWS::URLSuffix}/webhooks"},
+    "WebhookApiId": {"Ref": "WebhookApi"},
+    "WebhookSecretArn": {"Fn::GetAtt": ["WebhookSecret", "Id"]},
+    "EventsTableName": {"Ref": "EventsTable"},
+    "RunsTableName": {"Ref": "RunsTable"},
+    "RunQueueUrl": {"Ref": "RunQueue"},
+    "StepQueueUrl": {"Ref": "StepQueue"},
+    "TimerQueueUrl": {"Ref": "TimerQueue"},
+    "TimerQueueArn": {"Fn::GetAtt": ["TimerQueue", "Arn"]},
+    "TimerDeadLetterQueueArn": {"Fn::GetAtt": ["TimerDeadLetterQueue", "Arn"]},
+    "RunDeadLetterQueueUrl": {"Ref": "RunDeadLetterQueue"},
+    "StepDeadLetterQueueUrl": {"Ref": "StepDeadLetterQueue"},
+    "TimerDeadLetterQueueUrl": {"Ref": "TimerDeadLetterQueue"},
+    "SchedulerGroupName": {"Ref": "SchedulerGroup"},
+    "SchedulerRoleArn": {"Fn::GetAtt": ["SchedulerRole", "Arn"]},
+    "PayloadBucketName": {"Ref": "PayloadBucket"},
+    "OrchestratorFunctionName": {"Ref": "OrchestratorFunction"},
+    "StepExecutorFunctionName": {"Ref": "StepExecutorFunction"},
+    "SignalFunctionName": {"Ref": "SignalFunction"},
+    "CaretakerFunctionName": {"Ref": "CaretakerFunction"},
 }
 # Properties that give a resource a name which no second one in the account may have.
 NAMES = {
@@ -100,12 +101,21 @@ def test_secrets_manager_may_call_the_caretaker_for_this_secret(stack: Stack) ->
     assert stack.resources["WebhookSecretRotation"]["DependsOn"] == "CaretakerRotationPermission"
 
 
-def test_the_outputs_name_everything_that_an_application_needs() -> None:
-    outputs = {name: output["Value"] for name, output in TEMPLATE["Outputs"].items()}
-    assert outputs.keys() == OUTPUTS.keys()
-    for name, resource in OUTPUTS.items():
-        assert resource in str(outputs[name]), name
-    assert outputs["ApiUrl"] == {"Fn::Sub": "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}"}
+def test_the_outputs_name_everything_that_an_application_needs(stack: Stack) -> None:
+    assert stack.outputs == OUTPUTS
+
+
+def test_an_output_says_of_which_variable_it_is() -> None:
+    described = {name: output["Description"].split()[0] for name, output in TEMPLATE["Outputs"].items()}
+    told = {variable: name for name, variable in described.items() if variable.startswith("WORLDFLOW_")}
+    assert told == {variable: name for variable, name in stacks.OUTPUTS.items() if name != "ApiUrl"}
+
+
+def test_the_page_on_deploying_lists_the_variables_with_their_outputs() -> None:
+    page = (ROOT / "docs/guide/deploying.md").read_text()
+    for variable, output in stacks.OUTPUTS.items():
+        assert f"`{variable}`" in page, variable
+        assert variable in stacks.OF_APPLICATIONS_ONLY or f"`{output}`" in page, output
 
 
 @pytest.mark.parametrize("section", ["Parameters", "Outputs"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,8 +13,22 @@ from worldflow.engine.errors import ConfigurationError
 NO_REGION = "no AWS region is set: set AWS_REGION, or a region in the AWS profile"
 
 
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"WORLDFLOW_{name.upper()}"
+
+
+class Output(NamedTuple):
+    """The output of a deployed stack that holds a variable's value for an application."""
+
+    name: str
+
+
 class Settings(BaseModel):
     """The `WORLDFLOW_*` variables, read once.
+
+    This is their one list. The outputs of a stack, the functions' environments in the template and
+    `worldflow.aws_setup.Resources` are derived from it or tested against it.
 
     The queues of runs and timers are found beside the queue of steps where only that is given: `x-steps.fifo` goes with
     `x-runs.fifo` and `x-timers`, as `worldflow.aws_setup` names them.
@@ -22,21 +36,21 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    events_table: str
-    runs_table: str
-    step_queue_url: str
-    run_queue_url: str
-    timer_queue_url: str
-    timer_queue_arn: str | None = None
-    timer_dead_letter_arn: str | None = None
-    scheduler_group: str | None = None
-    scheduler_role_arn: str | None = None
-    payload_bucket: str | None = None
+    events_table: Annotated[str, Output("EventsTableName")]
+    runs_table: Annotated[str, Output("RunsTableName")]
+    step_queue_url: Annotated[str, Output("StepQueueUrl")]
+    run_queue_url: Annotated[str, Output("RunQueueUrl")]
+    timer_queue_url: Annotated[str, Output("TimerQueueUrl")]
+    timer_queue_arn: Annotated[str | None, Output("TimerQueueArn")] = None
+    timer_dead_letter_arn: Annotated[str | None, Output("TimerDeadLetterQueueArn")] = None
+    scheduler_group: Annotated[str | None, Output("SchedulerGroupName")] = None
+    scheduler_role_arn: Annotated[str | None, Output("SchedulerRoleArn")] = None
+    payload_bucket: Annotated[str | None, Output("PayloadBucketName")] = None
     payload_codec: str | None = None
     event_bus: str | None = None
     """The EventBridge bus that status events of runs go to; none where that is not set."""
-    webhook_url: str | None = None
-    webhook_secret_arn: str | None = None
+    webhook_url: Annotated[str | None, Output("WebhookUrl")] = None
+    webhook_secret_arn: Annotated[str | None, Output("WebhookSecretArn")] = None
     dead_letter_arns: tuple[str, ...] = ()
     history_limit: int = Field(default=50_000, ge=100)
     turn_cpu_limit: float = Field(default=5.0, gt=0)
@@ -49,7 +63,7 @@ class Settings(BaseModel):
         """Reads `WORLDFLOW_EVENTS_TABLE` and the rest. Raises `ConfigurationError` that names what is missing."""
         values: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
-            if text := environ.get(f"WORLDFLOW_{name.upper()}"):
+            if text := environ.get(variable(name)):
                 is_list = field.annotation == tuple[str, ...]
                 values[name] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
         values |= {name: value for name, value in overrides.items() if value is not None}
@@ -61,9 +75,9 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             if wrong := [detail for detail in error.errors() if detail["type"] != "missing"]:
-                name = f"WORLDFLOW_{str(wrong[0]['loc'][0]).upper()}"
+                name = variable(str(wrong[0]["loc"][0]))
                 raise ConfigurationError(f"{name} does not fit: {wrong[0]['msg']}") from None
-            missing = ", ".join(f"WORLDFLOW_{str(detail['loc'][0]).upper()}" for detail in error.errors())
+            missing = ", ".join(variable(str(detail["loc"][0])) for detail in error.errors())
             raise ConfigurationError(
                 f"missing from the environment: {missing}. They are outputs of the deployed stack "
                 f"(`make environment STACK=NAME`); `python -m worldflow.aws_setup status` prints those of what it made"

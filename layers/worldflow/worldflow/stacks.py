@@ -10,27 +10,21 @@ import boto3
 from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import ConfigurationError
+from worldflow.settings import Output, Settings, variable
 
-# As pairs, since bandit takes a key with SECRET in its name for that of a secret.
-OUTPUTS = dict(
-    [
-        ("WORLDFLOW_EVENTS_TABLE", "EventsTableName"),
-        ("WORLDFLOW_RUNS_TABLE", "RunsTableName"),
-        ("WORLDFLOW_RUN_QUEUE_URL", "RunQueueUrl"),
-        ("WORLDFLOW_STEP_QUEUE_URL", "StepQueueUrl"),
-        ("WORLDFLOW_TIMER_QUEUE_URL", "TimerQueueUrl"),
-        ("WORLDFLOW_TIMER_QUEUE_ARN", "TimerQueueArn"),
-        ("WORLDFLOW_TIMER_DEAD_LETTER_ARN", "TimerDeadLetterQueueArn"),
-        ("WORLDFLOW_SCHEDULER_GROUP", "SchedulerGroupName"),
-        ("WORLDFLOW_SCHEDULER_ROLE_ARN", "SchedulerRoleArn"),
-        ("WORLDFLOW_PAYLOAD_BUCKET", "PayloadBucketName"),
-        ("WORLDFLOW_WEBHOOK_URL", "WebhookUrl"),
-        ("WORLDFLOW_WEBHOOK_SECRET_ARN", "WebhookSecretArn"),
-        ("WORLDFLOW_ORCHESTRATOR_FUNCTION", "OrchestratorFunctionName"),
-        ("WORLDFLOW_API_GATEWAY_URL", "ApiUrl"),
-    ]
-)
-"""The variables, and the outputs that they are."""
+OF_APPLICATIONS_ONLY = {
+    "WORLDFLOW_ORCHESTRATOR_FUNCTION": "OrchestratorFunctionName",
+    "WORLDFLOW_API_GATEWAY_URL": "ApiUrl",
+}
+"""Variables that the library does not read, and their outputs."""
+
+OUTPUTS = {
+    variable(name): output.name
+    for name, field in Settings.model_fields.items()
+    for output in field.metadata
+    if isinstance(output, Output)
+} | OF_APPLICATIONS_ONLY
+"""The variables of an application, and the outputs that hold their values."""
 
 
 def environment(outputs: Mapping[str, str]) -> dict[str, str]:

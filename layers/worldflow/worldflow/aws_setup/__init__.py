@@ -25,6 +25,7 @@ from worldflow.aws_setup.bucket import Bucket
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
+from worldflow.settings import variable
 from worldflow.worlds.aws.items import INDEXES, LISTED
 
 __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructure"]
@@ -86,7 +87,7 @@ class Resources:
         But for `WORLDFLOW_WEBHOOK_URL`, which is where somebody hands requests to `worldflow.runtime.webhooks.receive`.
         """
         values = asdict(self) | {"dead_letter_arns": ",".join(self.dead_letter_arns)}
-        return {f"WORLDFLOW_{name.upper()}": value for name, value in values.items() if name != "region"}
+        return {variable(name): value for name, value in values.items() if name != "region"}
 
 
 def setup_worldflow_infrastructure(

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError, NoRegionError
 
 from worldflow import clock
 from worldflow.engine.errors import ConfigurationError
-from worldflow.settings import NO_REGION, Settings
+from worldflow.settings import NO_REGION, Settings, variable
 
 _OLDEST_BOTOCORE = (1, 35, 2)
 """The first with S3's conditional writes, without which no run is archived. In Lambda it is the runtime's own."""
@@ -112,7 +112,7 @@ class AWSAccess:
         """Adds the names to an error of AWS that says only that something is not there."""
         error = parsed.get("Error", {})
         if error.get("Code") == code:
-            names = ", ".join(f"WORLDFLOW_{name.upper()} is {getattr(self.settings, name)}" for name in settings)
+            names = ", ".join(f"{variable(name)} is {getattr(self.settings, name)}" for name in settings)
             error["Message"] = f"{error.get('Message', '').rstrip('.')}; {names}, in {self.session.region_name}"
 
     @cached_property
@@ -193,7 +193,7 @@ class AWSAccess:
     def required(self, name: str) -> str:
         value: str | None = getattr(self.settings, name)
         if not value:
-            raise ConfigurationError(f"missing from the environment: WORLDFLOW_{name.upper()}")
+            raise ConfigurationError(f"missing from the environment: {variable(name)}")
         return value
 
 
