@@ -5,10 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 
+from tests.support.aws import Stack
 from tests.support.systems import AWSSystem, System
+from tests.support.wire import Fault, wired_system
 from worldflow.engine.history import StepCompleted
 from worldflow.worlds import World
+from worldflow.worlds.aws import world as aws_world
 from worldflow.worlds.aws.items import OUTCOME_DAYS
 from worldflow.worlds.messages import StepOutcome
 
@@ -74,6 +78,18 @@ def test_a_claim_is_one_request_and_does_not_expire(aws: AWSSystem) -> None:
     assert aws.stack.requests == ["dynamodb.PutItem"]
     (item,) = aws.stack.items("runs")
     assert "expires_at" not in item
+
+
+def test_the_newest_claims_without_an_answer_are_remembered(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws_world, "CLAIMS_LIMIT", 2)
+    with wired_system(stack) as system:
+        system.wire.reset(lambda asked: Fault.UNANSWERED)
+        for step_id in ("s1", "s2", "s3"):
+            with pytest.raises(ReadTimeoutError):
+                system.world.claim("r", step_id, 1)
+
+        system.wire.reset()
+        assert [system.world.claim("r", step_id, 1) for step_id in ("s1", "s2", "s3")] == [False, True, True]
 
 
 # --- heartbeats ---

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws.listing import AWSListing
     from worldflow.worlds.aws.status_events import AWSStatusEvents
 
+CLAIMS_LIMIT = 1_000
+"""Claims without an answer that a process remembers. One that it has forgotten counts as begun."""
+
 
 class AWSWorld(World):
     """A World in one AWS account. May be used from several threads.
@@ -58,7 +61,7 @@ class AWSWorld(World):
         self.codec = codec or load_codec(self.settings.payload_codec)
         self._when_lost: Callable[[int], None] = lambda number: None
         self._unanswered_claims: dict[str, str] = {}
-        """The tokens of claims whose answer was lost: nothing has begun with them."""
+        """The tokens of claims whose answer was lost, the newest of them: nothing has begun with them."""
 
     def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
         return AWSAccess(settings, session=session)
@@ -281,6 +284,8 @@ class AWSWorld(World):
             return self.access.put(self.settings.runs_table, item, condition, {":claimant": token})
         except Exception:
             self._unanswered_claims[key] = token
+            if len(self._unanswered_claims) > CLAIMS_LIMIT:
+                self._unanswered_claims.pop(next(iter(self._unanswered_claims)), None)
             raise
 
     def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
