@@ -67,7 +67,7 @@ def warning(parameters: Mapping[str, str], quota: int | None) -> str | None:
         return None
     return (
         f"the stack may run {wanted} functions at once and the account {quota} here: what is beyond is throttled, and "
-        f"messages that are throttled five times become dead letters; lower the maximum concurrencies, or {ADVICE}"
+        f"tasks that are throttled five times become dead letters; lower the maximum concurrencies, or {ADVICE}"
     )
 
 

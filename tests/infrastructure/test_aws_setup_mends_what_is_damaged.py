@@ -57,7 +57,7 @@ def shorten_visibility() -> None:
 
 def redirect_dead_letters() -> None:
     target = "arn:aws:sqs:eu-west-1:123456789012:worldflow-steps-dead-letters.fifo"
-    policy = f'{{"deadLetterTargetArn": "{target}", "maxReceiveCount": 5}}'
+    policy = f'{{"deadLetterTargetArn": "{target}", "maxReceiveCount": 1000}}'
     set_attributes("worldflow-runs.fifo", RedrivePolicy=policy)
 
 

@@ -10,6 +10,7 @@ from functions.signal.api.updates import PAUSES
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
 from worldflow.serving.lambda_handlers import LIFE_RECEIVES
+from worldflow.serving.outages import TURN_RECEIVES
 from worldflow.stacks import OF_APPLICATIONS_ONLY, OUTPUTS
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}
@@ -62,8 +63,12 @@ def test_who_waits_for_an_answer_is_answered_in_the_functions_time(stack: Stack)
 
 
 def test_the_handler_knows_when_a_message_died(stack: Stack) -> None:
-    policies = [queue["RedrivePolicy"] for queue in stack.all("SQS::Queue").values() if "RedrivePolicy" in queue]
-    assert {policy["maxReceiveCount"] for policy in policies} == {LIFE_RECEIVES}
+    queues = {name: stack[name]["RedrivePolicy"] for name in stack.all("SQS::Queue") if "RedrivePolicy" in stack[name]}
+    assert {name: policy["maxReceiveCount"] for name, policy in queues.items()} == {
+        "RunQueue": TURN_RECEIVES,
+        "StepQueue": LIFE_RECEIVES,
+        "TimerQueue": LIFE_RECEIVES,
+    }
 
 
 def test_a_function_says_who_it_is_in_logs_and_metrics() -> None:

@@ -226,32 +226,25 @@ def _arrived(sim: Simulation, message: FactArrived) -> bool:
 
 
 def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
-    """Those that were sent to one run, and whose messages did not die, are recorded as they were sent."""
+    """Those that were sent to one run are recorded as they were sent, through outages and deaths."""
     sent: dict[str, dict[str, None]] = {}
-    dead: set[tuple[str, str]] = set()
     for stored in sim.queues["runs"].sent:
         message = load_message(stored.body)
         if isinstance(message, FactArrived) and isinstance(message.fact, SignalReceived):
             sent.setdefault(message.run_id, {}).setdefault(message.fact.fact_id)
-            if stored.was_dead:
-                dead.add((message.run_id, message.fact.fact_id))
     for run_id, facts in sent.items():
         if run_id not in sim.store.records:
             continue
         run = Run(sim, run_id)
         recorded = [event.fact_id for event in run.own if isinstance(event, SignalReceived)]
-        expected = [fact_id for fact_id in facts if fact_id in recorded and (run_id, fact_id) not in dead]
+        expected = [fact_id for fact_id in facts if fact_id in recorded]
         found = [fact_id for fact_id in recorded if fact_id in expected]
         if found != expected:
             yield f"{run_id}: signals were sent as {expected}, and recorded as {found}"
         if found:
             before = list(facts)[: list(facts).index(found[-1])]
             for fact_id in before:
-                if (
-                    fact_id not in run.received
-                    and (run_id, fact_id) not in dead
-                    and not _seen_before(sim, run_id, fact_id)
-                ):
+                if fact_id not in run.received and not _seen_before(sim, run_id, fact_id):
                     yield f"{run_id}: {fact_id} was passed over"
 
 

@@ -64,7 +64,7 @@ def what_happened_first_is_applied_first(run: Run) -> Problems:
             fired[event.timer_id] = state.timers[event.timer_id].due.timestamp()
         elif isinstance(event, (SignalReceived, HookResumed, UpdateReceived)):
             sent = run.sim.sent_first.get((run.id, _id(event)))
-            if sent is None or sent.was_dead:
+            if sent is None:
                 continue
             for timer in state.timers.values():
                 if (late := sent.sent_at - timer.due.timestamp()) > close:

@@ -23,7 +23,6 @@ class Stored:
     receives: int = 0
     receipt: int = 0
     """Of the last receipt: only that one deletes it."""
-    was_dead: bool = False
     dedup_id: str = ""
 
     @property
@@ -86,7 +85,7 @@ class Queue:
             return False
         if self.dead_letters and message.receives >= self.max_receives:
             self.messages.remove(message)
-            message.was_dead, message.visible_at = True, now
+            message.visible_at = now
             self.dead_letters.messages.append(message)
             self.dead_letters.buried += 1
             return False

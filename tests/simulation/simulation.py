@@ -27,7 +27,7 @@ from tests.support.generated import collections
 from worldflow.engine.history import StepScheduled, load_events
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.context import step_info
-from worldflow.serving.outages import DEAD_RECEIVES
+from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
 from worldflow.turns import acts, turns
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
@@ -238,11 +238,13 @@ class Simulation:
         return self.now < max(self.broken.get(service, 0.0), self.broken.get("all", 0.0))
 
     def blocked_for_deaths(self, run_id: str) -> None:
-        """A turn is taken without the code, since it has died again and again. Its dead letter may be gone by now."""
+        """A turn is taken without the code, since it has died again and again. Its message may be gone by now. Of a
+        first receive nothing is known.
+        """
         group = safe_id(run_id)
-        dead = [message for message in self.queues["runs"].sent if message.was_dead and message.group == group]
-        known = [self.deaths[message.id] + self.store.owed[f"dead#{message.id}"] for message in dead]
-        if max(known, default=0) < DEAD_RECEIVES:
+        sent = [message for message in self.queues["runs"].sent if message.group == group]
+        known = [self.deaths[message.id] + self.store.owed[f"dead#{message.id}"] for message in sent]
+        if max(known, default=0) < TURN_DEATHS - 1:
             self.surprise(f"{run_id} is to be blocked, and its turns have died {known} times")
 
     def _go_away(self, kind: Kind, seconds: float) -> None:
@@ -545,7 +547,7 @@ def _queues() -> dict[str, Queue]:
         "dead timers": StandardQueue("dead-timers", 90, two_weeks),
     }
     return {
-        "runs": FifoQueue("runs.fifo", 90, four_days, dead["dead runs"]),
+        "runs": FifoQueue("runs.fifo", 90, four_days, dead["dead runs"], TURN_RECEIVES),
         "steps": FifoQueue("steps.fifo", 330, four_days, dead["dead steps"]),
         "timers": StandardQueue("timers", 90, four_days, dead["dead timers"]),
         **dead,

@@ -27,8 +27,8 @@ from worldflow.worlds.messages import StepOutcome, StepTask
 
 STEP_VISIBILITY = timedelta(seconds=330)
 TURN_VISIBILITY = timedelta(seconds=90)
-LIFE = 5 * TURN_VISIBILITY
-"""How long a message of a run is tried before it is a dead letter."""
+PATIENCE = 5 * TURN_VISIBILITY
+"""How long the neighbours of a message that kills its turns wait at most, in these tests."""
 
 ran: Counter[str] = Counter()
 
@@ -227,13 +227,13 @@ def began(system: WiredSystem, deadly_runs: set[str]) -> datetime:
 
 def test_its_neighbours_go_on(system: WiredSystem, began: datetime) -> None:
     assert [finish(system, run_id).result for run_id in GOOD] == GOOD
-    assert took(system, began) < LIFE + TURN_VISIBILITY
+    assert took(system, began) < PATIENCE + TURN_VISIBILITY
     assert ran == dict.fromkeys(GOOD, 1)
     assert finish(system, "deadly").status == "blocked"
 
 
-def test_its_neighbours_need_not_become_dead_letters(system: WiredSystem, began: datetime) -> None:
-    while took(system, began) < LIFE - TURN_VISIBILITY:
+def test_most_of_its_neighbours_go_on_before(system: WiredSystem, began: datetime) -> None:
+    while took(system, began) < PATIENCE - TURN_VISIBILITY:
         assert skip(system)
     assert [system.world.read_run(run_id).status for run_id in GOOD].count("completed") >= 3
 
@@ -287,7 +287,4 @@ def test_what_comes_meanwhile_is_not_lost(system: WiredSystem, deadly_runs: set[
     starting.start(system.world, "r", works, {"what": "x"})
     system.settle()
     sending.cancel(system.world, "r", "enough")  # waits behind the message that kills
-    assert finish(system, "r").status == "blocked"
-    while system.world.read_run("r").status == "blocked":
-        assert skip(system)
-    assert system.world.read_run("r").status == "cancelled"
+    assert finish(system, "r").status == "cancelled"

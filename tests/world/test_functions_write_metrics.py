@@ -23,6 +23,7 @@ from worldflow import step, wait_for_signal, workflow
 from worldflow.engine.history import AnyFact, SignalReceived, StepCompleted
 from worldflow.runtime import starting
 from worldflow.serving.metrics import METRICS, Meter
+from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.turns.observer import Attempt, SweepReport, Turn
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepTask
@@ -229,6 +230,14 @@ def test_dead_letters_are_counted(orchestrator: Function, aws: AWSSystem) -> Non
     begin(aws, "metered", "r")
     found = orchestrator(orchestrator.batch(Start(run_id="r"), receives=6, queue="dead-runs"))
     assert found == {("DeadLetters",): [1], ("RunsStarted", "metered"): [1]}
+
+
+def test_messages_that_come_again_and_again_are_counted_as_dead_letters(orchestrator: Function, aws: AWSSystem) -> None:
+    begin(aws, "metered", "r")
+    orchestrator(orchestrator.batch(Start(run_id="r")))
+    assert orchestrator(orchestrator.batch(Poke(run_id="r"), receives=LIFE_RECEIVES)) == {}
+    found = orchestrator(orchestrator.batch(Poke(run_id="r"), receives=LIFE_RECEIVES + 1))
+    assert found == {("DeadLetters",): [1]}
 
 
 def test_an_invocation_that_raises_writes_what_it_counted(

@@ -20,7 +20,7 @@ from worldflow.engine.history import Failure, SignalReceived, StepCompleted, Ste
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
-from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES, key_of_task
+from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS, key_of_task
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,
@@ -398,8 +398,8 @@ def test_a_timer_counts_as_fired_when_it_was_due_and_not_before(orchestrator: Or
 def test_a_dead_message_of_a_run_is_a_turn_that_does_all_again(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.chain, length=2)
     orchestrator.sent("steps")
-    orchestrator.died("dead#1", DEAD_RECEIVES - 1)
-    dead = orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES)
+    orchestrator.died("dead#1", TURN_DEATHS - 2)
+    dead = orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=1_001)
 
     assert orchestrator(dead) == []
     assert orchestrator.kinds("a")[-1] == "SignalReceived"
@@ -409,8 +409,8 @@ def test_a_dead_message_of_a_run_is_a_turn_that_does_all_again(orchestrator: Orc
 
 def test_a_message_that_kills_its_turn_again_blocks_the_run(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=2)
-    orchestrator.died("dead#1", DEAD_RECEIVES)
-    dead = orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=LIFE_RECEIVES + DEAD_RECEIVES + 1)
+    orchestrator.died("dead#1", TURN_DEATHS - 1)
+    dead = orchestrator.record(signal("a", 1), id="1", queue="dead-runs", receives=1_002)
 
     assert orchestrator(dead) == []
     assert orchestrator.kinds("a")[-1] == "SignalReceived"
@@ -422,7 +422,7 @@ def test_a_message_that_kills_its_turn_again_blocks_the_run(orchestrator: Orches
 
 def test_a_blocked_run_goes_on_with_what_it_was_not_told(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=2)
-    orchestrator.died("dead#1", DEAD_RECEIVES)
+    orchestrator.died("dead#1", TURN_DEATHS - 1)
     orchestrator(orchestrator.record(signal("a", 1), id="1", queue="dead-runs"))
 
     assert orchestrator(orchestrator.record(signal("a", 2))) == []
@@ -433,7 +433,7 @@ def test_a_blocked_run_goes_on_with_what_it_was_not_told(orchestrator: Orchestra
 
 def test_dead_letters_of_one_batch_are_handled_one_by_one(orchestrator: Orchestrator) -> None:
     orchestrator.start("a", workflows.collect, count=3)
-    orchestrator.died("dead#2", DEAD_RECEIVES)
+    orchestrator.died("dead#2", TURN_DEATHS - 1)
     failed = orchestrator(
         orchestrator.record(signal("a", 1), id="1", queue="dead-runs"),
         orchestrator.record(signal("a", 2), id="2", queue="dead-runs"),

@@ -25,6 +25,7 @@ from worldflow.aws_setup.bucket import Bucket
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
+from worldflow.serving.outages import LIFE_RECEIVES, TURN_RECEIVES
 from worldflow.settings import variable
 from worldflow.worlds.aws.items import INDEXES, LISTED
 
@@ -33,8 +34,6 @@ __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructu
 EVENTS_TABLE = "worldflow-events"
 RUNS_TABLE = "worldflow-runs"
 STEP_QUEUE = "worldflow-steps.fifo"
-
-MAX_RECEIVES = 5
 
 _ONLY_OVER_TLS = {
     "Sid": "OnlyOverTLS",
@@ -147,11 +146,11 @@ class Infrastructure:
         def arn(service: str, resource: str) -> str:
             return f"arn:{partition}:{service}:{self.region}:{account}:{resource}"
 
-        def queue(kind: str, attributes: Mapping[str, str]) -> tuple[Queue, Queue]:
+        def queue(kind: str, attributes: Mapping[str, str], receives: int = LIFE_RECEIVES) -> tuple[Queue, Queue]:
             """A queue, and that of its dead letters."""
             suffix = ".fifo" if "FifoQueue" in attributes else ""
             dead = f"{stem}{kind}-dead-letters{suffix}"
-            redrive = json.dumps({"deadLetterTargetArn": arn("sqs", dead), "maxReceiveCount": MAX_RECEIVES})
+            redrive = json.dumps({"deadLetterTargetArn": arn("sqs", dead), "maxReceiveCount": receives})
             return (
                 Queue(sqs, f"{stem}{kind}{suffix}", {**attributes, "RedrivePolicy": redrive}),
                 Queue(sqs, dead, {**attributes, **_DEAD}),
@@ -166,7 +165,7 @@ class Infrastructure:
             listed=LISTED,
             expiry="expires_at",
         )
-        self._run_queue, dead_runs = queue("runs", _FIFO)
+        self._run_queue, dead_runs = queue("runs", _FIFO, TURN_RECEIVES)
         self._step_queue, dead_steps = queue("steps", _STEPS)
         self._timer_queue, dead_timers = queue("timers", _STANDARD)
         self._timer_queue_arn = arn("sqs", self._timer_queue.name)

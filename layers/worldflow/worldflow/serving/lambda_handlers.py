@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from worldflow.engine.privacy import loggable
 from worldflow.runtime import firing
-from worldflow.serving.outages import DEAD_RECEIVES, LIFE_RECEIVES, has_died, key_of_task, noted, postpone
+from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS, has_died, key_of_task, noted, postpone
 from worldflow.turns.loading import load_workflows
 from worldflow.turns.memory import memory_is_short
 from worldflow.turns.observer import Observer
@@ -81,7 +81,7 @@ class _Record:
     is_dead: bool
     receipt: str
     sent_at: datetime | None
-    """When it came into its queue."""
+    """When it came into its queue. Not known of a dead letter, which SQS dates anew."""
 
     @property
     def group(self) -> str:
@@ -127,21 +127,19 @@ def create_orchestrator_handler(
                 world.send([task.model_copy(update={"redo": True, "again": group[0].id})])
             case ScheduleDue() as due:
                 firing.fire(world, due)
-            case message if group[0].is_dead:
-                # As usual: perhaps it was an outage. What goes on dying is taken without the workflow's code, which may
-                # be what kills it.
-                with noted(world, f"dead#{group[0].id}") as begun:
-                    use_code = begun <= DEAD_RECEIVES
-                    turns.take(message.run_id, [message], redo=True, use_code=use_code, out_of_time=out_of_time)
             case message:
                 told = [(record.message, record.sent_at) for record in group if isinstance(record.message, RunMessage)]
-                turns.take(
-                    message.run_id,
-                    [message for message, _ in told],
-                    arrived=[sent_at for _, sent_at in told],
-                    redo=any(record.receives > 1 for record in group),
-                    out_of_time=out_of_time,
-                )
+                again = group[0].is_dead or any(record.receives > 1 for record in group)
+                # What goes on dying is taken without the workflow's code, which may be what kills it.
+                with noted(world, f"dead#{group[0].id}") if again else nullcontext(0) as begun:
+                    turns.take(
+                        message.run_id,
+                        [message for message, _ in told],
+                        arrived=[sent_at for _, sent_at in told],
+                        redo=again,
+                        use_code=begun < TURN_DEATHS,
+                        out_of_time=out_of_time,
+                    )
 
     def acknowledge(event: dict[str, Any], group: Sequence[_Record]) -> None:
         try:
@@ -313,7 +311,7 @@ def _read(
             if may_be_message(body) or not _set_aside(record, set_aside):
                 unreadable.append(record["messageId"])
         else:
-            sent_at = _sent_at(record)
+            sent_at = None if is_dead else _sent_at(record)
             records.append(_Record(record["messageId"], message, receives, is_dead, record["receiptHandle"], sent_at))
     return records, unreadable
 

@@ -25,6 +25,7 @@ from worldflow.engine.errors import WorkflowNotFoundError
 from worldflow.engine.history import end_status
 from worldflow.engine.privacy import loggable
 from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.serving.powertools import Handler
 from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, Turn
 
@@ -115,7 +116,7 @@ class Meter(Observer):
         def invoke(event: dict[str, Any], context: Any) -> dict[str, Any]:
             try:
                 records = event.get("Records", ())
-                self.count("DeadLetters", sum(one["eventSourceARN"] in self._dead_letter_arns for one in records))
+                self.count("DeadLetters", sum(map(self._is_dead, records)))
                 answer = handler(event, context)
                 self.count("MessagesFailed", len(answer.get("batchItemFailures", ())))
                 return answer
@@ -126,6 +127,12 @@ class Meter(Observer):
                     _log.error("the metrics of an invocation are lost", exc_info=loggable(error))
 
         return invoke
+
+    def _is_dead(self, record: Mapping[str, Any]) -> bool:
+        """Whether it is a dead letter, or in its queue for as many receives as make one of others."""
+        if record["eventSourceARN"] in self._dead_letter_arns:
+            return True
+        return int(record["attributes"]["ApproximateReceiveCount"]) > LIFE_RECEIVES
 
     def write(self) -> None:
         """Writes what has been counted, and begins anew."""

@@ -1,11 +1,11 @@
 """What the Lambda handlers make of outages, which count neither towards blocking a run nor towards failing a step.
 
-Messages that met an outage come again after seconds, and not when their visibility timeout is over. If it lasts, they
-go to the dead letters as what dies does: SQS counts receives and knows nothing of reasons. There deaths are told from
-outages by notes that are written before dangerous work begins (see `worlds/aws_deaths.py`):
+Messages that met an outage come again after seconds, and not when their visibility timeout is over. SQS counts receives
+and knows nothing of reasons, so deaths are told from outages by notes that are written before dangerous work begins
+(see `worlds/aws/deaths.py`):
 
-- A dead letter of a run is noted each time that its turn is taken with the workflow's code. Only as many notes as
-  `DEAD_RECEIVES` block the run.
+- A turn is noted from the second receive on, under its first message. `TURN_DEATHS` block the run. Until then its
+  messages stay in their queue, through as many receives as SQS allows, and later ones of the run wait behind them.
 - A task of a step is noted from its second receive on, so that one that comes once costs nothing. As a dead letter it
   has died if each receive but the first, of which nothing is known, has its note. Otherwise it goes back to its queue,
   and from there on each receive is noted.
@@ -29,15 +29,23 @@ from worldflow.worlds.outages import passes
 _log = logging.getLogger("worldflow")
 
 LIFE_RECEIVES = 5
-"""The queues' `maxReceiveCount`, and how many deaths of its function fail a step's attempt."""
+"""The `maxReceiveCount` of steps and timers, and how many deaths of its function fail a step's attempt."""
 
-DEAD_RECEIVES = 15
-"""How often a dead letter of a run may kill its turn, 90 seconds apart, before it is handled without the code."""
+TURN_RECEIVES = 1_000
+"""The `maxReceiveCount` of the queue of runs: as many as SQS allows."""
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 6, 60
-"""Seconds after which a message comes again that met an outage: twice as many each time, up to a minute, which is no
-longer than any queue's visibility timeout.
+TURN_DEATHS = 20
+"""How many deaths of its function, 90 seconds apart, block a run: its messages are then handled without its code. Of
+the first receive nothing is noted.
 """
+
+FIRST_BACKOFF, USUAL_BACKOFF, LONGEST_BACKOFF = 6, 60, 1_800
+"""Seconds after which a message comes again that met an outage: twice as many each time, up to a minute. After an hour
+of that, a sixtieth of the time since the outage began, up to half an hour. So `TURN_RECEIVES` last for 16 days, longer
+than SQS keeps a message.
+"""
+
+_USUAL_BACKOFFS = 60
 
 
 @contextmanager
@@ -67,7 +75,9 @@ def has_died(world: AWSWorld, task: StepTask) -> bool:
 
 def backoff(receives: int) -> int:
     """Seconds until a message comes again that was received so often, and met an outage."""
-    return int(min(FIRST_BACKOFF * 2 ** (min(receives, 10) - 1), LONGEST_BACKOFF))
+    if receives <= _USUAL_BACKOFFS:
+        return int(min(FIRST_BACKOFF * 2 ** (receives - 1), USUAL_BACKOFF))
+    return int(min(USUAL_BACKOFF * (61 / 60) ** (receives - _USUAL_BACKOFFS), LONGEST_BACKOFF))
 
 
 def postpone(world: AWSWorld, event: Mapping[str, Any], groups: Sequence[Sequence[tuple[str, int]]]) -> None:
