@@ -43,9 +43,9 @@ def test_a_function_names_both_machines_and_what_to_do(layer: Path, function: st
     statement = f"import sys; sys.path.insert(0, {str(ROOT / 'functions' / function)!r}); import app"
 
     assert last_line(layer, statement) == (
-        f"ImportError: layer built for {target.replace('-', '/')}, running on {PYTHON}/{ARCHITECTURE}: give sam build "
-        "and sam deploy the same Runtime and Architecture (parameter_overrides under global in samconfig.toml), then "
-        "build and deploy again"
+        f"ImportError: layer built for {target.replace('-', '/')}, running on {PYTHON}/{ARCHITECTURE}: use the same "
+        "Runtime and Architecture for sam build and sam deploy (parameter_overrides under global in samconfig.toml), "
+        "then build and deploy again"
     )
 
 

@@ -86,7 +86,7 @@ def test_code_that_has_changed_under_the_run_cannot_tell(
     [
         ("raises", 409, "IndexError", "list index out of range"),
         ("exits", 409, "SystemExit", "3"),
-        ("decides", 409, "WorldflowError", "must only look"),
+        ("decides", 409, "WorldflowError", "must be read-only"),
         ("refuses", 422, "InvalidInputError", "nobody asks for that"),
     ],
 )

@@ -238,13 +238,13 @@ def test_what_runs_carry_is_not_logged(
     assert MARK not in raised
     # What went wrong, and where, is there.
     for name in ("KeyError", "ValueError", "RuntimeError", "ConnectionResetError", "LookupError", "ArithmeticError"):
-        assert f"{name}: its text is not logged" in text
+        assert f"{name}: message not logged" in text
     for name in ("ValidationError", "OSError", "SystemExit", "ZeroDivisionError", "SerializationError"):
         assert name in text
     assert "ClientError: ValidationException for PutItem" in text
     assert f'{__file__}", line {boom.__code__.co_firstlineno + 1}, in boom' in text
     assert "body: json_invalid" in text
-    assert raised.count("ValueError(") == 2 and "Ended: its text is not logged" in text
+    assert raised.count("ValueError(") == 2 and "Ended: message not logged" in text
 
 
 def test_it_is_where_it_is_asked_for(
@@ -291,12 +291,12 @@ async def fails_locally() -> None:
 def test_not_so_where_it_is_forbidden(monkeypatch: pytest.MonkeyPatch, log: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("WORLDFLOW_LOG_PAYLOADS", "false")
     asyncio.run(fails_locally())
-    assert "ValueError: its text is not logged" in log.text
+    assert "ValueError: message not logged" in log.text
     assert MARK not in log.text
 
 
 def test_nor_when_the_local_world_is_closed(aws: AWSSystem, log: pytest.LogCaptureFixture) -> None:
     LocalWorld().close()
     start(aws, "r", fails_once, text=MARK)
-    assert "ValueError: its text is not logged" in log.text
+    assert "ValueError: message not logged" in log.text
     assert MARK not in log.text

@@ -53,5 +53,5 @@ def test_the_limit_of_histories_can_be_told(stack: Stack, monkeypatch: pytest.Mo
     assert Settings.from_environment().history_limit == 200
 
     monkeypatch.setenv("WORLDFLOW_HISTORY_LIMIT", "many")
-    with pytest.raises(ConfigurationError, match="WORLDFLOW_HISTORY_LIMIT does not fit"):
+    with pytest.raises(ConfigurationError, match="WORLDFLOW_HISTORY_LIMIT is not valid"):
         Settings.from_environment()

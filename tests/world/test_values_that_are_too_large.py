@@ -84,11 +84,11 @@ async def collects_large(again: bool = True) -> list[int]:
 
 
 def too_large(field: str) -> tuple[FieldError, ...]:
-    return (FieldError(field, f"must be {LIMIT:,} bytes of JSON or less, and has {LIMIT + 1:,}"),)
+    return (FieldError(field, f"must be at most {LIMIT:,} bytes of JSON, but has {LIMIT + 1:,}"),)
 
 
 def refused(send: Callable[[], object]) -> PayloadTooLargeError:
-    with pytest.raises(PayloadTooLargeError, match="put it where you keep files") as refusal:
+    with pytest.raises(PayloadTooLargeError, match="store the data elsewhere") as refusal:
         send()
     return refusal.value
 
@@ -208,7 +208,7 @@ def test_what_a_generation_leaves_unread_may_be_larger_than_one_value(system: Sy
 def test_a_value_of_50_megabytes_goes_through_a_run(system: System) -> None:
     text = "x" * (50 * 1024 * 1024 - 2)
     start(system, "r", awaits_large)
-    with pytest.raises(PayloadTooLargeError, match="52,428,800 bytes of JSON or less, and has 52,428,801"):
+    with pytest.raises(PayloadTooLargeError, match="at most 52,428,800 bytes of JSON, but has 52,428,801"):
         sending.signal(system.world, "r", "text", text + "x")
     signal(system, "r", "text", text)
 

@@ -29,13 +29,13 @@ from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.loop import WorkflowLoop
 
 _STEP = "do it in a @step"
-_THREAD = "a plain (not async) function with @step runs in a thread"
+_THREAD = "use a plain (not async) function with @step, which runs in a thread"
 _GROUPS = (
     ("open", "opened a file", _STEP),
     (
         """glob.glob os.chmod os.chown os.link os.listdir os.mkdir os.remove os.rename os.rmdir os.scandir os.symlink
         os.truncate os.utime shutil.copyfile shutil.move shutil.rmtree tempfile.mkdtemp tempfile.mkstemp""",
-        "reached for a file",
+        "accessed the file system",
         _STEP,
     ),
     ("sqlite3.connect", "opened a database", _STEP),
@@ -43,7 +43,7 @@ _GROUPS = (
         """ftplib.connect http.client.connect http.client.send imaplib.open poplib.connect smtplib.connect socket.bind
         socket.connect socket.getaddrinfo socket.gethostbyaddr socket.gethostbyname socket.gethostname
         socket.getnameinfo socket.sendmsg socket.sendto urllib.Request""",
-        "reached for the network",
+        "accessed the network",
         _STEP,
     ),
     (
@@ -52,11 +52,11 @@ _GROUPS = (
         _STEP,
     ),
     ("_thread.start_joinable_thread _thread.start_new_thread", "started a thread", _THREAD),
-    ("time.sleep", "called time.sleep(), which holds up the process", "write `await worldflow.sleep(...)`"),
+    ("time.sleep", "called time.sleep(), which blocks the process", "write `await worldflow.sleep(...)`"),
     ("builtins.input", "asked for input", "use wait_for_signal()"),
 )
 _REFUSED = {event: (what, instead) for events, what, instead in _GROUPS for event in events.split()}
-"""What a workflow is told that it did, and what to do instead, by the audit event."""
+"""By audit event: what the error says that the workflow did, and what to do instead."""
 
 _TOOLS = """IPython _frozen_importlib _frozen_importlib_external _pydevd_bundle _pytest bdb cmd code codeop coverage
     dateutil debugpy importlib inspect linecache logging pdb pkgutil pluggy pydevd pytest pytz tokenize traceback tzdata
@@ -122,7 +122,7 @@ def _hook(event: str, arguments: tuple[Any, ...], refused: Any = _REFUSED, here:
         return
     what, instead = _REFUSED[event]
     raise UnsupportedOperationError(
-        f"the workflow {loop.host.workflow.name!r} {what}, which each replay would do again{_place(frames)}: {instead}"
+        f"workflow {loop.host.workflow.name!r} {what}, and every replay would repeat it{_place(frames)}: {instead}"
     )
 
 

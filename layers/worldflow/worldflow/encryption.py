@@ -71,13 +71,15 @@ class KmsCodec:
 
     def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
         if data[:4] != _MAGIC:
-            raise PayloadCodecError("the data was encoded by another codec than KmsCodec")
+            raise PayloadCodecError("the data was encoded by a codec other than KmsCodec")
         end = 6 + int.from_bytes(data[4:6], "big")
         cipher = self._decrypted(data[6:end])
         try:
             return cipher.decrypt(data[end : end + _NONCE], data[end + _NONCE :], _authenticated(context))
         except (InvalidTag, ValueError):
-            raise PayloadCodecError(f"the data of {dict(context)} is damaged, or is that of something else") from None
+            raise PayloadCodecError(
+                f"the data of {dict(context)} is corrupt, or was encrypted for another context"
+            ) from None
 
     # --- data keys ---
 
@@ -121,7 +123,7 @@ class KmsCodec:
             else:
                 plaintext: bytes = answer["Plaintext"]
                 return plaintext
-        raise PayloadCodecError(f"KMS decrypts the data with none of the codec's keys ({', '.join(refusals)})")
+        raise PayloadCodecError(f"KMS cannot decrypt the data with any of the codec's keys ({', '.join(refusals)})")
 
     @property
     def _kms(self) -> Any:

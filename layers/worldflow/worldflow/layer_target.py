@@ -25,8 +25,8 @@ def check() -> None:
     running_on = f"python{sys.version_info.major}.{sys.version_info.minor}/{architecture}"
     if built_for != running_on:
         raise ImportError(
-            f"layer built for {built_for}, running on {running_on}: give sam build and sam deploy the same Runtime and "
-            "Architecture (parameter_overrides under global in samconfig.toml), then build and deploy again"
+            f"layer built for {built_for}, running on {running_on}: use the same Runtime and Architecture for sam "
+            "build and sam deploy (parameter_overrides under global in samconfig.toml), then build and deploy again"
         )
 
 

@@ -76,9 +76,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             if wrong := [detail for detail in error.errors() if detail["type"] != "missing"]:
                 name = variable(str(wrong[0]["loc"][0]))
-                raise ConfigurationError(f"{name} does not fit: {wrong[0]['msg']}") from None
+                raise ConfigurationError(f"{name} is not valid: {wrong[0]['msg']}") from None
             missing = ", ".join(variable(str(detail["loc"][0])) for detail in error.errors())
             raise ConfigurationError(
-                f"missing from the environment: {missing}. They are outputs of the deployed stack "
-                f"(`make environment STACK=NAME`); `python -m worldflow.aws_setup status` prints those of what it made"
+                f"missing from the environment: {missing}. Print the values with `make environment STACK=NAME` for a "
+                f"deployed stack, or with `python -m worldflow.aws_setup status` for resources that it created"
             ) from None

@@ -26,7 +26,7 @@ def test_json_is_the_new_run(asked: Cli):
 
 
 def test_events_that_it_cannot_go_on_from(asked: Cli):
-    assert asked.fails("fork", "one", "two", "--after", "99").startswith("Error: a run cannot go on from event 99")
+    assert asked.fails("fork", "one", "two", "--after", "99").startswith("Error: a run cannot be forked at event 99")
     assert asked.fails("fork", "nobody", "two", "--after", "1") == "Error: there is no run 'nobody'\n"
 
 

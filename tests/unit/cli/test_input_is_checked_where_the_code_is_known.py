@@ -11,7 +11,7 @@ from tests.unit.cli.conftest import FLOWS, Cli
     ("input", "complaint"),
     [
         ('{"day": "soon"}', "day: Input should be a valid date"),
-        ("{}", "day: required, and missing"),
+        ("{}", "day: required, but missing"),
         ('{"day": "2026-02-28", "night": 1}', "night: no such parameter"),
     ],
 )
@@ -25,7 +25,7 @@ def test_what_does_not_fit_is_named_in_a_line_and_nothing_is_stored(cli: Cli, in
 
 def test_an_unknown_workflow_is_refused(cli: Cli):
     error = cli.fails("start", "yesterday", "-w", FLOWS)
-    assert error.startswith("Error: there is no workflow 'yesterday'; the code that is loaded here has: ")
+    assert error.startswith("Error: there is no workflow 'yesterday'; loaded workflows: ")
     assert "tomorrow" in error
 
 
@@ -36,7 +36,7 @@ def test_a_module_that_does_not_import_is_named_and_shows_no_traceback(cli: Cli)
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr == (
-        "Error: there is no workflow 'ask'; no code is loaded here; "
+        "Error: there is no workflow 'ask'; no workflows are loaded; "
         "not imported: no_such_module (ModuleNotFoundError: No module named 'no_such_module'). "
         "WORLDFLOW_WORKFLOWS names the modules that are imported\n"
     )

@@ -23,7 +23,7 @@ def test_json_says_who_holds_it(door: Cli):
 def test_a_token_that_nobody_holds(door: Cli):
     error = "Error: no live run has a hook of the token 'back-door'\n"
     assert door.fails("hook", "back-door", "--value", "1") == error
-    assert "is not a hook token" in door.fails("hook", "no token")
+    assert "is not a valid hook token" in door.fails("hook", "no token")
 
 
 def test_a_hook_whose_run_has_ended(door: Cli):

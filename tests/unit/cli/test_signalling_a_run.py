@@ -26,9 +26,9 @@ def test_json_has_the_signals_id(cli: Cli):
 def test_a_run_that_has_ended_takes_none(cli: Cli):
     cli("start", "tomorrow", "--run-id", "one", "--input", '{"day": "2026-02-28"}')
     cli.settle()
-    assert cli.fails("signal", "one", "answer") == "Error: run 'one' has ended: it is completed\n"
+    assert cli.fails("signal", "one", "answer") == "Error: run 'one' has already ended (completed)\n"
 
 
 def test_a_name_that_is_none_is_refused(cli: Cli):
     cli("start", "ask", "--run-id", "one")
-    assert cli.fails("signal", "one", "not a name").startswith("Error: 'not a name' is not a name")
+    assert cli.fails("signal", "one", "not a name").startswith("Error: 'not a name' is not a valid name")

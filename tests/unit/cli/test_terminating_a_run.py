@@ -23,5 +23,5 @@ def test_a_run_that_is_blocked(cli: Cli):
 def test_a_run_that_has_ended_already(cli: Cli):
     cli("start", "doomed", "--run-id", "one")
     cli.settle()
-    assert cli.fails("terminate", "one") == "Error: run 'one' has ended: it is failed\n"
+    assert cli.fails("terminate", "one") == "Error: run 'one' has already ended (failed)\n"
     assert cli.fails("terminate", "two") == "Error: there is no run 'two'\n"

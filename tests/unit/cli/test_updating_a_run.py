@@ -61,5 +61,5 @@ def test_an_answer_is_waited_for(basket: Cli, worked: Worked):
 def test_a_run_that_has_ended_gives_none(basket: Cli):
     basket("signal", "one", "pay")
     basket.settle()
-    assert basket.fails("update", "one", "add") == "Error: run 'one' has ended: it is completed\n"
+    assert basket.fails("update", "one", "add") == "Error: run 'one' has already ended (completed)\n"
     assert basket.fails("update", "two", "add") == "Error: there is no run 'two'\n"

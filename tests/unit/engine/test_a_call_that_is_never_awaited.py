@@ -40,7 +40,7 @@ def test_a_step_is_named_with_its_line(drive: Drive):
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
     place = line_of(careless, "debit(10)")
-    assert str(caught.value).startswith(f"step 'debit' was called at {place} and never awaited")
+    assert str(caught.value).startswith(f"step 'debit' was called at {place} but never awaited")
     assert "write `await debit(...)`" in str(caught.value)
 
 
@@ -98,7 +98,7 @@ def test_each_call_is_named_up_to_five(drive: Drive):
 
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
-    assert "Nor were 6 more" in str(caught.value)
+    assert "6 more calls were never awaited" in str(caught.value)
     assert str(caught.value).count("step 'debit' was called") == 5
 
 
@@ -302,7 +302,7 @@ def test_calls_in_a_list_that_nobody_gathers(drive: Drive):
         calls = [debit(number) for number in range(3)]
         return len(calls)
 
-    with pytest.raises(UnawaitedCallError, match="Nor were 2 more"):
+    with pytest.raises(UnawaitedCallError, match="2 more calls were never awaited"):
         drive(careless).result()
 
 
@@ -420,7 +420,7 @@ def test_a_call_that_is_returned(drive: Drive):
 
     with pytest.raises(UnawaitedCallError) as caught:
         drive(careless).result()
-    assert "the workflow returned the call and not its result: write `return await debit(...)`" in str(caught.value)
+    assert "the workflow returned the call instead of its result: write `return await debit(...)`" in str(caught.value)
 
 
 def test_calls_in_a_list_that_is_returned(drive: Drive):
@@ -438,7 +438,7 @@ def test_a_call_whose_results_attribute_is_read(drive: Drive):
         return debit(1).amount
 
     with pytest.raises(
-        AttributeError, match=r"^step 'debit' was called at .* and not awaited: it has no attribute 'amount'"
+        AttributeError, match=r"^step 'debit' was called at .* but not awaited: the call has no attribute 'amount'"
     ):
         drive(careless).result()
 
@@ -448,7 +448,7 @@ def test_a_call_that_is_another_steps_argument(drive: Drive):
     async def careless() -> int:
         return await debit(debit(1))
 
-    with pytest.raises(UnawaitedCallError, match=r"debit\(amount=\.\.\.\) was given the call and not its result"):
+    with pytest.raises(UnawaitedCallError, match=r"debit\(amount=\.\.\.\) was passed the call instead of its result"):
         drive(careless).result()
 
 

@@ -320,12 +320,12 @@ def test_facts_that_were_held_at_the_end_are_held_still(drive: Drive):
 def test_a_run_that_has_not_failed(drive: Drive):
     run = drive(retry_paying)
     for _ in range(2):
-        with pytest.raises(InvalidInputError, match="only a run that failed"):
+        with pytest.raises(InvalidInputError, match="only a failed run"):
             retried(run.history, "run-1~2")
         run.clock += timedelta(seconds=1)
         if not run.ended:
             run.cancel()
-    with pytest.raises(InvalidInputError, match="only a run that failed"):
+    with pytest.raises(InvalidInputError, match="only a failed run"):
         retried([], "run-1~2")
 
 

@@ -141,7 +141,7 @@ def test_of_a_fork(finished: Driver):
 
 @pytest.mark.parametrize("after", [0, -1, -100])
 def test_before_the_beginning_there_is_nothing(finished: Driver, after: int):
-    with pytest.raises(InvalidInputError, match="cannot go on from event"):
+    with pytest.raises(InvalidInputError, match="cannot be forked at event"):
         forked(finished.history, "fork-1", after)
 
 
@@ -222,13 +222,16 @@ SCHEDULED = StepScheduled(seq=2, at=AT, step_id="s1", name="work")
 @pytest.mark.parametrize(
     ("history", "said"),
     [
-        ([], "the run has not begun: there is no event to go on from"),
-        ([STARTED, SCHEDULED], "must be an event of the history before its end: 1 to 2"),
+        ([], "the run has not started: there is no event to fork at"),
+        ([STARTED, SCHEDULED], "must be an event before the end of the run: 1 to 2"),
         (
             [STARTED, SCHEDULED, StepCompleted(seq=3, at=AT, step_id="s1"), RunCompleted(seq=4, at=AT)],
-            "must be an event of the history before its end: 1 to 2",
+            "must be an event before the end of the run: 1 to 2",
         ),
-        ([STARTED, RunCompleted(seq=2, at=AT)], "the run ended in its first turn: there is no event before its end"),
+        (
+            [STARTED, RunCompleted(seq=2, at=AT)],
+            "the run ended in its first turn: there is no earlier event to fork at",
+        ),
     ],
 )
 def test_what_it_cannot_go_on_from_is_refused_with_what_it_can(history: list[Event], said: str):

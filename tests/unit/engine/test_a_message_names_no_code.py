@@ -159,7 +159,7 @@ def _is_read(text: str) -> bool:
 
 @pytest.mark.parametrize("annotation", [ImportString, list[ImportString[Any]], dict[str, ImportString[Any] | None]])
 def test_a_type_that_imports_what_it_is_given_is_refused(annotation: Any) -> None:
-    with pytest.raises(ConfigurationError, match="imports whatever a message names"):
+    with pytest.raises(ConfigurationError, match="imports any object that a message names"):
         Codec(annotation, "value")
 
 

@@ -101,7 +101,7 @@ def test_code_that_asks_for_more_is_found_where_it_does(drive: Drive):
     run = completed(drive, growing, 4)
     more.append(2)
 
-    with pytest.raises(NonDeterminismError, match="event 6: the history holds StepScheduled s3"):
+    with pytest.raises(NonDeterminismError, match="event 6: the history has StepScheduled s3"):
         replay(run)
 
 
@@ -116,7 +116,7 @@ def test_code_that_changed_is_found_where_it_changed(drive: Drive):
     run = completed(drive, changing, 4)
     steps[2] = "b"
 
-    with pytest.raises(NonDeterminismError, match="event 6: the history holds StepScheduled s3"):
+    with pytest.raises(NonDeterminismError, match="event 6: the history has StepScheduled s3"):
         replay(run)
 
 
@@ -138,6 +138,6 @@ def test_a_result_that_fits_no_more_is_not_the_workflows_to_catch(drive: Drive):
     run = completed(drive, careful, 1)
     run.history[2] = run.history[2].model_copy(update={"result": {"not": "text"}})
 
-    with pytest.raises(SerializationError, match="does not fit the annotation any more"):
+    with pytest.raises(SerializationError, match="no longer matches the annotation"):
         replay(run)
     assert not caught

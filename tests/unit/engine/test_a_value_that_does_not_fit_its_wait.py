@@ -37,7 +37,7 @@ def test_a_signal_is_left_out_and_the_next_is_read(drive: Drive, caplog: pytest.
     assert run.result() == "Grace"
     warnings = {record.getMessage() for record in caplog.records if record.levelno == logging.WARNING}
     assert {warning.partition(":")[0] for warning in warnings} == {"run run-1"}
-    assert all("a value of signal 'vote' does not fit and is left out" in warning for warning in warnings)
+    assert all("skipped a value of signal 'vote' that does not match its type" in warning for warning in warnings)
     assert "secret" not in caplog.text
 
 
@@ -94,7 +94,7 @@ def test_a_workflow_may_want_it_raised(drive: Drive, kind: str):
         run.resume_hook("h1", "many")
     else:
         run.signal("vote", "many")
-    with pytest.raises(SerializationError, match="does not fit"):
+    with pytest.raises(SerializationError, match="does not match its type"):
         run.result()
 
 
@@ -103,7 +103,7 @@ def test_another_word_is_refused(drive: Drive):
     async def waits() -> Any:
         return await wait_for_signal("vote", int, on_misfit="ignore")  # type: ignore[call-overload]
 
-    with pytest.raises(ValueError, match='on_misfit is "skip" or "raise"'):
+    with pytest.raises(ValueError, match='on_misfit must be "skip" or "raise"'):
         drive(waits).result()
 
 
@@ -194,7 +194,9 @@ def test_a_declared_type_is_the_type_of_the_wait(drive: Drive):
 def test_a_declared_name_must_be_one():
     async def flow() -> None: ...
 
-    with pytest.raises(ConfigurationError, match=r"@workflow\(signals=...\) of flow: 'my vote' is not a signal's name"):
+    with pytest.raises(
+        ConfigurationError, match=r"@workflow\(signals=...\) of flow: 'my vote' is not a valid signal name"
+    ):
         workflow(signals={"my vote": Vote})(flow)
 
 
@@ -207,7 +209,7 @@ def test_a_name_that_no_signal_can_have(drive: Drive, name: str):
     async def waits() -> None:
         await wait_for_signal(name)
 
-    with pytest.raises(InvalidInputError, match="is not a name: it takes up to 100 letters"):
+    with pytest.raises(InvalidInputError, match="is not a valid name: it must be up to 100 letters"):
         drive(waits).result()
 
 
@@ -220,7 +222,7 @@ def test_a_name_that_no_update_can_have(drive: Drive, name: str):
 
         await work()
 
-    with pytest.raises(InvalidInputError, match="is not a name"):
+    with pytest.raises(InvalidInputError, match="is not a valid name"):
         drive(handles).result()
 
 

@@ -42,7 +42,7 @@ def test_other_values_are_refused(drive: Drive, value: Any):
         set_attributes(fine=1, a=value)
 
     run = drive(telling)
-    with pytest.raises(SerializationError, match="an attribute is text, a finite number or a bool"):
+    with pytest.raises(SerializationError, match="an attribute must be a string, a finite number or a bool"):
         run.result()
     assert run.decided == ["RunFailed"]
 

@@ -281,7 +281,7 @@ def test_an_argument_that_json_cannot_carry(drive: Drive):
 
 def test_a_recorded_result_that_the_code_cannot_read_blocks(drive: Drive):
     run = drive(parent)
-    with pytest.raises(SerializationError, match="does not fit the annotation any more"):
+    with pytest.raises(SerializationError, match="no longer matches the annotation"):
         run.child_completes("c1", "many")
 
 

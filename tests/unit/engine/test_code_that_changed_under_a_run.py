@@ -49,7 +49,7 @@ def test_another_step(drive: Drive):
 
     run = drive(original)
     message = fails(run, renamed)
-    assert "event 2: the history holds StepScheduled s1 work" in message
+    assert "event 2: the history has StepScheduled s1 work" in message
     assert "now asks for StepScheduled s1 other_work" in message
     assert f":{line_of(renamed, 'other_work(1)')}," in message
 
@@ -63,7 +63,7 @@ def test_another_kind(drive: Drive):
     run = drive(original)
     run.complete("s1")
     message = fails(run, napping)
-    assert "the history holds TimerStarted t1" in message
+    assert "the history has TimerStarted t1" in message
     assert "now asks for StepScheduled s2 work" in message
     assert f":{line_of(napping, 'work(2)')}," in message
 
@@ -75,10 +75,10 @@ def test_something_more(drive: Drive):
 
     run = drive(original)
     message = fails(run, more)
-    assert "now asks for StepScheduled s2 other_work, and the history holds no such decision at its end" in message
+    assert "now asks for StepScheduled s2 other_work, but the history has no such decision at its end" in message
     run.complete("s1")
     message = fails(run, more)
-    assert "the history holds no such decision before event 3 (StepCompleted)" in message
+    assert "the history has no such decision before event 3 (StepCompleted)" in message
 
 
 def test_something_less(drive: Drive):
@@ -87,7 +87,7 @@ def test_something_less(drive: Drive):
         return "done"
 
     message = fails(drive(original), less)
-    assert "the history holds StepScheduled s1 work" in message
+    assert "the history has StepScheduled s1 work" in message
     assert "now asks for nothing" in message
 
 
@@ -99,7 +99,7 @@ def test_an_end_before_the_end(drive: Drive):
     run = drive(original)
     run.complete("s1")
     message = fails(run, shorter)
-    assert "the history holds TimerStarted t1, and the workflow's code now asks for RunCompleted" in message
+    assert "the history has TimerStarted t1, but the workflow's code now asks for RunCompleted" in message
 
 
 def test_another_end(drive: Drive):
@@ -127,7 +127,7 @@ def test_a_different_order(drive: Drive):
         await asyncio.gather(other_work(), work())
 
     message = fails(drive(pair), swapped)
-    assert "the history holds StepScheduled s1 work" in message
+    assert "the history has StepScheduled s1 work" in message
     assert "now asks for StepScheduled s1 other_work" in message
 
 

@@ -29,7 +29,7 @@ def test_it_is_an_error_there(drive: Drive, name: str):
     update = run.update(name)
     if name == "later":
         run.fire()
-    with pytest.raises(WorldflowError, match="for the workflow itself"):
+    with pytest.raises(WorldflowError, match="called by the workflow itself"):
         run.reply(update)
     assert not run.ended
     run.signal("go", False)

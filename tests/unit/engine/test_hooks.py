@@ -129,7 +129,7 @@ def test_what_is_no_token(drive: Drive, token: Any):
     async def wrong() -> None:
         create_hook(token=token)
 
-    with pytest.raises(InvalidInputError, match="is not a hook token"):
+    with pytest.raises(InvalidInputError, match="is not a valid hook token"):
         drive(wrong).result()
 
 
@@ -155,7 +155,7 @@ def test_a_value_that_does_not_fit_is_spent(drive: Drive):
     run.resume_hook("h1", "many")
     run.resume_hook("h1", 5)
     problem, value = run.result()
-    assert "the hook's value does not fit" in problem
+    assert "the hook's value does not match its type" in problem
     assert value == 5
 
 
@@ -275,7 +275,7 @@ def test_a_run_holds_a_token_once(drive: Drive):
         return ""
 
     run = drive(twice)
-    assert "this run holds" in run.result()
+    assert "this run already holds" in run.result()
 
 
 def test_a_token_is_free_again_when_its_hook_is_disposed_of(drive: Drive):

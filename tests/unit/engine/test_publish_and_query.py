@@ -111,7 +111,7 @@ def test_a_query_that_asks_for_a_decision_is_refused(drive: Drive, act: Callable
         await work()
 
     execution: Execution = drive(eager).replay()
-    with pytest.raises(WorldflowError, match="must only look"):
+    with pytest.raises(WorldflowError, match="must be read-only"):
         execution.query("eager")
     execution.dispose()
 

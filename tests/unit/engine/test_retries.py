@@ -187,10 +187,10 @@ def test_what_a_retryable_error_asks_for(error, seconds):
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        ({"max_attempts": 0}, "max_attempts is 0"),
-        ({"backoff": 0.5}, "backoff is 0.5"),
-        ({"jitter": 2}, "jitter is 2"),
-        ({"jitter": -0.1}, "jitter is -0.1"),
+        ({"max_attempts": 0}, "max_attempts must be at least 1"),
+        ({"backoff": 0.5}, "backoff must be at least 1, not 0.5"),
+        ({"jitter": 2}, "jitter must be between 0"),
+        ({"jitter": -0.1}, "jitter must be between 0"),
         ({"initial_interval": "soon"}, "'soon' is not a duration"),
         ({"max_interval": -1}, "-1 is not a duration"),
     ],

@@ -30,7 +30,7 @@ OTHER = b"caf\xe8".decode("utf-8", "surrogateescape")
 
 SAID: list[tuple[Callable[[], Any], str]] = [
     (lambda: set_status(f"reading {NAME}"), "status"),
-    (lambda: set_attributes(**{NAME: 1}), "the name of an attribute"),
+    (lambda: set_attributes(**{NAME: 1}), "attribute name"),
     (lambda: set_attributes(file=NAME), "file"),
     (lambda: patched(NAME), "change_id"),
     (lambda: deprecate_patch(NAME), "change_id"),
@@ -90,7 +90,7 @@ def test_the_reason_of_a_cancellation_does_not_hold_it():
 
 
 def test_an_answer_to_a_webhook_does_not_hold_it():
-    with pytest.raises(InvalidInputError, match="does not fit"):
+    with pytest.raises(InvalidInputError, match="is not valid"):
         response(200, NAME, {})
 
 

@@ -231,5 +231,5 @@ async def test_a_workflow_does_not_run_in_the_thread_of_another_loop(drive: Driv
     async def idle() -> None:
         pass
 
-    with pytest.raises(RuntimeError, match="thread of its own"):
+    with pytest.raises(RuntimeError, match="in its own thread"):
         drive(idle)

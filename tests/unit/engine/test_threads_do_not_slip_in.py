@@ -73,4 +73,4 @@ def test_a_thread_that_calls_the_loop_is_told(drive: Drive):
         thread.join()
         return errors[0]
 
-    assert "workflows have one thread" in drive(told).result()
+    assert "a workflow has one thread" in drive(told).result()

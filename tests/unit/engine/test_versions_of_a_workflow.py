@@ -53,7 +53,7 @@ def test_two_of_one_version_are_refused():
     second = "@workflow(name='versioned2', version=2)\nasync def two(): ..."
     exec(first, namespace)
     try:
-        with pytest.raises(ConfigurationError, match="another version of that name"):
+        with pytest.raises(ConfigurationError, match="make one a new version"):
             exec(second, namespace)
         exec(second.replace("version=2", "version=3"), namespace)
     finally:
@@ -62,5 +62,5 @@ def test_two_of_one_version_are_refused():
 
 @pytest.mark.parametrize("version", [0, -1, "2", 1.5, True, None])
 def test_what_is_no_version(version: Any):
-    with pytest.raises(ConfigurationError, match="a whole number from 1"):
+    with pytest.raises(ConfigurationError, match="an integer of at least 1"):
         workflow(version=version)

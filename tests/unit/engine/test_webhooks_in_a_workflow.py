@@ -123,7 +123,7 @@ def test_a_request_is_answered_once(drive: Drive):
 
     run = drive(twice)
     run.resume_hook("h1", request())
-    with pytest.raises(WorldflowError, match="answered already"):
+    with pytest.raises(WorldflowError, match="already been answered"):
         run.result()
 
 

@@ -112,7 +112,7 @@ def test_no_other_guarantee(value: object):
     with pytest.raises(ConfigurationError) as raised:
         guaranteed(guarantee=value)
     assert str(raised.value) == (
-        f"@step(guarantee=...) takes 'at_least_once', 'at_most_once', 'repeatable' or 'pure', and not {value!r}"
+        f"@step(guarantee=...) takes 'at_least_once', 'at_most_once', 'repeatable' or 'pure', not {value!r}"
     )
 
 

@@ -112,7 +112,7 @@ def test_settings(given: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("text", ["many", "99", "-1", "1e400", "NaN", "9" * 5_000, "\u0663"])
 def test_a_setting_that_does_not_fit_is_named(text: str) -> None:
-    with pytest.raises(ConfigurationError, match="WORLDFLOW_HISTORY_LIMIT does not fit"):
+    with pytest.raises(ConfigurationError, match="WORLDFLOW_HISTORY_LIMIT is not valid"):
         Settings.from_environment(dict.fromkeys(REQUIRED, "there") | {"WORLDFLOW_HISTORY_LIMIT": text})
 
 

@@ -194,7 +194,7 @@ def test_a_result_that_the_code_cannot_read(world: CrashingWorld):
     turns.take("run-1", [Start(run_id="run-1")])
     turns.take("run-1", [FactArrived(run_id="run-1", fact=StepCompleted(step_id="s1", result="five"))])
     assert record(world).status == "blocked"
-    assert "does not fit the annotation" in record(world).blocked_reason
+    assert "no longer matches the annotation" in record(world).blocked_reason
 
     @step  # type: ignore[no-redef]
     async def count() -> str: ...  # noqa: F811

@@ -78,7 +78,7 @@ async def test_a_test_fails_and_names_the_call(flow, call, argument):
     place = f"{__file__}:{flow.function.__code__.co_firstlineno + 2}"
     async with WorkflowEnvironment() as env:
         run = await env.start(flow)
-        with pytest.raises(RunBlockedError, match=f"{call} was called at {place} with another {argument} than"):
+        with pytest.raises(RunBlockedError, match=f"{call} was called at {place} with a different {argument} than"):
             await run.result()
 
 
@@ -117,7 +117,7 @@ async def test_production_warns_and_goes_on(flow, caplog):
     warnings = {record.getMessage() for record in caplog.records if record.levelname == "WARNING"}
     (warning,) = warnings
     assert warning.startswith("the replay of run test-1 differs: event 2: ")
-    assert "with another key than the history holds" in warning
+    assert "with a different key than in the history" in warning
 
 
 BROKEN: set[str] = set()

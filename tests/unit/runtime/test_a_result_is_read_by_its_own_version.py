@@ -59,7 +59,9 @@ def test_it_has_the_type_of_that_version(version: int | None, result: Any):
 
 
 def test_a_result_that_does_not_fit_is_an_error_in_words():
-    with pytest.raises(SerializationError, match=r"versioned\(\): the recorded result does not fit the annotation"):
+    with pytest.raises(
+        SerializationError, match=r"versioned\(\): the recorded result no longer matches the annotation"
+    ):
         outcome(completed("2026-01-01", 2))
 
 

@@ -25,7 +25,7 @@ async def awaits_a_verdict() -> str:
 async def test_a_signal(value):
     async with WorkflowEnvironment() as env:
         run = await env.start(awaits_a_verdict)
-        with pytest.raises(InvalidInputError, match="the value does not fit the signal 'verdict' of awaits_a_verdict"):
+        with pytest.raises(InvalidInputError, match="does not fit the signal 'verdict' of awaits_a_verdict"):
             await run.signal("verdict", value)
         assert not any(isinstance(event, SignalReceived) for event in await run.events())
         await run.signal("verdict", Verdict(by="Grace", approved=True))

@@ -36,17 +36,21 @@ REACHES = {
     "opens a file": (lambda: open(__file__), "opened a file", "do it in a @step"),  # noqa: SIM115
     "reads by path": (lambda: pathlib.Path(__file__).read_text(), "opened a file", "do it in a @step"),
     "os.open": (lambda: os.open(__file__, os.O_RDONLY), "opened a file", "do it in a @step"),
-    "lists a directory": (lambda: os.listdir("."), "reached for a file", "do it in a @step"),
-    "removes a file": (lambda: os.remove("/nowhere/at/all"), "reached for a file", "do it in a @step"),
-    "copies a file": (lambda: shutil.copyfile("/nowhere/a", "/nowhere/b"), "reached for a file", "do it in a @step"),
-    "a temporary file": (lambda: tempfile.mkstemp(), "reached for a file", "in a @step"),
+    "lists a directory": (lambda: os.listdir("."), "accessed the file system", "do it in a @step"),
+    "removes a file": (lambda: os.remove("/nowhere/at/all"), "accessed the file system", "do it in a @step"),
+    "copies a file": (
+        lambda: shutil.copyfile("/nowhere/a", "/nowhere/b"),
+        "accessed the file system",
+        "do it in a @step",
+    ),
+    "a temporary file": (lambda: tempfile.mkstemp(), "accessed the file system", "in a @step"),
     "a database": (lambda: sqlite3.connect(":memory:"), "opened a database", "do it in a @step"),
-    "connects": (lambda: socket.create_connection(("127.0.0.1", 9)), "reached for the network", "do it in a @step"),
-    "looks up a name": (lambda: socket.getaddrinfo("localhost", 80), "reached for the network", "do it in a @step"),
-    "urlopen": (lambda: urllib.request.urlopen("http://127.0.0.1:9/"), "reached for the network", "do it in a @step"),
+    "connects": (lambda: socket.create_connection(("127.0.0.1", 9)), "accessed the network", "do it in a @step"),
+    "looks up a name": (lambda: socket.getaddrinfo("localhost", 80), "accessed the network", "do it in a @step"),
+    "urlopen": (lambda: urllib.request.urlopen("http://127.0.0.1:9/"), "accessed the network", "do it in a @step"),
     "http.client": (
         lambda: http.client.HTTPConnection("127.0.0.1", 9).request("GET", "/"),
-        "reached for the network",
+        "accessed the network",
         "do it in a @step",
     ),
     "runs a process": (lambda: subprocess.run(["true"]), "started a process", "do it in a @step"),
@@ -78,7 +82,7 @@ async def test_it_raises_and_names_the_line(reach, what, instead):
     assert isinstance(error, UnsupportedOperationError)
     line = inspect.getsourcelines(reach)[1]
     place = rf"\(at {__file__}:({line}|{line + 1}), .*\)"
-    assert re.search(rf"^the workflow 'reaches' ({what}), which .* {place}: .*{instead}", str(error))
+    assert re.search(rf"^workflow 'reaches' ({what}), .* {place}: .*{instead}", str(error))
 
 
 @pytest.mark.parametrize("where", ["a task", "a helper", "a handler of updates", "after a wait"])
@@ -107,7 +111,7 @@ async def test_wherever_the_workflows_code_is(where):
             return
         if where == "after a wait":
             await run.signal("go")
-        with pytest.raises(RunFailedError, match="reached for a file"):
+        with pytest.raises(RunFailedError, match="accessed the file system"):
             await run.result()
 
 

@@ -118,7 +118,7 @@ class RunEndedError(RunError):
     """The run has ended as `status`: it takes no more signals and cannot be cancelled."""
 
     def __init__(self, run_id: str, status: str) -> None:
-        super().__init__(f"run {run_id!r} has ended: it is {status}", run_id)
+        super().__init__(f"run {run_id!r} has already ended ({status})", run_id)
         self.status = status
 
 
@@ -183,7 +183,7 @@ class ScheduleExistsError(ScheduleError):
     """The id is taken by a schedule that is defined otherwise."""
 
     def __init__(self, schedule_id: str) -> None:
-        super().__init__(f"schedule {schedule_id!r} exists, and is defined otherwise", schedule_id)
+        super().__init__(f"schedule {schedule_id!r} already exists with another definition", schedule_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +212,8 @@ class WorkflowNotFoundError(InvalidInputError):
     """No workflow of this name is registered by the deployed code."""
 
     def __init__(self, name: str, known: Sequence[str], advice: str = "") -> None:
-        there = f"the code that is loaded here has: {', '.join(sorted(known))}" if known else "no code is loaded here"
-        message = f"there is no workflow {name!r}; {there}{advice}"
+        loaded = f"loaded workflows: {', '.join(sorted(known))}" if known else "no workflows are loaded"
+        message = f"there is no workflow {name!r}; {loaded}{advice}"
         super().__init__(message, [FieldError("workflow", f"unknown workflow {name!r}")])
         self.summary = message
 
@@ -222,8 +222,8 @@ class PayloadTooLargeError(InvalidInputError):
     """A value has more bytes as JSON than may be stored. `field` says which: `input`, `value`, `args`, `result`."""
 
     def __init__(self, field: str, size: int, limit: int) -> None:
-        problem = f"must be {limit:,} bytes of JSON or less, and has {size:,}"
-        advice = "put it where you keep files, and hand on where that is"
+        problem = f"must be at most {limit:,} bytes of JSON, but has {size:,}"
+        advice = "store the data elsewhere, such as in S3, and pass a reference to it"
         super().__init__(f"the {field} is too large: {advice}", [FieldError(field, problem)])
 
 

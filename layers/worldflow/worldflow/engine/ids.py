@@ -36,7 +36,7 @@ def check_id(id: str | None, field: str) -> None:
 
 def check_run_id(run_id: str, field: str = "run_id") -> None:
     """Raises `InvalidInputError` for what is no id that users may choose."""
-    _check(run_id, _RUN_ID, field, "up to 100 letters, digits and _.:=@+-, of which the first is a letter or digit")
+    _check(run_id, _RUN_ID, field, "up to 100 letters, digits and _.:=@+-, starting with a letter or digit")
 
 
 def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:
@@ -45,7 +45,9 @@ def _check(text: str, pattern: re.Pattern[str], field: str, rule: str) -> None:
 
 
 def _refusal(text: object, field: str, rule: str) -> InvalidInputError:
-    return InvalidInputError(f"{text!r} is not a {field}: it takes {rule}", [FieldError(field, f"must be {rule}")])
+    return InvalidInputError(
+        f"{text!r} is not a valid {field}: it must be {rule}", [FieldError(field, f"must be {rule}")]
+    )
 
 
 def generation(run_id: str) -> tuple[str, int]:

@@ -46,7 +46,7 @@ _OWN_TEXT = frozenset(
 )
 """Errors whose text has ids and names, and nothing that a run carries."""
 
-_HIDDEN = "its text is not logged: see WORLDFLOW_LOG_PAYLOADS"
+_HIDDEN = "message not logged: see WORLDFLOW_LOG_PAYLOADS"
 _DEPTH_LIMIT = 8
 
 _redactor: Callable[[str], str] | None = None
@@ -73,7 +73,7 @@ def redacted(text: str) -> str:
     try:
         return escaped(_redactor(text))
     except Exception as error:
-        return f"<left out, as the redactor raised {type(error).__name__}>"
+        return f"<omitted: the redactor raised {type(error).__name__}>"
 
 
 def notes_of(error: BaseException) -> list[Any]:
@@ -148,7 +148,7 @@ def _text(error: BaseException) -> str:
         try:
             return redacted(str(error))
         except Exception as broken:
-            return f"<its message cannot be read: {type(broken).__name__}>"
+            return f"<message unavailable: str() raised {type(broken).__name__}>"
     return _refusal(error) or _HIDDEN
 
 

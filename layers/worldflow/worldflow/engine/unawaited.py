@@ -58,10 +58,11 @@ def never_awaited(origins: Iterable[Origin]) -> UnawaitedCallError:
     first, *others = origins
     more = "".join(f"; {other}" for other in others[:_NAMED])
     if others:
-        more = f". Nor {'was this' if len(others) == 1 else f'were {len(others)} more'}: {more[2:]}"
+        calls = "1 more call was" if len(others) == 1 else f"{len(others)} more calls were"
+        more = f". {calls} never awaited: {more[2:]}"
     return UnawaitedCallError(
-        f"{first} and never awaited, so that it did not happen: write `await {first.call}`, or give it to "
-        f"asyncio.create_task() or gather(), or close() it if it is not wanted{more}"
+        f"{first} but never awaited, so it did not run: write `await {first.call}`, pass it to "
+        f"asyncio.create_task() or gather(), or close() it if it should not run{more}"
     )
 
 
@@ -70,7 +71,7 @@ def returned(result: Any, forgotten: Sequence[Origin]) -> WorldflowError:
     if origin := getattr(result, "origin", None):
         made = Origin(*origin)
         return UnawaitedCallError(
-            f"{made}, and the workflow returned the call and not its result: write `return await {made.call}`"
+            f"{made}, but the workflow returned the call instead of its result: write `return await {made.call}`"
         )
     if isinstance(result, Coroutine):
         result.close()  # nobody else will
@@ -78,14 +79,14 @@ def returned(result: Any, forgotten: Sequence[Origin]) -> WorldflowError:
         return never_awaited(forgotten)
     what = getattr(result, "__qualname__", None) or type(result).__name__
     return SerializationError(
-        f"the workflow returned something to be awaited ({what}) and not its result: write `return await ...`", "result"
+        f"the workflow returned an awaitable ({what}) instead of its result: write `return await ...`", "result"
     )
 
 
 def given_away(origin: Made, to: str) -> UnawaitedCallError:
     """The error of a call that is an argument of another, in place of its result."""
     made = Origin(*origin)
-    return UnawaitedCallError(f"{made}, and {to} was given the call and not its result: write `await {made.call}`")
+    return UnawaitedCallError(f"{made}, but {to} was passed the call instead of its result: write `await {made.call}`")
 
 
 def is_dropped_by_its_maker(made: Made, frame: FrameType) -> bool:

@@ -173,7 +173,7 @@ def outcome(record: RunRecord) -> Any:
             try:
                 return codec.decode(record.result)
             except ValidationError as misfit:
-                problem = f"the recorded result does not fit the annotation any more: {explain(misfit, 'result')}"
+                problem = f"the recorded result no longer matches the annotation: {explain(misfit, 'result')}"
                 raise SerializationError(problem, codec.where) from None
         case "failed":
             assert record.error is not None

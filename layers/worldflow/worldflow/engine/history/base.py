@@ -99,11 +99,11 @@ class BaseEvent:
     def __init__(self, **fields: Any) -> None:
         """Raises `TypeError` where a field is missing that identifies the event."""
         if missing := self.needed - fields.keys():
-            raise TypeError(f"{type(self).__name__} needs {', '.join(sorted(missing))}")
+            raise TypeError(f"{type(self).__name__} is missing {', '.join(sorted(missing))}")
         self.__dict__.update(fields)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"an event does not change, and {name!r} cannot be set")
+        raise AttributeError(f"events are immutable: cannot set {name!r}")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, BaseEvent) and self.fields() == other.fields()

@@ -111,4 +111,6 @@ def load_events(text: str | bytes) -> list[Event]:
     try:
         return [_KINDS[fields["event_type"]].read(fields) for fields in from_json(text)]
     except (TypeError, KeyError) as error:
-        raise ValueError(f"events need an event_type that this version knows, in a list: {error}") from None
+        raise ValueError(
+            f"expected a list of events, each with an event_type that this version knows: {error}"
+        ) from None

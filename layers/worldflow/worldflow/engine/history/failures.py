@@ -195,7 +195,7 @@ def _message(error: BaseException | None) -> str:
     try:
         return redacted(escaped(error))[:_MESSAGE_LIMIT]
     except Exception as broken:
-        return f"<its message cannot be read: {type(broken).__name__}>"
+        return f"<message unavailable: str() raised {type(broken).__name__}>"
 
 
 def _encode_arguments(error: BaseException) -> list[Json] | None:

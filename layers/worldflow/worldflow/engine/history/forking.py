@@ -43,20 +43,20 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
             break
         kept.append(event)
     if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
-        raise InvalidInputError(f"a run cannot go on from event {after}", [FieldError("after", _possible(history))])
+        raise InvalidInputError(f"a run cannot be forked at event {after}", [FieldError("after", _possible(history))])
     return _renamed(kept, run_id, lambda child: bool(child.detached))
 
 
 def _possible(history: Sequence[Event]) -> str:
     """From which events a run can go on."""
     if not history:
-        return "the run has not begun: there is no event to go on from"
+        return "the run has not started: there is no event to fork at"
     last = history[-1].seq
     if isinstance(history[-1], RunEnded):  # what was decided with the end is kept with it
         last = max(event.seq for event in history if isinstance(event, (Fact, Applied))) - 1
     if last == 0:
-        return "the run ended in its first turn: there is no event before its end"
-    return f"must be an event of the history before its end: 1 to {last}"
+        return "the run ended in its first turn: there is no earlier event to fork at"
+    return f"must be an event before the end of the run: 1 to {last}"
 
 
 def retried(
@@ -73,7 +73,7 @@ def retried(
     """
     ended = history[-1] if history else None
     if not isinstance(ended, RunFailed):
-        raise InvalidInputError("only a run that failed can be retried", [FieldError("run_id", "must be a failed run")])
+        raise InvalidInputError("only a failed run can be retried", [FieldError("run_id", "must be a failed run")])
     cut, step_id = _cause(history, ended, read)
     failed = {event.fact_id for event in history if isinstance(event, StepFailed) and event.step_id == step_id}
     kept: list[Event] = [

@@ -34,21 +34,20 @@ class Adapter:
                 has_config = False
         except PydanticUserError as error:
             reason = str(error).split("\n")[0]
-            raise ConfigurationError(
-                f"{where}: {annotation!r} cannot be carried between functions: {reason}"
-            ) from error
+            raise ConfigurationError(f"{where}: {annotation!r} cannot be serialized: {reason}") from error
         self._schema: Any = adapter.core_schema
         if not isinstance(self._schema, dict) and not getattr(annotation, "__module__", "").startswith("worldflow."):
             self._schema = dict(self._schema)  # of a model that puts off making it
         text = repr(self._schema)
         if "pydantic.types.Secret" in text:
             raise ConfigurationError(
-                f"{where}: {annotation!r} holds a secret, which pydantic masks when it is written. A history is no "
-                f"place for it: carry its name, and let the step look it up"
+                f"{where}: {annotation!r} holds a secret, which pydantic masks when it serializes it. Don't store "
+                f"secrets in a history: pass the name of the secret, and look it up in the step"
             )
         if "import_string" in text:
             raise ConfigurationError(
-                f"{where}: {annotation!r} imports whatever a message names. Carry a name of your own, and look it up"
+                f"{where}: {annotation!r} imports any object that a message names. Pass your own name for it, and look "
+                f"it up"
             )
         self._validator: Any = adapter.validator
         self._serializer: Any = adapter.serializer

@@ -90,8 +90,8 @@ def _moment_changed(value: Any, read: Any) -> Difference | None:
     if zone is not None and _varies(zone):
         return Difference(
             "",
-            f"its time zone {zone} would come back as the offset {read:%z}: carry it in UTC, and the name of the zone "
-            f"beside it",
+            f"its time zone {zone} would come back as the offset {read:%z}: convert it to UTC, and pass the name of "
+            f"the zone separately",
         )
     if value.replace(tzinfo=None) != read.replace(tzinfo=None) or value.utcoffset() != read.utcoffset():
         return becomes(value, read)

@@ -191,7 +191,7 @@ class Codec:
         except ValidationError as error:
             field = _field_errors(error, "")[0]
             path = self._adapter.shape.misfit(value)
-            return Difference(field.field if path is None else path, f"it would not come back: {field.message}")
+            return Difference(field.field if path is None else path, f"it could not be read back: {field.message}")
         shape = self._adapter.shape
         return None if shape.promised else shape.difference(value, back)
 
@@ -233,8 +233,8 @@ class Signature:
             return get_type_hints(as_function(self._function), include_extras=True)
         except NameError as error:
             raise ConfigurationError(
-                f"{self._name}: an annotation cannot be resolved: {error}. Import the name where the module can see it "
-                f"at run time, not under TYPE_CHECKING"
+                f"{self._name}: an annotation cannot be resolved: {error}. Import the name at run time, not only under "
+                f"TYPE_CHECKING"
             ) from error
 
     @cached_property
@@ -358,7 +358,7 @@ class Signature:
         for name, parameter in parameters.items():
             variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             if name not in values and parameter.default is parameter.empty and not variadic:
-                yield FieldError(name, "required, and missing")
+                yield FieldError(name, "required, but missing")
 
     def _is_variadic(self, name: str) -> bool:
         return self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL

@@ -135,7 +135,9 @@ class Items(Shape):
             return becomes(value, read)
         if self._lazy:
             if not isinstance(read, list):
-                return Difference("", "it would come back as an iterator, to be read once: annotate it as a list")
+                return Difference(
+                    "", "it would come back as an iterator that can be read only once: annotate it as a list"
+                )
             if isinstance(value, Iterator):
                 return None  # it was read when it was written
         if isinstance(value, Set) != isinstance(read, Set):

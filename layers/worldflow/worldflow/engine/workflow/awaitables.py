@@ -122,7 +122,9 @@ class Call(Coroutine[Any, Any, T]):
     def __getattr__(self, name: str) -> Any:
         problem = f"{type(self).__name__!r} object has no attribute {name!r}"
         if not name.startswith("_") and name != "origin" and self.origin:
-            problem = f"{Origin(*self.origin)} and not awaited: it has no attribute {name!r}, which its result may have"
+            problem = (
+                f"{Origin(*self.origin)} but not awaited: the call has no attribute {name!r}; its result may have it"
+            )
         raise AttributeError(problem, name=name, obj=self)
 
     def _take(self) -> None:

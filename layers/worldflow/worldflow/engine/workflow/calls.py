@@ -223,7 +223,7 @@ class Calls:
         try:
             result = definition.signature.result.decode(fact.result)
         except ValidationError as error:
-            problem = f"the recorded result does not fit the annotation any more: {explain(error, 'result')}"
+            problem = f"the recorded result no longer matches the annotation: {explain(error, 'result')}"
             raise SerializationError(problem, f"{definition.name}()") from None
         self._leave(call_id, result)
 

@@ -55,7 +55,7 @@ class StepInfo:
         Raises `asyncio.CancelledError` if the workflow does not want the step any more.
         """
         if not self._beat(ANYTHING.encode(details)):
-            raise asyncio.CancelledError("the workflow does not want this step any more")
+            raise asyncio.CancelledError("the workflow no longer needs this step")
 
     @property
     def idempotency_key(self) -> str:
@@ -122,7 +122,7 @@ def wait_for_signal(name: str, type: Any = None, *, on_misfit: OnMisfit = "skip"
 
 def _check_on_misfit(on_misfit: str) -> None:
     if on_misfit not in ("skip", "raise"):
-        raise ValueError(f'on_misfit is "skip" or "raise", and not {on_misfit!r}')
+        raise ValueError(f'on_misfit must be "skip" or "raise", not {on_misfit!r}')
 
 
 @overload
@@ -165,11 +165,11 @@ def create_webhook(
     expires_in: for how long the URL is good: 366 days, which is the most, unless given.
     """
     if respond not in ("accepted", "workflow"):
-        raise ValueError(f'respond is "accepted" or "workflow", and not {respond!r}')
+        raise ValueError(f'respond must be "accepted" or "workflow", not {respond!r}')
     run = _execution("create_webhook()")
     data, life = _metadata(metadata), seconds(expires_in)
     if life > LONGEST_LIFE.total_seconds():
-        raise ValueError(f"a webhook's URL is good for {LONGEST_LIFE.days} days at most, and not for {expires_in!r}")
+        raise ValueError(f"a webhook URL is valid for at most {LONGEST_LIFE.days} days, not {expires_in!r}")
     webhook: Webhook = run.inbox.create_hook(
         lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data, life=life)
     )
@@ -179,7 +179,7 @@ def create_webhook(
 def _metadata(metadata: Json) -> Json:
     data = ANYTHING.encode(metadata)
     if len(dump_value(data)) > RECORD_LIMIT:
-        raise SerializationError(f"a hook's metadata is at most {RECORD_LIMIT} bytes of JSON", "metadata")
+        raise SerializationError(f"a hook's metadata must be at most {RECORD_LIMIT} bytes of JSON", "metadata")
     return data
 
 
@@ -223,12 +223,12 @@ def set_attributes(**attributes: Attribute | None) -> None:
     Raises `SerializationError` for other values, and where all attributes of the run come to more than 16 KB.
     """
     for name, value in attributes.items():
-        check_text(name, "the name of an attribute")
+        check_text(name, "attribute name")
         if isinstance(value, str):
             check_text(value, name)
         is_one = isinstance(value, (str, int, bool)) or (isinstance(value, float) and math.isfinite(value))
         if value is not None and not is_one:
-            raise SerializationError(f"an attribute is text, a finite number or a bool, and not {value!r}", name)
+            raise SerializationError(f"an attribute must be a string, a finite number or a bool, not {value!r}", name)
     _execution("set_attributes()").set_attributes(attributes)
 
 
@@ -275,7 +275,7 @@ def check_token(token: str) -> None:
     if not isinstance(token, str) or not _TOKEN.fullmatch(token):
         rule = "1 to 200 letters, digits and _.:=@+-"
         raise InvalidInputError(
-            f"{token!r} is not a hook token: it takes {rule}", [FieldError("token", f"must be {rule}")]
+            f"{token!r} is not a valid hook token: it must be {rule}", [FieldError("token", f"must be {rule}")]
         )
 
 

@@ -57,7 +57,7 @@ class Workflow(Generic[P, R]):
         self._signal_codecs: dict[str, Codec] = {}
         for signal in self._signals:
             try:
-                check_name(signal, "signal's name")
+                check_name(signal, "signal name")
             except InvalidInputError as error:
                 raise ConfigurationError(f"@workflow(signals=...) of {name}: {error.summary}") from None
 
@@ -100,7 +100,7 @@ class Workflow(Generic[P, R]):
         if run_id is not None:
             check_run_id(run_id)
         if parent_close not in (None, *get_args(ParentClose)):
-            raise ConfigurationError(f"parent_close is cancel, terminate or abandon, and not {parent_close!r}")
+            raise ConfigurationError(f"parent_close must be cancel, terminate or abandon, not {parent_close!r}")
         workflow = copy.copy(self)
         workflow.run_id = run_id or self.run_id
         workflow.parent_close = parent_close or self.parent_close
@@ -165,7 +165,7 @@ class Step(Generic[P, R]):
     def _set(self, retry: RetryPolicy | None, timeout: Duration | None, heartbeat_timeout: Duration | None) -> None:
         if retry is not None:
             if not isinstance(retry, RetryPolicy):
-                raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), and not {retry!r}")
+                raise ConfigurationError(f"@step(retry=...) takes a RetryPolicy(max_attempts=...), not {retry!r}")
             self.retry = retry
         if timeout is not None:
             self.timeout = _positive(timeout, "timeout")
@@ -179,7 +179,7 @@ class Step(Generic[P, R]):
 def _positive(duration: Duration, name: str) -> float:
     length = seconds(duration)
     if not length:
-        raise ConfigurationError(f"{name} is {duration!r}: it must be longer than nothing")
+        raise ConfigurationError(f"{name} must be greater than zero, not {duration!r}")
     return length
 
 
@@ -194,7 +194,7 @@ class _Registry(Generic[D]):
         try:
             check_name(definition.name)
         except InvalidInputError as error:
-            problem = f"{_place(definition)}: {error.summary}: give it one, @{self._kind}(name=...)"
+            problem = f"{_place(definition)}: {error.summary}. Set a valid name: @{self._kind}(name=...)"
             raise ConfigurationError(problem) from None
         versions = self._versions.setdefault(definition.name, {})
         other = versions.get(version)
@@ -208,7 +208,7 @@ class _Registry(Generic[D]):
         found = self._versions.get(definition.name, {}).get(version)
         if found is not None and found.function is not definition.function and _place(found) != _place(definition):
             raise ConfigurationError(
-                f"the {self._kind} {_place(definition)} would not run: its name, {definition.name!r}, is taken by "
+                f"the {self._kind} {_place(definition)} would not run: its name {definition.name!r} is also that of "
                 f"{_place(found)}, which was defined later. Rename one of them: @{self._kind}(name=...)"
             )
 
@@ -216,12 +216,12 @@ class _Registry(Generic[D]):
         clash = f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}"
         if _source(definition) is not None and _source(other) == _source(definition):
             return (
-                f"{clash}. They are one, whose file was imported as two modules: name it the same everywhere, also in "
-                f"WORLDFLOW_WORKFLOWS, and do not run it as a script that is imported as well"
+                f"{clash}. They are the same {self._kind}, whose file was imported as two modules: import the module "
+                f"by one name everywhere, also in WORLDFLOW_WORKFLOWS, and don't run a script that is also imported"
             )
         remedy = f"Rename one of them: @{self._kind}(name=...)"
         if self._kind == "workflow":
-            remedy += ", or another version of that name: @workflow(name=..., version=2)"
+            remedy += ", or make one a new version: @workflow(name=..., version=2)"
         return f"{clash}. {remedy}"
 
     def versions(self, name: str) -> Mapping[int, D]:
@@ -275,12 +275,12 @@ def workflow(
         process that has this code, gets `InvalidInputError` (422 from the API); `wait_for_signal` reads them so.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigurationError(f"@workflow(version=...) takes a whole number from 1, and not {version!r}")
+        raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
         _refuse_as("workflow", function)
         if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
-            raise ConfigurationError(f"@workflow needs an `async def` function, and {function!r} is not one")
+            raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
         definition = Workflow(
             function,
             name or function.__name__,
@@ -350,10 +350,10 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         _refuse_as("step", function)
         if not callable(function):
-            raise ConfigurationError(f"@step needs a function, and {function!r} is not one")
+            raise ConfigurationError(f"@step needs a function, not {function!r}")
         known_as = name or getattr(function, "__name__", None)
         if known_as is None:
-            raise ConfigurationError(f"{function!r} has no __name__: name the step, @step(name=...)")
+            raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
         return _steps.add(Step(function, known_as, **options))
 
     return decorate if function is None else decorate(function)
@@ -395,18 +395,18 @@ def _refuse_as(kind: str, function: Any) -> None:
     if isinstance(function, (Workflow, Step)):
         this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
         article = f"a {kind}"
-        also = f"{this} already, and cannot be {that} too" if article == that else f"{this} already"
-        raise ConfigurationError(f"@{kind} over {function!r}: it is {also}. Leave one of the decorators away")
+        also = f" and cannot also be {that}" if article == that else ""
+        raise ConfigurationError(f"@{kind} on {function!r}: it is already {this}{also}. Remove one of the decorators")
     made = as_function(function) if callable(function) else function
     name = getattr(made, "__qualname__", repr(made))
     if inspect.isasyncgenfunction(made) or inspect.isgeneratorfunction(made):
         what = "an async generator" if inspect.isasyncgenfunction(made) else "a generator"
         instead = (
-            "return a list, or call one step an item"
+            "return a list, or call one step per item"
             if kind == "step"
-            else "await what it needs and return one result; publish() or set_status() shows how far it is"
+            else "await what it needs and return one result; report progress with publish() or set_status()"
         )
-        raise ConfigurationError(f"@{kind}: {name} has a `yield`, so that it is {what} and has no result: {instead}")
+        raise ConfigurationError(f"@{kind}: {name} contains `yield`, which makes it {what} without a result: {instead}")
 
 
 def _place(definition: Workflow[..., Any] | Step[..., Any]) -> str:
@@ -447,6 +447,6 @@ def find_step(name: str) -> Step[..., Any]:
     versions = _steps.versions(name)
     if not versions:
         names = ", ".join(_steps.names())
-        there = f"the code that is loaded here has: {names}" if names else "no code is loaded here"
-        raise StepNotFoundError(f"there is no step {name!r}; {there}")
+        loaded = f"loaded steps: {names}" if names else "no steps are loaded"
+        raise StepNotFoundError(f"there is no step {name!r}; {loaded}")
     return versions[1]

@@ -281,7 +281,7 @@ class Execution:
                 if event.change_id not in self._patches and not event.deprecated:
                     raise NonDeterminismError(
                         f"run {self.run_id!r}, event {event.seq}: the history has the change {event.change_id!r}, "
-                        f"and the workflow's code asks neither patched() nor deprecate_patch() for it{self._where()}"
+                        f"but the workflow's code calls neither patched() nor deprecate_patch() for it{self._where()}"
                     )
             elif isinstance(event, (RunFailed, RunCancelled)) and event.forced:
                 self.length += 1
@@ -441,7 +441,7 @@ class Execution:
         """
         try:
             if self._webhooks is None:
-                raise ConfigurationError("webhooks need a World that has an address for them")
+                raise ConfigurationError("webhooks need a World with a webhook URL")
             token = self.recorded_ids.get(hook_id)
             return self._webhooks.url(token or self._webhooks.token(self.run_id, hook_id, self.due(life)))
         except Exception as error:
@@ -464,7 +464,9 @@ class Execution:
         if callable(value):
             value = self.loop.call(value)
         if self._decisions:
-            raise WorldflowError(f"what answers the query {name!r} must only look, and it asked for a decision")
+            raise WorldflowError(
+                f"query {name!r} must be read-only, but its function changed the run, such as by calling a step"
+            )
         with self.own_time:
             return ANYTHING.encode(value)
 
@@ -484,7 +486,7 @@ class Execution:
         both = {**self._attributes, **attributes}
         merged = {name: value for name, value in both.items() if value is not None}
         if len(dump_value(merged)) > RECORD_LIMIT:
-            raise SerializationError(f"a run's attributes are at most {RECORD_LIMIT} bytes of JSON", "attributes")
+            raise SerializationError(f"a run's attributes must be at most {RECORD_LIMIT} bytes of JSON", "attributes")
         self._attributes = merged
         self.decide(AttributesSet(attributes=dict(attributes)))
 
@@ -508,15 +510,15 @@ class Execution:
             return
         if actual is None or actual.identity != recorded.identity:
             raise NonDeterminismError(
-                f"run {self.run_id!r}, event {recorded.seq}: the history holds {_describe(recorded)}, "
-                f"and the workflow's code now asks for {_describe(actual)}{self._where()}"
+                f"run {self.run_id!r}, event {recorded.seq}: the history has {_describe(recorded)}, "
+                f"but the workflow's code now asks for {_describe(actual)}{self._where()}"
             )
         difference = self._other_arguments.pop(recorded.identity[1], None) if self._other_arguments else None
         if difference and recorded.seq > self._adopted:
             self.differences.append(f"event {recorded.seq}: {difference}")
             if self.strict:
                 raise NonDeterminismError(
-                    f"run {self.run_id!r}, {self.differences[-1]}. What differs must come from the workflow's own "
+                    f"run {self.run_id!r}, {self.differences[-1]}. Values that vary must come from the workflow's "
                     f"arguments, from a step, or from worldflow.uuid4(), random() or now()"
                 )
 
@@ -524,14 +526,15 @@ class Execution:
         """Notes that a replay calls a step or a child with other arguments than the history holds, if it does."""
         if names := other_arguments(signature, recorded, now):
             made = Origin(*origin)
-            self._other_arguments[call_id] = f"{made} with another {' and another '.join(names)} than the history holds"
+            different = f"a different {' and a different '.join(names)}"
+            self._other_arguments[call_id] = f"{made} with {different} than in the history"
 
     def _expect_none(self, expected: deque[AnyDecision], event: Event | None) -> None:
         if expected:
             where = f"before event {event.seq} ({event.event_type})" if event else "at its end"
             raise NonDeterminismError(
                 f"run {self.run_id!r}: the workflow's code now asks for {_describe(expected[0])}, "
-                f"and the history holds no such decision {where}{self._where()}"
+                f"but the history has no such decision {where}{self._where()}"
             )
 
     def _where(self) -> str:

@@ -16,7 +16,7 @@ def check_guarantee(value: object) -> None:
     """Raises `ConfigurationError` for what is no guarantee."""
     *names, last = map(repr, get_args(Guarantee))
     if value not in get_args(Guarantee):
-        raise ConfigurationError(f"@step(guarantee=...) takes {', '.join(names)} or {last}, and not {value!r}")
+        raise ConfigurationError(f"@step(guarantee=...) takes {', '.join(names)} or {last}, not {value!r}")
 
 
 def replacing_deprecated(options: dict[str, Any]) -> dict[str, Any]:

@@ -153,7 +153,9 @@ class Inbox:
         if on_misfit == "raise" or not self._run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
             raise error
         if not self._run.replaying:
-            _log.warning("run %s: %s does not fit and is left out: %s", self._run.run_id, what, described(error))
+            _log.warning(
+                "run %s: skipped %s that does not match its type: %s", self._run.run_id, what, described(error)
+            )
 
     def _signal(self, name: str) -> Mailbox[SignalReceived]:
         if name not in self._signals:
@@ -168,7 +170,7 @@ class Inbox:
         self._hook_count += 1
         hook = make(f"h{self._hook_count}")
         if any(other.token == hook.token for other in self._hooks.values()):
-            raise HookConflictError(f"this run holds the hook token {hook.token!r} already", hook.token)
+            raise HookConflictError(f"this run already holds the hook token {hook.token!r}", hook.token)
         self._hooks[hook.hook_id] = hook
         self._run.decide(
             HookCreated(
@@ -230,7 +232,7 @@ class Inbox:
 def _of_a_handler(error: BaseException) -> BaseException:
     """What the caller of an update gets to see."""
     if isinstance(error, ContinueAsNew):
-        return WorldflowError("continue_as_new() is for the workflow itself, and not for a handler of updates")
+        return WorldflowError("continue_as_new() must be called by the workflow itself, not by an update handler")
     return error
 
 
@@ -290,4 +292,4 @@ def read(codec: Codec | None, value: Json, what: str, where: str) -> Any:
     try:
         return (codec or ANYTHING).parse(value)
     except ValidationError as error:
-        raise SerializationError(f"{what} does not fit: {explain(error, 'value')}", where) from None
+        raise SerializationError(f"{what} does not match its type: {explain(error, 'value')}", where) from None

@@ -97,7 +97,7 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
     def entered(self) -> Iterator[None]:
         """Makes this the running loop of this thread, which may make callbacks ready and `run` them, and no other."""
         if events._get_running_loop() is not None:
-            raise RuntimeError("a workflow cannot run inside a running event loop: give it a thread of its own")
+            raise RuntimeError("a workflow cannot run inside a running event loop: run it in its own thread")
         hooks = sys.get_asyncgen_hooks()
         sys.set_asyncgen_hooks(finalizer=self._close_generator)
         events._set_running_loop(self)
@@ -189,9 +189,9 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
             self._refuse()
             return
         if here is not self:
-            user = f"run {here.host.run_id!r}" if here else "a thread that takes no turn of a run"
+            user = f"run {here.host.run_id!r}" if here else "a thread outside the run"
             raise UnsupportedOperationError(
-                f"{user} used a task, future or hook of run {self.host.run_id!r}: a replay would not see that. "
+                f"{user} used a task, future or hook of run {self.host.run_id!r}, which a replay could not repeat. "
                 f"Send a signal instead"
             )
 
@@ -314,30 +314,32 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         return None
 
 
-THREAD = "a thread; call a plain (not async) function decorated with @step"
-_INSTEAD = {
+THREAD = "threads cannot be replayed; call a plain (not async) function decorated with @step"
+_SUBPROCESS = "subprocesses cannot be replayed; start them in a @step"
+_SIGNAL = "process signals cannot be replayed; use wait_for_signal()"
+_UNAVAILABLE = {
     "run_in_executor": THREAD,
     "set_default_executor": THREAD,
     "shutdown_default_executor": THREAD,
-    "set_task_factory": "the loop itself; only Worldflow makes tasks of its own",
-    "set_exception_handler": "the loop itself; catch the exception where it is awaited",
-    "call_soon_threadsafe": "a callback from another thread; workflows have one thread",
-    "subprocess_exec": "a subprocess; start it in a @step",
-    "subprocess_shell": "a subprocess; start it in a @step",
-    "add_signal_handler": "a process signal; use wait_for_signal()",
-    "remove_signal_handler": "a process signal; use wait_for_signal()",
-    "run_forever": "the loop itself; only Worldflow runs it",
-    "run_until_complete": "the loop itself; await the coroutine",
-    "stop": "the loop itself; return from the workflow",
-    "close": "the loop itself; return from the workflow",
+    "set_task_factory": "only Worldflow creates tasks",
+    "set_exception_handler": "catch the exception where it is awaited",
+    "call_soon_threadsafe": "callbacks from other threads cannot be replayed; a workflow has one thread",
+    "subprocess_exec": _SUBPROCESS,
+    "subprocess_shell": _SUBPROCESS,
+    "add_signal_handler": _SIGNAL,
+    "remove_signal_handler": _SIGNAL,
+    "run_forever": "Worldflow runs the loop",
+    "run_until_complete": "Worldflow runs the loop; await the coroutine",
+    "stop": "Worldflow runs the loop; return from the workflow",
+    "close": "Worldflow runs the loop; return from the workflow",
 }
 
 
 def _refuse(name: str) -> Callable[..., NoReturn]:
-    what = _INSTEAD.get(name, "input or output; do it in a @step")
+    why = _UNAVAILABLE.get(name, "I/O cannot be replayed; do it in a @step")
 
     def refuse(self: WorkflowLoop, *args: Any, **kwargs: Any) -> NoReturn:
-        raise UnsupportedOperationError(f"a workflow cannot be replayed through loop.{name}(): it is {what}")
+        raise UnsupportedOperationError(f"loop.{name}() is not available in a workflow: {why}")
 
     refuse.__name__ = name
     return refuse

@@ -34,7 +34,7 @@ def _ordered_as_completed(fs: Any, *, timeout: float | None = None) -> Any:
 @functools.wraps(_wrap_future)
 def _refused_wrap_future(future: Any, *, loop: Any = None) -> Any:
     if running_loop() is not None and not asyncio.isfuture(future):
-        raise UnsupportedOperationError(f"a workflow cannot be replayed through asyncio.wrap_future(): it is {THREAD}")
+        raise UnsupportedOperationError(f"asyncio.wrap_future() is not available in a workflow: {THREAD}")
     return _wrap_future(future, loop=loop)
 
 

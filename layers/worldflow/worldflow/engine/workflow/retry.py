@@ -41,11 +41,11 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
-            raise ValueError(f"max_attempts is {self.max_attempts}: it counts the first attempt, so it is at least 1")
+            raise ValueError(f"max_attempts must be at least 1 (it counts the first attempt), not {self.max_attempts}")
         if self.backoff < 1:
-            raise ValueError(f"backoff is {self.backoff}: it is at least 1")
+            raise ValueError(f"backoff must be at least 1, not {self.backoff}")
         if not 0 <= self.jitter <= 1:
-            raise ValueError(f"jitter is {self.jitter}: it is between 0 (none) and 1 (all of the interval)")
+            raise ValueError(f"jitter must be between 0 (none) and 1 (the whole interval), not {self.jitter}")
         seconds(self.initial_interval), seconds(self.max_interval)
         if self.total_time is not None:
             seconds(self.total_time)
@@ -66,7 +66,7 @@ class RetryPolicy:
         try:
             return self.retry_if is None or bool(self.retry_if(error))
         except Exception as raised:
-            _log.error("retry_if raised, and the step is not tried again", exc_info=loggable(raised))
+            _log.error("retry_if raised an exception; the step is not retried", exc_info=loggable(raised))
             return False
 
     def delay(self, attempt: int, random: float) -> float:

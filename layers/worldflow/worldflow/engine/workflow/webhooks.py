@@ -55,7 +55,10 @@ class WebhookRequest(BaseModel):
         Raises `InvalidInputError` for what HTTP or Lambda could not answer.
         """
         if self._answer is None:
-            raise WorldflowError('this request is answered already: use create_webhook(respond="workflow"), and once')
+            raise WorldflowError(
+                "this request has already been answered: call respond() once, and only on requests to a webhook made "
+                'with create_webhook(respond="workflow")'
+            )
         answered = response(status, body, headers or {})
         answer, self._answer = self._answer, None
         answer(answered)
@@ -64,20 +67,20 @@ class WebhookRequest(BaseModel):
 def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dict[str, Json]:
     """An HTTP response as JSON. Its body is in base64. Raises `InvalidInputError`."""
     if not isinstance(status, int) or not 200 <= status <= 599:
-        raise InvalidInputError(f"{status!r} is no status", [FieldError("status", "must be from 200 to 599")])
+        raise InvalidInputError(f"{status!r} is not a valid status", [FieldError("status", "must be from 200 to 599")])
     if any(not _HEADER.fullmatch(f"{name}:{value}") for name, value in headers.items()):
-        raise InvalidInputError("a header does not fit", [FieldError("headers", "must be text of one line each")])
+        raise InvalidInputError("a header is not valid", [FieldError("headers", "must each be one line of text")])
     kind = "application/json"
     if isinstance(body, bytes):
         data, kind = body, "application/octet-stream"
     elif isinstance(body, str):
         if not is_text(body):
-            raise InvalidInputError("the body does not fit", [FieldError("body", "must be text that UTF-8 has")])
+            raise InvalidInputError("the body is not valid", [FieldError("body", "must be encodable as UTF-8")])
         data, kind = body.encode(), "text/plain; charset=utf-8"
     else:
         data = b"" if body is None else json.dumps(body).encode()
     if len(data) > RESPONSE_LIMIT:
-        problem = f"the body has {len(data)} bytes, and {RESPONSE_LIMIT} is the limit"
+        problem = f"the body has {len(data)} bytes; the limit is {RESPONSE_LIMIT}"
         raise InvalidInputError(problem, [FieldError("body", f"must have at most {RESPONSE_LIMIT} bytes")])
     named = {name.lower(): value for name, value in headers.items()}
     return {
