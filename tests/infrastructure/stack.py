@@ -1,21 +1,17 @@
 """The template as CloudFormation gets it: parameters put in, SAM's resources expanded."""
 
-import copy
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import boto3
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
 
-ROOT = Path(__file__).parents[2]
-TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
+from tools.template import NO_VALUE, ROOT, TEMPLATE, Template
 
-NO_VALUE = {"Ref": "AWS::NoValue"}
+__all__ = ["NO_VALUE", "ROOT", "TEMPLATE", "Properties", "RefusedParameters", "Stack", "listed", "target", "translated"]
 
 Properties = Mapping[str, Any]
 
@@ -24,25 +20,22 @@ class RefusedParameters(Exception):
     """A parameter has a value that the template does not allow, or a rule does not allow these together."""
 
 
-class Stack:
+class Stack(Template):
     """The resources that the template makes of some parameters."""
 
     def __init__(self, **parameters: object) -> None:
-        self.parameters = {name: _default(parameter) for name, parameter in TEMPLATE["Parameters"].items()} | parameters
+        super().__init__(**parameters)
         for name, value in self.parameters.items():
             _check(name, value)
         for rule in TEMPLATE["Rules"].values():
-            if "RuleCondition" in rule and not self._holds(rule["RuleCondition"]):
+            if "RuleCondition" in rule and not self.holds(rule["RuleCondition"]):
                 continue
             for assertion in rule["Assertions"]:
-                if not self._holds(assertion["Assert"]):
+                if not self.holds(assertion["Assert"]):
                     raise RefusedParameters(assertion["AssertDescription"])
-        template = self._resolved(copy.deepcopy(TEMPLATE))
-        resources = template["Resources"]
-        for name in [name for name, resource in resources.items() if not self._exists(resource)]:
-            del resources[name]
-        self.outputs = {name: output["Value"] for name, output in template["Outputs"].items()}
-        self.resources: dict[str, Any] = translated(template)["Resources"]
+        body = self.body()
+        self.outputs = {name: output["Value"] for name, output in body["Outputs"].items()}
+        self.resources: dict[str, Any] = translated(body)["Resources"]
 
     def all(self, kind: str) -> dict[str, Properties]:
         """Logical ids and properties of the resources of a type, without its `AWS::`."""
@@ -64,46 +57,6 @@ class Stack:
         """The statements of a role's policies by their Sid."""
         documents = [policy["PolicyDocument"] for policy in self[role]["Policies"]]
         return {statement["Sid"]: statement for document in documents for statement in document["Statement"]}
-
-    def _exists(self, resource: Mapping[str, Any]) -> bool:
-        return "Condition" not in resource or self._holds(TEMPLATE["Conditions"][resource["Condition"]])
-
-    def _resolved(self, node: Any) -> Any:
-        match node:
-            case {"Ref": str(name)} if name in self.parameters:
-                return self.parameters[name]
-            case {"Fn::FindInMap": [name, key, field]}:
-                return TEMPLATE["Mappings"][name][str(self._resolved(key))][field]
-            case {"Fn::If": [condition, yes, no]}:
-                return self._resolved(yes if self._holds(TEMPLATE["Conditions"][condition]) else no)
-            case {"Fn::Split": [separator, text]} if isinstance(resolved := self._resolved(text), str):
-                return resolved.split(separator)
-            case dict():
-                resolved = {key: self._resolved(value) for key, value in node.items()}
-                return {key: value for key, value in resolved.items() if value != NO_VALUE}
-            case list():
-                return [value for value in map(self._resolved, node) if value != NO_VALUE]
-        return node
-
-    def _holds(self, condition: Any) -> bool:
-        match condition:
-            case {"Fn::Equals": [{"Fn::Join": [separator, values]}, text]}:
-                return bool(separator.join(self._resolved(values)) == text)
-            case {"Fn::Equals": [left, right]}:
-                return str(self._resolved(left)) == str(self._resolved(right))
-            case {"Fn::Contains": [list() as values, value]}:
-                return str(self._resolved(value)) in map(str, values)
-            case {"Fn::EachMemberEquals": [values, value]}:
-                return all(member == value for member in self._resolved(values))
-            case {"Condition": str(name)}:
-                return self._holds(TEMPLATE["Conditions"][name])
-            case {"Fn::Not": [inner]}:
-                return not self._holds(inner)
-            case {"Fn::And": [*inner]}:
-                return all(map(self._holds, inner))
-            case {"Fn::Or": [*inner]}:
-                return any(map(self._holds, inner))
-        raise AssertionError(f"unknown condition {condition}")
 
 
 def translated(template: dict[str, Any]) -> dict[str, Any]:
@@ -128,11 +81,6 @@ def _check(name: str, value: Any) -> None:
         least, most = parameter.get("MinValue", -math.inf), parameter.get("MaxValue", math.inf)
         if parameter["Type"] == "Number" and not least <= float(member) <= most:
             raise RefusedParameters(f"{name} is out of bounds: {member}")
-
-
-def _default(parameter: Mapping[str, Any]) -> Any:
-    default = parameter["Default"]
-    return default.split(",") if parameter["Type"] == "CommaDelimitedList" else default
 
 
 def target(reference: Any) -> str:
