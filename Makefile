@@ -203,6 +203,10 @@ what-to-invoke:
 openapi: $(VENV)/ready ## Write docs/openapi.json, the document of the HTTP API
 	@AWS_DEFAULT_REGION=us-east-1 python -m tools.openapi
 
+.PHONY: aws-setup
+aws-setup: $(VENV)/ready ## Copy what worldflow.aws_setup creates from template.yaml
+	@python -m tools.aws_setup
+
 .PHONY: costs
 costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them
 	@PYTHONPATH=layers/workflows python -m tools.costs

@@ -59,15 +59,14 @@ def _part(session: boto3.Session, resource: Mapping[str, str]) -> Part:
     name = resource["PhysicalResourceId"]
     match resource["ResourceType"]:
         case "AWS::DynamoDB::Table":
-            return Table(session.client("dynamodb"), name, keys={})
+            return Table(session.client("dynamodb"), name, properties={})
         case "AWS::S3::Bucket":
             account = session.client("sts").get_caller_identity()["Account"]
-            partition = session.get_partition_for_region(str(session.region_name))
-            return Bucket(session.client("s3"), name, partition, account)
+            return Bucket(session.client("s3"), name, account, properties={})
         case "AWS::SecretsManager::Secret":
-            return Secret(session.client("secretsmanager"), name, description="")
+            return Secret(session.client("secretsmanager"), name, properties={})
         case _:
-            return Queue(session.client("sqs"), name.rpartition("/")[2], attributes={})
+            return Queue(session.client("sqs"), name.rpartition("/")[2], properties={})
 
 
 def main() -> None:

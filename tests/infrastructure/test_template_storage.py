@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import Stack, listed
+from worldflow.worlds.aws import items
 from worldflow.worlds.aws.items import OUTCOME_DAYS
 
 TABLES = ["EventsTable", "RunsTable"]
@@ -55,6 +56,11 @@ INDEXES = [
 def test_the_indexes_are_what_stacks_have(stack: Stack) -> None:
     assert stack["RunsTable"]["GlobalSecondaryIndexes"] == INDEXES
     assert "GlobalSecondaryIndexes" not in stack["EventsTable"]
+
+
+def test_the_engine_knows_the_indexes_and_what_they_list() -> None:
+    keys = {index["IndexName"]: tuple(key["AttributeName"] for key in index["KeySchema"]) for index in INDEXES}
+    assert (keys, list(items.LISTED)) == (items.INDEXES, LISTED)
 
 
 def test_the_ledger_and_idempotency_records_expire(stack: Stack) -> None:

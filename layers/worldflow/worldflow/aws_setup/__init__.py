@@ -2,7 +2,8 @@
 
     python -m worldflow.aws_setup setup|status|teardown
 
-or `setup_worldflow_infrastructure()`. What it makes equals what the template makes, but for the functions and the API.
+or `setup_worldflow_infrastructure()`. It creates what the template does, except the functions and the API, with the
+properties that the template defines.
 
 Each resource knows its faults: what is missing or other than it should be, each with what mends it. The status lists
 them, and setting up mends them; so a second setup finds nothing to do, and completes one that was interrupted.
@@ -10,9 +11,8 @@ them, and setting up mends them; so a second setup finds nothing to do, and comp
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,12 +22,11 @@ except ModuleNotFoundError:
     raise ModuleNotFoundError('worldflow.aws_setup needs boto3: pip install "worldflow[aws]"', name="boto3") from None
 
 from worldflow.aws_setup.bucket import Bucket
-from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret, document
+from worldflow.aws_setup.definitions import definitions
+from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
-from worldflow.serving.outages import LIFE_RECEIVES, TURN_RECEIVES
 from worldflow.settings import variable
-from worldflow.worlds.aws.items import INDEXES, LISTED
 
 __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructure"]
 
@@ -35,31 +34,13 @@ EVENTS_TABLE = "worldflow-events"
 RUNS_TABLE = "worldflow-runs"
 STEP_QUEUE = "worldflow-steps.fifo"
 
-_ONLY_OVER_TLS = {
-    "Sid": "OnlyOverTLS",
-    "Effect": "Deny",
-    "Principal": "*",
-    "Action": "sqs:*",
-    "Resource": "*",  # the queue that has this policy
-    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+_DEAD_LETTER_QUEUES = {
+    "RunDeadLetterQueue": "runs-dead-letters.fifo",
+    "StepDeadLetterQueue": "steps-dead-letters.fifo",
+    "TimerDeadLetterQueue": "timers-dead-letters",
 }
-_STANDARD = {
-    "VisibilityTimeout": "90",  # the orchestrator's 60 s and 30 s
-    "MessageRetentionPeriod": "345600",  # four days: a dead letter of a standard queue keeps its first timestamp
-    "SqsManagedSseEnabled": "true",
-    "Policy": json.dumps(document(_ONLY_OVER_TLS)),
-}
-_FIFO = {
-    **_STANDARD,
-    "MessageRetentionPeriod": "1209600",  # fourteen days, which a dead letter has anew
-    "FifoQueue": "true",
-    "ContentBasedDeduplication": "true",
-    "DeduplicationScope": "messageGroup",
-    "FifoThroughputLimit": "perMessageGroupId",
-}
-_STEPS = {**_FIFO, "VisibilityTimeout": "330"}  # the step executor's 300 s and 30 s
-# Received by the orchestrator, those of steps too.
-_DEAD = {"VisibilityTimeout": "90", "MessageRetentionPeriod": "1209600"}
+_QUEUES = {"RunQueue": "runs.fifo", "StepQueue": "steps.fifo", "TimerQueue": "timers"}
+"""The ids of the queues in the template, and the ends of their names here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,67 +127,29 @@ class Infrastructure:
         def arn(service: str, resource: str) -> str:
             return f"arn:{partition}:{service}:{self.region}:{account}:{resource}"
 
-        def queue(kind: str, attributes: Mapping[str, str], receives: int = LIFE_RECEIVES) -> tuple[Queue, Queue]:
-            """A queue, and that of its dead letters."""
-            suffix = ".fifo" if "FifoQueue" in attributes else ""
-            dead = f"{stem}{kind}-dead-letters{suffix}"
-            redrive = json.dumps({"deadLetterTargetArn": arn("sqs", dead), "maxReceiveCount": receives})
-            return (
-                Queue(sqs, f"{stem}{kind}{suffix}", {**attributes, "RedrivePolicy": redrive}),
-                Queue(sqs, dead, {**attributes, **_DEAD}),
-            )
-
-        self._events = Table(dynamodb, events_table, {"run_id": "S", "seq": "N"})
-        self._runs = Table(
-            dynamodb,
-            runs_table,
-            {"run_id": "S"},
-            indexes=INDEXES,
-            listed=LISTED,
-            expiry="expires_at",
-        )
-        self._run_queue, dead_runs = queue("runs", _FIFO, TURN_RECEIVES)
-        self._step_queue, dead_steps = queue("steps", _STEPS)
-        self._timer_queue, dead_timers = queue("timers", _STANDARD)
-        self._timer_queue_arn = arn("sqs", self._timer_queue.name)
-        self._timer_dead_letter_arn = arn("sqs", dead_timers.name)
-        dead_letters = (dead_runs, dead_steps, dead_timers)
-        self._dead_letter_arns = tuple(arn("sqs", dead.name) for dead in dead_letters)
+        # A queue that refers to another comes after it.
+        queues = {id: f"{stem}{end}" for id, end in (_DEAD_LETTER_QUEUES | _QUEUES).items()}
+        bucket = payload_bucket or f"{name.lower().replace('_', '-')}-payloads-{account}-{self.region}"
+        self._arns = {id: arn("sqs", queue) for id, queue in queues.items()}
+        arns = self._arns | {
+            "SchedulerGroup": arn("scheduler", f"schedule-group/{name}"),
+            "PayloadBucket": f"arn:{partition}:s3:::{bucket}",
+        }
+        names = queues | {"PayloadBucket": bucket, "AWS::AccountId": account}
+        properties = definitions(names | {f"{id}.Arn": resource for id, resource in arns.items()})
+        self._events = Table(dynamodb, events_table, properties["EventsTable"])
+        self._runs = Table(dynamodb, runs_table, properties["RunsTable"])
+        policy = properties["QueuePolicy"]["PolicyDocument"]
+        self._queues = {id: Queue(sqs, queue, {**properties[id], "Policy": policy}) for id, queue in queues.items()}
         self._group = ScheduleGroup(session.client("scheduler"), name)
-        self._role = Role(
-            session.client("iam"),
-            # An account has one set of roles for all regions, and each region has its own schedule group.
-            f"{name}-scheduler-{self.region}",
-            trust={
-                "Effect": "Allow",
-                "Principal": {"Service": "scheduler.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-                "Condition": {
-                    "StringEquals": {
-                        "aws:SourceAccount": account,
-                        "aws:SourceArn": arn("scheduler", f"schedule-group/{name}"),
-                    }
-                },
-            },
-            policy_name="WakeTimers",
-            permission={
-                "Sid": "Send",
-                "Effect": "Allow",
-                "Action": "sqs:SendMessage",
-                "Resource": [self._timer_queue_arn, self._timer_dead_letter_arn],
-            },
-        )
-        self._bucket = Bucket(
-            session.client("s3"),
-            payload_bucket or f"{name.lower().replace('_', '-')}-payloads-{account}-{self.region}",
-            partition,
-            account,
-        )
-        self._secret = Secret(session.client("secretsmanager"), f"{name}-webhooks", "Signs the URLs of webhooks.")
-        # What refers to another comes after it.
-        queues = (*dead_letters, self._run_queue, self._step_queue, self._timer_queue)
+        # An account has one set of roles for all regions, and each region has its own schedule group.
+        role = f"{name}-scheduler-{self.region}"
+        self._role = Role(session.client("iam"), role, properties["SchedulerRole"])
+        policy = properties["PayloadBucketPolicy"]["PolicyDocument"]
+        self._bucket = Bucket(session.client("s3"), bucket, account, {**properties["PayloadBucket"], "Policy": policy})
+        self._secret = Secret(session.client("secretsmanager"), f"{name}-webhooks", properties["WebhookSecret"])
         others = (self._group, self._role, self._bucket, self._secret)
-        self.parts: Sequence[Part] = (self._events, self._runs, *queues, *others)
+        self.parts: Sequence[Part] = (self._events, self._runs, *self._queues.values(), *others)
 
     def faults(self) -> Iterator[Fault]:
         """What is missing or other than it should be."""
@@ -228,12 +171,12 @@ class Infrastructure:
             region=self.region,
             events_table=self._events.name,
             runs_table=self._runs.name,
-            run_queue_url=self._run_queue.url(),
-            step_queue_url=self._step_queue.url(),
-            timer_queue_url=self._timer_queue.url(),
-            timer_queue_arn=self._timer_queue_arn,
-            timer_dead_letter_arn=self._timer_dead_letter_arn,
-            dead_letter_arns=self._dead_letter_arns,
+            run_queue_url=self._queues["RunQueue"].url(),
+            step_queue_url=self._queues["StepQueue"].url(),
+            timer_queue_url=self._queues["TimerQueue"].url(),
+            timer_queue_arn=self._arns["TimerQueue"],
+            timer_dead_letter_arn=self._arns["TimerDeadLetterQueue"],
+            dead_letter_arns=tuple(self._arns[id] for id in _DEAD_LETTER_QUEUES),
             scheduler_group=self._group.name,
             scheduler_role_arn=self._role.arn(),
             payload_bucket=self._bucket.name,

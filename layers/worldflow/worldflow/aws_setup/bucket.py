@@ -1,50 +1,39 @@
-"""The bucket of payloads, as the template makes it."""
+"""A bucket of S3."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from worldflow.aws_setup.parts import Fault, covers, document, find
+from worldflow.aws_setup.definitions import Properties
+from worldflow.aws_setup.parts import Fault, covers, find
 from worldflow.engine.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
-class _Setting:
-    """One aspect of a bucket: what it is read and written with, and the argument of the writing."""
-
-    what: str
-    get: Callable[..., Any]
-    put: Callable[..., Any]
-    argument: Mapping[str, Any]
-
-    def holds(self, bucket: Mapping[str, str]) -> bool:
-        answer = find(self.get, **bucket) or {}
-        (name,) = self.argument
-        # Some are answered under the name that they are written under, some without.
-        return covers(answer, self.argument) or covers({name: answer}, self.argument)
-
-
-@dataclass(frozen=True)
 class Bucket:
-    """A bucket of S3 that nobody else sees."""
+    """A bucket of S3.
+
+    account: the owner.
+    properties: those of AWS::S3::Bucket, and as `Policy` the document of its policy.
+    """
 
     client: Any
     name: str
-    partition: str
     account: str
+    properties: Properties
 
     def __str__(self) -> str:
         return f"bucket {self.name}"
 
     @property
     def _mine(self) -> dict[str, str]:
-        """The bucket, if it is this account's: names belong to everybody, and somebody may have taken this one."""
+        """The bucket, if this account owns it: bucket names are global, so another account may have this one."""
         return {"Bucket": self.name, "ExpectedBucketOwner": self.account}
 
     def exists(self) -> bool:
@@ -59,9 +48,13 @@ class Bucket:
         if not self.exists():
             yield Fault(str(self), "missing", self._create)
             return
-        for setting in self._settings():
-            if not setting.holds(self._mine):
-                yield Fault(str(self), f"other {setting.what}", partial(setting.put, **self._mine, **setting.argument))
+        for what, (api, argument) in self._settings().items():
+            answer = find(getattr(self.client, f"get_{api}"), **self._mine) or {}
+            (name,) = argument
+            # Some are read under the name that they are written under, some without it.
+            if not (covers(answer, argument) or covers({name: answer}, argument)):
+                put = partial(getattr(self.client, f"put_{api}"), **self._mine, **argument)
+                yield Fault(str(self), f"other {what}", put)
 
     def remove(self) -> None:
         for page in self.client.get_paginator("list_object_versions").paginate(**self._mine):
@@ -75,71 +68,57 @@ class Bucket:
 
     def _create(self) -> None:
         region = self.client.meta.region_name
-        # The oldest region is the one that has no name here.
+        # us-east-1 is the default, and S3 refuses its name here.
         where = {"CreateBucketConfiguration": {"LocationConstraint": region}} if region != "us-east-1" else {}
         self.client.create_bucket(Bucket=self.name, **where)
-        for setting in self._settings():
-            setting.put(**self._mine, **setting.argument)
+        for api, argument in self._settings().values():
+            getattr(self.client, f"put_{api}")(**self._mine, **argument)
 
-    def _settings(self) -> Iterator[_Setting]:
-        s3 = self.client
-        encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-        blocked = ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets")
-        # History refers to payloads for as long as it is kept, so no rule expires them; what is replaced or deleted by
-        # mistake stays for the 35 days of the tables' own recovery.
-        forget = {
-            "ID": "forget-what-was-replaced",
-            "Status": "Enabled",
-            "Filter": {},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 35},
-            "Expiration": {"ExpiredObjectDeleteMarker": True},
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+    def _settings(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """The name of each setting's requests, without `get_` and `put_`, and the argument that it is put with."""
+        encryption = self.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+        lifecycle = self.properties["LifecycleConfiguration"]["Rules"]
+        return {
+            "encryption": (
+                "bucket_encryption",
+                {"ServerSideEncryptionConfiguration": {"Rules": [_encryption_rule(**rule) for rule in encryption]}},
+            ),
+            "public access": ("public_access_block", self._as_it_is("PublicAccessBlockConfiguration")),
+            "ownership": ("bucket_ownership_controls", self._as_it_is("OwnershipControls")),
+            "versioning": ("bucket_versioning", self._as_it_is("VersioningConfiguration")),
+            "lifecycle": (
+                "bucket_lifecycle_configuration",
+                {"LifecycleConfiguration": {"Rules": [_lifecycle_rule(**rule) for rule in lifecycle]}},
+            ),
+            "policy": ("bucket_policy", {"Policy": json.dumps(self.properties["Policy"])}),
         }
-        archive = {
-            "ID": "archived-runs",
-            "Status": "Enabled",
-            "Filter": {"Prefix": "archive/"},
-            "Transitions": [{"Days": 0, "StorageClass": "GLACIER_IR"}],
-        }
-        arn = f"arn:{self.partition}:s3:::{self.name}"
-        only_over_tls = {
-            "Sid": "OnlyOverTLS",
-            "Effect": "Deny",
-            "Principal": "*",
-            "Action": "s3:*",
-            "Resource": [arn, f"{arn}/*"],
-            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-        }
-        yield _Setting(
-            "encryption",
-            s3.get_bucket_encryption,
-            s3.put_bucket_encryption,
-            {"ServerSideEncryptionConfiguration": encryption},
-        )
-        yield _Setting(
-            "public access",
-            s3.get_public_access_block,
-            s3.put_public_access_block,
-            {"PublicAccessBlockConfiguration": dict.fromkeys(blocked, True)},
-        )
-        yield _Setting(
-            "ownership",
-            s3.get_bucket_ownership_controls,
-            s3.put_bucket_ownership_controls,
-            {"OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}},
-        )
-        yield _Setting(
-            "versioning",
-            s3.get_bucket_versioning,
-            s3.put_bucket_versioning,
-            {"VersioningConfiguration": {"Status": "Enabled"}},
-        )
-        yield _Setting(
-            "lifecycle",
-            s3.get_bucket_lifecycle_configuration,
-            s3.put_bucket_lifecycle_configuration,
-            {"LifecycleConfiguration": {"Rules": [forget, archive]}},
-        )
-        yield _Setting(
-            "policy", s3.get_bucket_policy, s3.put_bucket_policy, {"Policy": json.dumps(document(only_over_tls))}
-        )
+
+    def _as_it_is(self, name: str) -> dict[str, Any]:
+        return {name: self.properties[name]}
+
+
+# S3's API has other names for some properties. One that is not renamed here passes as it is, and boto3 refuses a name
+# that S3 does not have.
+
+
+def _encryption_rule(*, ServerSideEncryptionByDefault: Properties, **same: Any) -> dict[str, Any]:
+    return {"ApplyServerSideEncryptionByDefault": ServerSideEncryptionByDefault, **same}
+
+
+def _lifecycle_rule(
+    *,
+    Id: str,
+    Prefix: str | None = None,
+    ExpiredObjectDeleteMarker: bool | None = None,
+    Transitions: list[Properties] | None = None,
+    **same: Any,
+) -> dict[str, Any]:
+    rule = {"ID": Id, "Filter": {} if Prefix is None else {"Prefix": Prefix}, **same}
+    if ExpiredObjectDeleteMarker is not None:
+        rule["Expiration"] = {"ExpiredObjectDeleteMarker": ExpiredObjectDeleteMarker}
+    if Transitions is not None:
+        rule["Transitions"] = [
+            {"StorageClass": transition["StorageClass"], "Days": transition["TransitionInDays"]}
+            for transition in Transitions
+        ]
+    return rule

@@ -1,4 +1,4 @@
-"""The kinds of resources that Worldflow needs: what each should be, and how to make it so."""
+"""The kinds of resources that Worldflow needs, but for tables and buckets: how each is checked, created and fixed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from botocore.exceptions import ClientError
+
+from worldflow.aws_setup.definitions import Properties
 
 _NOT_THERE = {
     "ResourceNotFoundException",
@@ -22,9 +24,6 @@ _NOT_THERE = {
     "OwnershipControlsNotFoundError",
     "ServerSideEncryptionConfigurationNotFoundError",
 }
-
-KEY_LENGTH = 64
-"""Letters and digits of a generated key: some 380 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,11 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue of SQS."""
+    """A queue of SQS. `properties` are those of AWS::SQS::Queue, and as `Policy` the document of its policy."""
 
     client: Any
     name: str
-    attributes: Mapping[str, str]
+    properties: Properties
 
     def __str__(self) -> str:
         return f"queue {self.name}"
@@ -76,20 +75,25 @@ class Queue:
 
     def faults(self) -> Iterator[Fault]:
         if not self.exists():
-            create = partial(self.client.create_queue, QueueName=self.name, Attributes=dict(self.attributes))
+            create = partial(self.client.create_queue, QueueName=self.name, Attributes=self._attributes())
             yield Fault(str(self), "missing", create)
             return
         url = self.url()
         found = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        attributes = self._attributes()
         # All that can be set: whether a queue is FIFO cannot.
-        attributes = {name: value for name, value in self.attributes.items() if name != "FifoQueue"}
-        mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=attributes)
-        for name, value in self.attributes.items():
+        settable = {name: value for name, value in attributes.items() if name != "FifoQueue"}
+        mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=settable)
+        for name, value in attributes.items():
             if not covers(found.get(name), value):
                 yield Fault(str(self), f"{name} {found.get(name, 'unset')} in place of {value}", mend)
 
     def remove(self) -> None:
         self.client.delete_queue(QueueUrl=self.url())
+
+    def _attributes(self) -> dict[str, str]:
+        """The properties as SQS's API has them: all text."""
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in self.properties.items()}
 
 
 @dataclass(frozen=True)
@@ -115,17 +119,11 @@ class ScheduleGroup:
 
 @dataclass(frozen=True)
 class Role:
-    """A role of IAM with one policy.
-
-    trust: the statement that says who may take it.
-    permission: the statement that says what it may do.
-    """
+    """A role of IAM with one policy. `properties` are those of AWS::IAM::Role."""
 
     client: Any
     name: str
-    trust: Mapping[str, Any]
-    policy_name: str
-    permission: Mapping[str, Any]
+    properties: Properties
 
     def __str__(self) -> str:
         return f"role {self.name}"
@@ -142,10 +140,10 @@ class Role:
         if answer is None:
             yield Fault(str(self), "missing", self._create)
             return
-        if answer["Role"]["AssumeRolePolicyDocument"] != document(self.trust):
+        if answer["Role"]["AssumeRolePolicyDocument"] != self.properties["AssumeRolePolicyDocument"]:
             yield Fault(str(self), "other trust", self._set_trust)
-        policy = find(self.client.get_role_policy, RoleName=self.name, PolicyName=self.policy_name)
-        if policy is None or policy["PolicyDocument"] != document(self.permission):
+        policy = find(self.client.get_role_policy, RoleName=self.name, PolicyName=self._policy["PolicyName"])
+        if policy is None or policy["PolicyDocument"] != self._policy["PolicyDocument"]:
             yield Fault(str(self), "other permissions", self._set_permission)
 
     def remove(self) -> None:
@@ -153,26 +151,35 @@ class Role:
             self.client.delete_role_policy(RoleName=self.name, PolicyName=name)
         self.client.delete_role(RoleName=self.name)
 
+    @property
+    def _policy(self) -> Properties:
+        (policy,) = self.properties["Policies"]
+        return cast(Properties, policy)
+
     def _create(self) -> None:
-        self.client.create_role(RoleName=self.name, AssumeRolePolicyDocument=json.dumps(document(self.trust)))
+        trust = json.dumps(self.properties["AssumeRolePolicyDocument"])
+        self.client.create_role(RoleName=self.name, AssumeRolePolicyDocument=trust)
         self._set_permission()
 
     def _set_trust(self) -> None:
-        trust = json.dumps(document(self.trust))
+        trust = json.dumps(self.properties["AssumeRolePolicyDocument"])
         self.client.update_assume_role_policy(RoleName=self.name, PolicyDocument=trust)
 
     def _set_permission(self) -> None:
-        policy = json.dumps(document(self.permission))
-        self.client.put_role_policy(RoleName=self.name, PolicyName=self.policy_name, PolicyDocument=policy)
+        name, policy = self._policy["PolicyName"], json.dumps(self._policy["PolicyDocument"])
+        self.client.put_role_policy(RoleName=self.name, PolicyName=name, PolicyDocument=policy)
 
 
 @dataclass(frozen=True)
 class Secret:
-    """A generated key in Secrets Manager. Nobody ever sees it, so all that can be wrong is that it is not there."""
+    """A generated key in Secrets Manager. `properties` are those of AWS::SecretsManager::Secret.
+
+    Nobody ever sees the key, so all that can be wrong is that the secret is missing.
+    """
 
     client: Any
     name: str
-    description: str
+    properties: Properties
 
     def __str__(self) -> str:
         return f"secret {self.name}"
@@ -193,8 +200,8 @@ class Secret:
         self.client.delete_secret(SecretId=self.name, ForceDeleteWithoutRecovery=True)
 
     def _create(self) -> None:
-        key = self.client.get_random_password(PasswordLength=KEY_LENGTH, ExcludePunctuation=True)["RandomPassword"]
-        self.client.create_secret(Name=self.name, Description=self.description, SecretString=key)
+        key = self.client.get_random_password(**self.properties["GenerateSecretString"])["RandomPassword"]
+        self.client.create_secret(Name=self.name, Description=self.properties["Description"], SecretString=key)
 
 
 def find(call: Callable[..., Any], **request: Any) -> dict[str, Any] | None:
@@ -222,7 +229,3 @@ def covers(found: Any, wanted: Any) -> bool:
         case str() if wanted.startswith("{"):
             return isinstance(found, str) and covers(json.loads(found), json.loads(wanted))
     return bool(found == wanted)
-
-
-def document(statement: Mapping[str, Any]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": [dict(statement)]}

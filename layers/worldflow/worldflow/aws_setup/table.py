@@ -1,35 +1,31 @@
-"""A table of DynamoDB, as the template makes it."""
+"""A table of DynamoDB."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from worldflow.aws_setup.definitions import Properties
 from worldflow.aws_setup.parts import Fault, covers, find
 from worldflow.engine.errors import ConfigurationError
 
 _PATIENCE = 120
 """Seconds that a new table may take to offer its backups."""
 
+_SET_LATER = {"PointInTimeRecoverySpecification", "TimeToLiveSpecification"}
+"""Properties that have requests of their own. CreateTable takes all others as they are."""
+
 
 @dataclass(frozen=True)
 class Table:
-    """A table of DynamoDB: on demand, encrypted by a KMS key, with point-in-time recovery.
-
-    keys: the key's attributes and their types.
-    indexes: the keys of its global indexes, all text; each holds the attributes `listed` besides.
-    expiry: the attribute by which items expire.
-    """
+    """A table of DynamoDB. `properties` are those of AWS::DynamoDB::Table."""
 
     client: Any
     name: str
-    keys: Mapping[str, str]
-    indexes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    listed: Sequence[str] = ()
-    expiry: str | None = None
+    properties: Properties
 
     def __str__(self) -> str:
         return f"table {self.name}"
@@ -42,21 +38,24 @@ class Table:
         if table is None:
             yield self._fault("missing", self._create)
             return
-        if table["KeySchema"] != _key_schema(self.keys):
+        if table["KeySchema"] != self.properties["KeySchema"]:
             yield self._fault("other keys", partial(self._refuse, f"{self} has other keys"))
             return
-        if table.get("BillingModeSummary", {}).get("BillingMode") != "PAY_PER_REQUEST":
-            yield self._fault("provisioned capacity", partial(self._update, BillingMode="PAY_PER_REQUEST"))
+        billing = self.properties["BillingMode"]
+        if table.get("BillingModeSummary", {}).get("BillingMode") != billing:
+            yield self._fault("provisioned capacity", partial(self._update, BillingMode=billing))
         indexes = {index["IndexName"]: index for index in table.get("GlobalSecondaryIndexes", [])}
-        for name in self.indexes:
+        for index in self.properties.get("GlobalSecondaryIndexes", []):
+            name = index["IndexName"]
             if name not in indexes:
-                yield self._fault(f"no index {name}", partial(self._add_index, name))
-            elif not covers(indexes[name], self._index(name)):
+                yield self._fault(f"no index {name}", partial(self._add_index, index))
+            elif not covers(indexes[name], index):
                 yield self._fault(f"another index {name}", partial(self._refuse, f"{self} has another index {name}"))
         if not self._has_recovery():
             yield self._fault("no point-in-time recovery", self._enable_recovery)
-        if self.expiry and not self._has_expiry():
-            yield self._fault(f"no expiry by {self.expiry}", self._enable_expiry)
+        if not self._has_expiry():
+            expiry = self.properties["TimeToLiveSpecification"]["AttributeName"]
+            yield self._fault(f"no expiry by {expiry}", self._enable_expiry)
 
     def remove(self) -> None:
         self.client.delete_table(TableName=self.name)
@@ -70,26 +69,11 @@ class Table:
         answer = find(self.client.describe_table, TableName=self.name)
         return answer["Table"] if answer else None
 
-    def _index(self, name: str) -> dict[str, Any]:
-        return {
-            "IndexName": name,
-            "KeySchema": _key_schema(self.indexes[name]),
-            "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": list(self.listed)},
-        }
-
     def _create(self) -> None:
-        indexed = {key: "S" for keys in self.indexes.values() for key in keys}
-        request = {
-            "TableName": self.name,
-            "BillingMode": "PAY_PER_REQUEST",
-            "AttributeDefinitions": _attributes({**self.keys, **indexed}),
-            "KeySchema": _key_schema(self.keys),
-        }
-        if self.indexes:
-            request["GlobalSecondaryIndexes"] = [self._index(name) for name in self.indexes]
-        self.client.create_table(**request)
+        request = {name: value for name, value in self.properties.items() if name not in _SET_LATER}
+        self.client.create_table(TableName=self.name, **request)
         self._enable_recovery()
-        if self.expiry:
+        if "TimeToLiveSpecification" in self.properties:
             self._enable_expiry()
 
     def _update(self, **change: Any) -> None:
@@ -97,12 +81,16 @@ class Table:
         self.client.update_table(TableName=self.name, **change)
         self._settle()
 
-    def _add_index(self, name: str) -> None:
+    def _add_index(self, index: Properties) -> None:
         table = self._describe() or {"AttributeDefinitions": []}
-        known = {attribute["AttributeName"]: attribute["AttributeType"] for attribute in table["AttributeDefinitions"]}
+        keys = {key["AttributeName"] for key in index["KeySchema"]}
+        added = [
+            attribute for attribute in self.properties["AttributeDefinitions"] if attribute["AttributeName"] in keys
+        ]
+        attributes = {attribute["AttributeName"]: attribute for attribute in [*table["AttributeDefinitions"], *added]}
         self._update(
-            AttributeDefinitions=_attributes(known | dict.fromkeys(self.indexes[name], "S")),
-            GlobalSecondaryIndexUpdates=[{"Create": self._index(name)}],
+            AttributeDefinitions=list(attributes.values()),
+            GlobalSecondaryIndexUpdates=[{"Create": index}],
         )
 
     def _has_recovery(self) -> bool:
@@ -111,29 +99,31 @@ class Table:
         return bool(recovery.get("PointInTimeRecoveryStatus") == "ENABLED")
 
     def _enable_recovery(self) -> None:
+        recovery = self.properties["PointInTimeRecoverySpecification"]
         self._settle()
         for attempt in range(1, _PATIENCE + 1):
             try:
-                self.client.update_continuous_backups(
-                    TableName=self.name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True}
-                )
+                self.client.update_continuous_backups(TableName=self.name, PointInTimeRecoverySpecification=recovery)
                 return
             except self.client.exceptions.ContinuousBackupsUnavailableException:
-                # A table that has just been made has none yet.
+                # A new table has none yet.
                 if attempt == _PATIENCE:
                     raise
                 time.sleep(1)
 
     def _has_expiry(self) -> bool:
+        """Whether items expire as they should, or nothing says that they should."""
+        expiry = self.properties.get("TimeToLiveSpecification")
+        if expiry is None:
+            return True
         answer = self.client.describe_time_to_live(TableName=self.name)["TimeToLiveDescription"]
         is_on = answer.get("TimeToLiveStatus") in ("ENABLED", "ENABLING")
-        return is_on and answer.get("AttributeName") == self.expiry
+        return is_on and bool(answer.get("AttributeName") == expiry["AttributeName"])
 
     def _enable_expiry(self) -> None:
         self._settle()
-        self.client.update_time_to_live(
-            TableName=self.name, TimeToLiveSpecification={"AttributeName": self.expiry, "Enabled": True}
-        )
+        expiry = self.properties["TimeToLiveSpecification"]
+        self.client.update_time_to_live(TableName=self.name, TimeToLiveSpecification=expiry)
 
     def _settle(self) -> None:
         """Waits until the table takes another change. That is long for a new index on many items."""
@@ -146,11 +136,3 @@ class Table:
 
     def _refuse(self, why: str) -> None:
         raise ConfigurationError(f"{why}, which cannot be changed: delete that yourself, or choose another table")
-
-
-def _key_schema(names: Iterable[str]) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=False)]
-
-
-def _attributes(types: Mapping[str, str]) -> list[dict[str, str]]:
-    return [{"AttributeName": name, "AttributeType": kind} for name, kind in types.items()]
