@@ -121,7 +121,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_takes_it_and_says_that_there_is_no_such_stack(command: list[str]):
     result = run(*command, "--stack", "nowhere")
-    expected = "Error: there is no stack 'nowhere' in eu-west-1; AWS_REGION and AWS_PROFILE say where to look\n"
+    expected = "Error: there is no stack 'nowhere' in eu-west-1; set AWS_REGION and AWS_PROFILE to those of the stack\n"
     assert (result.exit_code, result.stdout, result.stderr) == (1, "", expected)
 
 
@@ -130,8 +130,8 @@ def test_a_stack_of_something_else():
     result = run("list", "--stack", "other")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: stack 'other' (CREATE_COMPLETE) has no output EventsTableName: it is not a stack of Worldflow's "
-        "template, or is not deployed yet\n"
+        "Error: stack 'other' (CREATE_COMPLETE) has no output EventsTableName: it was not deployed from "
+        "Worldflow's template, or its deployment is not finished\n"
     )
 
 

@@ -446,7 +446,7 @@ def what_runs_twice_is_explained(run: Run) -> Problems:
 def who_crashed_has_died(run: Run) -> Problems:
     """No attempt has failed for deaths of its function that were outages. Of its first receive nothing is known."""
     for event in run.own:
-        if isinstance(event, StepFailed) and "died on every delivery" in run.message_of(event):
+        if isinstance(event, StepFailed) and event.error.type.endswith(":StepCrashedError"):
             id = f"{run.id}:{event.step_id}:{event.attempt}"
             tasks = {message.id for message in run.sim.queues["steps"].sent if message.attempt == id}
             deaths = sum(run.sim.deaths[task] for task in tasks)

@@ -228,7 +228,9 @@ class SimWorld(World):
 
         def put() -> bool:
             if record.run_id in self.store.reserved:
-                raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
+                raise RunArchivedError(
+                    f"the run that {record.run_id!r} would continue is being archived", record.run_id
+                )
             if record.run_id in self.store.records:
                 return False
             self.store.records[record.run_id] = record.seq, text

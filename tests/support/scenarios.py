@@ -143,7 +143,7 @@ class Run(RunHandle):
     async def _pause(self, seconds: float) -> None:
         self._skips += 1
         assert self._skips < TURNS_LIMIT, f"run {self.id!r} does not end"
-        assert await self._env.skip(), f"run {self.id!r} waits for something that will not come: a signal?"
+        assert await self._env.skip(), f"run {self.id!r} waits for something that never arrives; a signal, perhaps?"
 
 
 def _name(event: Event) -> str:

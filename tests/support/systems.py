@@ -129,7 +129,7 @@ def finish(system: System, run_id: str) -> RunRecord:
         record = system.world.read_run(run_id)
         if record.ended or record.status == "blocked":
             return record
-        assert skip(system), f"run {run_id!r} waits for something that will not come"
+        assert skip(system), f"run {run_id!r} waits for something that never arrives"
     raise AssertionError(f"run {run_id!r} does not end")
 
 

@@ -21,7 +21,7 @@ def test_skip_starts_nothing_while_the_run_before_goes_on(system: System, caplog
     first, second = fire_next(system), fire_next(system)
 
     assert [run.run_id for run in started(system.world)] == [run_id(first)]
-    assert f"run {run_id(first)} has not ended, nothing is started for {second}" in caplog.text
+    assert f"run {run_id(first)} has not ended: no run is started for {second}" in caplog.text
     record = schedules.get(system.world, "nightly")
     assert (record.last_run_id, record.last_due) == (run_id(first), second)
 

@@ -15,8 +15,8 @@ def last_line(version: str) -> str:
 
 def test_an_older_one_is_refused() -> None:
     assert last_line("1.34.162") == (
-        "ImportError: AWSWorld needs botocore 1.35.2 or later, and 1.34.162 is installed: require boto3>=1.40, in "
-        "Lambda in layers/workflows/requirements.txt"
+        "ImportError: AWSWorld needs botocore 1.35.2 or later, but 1.34.162 is installed: require boto3>=1.40 "
+        "(for Lambda, in layers/workflows/requirements.txt)"
     )
 
 

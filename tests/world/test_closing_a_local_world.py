@@ -144,7 +144,7 @@ def test_it_may_be_closed_by_many_and_again(world: LocalWorld, threads: ThreadPo
 
 
 def test_it_is_not_closed_within_its_own_transaction(world: LocalWorld) -> None:
-    with pytest.raises(RuntimeError, match="cannot be closed within one of its own transactions"), world.together():
+    with pytest.raises(RuntimeError, match="cannot be closed inside one of its own transactions"), world.together():
         world.close()
     assert world.get_run("r") is None  # it is open, and nothing of it is locked
 

@@ -162,7 +162,7 @@ def test_a_status_that_no_run_has_is_refused_with_those_that_there_are(world: Wo
     with pytest.raises(InvalidInputError) as caught:
         world.list_runs(status=status)
     assert caught.value.summary == (
-        f"{status!r} is no status of runs: it is one of running, completed, failed, cancelled, continued, blocked"
+        f"{status!r} is not a valid status: it must be one of running, completed, failed, cancelled, continued, blocked"
     )
     assert [field.field for field in caught.value.fields] == ["status"]
 
@@ -171,7 +171,7 @@ def test_a_status_that_no_run_has_is_refused_with_those_that_there_are(world: Wo
 def test_a_limit_that_leaves_no_place_is_refused(world: World, limit: int) -> None:
     fill(world, 3)
 
-    with pytest.raises(InvalidInputError, match=f"^limit is {limit}: it must be at least 1") as caught:
+    with pytest.raises(InvalidInputError, match=f"^limit must be at least 1, not {limit}") as caught:
         world.list_runs(limit=limit)
     assert [field.field for field in caught.value.fields] == ["limit"]
     with pytest.raises(InvalidInputError, match="limit"):

@@ -260,7 +260,7 @@ def test_runs_that_are_under_way_go_on_when_a_codec_is_switched_on_and_over(tmp_
         system.settle()
         record = world.get_run("r")
         assert record and record.status == "blocked"
-        assert "'r' is encoded, and this process has no codec" in (record.blocked_reason or "")
+        assert "'r' is encoded, but this process has no codec" in (record.blocked_reason or "")
         with pytest.raises(PayloadCodecError, match="WORLDFLOW_PAYLOAD_CODEC"):
             world.read_events("r")
 

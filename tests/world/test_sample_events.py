@@ -167,7 +167,7 @@ def _(after: After) -> None:
 @case("signal-webhook")
 def _(after: After) -> None:
     # Its token is genuine: one that is not is answered 404.
-    assert (after.http.status, after.http.body["error"]["message"]) == (410, "this webhook takes no more requests")
+    assert (after.http.status, after.http.body["error"]["message"]) == (410, "this webhook no longer accepts requests")
     assert after.facts() == []
 
 

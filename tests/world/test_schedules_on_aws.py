@@ -73,7 +73,7 @@ def test_its_requests(aws: AWSSystem) -> None:
 
 @contextmanager
 def refusing(aws: AWSSystem, expression: str, code: str = "ValidationException") -> Iterator[None]:
-    """Scheduler does not take an expression."""
+    """Scheduler rejects an expression."""
 
     def refuse(params: dict[str, Any], **_: Any) -> None:
         if json.loads(params["body"])["ScheduleExpression"] == expression:
@@ -91,7 +91,7 @@ def refusing(aws: AWSSystem, expression: str, code: str = "ValidationException")
 
 
 def test_what_scheduler_refuses_to_create_is_not_there(aws: AWSSystem) -> None:
-    with refusing(aws, DAILY), pytest.raises(InvalidInputError, match=r"does not take .* Invalid") as raised:
+    with refusing(aws, DAILY), pytest.raises(InvalidInputError, match=r"rejects .* Invalid") as raised:
         create(aws)
 
     assert [field.field for field in raised.value.fields] == ["schedule"]
@@ -101,7 +101,7 @@ def test_what_scheduler_refuses_to_create_is_not_there(aws: AWSSystem) -> None:
 
 def test_what_scheduler_refuses_to_change_stays_as_it_was(aws: AWSSystem) -> None:
     before = create(aws)
-    with refusing(aws, "rate(3 hours)"), pytest.raises(InvalidInputError, match="does not take"):
+    with refusing(aws, "rate(3 hours)"), pytest.raises(InvalidInputError, match="rejects"):
         schedules.update(aws.world, "nightly", schedule="rate(3 hours)")
 
     assert schedules.get(aws.world, "nightly") == before

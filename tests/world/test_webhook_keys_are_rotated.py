@@ -169,7 +169,7 @@ def test_a_version_that_has_lost_the_key_in_use_is_not_taken(office: Office) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("worldflow.worlds.aws.webhook_keys._rotated", lambda keys, now: [{"key": "x", "created_at": ""}])
         other = office.rotate(("createSecret",))
-    with pytest.raises(ConfigurationError, match="lost the key that signs"):
+    with pytest.raises(ConfigurationError, match="lacks the key that currently signs"):
         office.rotate(("testSecret",), other)
     assert office.keys() == ["as CloudFormation made it"]
     assert version != other
@@ -186,7 +186,7 @@ def test_a_schedule_may_be_tried_out_with_a_copy_of_the_keys_in_use(office: Offi
 @pytest.mark.parametrize("value", ["another key", '{"keys": []}', ""])
 def test_a_schedule_is_not_tried_out_with_other_keys(office: Office, value: str) -> None:
     office.rotate()
-    with pytest.raises(ConfigurationError, match="lost the key that signs"):
+    with pytest.raises(ConfigurationError, match="lacks the key that currently signs"):
         office.try_out(value)
 
 

@@ -44,8 +44,8 @@ def read_environment(name: str) -> dict[str, str]:
     except KeyError as missing:
         status = stack["StackStatus"]
         raise ConfigurationError(
-            f"stack {name!r} ({status}) has no output {missing.args[0]}: it is not a stack of Worldflow's template, or "
-            f"is not deployed yet"
+            f"stack {name!r} ({status}) has no output {missing.args[0]}: it was not deployed from Worldflow's "
+            f"template, or its deployment is not finished"
         ) from None
 
 
@@ -63,7 +63,7 @@ def _read(name: str) -> dict[str, Any]:
         if not _is_unknown(error):
             raise
         raise ConfigurationError(
-            f"there is no stack {name!r} in {session.region_name}; AWS_REGION and AWS_PROFILE say where to look"
+            f"there is no stack {name!r} in {session.region_name}; set AWS_REGION and AWS_PROFILE to those of the stack"
         ) from None
     return dict(stack)
 

@@ -65,7 +65,7 @@ def _about_aws(error: Exception) -> str | None:
     if isinstance(error, aws.ClientError):
         details = error.response["Error"]
         code, message = details.get("Code", ""), details.get("Message", "")
-        advice = ": log in again, as the credentials have expired or are wrong" if code in _NOT_LET_IN else ""
+        advice = ": log in again, since the credentials have expired or are invalid" if code in _NOT_LET_IN else ""
         return f"AWS refused {error.operation_name} with {code}: {message.rstrip('.')}{advice}"
     return None
 

@@ -277,4 +277,4 @@ class TestRun(RunHandle):
         if not await self._env._wait(until):
             if until:
                 raise _TimeIsUp
-            raise AssertionError(f"run {self.id!r} waits for something that will not come: a signal?")
+            raise AssertionError(f"run {self.id!r} waits for something that never arrives; a signal, perhaps?")

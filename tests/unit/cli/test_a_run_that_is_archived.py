@@ -21,5 +21,5 @@ def test_it_is_shown_and_not_listed_and_goes_on_no_more(cli: Cli):
     assert cli("events", "one") == events
     assert cli.json("list")["runs"] == []
     assert cli.fails("retry", "one") == (
-        "Error: run 'one' is archived, and goes on no more: it can be forked, as a run of another id\n"
+        "Error: run 'one' is archived and cannot be retried: fork it as a new run instead\n"
     )

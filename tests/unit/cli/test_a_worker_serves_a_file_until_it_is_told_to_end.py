@@ -106,7 +106,10 @@ def test_where_it_is_cancelled_by_what_runs_in_it_it_fails(cli: Cli, monkeypatch
 
 
 def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):
-    assert cli.fails("worker", "-w", FLOWS) == f"Error: another worker serves {cli.file}, and a file has one\n"
+    assert (
+        cli.fails("worker", "-w", FLOWS)
+        == f"Error: another worker already serves {cli.file}: a file can have only one worker\n"
+    )
 
 
 def test_where_no_module_can_be_imported_it_takes_nothing(cli: Cli):

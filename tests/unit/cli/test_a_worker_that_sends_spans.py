@@ -45,4 +45,4 @@ def test_all_of_them_have_arrived_when_it_has_ended(cli: Cli):
 
 @pytest.mark.parametrize("url", ["localhost:4318", "http://"])
 def test_what_is_no_endpoint_is_said_at_once(cli: Cli, url: str):
-    assert "it takes a URL such as" in cli.fails("worker", "-w", FLOWS, "--otlp", url)
+    assert "use a URL such as" in cli.fails("worker", "-w", FLOWS, "--otlp", url)

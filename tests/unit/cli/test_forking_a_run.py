@@ -32,4 +32,4 @@ def test_events_that_it_cannot_go_on_from(asked: Cli):
 
 def test_an_id_that_is_taken(asked: Cli):
     asked("start", "ask", "--run-id", "two")
-    assert asked.fails("fork", "one", "two", "--after", "1") == "Error: run 'two' exists\n"
+    assert asked.fails("fork", "one", "two", "--after", "1") == "Error: run 'two' already exists\n"

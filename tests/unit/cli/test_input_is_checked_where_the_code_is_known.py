@@ -38,7 +38,7 @@ def test_a_module_that_does_not_import_is_named_and_shows_no_traceback(cli: Cli)
     assert run.stderr == (
         "Error: there is no workflow 'ask'; no workflows are loaded; "
         "not imported: no_such_module (ModuleNotFoundError: No module named 'no_such_module'). "
-        "WORLDFLOW_WORKFLOWS names the modules that are imported\n"
+        "Modules to import are named in WORLDFLOW_WORKFLOWS\n"
     )
 
 

@@ -41,7 +41,7 @@ def test_nothing_is_written(basket: Cli):
 
 def test_a_name_that_is_not_published(basket: Cli):
     error = basket.fails("query", "one", "price", "-w", FLOWS)
-    assert error == "Error: run 'one' has not published 'price'; it has: broken, items\n"
+    assert error == "Error: run 'one' has not published 'price'; published: broken, items\n"
 
 
 def test_a_query_that_fails_says_of_what(basket: Cli):
@@ -76,7 +76,7 @@ def test_an_application_without_the_code_hears_what_it_must_import(basket: Cli, 
     monkeypatch.delitem(definitions._workflows._versions, "basket")
     with closing(LocalWorld(basket.file)) as world, pytest.raises(WorkflowNotFoundError) as caught:
         queries.query(world, "one", "items")
-    assert "import the module that defines the workflow first" in caught.value.summary
+    assert "first import the module that defines the workflow" in caught.value.summary
 
 
 def test_a_run_that_does_not_exist(basket: Cli):

@@ -21,7 +21,7 @@ def test_json_says_who_holds_it(door: Cli):
 
 
 def test_a_token_that_nobody_holds(door: Cli):
-    error = "Error: no live run has a hook of the token 'back-door'\n"
+    error = "Error: no live run has a hook with the token 'back-door'\n"
     assert door.fails("hook", "back-door", "--value", "1") == error
     assert "is not a valid hook token" in door.fails("hook", "no token")
 

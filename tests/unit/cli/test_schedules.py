@@ -82,7 +82,7 @@ def test_one_that_is_not_there_is_an_error(cli: Cli, command: str):
 
 def test_what_is_no_schedule_is_an_error_in_a_line(cli: Cli):
     error = cli.fails("schedule", "create", "report", "ask", "0 8 * * *")
-    assert error.startswith("Error: '0 8 * * *' is not a schedule: ")
+    assert error.startswith("Error: '0 8 * * *' is not a valid schedule: ")
     assert error.count("\n") == 1
 
 
@@ -98,5 +98,5 @@ def test_the_input_is_checked_where_the_code_is_known(cli: Cli):
 
 def test_what_is_no_schedule_is_said_once(cli: Cli):
     error = cli.fails("schedule", "create", "daily", "ask", "every day")
-    assert error.startswith("Error: 'every day' is not a schedule: it is cron(")
+    assert error.startswith("Error: 'every day' is not a valid schedule: must be like cron(")
     assert error.count("rate(5 minutes)") == 1

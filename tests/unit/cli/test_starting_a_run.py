@@ -56,13 +56,13 @@ def test_with_its_code_the_input_is_read_by_the_annotations(cli: Cli):
     ("option", "workflow", "outcome"),
     [
         ("--if-running=return_existing", "ask", "one"),
-        ("--if-running=fail", "ask", "Error: run 'one' exists, and is running"),
+        ("--if-running=fail", "ask", "Error: run 'one' already exists (running)"),
         ("--if-running=terminate_existing", "ask", "one~2"),
         ("--reuse=allow", "ask", "one"),
         ("--reuse=allow", "doomed", "one~2"),
         ("--reuse=failed_only", "doomed", "one~2"),
-        ("--reuse=failed_only", "door", "Error: run 'one' exists, and is completed"),
-        ("--reuse=reject", "doomed", "Error: run 'one' exists, and is failed"),
+        ("--reuse=failed_only", "door", "Error: run 'one' already exists (completed)"),
+        ("--reuse=reject", "doomed", "Error: run 'one' already exists (failed)"),
     ],
 )
 def test_what_a_run_of_that_id_means(cli: Cli, option: str, workflow: str, outcome: str):

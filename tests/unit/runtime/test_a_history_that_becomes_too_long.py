@@ -74,7 +74,7 @@ def test_the_fact_beyond_the_end_fails_the_run(world: CrashingWorld, turns: Turn
     turns.take("run-1", [office.fact(more(LIMIT))])
     assert office.status() == "failed"
     assert ended(world).forced
-    assert "20 events, and 20 is the limit" in ended(world).error.message
+    assert "20 events; the limit is 20" in ended(world).error.message
     assert ended(world).error.type.endswith(":HistoryLimitError")
 
 

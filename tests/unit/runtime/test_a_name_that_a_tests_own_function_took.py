@@ -48,7 +48,9 @@ def take_the_step() -> None:
 async def test_a_workflow_that_is_started():
     take_the_workflow()
     async with WorkflowEnvironment() as env:
-        with pytest.raises(ConfigurationError, match=r"order_once would not run: its name, 'order_once', is taken"):
+        with pytest.raises(
+            ConfigurationError, match=r"order_once would not run: its name 'order_once' is also that of"
+        ):
             await env.start(order_once)
 
 

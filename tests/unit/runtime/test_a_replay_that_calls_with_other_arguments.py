@@ -116,7 +116,7 @@ async def test_production_warns_and_goes_on(flow, caplog):
         assert await (await env.start(flow)).result() is None
     warnings = {record.getMessage() for record in caplog.records if record.levelname == "WARNING"}
     (warning,) = warnings
-    assert warning.startswith("the replay of run test-1 differs: event 2: ")
+    assert warning.startswith("the replay of run test-1 differs from its history: event 2: ")
     assert "with a different key than in the history" in warning
 
 

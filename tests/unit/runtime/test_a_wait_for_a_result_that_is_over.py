@@ -27,7 +27,7 @@ async def test_before_the_run_has_begun(world: CrashingWorld):
     run = await Orchestrator(world).start_workflow("r", approved)
     with pytest.raises(TimeoutError) as caught:
         await run.result(timeout=0.5)
-    assert str(caught.value) == "run 'r' has not ended within 500ms: it is pending"
+    assert str(caught.value) == "run 'r' has not ended within 500ms: it is still pending"
 
 
 async def test_while_the_run_waits(world: CrashingWorld, turns: Turns):
@@ -35,14 +35,17 @@ async def test_while_the_run_waits(world: CrashingWorld, turns: Turns):
     await asyncio.to_thread(turns.take, "r", [Poke(run_id="r")])
     with pytest.raises(TimeoutError) as caught:
         await run.result(timeout=0.5)
-    assert str(caught.value) == "run 'r' has not ended within 500ms: it is running (waiting for approval)"
+    assert str(caught.value) == "run 'r' has not ended within 500ms: it is still running (waiting for approval)"
 
 
 async def test_of_an_update(world: CrashingWorld):
     run = await Orchestrator(world).start_workflow("r", approved)
     with pytest.raises(TimeoutError) as caught:
         await run.update("ask", update_id="u1", timeout=0.5)
-    assert str(caught.value) == "run 'r' has not answered the update 'ask' within 500ms; ask again with update_id='u1'"
+    assert (
+        str(caught.value)
+        == "run 'r' has not answered the update 'ask' within 500ms; retry with update_id='u1' to get the answer"
+    )
 
 
 async def test_a_time_limit_of_the_caller_stays_the_callers(world: CrashingWorld):
@@ -65,7 +68,7 @@ async def test_in_a_test_it_is_over_by_the_environments_clock():
         run, began = await env.start(is_late), env.now()
         with pytest.raises(TimeoutError) as caught:
             await run.result(timeout="2h")
-        assert str(caught.value) == "run 'test-1' has not ended within 2h: it is running (asleep)"
+        assert str(caught.value) == "run 'test-1' has not ended within 2h: it is still running (asleep)"
         assert env.now() - began == timedelta(hours=2)
         assert await run.result(timeout="2h") == "late"
         assert env.now() - began == timedelta(hours=3)
@@ -74,19 +77,17 @@ async def test_in_a_test_it_is_over_by_the_environments_clock():
 async def test_in_a_test_nothing_comes_within_the_time():
     async with WorkflowEnvironment() as env:
         run, began = await env.start(approved), env.now()
-        with pytest.raises(TimeoutError, match="has not ended within 1d: it is running"):
+        with pytest.raises(TimeoutError, match="has not ended within 1d: it is still running"):
             await run.result(timeout="1d")
         assert env.now() - began == timedelta(days=1)
-        with pytest.raises(AssertionError, match="waits for something that will not come"):
+        with pytest.raises(AssertionError, match="waits for something that never arrives"):
             await run.result()
 
 
 async def test_in_a_test_an_update_is_not_answered_within_the_time():
     async with WorkflowEnvironment() as env:
         run = await env.start(is_late)
-        with pytest.raises(
-            TimeoutError, match="has not answered the update 'ask' within 1h; ask again with update_id="
-        ):
+        with pytest.raises(TimeoutError, match="has not answered the update 'ask' within 1h; retry with update_id="):
             await run.update("ask", timeout="1h")
 
 

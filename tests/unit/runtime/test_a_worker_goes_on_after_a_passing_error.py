@@ -185,8 +185,8 @@ async def test_it_says_so_once(world: World, caplog: pytest.LogCaptureFixture) -
         await run.result(timeout=PATIENCE)
     told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("turns of runs")]
     assert len(told) == 2
-    assert told[0].endswith("it is tried again until it works")
-    assert told[1] == "turns of runs: it works again"
+    assert told[0].endswith("retrying until it succeeds")
+    assert told[1] == "turns of runs: works again"
 
 
 async def test_it_goes_on_when_another_connection_lets_go_of_the_file(
@@ -202,7 +202,7 @@ async def test_it_goes_on_when_another_connection_lets_go_of_the_file(
         assert await app.run("a").result() == "a"
         await app.start_workflow("b", works, {"name": "b"})
         other.execute("begin immediate")
-        while "it is tried again" not in caplog.text:
+        while "retrying until" not in caplog.text:
             await asyncio.sleep(0)
             if await app.run("b").status() == "completed":  # it was quicker
                 other.execute("rollback")

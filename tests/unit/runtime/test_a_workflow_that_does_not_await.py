@@ -75,7 +75,7 @@ def deploy(function: Callable[..., object]) -> None:
     [
         (spins, f"it was in spins, {re.escape(__file__)}:"),
         (swallows, f"it was in swallows, {re.escape(__file__)}:"),
-        (awaits_nothing_real, "awaits_nothing_real|its tasks wake each other"),
+        (awaits_nothing_real, "awaits_nothing_real|its tasks keep waking each other"),
     ],
 )
 def test_its_run_is_blocked_and_goes_on_when_its_code_is_mended(

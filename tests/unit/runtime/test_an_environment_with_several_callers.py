@@ -89,7 +89,7 @@ async def test_one_that_waits_for_nothing_is_told_while_others_get_theirs() -> N
         silent, busy = await env.start(waits), await env.start(naps, 1)
         results: list[Any] = await asyncio.gather(silent.result(), busy.result(), return_exceptions=True)
         assert results[1] == "done"
-        assert str(results[0]) == f"run {silent.id!r} waits for something that will not come: a signal?"
+        assert str(results[0]) == f"run {silent.id!r} waits for something that never arrives; a signal, perhaps?"
 
 
 async def test_a_caller_that_is_cancelled_leaves_nothing_half_done() -> None:

@@ -280,7 +280,7 @@ def test_a_retry_that_is_asked_for_twice_is_one(world: CrashingWorld):
 @pytest.mark.parametrize("how", ["completed", "cancelled", "terminated", "running"])
 def test_only_a_failed_run_is_tried_again(world: CrashingWorld, how: str):
     ended_as(world, how)
-    with pytest.raises(InvalidInputError, match="only one that failed"):
+    with pytest.raises(InvalidInputError, match="only a failed run"):
         starting.retry(world, "run-1")
     assert world.get_run("run-1~2") is None
 

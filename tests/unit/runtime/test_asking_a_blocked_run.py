@@ -61,5 +61,5 @@ def test_one_that_goes_on_again_answers(blocked: CrashingWorld):
     reply = updates.look_for_answer(blocked, update)
     assert reply
     assert updates.answer(reply) == "added"
-    with pytest.raises(QueryNotFoundError, match="it has: before"):
+    with pytest.raises(QueryNotFoundError, match="published: before"):
         queries.query(blocked, "r", "after")

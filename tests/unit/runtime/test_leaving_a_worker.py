@@ -331,7 +331,7 @@ async def test_a_world_that_is_closed_under_it(world: LocalWorld) -> None:
 async def test_a_second_worker_says_so_before_its_block(world: LocalWorld, tmp_path: Path) -> None:
     second = LocalWorld(tmp_path / "runs.db")
     async with Worker(world):
-        with pytest.raises(ConfigurationError, match="another worker serves"):
+        with pytest.raises(ConfigurationError, match="another worker already serves"):
             async with Worker(second):
                 raise AssertionError("its block has begun")
     async with Worker(second):

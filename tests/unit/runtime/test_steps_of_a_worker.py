@@ -148,7 +148,7 @@ def test_one_that_cannot_be_recorded_ever_comes_again_alone(
         steps.record()
 
     assert outcomes(world, 3) == [True, False, True]
-    assert "step worker_steps_note could not be run, and will be tried again" in caplog.text
+    assert "step worker_steps_note could not be run and will be retried" in caplog.text
     assert [delivery.receives for delivery in _later(world)] == [2]
 
 
@@ -164,7 +164,7 @@ def test_one_that_cannot_be_run_comes_again(
     asyncio.run(run_all(steps))
     steps.record()
 
-    assert "step worker_steps_note could not be run, and will be tried again" in caplog.text
+    assert "step worker_steps_note could not be run and will be retried" in caplog.text
     assert [delivery.receives for delivery in _later(world)] == [2]
 
 

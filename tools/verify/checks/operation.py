@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from tools.verify.outcome import Failed, Skipped, Undecided, check
 from tools.verify.target import FUNCTIONS, Target
+from worldflow.worlds.aws.archive import MAY_NOT_LOOK
 from worldflow.worlds.messages import Poke
 
 WITHOUT_ROLES = "the local AWS writes logs without the functions' roles"
@@ -54,7 +55,7 @@ def unknown_run(target: Target) -> Generator[None, None, str]:
     if target.is_local:
         raise Undecided("the local AWS does not ask for the right to list")
     yield
-    warnings = target.log_lines("Orchestrator", f'"may not look" "{run_id}"')
+    warnings = target.log_lines("Orchestrator", f'"{MAY_NOT_LOOK}" "{run_id}"')
     if warnings:
         raise Failed(warnings[-1][:400])
     return "no archive, and no warning"

@@ -73,7 +73,9 @@ def archive_old_runs(
     out_of_time: asked before each run.
     """
     if older_than < LEAST_AGE:
-        raise ValueError(f"a run is archived {LEAST_AGE.days} day after its end, or later: not after {older_than}")
+        raise ValueError(
+            f"older_than must be at least {LEAST_AGE.days} day, not {older_than}: a run cannot be archived earlier"
+        )
     report, before = ArchiveReport(), world.now() - older_than
     for found in chain.from_iterable(world.walk_runs(status, created_before=before) for status in _STATUSES):
         if found.ended_at is None or found.ended_at > before:
@@ -131,7 +133,7 @@ def _seal(world: World, records: Sequence[RunRecord], reserved: str | None) -> b
     for record in sealed:
         events = world.load_history(record.run_id)
         if not events or events[0].seq != 1 or events[-1].seq != record.seq or not isinstance(events[-1], RunEnded):
-            raise WorldflowError(f"the history of run {record.run_id!r} is not that of its record")
+            raise WorldflowError(f"the history and the record of run {record.run_id!r} do not match")
         _put(world, record, events)
     return world.archive.seal(sealed, reserved)
 
@@ -150,7 +152,7 @@ def _put(world: World, record: RunRecord, events: Sequence[Event]) -> None:
 def _load(world: World, run_id: str) -> tuple[RunRecord, list[Event]]:
     data = world.archive.get(run_id)
     if data is None:
-        raise WorldflowError(f"run {run_id!r} is sealed, and has no archive")
+        raise WorldflowError(f"run {run_id!r} is sealed, but has no archive")
     return load_archive(data)
 
 

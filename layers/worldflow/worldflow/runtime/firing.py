@@ -36,7 +36,7 @@ def fire(world: World, message: ScheduleDue) -> None:
             return
         except ConflictError:
             continue
-    raise ConflictError(f"schedule {message.schedule_id!r} is written by too many at once")
+    raise ConflictError(f"schedule {message.schedule_id!r} is being changed by too many processes at once")
 
 
 def _fire(world: World, message: ScheduleDue) -> None:
@@ -44,15 +44,15 @@ def _fire(world: World, message: ScheduleDue) -> None:
     if record and record.starting:
         record = _start(world, record, again=True)
     if record is None or message.due < record.created_at.replace(microsecond=0):
-        _log.info("schedule %s was deleted: nothing is started for %s", message.schedule_id, message.due)
+        _log.info("schedule %s was deleted: no run is started for %s", message.schedule_id, message.due)
     elif record.paused:
-        _log.info("schedule %s is paused: nothing is started for %s", message.schedule_id, message.due)
+        _log.info("schedule %s is paused: no run is started for %s", message.schedule_id, message.due)
     elif record.last_due and message.due <= record.last_due:
         if record.overlap == "allow":
             _start_run(world, record, message.run_id, again=True)  # it is late or, if there is such a run, a copy
     elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
         _log.info(
-            "schedule %s: run %s has not ended, nothing is started for %s", message.schedule_id, running, message.due
+            "schedule %s: run %s has not ended: no run is started for %s", message.schedule_id, running, message.due
         )
         _write(world, record, last_due=message.due)
     else:

@@ -63,7 +63,7 @@ class RunHandle:
 
         def problem(limit: str) -> str:
             said = f" ({record.status_text})" if record and record.status_text else ""
-            now = f": it is {record.status}{said}" if record else ""
+            now = f": it is still {record.status}{said}" if record else ""
             return f"run {self.id!r} has not ended within {limit}{now}"
 
         async with self._within(timeout, problem):
@@ -95,7 +95,7 @@ class RunHandle:
         update = await asyncio.to_thread(send)
 
         def problem(limit: str) -> str:
-            again = f"; ask again with update_id={update.fact_id.removeprefix('update/')!r}"
+            again = f"; retry with update_id={update.fact_id.removeprefix('update/')!r} to get the answer"
             return f"run {self.id!r} has not answered the update {name!r} within {limit}{again}"
 
         async with self._within(timeout, problem):

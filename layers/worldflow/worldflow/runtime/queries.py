@@ -19,8 +19,8 @@ from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch_event, fetch_text
 
 _TAKES_THE_CODE = (
-    "; a query replays the run's history in this process, so import the module that defines the workflow first, or "
-    "name it in WORLDFLOW_WORKFLOWS or --workflows for the command line"
+    "; a query replays the run's history in this process, so first import the module that defines the workflow, or "
+    "name it in WORLDFLOW_WORKFLOWS or, on the command line, with --workflows"
 )
 
 
@@ -69,7 +69,7 @@ def ask(world: World, run_id: str, name: str) -> Told:
         raise RunBlockedError(
             f"run {record.run_id!r} is blocked: {fetch_text(world, record.blocked_reason)}", record.run_id
         )
-    raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; it has: {published}", record.run_id)
+    raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; published: {published}", record.run_id)
 
 
 def _look(execution: Execution, name: str) -> Told:

@@ -148,7 +148,7 @@ def update(
             world.schedules.put(existing, replacing=record)
             raise
         return record
-    raise ConflictError(f"schedule {schedule_id!r} is written by too many at once")
+    raise ConflictError(f"schedule {schedule_id!r} is being changed by too many processes at once")
 
 
 def get(world: World, schedule_id: str) -> ScheduleRecord:
@@ -217,9 +217,10 @@ def take_up(world: World, record: ScheduleRecord) -> None:
 def _check_id(schedule_id: str) -> None:
     if not isinstance(schedule_id, str) or not _ID.fullmatch(schedule_id):
         # It is part of the names of runs and of EventBridge Scheduler's schedules.
-        rule = "up to 50 letters, digits and _.-, of which the first is a letter or digit"
+        rule = "up to 50 letters, digits and _.-, starting with a letter or digit"
         raise InvalidInputError(
-            f"{schedule_id!r} is not a schedule_id: it takes {rule}", [FieldError("schedule_id", f"must be {rule}")]
+            f"{schedule_id!r} is not a valid schedule_id: it must be {rule}",
+            [FieldError("schedule_id", f"must be {rule}")],
         )
 
 
@@ -227,12 +228,10 @@ def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
     from worldflow.worlds.recurrence import parse  # which firing does without
 
     if overlap not in get_args(Overlap):
-        raise InvalidInputError(
-            f"{overlap!r} is not what to do about overlap", [FieldError("overlap", "must be skip or allow")]
-        )
+        raise InvalidInputError(f"{overlap!r} is not a valid overlap", [FieldError("overlap", "must be skip or allow")])
     if parse(schedule, timezone, now).after(now) is None:
         raise InvalidInputError(
-            f"{schedule!r} is never due again", [FieldError("schedule", "must be due again at some time")]
+            f"{schedule!r} is never due again", [FieldError("schedule", "must be due at some time in the future")]
         )
 
 

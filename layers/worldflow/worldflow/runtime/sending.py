@@ -81,7 +81,7 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 def _brief(reason: str | None) -> str | None:
     if reason and not is_text(reason):
         problem = f"{reason!a} cannot be encoded as UTF-8"
-        raise InvalidInputError(problem, [FieldError("reason", "must be text that UTF-8 has")])
+        raise InvalidInputError(problem, [FieldError("reason", "must be encodable as UTF-8")])
     return reason[:REASON_LIMIT] if reason else None
 
 

@@ -72,7 +72,7 @@ def start(
         existing = world.create_run(record)
         while existing:
             if existing.workflow_name != name:
-                raise RunExistsError(f"run {run_id!r} exists: it is a run of {existing.workflow_name!r}", run_id)
+                raise RunExistsError(f"run {run_id!r} already exists, as a run of {existing.workflow_name!r}", run_id)
             newest = newest_generation(world, existing)
             if not _gives_way(newest, if_running, reuse):
                 if not newest.ended:
@@ -93,10 +93,10 @@ def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bo
     """Whether a new run is to take the place of one that exists. Raises `RunExistsError` where there must be none."""
     if not run.ended:
         if if_running == "fail":
-            raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
+            raise RunExistsError(f"run {run.run_id!r} already exists ({run.status})", run.run_id)
         return if_running == "terminate_existing"
     if reuse == "reject" or (reuse == "failed_only" and run.status not in ("failed", "cancelled")):
-        raise RunExistsError(f"run {run.run_id!r} exists, and is {run.status}", run.run_id)
+        raise RunExistsError(f"run {run.run_id!r} already exists ({run.status})", run.run_id)
     return reuse is not None
 
 
@@ -147,10 +147,10 @@ def retry(world: World, run_id: str) -> RunRecord:
         world.send([Start(run_id=failed.run_id)])  # again: whoever asked before may have died before the last line
         return failed
     if failed.archived_at:
-        problem = f"run {failed.run_id!r} is archived, and goes on no more: it can be forked, as a run of another id"
+        problem = f"run {failed.run_id!r} is archived and cannot be retried: fork it as a new run instead"
         raise RunArchivedError(problem, failed.run_id)
     if failed.status != "failed":
-        problem = f"run {failed.run_id!r} is {failed.status}, and only one that failed can be retried"
+        problem = f"run {failed.run_id!r} is {failed.status}: only a failed run can be retried"
         raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])
     record = _fork_record(world, failed, next_generation(failed.run_id), None)
     existing = create_generation(world, failed, record)
@@ -171,7 +171,7 @@ def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord
     record = _fork_record(world, source, new_run_id, after)
     existing = world.create_run(record)
     if existing and existing.fork_of != record.fork_of:
-        raise RunExistsError(f"run {new_run_id!r} exists", new_run_id)
+        raise RunExistsError(f"run {new_run_id!r} already exists", new_run_id)
     world.send([Start(run_id=new_run_id)])
     return existing or record
 
@@ -198,7 +198,7 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
     if input is not None and not isinstance(input, Mapping):
         given = type(input).__name__
         raise InvalidInputError(
-            f"the input of {workflow.name} is given as its arguments by name, and not as {given}",
+            f"the input of {workflow.name} must map its parameter names to values, not be of type {given}",
             [FieldError("input", "must be a mapping from parameter names to values")],
         )
     check_found(workflow)
@@ -209,7 +209,9 @@ def _check_choice(value: object, choices: Any, field: str) -> None:
     known = [choice for part in get_args(choices) for choice in (get_args(part) or [part]) if choice is not NoneType]
     if value is not None and value not in known:
         rule = f"one of {', '.join(known)}"
-        raise InvalidInputError(f"{value!r} is no {field}: it is {rule}", [FieldError(field, f"must be {rule}")])
+        raise InvalidInputError(
+            f"{value!r} is not a valid {field}: it must be {rule}", [FieldError(field, f"must be {rule}")]
+        )
 
 
 def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None) -> Workflow[..., Any] | str:
@@ -224,7 +226,7 @@ def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None
     name = workflow or workflow_name
     if not isinstance(name, str):
         raise InvalidInputError(
-            "start_workflow needs a function decorated with @workflow, or the name of one",
+            "start_workflow needs a function decorated with @workflow, or its name",
             [FieldError("workflow", "must be a workflow or its name")],
         )
     try:

@@ -93,9 +93,9 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
             return _after_the_end(world, update)
     record = world.get_run(update.run_id)
     if record and record.status == "blocked":
-        waits = "the update waits until it is not, and may be asked for again with its id"
+        waits = "the update waits until the run continues, and can be retried with its id"
         reason = fetch_text(world, record.blocked_reason)
-        raise RunBlockedError(f"run {update.run_id!r} is blocked, and {waits}: {reason}", update.run_id)
+        raise RunBlockedError(f"run {update.run_id!r} is blocked; {waits}: {reason}", update.run_id)
     return None
 
 

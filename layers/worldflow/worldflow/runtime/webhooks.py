@@ -62,7 +62,7 @@ def _live_hook(world: World, token: str) -> HookRecord:
     hook = world.get_hook(token)
     record = world.get_run(hook.run_id) if hook else None
     if hook is None or record is None or record.ended:
-        raise HookNotFoundError(f"no live run has a hook of the token {token!r}", token)
+        raise HookNotFoundError(f"no live run has a hook with the token {token!r}", token)
     return hook
 
 
@@ -105,7 +105,7 @@ def receive(
     try:
         hook = _live_hook(world, token)
     except HookNotFoundError:
-        return _refusal(410, "this webhook takes no more requests")
+        return _refusal(410, "this webhook no longer accepts requests")
     named = {name.lower(): value for name, value in (headers or {}).items()}
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
     resume_id = request_id or uuid.uuid4().hex

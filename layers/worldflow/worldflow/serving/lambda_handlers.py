@@ -145,7 +145,7 @@ def create_orchestrator_handler(
         try:
             world.acknowledge(event["Records"][0]["eventSourceARN"], [record.receipt for record in group])
         except Exception as error:
-            _log.warning("what is done is acknowledged with the others", exc_info=loggable(error))
+            _log.warning("could not delete finished messages early", exc_info=loggable(error))
 
     def handler(event: dict[str, Any], context: Any = None) -> dict[str, Any]:
         records, failed = _read(event, settings.dead_letter_arns, world.set_aside)
@@ -160,12 +160,12 @@ def create_orchestrator_handler(
                 return Out.PUT_OFF
             with scope(run_id=_run_id(group[0])):
                 if group[0].is_dead:
-                    _log.warning("a dead letter, received %d times: %s", group[0].receives, group[0].kind)
+                    _log.warning("handling a dead letter, received %d times: %s", group[0].receives, group[0].kind)
                 try:
                     handle(group, out_of_time)
                     return Out.DONE
                 except (Exception, asyncio.CancelledError) as error:
-                    _log.error("the turn failed and will be taken again", exc_info=loggable(error))
+                    _log.error("the turn failed and will be retried", exc_info=loggable(error))
                     return Out.PUT_OFF if passes(error) else Out.FAILED
 
         groups = _by_run(records)
@@ -199,13 +199,13 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: 
     async def execute(record: _Record) -> Out:
         task = record.message
         if not isinstance(task, StepTask):
-            _log.error("a message of kind %s in the queue of steps", task.kind)
+            _log.error("the step queue holds a message of another kind: %s", task.kind)
             return Out.FAILED
         with scope(run_id=task.run_id, step_id=task.step_id, attempt=task.attempt):
             try:
                 await run(task, record)
             except Exception as error:
-                _log.error("step %s could not be run, and will be tried again", task.name, exc_info=loggable(error))
+                _log.error("step %s could not be run and will be retried", task.name, exc_info=loggable(error))
                 return Out.PUT_OFF if passes(error) else Out.FAILED
         return Out.DONE
 
@@ -239,7 +239,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: 
         done = await asyncio.gather(*map(execute_in_order, groups.values()), return_exceptions=True)
         for group, outs in zip(groups.values(), done, strict=True):
             if isinstance(outs, asyncio.CancelledError):  # by a step that cancels every task it finds
-                _log.error("run %s: a step was cancelled from outside, and will be tried again", _run_id(group[0]))
+                _log.error("run %s: a step was cancelled from outside and will be retried", _run_id(group[0]))
                 went += [(record, Out.FAILED) for record in group]
             elif isinstance(outs, BaseException):
                 raise outs
@@ -325,7 +325,9 @@ def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:
     try:
         return set_aside(record["eventSourceARN"], record["body"], record["messageId"])
     except Exception as error:
-        _log.error("message %s cannot be set aside, and comes again", record["messageId"], exc_info=loggable(error))
+        _log.error(
+            "message %s cannot be set aside and will be redelivered", record["messageId"], exc_info=loggable(error)
+        )
         return False
 
 

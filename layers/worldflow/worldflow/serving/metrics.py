@@ -124,7 +124,7 @@ class Meter(Observer):
                 try:
                     self.write()
                 except Exception as error:
-                    _log.error("the metrics of an invocation are lost", exc_info=loggable(error))
+                    _log.error("the metrics of this invocation are lost", exc_info=loggable(error))
 
         return invoke
 

@@ -96,4 +96,4 @@ def postpone(world: AWSWorld, event: Mapping[str, Any], groups: Sequence[Sequenc
     try:
         world.postpone(event["Records"][0]["eventSourceARN"], waits)
     except Exception as error:
-        _log.warning("what failed comes again later than it could", exc_info=loggable(error))
+        _log.warning("failed messages return only after their visibility timeout", exc_info=loggable(error))

@@ -155,7 +155,7 @@ class Worker:
             except sqlite3.OperationalError as error:
                 if not is_locked(error):
                     raise
-                _log.warning("%s is locked, and the worker begins when it is not", self._world.path)
+                _log.warning("%s is locked; the worker starts when the lock is released", self._world.path)
                 await asyncio.sleep(_LONGEST_PAUSE)
 
     def _end(self, bell: _Bell) -> None:
@@ -175,13 +175,13 @@ class Worker:
                 if is_lasting(error) or (self._ending.is_set() and time.monotonic() > self._ends_at):
                     raise
                 if not refusals:
-                    _log.warning("%s: %s; it is tried again until it works", what, _reason(error))
+                    _log.warning("%s: %s; retrying until it succeeds", what, _reason(error))
                 pause = min(_FIRST_PAUSE * 2 ** min(refusals, 10), _LONGEST_PAUSE)
                 refusals += 1
                 (self._leaving if self._ending.is_set() else self._ending).wait(pause)
             else:
                 if refusals:
-                    _log.warning("%s: it works again", what)
+                    _log.warning("%s: works again", what)
                 refusals = 0
 
     def _serve_turns(self, bell: _Bell) -> None:
@@ -311,13 +311,13 @@ class _Block:
         interruption = interruption or (error if isinstance(error, asyncio.CancelledError) else None)
         if interruption and (self._task.cancelling() > self._cancellations or not self._has_cancelled):
             if failure:
-                _log.error("the worker has ended, too", exc_info=loggable(failure))
+                _log.error("the worker also failed", exc_info=loggable(failure))
             if interruption is not error:
                 raise interruption
         elif failure:
             raise failure
         elif self._has_cancelled:
-            raise RuntimeError("the worker was cancelled, and not by leaving its block")
+            raise RuntimeError("the worker was cancelled other than by leaving its block")
 
 
 class _Bell:

@@ -79,7 +79,7 @@ class WorkerSteps:
 
     def _end(self, ended: _Ended, task: asyncio.Task[Callable[[], None] | None]) -> None:
         if task.cancelled():
-            ended.error = asyncio.CancelledError("its task was cancelled, and not by the worker")
+            ended.error = asyncio.CancelledError("its task was cancelled, but not by the worker")
         else:
             ended.error = task.exception()
             ended.finish = task.result() if ended.error is None else None
@@ -145,7 +145,7 @@ class WorkerSteps:
         else:
             self._receipts.reject([delivery])
         name = getattr(delivery.message, "name", "")
-        _log.error("step %s could not be run, and will be tried again", name, exc_info=loggable(error))
+        _log.error("step %s could not be run and will be retried", name, exc_info=loggable(error))
 
     def _finish(self, done: Sequence[_Ended]) -> None:
         if not done:

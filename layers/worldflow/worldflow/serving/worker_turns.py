@@ -185,7 +185,7 @@ class WorkerTurns:
         else:
             self._receipts.reject(deliveries)
         run_id = deliveries[0].message.run_id
-        _log.error("run %s: a message could not be handled, and comes again", run_id, exc_info=loggable(error))
+        _log.error("run %s: a message could not be handled and will be redelivered", run_id, exc_info=loggable(error))
 
 
 def _of_a_run(deliveries: Sequence[Delivery]) -> tuple[list[RunMessage], list[datetime]]:

@@ -19,7 +19,7 @@ from worldflow.turns.observer import Observer
 ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 _INSTALL = (
-    "nothing is traced: OpenTelemetry is not in the layers. Name ADOT's layer (TracingLayerArn), or add "
+    "tracing is off: OpenTelemetry is not in the layers. Set TracingLayerArn to ADOT's layer, or add "
     "opentelemetry-sdk and opentelemetry-exporter-otlp-proto-http to layers/workflows/requirements.txt"
 )
 
@@ -33,11 +33,11 @@ def set_up() -> tuple[Observer | None, Callable[[], object]]:
     try:
         return _set_up()
     except ModuleNotFoundError as error:
-        _log.error(_INSTALL if missing(error) else f"nothing is traced: there is no module {error.name}")
+        _log.error(_INSTALL if missing(error) else f"tracing is off: there is no module {error.name}")
     except ConfigurationError as error:
-        _log.error("nothing is traced: %s", error)
+        _log.error("tracing is off: %s", error)
     except Exception as error:
-        _log.error("nothing is traced", exc_info=loggable(error))
+        _log.error("tracing is off", exc_info=loggable(error))
     return None, _nothing
 
 
@@ -50,7 +50,7 @@ def _set_up() -> tuple[Observer, Callable[[], object]]:
     if hasattr(provider, "add_span_processor"):  # somebody has set up the SDK
         return TracingObserver(), _nothing if "AWS_LAMBDA_EXEC_WRAPPER" in os.environ else Flush(provider)
     if not (endpoint := os.environ.get(ENDPOINT)):
-        raise ConfigurationError(f"there is neither ADOT's layer nor {ENDPOINT} (TracingLayerArn, OtlpEndpoint)")
+        raise ConfigurationError(f"neither ADOT's layer nor {ENDPOINT} is set (TracingLayerArn, OtlpEndpoint)")
     import opentelemetry.exporter.otlp.proto.http.trace_exporter  # noqa: F401 - or what is said is how to install it here
 
     provider = provider_to(endpoint, os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "worldflow"))

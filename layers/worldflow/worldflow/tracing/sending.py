@@ -49,7 +49,7 @@ def traces_url(url: str) -> str:
     Raises `ConfigurationError` for what is no URL of HTTP.
     """
     if not url.startswith(("http://", "https://")) or not url.partition("://")[2].strip("/"):
-        raise ConfigurationError(f"{url!r} is no OTLP endpoint: it takes a URL such as http://localhost:4318")
+        raise ConfigurationError(f"{url!r} is not an OTLP endpoint: use a URL such as http://localhost:4318")
     return url if url.endswith("/v1/traces") else url.rstrip("/") + "/v1/traces"
 
 

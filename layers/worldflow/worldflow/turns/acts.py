@@ -207,7 +207,7 @@ class Acts:
         if due > now:
             self._send([self._heartbeat(step, due)])
             return None
-        return _timed_out(step, f"no heartbeat for {spoken(step.scheduled.heartbeat_timeout)}")
+        return _timed_out(step, f"it sent no heartbeat for {spoken(step.scheduled.heartbeat_timeout)}")
 
     def task(self, step: OpenStep, *, redo: bool = False) -> StepTask:
         """The task of a step's attempt."""
@@ -275,8 +275,8 @@ class Acts:
         existing = existing or self._create(started, parent)
         if existing and not self._is_same_call(existing.parent, parent):
             run_id = started.child_run_id
-            error = RunExistsError(f"run {run_id!r} exists, and is no child of this call", run_id)
-            _log.warning("run %s starts no child: %s", self._run_id, error)
+            error = RunExistsError(f"run {run_id!r} already exists, and was not started by this call", run_id)
+            _log.warning("run %s could not start a child: %s", self._run_id, error)
             fact = ChildFailed(child_id=started.child_id, error=encode_exception(error))
             return [FactArrived(run_id=self._run_id, fact=fact, nonce="refused")]
         # Also where the child exists: whoever created it may have died before this, and an ended one tells us again.
@@ -320,7 +320,7 @@ class Acts:
         )
 
     def _cancel(self, child: OpenChild) -> FactArrived:
-        reason = f"its parent {self._run_id} does not wait for it any more"
+        reason = f"its parent {self._run_id} no longer waits for it"
         return FactArrived(run_id=child.started.child_run_id, fact=CancelRequested(reason=reason), nonce="parent")
 
     def _close(self, child: OpenChild) -> FactArrived | None:

@@ -78,7 +78,10 @@ class InlineLoop:
         loop.run_until_complete(asyncio.wait(tasks))
         for task in tasks:
             if not task.cancelled() and (error := task.exception()):
-                what = {"message": "unhandled exception when what a step left behind was cancelled", "exception": error}
+                what = {
+                    "message": "unhandled exception in a task that an inline step left running, when it was cancelled",
+                    "exception": error,
+                }
                 loop.call_exception_handler({**what, "task": task})
         self._tasks.clear()
 

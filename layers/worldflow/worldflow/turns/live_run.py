@@ -166,7 +166,7 @@ class RunInHand:
             self.replayed = len(events)
             if execution.differences:
                 self.difference = execution.differences[0]
-                _log.warning("the replay of run %s differs: %s", self.id, self.difference)
+                _log.warning("the replay of run %s differs from its history: %s", self.id, self.difference)
         except _BLOCKING as error:
             self._block(error)
 
@@ -176,7 +176,7 @@ class RunInHand:
             return fetch_event(self._world, event)
         except _BLOCKING as error:
             if is_outage(error):
-                raise OutageError(f"run {self.id}: its data cannot be read now") from error
+                raise OutageError(f"run {self.id}: its data cannot be read at the moment") from error
             raise
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
@@ -377,8 +377,8 @@ class RunInHand:
 
     def _too_long(self) -> HistoryLimitError:
         return HistoryLimitError(
-            f"the history has {self.state.seq} events, and {self._history_limit} is the limit: "
-            f"let the workflow go on with continue_as_new() in time"
+            f"the history has {self.state.seq} events; the limit is {self._history_limit}: "
+            f"let the workflow call continue_as_new() earlier"
         )
 
     def _give_up(self, fact: AnyFact, at: datetime, error: Exception) -> None:
@@ -410,7 +410,9 @@ class RunInHand:
     def _fail_inline(self, now: datetime) -> None:
         """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""
         for step in list(self.inline_due()):
-            error = StepCrashedError(f"the function died, or lost its code, while {step.scheduled.name!r} was to run")
+            error = StepCrashedError(
+                f"the function died, or its code was missing, when {step.scheduled.name!r} was due to run"
+            )
             fact = _failed(step, error)
             if self.state.accepts(fact):
                 self.apply_fact(fact, now)
@@ -434,4 +436,4 @@ def _failed(step: OpenStep, error: Exception) -> StepFailed:
 
 
 def interrupted(step: OpenStep) -> StepFailed:
-    return _failed(step, StepInterruptedError(f"{step.scheduled.name!r} began, and it is not known what came of it"))
+    return _failed(step, StepInterruptedError(f"{step.scheduled.name!r} started but its outcome is unknown"))

@@ -31,7 +31,7 @@ def _load(name: str) -> None:
     try:
         module = importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        _log.exception("module %s does not import", name)
+        _log.exception("module %s cannot be imported", name)
         definitions.forget(name)  # a workflow without the half that failed would fail its runs, and not block them
         import_failures[name] = f"{type(error).__name__}: {error}"
         return
@@ -42,7 +42,7 @@ def _load(name: str) -> None:
 
 def explain_failures() -> str:
     """What to add to "there is no such workflow": the modules that may have had it."""
-    return f"{not_imported()}. WORLDFLOW_WORKFLOWS names the modules that are imported"
+    return f"{not_imported()}. Modules to import are named in WORLDFLOW_WORKFLOWS"
 
 
 def not_imported() -> str:

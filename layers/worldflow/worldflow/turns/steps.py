@@ -168,7 +168,7 @@ class StepExecutor:
             try:
                 await self._threads.call(self._record_or_keep, task, finish)
             except Exception as error:
-                _log.warning("an outcome is still not recorded", exc_info=loggable(error))
+                _log.warning("the outcome of a step could not be recorded yet", exc_info=loggable(error))
                 return
 
     async def in_thread(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -190,17 +190,17 @@ class StepExecutor:
         if outcome:
             return partial(self._tell, outcome)
         if task.deadline and self._world.now() >= task.deadline:
-            _log.warning("step %s, attempt %d, comes after its deadline and is not run", task.name, task.attempt)
+            _log.warning("step %s, attempt %d, was received after its deadline and is not run", task.name, task.attempt)
             return None
         has_waited = redelivered or (sent_at is not None and self._world.now() - sent_at > self._world.prompt)
         if not await self._is_wanted(task, has_waited=has_waited):
-            _log.warning("step %s, attempt %d, is not wanted any more and is not run", task.name, task.attempt)
+            _log.warning("step %s, attempt %d, is no longer needed and is not run", task.name, task.attempt)
             return None
         ready, info = task, None
         if task.at_most_once:  # what is read is read while nothing has begun, and it may come again
             ready, info = await self._with_input(task), await self._info(task)
         if task.at_most_once and not await self._threads.call(self._claim, task):
-            error = StepInterruptedError(f"{task.name!r} began, and it is not known what came of it")
+            error = StepInterruptedError(f"{task.name!r} started but its outcome is unknown")
             return partial(self._finish, task, _failed(task, error, retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
         return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready, info)))
@@ -268,7 +268,9 @@ class StepExecutor:
                 if fact := self.kept_inline(task):
                     self._tell(StepOutcome(run_id=run_id, fact=fact))
             except Exception as error:
-                _log.warning("run %s: an outcome cannot be sent either", run_id, exc_info=loggable(error))
+                _log.warning(
+                    "run %s: the outcome of a step could be neither recorded nor sent", run_id, exc_info=loggable(error)
+                )
 
     def hand_over(self, tasks: Sequence[StepTask], facts: Sequence[StepCompleted | StepFailed]) -> None:
         """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
@@ -294,7 +296,7 @@ class StepExecutor:
 
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
-        error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
+        error = StepCrashedError(f"the function died at every delivery of {task.name!r}, attempt {task.attempt}")
         self._finish(task, _failed(task, error, retryable=not task.at_most_once))
 
     def _recorded(self, task: StepTask) -> StepOutcome | None:

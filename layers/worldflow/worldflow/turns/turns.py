@@ -264,7 +264,7 @@ class Turns:
         )
         if not use_code:
             run.code_was_tried = False
-            run.blocked = "its turns failed or died each time that they were taken; the log says why"
+            run.blocked = "each of its turns failed or died; the log shows why"
         elif run.state.started and not run.state.ended:
             run.revive(run.state.started, history)
         return run
@@ -297,7 +297,7 @@ class Turns:
             self._world.when_durable(partial(self._observer.committed, commit))
             self._world.when_durable(partial(self._begin_later, run, tuple(run.new)))
         elif not run.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
-            raise ConflictError(f"run {run.id!r}: the live execution is behind its history")
+            raise ConflictError(f"run {run.id!r}: the live execution is older than its history")
 
     def _begin_later(self, run: RunInHand, events: Sequence[Event]) -> None:
         """Remembers which inline attempts that are run at most once this turn has committed, and not begun yet: what is
@@ -389,7 +389,7 @@ class Turns:
         follows = newest != run_id and self._world.get_run(newest) is not None
         for message in messages:
             if not isinstance(message, FactArrived):
-                _log.warning("run %s has no record: a message is dropped: %s", run_id, message.kind)
+                _log.warning("run %s has no record: dropped a message: %s", run_id, message.kind)
             elif follows and isinstance(message.fact, self._goes_on(run_id)):
                 self._send_on(message, newest)
             elif message.revival and not follows:
@@ -397,7 +397,7 @@ class Turns:
                 if start_anew(self._world, base, message.revival, message.fact):
                     self._send_on(message.model_copy(update={"nonce": "anew"}), base)
             else:
-                _log.warning("run %s has no record: a message is dropped: %s", run_id, message.fact.event_type)
+                _log.warning("run %s has no record: dropped a message: %s", run_id, message.fact.event_type)
 
     def _goes_on(self, run_id: str) -> tuple[type[Fact], ...]:
         record = reading.find_run(self._world, run_id)

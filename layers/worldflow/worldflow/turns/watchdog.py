@@ -138,7 +138,7 @@ def watched(execution: Execution, call: Callable[[], T], limit: float = CPU_LIMI
 
 def _stuck(watch: _Watch) -> WorkflowStuckError:
     return WorkflowStuckError(
-        f"the workflow ran for {spoken(watch.limit)} of processor time without awaiting; {watch.stuck_at}"
+        f"the workflow used {spoken(watch.limit)} of processor time without awaiting; {watch.stuck_at}"
     )
 
 
@@ -166,4 +166,4 @@ def _place(frame: FrameType | None) -> str:
             where = f"it was in {code.co_qualname}, {code.co_filename}:{frame.f_lineno}"
             return f"{where}: {line}" if line else where
         frame = frame.f_back
-    return "its tasks wake each other again and again"
+    return "its tasks keep waking each other"

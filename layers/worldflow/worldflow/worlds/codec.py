@@ -34,6 +34,6 @@ def load_codec(path: str | None) -> PayloadCodec | None:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigurationError(f"WORLDFLOW_PAYLOAD_CODEC is {path!r}, and there is no such codec: {error}") from error
+        raise ConfigurationError(f"WORLDFLOW_PAYLOAD_CODEC is {path!r}, which cannot be imported: {error}") from error
     codec: PayloadCodec = found if hasattr(found, "encode") and not isinstance(found, type) else found()
     return codec

@@ -256,7 +256,7 @@ class ScheduleDue(BaseModel):
         try:
             return due.astimezone(UTC)
         except OverflowError:
-            raise ValueError("must be a time that UTC has") from None
+            raise ValueError("must be a time that can be converted to UTC") from None
 
     @property
     def group(self) -> str:
@@ -351,7 +351,7 @@ def summary(error: ValidationError) -> str:
 
 def termination(run_id: str, *, successor: str) -> FactArrived:
     """Tells a run to end at once, since another takes its place."""
-    fact = TerminateRequested(reason="another run takes its place", successor=successor)
+    fact = TerminateRequested(reason="replaced by another run", successor=successor)
     return FactArrived(run_id=run_id, fact=fact, nonce=successor)
 
 

@@ -214,7 +214,7 @@ def _bytes(text: Json) -> bytes:
     try:
         return base64.b64decode(text)
     except (ValueError, TypeError):
-        raise PayloadCodecError("encoded data that is not in base64") from None
+        raise PayloadCodecError("encoded data is not valid base64") from None
 
 
 def is_stand_in(value: Json) -> bool:
@@ -228,13 +228,13 @@ def _context(run_id: str) -> dict[str, str]:
 def _decode(world: PayloadStore, data: bytes, run_id: str) -> Json:
     if world.codec is None:
         raise PayloadCodecError(
-            f"the data of run {run_id!r} is encoded, and this process has no codec: "
-            f"it needs the WORLDFLOW_PAYLOAD_CODEC that the data was written with"
+            f"the data of run {run_id!r} is encoded, but this process has no codec: "
+            f"set WORLDFLOW_PAYLOAD_CODEC to the codec that the data was written with"
         )
     clear = world.codec.decode(data, _context(run_id))
     try:
         return from_json(clear)
     except ValueError:
         raise PayloadCodecError(
-            f"the data of run {run_id!r} was encoded by another codec than {type(world.codec).__name__}"
+            f"the data of run {run_id!r} was encoded by a codec other than {type(world.codec).__name__}"
         ) from None

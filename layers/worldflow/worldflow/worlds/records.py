@@ -143,14 +143,14 @@ def check_page(status: str | None, limit: int) -> None:
     if status is not None and status not in _WRITTEN:
         rule = f"one of {', '.join(_WRITTEN)}"
         raise InvalidInputError(
-            f"{status!r} is no status of runs: it is {rule}", [FieldError("status", f"must be {rule}")]
+            f"{status!r} is not a valid status: it must be {rule}", [FieldError("status", f"must be {rule}")]
         )
 
 
 def check_limit(limit: int) -> None:
     """Raises `InvalidInputError` for a limit of a page that leaves no place for anything."""
     if limit < 1:
-        raise InvalidInputError(f"limit is {limit}: it must be at least 1", [FieldError("limit", "must be at least 1")])
+        raise InvalidInputError(f"limit must be at least 1, not {limit}", [FieldError("limit", "must be at least 1")])
 
 
 def check_cursor(cursor: str) -> tuple[str, str]:
@@ -161,7 +161,9 @@ def check_cursor(cursor: str) -> tuple[str, str]:
     except ValueError:
         run_id = ""
     if not run_id:
-        raise InvalidInputError(f"{cursor!r} is not a cursor", [FieldError("cursor", "must come from another page")])
+        raise InvalidInputError(
+            f"{cursor!r} is not a valid cursor", [FieldError("cursor", "must come from a previous page")]
+        )
     return moment, run_id
 
 

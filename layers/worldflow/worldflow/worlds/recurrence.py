@@ -50,10 +50,10 @@ def parse(expression: str, timezone: str = "UTC", start: datetime | None = None)
             return _Rate((start or _EPOCH).astimezone(UTC), _interval(*match.groups()))
         if match := _CRON.fullmatch(expression):
             return _cron(match[1].split(), zone)
-        raise _Misfit("it is cron(minute hour day-of-month month day-of-week year) or rate(5 minutes)")
+        raise _Misfit("must be like cron(minute hour day-of-month month day-of-week year) or rate(5 minutes)")
     except _Misfit as error:
         raise InvalidInputError(
-            f"{expression!r} is not a schedule: {error}", [FieldError("schedule", str(error))]
+            f"{expression!r} is not a valid schedule: {error}", [FieldError("schedule", str(error))]
         ) from None
 
 
@@ -66,7 +66,8 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a folder of the database, such as Europe
         raise InvalidInputError(
-            f"{name!r} is not a time zone", [FieldError("timezone", "must be the name of one, such as Europe/Berlin")]
+            f"{name!r} is not a time zone",
+            [FieldError("timezone", "must be the name of a time zone, such as Europe/Berlin")],
         ) from None
 
 
@@ -88,7 +89,7 @@ class _Rate:
 
 def _interval(value: str, unit: str, plural: str) -> timedelta:
     if value != "1" and not plural:
-        raise _Misfit(f"it takes {unit}s, of which there are {value}")
+        raise _Misfit(f"the unit must be {unit}s for a value of {value}")
     try:
         return timedelta(**{f"{unit}s": int(value)})
     except (OverflowError, ValueError):
@@ -135,10 +136,10 @@ class _Cron:
 
 def _cron(fields: list[str], zone: ZoneInfo) -> _Cron:
     if len(fields) != 6:
-        raise _Misfit(f"cron has six fields, minute hour day-of-month month day-of-week year, and not {len(fields)}")
+        raise _Misfit(f"cron takes six fields (minute hour day-of-month month day-of-week year), not {len(fields)}")
     minutes, hours, day_of_month, months, day_of_week, years = (field.upper() for field in fields)
     if (day_of_month == "?") == (day_of_week == "?"):
-        raise _Misfit("one of day-of-month and day-of-week must be ?, and the other must not")
+        raise _Misfit("exactly one of day-of-month and day-of-week must be ?")
     return _Cron(
         minutes=_values("minute", minutes, 0, 59),
         hours=_values("hour", hours, 0, 23),
@@ -197,13 +198,13 @@ def _values(name: str, field: str, low: int, high: int, words: tuple[str, ...] =
     for part in field.split(","):
         match = _PART.fullmatch(part)
         if match is None:
-            raise _Misfit(f"{part!r} does not fit {name}")
+            raise _Misfit(f"{part!r} is not valid for {name}")
         first = _number(name, match["first"], low, high, words) if match["first"] else low
         last = _number(name, match["last"], low, high, words) if match["last"] else first
         if not match["first"] or (match["step"] and not match["last"]):
             last = high
         if last < first:
-            raise _Misfit(f"{part!r} does not fit {name}: a range goes up")
+            raise _Misfit(f"{part!r} is not valid for {name}: a range must be ascending")
         values.update(range(first, last + 1, _number(name, match["step"] or "1", 1, high)))
     return sorted(values)
 
@@ -212,5 +213,5 @@ def _number(name: str, text: str, low: int, high: int, words: tuple[str, ...] = 
     if text in words:
         return words.index(text) + low
     if not re.fullmatch("[0-9]{1,4}", text) or not low <= int(text) <= high:
-        raise _Misfit(f"{text!r} does not fit {name}, which takes {low} to {high}{' or names' if words else ''}")
+        raise _Misfit(f"{text!r} is not valid for {name}, which takes {low} to {high}{' or names' if words else ''}")
     return int(text)

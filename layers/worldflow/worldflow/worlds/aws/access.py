@@ -25,8 +25,8 @@ _OLDEST_BOTOCORE = (1, 35, 2)
 
 if tuple(map(int, botocore.__version__.split(".")[:3])) < _OLDEST_BOTOCORE:
     raise ImportError(
-        f"AWSWorld needs botocore {'.'.join(map(str, _OLDEST_BOTOCORE))} or later, and {botocore.__version__} is "
-        "installed: require boto3>=1.40, in Lambda in layers/workflows/requirements.txt"
+        f"AWSWorld needs botocore {'.'.join(map(str, _OLDEST_BOTOCORE))} or later, but {botocore.__version__} is "
+        "installed: require boto3>=1.40 (for Lambda, in layers/workflows/requirements.txt)"
     )
 
 _CONFIG = Config(

@@ -23,6 +23,9 @@ T = TypeVar("T")
 _WRITES, _READS = 25, 100
 """What DynamoDB takes in one batch."""
 
+MAY_NOT_LOOK = "this process has no permission to check whether run"
+"""How the error begins; checks of a deployed stack look for it in logs."""
+
 _PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds after which DynamoDB is asked again for what it left undone of a batch."""
 
@@ -50,8 +53,8 @@ class AWSArchive(Archive):
                     return None
                 case "AccessDenied" | "403":
                     raise ConfigurationError(
-                        f"this process may not look whether run {run_id!r} is archived: it needs s3:GetObject on "
-                        f"archive/* and s3:ListBucket, without which S3 does not say that something is not there"
+                        f"{MAY_NOT_LOOK} {run_id!r} is archived: it needs s3:GetObject on archive/* and s3:ListBucket, "
+                        f"without which S3 does not report missing objects"
                     ) from error
             raise
         data: bytes = answer["Body"].read()
@@ -119,7 +122,7 @@ class AWSArchive(Archive):
                     break
                 time.sleep(pause)
             else:
-                raise WorldflowError("DynamoDB does not answer which runs have records")
+                raise WorldflowError("DynamoDB repeatedly left keys unprocessed when asked which runs have records")
         return found
 
     def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
@@ -150,7 +153,7 @@ class AWSArchive(Archive):
                     break
                 time.sleep(pause)
             else:
-                raise WorldflowError(f"DynamoDB does not delete what is asked of it in {table}")
+                raise WorldflowError(f"DynamoDB repeatedly left deletions unprocessed in {table}")
 
     def _move_payloads(self, run_id: str) -> None:
         """Moves the run's large data beside its archive. Its large commits are in the archive already."""

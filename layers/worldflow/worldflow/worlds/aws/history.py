@@ -62,7 +62,7 @@ class AWSHistory:
             item["writer"] = values[":writer"] = uuid.uuid4().hex
             condition += " OR writer = :writer"
         if not self._access.put(self._access.settings.events_table, item, condition, values):
-            raise ConflictError(f"run {run_id!r} has an event {first} already")
+            raise ConflictError(f"run {run_id!r} already has an event {first}")
 
     # --- reading ---
 

@@ -44,7 +44,7 @@ class AWSSchedules(Schedules):
         if replacing:
             condition, values = "version = :version", {":version": replacing.version}
         if not self._access.put(self._access.settings.runs_table, item, condition, values):
-            raise ConflictError(f"schedule {record.schedule_id!r} was written by somebody else")
+            raise ConflictError(f"schedule {record.schedule_id!r} was changed by another process")
 
     def list(self, limit: int, after: str) -> Sequence[ScheduleRecord]:
         condition, values = "#shard = :shard", {":shard": {"S": _SHARD}}
@@ -84,7 +84,7 @@ class AWSSchedules(Schedules):
                 raise
             reason = error.response["Error"]["Message"]
             raise InvalidInputError(
-                f"EventBridge Scheduler does not take {record.schedule!r}: {reason}", [FieldError("schedule", reason)]
+                f"EventBridge Scheduler rejects {record.schedule!r}: {reason}", [FieldError("schedule", reason)]
             ) from None
 
     def _create_or_update(self, request: dict[str, Any]) -> None:

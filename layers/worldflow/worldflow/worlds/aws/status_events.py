@@ -100,7 +100,7 @@ class AWSStatusEvents:
     def _lose(self, entries: Sequence[dict[str, Any]], bus: str, code: str, message: str) -> None:
         kinds = ", ".join(f"{entry['DetailType']} ({json.loads(entry['Detail'])['id']})" for entry in entries)
         _log.error(
-            "status events are lost: EventBridge refuses %s on the bus %r (WORLDFLOW_EVENT_BUS): %s: %s",
+            "lost status events: EventBridge rejects %s on the bus %r (WORLDFLOW_EVENT_BUS): %s: %s",
             kinds,
             bus,
             code,

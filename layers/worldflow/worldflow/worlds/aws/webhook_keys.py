@@ -59,7 +59,7 @@ class AWSKeys:
         except (ClientError, BotoCoreError) as error:
             if not self._keys:
                 raise
-            _log.warning("the webhooks' keys cannot be read again: %s", _code(error))
+            _log.warning("the webhook keys could not be refreshed: %s", _code(error))
         else:
             self._keys = [key["key"].encode() for key in _keys_of(text)]
             self._read_at = self._access.now()
@@ -79,12 +79,12 @@ def rotate(access: AWSAccess, event: Mapping[str, Any]) -> None:
     client, now = access.client("secretsmanager"), access.now()
     secret, version = event["SecretId"], event["ClientRequestToken"]
     if secret != access.required("webhook_secret_arn"):
-        raise ConfigurationError(f"{secret} is not the secret of the webhooks' keys, and is not rotated")
+        raise ConfigurationError(f"{secret} is not the secret of the webhook keys and cannot be rotated here")
     stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
     if "AWSCURRENT" in stages.get(version, ()):
         return  # all is done
     if "AWSPENDING" not in stages.get(version, ()) and event["Step"] != "createSecret":
-        raise ConfigurationError(f"version {version} of {secret} is not to be rotated to")
+        raise ConfigurationError(f"version {version} of {secret} is not pending rotation")
     match event["Step"]:
         case "createSecret":
             if not _value(client, secret, VersionId=version, VersionStage="AWSPENDING"):
@@ -100,15 +100,15 @@ def rotate(access: AWSAccess, event: Mapping[str, Any]) -> None:
             pending = _keys_of(_value(client, secret, VersionId=version, VersionStage="AWSPENDING") or "")
             # The same keys are no rotation: Secrets Manager tests a copy of the version in use when a schedule is made.
             if pending != current and current[0]["key"] not in [key["key"] for key in pending[1:]]:
-                raise ConfigurationError(f"version {version} of {secret} has lost the key that signs webhooks now")
+                raise ConfigurationError(f"version {version} of {secret} lacks the key that currently signs webhooks")
         case "finishSecret":
             (before,) = (id for id, names in stages.items() if "AWSCURRENT" in names)
             client.update_secret_version_stage(
                 SecretId=secret, VersionStage="AWSCURRENT", MoveToVersionId=version, RemoveFromVersionId=before
             )
-            _log.info("the webhooks' keys are rotated")
+            _log.info("the webhook keys have been rotated")
         case step:
-            raise ConfigurationError(f"{step!r} is no step of a rotation")
+            raise ConfigurationError(f"{step!r} is not a rotation step")
 
 
 def _value(client: Any, secret: str, **version: str) -> str | None:

@@ -95,7 +95,9 @@ class AWSWorld(World):
         while not self.access.put(self.settings.runs_table, record_item(record), "attribute_not_exists(run_id)"):
             item = self.access.get(record.run_id)
             if item and "record" not in item:
-                raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
+                raise RunArchivedError(
+                    f"the run that {record.run_id!r} would continue is being archived", record.run_id
+                )
             if item:
                 existing = RunRecord.model_validate_json(item["record"])
                 # A request whose answer was lost is repeated by the client, and finds what it has written itself.

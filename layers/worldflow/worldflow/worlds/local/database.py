@@ -84,7 +84,7 @@ class Database:
     def close(self) -> None:
         """Closes the database when what is under way is over. Closing it again does nothing."""
         if self._writer == threading.get_ident():
-            raise RuntimeError(f"{self.path} cannot be closed within one of its own transactions")
+            raise RuntimeError(f"{self.path} cannot be closed inside one of its own transactions")
         with self._lock, self._reading:
             if self._closed:
                 return

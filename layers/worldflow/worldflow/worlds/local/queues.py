@@ -173,7 +173,7 @@ class LocalMessages(World):
         try:
             message = load_message(body)
         except ValidationError as error:
-            _log.error("message %d cannot be read, and is put aside: %s", id, summary(error))
+            _log.error("message %d cannot be read and is set aside: %s", id, summary(error))
             with self._transaction() as db:
                 db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
             return None
@@ -227,7 +227,7 @@ class LocalMessages(World):
             return
         with open(f"{self.path}.worker", "w") as lock:
             if not _locked(lock, tries=_TRIES):
-                raise ConfigurationError(f"another worker serves {self.path}, and a file has one")
+                raise ConfigurationError(f"another worker already serves {self.path}: a file can have only one worker")
             self.recover()
             yield
 

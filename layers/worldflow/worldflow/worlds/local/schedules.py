@@ -32,7 +32,7 @@ class LocalSchedules(Schedules):
         with self._transaction() as db:
             stored = _get(db, record.schedule_id)
             if (stored and stored.version) != (replacing and replacing.version):
-                raise ConflictError(f"schedule {record.schedule_id!r} was written by somebody else")
+                raise ConflictError(f"schedule {record.schedule_id!r} was changed by another process")
             row = (record.schedule_id, record.version, record.model_dump_json(exclude_none=True))
             db.execute("insert or replace into schedules values (?, ?, ?)", row)
 

@@ -133,7 +133,7 @@ class LocalWorld(LocalMessages):
             newest = "select last from commits where run_id = ? order by seq desc limit 1"
             (found,) = db.execute(newest, (run_id,)).fetchone() or (0,)
             if found != first - 1:
-                raise ConflictError(f"run {run_id!r} is at event {found}, and the commit begins with {first}")
+                raise ConflictError(f"run {run_id!r} is at event {found}, but the commit begins with {first}")
             db.execute("insert into commits values (?, ?, ?, ?)", (run_id, first, last, dump_events(events)))
 
     # --- records ---
@@ -143,7 +143,9 @@ class LocalWorld(LocalMessages):
             existing = self.get_run(record.run_id)
             if existing is None:
                 if self._rows("select 1 from reserved where run_id = ?", record.run_id):
-                    raise RunArchivedError(f"what run {record.run_id!r} is to follow is being archived", record.run_id)
+                    raise RunArchivedError(
+                        f"the run that {record.run_id!r} would continue is being archived", record.run_id
+                    )
                 self._insert(record)
             return existing
 
@@ -268,7 +270,7 @@ class LocalWorld(LocalMessages):
     def webhook_url(self, token: str) -> str:
         if not self._webhook_url:
             raise ConfigurationError(
-                "webhooks need an address: LocalWorld(..., webhook_url='https://.../webhooks'), "
+                "webhooks need a URL: set LocalWorld(..., webhook_url='https://.../webhooks'), "
                 "or WORLDFLOW_WEBHOOK_URL for the command line"
             )
         return f"{self._webhook_url.rstrip('/')}/{token}"
