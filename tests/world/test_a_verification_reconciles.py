@@ -62,7 +62,7 @@ def test_a_record_that_is_not_as_its_history_fails(aws: AWSSystem) -> None:
     class Wrong(Target):
         def ended(self, run_id: str) -> None:
             record = self.world.read_run(run_id)
-            AWSRestored(self.world).replace(record.model_copy(update={"status": "failed"}), record)
+            AWSRestored(self.world.access).replace(record.model_copy(update={"status": "failed"}), record)
 
     found = result(Wrong(aws))
     assert found.outcome is Outcome.FAILED

@@ -47,5 +47,7 @@ def reconcile(target: Target) -> str:
 def repairs_of(target: Target, ours: set[str]) -> list[str]:
     """What a pass would repair of some runs and schedules. Others may change while it reads."""
     told: list[tuple[str, str]] = []
-    reconcile_all(target.world, AWSRestored(target.world), dry_run=True, tell=lambda what, id: told.append((what, id)))
+    reconcile_all(
+        target.world, AWSRestored(target.world.access), dry_run=True, tell=lambda what, id: told.append((what, id))
+    )
     return [f"{WORDS[what]}: {id}" for what, id in told if what not in HARMLESS and id.partition(" ")[0] in ours]
