@@ -17,6 +17,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.testing import WorkflowEnvironment
+from worldflow.worlds import ledger
 
 PRICES = {"KEYBOARD": Decimal(150), "SCREEN": Decimal(320)}
 
@@ -240,7 +241,7 @@ async def test_a_step_that_may_have_paid_already_is_not_run_again() -> None:
     async with WorkflowEnvironment() as env:
         run = await env.start(refund_order, ORDER)
         assert await run.result() == "paid"
-        env.world.claim("test-2", "s1", 1)  # an executor that died
+        ledger.claim(env.world, "test-2", "s1", 1)  # an executor that died
         run = await env.start(refund_order, ORDER)
         assert await run.result() == "asked"
     assert paid == ["1001"]

@@ -7,7 +7,7 @@ import pytest
 
 from tests.infrastructure.stack import Stack, listed
 from worldflow.worlds.aws import items
-from worldflow.worlds.aws.items import OUTCOME_DAYS
+from worldflow.worlds.ledger import OUTCOME_DAYS
 
 TABLES = ["EventsTable", "RunsTable"]
 

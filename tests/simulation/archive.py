@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from worldflow.worlds.archives import Archive, Attempt
+from worldflow.worlds.items import generation_key
+from worldflow.worlds.ledger import keys_of
 from worldflow.worlds.records import RunRecord
 
 if TYPE_CHECKING:
@@ -23,7 +25,13 @@ class SimArchive(Archive):
     def get(self, run_id: str) -> bytes | None:
         return self._world.read("archive.get", run_id, lambda: self._store.archives.get(run_id))
 
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
+    def put(self, run_id: str, data: bytes, *, replace: bool = False, keep_as: str | None = None) -> bool:
+        def copy() -> None:
+            self._store.archives[f"{run_id}/{keep_as}"] = self._store.archives[run_id]
+
+        if keep_as:
+            self._world.write("archive.keep", run_id, copy)
+
         def put() -> bool:
             if run_id in self._store.archives and not replace:
                 return False
@@ -31,12 +39,6 @@ class SimArchive(Archive):
             return True
 
         return self._world.write("archive.put", run_id, put)
-
-    def keep(self, run_id: str, name: str) -> None:
-        def copy() -> None:
-            self._store.archives[f"{run_id}/{name}"] = self._store.archives[run_id]
-
-        self._world.write("archive.keep", run_id, copy)
 
     def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
         store = self._store
@@ -56,14 +58,11 @@ class SimArchive(Archive):
         return self._world.write("archive.seal", records[0].run_id, seal)
 
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
-        keys = {f"{run_id}#{attempt.step_id}/{attempt.number}" for attempt in attempts}
+        keys = list(keys_of(run_id, attempts))
 
         def clear_ledger() -> None:
             for key in keys:
-                self._store.outcomes.pop(key, None)
-                self._store.beats.pop(key, None)
-            self._store.claims -= keys
-            self._store.abandoned -= keys
+                self._store.items.pop(key, None)
 
         self._world.write("archive.clear the ledger", run_id, clear_ledger)
         commits = self._store.commits.get(run_id, [])
@@ -81,7 +80,7 @@ class SimArchive(Archive):
             for run_id in run_ids:
                 store.records.pop(run_id, None)
                 store.sealed.discard(run_id)
-            store.generations.pop(base or "", None)
+            store.items.pop(generation_key(base or ""), None)
             store.reserved.discard(reserved or "")
 
         self._world.write("archive.forget", run_ids[0], forget)

@@ -28,11 +28,12 @@ from worldflow.turns.live_run import RunInHand
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import _Watchdog
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, StepTask
 from worldflow.worlds.records import RunRecord
 
 _send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
-_put_outcome = SimWorld.put_outcome
+_put_outcome = ledger.put_outcome
 _read = inbox.read
 _create_generation = generations.create_generation
 _take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
@@ -99,12 +100,12 @@ def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
 
     outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact))
     self._tell(outcome)
-    self._world.put_outcome(outcome)
+    ledger.put_outcome(self._world, outcome)
 
 
-def _put_over(self: SimWorld, outcome: Any) -> Any:
-    self.store.outcomes.pop(f"{outcome.run_id}#{outcome.fact.fact_id}", None)
-    return _put_outcome(self, outcome)
+def _put_over(world: Any, outcome: Any) -> Any:
+    world.store.items.pop(ledger.step_key(outcome.run_id, outcome.fact.step_id, outcome.fact.attempt), None)
+    return _put_outcome(world, outcome)
 
 
 def _send_at_once(self: SimWorld, messages: Any) -> None:
@@ -160,14 +161,14 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a fact is recorded once": (RunState, "accepts", _without_ids),
     "an outcome is of the open attempt": (RunState, "accepts", _without_attempts),
     "copies have one id": (FifoQueue, "send", _without_dedup),
-    "at most once is claimed": (SimWorld, "claim", lambda *_: True),
+    "at most once is claimed": (ledger, "claim", lambda *_: True),
     "an inline step that began is known": (Turns, "_known_outcome", lambda *_: None),
     "what comes late is sent on": (Turns, "_forward", lambda *_: None),
     "the end is told again": (Acts, "end", _without_telling_again),
     "what is held is applied": (RunInHand, "apply", _without_held),
     "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
     "what failed is discarded": (Turns, "parts", _keeps_what_failed),
-    "the first outcome stands": (SimWorld, "put_outcome", _put_over),
+    "the first outcome stands": (ledger, "put_outcome", _put_over),
     "what is early waits": (SimWorld, "send", _send_at_once),
     "a child is told of the end": (Acts, "_close", lambda *_: None),
     "a child's result is no copy of another's": (Acts, "_tell", _tell_without_nonce),

@@ -50,6 +50,7 @@ from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.turns.acts import is_timeout
 from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure
 from worldflow.worlds.records import RunRecord, run_record
@@ -172,8 +173,8 @@ def told(sim: Simulation, run_id: str) -> tuple[RunRecord, list[Event]]:
 def after_archiving(sim: Simulation, known: Mapping[str, tuple[RunRecord, list[Event]]]) -> list[str]:
     """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
     store, problems = sim.store, []
-    left = {"records": store.records, "histories": store.commits, "generations": store.generations}
-    left |= {"hooks": store.hooks, "outcomes": store.outcomes, "schedules": store.schedules}
+    kept = [key for key in store.items if not key.endswith(("#claim", "#beat"))]
+    left = {"records": store.records, "histories": store.commits, "items": kept, "schedules": store.schedules}
     problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]
     for run_id, (record, events) in known.items():
         found, history = told(sim, run_id)
@@ -424,7 +425,7 @@ def heartbeats_are_missed_by_what_has_begun(run: Run) -> Problems:
     for event in run.own:
         if isinstance(event, StepFailed) and is_timeout(event) and "heartbeat" in event.error.message:
             key = run.id, event.step_id, event.attempt
-            if key not in run.sim.executions and f"{run.id}#{event.fact_id}" not in run.sim.store.beats:
+            if key not in run.sim.executions and step_key(*key, "beat") not in run.sim.store.items:
                 yield f"{event.fact_id} has not begun: {event.error.message}"
 
 

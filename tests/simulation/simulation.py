@@ -29,6 +29,7 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.context import step_info
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
 from worldflow.turns import acts, turns
+from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -377,7 +378,7 @@ class Simulation:
 
     def _was_known(self, key: tuple[str, str, int], then: float) -> bool:
         run_id, step_id, attempt = key
-        at, _ = self.store.outcomes.get(f"{run_id}#{step_id}/{attempt}", (then, ""))
+        at = self.store.written_at.get(step_key(run_id, step_id, attempt), then)
         commits = [commit for commit in self.store.commits.get(run_id, ()) if commit.at < then]
         # Not a failure, which may be a timeout that came first.
         events: Any = [event for commit in commits for event in load_events(commit.text)]

@@ -15,26 +15,25 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic_core import from_json
-
 from tests.simulation.archive import SimArchive
 from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, SentInPart, Throttled, TimedOut
+from tests.support.items import name_of_write
 from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import (
     Attribute,
     Event,
-    Json,
     dump_events,
-    dump_value,
     load_events,
 )
 from worldflow.settings import Settings
 from worldflow.worlds.aws.deaths import AWSDeaths
 from worldflow.worlds.base import World
+from worldflow.worlds.items import Expected, Item
+from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.outages import OutageError
-from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status
-from worldflow.worlds.schedules import Schedules
+from worldflow.worlds.records import HookRecord, RunPage, RunRecord, Status
+from worldflow.worlds.schedules import ScheduleRecord
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -77,15 +76,11 @@ class Store:
 
     commits: dict[str, list[Commit]] = field(default_factory=dict)
     records: dict[str, tuple[int, str]] = field(default_factory=dict)
-    generations: dict[str, int] = field(default_factory=dict)
-    hooks: dict[str, HookRecord] = field(default_factory=dict)
+    items: dict[str, Item] = field(default_factory=dict)
+    written_at: dict[str, float] = field(default_factory=dict)
+    """When each item was written last."""
     taken_late: set[str] = field(default_factory=set)
     """Tokens of hooks that a turn took, and children that it created, which outlived its visibility."""
-    outcomes: dict[str, tuple[float, str]] = field(default_factory=dict)
-    """The ledger: when each was recorded, and what."""
-    claims: set[str] = field(default_factory=set)
-    beats: dict[str, tuple[datetime, bytes]] = field(default_factory=dict)
-    abandoned: set[str] = field(default_factory=set)
     deaths: dict[str, set[str]] = field(default_factory=dict)
     """What was begun on messages, by their keys, and not taken back."""
     owed: Counter[str] = field(default_factory=Counter)
@@ -105,8 +100,14 @@ class Store:
         return RunRecord.model_validate_json(found[1]) if found else None
 
     def outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        found = self.outcomes.get(f"{run_id}#{step_id}/{attempt}")
-        return StepOutcome.model_validate_json(found[1]) if found else None
+        item = self.items.get(step_key(run_id, step_id, attempt))
+        return StepOutcome.model_validate_json(item["outcome"]) if item else None
+
+    @property
+    def hooks(self) -> dict[str, HookRecord]:
+        """Who holds each token."""
+        found = (HookRecord.model_validate_json(item["hook"]) for item in self.items.values() if "hook" in item)
+        return {hook.token: hook for hook in found}
 
 
 class Sealed:
@@ -275,45 +276,41 @@ class SimWorld(World):
             if record and record.status == status and (created_before is None or record.created_at < created_before):
                 yield record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
 
-    def put_generation(self, base: str, number: int) -> None:
-        def put() -> None:
-            self.store.generations[base] = max(number, self.store.generations.get(base, 0))
+    # --- items ---
 
-        self.write("put_generation", base, put)
+    def get_item(self, key: str) -> Item | None:
+        return self.read(f"get_item {key}", _about(key), lambda: self.store.items.get(key))
 
-    def get_generation(self, base: str) -> int:
-        return self.read("get_generation", base, lambda: self.store.generations.get(base, 1))
-
-    # --- hooks ---
-
-    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
+    def put_item(self, key: str, item: Item | None, expected: Expected | None = None) -> bool:
         def put() -> bool:
-            stored = self.store.hooks.get(hook.token)
-            if stored and stored.run_id not in (hook.run_id, holder):
+            if expected and not expected.holds(self.store.items.get(key)):
                 return False
-            self.store.hooks[hook.token] = hook
-            if self._process.is_zombie:
-                self.store.taken_late.add(hook.token)
+            if item is None:
+                self.store.items.pop(key, None)
+            else:
+                self._keep(key, item)
             return True
 
-        return self.write("put_hook", hook.run_id, put)
+        return self.write(f"{name_of_write(key, item)} {key}", _about(key), put)
 
-    def get_hook(self, token: str) -> HookRecord | None:
-        return self.read("get_hook", token, lambda: self.store.hooks.get(token))
+    def update_item(self, key: str, fields: Item, defaults: Item) -> Item:
+        def update() -> Item:
+            self._keep(key, {**defaults, **self.store.items.get(key, {}), **fields})
+            return self.store.items[key]
 
-    def delete_hook(self, token: str, run_id: str) -> None:
-        def delete() -> None:
-            stored = self.store.hooks.get(token)
-            if stored and stored.run_id == run_id:
-                del self.store.hooks[token]
+        return self.write(f"{name_of_write(key, fields, defaults)} {key}", _about(key), update)
 
-        self.write("delete_hook", run_id, delete)
+    def list_items(self, prefix: str, limit: int, after: str) -> Sequence[Item]:
+        raise NotImplementedError
 
-    def webhook_url(self, token: str) -> str:
-        return f"https://example.test/webhooks/{token}"
+    def _keep(self, key: str, item: Item) -> None:
+        self.store.items[key], self.store.written_at[key] = item, self._sim.now
+        if "hook" in item and self._process.is_zombie:
+            self.store.taken_late.add(HookRecord.model_validate_json(item["hook"]).token)
 
-    def webhook_keys(self) -> Sequence[bytes]:
-        return [b"the key of the simulation"]
+    @property
+    def webhooks(self) -> SimWebhooks:  # type: ignore[override]
+        return SimWebhooks()
 
     # --- messages ---
 
@@ -435,66 +432,6 @@ class SimWorld(World):
         self._sim.surprise(f"a message in {queue_arn} cannot be read: {body}")
         return False
 
-    # --- the step ledger ---
-
-    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
-        key, text = f"{outcome.run_id}#{outcome.fact.fact_id}", outcome.model_dump_json(exclude_none=True)
-
-        def put() -> str:
-            if replace:
-                self.store.outcomes[key] = (self._sim.now, text)
-            return self.store.outcomes.setdefault(key, (self._sim.now, text))[1]
-
-        recorded = self.write(f"put_outcome {outcome.fact.fact_id}", outcome.run_id, put)
-        return StepOutcome.model_validate_json(recorded)
-
-    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        return self.read("get_outcome", run_id, lambda: self.store.outcome(run_id, step_id, attempt))
-
-    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        key = f"{run_id}#{step_id}/{attempt}"
-
-        def put() -> bool:
-            if key in self.store.claims:
-                return False
-            self.store.claims.add(key)
-            return True
-
-        return self.write(f"claim {step_id}/{attempt}", run_id, put)
-
-    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
-        key = f"{run_id}#{step_id}/{attempt}"
-
-        def put() -> bool:
-            _, details = self.store.beats.get(key, (None, dump_value(None)))
-            self.store.beats[key] = self.now(), details
-            return key not in self.store.abandoned
-
-        return self.write(f"begin {step_id}/{attempt}", run_id, put)
-
-    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        key = f"{run_id}#{step_id}/{attempt}"
-
-        def put() -> bool:
-            self.store.beats[key] = self.now(), dump_value(details)
-            return key not in self.store.abandoned
-
-        return self.write(f"beat {step_id}/{attempt}", run_id, put)
-
-    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        found = self.read("last_beat", run_id, lambda: self.store.beats.get(f"{run_id}#{step_id}/{attempt}"))
-        return Beat(found[0], from_json(found[1])) if found else None
-
-    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        self.write(
-            f"abandon {step_id}/{attempt}",
-            run_id,
-            lambda: self.store.abandoned.add(f"{run_id}#{step_id}/{attempt}"),
-        )
-
-    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
-        return self.read("is_abandoned", run_id, lambda: f"{run_id}#{step_id}/{attempt}" in self.store.abandoned)
-
     # --- payloads ---
 
     def put_payload(self, key: str, data: bytes) -> None:
@@ -518,12 +455,22 @@ class SimWorld(World):
     def archive(self) -> SimArchive:
         return SimArchive(self)
 
-    def redrive(self, *, discard: bool = False) -> Redriven:
+    def arm_schedule(self, record: ScheduleRecord) -> None:
         raise NotImplementedError
 
-    @property
-    def schedules(self) -> Schedules:
+    def disarm_schedule(self, schedule_id: str) -> None:
         raise NotImplementedError
+
+
+class SimWebhooks:
+    def url(self, token: str) -> str:
+        return f"https://example.test/webhooks/{token}"
+
+    def keys(self) -> Sequence[bytes]:
+        return [b"the key of the simulation"]
+
+    def newer_keys(self) -> Sequence[bytes]:
+        return ()
 
 
 class SimDeaths(AWSDeaths):
@@ -551,6 +498,11 @@ class SimDeaths(AWSDeaths):
 
     def count(self, key: str) -> int:
         return int(self._access.read(f"count deaths {key}", "", lambda: len(self._access.store.deaths.get(key, ()))))
+
+
+def _about(key: str) -> str:
+    """The run that an item is of, or the token."""
+    return key.split("#")[1]
 
 
 def _is_near(delayed: Delayed, now: datetime) -> bool:

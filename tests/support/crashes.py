@@ -16,15 +16,17 @@ from itertools import count
 from typing import Any, Literal, NoReturn
 
 from tests.support.driver import START, Chance
-from worldflow.engine.history import Event, Json
+from tests.support.items import name_of_write
+from worldflow.engine.history import Event
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.archives import Attempt
+from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import LocalArchive
 from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.local.world import LocalWorld
-from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
-from worldflow.worlds.records import HookRecord, RunRecord
+from worldflow.worlds.messages import Delayed, Message, StepTask
+from worldflow.worlds.records import RunRecord
 from worldflow.worlds.status_events import StatusEvent
 
 When = Literal["before", "after"]
@@ -115,30 +117,13 @@ class CrashingWorld(LocalWorld):
         else:
             self.announced.extend(events)
 
-    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
-        put = functools.partial(super().put_outcome, replace=replace)
-        return self._call("put_outcome", put, outcome)  # type: ignore[no-any-return]
+    def put_item(self, key: str, item: Item | None, expected: Expected | None = None) -> bool:
+        return self._call(name_of_write(key, item), super().put_item, key, item, expected)  # type: ignore[no-any-return]
 
-    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        return self._call("claim", super().claim, run_id, step_id, attempt)  # type: ignore[no-any-return]
-
-    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
-        return self._call("begin", super().begin, run_id, step_id, attempt)  # type: ignore[no-any-return]
-
-    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        return self._call("beat", super().beat, run_id, step_id, attempt, details)  # type: ignore[no-any-return]
-
-    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        self._call("abandon", super().abandon, run_id, step_id, attempt)
-
-    def put_generation(self, base: str, number: int) -> None:
-        self._call("put_generation", super().put_generation, base, number)
-
-    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
-        return self._call("put_hook", super().put_hook, hook, holder)  # type: ignore[no-any-return]
-
-    def delete_hook(self, token: str, run_id: str) -> None:
-        self._call("delete_hook", super().delete_hook, token, run_id)
+    def update_item(self, key: str, fields: Item, defaults: Item) -> Item:
+        return self._call(  # type: ignore[no-any-return]
+            name_of_write(key, fields, defaults), super().update_item, key, fields, defaults
+        )
 
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         self._call("cancel_delayed", super().cancel_delayed, message, deliver_at, sent_at)
@@ -166,12 +151,9 @@ class CrashingArchive(LocalArchive):
     def get(self, run_id: str) -> bytes | None:
         return self._archive.get(run_id)
 
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
-        put = functools.partial(self._archive.put, replace=replace)
+    def put(self, run_id: str, data: bytes, *, replace: bool = False, keep_as: str | None = None) -> bool:
+        put = functools.partial(self._archive.put, replace=replace, keep_as=keep_as)
         return self._world._call("archive", put, run_id, data)  # type: ignore[no-any-return]
-
-    def keep(self, run_id: str, name: str) -> None:
-        self._world._call("keep", self._archive.keep, run_id, name)
 
     def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
         return self._world._call("seal", self._archive.seal, records, reserved)  # type: ignore[no-any-return]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from worldflow.worlds import LocalWorld
 
-TABLES = ("commits", "runs", "outcomes", "claims", "beats", "generations", "hooks", "reserved", "sealed", "attributes")
+TABLES = ("commits", "runs", "items", "reserved", "sealed", "attributes")
 
 
 def rows(world: LocalWorld) -> dict[str, int]:

@@ -13,6 +13,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Message, Start, StepDue, StepTask
 
 
@@ -96,7 +97,7 @@ def lose_steps(world: CrashingWorld) -> int:
     while deliveries := world.receive("steps"):
         for task in (delivery.message for delivery in deliveries):
             if isinstance(task, StepTask) and task.heartbeats:
-                world.begin(task.run_id, task.step_id, task.attempt)
+                ledger.begin(world, task.run_id, task.step_id, task.attempt)
         world.acknowledge(deliveries)
         lost += len(deliveries)
     return lost

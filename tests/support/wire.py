@@ -26,7 +26,6 @@ from tests.support.systems import AWSSystem, Clock, ClockedAccess, ClockedAWSWor
 from worldflow.settings import Settings
 from worldflow.worlds import World
 from worldflow.worlds.aws.access import AWSAccess
-from worldflow.worlds.schedules import Schedules
 
 
 def _config(attempts: int) -> Config:
@@ -146,9 +145,17 @@ def refused(code: str) -> ClientError:
     return ClientError({"Error": {"Code": code, "Message": "as the test has it"}}, "Request")
 
 
+ITEMS = {"get_item", "put_item", "update_item", "list_items", "disarm_schedule"}
+"""Behind functions of `worldflow.worlds`, whose names say more."""
+
 METHODS = {
-    **{f"AWSWorld.{name}": name for name in [*World.__abstractmethods__, "set_aside"]},
-    **{f"AWSSchedules.{name}": f"schedules.{name}" for name in Schedules.__abstractmethods__},
+    **{f"AWSWorld.{name}": name for name in World.__abstractmethods__ - ITEMS},
+    **{f"AWSWorld.{name}": name for name in ("copy_payload", "redrive", "set_aside")},
+    **{name: name for name in ("put_generation", "get_generation", "put_hook", "get_hook", "delete_hook")},
+    **{name: name for name in ("put_outcome", "get_outcome", "claim", "abandon", "is_abandoned")},
+    **{name: name for name in ("begin", "beat", "last_beat")},
+    **{name: name for name in ("get_schedule", "put_schedule", "list_schedules", "remove_schedule")},
+    "AWSWebhooks.keys": "webhook_keys",
     "AWSMessages._send_batch": "send",  # in a thread of its own, perhaps
     "AWSMessages._schedule": "send",
     "AWSMessages.postpone": "postpone",
@@ -158,7 +165,7 @@ METHODS = {
 
 
 def _method() -> str:
-    """The method of the World, or of its schedules, that makes the request of this thread."""
+    """The method of the World, or the function over its items, that makes the request of this thread."""
     frame = sys._getframe(1)
     while frame.f_back:
         frame = frame.f_back

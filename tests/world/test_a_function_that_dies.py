@@ -23,6 +23,7 @@ from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
+from worldflow.worlds import World, ledger
 from worldflow.worlds.messages import StepOutcome, StepTask
 
 STEP_VISIBILITY = timedelta(seconds=330)
@@ -87,11 +88,11 @@ def deadly_steps(
 ) -> list[Callable[[StepTask], bool]]:
     """What says of a step that it kills its function."""
     found: list[Callable[[StepTask], bool]] = []
-    run, put_outcome = StepExecutor._run, system.world.put_outcome
+    run, put_outcome = StepExecutor._run, ledger.put_outcome
     recorded: dict[str, StepOutcome] = {}
 
-    def record(outcome: StepOutcome) -> StepOutcome:
-        recorded[outcome.run_id] = stored = put_outcome(outcome)
+    def record(world: World, outcome: StepOutcome) -> StepOutcome:
+        recorded[outcome.run_id] = stored = put_outcome(world, outcome)
         return stored
 
     async def run_or_die(executor: StepExecutor, task: StepTask, *given: Any) -> Any:
@@ -102,7 +103,7 @@ def deadly_steps(
         return await run(executor, task, *given)
 
     monkeypatch.setattr(StepExecutor, "_run", run_or_die)
-    monkeypatch.setattr(system.world, "put_outcome", record)
+    monkeypatch.setattr(ledger, "put_outcome", record)
     return found
 
 

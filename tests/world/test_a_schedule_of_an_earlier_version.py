@@ -13,6 +13,7 @@ from tests.support.systems import LocalSystem, local_system
 from worldflow import ScheduleExistsError, workflow
 from worldflow.runtime import schedules
 from worldflow.runtime.schedules import _stash
+from worldflow.worlds.schedules import put_schedule
 
 
 class Report(BaseModel):
@@ -39,7 +40,7 @@ def test_it_is_the_same_schedule(local: LocalSystem) -> None:
     existing = schedules.get(local.world, "daily")
     assert existing.input == {"report": {"name": "sales"}}
     whole = _stash(local.world, "daily", {"report": {"name": "sales", "format": None}})
-    local.world.schedules.put(existing.model_copy(update={"input": whole, "version": "2"}), replacing=existing)
+    put_schedule(local.world, existing.model_copy(update={"input": whole, "version": "2"}), replacing=existing)
 
     assert create(local, Report(name="sales")) is False
     with pytest.raises(ScheduleExistsError):

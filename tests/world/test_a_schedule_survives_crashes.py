@@ -14,13 +14,23 @@ from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import System
 from worldflow import ScheduleNotFoundError
 from worldflow.runtime import firing, schedules
+from worldflow.worlds import World
 from worldflow.worlds.messages import ScheduleDue
+from worldflow.worlds.schedules import PREFIX, get_schedule
 
 When = Literal["before", "after"]
 
 
 class Crash(KeyboardInterrupt):
     """The process dies."""
+
+
+def _name(method: str, world: World, *args: Any) -> str | None:
+    """What a call of a World does to schedules, or to runs. None for an item of something else."""
+    if method != "put_item":
+        return method.removesuffix("_schedule")
+    key, item, *_ = args
+    return "put" if item and key.startswith(PREFIX) else None
 
 
 @contextmanager
@@ -30,7 +40,9 @@ def crashing(system: System, number: int, when: When) -> Iterator[list[str]]:
 
     def dying(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            calls.append(name)
+            if not (told := _name(name, *args)):
+                return method(*args, **kwargs)
+            calls.append(told)
             is_here = len(calls) == number + 1
             if is_here and when == "before":
                 raise Crash
@@ -42,16 +54,9 @@ def crashing(system: System, number: int, when: When) -> Iterator[list[str]]:
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        store = type(system.world.schedules)
-        for cls, name in [
-            (type(system.world), "create_run"),
-            (type(system.world), "send"),
-            (store, "put"),
-            (store, "arm"),
-            (store, "rearm"),
-            (store, "remove"),
-        ]:
-            patch.setattr(cls, name, dying(name, getattr(cls, name)))
+        for name in ("create_run", "send", "arm_schedule", "rearm_schedule", "put_item"):
+            patch.setattr(type(system.world), name, dying(name, getattr(type(system.world), name)))
+        patch.setattr(schedules, "remove_schedule", dying("remove_schedule", schedules.remove_schedule))
         yield calls
 
 
@@ -159,17 +164,18 @@ def test_a_crash_while_it_is_deleted(system: System) -> None:
 
 @contextmanager
 def meanwhile(system: System, name: str, action: Callable[[], object]) -> Iterator[None]:
-    """Somebody else acts just before the first call of the schedules' `name`."""
-    store = type(system.world.schedules)
-    method = getattr(store, name)
+    """Another process acts just before the first call of the schedules' `name`."""
+    method_name = {"put": "put_item", "arm": "arm_schedule"}[name]
+    method = getattr(type(system.world), method_name)
     with pytest.MonkeyPatch.context() as patch:
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            patch.undo()
-            action()
+            if _name(method_name, *args) == name:
+                patch.undo()
+                action()
             return method(*args, **kwargs)
 
-        patch.setattr(store, name, call)
+        patch.setattr(type(system.world), method_name, call)
         yield
 
 
@@ -188,7 +194,7 @@ def test_it_is_deleted_while_it_is_due(system: System) -> None:
         fire_next(system)
 
     assert started(system.world) == []
-    assert system.world.schedules.get("nightly") is None
+    assert get_schedule(system.world, "nightly") is None
 
 
 def test_it_is_changed_by_two_at_once(system: System) -> None:

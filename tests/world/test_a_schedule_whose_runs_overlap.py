@@ -11,6 +11,7 @@ from tests.support.systems import System, signal
 from worldflow.runtime import firing, schedules
 from worldflow.turns import generations
 from worldflow.worlds.messages import ScheduleDue
+from worldflow.worlds.schedules import put_schedule
 
 LONG = {"workflow": workflows.collect, "input": {"count": 1}}
 
@@ -59,7 +60,7 @@ def test_skip_does_not_wait_for_a_run_whose_record_is_gone(system: System) -> No
     record = create(system, **LONG)
     stored = schedules.get(system.world, "nightly")
     gone = stored.model_copy(update={"last_run_id": "nightly:20250101T080000Z", "version": "2"})
-    system.world.schedules.put(gone, replacing=record)
+    put_schedule(system.world, gone, replacing=record)
     due = fire_next(system)
 
     assert [run.run_id for run in started(system.world)] == [run_id(due)]

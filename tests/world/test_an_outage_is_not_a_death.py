@@ -25,6 +25,7 @@ from worldflow.runtime import sending, starting, updates
 from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.outages import is_outage
 from worldflow.worlds.records import RunRecord, Status
 
@@ -368,14 +369,14 @@ def test_another_process_does_not_interrupt_what_this_one_could_tell(
 
     while skip(system):
         pass  # the task comes again, to a process that knows nothing of it
-    outcome = system.world.get_outcome("r", "s1", 1)
+    outcome = ledger.get_outcome(system.world, "r", "s1", 1)
     assert outcome and isinstance(outcome.fact, StepCompleted), "the ledger says what the history says"
 
 
 def test_a_claim_whose_answer_is_lost_is_no_attempt_that_began(system: WiredSystem) -> None:
     starting.start(system.world, "r", runs_once, {})
     system.poll("runs")
-    assert system.world.claim("other", "s1", 1)
+    assert ledger.claim(system.world, "other", "s1", 1)
     claims = 0
 
     def faults(asked: Asked) -> Any:

@@ -33,7 +33,7 @@ from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import starting
 from worldflow.turns.turns import run_record
-from worldflow.worlds import World
+from worldflow.worlds import World, items
 from worldflow.worlds.messages import FactArrived, Poke
 from worldflow.worlds.payloads import fetch_event
 
@@ -208,7 +208,7 @@ def check(system: System, run_id: str, sent: Sequence[AnyFact], at_rest: bool) -
 
 def check_nothing_is_forgotten(world: World, run_id: str, state: RunState) -> None:
     """When nothing happens by itself any more, everything has happened."""
-    holders = [world.get_hook(hook.token) for hook in state.hooks.values()]
+    holders = [items.get_hook(world, hook.token) for hook in state.hooks.values()]
     children = [
         (open_child.started, world.get_run(open_child.started.child_run_id)) for open_child in state.children.values()
     ]

@@ -9,12 +9,13 @@ import pytest
 
 from tests.support import clock
 from tests.support.api import Api
-from tests.support.lambdas import function, http_event
+from tests.support.lambdas import http_event
 from tests.support.systems import AWSSystem, finish, start, story
 from tests.support.threads import replace_sleep
 from worldflow import create_webhook, publish, wait_for_signal, workflow
 from worldflow.runtime.webhooks import REQUEST_LIMIT
 from worldflow.turns import webhook_tokens
+from worldflow.worlds import items
 
 BYTES = bytes(range(256))
 
@@ -169,8 +170,7 @@ def forged(url: str) -> list[str]:
 
 def test_a_forged_token_is_refused_without_a_look_up(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     look_ups: list[str] = []
-    signal_world = function("signal").function.world
-    monkeypatch.setattr(signal_world, "get_hook", look_ups.append)
+    monkeypatch.setattr(items, "get_hook", lambda _, token: look_ups.append(token))
     answers = [api.webhook(other, "POST", "x") for other in forged(url)]
 
     assert look_ups == []

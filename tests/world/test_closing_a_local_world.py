@@ -15,9 +15,10 @@ import pytest
 from worldflow.engine.errors import WorldClosedError
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import Orchestrator
-from worldflow.worlds import LocalWorld, RunRecord
+from worldflow.worlds import LocalWorld, RunRecord, ledger
 from worldflow.worlds.local import database
 from worldflow.worlds.messages import Start, StepOutcome
+from worldflow.worlds.schedules import list_schedules
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
 RECORD = RunRecord(run_id="r", workflow_name="w", created_at=AT, updated_at=AT)
@@ -113,12 +114,12 @@ USES: list[Callable[[LocalWorld], object]] = [
     lambda world: world.acknowledge([]),
     lambda world: world.reject([]),
     lambda world: world.recover(),
-    lambda world: world.put_outcome(OUTCOME),
+    lambda world: ledger.put_outcome(world, OUTCOME),
     lambda world: world.list_runs(),
     lambda world: list(world.walk_runs("running")),
     lambda world: world.next_due(),
-    lambda world: world.webhook_keys(),
-    lambda world: world.schedules.list(10, ""),
+    lambda world: world.webhooks.keys(),
+    lambda world: list_schedules(world, 10, ""),
     lambda world: world.__class__.together(world).__enter__(),
     lambda world: asyncio.run(Orchestrator(world).start_workflow("r", workflow_name="w", input={})),
 ]

@@ -16,7 +16,7 @@ from worldflow.engine.ids import check_id
 from worldflow.engine.workflow.inbox import REMEMBERED
 from worldflow.runtime import starting
 from worldflow.turns.loading import import_failures
-from worldflow.worlds import RunRecord
+from worldflow.worlds import RunRecord, ledger
 from worldflow.worlds.aws.history import ITEM_LIMIT, PARALLEL_PARTS
 from worldflow.worlds.messages import FactArrived, Revival, StepOutcome, StepTask, load_message
 
@@ -121,8 +121,8 @@ def test_what_a_step_says_of_its_failure_may_be_long(aws: AWSSystem) -> None:
 
 @pytest.mark.parametrize("size", [64_000, 300_000])
 def test_the_details_of_a_heartbeat(aws: AWSSystem, size: int) -> None:
-    assert aws.world.beat("r", "s1", 1, "x" * size)
-    beat = aws.world.last_beat("r", "s1", 1)
+    assert ledger.beat(aws.world, "r", "s1", 1, "x" * size)
+    beat = ledger.last_beat(aws.world, "r", "s1", 1)
     assert beat and beat.details == "x" * size
 
 
@@ -186,8 +186,8 @@ def test_a_batch_of_messages(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_outcome_in_the_ledger(aws: AWSSystem) -> None:
     outcome = StepOutcome(run_id=LONGEST_ID, fact=StepFailed(step_id="s" * 100, error=ERROR))
-    aws.world.put_outcome(outcome)
-    assert aws.world.get_outcome(LONGEST_ID, "s" * 100, 1) == outcome
+    ledger.put_outcome(aws.world, outcome)
+    assert ledger.get_outcome(aws.world, LONGEST_ID, "s" * 100, 1) == outcome
 
 
 # --- requests ------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from tests.support.systems import AWSSystem
 from worldflow import InvalidInputError
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import schedules
-from worldflow.worlds import RunRecord, World
+from worldflow.worlds import RunRecord, World, ledger
 from worldflow.worlds.messages import StepOutcome
 from worldflow.worlds.records import Status
 
@@ -141,7 +141,7 @@ def test_what_is_no_cursor_is_refused(world: World, cursor: str) -> None:
 
 
 def test_outcomes_of_steps_are_no_runs(world: World) -> None:
-    world.put_outcome(StepOutcome(run_id="r", fact=StepCompleted(step_id="s1")))
+    ledger.put_outcome(world, StepOutcome(run_id="r", fact=StepCompleted(step_id="s1")))
 
     assert world.list_runs().runs == []
     assert world.get_run("step#r#s1#1") is None

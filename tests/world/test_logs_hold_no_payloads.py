@@ -20,7 +20,7 @@ from worldflow import RetryPolicy, on_update, publish, set_redactor, step, wait_
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import starting, updates
 from worldflow.testing import WorkflowEnvironment
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 pytestmark = pytest.mark.filterwarnings("ignore:No application metrics")  # of functions that failed at once
@@ -170,7 +170,7 @@ def trouble_of_the_world(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Non
     task = StepTask(run_id="x", step_id="s1", name="fails_in", input={"how": "a cause", "text": MARK})
     with monkeypatch.context() as patch:
         patch.setattr(aws.world, "append", refuse)
-        patch.setattr(aws.world, "put_outcome", refuse)
+        patch.setattr(ledger, "put_outcome", refuse)
         starting.start(aws.world, "x", shows, {"text": MARK})
         aws.poll("runs")
         aws._invoke("steps", [_task(aws, task)])

@@ -14,6 +14,7 @@ from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime import starting
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 
@@ -108,7 +109,7 @@ class Neighbours:
         """Whether they were told what was in the batch."""
         world = self.system.world
         if queue == "steps":
-            return all(world.get_outcome(run_id, f"s{self.told}", 1) for run_id in ("before", "after"))
+            return all(ledger.get_outcome(world, run_id, f"s{self.told}", 1) for run_id in ("before", "after"))
         last = [world.load_history(run_id)[-1] for run_id in ("before", "after")]
         return [getattr(event, "signal_id", None) for event in last] == [str(self.told)] * 2
 

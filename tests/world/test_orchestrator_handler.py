@@ -21,6 +21,7 @@ from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
 from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS, key_of_task
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,
@@ -479,7 +480,9 @@ def test_a_dead_step_has_failed_and_may_be_tried_again(orchestrator: Orchestrato
     assert isinstance(message, FactArrived) and isinstance(message.fact, StepFailed)
     assert (message.fact.step_id, message.fact.attempt, message.fact.retryable) == ("s1", 2, True)
     assert message.fact.error.type == "worldflow.engine.errors:StepCrashedError"
-    assert orchestrator.world.get_outcome("a", "s1", 2) == StepOutcome(run_id="a", fact=message.fact, call=task.call)
+    assert ledger.get_outcome(orchestrator.world, "a", "s1", 2) == StepOutcome(
+        run_id="a", fact=message.fact, call=task.call
+    )
 
 
 @pytest.mark.parametrize(
@@ -491,7 +494,7 @@ def test_a_dead_step_has_failed_and_may_be_tried_again(orchestrator: Orchestrato
     ids=["completed", "failed"],
 )
 def test_a_dead_step_that_had_ended_tells_how(orchestrator: Orchestrator, fact: Any) -> None:
-    orchestrator.world.put_outcome(StepOutcome(run_id="a", fact=fact))
+    ledger.put_outcome(orchestrator.world, StepOutcome(run_id="a", fact=fact))
     task = StepTask(run_id="a", step_id="s1", attempt=2, name="square", input={"number": 3})
     orchestrator.died(key_of_task(task), LIFE_RECEIVES - 1)
 

@@ -25,6 +25,7 @@ from worldflow import (
 )
 from worldflow.runtime import sending, starting, webhooks
 from worldflow.turns import generations
+from worldflow.worlds import items
 
 HOOK = "disaster-token"
 
@@ -132,7 +133,7 @@ def begin(system: AWSSystem) -> None:
 def nudge(system: AWSSystem) -> None:
     """What the outside sends, and sends again to whom it may have been lost."""
     world = system.world
-    if world.get_hook(HOOK):
+    if items.get_hook(world, HOOK):
         webhooks.resume_hook(world, HOOK, "value", resume_id="once")
     record = world.get_run("signals")
     if record and not record.ended:

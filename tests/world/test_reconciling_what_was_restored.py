@@ -27,6 +27,7 @@ from worldflow.engine.history import HookConflicted, RunRestored, StepFailed
 from worldflow.runtime import schedules, sending, starting
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.runtime.reconcile import reconcile
+from worldflow.worlds import items, ledger
 from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.records import HookRecord
 
@@ -307,11 +308,11 @@ def test_an_attempt_that_the_lost_future_did_not_want_runs(aws: AWSSystem) -> No
     starting.start(aws.world, "r", charges_slowly)
     aws.poll("runs")
     events = aws.stack.copy("events")
-    aws.world.abandon("r", "s1", 1)
+    ledger.abandon(aws.world, "r", "s1", 1)
     restore(aws, events=events)
 
     assert reconciled(aws).wanted_again == 1
-    assert not aws.world.is_abandoned("r", "s1", 1)
+    assert not ledger.is_abandoned(aws.world, "r", "s1", 1)
 
 
 # --- hooks ---
@@ -322,12 +323,12 @@ def test_a_token_goes_to_the_run_whose_history_holds_it(aws: AWSSystem) -> None:
     copies = aws.stack.copy("events"), aws.stack.copy("runs")
     cancel(aws, "a")
     start(aws, "b", holds, token="t")
-    assert aws.world.get_hook("t") == HookRecord(token="t", run_id="b", hook_id="h1")
+    assert items.get_hook(aws.world, "t") == HookRecord(token="t", run_id="b", hook_id="h1")
     restore(aws, events=copies[0])
 
     report = reconciled(aws)
     assert (report.hooks_released, report.hooks_held) == (1, 1)
-    held = aws.world.get_hook("t")
+    held = items.get_hook(aws.world, "t")
     assert held and held.run_id == "a"
 
 
@@ -339,7 +340,7 @@ def test_a_token_that_is_lost_is_held_again_and_by_one_run(aws: AWSSystem) -> No
     assert reconciled(aws).hooks_held == 1
     to_the_end(aws)
     assert not any(isinstance(event, HookConflicted) for event in aws.world.load_history("a"))
-    held = aws.world.get_hook("t")
+    held = items.get_hook(aws.world, "t")
     assert held and held.run_id == "a"
 
 
@@ -439,13 +440,13 @@ def test_a_generation_that_replaces_none_any_more_is_removed(aws: AWSSystem) -> 
     signal(aws, "r", "go", 1)
     starting.start(aws.world, "r", waits, reuse="allow")
     aws.settle()
-    assert aws.world.get_generation("r") == 2
+    assert items.get_generation(aws.world, "r") == 2
     restore(aws, events=events)
 
     report = reconciled(aws)
 
     assert (report.records_removed, report.generations) == (1, 1)
-    assert aws.world.get_generation("r") == 1
+    assert items.get_generation(aws.world, "r") == 1
     with pytest.raises(RunExistsError):
         starting.start(aws.world, "r", waits, if_running="fail")
 
@@ -467,13 +468,13 @@ def test_a_generation_that_is_missing_follows_again(aws: AWSSystem) -> None:
     events, runs = aws.stack.copy("events"), aws.stack.copy("runs")
     signal(aws, "r", "go")
     after = [item for item in aws.stack.items("events") if item["run_id"]["S"] == "r"]
-    assert aws.world.get_generation("r") == 2
+    assert items.get_generation(aws.world, "r") == 2
     restore(aws, events, runs)
     for item in after:
         aws.stack.dynamodb.put_item(TableName=aws.stack.resources.events_table, Item=item)
 
     assert reconciled(aws).begun_anew == 1
-    assert aws.world.get_generation("r") == 2
+    assert items.get_generation(aws.world, "r") == 2
     aws.settle()
     sending.signal(aws.world, "r", "go", signal_id="second")
     assert finish(aws, "r~2").result == 2
@@ -595,7 +596,7 @@ def test_a_pass_that_dies_is_taken_up_by_the_next(aws: AWSSystem, requests_made:
 
     reconciled(aws)
     aws.settle()
-    held = aws.world.get_hook("t")
+    held = items.get_hook(aws.world, "t")
     assert held and held.run_id == "a"
     sending.signal(aws.world, "p", "ask", "b", signal_id="ask-2")
     aws.settle()

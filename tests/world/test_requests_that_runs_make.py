@@ -23,6 +23,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.runtime import queries, sending, starting, updates, webhooks
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import Poke
 
 WRITE = "dynamodb.PutItem"
@@ -168,7 +169,7 @@ def test_a_look_at_a_step_that_beats_is_two_reads_and_the_next_look(aws: AWSSyst
     started(aws, counts_aloud)
     aws.stack.purge("steps")
     aws.clock.forward(aws.clock.now() + timedelta(seconds=30))
-    aws.world.beat("r", "s1", 1, None)
+    ledger.beat(aws.world, "r", "s1", 1, None)
     due = aws.next_due()
     assert due
     aws.clock.forward(due)

@@ -23,7 +23,9 @@ from tests.support.template import routes
 from tests.support.threads import replace_sleep
 from worldflow.engine.history import AnyFact
 from worldflow.turns.webhook_tokens import sign
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
+from worldflow.worlds.schedules import get_schedule
 
 RUN = "order-1001"
 WRITTEN, AGES = datetime(2026, 2, 1, tzinfo=UTC), datetime(2099, 1, 1, tzinfo=UTC)
@@ -100,7 +102,7 @@ def _(after: After) -> None:
 def _(after: After) -> None:
     assert after.handled()
     assert after.facts() == ["StepCompleted s1"]
-    assert after.world.get_outcome(RUN, "s1", 1)
+    assert ledger.get_outcome(after.world, RUN, "s1", 1)
 
 
 @case("orchestrator-step-completed")
@@ -307,7 +309,7 @@ def _(after: After) -> None:
 @case("signal-delete-schedule")
 def _(after: After) -> None:
     assert (after._answer["statusCode"], after._answer.get("body")) == (204, "")
-    assert after.world.schedules.get("greeting") is None
+    assert get_schedule(after.world, "greeting") is None
 
 
 @case("signal-terminate-run")
@@ -369,7 +371,7 @@ def read_for(aws: AWSSystem, name: str) -> dict[str, Any]:
     if name == "caretaker-rotate-key":
         event["SecretId"] = world.settings.webhook_secret_arn
     if name == "signal-webhook":
-        event["pathParameters"]["token"] = sign(world.webhook_keys()[0], RUN, "h1", token_expires())
+        event["pathParameters"]["token"] = sign(world.webhooks.keys()[0], RUN, "h1", token_expires())
     return event
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.systems import System
 from worldflow.engine.errors import RunArchivedError
-from worldflow.worlds import RunRecord
+from worldflow.worlds import RunRecord, items
 
 pytestmark = pytest.mark.parametrize("system", ["memory", "aws"], indirect=True)
 
@@ -57,8 +57,8 @@ def test_nothing_follows_a_sealed_run_until_it_is_forgotten(system: System) -> N
     assert world.get_run("r~2") is None
     assert list(world.archive.remaining(["r", "r~3"])) == ["r"]
 
-    world.put_generation("r", 4)
+    items.put_generation(world, "r", 4)
     world.archive.forget(["r"], "r", "r~2")
     assert world.get_run("r") is None
-    assert world.get_generation("r") == 1
+    assert items.get_generation(world, "r") == 1
     assert world.create_run(following) is None

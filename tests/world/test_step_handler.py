@@ -20,6 +20,7 @@ from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import starting
 from worldflow.serving.lambda_handlers import create_step_handler
+from worldflow.worlds import World, ledger
 from worldflow.worlds.messages import FactArrived, Start, StepOutcome, StepTask, load_message
 
 
@@ -94,7 +95,7 @@ def test_the_outcome_is_in_the_ledger_before_it_is_told(executor: StepExecutor) 
     executor(task("square", number=12))
 
     assert executor.system.stack.requests == ["dynamodb.PutItem", "sqs.SendMessageBatch"]
-    outcome = executor.world.get_outcome("r", "s1", 1)
+    outcome = ledger.get_outcome(executor.world, "r", "s1", 1)
     assert outcome and outcome.fact == StepCompleted(step_id="s1", result=144)
 
 
@@ -161,7 +162,7 @@ def test_what_may_be_tried_again_is_marked(executor: StepExecutor) -> None:
 def test_a_failure_is_in_the_ledger_too(executor: StepExecutor) -> None:
     fact = executor.failure(task("refuse", message="no"))
 
-    outcome = executor.world.get_outcome("r", "s1", 1)
+    outcome = ledger.get_outcome(executor.world, "r", "s1", 1)
     assert outcome and outcome.fact == fact
 
 
@@ -239,7 +240,7 @@ def test_an_outcome_of_another_call_is_not_that_of_this_one(executor: StepExecut
     (told,) = executor.told()
     assert isinstance(told, StepCompleted) and told.result == 16
     assert calls == [3, 4]
-    recorded = executor.world.get_outcome("r", "s1", 1)
+    recorded = ledger.get_outcome(executor.world, "r", "s1", 1)
     assert recorded and recorded.fact == told
 
 
@@ -270,14 +271,14 @@ def test_an_outcome_that_could_not_be_told_is_told_by_the_next_delivery(
 
 
 def test_a_task_that_cannot_be_finished_fails_alone(executor: StepExecutor, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_outcome = executor.world.put_outcome
+    put_outcome = ledger.put_outcome
 
-    def broken(outcome: StepOutcome) -> StepOutcome:
+    def broken(world: World, outcome: StepOutcome) -> StepOutcome:
         if outcome.fact.step_id == "s2":
             raise WorldflowError("DynamoDB is away")
-        return put_outcome(outcome)
+        return put_outcome(world, outcome)
 
-    monkeypatch.setattr(executor.world, "put_outcome", broken)
+    monkeypatch.setattr(ledger, "put_outcome", broken)
     tasks = [task("square", f"s{number}", number=number) for number in (1, 2, 3)]
 
     assert executor(*tasks) == ["2"]

@@ -18,7 +18,7 @@ from worldflow.runtime import starting
 from worldflow.runtime.sweep import PENDING_AFTER, PENDING_UNTIL, sweep
 from worldflow.turns.observer import SweepReport
 from worldflow.turns.turns import Turns
-from worldflow.worlds import World
+from worldflow.worlds import World, items
 from worldflow.worlds.aws.items import SHARDS
 from worldflow.worlds.messages import Poke, Start
 
@@ -219,7 +219,7 @@ def test_a_generation_that_nobody_was_told_of_is_found(
     """Who asked for it died before it could say that it is the newest."""
     start(system, "r", doubles, n=1)
     with monkeypatch.context() as patch:
-        patch.setattr(system.world, "put_generation", lambda *_: _die(None))
+        patch.setattr(items, "put_generation", lambda *_: _die(None))
         patch.setattr(system.world, "together", nullcontext)
         with pytest.raises(KeyboardInterrupt):
             starting.start(system.world, "r", doubles, {"n": 2}, reuse="allow")
@@ -227,7 +227,7 @@ def test_a_generation_that_nobody_was_told_of_is_found(
 
     sweep_a_day(system)
     system.settle()
-    assert system.world.get_generation("r") == 2
+    assert items.get_generation(system.world, "r") == 2
     assert system.world.read_run("r~2").result == 4
 
 

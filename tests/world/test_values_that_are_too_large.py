@@ -14,6 +14,7 @@ from worldflow.engine.history import Replied, RunFailed, StepFailed
 from worldflow.engine.history.failures import decode_exception
 from worldflow.runtime import queries, schedules, sending, starting, updates, webhooks
 from worldflow.worlds import payloads
+from worldflow.worlds.schedules import get_schedule
 
 LIMIT = 100_000
 FITS, EXCEEDS = "x" * (LIMIT - 2), "x" * (LIMIT - 1)  # as JSON it has quotes
@@ -124,7 +125,7 @@ def test_a_schedule_with_too_large_an_input_is_not_created(system: System, limit
     given = arguments(EXCEEDS)
     refused(lambda: schedules.create(system.world, "hourly", echoes_large, given, schedule="rate(1 hour)"))
 
-    assert system.world.schedules.get("hourly") is None
+    assert get_schedule(system.world, "hourly") is None
 
 
 def test_a_hooks_value_that_is_too_large_is_refused(

@@ -124,9 +124,9 @@ def test_a_process_signs_with_a_new_key_within_the_hour(office: Office) -> None:
     office.token(office.world)
     office.rotate()
     assert office.token(office.world).rpartition(".")[0] == office.token().rpartition(".")[0]
-    assert list(office.world.webhook_keys()) == [b"as CloudFormation made it"]
+    assert list(office.world.webhooks.keys()) == [b"as CloudFormation made it"]
     office.later(READ_AGAIN)
-    assert len(office.world.webhook_keys()) == 2
+    assert len(office.world.webhooks.keys()) == 2
 
 
 def test_secrets_manager_out_of_reach_does_not_matter_to_a_process_that_has_the_keys(
@@ -137,7 +137,7 @@ def test_secrets_manager_out_of_reach_does_not_matter_to_a_process_that_has_the_
     office.later(READ_AGAIN)
     assert is_good(office.world, before)
     with pytest.raises(Exception, match=r"InvalidRequest|ResourceNotFound"):
-        office.process().webhook_keys()
+        office.process().webhooks.keys()
 
 
 def test_a_key_is_kept_for_as_long_as_anything_that_it_has_signed_lives(office: Office) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import clock
 from worldflow.engine.history import StepCompleted
-from worldflow.worlds import LocalWorld, RunRecord
+from worldflow.worlds import LocalWorld, RunRecord, ledger
 from worldflow.worlds.local import database as module
 from worldflow.worlds.local.database import Synchronous
 from worldflow.worlds.messages import Start, StepOutcome
@@ -84,13 +84,13 @@ def test_a_message_is_on_the_disk_when_its_sender_goes_on_and_the_worker_began_b
 def test_so_is_what_a_worker_records_of_its_steps(world: LocalWorld, disk: Disk) -> None:
     outcome = StepOutcome(run_id="r", fact=StepCompleted(step_id="s1", result=1))
     with world.together(durable="next"):
-        world.put_outcome(outcome)
+        ledger.put_outcome(world, outcome)
         world.send([Start(run_id="r")])
         assert synchronous(world) == NORMAL
 
     assert disk.noted == ["told of runs", "written out"]
     with closing(disk.after_a_power_failure()) as found:
-        assert found.get_outcome("r", "s1", 1) == outcome
+        assert ledger.get_outcome(found, "r", "s1", 1) == outcome
         assert [delivery.message for delivery in found.receive("runs")] == [Start(run_id="r")]
 
 

@@ -14,7 +14,7 @@ from worldflow import create_hook, on_update, sleep, step, wait_for_signal, work
 from worldflow.engine.history import AnyFact, ChildCompleted, HookResumed, StepCompleted, UpdateReceived
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
 from worldflow.worlds.messages import FactArrived, RunMessage
 
 
@@ -152,7 +152,7 @@ def test_a_steps_result_beats_its_timeout_and_its_next_heartbeat(system: System,
     starting.start(system.world, "r", asks_in_time)
     began = hold(system)
     system.clock.forward(began + timedelta(seconds=seconds - 1))
-    system.world.beat("r", "s1", 1, None)
+    ledger.beat(system.world, "r", "s1", 1, None)
     system.clock.forward(began + timedelta(seconds=seconds))
     answer(system, "step")
     system.clock.forward(began + timedelta(hours=1))

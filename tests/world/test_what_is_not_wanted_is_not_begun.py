@@ -10,7 +10,7 @@ from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import RetryPolicy, step, step_info, wait_for_signal, workflow
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
-from worldflow.worlds import World
+from worldflow.worlds import World, ledger
 from worldflow.worlds.messages import RunMessage, StepTask
 
 began: list[tuple[str, int]] = []
@@ -107,7 +107,7 @@ def test_an_attempt_that_began_and_fell_silent_fails_and_the_next_begins(system:
     pass_time(system, minutes=10)
     (held,) = system.receive("steps")
     assert isinstance(held.message, StepTask)
-    assert system.world.begin("r", "s1", 1)
+    assert ledger.begin(system.world, "r", "s1", 1)
     silent_since = system.clock.now()
     assert finish(system, "r").result == 2
     assert timedelta(seconds=30) < system.clock.now() - silent_since < timedelta(seconds=64)
@@ -117,7 +117,7 @@ def test_the_task_of_an_attempt_that_fell_silent_does_not_begin_when_it_comes_ag
     starting.start(system.world, "r", waits_for, {"kind": "aloud"})
     open_turn(system)
     held = system.receive("steps")
-    assert system.world.begin("r", "s1", 1)
+    assert ledger.begin(system.world, "r", "s1", 1)
     assert finish(system, "r").result == 2
     system.reject(held)
     system.settle()
@@ -134,26 +134,26 @@ def test_the_sweep_sends_a_task_again_that_was_lost(system: System) -> None:
 
 
 def test_an_attempt_begins_once_more_with_what_it_had_said(world: World) -> None:
-    assert world.begin("r", "s1", 1)
-    beat = world.last_beat("r", "s1", 1)
+    assert ledger.begin(world, "r", "s1", 1)
+    beat = ledger.last_beat(world, "r", "s1", 1)
     assert beat and beat.details is None
-    world.beat("r", "s1", 1, {"page": 3})
-    assert world.begin("r", "s1", 1)
-    again = world.last_beat("r", "s1", 1)
+    ledger.beat(world, "r", "s1", 1, {"page": 3})
+    assert ledger.begin(world, "r", "s1", 1)
+    again = ledger.last_beat(world, "r", "s1", 1)
     assert again and again.details == {"page": 3} and again.at > beat.at
 
 
 def test_what_is_not_wanted_is_told_to_whoever_would_begin_it(world: World) -> None:
-    assert not world.is_abandoned("r", "s1", 1)
-    world.begin("r", "s1", 1)
-    assert not world.is_abandoned("r", "s1", 1)
-    world.abandon("r", "s1", 1)
-    assert world.is_abandoned("r", "s1", 1)
-    assert not world.begin("r", "s1", 1)
-    assert not world.is_abandoned("r", "s1", 2)
-    world.abandon("r", "s2", 1)
-    assert world.last_beat("r", "s2", 1) is None
-    assert not world.begin("r", "s2", 1)
+    assert not ledger.is_abandoned(world, "r", "s1", 1)
+    ledger.begin(world, "r", "s1", 1)
+    assert not ledger.is_abandoned(world, "r", "s1", 1)
+    ledger.abandon(world, "r", "s1", 1)
+    assert ledger.is_abandoned(world, "r", "s1", 1)
+    assert not ledger.begin(world, "r", "s1", 1)
+    assert not ledger.is_abandoned(world, "r", "s1", 2)
+    ledger.abandon(world, "r", "s2", 1)
+    assert ledger.last_beat(world, "r", "s2", 1) is None
+    assert not ledger.begin(world, "r", "s2", 1)
 
 
 @step(heartbeat_timeout="30s", retry=RetryPolicy(max_attempts=4, initial_interval="1s", jitter=0))

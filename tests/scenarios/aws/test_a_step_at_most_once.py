@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.scenarios import Env
 from worldflow import RetryPolicy, StepInterruptedError, sleep, step, workflow
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, World, ledger
 from worldflow.worlds.messages import StepOutcome
 
 
@@ -128,13 +128,13 @@ async def test_one_that_fails_has_more_attempts_when_it_asks_for_them(env: Env) 
 
 
 def die_once_before_the_outcome(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_outcome = env.world.put_outcome
+    put_outcome = ledger.put_outcome
     # A worker whose outcomes cannot be recorded together records them one by one, and so tries twice.
     deaths = iter([True] * (2 if isinstance(env.world, LocalWorld) else 1))
 
-    def die(outcome: StepOutcome) -> StepOutcome:
+    def die(world: World, outcome: StepOutcome) -> StepOutcome:
         if next(deaths, False):
             raise RuntimeError("the function died")
-        return put_outcome(outcome)
+        return put_outcome(world, outcome)
 
-    monkeypatch.setattr(env.world, "put_outcome", die)
+    monkeypatch.setattr(ledger, "put_outcome", die)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.scenarios import Env
 from worldflow import step, step_info, workflow
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, World, ledger
 from worldflow.worlds.messages import StepOutcome
 
 
@@ -43,13 +43,13 @@ async def test_its_second_run_is_the_same_attempt(env: Env, monkeypatch: pytest.
 
 
 def die_once_before_the_outcome(env: Env, monkeypatch: pytest.MonkeyPatch) -> None:
-    put_outcome = env.world.put_outcome
+    put_outcome = ledger.put_outcome
     # A worker whose outcomes cannot be recorded together records them one by one, and so tries twice.
     deaths = iter([True] * (2 if isinstance(env.world, LocalWorld) else 1))
 
-    def die(outcome: StepOutcome) -> StepOutcome:
+    def die(world: World, outcome: StepOutcome) -> StepOutcome:
         if next(deaths, False):
             raise RuntimeError("the function died")
-        return put_outcome(outcome)
+        return put_outcome(world, outcome)
 
-    monkeypatch.setattr(env.world, "put_outcome", die)
+    monkeypatch.setattr(ledger, "put_outcome", die)

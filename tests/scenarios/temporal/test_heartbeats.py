@@ -8,6 +8,7 @@ from tests.support.scenarios import Env
 from worldflow import RetryPolicy, StepTimeoutError, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import SignalReceived
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 
@@ -120,5 +121,5 @@ async def lose_its_step(env: Env, run_id: str) -> None:
     tasks = env.system.receive("steps")
     (task,) = (one.message for one in tasks)
     assert isinstance(task, StepTask)
-    await asyncio.to_thread(env.world.begin, run_id, task.step_id, task.attempt)
+    await asyncio.to_thread(ledger.begin, env.world, run_id, task.step_id, task.attempt)
     env.system.acknowledge([*start, *tasks])

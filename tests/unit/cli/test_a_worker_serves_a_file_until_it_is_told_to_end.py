@@ -18,7 +18,7 @@ from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.history import StepCompleted
 from worldflow.serving.worker import Worker
 from worldflow.serving.worker_turns import WorkerTurns
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
 
 ROOT = Path(__file__).parents[3]
 
@@ -65,7 +65,7 @@ def test_what_a_step_in_a_thread_returns_then_is_recorded(cli: Cli, worker: subp
     assert (worker.returncode, errors) == (0, "")
 
     with closing(LocalWorld(cli.file)) as world:
-        outcome = world.get_outcome("held", "s1", 1)
+        outcome = ledger.get_outcome(world, "held", "s1", 1)
     assert outcome and isinstance(outcome.fact, StepCompleted) and outcome.fact.result == "paid"
 
 

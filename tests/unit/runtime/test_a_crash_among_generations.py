@@ -22,6 +22,7 @@ from worldflow import (
 from worldflow.engine.history import Fact, Replied, RunContinued
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting, updates, webhooks
+from worldflow.worlds import items
 
 GENERATIONS = 3
 
@@ -83,7 +84,7 @@ def check(world: CrashingWorld) -> None:
     assert last.result == ["ONE", "opened 1", "noted", "TWO", "opened 2", "THREE", "opened 3"], told
     assert last.attributes == {"generation": GENERATIONS, "first": True}, told
     assert last.status_text == f"generation {GENERATIONS}"
-    assert world.get_generation("r") == GENERATIONS
+    assert items.get_generation(world, "r") == GENERATIONS
     for n in range(1, GENERATIONS + 1):
         run_id = "r" if n == 1 else f"r~{n}"
         history = world.read_events(run_id)
@@ -100,7 +101,7 @@ def check(world: CrashingWorld) -> None:
             assert (record.status, record.next_run_id) == ("continued", f"r~{n + 1}"), told
     replies = [event for event in world.load_history("r") if isinstance(event, Replied)]
     assert len(replies) == 1
-    assert world.get_hook("door") is None, told
+    assert items.get_hook(world, "door") is None, told
     assert world._rows("select * from runs where run_id like 'r~%' and run_id > 'r~3'") == []
     assert world._rows("select body from messages") == [], told
 

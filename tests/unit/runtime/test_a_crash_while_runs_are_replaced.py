@@ -23,6 +23,7 @@ from worldflow import (
 from worldflow.engine.history import RunForked
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting, webhooks
+from worldflow.worlds import items
 
 executions: Counter[str] = Counter()
 moods: list[str] = []
@@ -77,7 +78,7 @@ def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     ask(starting.fork, "r", "f", after=1)
     ask(sending.signal, "f", "word", "two", signal_id="2")
     ask(starting.start, "f", replaceable, if_running="terminate_existing")
-    newest = f"f~{world.get_generation('f')}"
+    newest = f"f~{items.get_generation(world, 'f')}"
     ask(sending.signal, newest, "word", "three", signal_id="3")
     ask(webhooks.resume_hook, "door", "again", resume_id="2")
     return world
@@ -85,7 +86,7 @@ def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
 
 def check(world: CrashingWorld) -> None:
     told = world.crashed
-    newest = f"f~{world.get_generation('f')}"
+    newest = f"f~{items.get_generation(world, 'f')}"
     runs = {run.run_id: run.status for run in world.list_runs().runs}
     replaced = {run_id: status for run_id, status in runs.items() if run_id.startswith("f~") and run_id != newest}
     # Who asks again to take a run's place takes that of the run that was to take it.
@@ -106,7 +107,7 @@ def check(world: CrashingWorld) -> None:
         execution = Execution(run_id, replaceable)
         execution.replay(history)
         execution.dispose()
-    assert world.get_hook("door") is None, told
+    assert items.get_hook(world, "door") is None, told
     assert world._rows("select body from messages") == [], told
 
 

@@ -8,6 +8,7 @@ from worldflow import create_hook, random, uuid4, workflow
 from worldflow.engine.history import HookCreated
 from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
+from worldflow.worlds import items
 
 
 @workflow
@@ -67,7 +68,7 @@ def test_a_cold_process_draws_the_same_for_it(world: CrashingWorld):
     (token,) = (event.token for event in world.load_history("f") if isinstance(event, HookCreated))
     Turns(world).take("f", [])  # replays, and compares
     assert world.read_run("f").status == "running"
-    assert world.get_hook(token)
+    assert items.get_hook(world, token)
 
 
 def test_the_token_of_its_hook_is_its_own(world: CrashingWorld):

@@ -12,6 +12,7 @@ from worldflow.engine.history import CancelRequested, ChildFailed, RunFailed, Si
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
+from worldflow.worlds import items
 
 LIMIT = 20
 
@@ -137,7 +138,7 @@ def test_a_cancellation_at_the_end_ends_it_as_well(world: CrashingWorld, turns: 
 def test_a_workflow_that_goes_on_in_time_never_comes_there(world: CrashingWorld, turns: Turns):
     starting.start(world, "run-1", prudent)
     serve(world)
-    newest = world.get_generation("run-1")
+    newest = items.get_generation(world, "run-1")
     assert newest > 2
     assert world.read_run(f"run-1~{newest}").result >= 30
     for number in range(2, newest + 1):

@@ -6,6 +6,7 @@ from tests.support.crashes import Crash, CrashingWorld, once, serve, settle
 from tests.support.trouble import result, runs
 from worldflow import wait_for_signal, workflow
 from worldflow.runtime import sending, starting
+from worldflow.worlds import items
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.records import RunRecord
 
@@ -32,7 +33,7 @@ def test_its_successor_exists_before_it_is_told_to_end(world: CrashingWorld, mon
     (record,) = existed
     assert record
     assert not record.ended
-    assert world.get_generation("r") == 2
+    assert items.get_generation(world, "r") == 2
 
 
 def test_a_signal_behind_the_terminate_is_for_its_successor(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,7 @@ from worldflow import RetryPolicy, StepError, step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.testing import WorkflowEnvironment
 from worldflow.turns.steps import StepExecutor
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 ran: list[str] = []
@@ -207,7 +208,7 @@ async def test_what_it_raises_as_the_executor_stops_is_no_outcome(world: Crashin
     executor.close()
 
     assert world.receive("runs") == []
-    assert world.get_outcome("r", "s1", 1) is None
+    assert ledger.get_outcome(world, "r", "s1", 1) is None
 
 
 async def test_what_it_returns_as_the_executor_stops_is_recorded(world: CrashingWorld) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.items import name_of_write
 from worldflow import RetryPolicy, step, workflow
 from worldflow.runtime import Orchestrator
 from worldflow.serving import worker as worker_module
@@ -82,13 +83,9 @@ class World(LocalWorld):
         self.refuse("load_history")
         return super().load_history(*args, **how)
 
-    def put_outcome(self, outcome: Any) -> Any:
-        self.refuse("put_outcome")
-        return super().put_outcome(outcome)
-
-    def claim(self, *args: Any) -> bool:
-        self.refuse("claim")
-        return super().claim(*args)
+    def put_item(self, key: str, item: Any, expected: Any = None) -> bool:
+        self.refuse(name_of_write(key, item))
+        return super().put_item(key, item, expected)
 
     def walk_runs(self, *args: Any) -> Any:
         self.refuse("the sweep")

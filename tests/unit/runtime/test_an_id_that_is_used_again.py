@@ -20,6 +20,7 @@ from worldflow import (
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
+from worldflow.worlds import items
 from worldflow.worlds.messages import FactArrived, Poke, Start
 
 mood = {"good": True}
@@ -81,7 +82,7 @@ def test_the_other_is_terminated_and_the_new_one_goes_on(world: CrashingWorld, o
     serve_in(world, order)
     assert status(world, "run-1") == "cancelled"
     assert status(world, "run-1~2") == "running"
-    hook = world.get_hook("door")
+    hook = items.get_hook(world, "door")
     assert hook
     assert hook.run_id == "run-1~2"
 
@@ -128,7 +129,7 @@ def test_a_hook_is_not_taken_back_by_the_one_before(world: CrashingWorld, turns:
     turns.take("run-1~2", [Start(run_id="run-1~2")])
     turns.take("run-1", [Poke(run_id="run-1")])
     serve(world)
-    hook = world.get_hook("door")
+    hook = items.get_hook(world, "door")
     assert hook
     assert hook.run_id == "run-1~2"
 
@@ -179,7 +180,7 @@ def test_an_id_whose_run_has_ended(world: CrashingWorld, how: str, reuse: Any, o
         assert again() == (outcome, outcome != "run-1")
         serve(world)
         assert status(world, outcome) == ("running" if outcome != "run-1" else world.read_run("run-1").status)
-        assert world.get_generation("run-1") == (1 if outcome == "run-1" else 2)
+        assert items.get_generation(world, "run-1") == (1 if outcome == "run-1" else 2)
     else:
         with pytest.raises(outcome):
             again()

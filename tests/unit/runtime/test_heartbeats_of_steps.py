@@ -16,6 +16,7 @@ from worldflow.engine.history import StepFailed
 from worldflow.engine.workflow.context import StepInfo
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import HeartbeatDue
 
 RETRY = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)
@@ -51,7 +52,7 @@ def turns(world: CrashingWorld) -> Turns:
 
 
 def beat(world: CrashingWorld, details: Any = None, attempt: int = 1) -> bool:
-    return world.beat("run-1", "s1", attempt, details)
+    return ledger.beat(world, "run-1", "s1", attempt, details)
 
 
 def test_a_step_that_says_nothing_has_failed(world: CrashingWorld, turns: Turns):
@@ -153,7 +154,7 @@ def test_a_step_that_nobody_waits_for_learns_of_it(world: CrashingWorld, turns: 
 
 def heartbeat_of(world: CrashingWorld) -> None:
     """What a step sees that beats once more."""
-    StepInfo("run-1", "s1", 1, _beat=lambda value: world.beat("run-1", "s1", 1, value)).heartbeat()
+    StepInfo("run-1", "s1", 1, _beat=lambda value: ledger.beat(world, "run-1", "s1", 1, value)).heartbeat()
 
 
 def test_a_run_that_ends_tells_its_steps(world: CrashingWorld, turns: Turns):

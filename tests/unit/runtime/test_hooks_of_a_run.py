@@ -13,6 +13,7 @@ from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import HookConflicted, HookResumed, SignalReceived
 from worldflow.runtime import sending, starting, webhooks
 from worldflow.turns.turns import Turns
+from worldflow.worlds import World, items
 from worldflow.worlds.messages import Poke
 from worldflow.worlds.records import HookRecord
 
@@ -60,7 +61,7 @@ def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def holder(world: CrashingWorld) -> str | None:
-    hook = world.get_hook("door")
+    hook = items.get_hook(world, "door")
     return hook.run_id if hook else None
 
 
@@ -137,32 +138,32 @@ def test_disposing_lets_go_while_the_run_goes_on(world: CrashingWorld):
 
 def test_what_an_ended_run_could_not_give_back_is_taken_over(world: CrashingWorld):
     begun(world, "run-1", never_disposing)
-    lost = world.get_hook("door")
+    lost = items.get_hook(world, "door")
     assert lost
     end(world, "run-1")
-    world.put_hook(lost)  # as if its function had died before it let go
+    items.put_hook(world, lost)  # as if its function had died before it let go
     with pytest.raises(HookNotFoundError):
         webhooks.get_hook(world, "door")
     begun(world, "run-2")
     assert holder(world) == "run-2"
 
 
-def test_of_two_who_take_over_at_once_one_does(world: CrashingWorld):
+def test_of_two_who_take_over_at_once_one_does(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch):
     begun(world, "run-1", never_disposing)
-    lost = world.get_hook("door")
+    lost = items.get_hook(world, "door")
     assert lost
     end(world, "run-1")
-    world.put_hook(lost)
-    put_hook, raced = world.put_hook, []
+    items.put_hook(world, lost)
+    put_hook, raced = items.put_hook, []
 
-    def race(hook: HookRecord, before: str | None = None) -> bool:
+    def race(_: World, hook: HookRecord, before: str | None = None) -> bool:
         if before and not raced:
             raced.append(hook.run_id)
             starting.start(world, "run-3", holding)
             Turns(world).take("run-3", [Poke(run_id="run-3")])
-        return put_hook(hook, before)
+        return put_hook(world, hook, before)
 
-    world.put_hook = race  # type: ignore[method-assign]
+    monkeypatch.setattr(items, "put_hook", race)
     begun(world, "run-2")
     assert raced == ["run-2"]
     assert holder(world) == "run-3"
@@ -186,7 +187,7 @@ def test_a_redo_holds_what_is_open_and_lets_go_of_what_is_not(world: CrashingWor
     turns.take("run-1", [office.start()])
     turns.take("run-1", [office.fact(HookResumed(hook_id="h1", resume_id="1"))], redo=redo)
     turns.take("run-1", [Poke(run_id="run-1")])
-    hook = world.get_hook("door")
+    hook = items.get_hook(world, "door")
     assert hook
     assert hook.hook_id == "h2"
 

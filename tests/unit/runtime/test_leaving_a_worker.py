@@ -17,7 +17,7 @@ from worldflow.runtime import Orchestrator
 from worldflow.serving import worker as worker_module
 from worldflow.serving.worker import Worker
 from worldflow.serving.worker_turns import WorkerTurns
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
 from worldflow.worlds.messages import StepOutcome
 
 PATIENCE = 20.0
@@ -94,7 +94,7 @@ async def end_after(worker: Worker) -> None:
 
 
 def outcome(world: LocalWorld) -> StepOutcome | None:
-    return world.get_outcome("r", "s1", 1)
+    return ledger.get_outcome(world, "r", "s1", 1)
 
 
 # --- steps that run then ---

@@ -15,7 +15,7 @@ from worldflow import RetryPolicy, step, wait_for_signal, workflow
 from worldflow.runtime import Orchestrator
 from worldflow.serving.worker import Worker
 from worldflow.turns.steps import StepExecutor
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
 from worldflow.worlds.messages import StepTask
 
 PATIENCE = 10.0
@@ -97,7 +97,7 @@ async def test_a_step_waits_for_no_thread_of_the_applications(world: LocalWorld)
     executor = StepExecutor(world)
     await executor.execute(StepTask(run_id="r", step_id="s1", name="threads_ends", at_most_once=True), redelivered=True)
     assert await busy
-    assert world.get_outcome("r", "s1", 1)
+    assert ledger.get_outcome(world, "r", "s1", 1)
     executor.close()
     pool.shutdown()
 

@@ -15,6 +15,7 @@ from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.turns import turns as turns_module
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 ran: list[Any] = []
@@ -130,7 +131,7 @@ async def test_a_task_without_ledger_writes_none(world: CrashingWorld):
     assert world.calls == ["send"]
     await StepExecutor(world).execute(task, redelivered=True)
     assert ran == [1, 1]
-    assert world.get_outcome("run-1", "s1", 1) is None
+    assert ledger.get_outcome(world, "run-1", "s1", 1) is None
 
 
 async def test_its_dead_letter_is_told(world: CrashingWorld):

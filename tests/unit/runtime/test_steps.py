@@ -11,6 +11,7 @@ from tests.support.crashes import Crash, CrashingWorld
 from worldflow import FatalError, OutsideError, RetryableError, step, step_info
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.turns.steps import StepExecutor
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
 calls: list[Any] = []
@@ -236,7 +237,7 @@ async def test_a_worker_that_is_stopped_leaves_the_step_unanswered(world: Crashi
     with pytest.raises(asyncio.CancelledError):
         await task
     assert told(world) == []
-    assert world.get_outcome("run-1", "s1", 1) is None
+    assert ledger.get_outcome(world, "run-1", "s1", 1) is None
 
 
 async def test_a_large_result_is_told_by_reference(world: CrashingWorld):
@@ -268,7 +269,7 @@ async def test_a_copy_that_ends_after_its_dead_letter_changes_nothing(world: Cra
         return "done"
 
     await StepExecutor(world).execute(task)
-    outcome = world.get_outcome("run-1", "s1", 1)
+    outcome = ledger.get_outcome(world, "run-1", "s1", 1)
     assert outcome
     assert isinstance(outcome.fact, StepFailed)
     assert told(world) == [outcome.fact, outcome.fact]
@@ -282,16 +283,16 @@ async def test_a_process_that_comes_back_late_does_not_write_over_what_is_known(
     async def late_step() -> str:
         return "done"
 
-    executor, claim = StepExecutor(world), world.claim
+    executor, claim = StepExecutor(world), ledger.claim
 
     def claimed_by_another(*attempt) -> bool:
-        monkeypatch.setattr(world, "claim", claim)
+        monkeypatch.setattr(ledger, "claim", claim)
         asyncio.run(StepExecutor(world).execute(task))
         return claim(*attempt)
 
-    monkeypatch.setattr(world, "claim", claimed_by_another)
+    monkeypatch.setattr(ledger, "claim", claimed_by_another)
     await executor.execute(task)
 
-    outcome = world.get_outcome("r", "s1", 1)
+    outcome = ledger.get_outcome(world, "r", "s1", 1)
     assert outcome
     assert outcome.fact.event_type == "StepCompleted"

@@ -16,7 +16,8 @@ from worldflow.serving.worker_steps import WorkerSteps
 from worldflow.serving.worker_turns import WorkerTurns
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
-from worldflow.worlds import LocalWorld
+from worldflow.worlds import LocalWorld, ledger
+from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.messages import StepOutcome
 
 ran: list[int] = []
@@ -44,11 +45,11 @@ class World(LocalWorld):
         self.commits += 1
         return super().together(**how)
 
-    def put_outcome(self, outcome: StepOutcome) -> StepOutcome:
-        if outcome.fact.step_id == self.refuses and self.times:
+    def put_item(self, key: str, item: Item | None, expected: Expected | None = None) -> bool:
+        if self.times and key == ledger.step_key("r", str(self.refuses), 1):
             self.times -= 1
             raise OSError("the disk is full")
-        return super().put_outcome(outcome)
+        return super().put_item(key, item, expected)
 
 
 @pytest.fixture
@@ -82,7 +83,7 @@ async def run_all(steps: WorkerSteps) -> None:
 
 
 def outcomes(world: World, count: int) -> list[bool]:
-    return [world.get_outcome("r", f"s{number + 1}", 1) is not None for number in range(count)]
+    return [ledger.get_outcome(world, "r", f"s{number + 1}", 1) is not None for number in range(count)]
 
 
 def test_what_ends_together_is_recorded_together(world: World, executor: StepExecutor) -> None:
@@ -134,15 +135,15 @@ def test_one_that_cannot_be_recorded_ever_comes_again_alone(
     world: World, executor: StepExecutor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scheduled(world, executor, 3)
-    put_outcome = world.put_outcome
+    put_outcome = ledger.put_outcome
 
-    def refuse(outcome: StepOutcome) -> StepOutcome:
+    def refuse(world: World, outcome: StepOutcome) -> StepOutcome:
         if outcome.fact.step_id == "s2":
             raise ValueError("it cannot be written")
-        return put_outcome(outcome)
+        return put_outcome(world, outcome)
 
     with monkeypatch.context() as patch:
-        patch.setattr(world, "put_outcome", refuse)
+        patch.setattr(ledger, "put_outcome", refuse)
         steps = WorkerSteps(world, executor, concurrency=10)
         asyncio.run(run_all(steps))
         steps.record()

@@ -16,6 +16,7 @@ from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, Poke, StepDue, StepTask
 
 RETRY = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)
@@ -150,7 +151,7 @@ def test_a_task_that_comes_after_its_deadline_is_not_run(world: CrashingWorld, t
     execute(world, task)
     assert ran == []
     assert office.kinds() == []
-    assert world.get_outcome("run-1", "s1", 1) is None
+    assert ledger.get_outcome(world, "run-1", "s1", 1) is None
 
 
 def test_an_outcome_that_is_recorded_is_told_after_the_deadline_too(world: CrashingWorld, turns: Turns):
@@ -178,7 +179,7 @@ def test_the_watch_may_come_before_the_retrys_own(world: CrashingWorld, turns: T
 def test_an_at_most_once_attempt_that_timed_out_is_not_tried_again(world: CrashingWorld, turns: Turns, begun: bool):
     opened(world, turns, limited_once_run)
     if begun:
-        assert world.claim("run-1", "s1", 1)
+        assert ledger.claim(world, "run-1", "s1", 1)
     lose_steps(world)
     next_turn(world, turns)
     assert world.read_run("run-1").result == "StepTimeoutError"
@@ -230,7 +231,7 @@ def test_a_marker_is_written_before_the_step_runs(world: CrashingWorld):
 
 @pytest.mark.parametrize("how", [{"redelivered": True}, {}], ids=["redelivered", "a copy"])
 def test_an_attempt_that_was_begun_is_interrupted(world: CrashingWorld, how: dict[str, bool]):
-    assert world.claim("run-1", "s1", 1)
+    assert ledger.claim(world, "run-1", "s1", 1)
     execute(world, once_task(), **how)
     (fact,) = told(world)
     assert ran == []
@@ -247,7 +248,7 @@ def test_an_attempt_that_was_begun_and_has_an_outcome_is_told_again(world: Crash
 
 
 def test_the_next_attempt_has_a_marker_of_its_own(world: CrashingWorld):
-    world.claim("run-1", "s1", 1)
+    ledger.claim(world, "run-1", "s1", 1)
     execute(world, once_task(attempt=2))
     assert ran == [2]
 

@@ -17,29 +17,35 @@ from worldflow.engine.workflow.webhooks import LONGEST_LIFE
 from worldflow.runtime.webhooks import receive
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import LocalWorld
+from worldflow.worlds.local.webhooks import LocalWebhooks
 
 pytestmark = pytest.mark.time_of_day
 
 KEYS = [b"the newest key", b"the one before it", b"the oldest"]
 
 
+class Keys(LocalWebhooks):
+    current: Sequence[bytes] = KEYS
+    newer: Sequence[bytes] = ()
+
+    def keys(self) -> Sequence[bytes]:
+        return self.current
+
+    def newer_keys(self) -> Sequence[bytes]:
+        return self.newer
+
+
 class World(LocalWorld):
     def __init__(self) -> None:
         self.time = START
-        super().__init__(clock=lambda: self.time, webhook_url="https://example.test")
-        self.keys: Sequence[bytes] = KEYS
-        self.newer: Sequence[bytes] = ()
+        super().__init__(clock=lambda: self.time)
+        self.webhooks: Keys = Keys(self._database, "https://example.test")
         self.looked_up: list[str] = []
 
-    def webhook_keys(self) -> Sequence[bytes]:
-        return self.keys
-
-    def newer_webhook_keys(self) -> Sequence[bytes]:
-        return self.newer
-
-    def get_hook(self, token: str) -> Any:
-        self.looked_up.append(token)
-        return super().get_hook(token)
+    def get_item(self, key: str) -> Any:
+        if key.startswith("hook#"):
+            self.looked_up.append(key.removeprefix("hook#"))
+        return super().get_item(key)
 
 
 @pytest.fixture
@@ -78,9 +84,9 @@ def is_taken(world: World, token: str) -> bool:
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_key_is_good_and_the_newest_signs(world: World, key: bytes) -> None:
-    world.keys = [key]
+    world.webhooks.current = [key]
     signed = token(world)
-    world.keys = KEYS
+    world.webhooks.current = KEYS
     assert is_taken(world, signed)
     assert (signed == token(world)) == (key == KEYS[0])
 
@@ -90,7 +96,7 @@ def test_tokens_of_0_2_0_are_good_for_as_long_as_their_key(world: World, key: by
     signed = of_0_2_0(key)
     world.time += timedelta(days=5_000)
     assert is_taken(world, signed)
-    world.keys = [other for other in KEYS if other != key]
+    world.webhooks.current = [other for other in KEYS if other != key]
     assert not is_taken(world, signed)
 
 
@@ -113,7 +119,7 @@ def test_every_key_is_compared_with_whichever_it_was(world: World, monkeypatch: 
 def test_a_key_that_is_new_is_asked_for(world: World) -> None:
     signed = of_0_2_0(b"a new key")
     assert not is_taken(world, signed)
-    world.newer = [b"a new key", *KEYS]
+    world.webhooks.newer = [b"a new key", *KEYS]
     assert is_taken(world, signed)
 
 

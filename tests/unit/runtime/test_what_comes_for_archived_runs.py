@@ -20,6 +20,7 @@ from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import FactArrived, Poke, Revival, ScheduleDue
 from worldflow.worlds.payloads import stash
+from worldflow.worlds.schedules import get_schedule, put_schedule
 
 LARGE = "x" * 70_000
 
@@ -253,9 +254,9 @@ def test_a_late_copy_starts_no_run_of_a_schedule_again(world: CrashingWorld) -> 
     ran = sorted(begun)
     assert ran == ["allow", "allow", "skip", "skip"]
     # The process that was to start the last one died before it could say that it had.
-    record = world.schedules.get("skip")
+    record = get_schedule(world, "skip")
     assert record
-    world.schedules.put(record.model_copy(update={"starting": record.last_run_id, "version": "x"}), replacing=record)
+    put_schedule(world, record.model_copy(update={"starting": record.last_run_id, "version": "x"}), replacing=record)
     assert archive(world) == 4
 
     fire(world, 1)

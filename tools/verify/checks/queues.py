@@ -16,6 +16,7 @@ from tools.verify.outcome import Failed, Undecided, check
 from tools.verify.target import Target
 from worldflow.engine.history import SignalReceived
 from worldflow.serving.outages import has_died, key_of_task
+from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, FactArrived, StepTask
 
 POLLERS = 5
@@ -56,7 +57,9 @@ def dead_step(target: Target) -> str:
     here.)
     """
     run_id = target.start("verify_slow")
-    target.until(lambda: target.world.last_beat(run_id, "s1", 1), otherwise=f"the step of {run_id} has no heartbeat")
+    target.until(
+        lambda: ledger.last_beat(target.world, run_id, "s1", 1), otherwise=f"the step of {run_id} has no heartbeat"
+    )
     task = StepTask(run_id=run_id, step_id="s1", name="verify_slow_step")
     while not has_died(target.world, task):
         target.world.deaths.begin(key_of_task(task))

@@ -7,6 +7,7 @@ import json
 from tools.verify.checks.timers import start_to_sleep, wait_for_deletion
 from tools.verify.outcome import Failed, Skipped, check
 from tools.verify.target import PATIENCE, Target
+from worldflow.worlds import items, ledger
 
 LARGE = 200 * 1024
 """Bytes of a value that is kept in S3: more than 64 KB."""
@@ -85,11 +86,13 @@ def abandoned(target: Target) -> str:
     `step#...` item under a condition on its key.
     """
     run_id = target.start("verify_slow")
-    target.until(lambda: target.world.last_beat(run_id, "s1", 1), PATIENCE, f"the step of {run_id} has no heartbeat")
+    target.until(
+        lambda: ledger.last_beat(target.world, run_id, "s1", 1), PATIENCE, f"the step of {run_id} has no heartbeat"
+    )
     target.expect(202, "POST", f"/runs/{run_id}/cancel")
     target.ended(run_id, "cancelled")
     target.until(
-        lambda: target.world.is_abandoned(run_id, "s1", 1) or None, 30, f"step s1 of {run_id} is not abandoned"
+        lambda: ledger.is_abandoned(target.world, run_id, "s1", 1) or None, 30, f"step s1 of {run_id} is not abandoned"
     )
     return "the step of a cancelled run was told"
 
@@ -138,7 +141,7 @@ def hooks(target: Target) -> str:
     target.expect(202, "POST", f"/hooks/{token}", '"by token"')
     if target.ended(run_id)["result"] != "by token":
         raise Failed("the hook received something else")
-    target.until(lambda: target.world.get_hook(token) is None or None, 30, "the hook's item is still there")
+    target.until(lambda: items.get_hook(target.world, token) is None or None, 30, "the hook's item is still there")
     return "received a value, and its token is free again"
 
 

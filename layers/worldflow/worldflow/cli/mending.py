@@ -14,6 +14,7 @@ from worldflow.cli.common import (
     open_world,
     print_json,
 )
+from worldflow.worlds.base import Redrives
 from worldflow.worlds.messages import Poke
 
 _BATCH = 100
@@ -27,6 +28,7 @@ def redrive(
 ) -> None:
     """Put all dead letters back into their queues, and resume every blocked run, after a fault is fixed."""
     with open_world(local, stack) as world:
+        assert isinstance(world, Redrives)
         blocked = [record.run_id for record in world.walk_runs("blocked")]
         redriven = world.redrive(discard=discard)
         for start in range(0, len(blocked), _BATCH):

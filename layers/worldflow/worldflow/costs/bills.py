@@ -22,7 +22,7 @@ from worldflow.engine.history import (
     TimerStarted,
     UpdateReceived,
 )
-from worldflow.worlds.aws.items import OUTCOME_DAYS
+from worldflow.worlds.ledger import OUTCOME_DAYS
 from worldflow.worlds.payloads import size_of_reference
 
 

@@ -43,7 +43,7 @@ from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.turns.acts import Acts, Closed
 from worldflow.turns.announcing import status_events
 from worldflow.turns.turns import PURE_EVENTS, PURE_SECONDS
-from worldflow.worlds import reading
+from worldflow.worlds import items, ledger, reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
     Delayed,
@@ -261,7 +261,7 @@ class _Account:
                 if isinstance(fact, UpdateReceived):
                     self._say("the looks of those who wait for the answers to updates: they are not counted")
                 if isinstance(fact, HookResumed):
-                    world.get_hook(state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
+                    items.get_hook(world, state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
                 self._look_up()
                 world.send([self._arrived(fact)])
         self._collect()
@@ -300,7 +300,7 @@ class _Account:
         base, number = generation(self._run_id)
         if number > 1:
             self.world.get_run(base)
-            self.world.get_generation(base)
+            items.get_generation(self.world, base)
         self.world.get_run(self._run_id)
 
     def _arrived(self, fact: Fact) -> FactArrived:
@@ -313,33 +313,33 @@ class _Account:
             return
         world.delivered(task)
         if task.redo and task.ledger is not False:
-            world.get_outcome(self._run_id, task.step_id, task.attempt)
+            ledger.get_outcome(world, self._run_id, task.step_id, task.attempt)
         if task.at_most_once:
-            world.claim(self._run_id, task.step_id, task.attempt)
+            ledger.claim(world, self._run_id, task.step_id, task.attempt)
         if task.heartbeats:
-            world.begin(self._run_id, task.step_id, task.attempt)
+            ledger.begin(world, self._run_id, task.step_id, task.attempt)
             self._say("heartbeats, which the history does not have: each is a write more")
         if size_of_reference(task.input):
             world.access.s3.get_object()
         outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
         if task.ledger is not False:
-            world.put_outcome(outcome)
+            ledger.put_outcome(world, outcome)
         world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])
         self._collect()
 
     def _run_inline_again(self, fact: _Outcome) -> None:
         """What a turn does with an inline attempt that a turn before it may have begun."""
         attempt = (self._run_id, fact.step_id, fact.attempt)
-        self.world.get_outcome(*attempt)
+        ledger.get_outcome(self.world, *attempt)
         step = self._state.steps.get(fact.step_id)
         if step and step.scheduled.at_most_once:
-            self.world.claim(*attempt)
+            ledger.claim(self.world, *attempt)
 
     def _watch(self, message: HeartbeatDue) -> None:
         """The look at a step that sends heartbeats, which is taken for one that does."""
         step = self._state.steps.get(message.step_id)
         if step and step.attempt == message.attempt and step.scheduled.heartbeat_timeout:
-            self.world.last_beat(self._run_id, message.step_id, message.attempt)
+            ledger.last_beat(self.world, self._run_id, message.step_id, message.attempt)
             due = self.world.now() + timedelta(seconds=step.scheduled.heartbeat_timeout)
             self.world.send([Delayed(due=due, message=message.model_copy(update={"due": due}))])
 

@@ -41,6 +41,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
+from worldflow.worlds import items
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
@@ -94,7 +95,7 @@ def archive_old_runs(
 def _archive(world: World, run_id: str, before: datetime) -> int:
     """Archives a run, and with it what can only go together. Returns how many runs that were."""
     base, number = generation(run_id)
-    newest = max(number, world.get_generation(base))
+    newest = max(number, items.get_generation(world, base))
     if 1 < number < newest:
         return _archive_together(world, [run_id], before)
     done = 0
@@ -143,10 +144,9 @@ def _put(world: World, record: RunRecord, events: Sequence[Event]) -> None:
     if world.archive.put(record.run_id, data):
         return
     other, _ = _load(world, record.run_id)
-    if other.created_at != record.created_at:
-        # A run that had this id before.
-        world.archive.keep(record.run_id, f"{other.created_at:%Y%m%dT%H%M%S.%fZ}")
-    world.archive.put(record.run_id, data, replace=True)
+    is_another = other.created_at != record.created_at  # a run that had this id before
+    keep_as = f"{other.created_at:%Y%m%dT%H%M%S.%fZ}" if is_another else None
+    world.archive.put(record.run_id, data, replace=True, keep_as=keep_as)
 
 
 def _load(world: World, run_id: str) -> tuple[RunRecord, list[Event]]:
@@ -160,7 +160,7 @@ def _clear(world: World, run_id: str) -> None:
     """Removes what a sealed run has beside its record, as its archive tells it."""
     _, events = _load(world, run_id)
     for token in {event.token for event in events if isinstance(event, HookCreated)}:
-        world.delete_hook(token, run_id)
+        items.delete_hook(world, token, run_id)
     for timer in _still_set(events, world.now()):
         world.cancel_delayed(FactArrived(run_id=run_id, fact=TimerFired(timer_id=timer.timer_id)), timer.due, timer.at)
     world.archive.clear(run_id, list(dict.fromkeys(_attempts(events))))

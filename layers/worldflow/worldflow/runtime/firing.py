@@ -15,7 +15,7 @@ from worldflow.turns import generations
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedules import ScheduleRecord, get_schedule, put_schedule
 
 _log = logging.getLogger("worldflow")
 
@@ -29,7 +29,7 @@ def fire(world: World, message: ScheduleDue) -> None:
 
     When it returns, the message may be acknowledged; if it raises, it must come again.
     """
-    world.schedules.rearm(message.schedule_id, message.due)  # first: a message that fails stops none after it
+    world.rearm_schedule(message.schedule_id, message.due)  # first: a message that fails stops none after it
     for _ in range(CONFLICT_LIMIT):
         try:
             _fire(world, message)
@@ -40,7 +40,7 @@ def fire(world: World, message: ScheduleDue) -> None:
 
 
 def _fire(world: World, message: ScheduleDue) -> None:
-    record = world.schedules.get(message.schedule_id)
+    record = get_schedule(world, message.schedule_id)
     if record and record.starting:
         record = _start(world, record, again=True)
     if record is None or message.due < record.created_at.replace(microsecond=0):
@@ -78,7 +78,7 @@ def _start_run(world: World, record: ScheduleRecord, run_id: str, *, again: bool
 
 def _write(world: World, record: ScheduleRecord, **changes: object) -> ScheduleRecord:
     written = record.model_copy(update={**changes, "version": uuid.uuid4().hex})
-    world.schedules.put(written, replacing=record)
+    put_schedule(world, written, replacing=record)
     return written
 
 

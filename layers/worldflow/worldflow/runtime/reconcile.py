@@ -50,12 +50,13 @@ from worldflow.engine.history.state import OpenChild, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.runtime import schedules
 from worldflow.turns.acts import Acts, following_record
-from worldflow.worlds import reading
+from worldflow.worlds import items, ledger, reading
 from worldflow.worlds.archives import Attempt, load_archive
 from worldflow.worlds.aws.restored import AWSRestored
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Message, Poke, StepTask
 from worldflow.worlds.records import HookRecord, RunRecord, run_record
+from worldflow.worlds.schedules import get_schedule
 
 CONCURRENCY = 8
 """Runs that are reconciled side by side."""
@@ -310,7 +311,7 @@ class _Pass:
             if not self._tables.is_claimed(*call):
                 self._done("interrupted", f"{run_id} {scheduled.step_id}/{attempt}")
                 if not self._dry_run:
-                    self._world.claim(*call)
+                    ledger.claim(self._world, *call)
 
     def _note(self, run: _Run) -> None:
         self.seen.add(run.run_id)
@@ -345,7 +346,7 @@ class _Pass:
                 _, run_id, hook = min(holders, key=lambda holder: holder[:2])
                 self._done("hooks_held", token)
                 if not self._dry_run:
-                    self._world.put_hook(_hook_record(run_id, hook))
+                    items.put_hook(self._world, _hook_record(run_id, hook))
 
     def _item(self, item: dict[str, Any]) -> None:
         kind, _, rest = str(item["run_id"]).partition("#")
@@ -391,7 +392,7 @@ class _Pass:
             return
         self._done("hooks_released", hook.token)
         if not self._dry_run:
-            self._world.delete_hook(hook.token, hook.run_id)
+            items.delete_hook(self._world, hook.token, hook.run_id)
 
     def _holds(self, hook: HookRecord) -> bool:
         """Whether a run holds a token by now."""
@@ -537,7 +538,7 @@ class _Pass:
             pass
 
     def _arm(self, schedule_id: str) -> None:
-        record = self._world.schedules.get(schedule_id)
+        record = get_schedule(self._world, schedule_id)
         if record is None:
             return
         self._done("schedules_armed", schedule_id)
@@ -548,7 +549,7 @@ class _Pass:
         name, created_at = found
         kind, _, schedule_id = name.partition("schedule-")
         if not kind and schedule_id:
-            if schedule_id in self._schedule_ids or self._world.schedules.get(schedule_id):
+            if schedule_id in self._schedule_ids or get_schedule(self._world, schedule_id):
                 return
         elif name in self.waits or created_at > self.began:
             return
@@ -566,12 +567,12 @@ class _Pass:
         messages: list[Message] = [Poke(run_id=run_id, reread=True)]
         for task, has_heartbeats in attempts:
             attempt = run_id, task.step_id, task.attempt
-            outcome = None if task.ledger is False else self._world.get_outcome(*attempt)
+            outcome = None if task.ledger is False else ledger.get_outcome(self._world, *attempt)
             if outcome and outcome.is_of(task.call):
                 self._done("outcomes_told", f"{run_id} {task.step_id}/{task.attempt}")
                 messages.append(FactArrived(run_id=run_id, fact=outcome.fact, nonce=uuid.uuid4().hex))
-            elif has_heartbeats and not self._dry_run and self._world.last_beat(*attempt):
-                self._world.begin(*attempt)  # so that it is not taken for silent before it is begun again
+            elif has_heartbeats and not self._dry_run and ledger.last_beat(self._world, *attempt):
+                ledger.begin(self._world, *attempt)  # so that it is not taken for silent before it is begun again
         self._done("woken", run_id)
         if not self._dry_run:
             self._world.send(messages)

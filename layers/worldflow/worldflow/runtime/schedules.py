@@ -42,7 +42,15 @@ from worldflow.runtime.firing import CONFLICT_LIMIT, _start
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch, stash
 from worldflow.worlds.records import check_limit
-from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+from worldflow.worlds.schedules import (
+    Overlap,
+    SchedulePage,
+    ScheduleRecord,
+    get_schedule,
+    list_schedules,
+    put_schedule,
+    remove_schedule,
+)
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 _DEFINITION = ("workflow", "schedule", "timezone", "overlap", "paused")
@@ -87,7 +95,7 @@ def create(
         version=uuid.uuid4().hex,
     )
     try:
-        world.schedules.put(record, replacing=None)
+        put_schedule(world, record, replacing=None)
     except ConflictError:
         existing = get(world, schedule_id)
         (theirs, *others), (ours, *rest) = _definition(world, existing), _definition(world, record)
@@ -99,7 +107,7 @@ def create(
     try:
         _arm(world, record)
     except InvalidInputError:
-        world.schedules.remove(schedule_id)
+        remove_schedule(world, schedule_id)
         raise
     return record, created
 
@@ -139,13 +147,13 @@ def update(
         record = existing.model_copy(update={**changes, "updated_at": now, "version": uuid.uuid4().hex})
         _check(record.schedule, record.timezone, record.overlap, now)
         try:
-            world.schedules.put(record, replacing=existing)
+            put_schedule(world, record, replacing=existing)
         except ConflictError:
             continue
         try:
             _arm(world, record)
         except InvalidInputError:
-            world.schedules.put(existing, replacing=record)
+            put_schedule(world, existing, replacing=record)
             raise
         return record
     raise ConflictError(f"schedule {schedule_id!r} is being changed by too many processes at once")
@@ -153,7 +161,7 @@ def update(
 
 def get(world: World, schedule_id: str) -> ScheduleRecord:
     """The record of a schedule. Raises `ScheduleNotFoundError`."""
-    record = world.schedules.get(schedule_id)
+    record = get_schedule(world, schedule_id)
     if record is None:
         raise ScheduleNotFoundError(schedule_id)
     return record
@@ -168,15 +176,15 @@ def read(world: World, schedule_id: str) -> ScheduleRecord:
 def list_page(world: World, limit: int = 50, cursor: str | None = None) -> SchedulePage:
     """Schedules in the order of their ids, without their inputs. Raises `InvalidInputError` for a limit below 1."""
     check_limit(limit)
-    found = world.schedules.list(limit + 1, cursor or "")
+    found = list_schedules(world, limit + 1, cursor or "")
     shown = [record.model_copy(update={"input": None}) for record in found[:limit]]
     return SchedulePage(shown, shown[-1].schedule_id if len(found) > limit else None)
 
 
 def delete(world: World, schedule_id: str) -> None:
     """Deletes a schedule; runs that it started go on. Raises `ScheduleNotFoundError`."""
-    existed = world.schedules.get(schedule_id)
-    world.schedules.remove(schedule_id)
+    existed = get_schedule(world, schedule_id)
+    remove_schedule(world, schedule_id)
     if not existed:
         raise ScheduleNotFoundError(schedule_id)
 
@@ -184,10 +192,10 @@ def delete(world: World, schedule_id: str) -> None:
 def _arm(world: World, record: ScheduleRecord) -> None:
     """Arms the schedule as its record has it when this returns: somebody may change it and arm it meanwhile."""
     while True:
-        world.schedules.arm(record)
-        current = world.schedules.get(record.schedule_id)
+        world.arm_schedule(record)
+        current = get_schedule(world, record.schedule_id)
         if current is None:
-            world.schedules.remove(record.schedule_id)
+            remove_schedule(world, record.schedule_id)
             return
         if _timing(current) == _timing(record):
             return

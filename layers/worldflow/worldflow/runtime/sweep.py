@@ -21,6 +21,7 @@ from itertools import chain
 
 from worldflow.engine.ids import generation
 from worldflow.turns.observer import Observer, Observers, SweepReport
+from worldflow.worlds import items
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Message, Poke, Start
 from worldflow.worlds.records import RunRecord
@@ -80,7 +81,7 @@ def _lead_to(world: World, record: RunRecord) -> None:
     """Says that a generation is the newest: whoever created it may have died before saying so."""
     base, number = generation(record.run_id)
     if number > 1 and record.seq == 0:
-        world.put_generation(base, number)
+        items.put_generation(world, base, number)
 
 
 def _is_due(record: RunRecord, now: datetime) -> bool:

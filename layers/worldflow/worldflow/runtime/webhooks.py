@@ -23,6 +23,7 @@ from worldflow.engine.workflow.context import check_token
 from worldflow.engine.workflow.webhooks import WebhookRequest
 from worldflow.runtime.callers import asked_by, caller
 from worldflow.turns.webhook_tokens import _expiry, _is_signed
+from worldflow.worlds import items
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch, fetch_event, stash
@@ -59,7 +60,7 @@ def get_hook(world: World, token: str) -> HookRecord:
 
 
 def _live_hook(world: World, token: str) -> HookRecord:
-    hook = world.get_hook(token)
+    hook = items.get_hook(world, token)
     record = world.get_run(hook.run_id) if hook else None
     if hook is None or record is None or record.ended:
         raise HookNotFoundError(f"no live run has a hook with the token {token!r}", token)
@@ -98,7 +99,7 @@ def receive(
     """
     if len(body) > REQUEST_LIMIT:
         return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")
-    if not _is_signed(token, world.webhook_keys()) and not _is_signed(token, world.newer_webhook_keys()):
+    if not _is_signed(token, world.webhooks.keys()) and not _is_signed(token, world.webhooks.newer_keys()):
         return _refusal(404, "there is no such webhook")
     if (expires := _expiry(token)) is not None and world.now().timestamp() >= expires:
         return _refusal(410, "this webhook has expired")

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from worldflow.engine.privacy import loggable
-from worldflow.worlds.aws.items import step_key
 from worldflow.worlds.aws.world import AWSWorld
+from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import StepTask
 from worldflow.worlds.outages import passes
 

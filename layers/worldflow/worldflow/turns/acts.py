@@ -43,6 +43,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenChild, OpenStep, RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import run_context
+from worldflow.worlds import items, ledger
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
     Delayed,
@@ -200,7 +201,7 @@ class Acts:
         if step is None or step.attempt != message.attempt or step.scheduled.heartbeat_timeout is None:
             return None
         timeout = timedelta(seconds=step.scheduled.heartbeat_timeout)
-        beat = self._world.last_beat(self._run_id, message.step_id, message.attempt)
+        beat = ledger.last_beat(self._world, self._run_id, message.step_id, message.attempt)
         now = self._world.now()
         # Without a beat, at times that do not depend on this one: copies of a look lead to copies of the next.
         due = beat.at + timeout if beat else step.dispatched + ((now - step.dispatched) // timeout + 1) * timeout
@@ -348,8 +349,8 @@ class Acts:
             answers=hook.answers,
         )
         before: str | None = None
-        while not self._world.put_hook(record, before):
-            holder = self._world.get_hook(hook.token)
+        while not items.put_hook(self._world, record, before):
+            holder = items.get_hook(self._world, hook.token)
             if holder is None:
                 continue
             if self._is_live(holder.run_id):
@@ -366,7 +367,7 @@ class Acts:
 
     def _release(self, hook: HookCreated) -> None:
         if hook.token not in {other.token for other in self._state.hooks.values()}:
-            self._world.delete_hook(hook.token, self._run_id)
+            items.delete_hook(self._world, hook.token, self._run_id)
 
     # --- the end ---
 
@@ -383,7 +384,7 @@ class Acts:
         if state.started and state.started.parent:
             messages += self._tell(state.started.parent, nonce=self._run_id)
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
-            self._world.delete_hook(hook.token, self._run_id)
+            items.delete_hook(self._world, hook.token, self._run_id)
         for event in events:
             if isinstance(event, HookDisposed) and event.hook_id in state.closed_hooks:
                 self._release(state.closed_hooks[event.hook_id])
@@ -406,16 +407,16 @@ class Acts:
         ended = self._state.ended
         if isinstance(ended, RunContinued):
             base, number = generation(ended.next_run_id)
-            if self._world.get_generation(base) < number:
+            if items.get_generation(self._world, base) < number:
                 self._continue(ended, redo=False)
 
     def _continue(self, ended: RunContinued, *, redo: bool) -> None:
         base, number = generation(ended.next_run_id)
-        if redo and self._world.get_generation(base) >= number:
+        if redo and items.get_generation(self._world, base) >= number:
             self._world.send([Start(run_id=ended.next_run_id)])  # it was created, and may be archived by now
             return
         self._world.create_run(following_record(self._world, self._state))
-        self._world.put_generation(base, number)
+        items.put_generation(self._world, base, number)
         self._world.send([Start(run_id=ended.next_run_id)])
 
     def tell(self, parent: Parent) -> None:
@@ -457,7 +458,7 @@ class Acts:
             if self._out_of_time():
                 return
             if step.attempt and not step.scheduled.inline:
-                self._world.abandon(self._run_id, step.scheduled.step_id, step.attempt)
+                ledger.abandon(self._world, self._run_id, step.scheduled.step_id, step.attempt)
 
     def _send(self, messages: Sequence[Outgoing]) -> None:
         if messages:

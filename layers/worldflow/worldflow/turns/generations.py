@@ -9,7 +9,7 @@ from worldflow.engine.history import (
     RunStarted,
 )
 from worldflow.engine.ids import generation, generation_id, next_generation
-from worldflow.worlds import reading
+from worldflow.worlds import items, reading
 from worldflow.worlds.archives import load_archive
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import adopt
@@ -21,7 +21,7 @@ def newest_generation(world: World, record: RunRecord) -> RunRecord:
     if not record.ended:
         return record
     base, number = generation(record.run_id)
-    newest = world.get_generation(base)
+    newest = items.get_generation(world, base)
     found = world.get_run(generation_id(base, newest)) if newest > number else _newest_archived(world, record)
     return found or record
 
@@ -42,7 +42,7 @@ def create_generation(world: World, before: RunRecord, record: RunRecord) -> Run
     adopted = record.model_copy(update={"run_id": run_id, "input": adopt(world, run_id, record.input)})
     existing = world.create_run(adopted)
     # Also where it exists: whoever created it may have died before this line.
-    world.put_generation(*generation(run_id))
+    items.put_generation(world, *generation(run_id))
     return existing
 
 
@@ -69,7 +69,7 @@ def archived_outcome(world: World, run_id: str) -> RunRecord | None:
 def not_archived(world: World, run_id: str, started: RunStarted | None) -> str:
     """The first run that is not archived, of those that continue each other from `run_id` on."""
     base, _ = generation(run_id)
-    newest = world.get_run(generation_id(base, world.get_generation(base)))
+    newest = world.get_run(generation_id(base, items.get_generation(world, base)))
     if newest and started and newest.parent == started.parent is not None:
         return newest.run_id  # the end of the same line: nobody else has that parent
     while world.get_run(run_id) is None and (record := _archived_record(world, run_id)) and record.next_run_id:

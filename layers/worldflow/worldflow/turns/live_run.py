@@ -56,7 +56,7 @@ from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Observer
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
-from worldflow.worlds import reading
+from worldflow.worlds import ledger, reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, HeartbeatDue, RunMessage, StepDue, StepOutcome, termination
 from worldflow.worlds.outages import OutageError, is_outage
@@ -232,7 +232,7 @@ class RunInHand:
             fact = message.fact
             if message.unrecorded and isinstance(fact, (StepCompleted, StepFailed)) and self.state.accepts(fact):
                 # A copy of its task may have found that it began, and have recorded that it was interrupted.
-                self._world.put_outcome(StepOutcome(run_id=self.id, fact=fact, call=message.call), replace=True)
+                ledger.put_outcome(self._world, StepOutcome(run_id=self.id, fact=fact, call=message.call), replace=True)
             return fact
         if isinstance(message, HeartbeatDue) and not self.state.ended:
             return Acts(self._world, self.id, self.state).heartbeat_lost(message)

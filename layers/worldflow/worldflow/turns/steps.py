@@ -43,6 +43,7 @@ from worldflow.turns.inline_loop import InlineLoop
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Attempt, Observer, Observers
 from worldflow.turns.threads import Threads
+from worldflow.worlds import ledger
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
 from worldflow.worlds.outages import is_outage
@@ -64,7 +65,7 @@ _Attempt = tuple[str, str, int, str | None]
 
 def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
     """What the step ledger has of a task's call."""
-    outcome = world.get_outcome(task.run_id, task.step_id, task.attempt)
+    outcome = ledger.get_outcome(world, task.run_id, task.step_id, task.attempt)
     return outcome if outcome and outcome.is_of(task.call) else None
 
 
@@ -211,8 +212,8 @@ class StepExecutor:
         """
         attempt = (task.run_id, task.step_id, task.attempt)
         if task.heartbeats:
-            return await self._threads.call(self._world.begin, *attempt)
-        return not has_waited or not await self._threads.call(self._world.is_abandoned, *attempt)
+            return await self._threads.call(ledger.begin, self._world, *attempt)
+        return not has_waited or not await self._threads.call(ledger.is_abandoned, self._world, *attempt)
 
     def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
         """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
@@ -277,7 +278,7 @@ class StepExecutor:
         by_step = {task.step_id: task for task in tasks}
         for fact in facts:
             task = by_step[fact.step_id]
-            self._tell(self._world.put_outcome(StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
+            self._tell(ledger.put_outcome(self._world, StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
 
     async def _with_input(self, task: StepTask) -> StepTask:
         """The task with its arguments, where they are stored elsewhere and can be read. Raises errors of outages."""
@@ -292,7 +293,7 @@ class StepExecutor:
         return task.model_copy(update={"input": _Fetched(value)})
 
     def _claim(self, task: StepTask) -> bool:
-        return self._world.claim(task.run_id, task.step_id, task.attempt)
+        return ledger.claim(self._world, task.run_id, task.step_id, task.attempt)
 
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
@@ -307,7 +308,7 @@ class StepExecutor:
         if task.ledger is not False:
             # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
             try:
-                outcome = self._world.put_outcome(outcome)
+                outcome = ledger.put_outcome(self._world, outcome)
             except Exception as error:
                 if task.at_most_once and is_outage(error):
                     # Another process would find that it began, and not what came of it: its run is to be told first.
@@ -334,7 +335,7 @@ class StepExecutor:
         world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
         details = None
         for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
-            beat = await self._threads.call(world.last_beat, task.run_id, task.step_id, before)
+            beat = await self._threads.call(ledger.last_beat, world, task.run_id, task.step_id, before)
             if beat and beat.details is not None:  # not only that it has begun
                 details = await self._threads.call(fetch, world, beat.details)
                 break
@@ -343,7 +344,7 @@ class StepExecutor:
             heartbeat_details=details,
             origin=task.origin,
             # A step without a `heartbeat_timeout` that is under way is left alone.
-            _beat=lambda value: world.beat(*attempt, stash(world, task.run_id, value)) or not task.heartbeats,
+            _beat=lambda value: ledger.beat(world, *attempt, stash(world, task.run_id, value)) or not task.heartbeats,
         )
 
     async def _run(self, task: StepTask, info: StepInfo | None = None) -> StepCompleted | StepFailed:

@@ -59,7 +59,7 @@ from worldflow.turns.observer import Blocked, Commit, Observer, Observers, Turn
 from worldflow.turns.second_looks import is_look, next_look
 from worldflow.turns.steps import StepExecutor, recorded_outcome
 from worldflow.turns.watchdog import CPU_LIMIT
-from worldflow.worlds import reading
+from worldflow.worlds import items, ledger, reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepDue, StepTask
 from worldflow.worlds.outages import is_outage
@@ -385,7 +385,7 @@ class Turns:
     def _pass_on(self, run_id: str, messages: Sequence[RunMessage]) -> None:
         """Sends what came for a run that is archived, or that never was, to the one that has taken its place."""
         base, _ = generation(run_id)
-        newest = generation_id(base, self._world.get_generation(base))
+        newest = generation_id(base, items.get_generation(self._world, base))
         follows = newest != run_id and self._world.get_run(newest) is not None
         for message in messages:
             if not isinstance(message, FactArrived):
@@ -412,7 +412,7 @@ class Turns:
         if run.state.successor:
             return run.state.successor
         base, number = generation(run.id)
-        newest = self._world.get_generation(base)
+        newest = items.get_generation(self._world, base)
         return generation_id(base, newest) if newest > number else None
 
     # --- inline steps ---
@@ -464,7 +464,7 @@ class Turns:
         if is_new or not step.scheduled.at_most_once or self._executor.is_unbegun(task, step.scheduled.at):
             return None
         # The commit that scheduled a first attempt has begun it; a later one is begun by whoever claims it.
-        may_begin = step.due is not None and self._world.claim(run.id, task.step_id, task.attempt)
+        may_begin = step.due is not None and ledger.claim(self._world, run.id, task.step_id, task.attempt)
         return None if may_begin else interrupted(step)
 
 

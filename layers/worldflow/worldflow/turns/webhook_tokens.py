@@ -26,7 +26,7 @@ class WebhooksOf:
     world: World
 
     def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
-        return sign(self.world.webhook_keys()[0], run_id, hook_id, expires)
+        return sign(self.world.webhooks.keys()[0], run_id, hook_id, expires)
 
     def another(self, run_id: str, hook: HookCreated) -> str:
         """The token of a hook that another run has taken over, good for as long as the first was."""
@@ -35,7 +35,7 @@ class WebhooksOf:
         return self.token(run_id, hook.hook_id, self.world.now() + life)
 
     def url(self, token: str) -> str:
-        return self.world.webhook_url(token)
+        return self.world.webhooks.url(token)
 
 
 def sign(key: bytes, run_id: str, hook_id: str, expires: datetime) -> str:

@@ -1,6 +1,6 @@
 """The archive of a World: where runs are that ended long ago, and how they are taken out of the tables.
 
-    get / put / keep   the archive of a run: one piece of data, written whole
+    get / put          the archive of a run: one piece of data, written whole
     seal               from here on the run counts as archived: it is read from there, and nothing follows it any more
     clear              removes what the run has beside its record
     forget             removes the records and all that leads to them, in one go
@@ -55,12 +55,11 @@ class Archive(ABC):
         """
 
     @abstractmethod
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
-        """Stores the archive of a run. Returns False, and stores nothing, where there is one that is not replaced."""
+    def put(self, run_id: str, data: bytes, *, replace: bool = False, keep_as: str | None = None) -> bool:
+        """Stores the archive of a run. Returns False, and stores nothing, where there is one that is not replaced.
 
-    @abstractmethod
-    def keep(self, run_id: str, name: str) -> None:
-        """Copies the archive of a run aside, since another of the same id takes its place. Harmless to repeat."""
+        keep_as: first copies the one that is replaced aside, under this name. Harmless to repeat.
+        """
 
     @abstractmethod
     def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:

@@ -1,20 +1,14 @@
 """What a World is: where histories, run records and messages live.
 
     load_history / append                        a run's history, written one commit at a time
-    create_run / get_run / update_run / list_runs / walk_runs  the record of a run: its input, its status, its result
-    send                                         messages to the orchestrator and to the step executor, now or later
-    cancel_delayed                               takes back a message that was to be sent later
-    redrive                                      puts dead letters back
-    put_outcome / get_outcome / claim            the step ledger: what an attempt came to, or that one was begun
-    begin / beat / last_beat                     the heartbeats of an attempt, of which the first says that it begins
-    abandon / is_abandoned                       the word that an attempt is not wanted any more
-    put_generation / get_generation              which generation of a run is the newest
-    put_hook / get_hook / delete_hook            who holds a hook's token
-    webhook_url / webhook_keys                   where webhooks are reached, and what signs their URLs
-    put_payload / get_payload / copy_payload     data too large for a history or a message
-    archive                                      where runs are that ended long ago (`archives.py`)
-    schedules                                    what starts runs again and again (`schedules.py`)
-    now                                          the time
+    create_run / get_run / update_run            the record of a run: its input, its status, its result
+    list_runs / walk_runs                        records of many runs
+    send / cancel_delayed                        messages to the orchestrator and to the step executor, now or later
+    get_item / put_item / update_item            small state under a key: `items.py`, `ledger.py`
+    list_items                                   schedules: `schedules.py`
+    arm_schedule / disarm_schedule               when schedules are due
+    put_payload / get_payload                    data too large for a history or a message
+    archive                                      where runs are that ended long ago: `archives.py`
 
 A World is synchronous: its calls are requests to a store, made from a thread that may wait for them. Every World passes
 the suite in `tests/world/`.
@@ -25,21 +19,22 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Protocol, runtime_checkable
 
-from worldflow import clock
-from worldflow.engine.history import Attribute, Event, Json
+from worldflow.engine.history import Attribute, Event
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.codec import PayloadCodec
-from worldflow.worlds.messages import Delayed, Message, StepOutcome
+from worldflow.worlds.messages import Delayed, Message
 from worldflow.worlds.reading import Reading
-from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status
+from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status
 from worldflow.worlds.schedules import Schedules
 from worldflow.worlds.status_events import StatusEvent
+from worldflow.worlds.webhooks import NoWebhooks, Webhooks
 
 
-class World(Reading, ABC):
+class World(Reading, Schedules, ABC):
     """Where runs live."""
 
     inline_limit: int = 64 * 1024
@@ -52,6 +47,9 @@ class World(Reading, ABC):
 
     codec: PayloadCodec | None = None
     """What encodes the user's data on its way into all that is written."""
+
+    webhooks: Webhooks = NoWebhooks()
+    """Where webhooks are reached, and what signs their tokens."""
 
     # --- history ---
 
@@ -112,40 +110,6 @@ class World(Reading, ABC):
         first.
         """
 
-    @abstractmethod
-    def put_generation(self, base: str, number: int) -> None:
-        """Says that generation `number` of a run is the newest, unless a newer one is known."""
-
-    @abstractmethod
-    def get_generation(self, base: str) -> int:
-        """The number of the newest generation of a run: 1 if there is but one. A consistent read."""
-
-    # --- hooks ---
-
-    @abstractmethod
-    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
-        """Stores who holds a token, if nobody does or the run `holder` does. Returns whether it is stored."""
-
-    @abstractmethod
-    def get_hook(self, token: str) -> HookRecord | None:
-        """Who holds a token. A consistent read."""
-
-    @abstractmethod
-    def delete_hook(self, token: str, run_id: str) -> None:
-        """Gives a token free, if the run `run_id` holds it."""
-
-    @abstractmethod
-    def webhook_url(self, token: str) -> str:
-        """Where requests to the webhook of this token go. Raises `ConfigurationError` where there is no such place."""
-
-    @abstractmethod
-    def webhook_keys(self) -> Sequence[bytes]:
-        """The keys that webhook tokens are signed with; the first signs new ones. Raises `ConfigurationError`."""
-
-    def newer_webhook_keys(self) -> Sequence[bytes]:
-        """The keys, for a token that none of `webhook_keys` has signed, where there may be others by now."""
-        return ()
-
     # --- messages ---
 
     @abstractmethod
@@ -159,13 +123,6 @@ class World(Reading, ABC):
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         """Takes back a message that was sent at `sent_at` for later, as far as that can be done: it may still come."""
 
-    @abstractmethod
-    def redrive(self, *, discard: bool = False) -> Redriven:
-        """Puts the dead letters back into the queues that they came from.
-
-        discard: deletes those that are no messages of ours; they are left where they are unless given.
-        """
-
     @contextmanager
     def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
         """Yields what waits until the record of a run, or of one that follows it, has changed, but so many seconds at
@@ -178,57 +135,11 @@ class World(Reading, ABC):
         not meet again; what would fail each time is logged, and no reason to stop a run.
         """
 
-    def together(self) -> AbstractContextManager[object]:
-        """Around writes of this thread that belong together. Where a world can, they become durable at once, and if an
-        exception leaves the block, none of them does.
-        """
-        return nullcontext()
-
     def when_durable(self, call: Callable[[], None]) -> None:
         """Calls when what this thread has written is durable: at once, or when the block of `together` that it is in is
         left; not at all if that is left by an exception which undoes the writes.
         """
         call()
-
-    # --- the step ledger ---
-
-    @abstractmethod
-    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
-        """Records what an attempt came to, unless that is recorded already, and returns what is recorded.
-
-        What is recorded of another call is replaced: it is of a future that the run's history has lost. So is, with
-        `replace`, whatever is recorded.
-        """
-
-    @abstractmethod
-    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        """What an attempt came to, if it is recorded. A consistent read."""
-
-    @abstractmethod
-    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        """Says that an attempt begins. Returns False if that was said before."""
-
-    @abstractmethod
-    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
-        """Records that an attempt begins, as its first heartbeat. What an earlier delivery of it has recorded as its
-        details is kept. Returns False if the attempt is not wanted any more.
-        """
-
-    @abstractmethod
-    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        """Records a heartbeat. Returns False if the step is not wanted any more."""
-
-    @abstractmethod
-    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        """The last heartbeat of an attempt. A consistent read."""
-
-    @abstractmethod
-    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        """Says that an attempt is not wanted any more: to its next heartbeat, and to who would begin it."""
-
-    @abstractmethod
-    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
-        """Whether an attempt is known not to be wanted any more. A consistent read."""
 
     # --- payloads ---
 
@@ -240,9 +151,9 @@ class World(Reading, ABC):
     def get_payload(self, key: str) -> bytes:
         """The data of a key."""
 
-    @abstractmethod
     def copy_payload(self, key: str, new_key: str) -> None:
         """Stores the data of a key under another one, too. Harmless to repeat."""
+        self.put_payload(new_key, self.get_payload(key))
 
     # --- the archive ---
 
@@ -251,15 +162,13 @@ class World(Reading, ABC):
     def archive(self) -> Archive:
         """Where runs are that ended long ago."""
 
-    # --- schedules ---
 
-    @property
-    @abstractmethod
-    def schedules(self) -> Schedules:
-        """What starts runs again and again."""
+@runtime_checkable
+class Redrives(Protocol):
+    """A World whose dead letters an operator can put back."""
 
-    # --- the time ---
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        """Puts the dead letters back into the queues that they came from.
 
-    def now(self) -> datetime:
-        """The time, in UTC."""
-        return clock.now()
+        discard: deletes those that are no messages of ours, which are left in place otherwise.
+        """

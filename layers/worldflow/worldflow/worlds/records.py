@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -193,3 +193,8 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
     )
+
+
+def time_text(moment: datetime) -> str:
+    """A time as text that sorts as the times do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

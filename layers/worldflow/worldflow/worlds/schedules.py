@@ -1,13 +1,13 @@
-"""Where schedules live: what starts runs again and again, and what makes them due.
+"""Schedules start runs again and again.
 
-get / put / list / remove    the record of a schedule: what to start, when, and what it started last
-arm                          sees to it that a `ScheduleDue` arrives at each of its moments
-rearm                        said when one has arrived, to a World where that is armed for one moment at a time
+get_schedule / put_schedule / list_schedules / remove_schedule  the record: what to start, when, and the last run
+arm_schedule                                                    lets a `ScheduleDue` arrive at each of its moments
+rearm_schedule                                                  when one has arrived, arms the next
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Json
+from worldflow.worlds.items import ABSENT, Expected, Item, Items
 
 if TYPE_CHECKING:
     from worldflow.worlds.recurrence import Recurrence
@@ -74,35 +76,59 @@ class SchedulePage:
     cursor: str | None = None
 
 
-class Schedules(ABC):
-    """The schedules of a World."""
+class Schedules(Items):
+    """What makes the schedules of a World due."""
 
     @abstractmethod
-    def get(self, schedule_id: str) -> ScheduleRecord | None:
-        """The record of a schedule. A consistent read."""
-
-    @abstractmethod
-    def put(self, record: ScheduleRecord, replacing: ScheduleRecord | None) -> None:
-        """Stores a record in place of another or, with None, a new one.
-
-        Raises `ConflictError` if `replacing` is not what is stored.
-        """
-
-    @abstractmethod
-    def list(self, limit: int, after: str) -> Sequence[ScheduleRecord]:
-        """The first records whose ids are greater than `after`, by their ids."""
-
-    @abstractmethod
-    def arm(self, record: ScheduleRecord) -> None:
+    def arm_schedule(self, record: ScheduleRecord) -> None:
         """Makes the schedule due at its moments from now on, or never while it is paused; in place of what was armed.
 
         Raises `InvalidInputError` for an expression that the World does not take after all.
         """
 
     @abstractmethod
-    def rearm(self, schedule_id: str, due: datetime) -> None:
-        """Makes the schedule due at the moment that follows `due`, if nothing else does. Skips what is past."""
+    def disarm_schedule(self, schedule_id: str) -> None:
+        """The schedule is not due any more."""
 
-    @abstractmethod
-    def remove(self, schedule_id: str) -> None:
-        """Removes the record and what is armed, as far as they are there."""
+    def rearm_schedule(self, schedule_id: str, due: datetime) -> None:
+        """Makes the schedule due at the moment that follows `due`, if nothing else does. Skips past moments.
+
+        For a World that arms one moment at a time.
+        """
+
+
+PREFIX = "schedule#"
+"""What the keys of the items of schedules begin with."""
+
+
+def get_schedule(world: Items, schedule_id: str) -> ScheduleRecord | None:
+    """The record of a schedule. A consistent read."""
+    item = world.get_item(PREFIX + schedule_id)
+    return _record(item) if item else None
+
+
+def put_schedule(world: Items, record: ScheduleRecord, replacing: ScheduleRecord | None) -> None:
+    """Stores a record in place of another or, with None, a new one.
+
+    Raises `ConflictError` if `replacing` is not what is stored.
+    """
+    item = {"schedule": record.model_dump_json(exclude_none=True), "version": record.version}
+    expected = Expected(field="version", one_of=(replacing.version,)) if replacing else ABSENT
+    if not world.put_item(PREFIX + record.schedule_id, item, expected):
+        raise ConflictError(f"schedule {record.schedule_id!r} was changed by another process")
+
+
+def list_schedules(world: Items, limit: int, after: str) -> Sequence[ScheduleRecord]:
+    """The first records whose ids are greater than `after`, by their ids."""
+    return [_record(item) for item in world.list_items(PREFIX, limit, after)]
+
+
+def remove_schedule(world: Schedules, schedule_id: str) -> None:
+    """Removes the record and what is armed, as far as they are there."""
+    with world.together():
+        world.disarm_schedule(schedule_id)  # the record last: after a failure between the two, this can be repeated
+        world.put_item(PREFIX + schedule_id, None)
+
+
+def _record(item: Item) -> ScheduleRecord:
+    return ScheduleRecord.model_validate_json(item["schedule"])

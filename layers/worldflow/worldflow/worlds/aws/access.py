@@ -139,23 +139,24 @@ class AWSAccess:
         self,
         table: str,
         item: dict[str, Any],
-        condition: str,
+        condition: str | None,
         values: dict[str, Any] | None = None,
         names: dict[str, str] | None = None,
     ) -> bool:
         """Puts an item on a condition. Returns whether the condition held."""
-        request: dict[str, Any] = {"TableName": table, "Item": as_attributes(item), "ConditionExpression": condition}
-        if values:
-            request["ExpressionAttributeValues"] = as_attributes(values)
-        if names:
-            request["ExpressionAttributeNames"] = names
-        try:
-            self.dynamodb.put_item(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+        request = {"TableName": table, "Item": as_attributes(item)}
+        return _if(self.dynamodb.put_item, request, condition, values, names)
+
+    def delete(
+        self,
+        key: str,
+        condition: str | None,
+        values: dict[str, Any] | None = None,
+        names: dict[str, str] | None = None,
+    ) -> bool:
+        """Deletes an item of the table of runs on a condition. Returns whether the condition held."""
+        request = {"TableName": self.settings.runs_table, "Key": as_attributes({"run_id": key})}
+        return _if(self.dynamodb.delete_item, request, condition, values, names)
 
     def get(self, run_id: str) -> dict[str, Any] | None:
         answer = self.dynamodb.get_item(
@@ -195,6 +196,29 @@ class AWSAccess:
         if not value:
             raise ConfigurationError(f"missing from the environment: {variable(name)}")
         return value
+
+
+def _if(
+    write: Callable[..., Any],
+    request: dict[str, Any],
+    condition: str | None,
+    values: dict[str, Any] | None,
+    names: dict[str, str] | None,
+) -> bool:
+    """Makes a request to write an item. Returns whether the condition held."""
+    if condition:
+        request["ConditionExpression"] = condition
+    if values:
+        request["ExpressionAttributeValues"] = as_attributes(values)
+    if names:
+        request["ExpressionAttributeNames"] = names
+    try:
+        write(**request)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+            raise
+        return False
+    return True
 
 
 def _is_throttled(answer: Mapping[str, Any]) -> bool:

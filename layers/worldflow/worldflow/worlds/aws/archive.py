@@ -15,7 +15,9 @@ from botocore.exceptions import ClientError
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.worlds.archives import Archive, Attempt
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
-from worldflow.worlds.aws.items import record_item, step_key
+from worldflow.worlds.aws.items import record_item
+from worldflow.worlds.items import generation_key
+from worldflow.worlds.ledger import keys_of
 from worldflow.worlds.records import RunRecord
 
 T = TypeVar("T")
@@ -60,7 +62,11 @@ class AWSArchive(Archive):
         data: bytes = answer["Body"].read()
         return data
 
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
+    def put(self, run_id: str, data: bytes, *, replace: bool = False, keep_as: str | None = None) -> bool:
+        if keep_as:
+            source = {"Bucket": self._bucket, "Key": _key(run_id)}
+            kept = f"archive/{run_id}/{keep_as}.jsonl.gz"
+            self._access.s3.copy_object(Bucket=self._bucket, Key=kept, CopySource=source)
         condition = {} if replace else {"IfNoneMatch": "*"}
         try:
             self._access.s3.put_object(
@@ -71,10 +77,6 @@ class AWSArchive(Archive):
                 raise
             return False
         return True
-
-    def keep(self, run_id: str, name: str) -> None:
-        source = {"Bucket": self._bucket, "Key": _key(run_id)}
-        self._access.s3.copy_object(Bucket=self._bucket, Key=f"archive/{run_id}/{name}.jsonl.gz", CopySource=source)
 
     # --- out of the tables ---
 
@@ -102,7 +104,7 @@ class AWSArchive(Archive):
 
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
         self._move_payloads(run_id)
-        self._delete(self._access.settings.runs_table, _ledger_keys(run_id, attempts))
+        self._delete(self._access.settings.runs_table, ({"run_id": key} for key in keys_of(run_id, attempts)))
         self.remove_history(run_id)
 
     def remove_history(self, run_id: str) -> None:
@@ -126,7 +128,7 @@ class AWSArchive(Archive):
         return found
 
     def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
-        keys = [*run_ids, *([f"generation#{base}"] if base else []), *([reserved] if reserved else [])]
+        keys = [*run_ids, *([generation_key(base)] if base else []), *([reserved] if reserved else [])]
         writes = [self._write("Delete", Key={"run_id": key}) for key in keys]
         self._access.dynamodb.transact_write_items(TransactItems=writes)
 
@@ -172,12 +174,6 @@ class AWSArchive(Archive):
 
 def _key(run_id: str) -> str:
     return f"archive/{run_id}.jsonl.gz"
-
-
-def _ledger_keys(run_id: str, attempts: Sequence[Attempt]) -> Iterator[Item]:
-    for attempt in attempts:
-        kinds = ("", *(["claim"] if attempt.claimed else []), *(["beat"] if attempt.beats else []))
-        yield from ({"run_id": step_key(run_id, attempt.step_id, attempt.number, kind)} for kind in kinds)
 
 
 def _chunks(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

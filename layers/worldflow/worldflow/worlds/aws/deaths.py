@@ -15,7 +15,7 @@ import uuid
 from typing import Any
 
 from worldflow.worlds.aws.access import AWSAccess, as_attributes
-from worldflow.worlds.aws.items import expiry
+from worldflow.worlds.ledger import expiry
 from worldflow.worlds.outages import is_outage
 
 OWED_LIMIT = 1_000

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import RunRecord, time_text
 
 SHARDS = 8
 """Index keys that the runs are spread over: DynamoDB takes some 1,000 writes a second for one key."""
@@ -56,27 +55,6 @@ def listed(item: dict[str, Any]) -> RunRecord:
     return RunRecord.model_validate(
         {**known, "created_at": created_at, "seq": item["record_seq"], "attributes": attributes}
     )
-
-
-def step_key(run_id: str, step_id: str, attempt: int, what: str = "") -> str:
-    """The key of what the ledger has of an attempt."""
-    return f"step#{run_id}#{step_id}#{attempt}" + (f"#{what}" if what else "")
-
-
-def time_text(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-OUTCOME_DAYS = 35
-"""How long the ledger keeps a step's outcome. A copy of its task waits at most 28 days: 14 in the queue, and 14 more
-among the dead letters, whose age is counted anew. Point-in-time recovery goes back 35 days: what it restores finds the
-outcomes that were not yet in the history then.
-"""
-
-
-def expiry(now: datetime) -> int:
-    """The `expires_at` of an item of the step ledger that is written now."""
-    return int((now + timedelta(days=OUTCOME_DAYS)).timestamp())
 
 
 def item_size(attributes: Mapping[str, Any]) -> int:

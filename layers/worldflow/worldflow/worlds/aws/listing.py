@@ -14,8 +14,8 @@ from typing import Any
 
 from worldflow.engine.history import Attribute
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
-from worldflow.worlds.aws.items import SHARDS, listed, time_text
-from worldflow.worlds.records import RunPage, RunRecord, Status
+from worldflow.worlds.aws.items import SHARDS, listed
+from worldflow.worlds.records import RunPage, RunRecord, Status, time_text
 
 REQUESTS = 40
 """The most requests of one page. They read some tens of thousands of runs, in a third of an API function's time."""

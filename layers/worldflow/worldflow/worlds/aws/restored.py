@@ -18,11 +18,13 @@ from worldflow.worlds.archives import Attempt
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, is_missing, values_of
 from worldflow.worlds.aws.archive import AWSArchive
 from worldflow.worlds.aws.history import AWSHistory
-from worldflow.worlds.aws.items import record_item, step_key, time_text
+from worldflow.worlds.aws.items import record_item
 from worldflow.worlds.aws.messages import schedule_name
 from worldflow.worlds.aws.payloads import AWSPayloads
+from worldflow.worlds.items import generation_key
+from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import RunRecord, time_text
 
 Item = dict[str, Any]
 
@@ -113,22 +115,22 @@ class AWSRestored:
         return self._put(record_item(record), "record_seq = :seq", {":seq": before.seq})
 
     def remove(self, record: RunRecord) -> bool:
-        return self._delete(record.run_id, "record_seq = :seq", {":seq": record.seq})
+        return self._access.delete(record.run_id, "record_seq = :seq", {":seq": record.seq})
 
     def set_generation(self, base: str, number: int, before: int | None) -> bool:
         """Says that a generation is the newest, also where a newer one was."""
-        key = f"generation#{base}"
+        key = generation_key(base)
         condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
         if before is not None:
             condition, values = "#number = :before", {":before": before}
         names = {"#number": "number"} if before is not None else None
         if number == 1:
-            return self._delete(key, condition, values, names)
+            return self._access.delete(key, condition, values, names)
         return self._put({"run_id": key, "number": number}, condition, values, names)
 
     def forget(self, key: str) -> None:
         """Deletes an item: an idempotency record, or an id that is reserved."""
-        self._delete(key, "attribute_exists(run_id)", {})
+        self._access.delete(key, "attribute_exists(run_id)")
 
     def is_claimed(self, run_id: str, step_id: str, attempt: int) -> bool:
         return self._access.get(step_key(run_id, step_id, attempt, "claim")) is not None
@@ -173,23 +175,8 @@ class AWSRestored:
     def _put(
         self,
         item: Item,
-        condition: str = "attribute_not_exists(never)",
+        condition: str | None = None,
         values: dict[str, Any] | None = None,
         names: dict[str, str] | None = None,
     ) -> bool:
         return self._access.put(self._runs, item, condition, values, names)
-
-    def _delete(self, key: str, condition: str, values: dict[str, Any], names: dict[str, str] | None = None) -> bool:
-        request: dict[str, Any] = {"TableName": self._runs, "Key": as_attributes({"run_id": key})}
-        request["ConditionExpression"] = condition
-        if values:
-            request["ExpressionAttributeValues"] = as_attributes(values)
-        if names:
-            request["ExpressionAttributeNames"] = names
-        try:
-            self._access.dynamodb.delete_item(**request)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True

@@ -31,21 +31,24 @@ UNKNOWN_AGAIN = timedelta(minutes=1)
 _log = logging.getLogger("worldflow")
 
 
-class AWSKeys:
-    """The keys as a process knows them."""
+class AWSWebhooks:
+    """Webhooks, with the keys as a process knows them."""
 
     def __init__(self, access: AWSAccess) -> None:
         self._access = access
         self._keys: list[bytes] = []
         self._read_at = self._asked_at = access.now() - 2 * READ_AGAIN
 
-    def current(self) -> Sequence[bytes]:
+    def url(self, token: str) -> str:
+        return f"{self._access.required('webhook_url').rstrip('/')}/{token}"
+
+    def keys(self) -> Sequence[bytes]:
         """The keys, the newest first."""
         if self._access.now() - self._read_at >= READ_AGAIN:
             self._read()
         return self._keys
 
-    def for_an_unknown_token(self) -> Sequence[bytes]:
+    def newer_keys(self) -> Sequence[bytes]:
         """The keys, read again: one may be new."""
         if self._access.now() - self._asked_at >= UNKNOWN_AGAIN:
             self._asked_at = self._access.now()

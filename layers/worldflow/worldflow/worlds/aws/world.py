@@ -5,31 +5,31 @@ What is asked of AWS, and how, is in `access.py`; the queues and the delay line 
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import boto3
-from pydantic_core import from_json
 
 from worldflow.engine.errors import RunArchivedError
-from worldflow.engine.history import Attribute, Event, Json, dump_value
+from worldflow.engine.history import Attribute, Event
 from worldflow.settings import Settings
 from worldflow.worlds.archives import Archive
-from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
+from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.aws.history import AWSHistory
-from worldflow.worlds.aws.items import expiry, record_item, step_key, time_text
+from worldflow.worlds.aws.items import record_item
 from worldflow.worlds.aws.messages import AWSMessages
 from worldflow.worlds.aws.payloads import AWSPayloads
 from worldflow.worlds.aws.schedules import AWSSchedules
-from worldflow.worlds.aws.webhook_keys import AWSKeys
+from worldflow.worlds.aws.store import AWSItems
+from worldflow.worlds.aws.webhook_keys import AWSWebhooks
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import PayloadCodec, load_codec
-from worldflow.worlds.messages import Delayed, Message, StepOutcome
-from worldflow.worlds.records import Beat, HookRecord, Redriven, RunPage, RunRecord, Status, check_cursor, check_page
+from worldflow.worlds.items import Expected, Item
+from worldflow.worlds.messages import Delayed, Message
+from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_page
+from worldflow.worlds.schedules import ScheduleRecord
 from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws.deaths import AWSDeaths
     from worldflow.worlds.aws.listing import AWSListing
     from worldflow.worlds.aws.status_events import AWSStatusEvents
-
-CLAIMS_LIMIT = 1_000
-"""Claims without an answer that a process remembers. One that it has forgotten counts as begun."""
 
 
 class AWSWorld(World):
@@ -60,8 +57,6 @@ class AWSWorld(World):
         self.access = self._connect(settings, session)
         self.codec = codec or load_codec(self.settings.payload_codec)
         self._when_lost: Callable[[int], None] = lambda number: None
-        self._unanswered_claims: dict[str, str] = {}
-        """The tokens of claims whose answer was lost, the newest of them: nothing has begun with them."""
 
     def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
         return AWSAccess(settings, session=session)
@@ -136,59 +131,27 @@ class AWSWorld(World):
 
         return AWSListing(self.access)
 
-    def put_generation(self, base: str, number: int) -> None:
-        self.access.put(
-            self.settings.runs_table,
-            {"run_id": f"generation#{base}", "number": number},
-            "attribute_not_exists(run_id) OR #number < :number",
-            {":number": number},
-            {"#number": "number"},
-        )
-
-    def get_generation(self, base: str) -> int:
-        item = self.access.get(f"generation#{base}")
-        return item["number"] if item else 1
-
-    # --- hooks ---
-
-    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
-        item = {
-            "run_id": f"hook#{hook.token}",
-            "hook": hook.model_dump_json(exclude_none=True),
-            "holder": hook.run_id,
-        }
-        return self.access.put(
-            self.settings.runs_table,
-            item,
-            "attribute_not_exists(run_id) OR holder IN (:own, :before)",
-            {":own": hook.run_id, ":before": holder or hook.run_id},
-        )
-
-    def get_hook(self, token: str) -> HookRecord | None:
-        item = self.access.get(f"hook#{token}")
-        return HookRecord.model_validate_json(item["hook"]) if item else None
-
-    def delete_hook(self, token: str, run_id: str) -> None:
-        with suppress(self.access.dynamodb.exceptions.ConditionalCheckFailedException):
-            self.access.dynamodb.delete_item(
-                TableName=self.settings.runs_table,
-                Key=as_attributes({"run_id": f"hook#{token}"}),
-                ConditionExpression="attribute_not_exists(run_id) OR holder = :holder",
-                ExpressionAttributeValues=as_attributes({":holder": run_id}),
-            )
-
-    def webhook_url(self, token: str) -> str:
-        return f"{self.access.required('webhook_url').rstrip('/')}/{token}"
-
-    def webhook_keys(self) -> Sequence[bytes]:
-        return self._keys.current()
-
-    def newer_webhook_keys(self) -> Sequence[bytes]:
-        return self._keys.for_an_unknown_token()
+    # --- items ---
 
     @cached_property
-    def _keys(self) -> AWSKeys:
-        return AWSKeys(self.access)
+    def _items(self) -> AWSItems:
+        return AWSItems(self.access)
+
+    def get_item(self, key: str) -> Item | None:
+        return self._items.get(key)
+
+    def put_item(self, key: str, item: Item | None, expected: Expected | None = None) -> bool:
+        return self._items.put(key, item, expected)
+
+    def update_item(self, key: str, fields: Item, defaults: Item) -> Item:
+        return self._items.update(key, fields, defaults)
+
+    def list_items(self, prefix: str, limit: int, after: str) -> Sequence[Item]:
+        return self._items.list(prefix, limit, after)
+
+    @cached_property
+    def webhooks(self) -> AWSWebhooks:  # type: ignore[override]
+        return AWSWebhooks(self.access)
 
     # --- messages ---
 
@@ -250,87 +213,6 @@ class AWSWorld(World):
 
         return AWSDeadLetters(self.access)
 
-    # --- the step ledger ---
-
-    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
-        attempt = outcome.run_id, outcome.fact.step_id, outcome.fact.attempt
-        item = {
-            "run_id": step_key(*attempt),
-            "outcome": outcome.model_dump_json(exclude_none=True),
-            "expires_at": expiry(self.now()),
-        }
-        condition, values = "attribute_not_exists(run_id)", dict[str, Any]()
-        if replace:
-            condition = "attribute_not_exists(never)"
-        while not self.access.put(self.settings.runs_table, item, condition, values):
-            if not (kept := self.access.get(step_key(*attempt))):
-                condition, values = "attribute_not_exists(run_id)", {}
-                continue
-            recorded = StepOutcome.model_validate_json(kept["outcome"])
-            if recorded.is_of(outcome.call):
-                return recorded
-            condition, values = "outcome = :other", {":other": kept["outcome"]}
-        return outcome
-
-    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        item = self.access.get(step_key(run_id, step_id, attempt))
-        return StepOutcome.model_validate_json(item["outcome"]) if item else None
-
-    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        # Without an expiry: for as long as the run may be open. The token tells a claim from a repetition of it, by the
-        # client or after its answer was lost.
-        key = step_key(run_id, step_id, attempt, "claim")
-        token = self._unanswered_claims.pop(key, None) or uuid.uuid4().hex
-        item, condition = {"run_id": key, "claimant": token}, "attribute_not_exists(run_id) OR claimant = :claimant"
-        try:
-            return self.access.put(self.settings.runs_table, item, condition, {":claimant": token})
-        except Exception:
-            self._unanswered_claims[key] = token
-            if len(self._unanswered_claims) > CLAIMS_LIMIT:
-                self._unanswered_claims.pop(next(iter(self._unanswered_claims)), None)
-            raise
-
-    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
-        changes = {"beat_at": time_text(self.now())}
-        return "abandoned" not in self._mark(run_id, step_id, attempt, changes, {"details": "null"})
-
-    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        changes = {"beat_at": time_text(self.now()), "details": dump_value(details).decode()}
-        return "abandoned" not in self._mark(run_id, step_id, attempt, changes)
-
-    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        item = self.access.get(step_key(run_id, step_id, attempt, "beat"))
-        if not item or "beat_at" not in item:
-            return None
-        return Beat(datetime.fromisoformat(item["beat_at"]), from_json(item["details"]))
-
-    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        self._mark(run_id, step_id, attempt, {"abandoned": 1})
-
-    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
-        item = self.access.get(step_key(run_id, step_id, attempt, "beat"))
-        return item is not None and "abandoned" in item
-
-    def _mark(
-        self, run_id: str, step_id: str, attempt: int, changes: dict[str, Any], defaults: Mapping[str, Any] = {}
-    ) -> dict[str, Any]:
-        """Changes the item of an attempt's heartbeats, and returns all of it.
-
-        defaults: attributes that are set unless the item has them.
-        """
-        changes = {**changes, "expires_at": expiry(self.now())}
-        assignments = [f"{name} = :{name}" for name in changes]
-        assignments += [f"{name} = if_not_exists({name}, :{name})" for name in defaults]
-        values = {f":{name}": value for name, value in {**changes, **defaults}.items()}
-        answer = self.access.dynamodb.update_item(
-            TableName=self.settings.runs_table,
-            Key=as_attributes({"run_id": step_key(run_id, step_id, attempt, "beat")}),
-            UpdateExpression="SET " + ", ".join(assignments),
-            ExpressionAttributeValues=as_attributes(values),
-            ReturnValues="ALL_NEW",
-        )
-        return values_of(answer["Attributes"])
-
     # --- payloads ---
 
     @cached_property
@@ -355,5 +237,11 @@ class AWSWorld(World):
     # --- schedules ---
 
     @cached_property
-    def schedules(self) -> AWSSchedules:
+    def _schedules(self) -> AWSSchedules:
         return AWSSchedules(self.access)
+
+    def arm_schedule(self, record: ScheduleRecord) -> None:
+        self._schedules.arm(record)
+
+    def disarm_schedule(self, schedule_id: str) -> None:
+        self._schedules.disarm(schedule_id)

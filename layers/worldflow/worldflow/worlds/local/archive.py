@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 from worldflow.worlds.archives import Archive, Attempt
+from worldflow.worlds.items import generation_key
+from worldflow.worlds.ledger import keys_of
+from worldflow.worlds.local.database import Database
 from worldflow.worlds.records import RunRecord
 
 SCHEMA = """
@@ -19,29 +20,27 @@ create table if not exists sealed (run_id text primary key) without rowid;
 class LocalArchive(Archive):
     def __init__(
         self,
-        transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+        database: Database,
         replace: Callable[[RunRecord], None],
     ) -> None:
-        self._transaction = transaction
+        self._database = database
         self._replace = replace
 
     def get(self, run_id: str) -> bytes | None:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             row = db.execute("select data from archives where run_id = ? and name = ''", (run_id,)).fetchone()
             return row[0] if row else None
 
-    def put(self, run_id: str, data: bytes, *, replace: bool = False) -> bool:
-        with self._transaction() as db:
+    def put(self, run_id: str, data: bytes, *, replace: bool = False, keep_as: str | None = None) -> bool:
+        with self._database.transaction() as db:
+            if keep_as:
+                kept = "select run_id, ?, data from archives where run_id = ? and name = ''"
+                db.execute(f"insert or replace into archives {kept}", (keep_as, run_id))
             verb = "insert or replace" if replace else "insert or ignore"
             return db.execute(f"{verb} into archives values (?, '', ?)", (run_id, data)).rowcount > 0
 
-    def keep(self, run_id: str, name: str) -> None:
-        with self._transaction() as db:
-            sql = "insert or replace into archives select run_id, ?, data from archives where run_id = ? and name = ''"
-            db.execute(sql, (name, run_id))
-
     def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             if reserved and db.execute("select 1 from runs where run_id = ?", (reserved,)).fetchone():
                 return False
             for record in records:
@@ -56,20 +55,20 @@ class LocalArchive(Archive):
         return True
 
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
-        with self._transaction() as db:
-            keys = [(f"{run_id}#{attempt.step_id}/{attempt.number}",) for attempt in attempts]
-            for table in ("outcomes", "claims", "beats"):
-                db.executemany(f"delete from {table} where id = ?", keys)
+        with self._database.transaction() as db:
+            keys = [(key,) for key in keys_of(run_id, attempts)]
+            db.executemany("delete from items where key = ?", keys)
             db.execute("delete from commits where run_id = ?", (run_id,))
 
     def remaining(self, run_ids: Sequence[str]) -> Sequence[str]:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             sql = "select 1 from runs where run_id = ?"
             return [run_id for run_id in run_ids if db.execute(sql, (run_id,)).fetchone()]
 
     def forget(self, run_ids: Sequence[str], base: str | None, reserved: str | None) -> None:
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             for table in ("runs", "attributes", "sealed"):
                 db.executemany(f"delete from {table} where run_id = ?", [(run_id,) for run_id in run_ids])
-            db.execute("delete from generations where base = ?", (base,))
+            if base:
+                db.execute("delete from items where key = ?", (generation_key(base),))
             db.execute("delete from reserved where run_id = ?", (reserved,))

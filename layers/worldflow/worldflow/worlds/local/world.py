@@ -5,29 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-from pydantic_core import from_json
-
-from worldflow.engine.errors import ConfigurationError, ConflictError, RunArchivedError
-from worldflow.engine.history import Attribute, Event, Json, dump_events, dump_value, load_events
+from worldflow.engine.errors import ConflictError, RunArchivedError
+from worldflow.engine.history import Attribute, Event, dump_events, load_events
 from worldflow.engine.ids import generation
 from worldflow.engine.privacy import close_locally, open_locally
 from worldflow.worlds.codec import PayloadCodec
+from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local.archive import LocalArchive
 from worldflow.worlds.local.database import Database, Durable, Note, Synchronous
+from worldflow.worlds.local.items import SCHEMA as ITEMS_SCHEMA
+from worldflow.worlds.local.items import LocalItems, upgrade
 from worldflow.worlds.local.queues import QUEUES, LocalMessages, Queue
 from worldflow.worlds.local.queues import SCHEMA as MESSAGES_SCHEMA
-from worldflow.worlds.local.schedules import SCHEMA as SCHEDULES_SCHEMA
 from worldflow.worlds.local.schedules import LocalSchedules
-from worldflow.worlds.messages import StepOutcome
-from worldflow.worlds.records import Beat, HookRecord, RunPage, RunRecord, Status, check_cursor, check_page
+from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
+from worldflow.worlds.local.webhooks import LocalWebhooks
+from worldflow.worlds.records import RunPage, RunRecord, Status, check_cursor, check_page, time_text
+from worldflow.worlds.schedules import ScheduleRecord
 
 _log = logging.getLogger("worldflow")
 
@@ -43,14 +44,7 @@ create table if not exists commits (run_id text, seq integer, last integer, even
 create table if not exists runs (run_id text primary key, seq integer, status text, workflow_name text,
   created_at text, record text) without rowid;
 create index if not exists runs_by_time on runs (created_at, run_id);
-create table if not exists outcomes (id text primary key, outcome text) without rowid;
 create table if not exists attributes (run_id text primary key, attributes text) without rowid;
-create table if not exists claims (id text primary key) without rowid;
-create table if not exists beats (id text primary key, at text, details text, abandoned integer default 0)
-  without rowid;
-create table if not exists generations (base text primary key, number integer) without rowid;
-create table if not exists hooks (token text primary key, run_id text, hook text) without rowid;
-create table if not exists keys (key blob);
 create table if not exists payloads (key text primary key, data blob) without rowid;
 """
 
@@ -81,14 +75,17 @@ class LocalWorld(LocalMessages):
         self.path = str(path)
         self.codec = codec
         self.on_sent: Callable[[Collection[Queue]], None] | None = None
-        self._webhook_url = webhook_url
         self._clock = clock
         self._watching = threading.Lock()
         self._watchers: dict[str, list[Callable[[], None]]] = {}
         """What waits for changes of runs, by their ids without their generations."""
-        schema = _SCHEMA + MESSAGES_SCHEMA + SCHEDULES_SCHEMA + ARCHIVE_SCHEMA
+        schema = _SCHEMA + MESSAGES_SCHEMA + ITEMS_SCHEMA + WEBHOOKS_SCHEMA + ARCHIVE_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
         self._add_columns()
+        upgrade(self._database)
+        self._items = LocalItems(self._database)
+        self._schedules = LocalSchedules(self._database, self, self.now)
+        self.webhooks = LocalWebhooks(self._database, webhook_url)
         open_locally(self)
 
     def close(self) -> None:
@@ -230,108 +227,26 @@ class LocalWorld(LocalMessages):
         )
         runs = [_listed(text) for (text,) in rows[:limit]]
         more = len(rows) > limit
-        return RunPage(runs, f"{_time(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
+        return RunPage(runs, f"{time_text(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
         sql = "select record from runs where status = ? and created_at < ? order by created_at, run_id"
-        for (text,) in self._rows(sql, status, _time(created_before) if created_before else "9"):
+        for (text,) in self._rows(sql, status, time_text(created_before) if created_before else "9"):
             yield _listed(text)
 
-    def put_generation(self, base: str, number: int) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "insert into generations values (?, ?) on conflict do update set number = max(number, excluded.number)",
-                (base, number),
-            )
+    # --- items ---
 
-    def get_generation(self, base: str) -> int:
-        rows = self._rows("select number from generations where base = ?", base)
-        return int(rows[0][0]) if rows else 1
+    def get_item(self, key: str) -> Item | None:
+        return self._items.get(key)
 
-    # --- hooks ---
+    def put_item(self, key: str, item: Item | None, expected: Expected | None = None) -> bool:
+        return self._items.put(key, item, expected)
 
-    def put_hook(self, hook: HookRecord, holder: str | None = None) -> bool:
-        with self._transaction() as db:
-            text = hook.model_dump_json(exclude_none=True)
-            sql = (
-                "insert into hooks values (?, ?, ?) on conflict do update set run_id = excluded.run_id, "
-                "hook = excluded.hook where run_id in (?, ?)"
-            )
-            return db.execute(sql, (hook.token, hook.run_id, text, hook.run_id, holder)).rowcount > 0
+    def update_item(self, key: str, fields: Item, defaults: Item) -> Item:
+        return self._items.update(key, fields, defaults)
 
-    def get_hook(self, token: str) -> HookRecord | None:
-        rows = self._rows("select hook from hooks where token = ?", token)
-        return HookRecord.model_validate_json(rows[0][0]) if rows else None
-
-    def delete_hook(self, token: str, run_id: str) -> None:
-        with self._transaction() as db:
-            db.execute("delete from hooks where token = ? and run_id = ?", (token, run_id))
-
-    def webhook_url(self, token: str) -> str:
-        if not self._webhook_url:
-            raise ConfigurationError(
-                "webhooks need a URL: set LocalWorld(..., webhook_url='https://.../webhooks'), "
-                "or WORLDFLOW_WEBHOOK_URL for the command line"
-            )
-        return f"{self._webhook_url.rstrip('/')}/{token}"
-
-    def webhook_keys(self) -> Sequence[bytes]:
-        with self._transaction() as db:
-            db.execute("insert into keys select ? where not exists (select 1 from keys)", (secrets.token_bytes(32),))
-            return [key for (key,) in db.execute("select key from keys")]
-
-    # --- the step ledger ---
-
-    def put_outcome(self, outcome: StepOutcome, *, replace: bool = False) -> StepOutcome:
-        key = f"{outcome.run_id}#{outcome.fact.fact_id}"
-        with self._transaction() as db:
-            row = db.execute("select outcome from outcomes where id = ?", (key,)).fetchone()
-            if row and not replace and (recorded := StepOutcome.model_validate_json(row[0])).is_of(outcome.call):
-                return recorded
-            db.execute("insert or replace into outcomes values (?, ?)", (key, outcome.model_dump_json()))
-        return outcome
-
-    def get_outcome(self, run_id: str, step_id: str, attempt: int) -> StepOutcome | None:
-        rows = self._rows("select outcome from outcomes where id = ?", f"{run_id}#{step_id}/{attempt}")
-        return StepOutcome.model_validate_json(rows[0][0]) if rows else None
-
-    def claim(self, run_id: str, step_id: str, attempt: int) -> bool:
-        with self._transaction() as db:
-            key = f"{run_id}#{step_id}/{attempt}"
-            return db.execute("insert or ignore into claims values (?)", (key,)).rowcount > 0
-
-    def begin(self, run_id: str, step_id: str, attempt: int) -> bool:
-        with self._transaction() as db:
-            (abandoned,) = db.execute(
-                "insert into beats (id, at, details) values (?, ?, 'null') on conflict do update set at = excluded.at, "
-                "details = coalesce(details, excluded.details) returning abandoned",
-                (f"{run_id}#{step_id}/{attempt}", _time(self.now())),
-            ).fetchone()
-            return not abandoned
-
-    def beat(self, run_id: str, step_id: str, attempt: int, details: Json) -> bool:
-        with self._transaction() as db:
-            (abandoned,) = db.execute(
-                "insert into beats (id, at, details) values (?, ?, ?) on conflict do update set at = excluded.at, "
-                "details = excluded.details returning abandoned",
-                (f"{run_id}#{step_id}/{attempt}", _time(self.now()), dump_value(details)),
-            ).fetchone()
-            return not abandoned
-
-    def last_beat(self, run_id: str, step_id: str, attempt: int) -> Beat | None:
-        rows = self._rows("select at, details from beats where id = ?", f"{run_id}#{step_id}/{attempt}")
-        return Beat(datetime.fromisoformat(rows[0][0]), from_json(rows[0][1])) if rows and rows[0][0] else None
-
-    def abandon(self, run_id: str, step_id: str, attempt: int) -> None:
-        with self._transaction() as db:
-            db.execute(
-                "insert into beats (id, abandoned) values (?, 1) on conflict do update set abandoned = 1",
-                (f"{run_id}#{step_id}/{attempt}",),
-            )
-
-    def is_abandoned(self, run_id: str, step_id: str, attempt: int) -> bool:
-        sql = "select 1 from beats where id = ? and abandoned"
-        return bool(self._rows(sql, f"{run_id}#{step_id}/{attempt}"))
+    def list_items(self, prefix: str, limit: int, after: str) -> Sequence[Item]:
+        return self._items.list(prefix, limit, after)
 
     # --- payloads ---
 
@@ -350,17 +265,18 @@ class LocalWorld(LocalMessages):
 
     @property
     def archive(self) -> LocalArchive:
-        return LocalArchive(self._transaction, self._replace)
+        return LocalArchive(self._database, self._replace)
 
     # --- schedules ---
 
-    @property
-    def schedules(self) -> LocalSchedules:
-        return LocalSchedules(self._transaction, self.now)
+    def arm_schedule(self, record: ScheduleRecord) -> None:
+        self._schedules.arm(record)
 
+    def disarm_schedule(self, schedule_id: str) -> None:
+        self._schedules.disarm(schedule_id)
 
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    def rearm_schedule(self, schedule_id: str, due: datetime) -> None:
+        self._schedules.rearm(schedule_id, due)
 
 
 def _listed(text: str) -> RunRecord:
@@ -370,4 +286,4 @@ def _listed(text: str) -> RunRecord:
 
 def _row(record: RunRecord) -> tuple[object, ...]:
     text = record.model_dump_json(exclude_none=True)
-    return (record.run_id, record.seq, record.status, record.workflow_name, _time(record.created_at), text)
+    return (record.run_id, record.seq, record.status, record.workflow_name, time_text(record.created_at), text)
