@@ -23,10 +23,10 @@ from worldflow.turns.turns import Turns
 from worldflow.worlds.archives import Attempt
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import LocalArchive
-from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import Delayed, Message, StepTask
 from worldflow.worlds.records import RunRecord
+from worldflow.worlds.served import Delivery
 from worldflow.worlds.status_events import StatusEvent
 
 When = Literal["before", "after"]

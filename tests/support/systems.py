@@ -31,9 +31,9 @@ from worldflow.serving.worker import Worker
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World
 from worldflow.worlds.aws.access import AWSAccess
-from worldflow.worlds.local.queues import Delivery
 from worldflow.worlds.messages import Delayed, Message, load_message
 from worldflow.worlds.recurrence import parse
+from worldflow.worlds.served import Delivery
 
 TURNS_LIMIT = 2_000
 """More than any test takes: beyond it something goes round in circles."""

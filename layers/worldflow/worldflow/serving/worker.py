@@ -21,8 +21,7 @@ from worldflow.turns.observer import Observer
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import LIVE_LIMIT, Turns
 from worldflow.turns.watchdog import CPU_LIMIT
-from worldflow.worlds.local.queues import Queue
-from worldflow.worlds.local.world import LocalWorld
+from worldflow.worlds.served import Queue, Served
 
 _log = logging.getLogger("worldflow")
 
@@ -65,7 +64,7 @@ class Worker:
 
     def __init__(
         self,
-        world: LocalWorld,
+        world: Served,
         *,
         concurrency: int = 10,
         live_limit: int = LIVE_LIMIT,
@@ -323,7 +322,7 @@ class _Block:
 class _Bell:
     """Rings in the worker's two threads when there may be something to do."""
 
-    def __init__(self, world: LocalWorld) -> None:
+    def __init__(self, world: Served) -> None:
         self._world = world
         self.turns, self.steps = threading.Event(), threading.Event()
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
-from worldflow.worlds.local.queues import Delivery
-from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.outages import is_outage
+from worldflow.worlds.served import Delivery, Served
 
 PASSING = (sqlite3.OperationalError, OSError)
 """Errors that say nothing of what was asked for: the file is locked, the disk is full or does not answer."""
@@ -43,7 +42,7 @@ def is_lasting(error: BaseException) -> bool:
 class Receipts:
     """The receipts of one thread of a worker's."""
 
-    def __init__(self, world: LocalWorld) -> None:
+    def __init__(self, world: Served) -> None:
         self._world = world
         self._owed: list[Callable[[], None]] = []
         self._returns: dict[int, int] = {}

@@ -20,10 +20,9 @@ from functools import partial
 from worldflow.engine.privacy import loggable
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_locked, is_passing
 from worldflow.turns.steps import StepExecutor
-from worldflow.worlds.local.queues import Delivery
-from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import StepTask
 from worldflow.worlds.outages import is_outage
+from worldflow.worlds.served import Delivery, Served
 
 _log = logging.getLogger("worldflow")
 
@@ -43,7 +42,7 @@ class WorkerSteps:
     concurrency: the most attempts that are under way: received, and not recorded.
     """
 
-    def __init__(self, world: LocalWorld, executor: StepExecutor, concurrency: int) -> None:
+    def __init__(self, world: Served, executor: StepExecutor, concurrency: int) -> None:
         self._world = world
         self._executor = executor
         self._room = concurrency

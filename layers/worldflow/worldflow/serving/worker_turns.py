@@ -26,9 +26,8 @@ from worldflow.runtime import firing
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Settle, Turns
-from worldflow.worlds.local.queues import Delivery
-from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
+from worldflow.worlds.served import Delivery, Served
 
 _log = logging.getLogger("worldflow")
 
@@ -45,7 +44,7 @@ class _Turn:
 class WorkerTurns:
     """Handles what is in the queues of runs and of the dead."""
 
-    def __init__(self, world: LocalWorld, turns: Turns, executor: StepExecutor) -> None:
+    def __init__(self, world: Served, turns: Turns, executor: StepExecutor) -> None:
         self._world = world
         self._turns = turns
         self._executor = executor

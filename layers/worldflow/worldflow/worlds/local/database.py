@@ -12,18 +12,9 @@ from io import FileIO
 from typing import Literal
 
 from worldflow.engine.errors import WorldClosedError
+from worldflow.worlds.served import Durable
 
 Synchronous = Literal["FULL", "NORMAL"]
-
-Durable = Literal["first", "next", "later"]
-"""When a commit is on the disk.
-
-first: before anybody sees it.
-next: before its caller goes on. A worker goes on at once, since what it commits in answer is behind this on the disk.
-    Only for what nobody but a worker reads.
-later: with what is committed behind it. For what may be lost in a power failure: a message that was received or
-    acknowledged then comes again.
-"""
 
 Note = tuple[Literal["sent to", "changed"], str]
 """What a transaction has done that somebody may wait for."""

@@ -11,25 +11,21 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO, Any, Literal, get_args
+from typing import IO, Any, get_args
 
 from pydantic import ValidationError
 
 from worldflow.engine.errors import ConfigurationError
-from worldflow.worlds.base import World
-from worldflow.worlds.local.database import MEMORY, Database, Durable
+from worldflow.worlds.local.database import MEMORY, Database
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
 from worldflow.worlds.records import Redriven
+from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
 
-Queue = Literal["runs", "steps", "dead"]
-"""Messages that were rejected too often are in the queue of the dead; what no code can read, in a queue that nobody
-reads.
-"""
 QUEUES: tuple[Queue, ...] = get_args(Queue)
+"""What no code can read is in a queue that nobody reads."""
 
 _log = logging.getLogger("worldflow")
 
@@ -38,8 +34,6 @@ MAX_RECEIVES = 5
 
 MAX_DEATHS = 20
 """How often a message comes again of those that were in flight when a worker died: it may be what killed it, or not."""
-
-_REDELIVERY_DELAY = timedelta(seconds=1)
 
 _STILL = "id = ? and receives = ? and in_flight"
 """A message is where a delivery has left it. A receipt may be written twice, where nobody knows whether the first time
@@ -56,21 +50,6 @@ create index if not exists messages_by_group on messages (queue, grp);
 
 _ARRIVED = "coalesce(arrived_at, visible_at)"
 """When a message was first receivable, whatever has become of it since. An older version did not write it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A message as it was received, for the `receives`th time."""
-
-    id: int
-    message: Message
-    receives: int
-    arrived_at: datetime
-    """When it was sent, or was due if it was sent to come later."""
-
-    @property
-    def redelivered(self) -> bool:
-        return self.receives > 1
 
 
 _TRIES = 10
@@ -93,12 +72,9 @@ def _locked(lock: IO[str], *, tries: int) -> bool:
             return True
 
 
-class LocalMessages(World):
+class LocalMessages(Served):
     """What a `LocalWorld` does with messages."""
 
-    path: str
-    on_sent: Callable[[Collection[Queue]], None] | None
-    """Called with the queues to which messages were sent from this process, in the thread that sent them."""
     _database: Database
 
     def _add_columns(self) -> None:
@@ -133,9 +109,6 @@ class LocalMessages(World):
             db.execute(sql, values)
 
     def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
-        """The oldest messages of one group of which none is in flight; of the queue of steps, one of each of several
-        groups. They are in flight from now on.
-        """
         if queue != "steps":
             return next(iter(self.receive_groups(queue, 1, limit)), [])
         now = self.now()
@@ -147,10 +120,6 @@ class LocalMessages(World):
     def receive_groups(
         self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
     ) -> list[list[Delivery]]:
-        """The oldest messages of so many groups of which none is in flight, up to `limit` of each.
-
-        handled: what is acknowledged before.
-        """
         now = self.now()
         if not handled and self._is_empty(queue, now):
             return []
@@ -181,13 +150,11 @@ class LocalMessages(World):
         return Delivery(id, message, receives, datetime.fromtimestamp(arrived_at, UTC))
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """The messages were handled, and are gone."""
         with self._transaction(durable="later") as db:
             db.executemany(f"delete from messages where {_STILL}", map(_identity, deliveries))
 
     def reject(self, deliveries: Sequence[Delivery]) -> None:
-        """The messages could not be handled: they come again, or are dead when they have come too often."""
-        again = (self.now() + _REDELIVERY_DELAY).timestamp()
+        again = (self.now() + REDELIVERY_DELAY).timestamp()
         with self._transaction(durable="later") as db:
             db.executemany(
                 "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
@@ -195,8 +162,7 @@ class LocalMessages(World):
                 [(again, MAX_RECEIVES, *_identity(delivery)) for delivery in deliveries],
             )
 
-    def put_back(self, deliveries: Sequence[Delivery], delay: timedelta = _REDELIVERY_DELAY) -> None:
-        """The messages were not handled, for a reason that is none of theirs: they come again, however often."""
+    def put_back(self, deliveries: Sequence[Delivery], delay: timedelta = REDELIVERY_DELAY) -> None:
         again = (self.now() + delay).timestamp()
         with self._transaction(durable="later") as db:
             db.executemany(

@@ -19,16 +19,17 @@ from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local.archive import LocalArchive
-from worldflow.worlds.local.database import Database, Durable, Note, Synchronous
+from worldflow.worlds.local.database import Database, Note, Synchronous
 from worldflow.worlds.local.items import SCHEMA as ITEMS_SCHEMA
 from worldflow.worlds.local.items import LocalItems, upgrade
-from worldflow.worlds.local.queues import QUEUES, LocalMessages, Queue
+from worldflow.worlds.local.queues import QUEUES, LocalMessages
 from worldflow.worlds.local.queues import SCHEMA as MESSAGES_SCHEMA
 from worldflow.worlds.local.schedules import LocalSchedules
 from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
 from worldflow.worlds.local.webhooks import LocalWebhooks
 from worldflow.worlds.records import RunPage, RunRecord, Status, check_cursor, check_page, time_text
 from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.served import Durable, Queue
 
 _log = logging.getLogger("worldflow")
 
