@@ -11,8 +11,8 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, get_args
 
@@ -22,7 +22,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.worlds.local.database import MEMORY, Database
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
 from worldflow.worlds.records import Redriven
-from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
+from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Queue
 
 QUEUES: tuple[Queue, ...] = get_args(Queue)
 """What no code can read is in a queue that nobody reads."""
@@ -72,58 +72,52 @@ def _locked(lock: IO[str], *, tries: int) -> bool:
             return True
 
 
-class LocalMessages(Served):
-    """What a `LocalWorld` does with messages."""
+class LocalQueues:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
 
-    _database: Database
-
-    def _add_columns(self) -> None:
+    def upgrade(self) -> None:
         """Makes the table of an older version what this one expects."""
         has = "select 1 from pragma_table_info('messages') where name = 'arrived_at'"
-        if not self._rows(has):
-            with self._transaction() as db:
+        if not self._database.rows(has):
+            with self._database.transaction() as db:
                 if not db.execute(has).fetchone():  # nor has another process added it meanwhile
                     db.execute("alter table messages add column arrived_at real")
 
-    def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]:
-        return self._database.transaction(durable=durable)
-
-    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
-        return self._database.rows(sql, *values)
-
     def send(self, messages: Sequence[Message | Delayed]) -> None:
-        now = self.now()
+        now = self._now()
         due = [message if isinstance(message, Delayed) else Delayed(due=now, message=message) for message in messages]
         rows = [
             (_queue(one.message), one.message.group, one.message.dump(), *(one.due.timestamp(),) * 2) for one in due
         ]
-        with self._transaction(durable="next") as db:
+        with self._database.transaction(durable="next") as db:
             sql = "insert into messages (queue, grp, body, visible_at, arrived_at) values (?, ?, ?, ?, ?)"
             db.executemany(sql, rows)
             self._database.note(*(("sent to", queue) for queue, *_ in rows))
 
-    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+    def cancel(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
         values = (_queue(message), message.group, message.dump(), deliver_at.timestamp())
         sql = "delete from messages where queue = ? and grp = ? and body = ? and visible_at = ? and not in_flight"
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(sql, values)
 
     def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
         if queue != "steps":
             return next(iter(self.receive_groups(queue, 1, limit)), [])
-        now = self.now()
+        now = self._now()
         if self._is_empty(queue, now):
             return []
-        with self._transaction(durable="later") as db:
+        with self._database.transaction(durable="later") as db:
             return self._in_order(_receive_steps(db, now, limit))
 
     def receive_groups(
         self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
     ) -> list[list[Delivery]]:
-        now = self.now()
+        now = self._now()
         if not handled and self._is_empty(queue, now):
             return []
-        with self._transaction(durable="later") as db:
+        with self._database.transaction(durable="later") as db:
             if handled:
                 self.acknowledge(handled)
             found = _receive(db, queue, now, groups, limit)
@@ -132,7 +126,7 @@ class LocalMessages(Served):
     def _is_empty(self, queue: Queue, now: datetime) -> bool:
         """Whether nothing can be received, which needs no transaction to see."""
         sql = "select 1 from messages where queue = ? and visible_at <= ? and not in_flight limit 1"
-        return not self._rows(sql, queue, now.timestamp())
+        return not self._database.rows(sql, queue, now.timestamp())
 
     def _in_order(self, rows: list[Any]) -> list[Delivery]:
         deliveries = [self._read(*row) for row in rows]
@@ -143,19 +137,19 @@ class LocalMessages(Served):
             message = load_message(body)
         except ValidationError as error:
             _log.error("message %d cannot be read and is set aside: %s", id, summary(error))
-            with self._transaction() as db:
+            with self._database.transaction() as db:
                 db.execute("update messages set in_flight = 0, queue = 'unreadable' where id = ?", (id,))
             return None
         assert not isinstance(message, Delayed)
         return Delivery(id, message, receives, datetime.fromtimestamp(arrived_at, UTC))
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        with self._transaction(durable="later") as db:
+        with self._database.transaction(durable="later") as db:
             db.executemany(f"delete from messages where {_STILL}", map(_identity, deliveries))
 
     def reject(self, deliveries: Sequence[Delivery]) -> None:
-        again = (self.now() + REDELIVERY_DELAY).timestamp()
-        with self._transaction(durable="later") as db:
+        again = (self._now() + REDELIVERY_DELAY).timestamp()
+        with self._database.transaction(durable="later") as db:
             db.executemany(
                 "update messages set in_flight = 0, visible_at = ?, queue = case when receives < ? then queue "
                 f"else 'dead' end where {_STILL}",
@@ -163,8 +157,8 @@ class LocalMessages(Served):
             )
 
     def put_back(self, deliveries: Sequence[Delivery], delay: timedelta = REDELIVERY_DELAY) -> None:
-        again = (self.now() + delay).timestamp()
-        with self._transaction(durable="later") as db:
+        again = (self._now() + delay).timestamp()
+        with self._database.transaction(durable="later") as db:
             db.executemany(
                 f"update messages set in_flight = 0, visible_at = ?, receives = max(receives - 1, 1) where {_STILL}",
                 [(again, *_identity(delivery)) for delivery in deliveries],
@@ -172,7 +166,7 @@ class LocalMessages(Served):
 
     def recover(self) -> None:
         """Makes what was in flight when a worker died receivable again."""
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             db.execute(
                 "update messages set in_flight = 0, queue = case when receives < ? then queue else 'dead' end "
                 "where in_flight",
@@ -187,22 +181,26 @@ class LocalMessages(Served):
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Makes this process the one worker of the file. Raises `ConfigurationError` if another is at work."""
-        if self.path == MEMORY or sys.platform == "win32":
+        if self._database.path == MEMORY or sys.platform == "win32":
             self.recover()
             yield
             return
-        with open(f"{self.path}.worker", "w") as lock:
+        with open(f"{self._database.path}.worker", "w") as lock:
             if not _locked(lock, tries=_TRIES):
-                raise ConfigurationError(f"another worker already serves {self.path}: a file can have only one worker")
+                raise ConfigurationError(
+                    f"another worker already serves {self._database.path}: a file can have only one worker"
+                )
             self.recover()
             yield
 
     def is_served(self) -> bool:
         """Whether a worker serves the file. On Windows and in memory, where nothing tells, it is taken to be so."""
-        if self.path == MEMORY or sys.platform == "win32":
+        if self._database.path == MEMORY or sys.platform == "win32":
             return True
         try:
-            with open(f"{self.path}.worker") as lock:  # closed again at once: a worker that begins now waits for that
+            with open(
+                f"{self._database.path}.worker"
+            ) as lock:  # closed again at once: a worker that begins now waits for that
                 return not _locked(lock, tries=1)
         except FileNotFoundError:
             return False
@@ -210,13 +208,13 @@ class LocalMessages(Served):
     def next_due(self) -> datetime | None:
         """When the earliest waiting message may be received: now or before, if some already may."""
         sql = "select min(visible_at) from messages where queue != 'unreadable' and not in_flight"
-        (when,) = self._rows(sql)[0]
+        (when,) = self._database.rows(sql)[0]
         return None if when is None else datetime.fromtimestamp(float(when), UTC)
 
-    def redrive(self, *, discard: bool = False) -> Redriven:
+    def redrive(self, *, discard: bool) -> Redriven:
         # The worker handles the dead; what nobody could read waits for code that can.
         moved = 0
-        with self._transaction() as db:
+        with self._database.transaction() as db:
             rows = db.execute("select id, body from messages where queue = 'unreadable'").fetchall()
             for id, body in rows:
                 try:

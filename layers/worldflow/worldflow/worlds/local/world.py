@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -22,14 +23,15 @@ from worldflow.worlds.local.archive import LocalArchive
 from worldflow.worlds.local.database import Database, Note, Synchronous
 from worldflow.worlds.local.items import SCHEMA as ITEMS_SCHEMA
 from worldflow.worlds.local.items import LocalItems, upgrade
-from worldflow.worlds.local.queues import QUEUES, LocalMessages
+from worldflow.worlds.local.queues import QUEUES, LocalQueues
 from worldflow.worlds.local.queues import SCHEMA as MESSAGES_SCHEMA
 from worldflow.worlds.local.schedules import LocalSchedules
 from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
 from worldflow.worlds.local.webhooks import LocalWebhooks
-from worldflow.worlds.records import RunPage, RunRecord, Status, check_cursor, check_page, time_text
+from worldflow.worlds.messages import Delayed, Message
+from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_page, time_text
 from worldflow.worlds.schedules import ScheduleRecord
-from worldflow.worlds.served import Durable, Queue
+from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
 
 _log = logging.getLogger("worldflow")
 
@@ -50,7 +52,7 @@ create table if not exists payloads (key text primary key, data blob) without ro
 """
 
 
-class LocalWorld(LocalMessages):
+class LocalWorld(Served):
     """A World in one SQLite database. May be used from several threads.
 
     path: a file, or `:memory:`.
@@ -82,7 +84,8 @@ class LocalWorld(LocalMessages):
         """What waits for changes of runs, by their ids without their generations."""
         schema = _SCHEMA + MESSAGES_SCHEMA + ITEMS_SCHEMA + WEBHOOKS_SCHEMA + ARCHIVE_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
-        self._add_columns()
+        self._queues = LocalQueues(self._database, self.now)
+        self._queues.upgrade()
         upgrade(self._database)
         self._items = LocalItems(self._database)
         self._schedules = LocalSchedules(self._database, self, self.now)
@@ -104,6 +107,12 @@ class LocalWorld(LocalMessages):
 
     def when_durable(self, call: Callable[[], None]) -> None:
         self._database.when_committed(call)
+
+    def _transaction(self, *, durable: Durable = "first") -> AbstractContextManager[sqlite3.Connection]:
+        return self._database.transaction(durable=durable)
+
+    def _rows(self, sql: str, *values: object) -> list[tuple[str, ...]]:
+        return self._database.rows(sql, *values)
 
     def _tell(self, notes: set[Note]) -> None:
         for what, base in notes:
@@ -234,6 +243,49 @@ class LocalWorld(LocalMessages):
         sql = "select record from runs where status = ? and created_at < ? order by created_at, run_id"
         for (text,) in self._rows(sql, status, time_text(created_before) if created_before else "9"):
             yield _listed(text)
+
+    # --- messages ---
+
+    def send(self, messages: Sequence[Message | Delayed]) -> None:
+        self._queues.send(messages)
+
+    def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
+        self._queues.cancel(message, deliver_at, sent_at)
+
+    def redrive(self, *, discard: bool = False) -> Redriven:
+        return self._queues.redrive(discard=discard)
+
+    def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
+        return self._queues.receive(queue, limit)
+
+    def receive_groups(
+        self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
+    ) -> list[list[Delivery]]:
+        return self._queues.receive_groups(queue, groups, limit, handled=handled)
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        self._queues.acknowledge(deliveries)
+
+    def reject(self, deliveries: Sequence[Delivery]) -> None:
+        self._queues.reject(deliveries)
+
+    def put_back(self, deliveries: Sequence[Delivery], delay: timedelta = REDELIVERY_DELAY) -> None:
+        self._queues.put_back(deliveries, delay)
+
+    def serving(self) -> AbstractContextManager[None]:
+        return self._queues.serving()
+
+    def is_served(self) -> bool:
+        """Whether a worker serves the file. On Windows and in memory, where nothing tells, it is taken to be so."""
+        return self._queues.is_served()
+
+    def recover(self) -> None:
+        """Makes what was in flight when a worker died receivable again."""
+        self._queues.recover()
+
+    def next_due(self) -> datetime | None:
+        """When the earliest waiting message may be received: now or before, if some already may."""
+        return self._queues.next_due()
 
     # --- items ---
 
