@@ -40,7 +40,7 @@ def record(required: Mapping[str, Schema], **optional: Schema) -> Schema:
 
 OMITTED: Schema = {
     "type": "object",
-    "description": "What is too large for an answer and is left out: its size in bytes.",
+    "description": "Fields that are omitted because they are too large for a response, with their sizes in bytes.",
     "additionalProperties": COUNT,
 }
 SCHEMAS: dict[str, Schema] = {
@@ -57,7 +57,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "GatewayError": {
         **record({"message": {"type": ["string", "null"]}}),
-        "description": "Said by API Gateway, which did not hand the request on.",
+        "description": "Returned by API Gateway, which rejected the request.",
     },
     "Started": record({"run_id": TEXT, "workflow": TEXT, "status": {"enum": STATUSES}}, signal_id=TEXT),
     "RunPage": record({"runs": {"type": "array", "items": ref("Run")}, "cursor": {"type": ["string", "null"]}}),
@@ -80,19 +80,19 @@ SCHEMAS: dict[str, Schema] = {
 """What is answered, besides what records of the engine are."""
 
 GATEWAY = {
-    401: "There is no valid token. Only where the stack authorises by JWT.",
-    403: "The request is not signed, or its signer may not call the route.",
-    429: "Above the throttling limits.",
+    401: "The token is missing or invalid. Only if the stack authorises with JWT.",
+    403: "The request is not signed, or the caller has no permission for the route.",
+    429: "Throttled: too many requests.",
 }
 """What API Gateway answers itself."""
 
 REFUSALS = {
-    400: "The body is not JSON, or something in the request is not text.",
+    400: "The body is not valid JSON, or the request contains invalid UTF-8.",
     404: "Not found.",
     409: "Conflicts with the current state: the run has ended, the id is taken, or the key is in use.",
-    410: "The run has ended, or takes no more requests.",
-    413: "The request or its answer is too large.",
-    422: "The request is not valid; `fields` says where.",
+    410: "The run has ended, or no longer accepts requests.",
+    413: "The request or its response is too large.",
+    422: "The request is not valid; `fields` lists what is wrong.",
 }
 
 
@@ -109,54 +109,55 @@ class Operation(NamedTuple):
 
 OPERATIONS: dict[str, Operation] = {
     "POST /runs": Operation("Start a run", {201: "Started", 200: "Started"}, (413, 409, 422), key=True),
-    "GET /runs": Operation("List runs, the newest first", {200: "RunPage"}, (413, 422)),
-    "GET /runs/{run_id}": Operation("Read a run", {200: "Run"}, (404, 413, 422)),
-    "GET /runs/{run_id}/events": Operation("Read a run's history", {200: "EventPage"}, (404, 413, 422)),
+    "GET /runs": Operation("List runs, newest first", {200: "RunPage"}, (413, 422)),
+    "GET /runs/{run_id}": Operation("Get a run", {200: "Run"}, (404, 413, 422)),
+    "GET /runs/{run_id}/events": Operation("Get a run's history", {200: "EventPage"}, (404, 413, 422)),
     "POST /runs/{run_id}/signals/{name}": Operation(
         "Send a signal", {202: "Signalled"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
     "POST /runs/{run_id}/updates/{name}": Operation(
-        "Ask the workflow, which answers", {200: "Updated", 202: "UpdateSent"}, (413, 404, 409, 422), key=True
+        "Send an update and wait for the answer", {200: "Updated", 202: "UpdateSent"}, (413, 404, 409, 422), key=True
     ),
     "GET /runs/{run_id}/queries/{name}": Operation(
-        "Look at what the workflow has published", {200: "Queried"}, (404, 409, 413, 422)
+        "Query a value that the workflow publishes", {200: "Queried"}, (404, 409, 413, 422)
     ),
     "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (413, 404, 409, 422)),
-    "POST /runs/{run_id}/terminate": Operation("End a run at once", {202: "OfRun"}, (413, 404, 409, 422)),
-    "POST /runs/{run_id}/resume": Operation("Let a blocked run go on", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/terminate": Operation("Terminate a run", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/resume": Operation("Resume a blocked run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/retry": Operation(
-        "Let a failed run go on from what it failed of", {201: "Again"}, (413, 404, 409, 422), key=True
+        "Retry a failed run from the point of failure", {201: "Again"}, (413, 404, 409, 422), key=True
     ),
-    "POST /runs/{run_id}/fork": Operation("Start a run from another's history", {201: "Again"}, (413, 404, 409, 422)),
-    "GET /hooks/{token}": Operation("Read who holds a token", {200: "Hook"}, (404, 413, 422)),
+    "POST /runs/{run_id}/fork": Operation(
+        "Start a run from another run's history", {201: "Again"}, (413, 404, 409, 422)
+    ),
+    "GET /hooks/{token}": Operation("Get the run that holds a hook token", {200: "Hook"}, (404, 413, 422)),
     "POST /hooks/{token}": Operation(
         "Send a value to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
     "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (413, 409, 422)),
-    "GET /schedules": Operation("List schedules, by their ids", {200: "SchedulePage"}, (413, 422)),
-    "GET /schedules/{schedule_id}": Operation("Read a schedule", {200: "Schedule"}, (404, 413, 422)),
+    "GET /schedules": Operation("List schedules, sorted by id", {200: "SchedulePage"}, (413, 422)),
+    "GET /schedules/{schedule_id}": Operation("Get a schedule", {200: "Schedule"}, (404, 413, 422)),
     "PATCH /schedules/{schedule_id}": Operation("Change a schedule", {200: "Schedule"}, (413, 404, 409, 422)),
     "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
 }
 
 DESCRIPTION = """\
-Durable runs: start, watch, signal, ask, end them. Requests are authorised by API Gateway: signed with SigV4 for
-`execute-api` or, where the stack is deployed so, with a JWT. Only webhooks are open to all the world,
-and have an address of their own.
-See docs/guide/api.md for what each answer means."""
+Start, inspect, signal, update, query and end durable runs. API Gateway authorises requests, which are signed with SigV4
+for `execute-api` or, if the stack is deployed with a JwtIssuer, carry a JWT. Only webhooks are public; they have their
+own base URL. See docs/guide/api.md for the meaning of each response."""
 
 KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same request with the same key does nothing a second time, and gets the first answer.",
+    "description": "Makes retries safe: the same request with the same key takes effect once, with the same response.",
     "schema": {"type": "string"},
 }
 TRACEPARENT = {
     "name": "traceparent",
     "in": "header",
     "required": False,
-    "description": "The caller's span, as W3C Trace Context has it. What cannot be read is ignored.",
+    "description": "The caller's span, in W3C Trace Context format. An invalid value is ignored.",
     "schema": {"type": "string"},
 }
 TRACED = ("POST /runs", "POST /runs/{run_id}/fork", "POST /runs/{run_id}/signals/{name}")
@@ -166,7 +167,7 @@ ATTRIBUTES = {
     "name": "attributes",
     "in": "query",
     "required": False,
-    "description": "Up to 10 of `attribute.NAME=VALUE`: runs whose workflows have said so.",
+    "description": "Up to 10 filters `attribute.NAME=VALUE`: only runs with these attributes.",
     "style": "form",
     "explode": True,
     "schema": {
@@ -248,17 +249,25 @@ def _records() -> dict[str, Schema]:
 
 def _webhooks() -> dict[str, Any]:
     """The one route that is public: any method, any body, and what the workflow answers."""
-    refusals = {400: "It is no text.", 404: "No such webhook.", 410: REFUSALS[410], 413: REFUSALS[413]}
+    refusals = {
+        400: "The request contains invalid UTF-8.",
+        404: "No such webhook.",
+        410: REFUSALS[410],
+        413: REFUSALS[413],
+    }
     responses: dict[str, Any] = {
-        "202": {"description": "The run will learn of it.", "content": {"application/json": {"schema": ANYTHING}}},
+        "202": {
+            "description": "The request was accepted for delivery to the run.",
+            "content": {"application/json": {"schema": ANYTHING}},
+        },
         "429": _answer(GATEWAY[429], ref("GatewayError")),
-        "default": {"description": "What the workflow answers.", "content": {"*/*": {"schema": ANYTHING}}},
+        "default": {"description": "The response of the workflow.", "content": {"*/*": {"schema": ANYTHING}}},
     }
     responses |= {str(status): _answer(text, ref("Error")) for status, text in refusals.items()}
     path: dict[str, Any] = {"parameters": [{"name": "token", "in": "path", "required": True, "schema": TEXT}]}
     for method in ("get", "put", "post", "delete", "options", "head", "patch"):
         path[method] = {
-            "summary": "Send a request to a run",
+            "summary": "Send a request to a webhook",
             "operationId": f"webhook_{method}",
             "security": [{}],
             "parameters": [KEY, TRACEPARENT],

@@ -28,7 +28,7 @@ def test_a_signal_that_died_is_received_after_all(
         assert stack.call("GET", f"/runs/{run_id}").body["status"] == "running"
         command = [sys.executable, "-m", "worldflow", "redrive"]
         done = subprocess.run(command, env=application, capture_output=True, text=True, check=False, timeout=60)
-        assert done.stdout.startswith(f"Dead letters put back: {died}."), done
+        assert done.stdout.startswith(f"Dead letters moved back: {died}."), done
         assert waiting(stack, dead) == 0
         assert ended(run_id)["result"] == [7]
 

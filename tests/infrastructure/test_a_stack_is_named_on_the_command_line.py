@@ -150,7 +150,7 @@ def test_a_file_and_a_stack_are_not_given_together(first: str, tmp_path: Path):
     options = ["--local", str(tmp_path / "runs.db"), "--stack", "prod"]
     result = run("list", *(options if first == "--local" else options[2:] + options[:2]))
     assert result.exit_code == 2
-    assert "a LocalWorld file and a stack are both given: give one" in said(result)
+    assert "both a LocalWorld file and a stack are set: choose one" in said(result)
 
 
 def test_what_is_typed_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

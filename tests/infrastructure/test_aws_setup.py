@@ -62,14 +62,14 @@ def changes(**names: Any) -> list[str]:
 
 
 def test_a_setup_makes_everything():
-    assert changes() == [f"{part}: made" for part in PARTS]
+    assert changes() == [f"{part}: created" for part in PARTS]
     assert not list(Infrastructure().faults())
 
 
 def test_a_second_setup_changes_nothing_and_says_so():
     first, second = run("setup"), run("setup")
     assert first.stderr.endswith("Ready.\n")
-    assert second.stderr == "Nothing to do: all is there, as it should be.\n"
+    assert second.stderr == "Nothing to do.\n"
     assert second.stdout == first.stdout
 
 
@@ -105,7 +105,7 @@ def test_names_of_ones_own():
 
 def test_two_regions_do_not_meet():
     setup_worldflow_infrastructure(region="us-east-1")
-    assert changes(region="eu-west-1") == [f"{part}: made" for part in PARTS]
+    assert changes(region="eu-west-1") == [f"{part}: created" for part in PARTS]
     assert not list(Infrastructure(region="us-east-1").faults())
 
 
@@ -114,7 +114,7 @@ def test_a_step_queue_beside_which_no_other_can_be_named_is_refused():
     assert result.exit_code == 1
     assert (
         result.stderr
-        == "Error: the step queue's name must end in steps.fifo, as worldflow-steps.fifo does: 'tasks.fifo'\n"
+        == "Error: the name of the step queue must end in steps.fifo, like worldflow-steps.fifo, not be 'tasks.fifo'\n"
     )
 
 
@@ -128,9 +128,9 @@ def test_a_table_of_other_keys_is_left_alone():
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
         KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
     )
-    with pytest.raises(ConfigurationError, match="table worldflow-events has other keys, which cannot be changed"):
+    with pytest.raises(ConfigurationError, match="table worldflow-events has different keys, which cannot be changed"):
         setup_worldflow_infrastructure()
-    assert run("status").stderr.startswith("table worldflow-events: other keys\n")
+    assert run("status").stderr.startswith("table worldflow-events: different keys\n")
 
 
 def test_a_table_that_was_made_a_moment_ago_is_asked_again_for_its_backups(monkeypatch: pytest.MonkeyPatch):
@@ -143,7 +143,7 @@ def test_a_table_that_was_made_a_moment_ago_is_asked_again_for_its_backups(monke
 
 def test_a_bucket_that_is_somebody_elses_is_not_used(monkeypatch: pytest.MonkeyPatch):
     fail_first(monkeypatch, "HeadBucket", "403")
-    with pytest.raises(ConfigurationError, match="belongs to somebody else"):
+    with pytest.raises(ConfigurationError, match="belongs to another AWS account"):
         setup_worldflow_infrastructure()
 
 
@@ -207,7 +207,7 @@ def test_a_teardown_asks_first(answer: str):
     setup_worldflow_infrastructure()
     result = run("teardown", stdin=answer)
     assert result.exit_code == 1
-    assert "Delete these in eu-west-1, with all runs and their histories?" in result.output
+    assert "Delete these resources in eu-west-1, with all runs and their histories?" in result.output
     assert not list(Infrastructure().faults())
 
 
@@ -223,4 +223,4 @@ def test_a_teardown_of_a_part_deletes_that_part():
     sqs = client("sqs")
     sqs.delete_queue(QueueUrl=sqs.get_queue_url(QueueName="worldflow-timers")["QueueUrl"])
     assert "worldflow-timers:" not in run("teardown", "--yes").stderr
-    assert run("teardown", "--yes").stderr == "Nothing to do: none of it is there.\n"
+    assert run("teardown", "--yes").stderr == "Nothing to do.\n"

@@ -98,7 +98,7 @@ DAMAGES = [
     (stop_recovery, "table worldflow-events: no point-in-time recovery"),
     (stop_expiry, "table worldflow-runs: no expiry by expires_at"),
     (delete_queue, "queue worldflow-timers: missing"),
-    (shorten_visibility, "queue worldflow-steps.fifo: VisibilityTimeout 30 in place of 330"),
+    (shorten_visibility, "queue worldflow-steps.fifo: VisibilityTimeout 30 instead of 330"),
     (redirect_dead_letters, "queue worldflow-runs.fifo: RedrivePolicy "),
     (open_queue, "queue worldflow-timers: Policy "),
     (widen_role, "role worldflow-scheduler-eu-west-1: other permissions"),
@@ -124,5 +124,5 @@ def test_the_status_names_it():
     status = CliRunner().invoke(app, ["status"])
     setup_worldflow_infrastructure()
     assert status.exit_code == 1
-    assert status.stderr == "table worldflow-runs: no expiry by expires_at\n`setup` mends this.\n"
+    assert status.stderr == "table worldflow-runs: no expiry by expires_at\nRun `setup` to fix this.\n"
     assert status.stdout == ""

@@ -66,7 +66,7 @@ def test_a_record_that_is_not_as_its_history_fails(aws: AWSSystem) -> None:
 
     found = result(Wrong(aws))
     assert found.outcome is Outcome.FAILED
-    assert "records written as the histories have them: verify_pass" in found.detail
+    assert "records rewritten from their histories: verify_pass" in found.detail
 
 
 def test_a_missing_record_that_is_not_found_fails(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -333,7 +333,7 @@ def test_what_the_history_does_not_have_is_said(aws: AWSSystem) -> None:
     ended = count("r", aws.world.load_commits("r")).estimated
 
     assert (len(under_way), len(ended)) == (1, 1)
-    assert "under way" in under_way[0]
+    assert "in progress" in under_way[0]
     assert "heartbeats" in ended[0]
 
 

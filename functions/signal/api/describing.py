@@ -32,7 +32,9 @@ def carried(answer: dict[str, Any]) -> dict[str, Any]:
     body = answer["body"] or ""
     size = len(body) * 3 // 4 if answer["isBase64Encoded"] else len(body.encode())
     if size > BODY_LIMIT:
-        message = f"the answer has {size} bytes, and this API gives {BODY_LIMIT} at most; read it with the Python API"
+        message = (
+            f"the response has {size} bytes, but this API returns at most {BODY_LIMIT}; read it with the Python API"
+        )
         return at_once(413, "AnswerTooLargeError", message)
     if size > PLAIN_LIMIT and not answer["isBase64Encoded"]:
         return {**answer, "body": base64.b64encode(body.encode()).decode(), "isBase64Encoded": True}

@@ -46,10 +46,10 @@ def at_once(status: int, type_name: str, message: str, fields: Sequence[dict[str
 UNREADABLE = at_once(
     400,
     "MalformedBodyError",
-    "the body is not JSON that can be read",
-    [{"field": "body", "message": "must be JSON, of UTF-8, and not too deep"}],
+    "the body is not valid JSON",
+    [{"field": "body", "message": "must be JSON in UTF-8, and not too deeply nested"}],
 )
-NO_TEXT = at_once(400, "MalformedRequestError", "there is something in the request that is no text")
+NO_TEXT = at_once(400, "MalformedRequestError", "the request contains invalid UTF-8")
 
 STATES: dict[type[Exception], tuple[int, str | None]] = {
     RunNotFoundError: (404, "run_id"),
@@ -91,7 +91,7 @@ def refuse_failure(failure: Failure) -> Response[Any]:
 
 def refuse_request(error: RequestValidationError) -> Response[Any]:
     fields = [FieldError(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
-    return refuse_input(InvalidInputError("the request does not fit", fields))
+    return refuse_input(InvalidInputError("the request is not valid", fields))
 
 
 def refuse_state(error: Exception) -> Response[Any]:
@@ -100,13 +100,13 @@ def refuse_state(error: Exception) -> Response[Any]:
 
 
 def refuse_concurrent(error: IdempotencyAlreadyInProgressError) -> Response[Any]:
-    message = "a request with this Idempotency-Key is being handled; try again"
+    message = "a request with this Idempotency-Key is still in progress; retry later"
     return refusal(409, "InvalidInputError", message, [FieldError("Idempotency-Key", "in use")])
 
 
 def refuse_reuse(error: IdempotencyValidationError) -> Response[Any]:
     fields = [FieldError("Idempotency-Key", "belongs to another request")]
-    return refuse_input(InvalidInputError("this Idempotency-Key came with another request before", fields))
+    return refuse_input(InvalidInputError("this Idempotency-Key was already used for another request", fields))
 
 
 def refuse_value(error: SerializationError) -> Response[Any]:

@@ -48,8 +48,8 @@ def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:
     """The attributes of a list's query: `attribute.customer=c1`."""
     given = {name.removeprefix(ATTRIBUTE): text for name, text in query.items() if name.startswith(ATTRIBUTE)}
     if "" in given or len(given) > MOST_ATTRIBUTES:
-        rule = f"up to {MOST_ATTRIBUTES} attributes, each with its name"
-        raise InvalidInputError(f"a list is of {rule}", [FieldError("attribute", f"must be {rule}")])
+        rule = f"up to {MOST_ATTRIBUTES} attributes, each with a name"
+        raise InvalidInputError(f"a list can be filtered by {rule}", [FieldError("attribute", f"must be {rule}")])
     return {name: read_attribute(text) for name, text in given.items()}
 
 

@@ -7,6 +7,6 @@ try:
 except ModuleNotFoundError as error:
     if error.name not in ("typer", "rich"):
         raise
-    sys.exit('The command line needs Typer and Rich: pip install "worldflow[cli]"')
+    sys.exit('The command line requires Typer and Rich: pip install "worldflow[cli]"')
 
 app(prog_name="python -m worldflow")

@@ -93,7 +93,7 @@ def test_where_it_cannot_go_on_it_says_so_and_fails(cli: Cli, monkeypatch: pytes
     )
     error = KeyError("a fault")
     ended = cli.run("worker", "-w", FLOWS)
-    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot go on: KeyError: 'a fault'\n")
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot continue: KeyError: 'a fault'\n")
 
 
 def test_where_it_is_cancelled_by_what_runs_in_it_it_fails(cli: Cli, monkeypatch: pytest.MonkeyPatch):
@@ -102,7 +102,7 @@ def test_where_it_is_cancelled_by_what_runs_in_it_it_fails(cli: Cli, monkeypatch
 
     monkeypatch.setattr(Worker, "serve", cancelled)
     ended = cli.run("worker", "-w", FLOWS)
-    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker was cancelled by code that runs in it\n")
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker was cancelled by code running in it\n")
 
 
 def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):
@@ -114,4 +114,4 @@ def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):
 
 def test_where_no_module_can_be_imported_it_takes_nothing(cli: Cli):
     refused = cli.fails("worker", "-w", "nowhere.at_all")
-    assert refused.startswith("Error: none of the modules of --workflows can be imported (nowhere.at_all: ")
+    assert refused.startswith("Error: none of the modules in --workflows can be imported (nowhere.at_all: ")

@@ -74,7 +74,7 @@ def test_about_a_package_that_the_cost_of_a_run_takes(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     result = run_without_boto3("worldflow", "cost", "one", "--local", str(cli.file))
     assert result.returncode == 1
-    assert result.stderr == 'Error: what a run costs is counted with boto3: pip install "worldflow[aws]"\n'
+    assert result.stderr == 'Error: `cost` requires boto3: pip install "worldflow[aws]"\n'
 
 
 def test_about_a_package_that_the_setup_takes():
@@ -132,7 +132,9 @@ def test_about_a_place_where_no_file_can_be(tmp_path: Path):
 def test_about_a_worker_where_functions_do_its_work(options: tuple[str, ...], whose: str):
     result = CliRunner().invoke(app, ["worker", *options])
     assert result.exit_code == 1
-    problem = f"the functions of {whose} serve its runs: a worker serves a LocalWorld file, named with --local FILE"
+    problem = (
+        f"the functions of {whose} serve its runs; a worker only serves a LocalWorld file: name one with --local FILE"
+    )
     assert result.stderr == f"Error: {problem}\n"
 
 

@@ -43,7 +43,7 @@ def test_a_finding_is_a_line_and_exits_with_1():
     write({"bad.py": BAD})
     result = check("bad.py")
     assert result.exit_code == 1
-    why = "it is another time on replay. Instead: worldflow.now()"
+    why = "it returns a different time on replay. Instead: worldflow.now()"
     assert result.stdout == f"bad.py:6:12: time.time in bad: {why}\n"
     assert result.stderr == "1 workflow in 1 file: 1 finding.\n"
 
@@ -99,7 +99,7 @@ def test_json():
         "line": 6,
         "column": 12,
         "what": "time.time",
-        "why": "it is another time on replay",
+        "why": "it returns a different time on replay",
         "instead": "worldflow.now()",
         "function": "bad",
         "workflow": "bad",
@@ -127,7 +127,7 @@ def test_a_file_that_is_not_python_is_a_finding(text: bytes, where: str):
     result = check("bad.py", "worse.py")
     assert result.exit_code == 1
     first, second = result.stdout.splitlines()
-    assert first.startswith(f"{where}: a syntax error: ")
+    assert first.startswith(f"{where}: syntax error: ")
     assert second.startswith("worse.py")
 
 

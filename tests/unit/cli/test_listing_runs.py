@@ -43,7 +43,7 @@ def test_what_people_see(three: Cli):
     header, line = result.stdout.splitlines()
     assert header.split() == ["run", "workflow", "status", "started", "took"]
     assert line.split()[:3] == ["c", "ask", "running"]
-    assert result.stderr.startswith("There are more: --cursor ")
+    assert result.stderr.startswith("More runs: --cursor ")
 
 
 def test_no_runs(three: Cli):
@@ -104,4 +104,4 @@ def test_pages_that_hold_few_runs_or_none_are_read_until_there_are_enough(three:
     assert ids(page) == ["c", "b"]
     assert page["cursor"]
     assert ids(three.json("list", "--workflow", "ask")) == ["c", "a"]
-    assert three.run("list", "--limit", "2").stderr.startswith("There are more: --cursor ")
+    assert three.run("list", "--limit", "2").stderr.startswith("More runs: --cursor ")

@@ -62,7 +62,7 @@ def test_an_answer_is_waited_for_where_no_worker_serves_the_file(cli: Cli):
     result = cli.run("update", "one", "add", "--args", '["hat"]', "--timeout", "0.3s")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.startswith("No worker serves ")
-    assert result.stderr.splitlines()[1:] == ["Error: one has not answered in 0.3s; the update waits there"]
+    assert result.stderr.splitlines()[1:] == ["Error: one has not answered within 0.3s; the update is still pending"]
 
 
 @pytest.mark.usefixtures("end_later")
@@ -113,11 +113,11 @@ class Elsewhere:
 @pytest.mark.parametrize(
     ("status", "hint"),
     [
-        ("running", "Nothing has happened for 0 s; `status one` shows what is open.\n"),
+        ("running", "No new event for 0 s; `status one` shows what the run is waiting for.\n"),
         (
             "pending",
-            "Nothing has happened for 0 s; the run has not begun: see the log of the orchestrator's function, and the "
-            "queue of runs.\n",
+            "No new event for 0 s; the run has not started: check the log of the orchestrator function, and the run "
+            "queue.\n",
         ),
     ],
 )

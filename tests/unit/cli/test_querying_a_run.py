@@ -53,10 +53,10 @@ def test_a_run_of_a_workflow_whose_code_is_elsewhere(basket: Cli):
     basket.settle()
     error = basket.fails("query", "two", "items", "-w", f"{FLOWS},tests.unit.cli.nowhere")
     assert error == (
-        "Error: there is no workflow 'elsewhere' in tests.unit.cli.flows,tests.unit.cli.nowhere, and a query takes its "
+        "Error: there is no workflow 'elsewhere' in tests.unit.cli.flows,tests.unit.cli.nowhere, and a query needs its "
         "code; not imported: tests.unit.cli.nowhere (ModuleNotFoundError: No module named 'tests.unit.cli.nowhere'). "
-        "Name the module that defines it with --workflows MODULE or WORLDFLOW_WORKFLOWS; PYTHONPATH says where to "
-        "look\n"
+        "Name the module that defines it with --workflows MODULE or WORLDFLOW_WORKFLOWS; modules are looked for "
+        "in PYTHONPATH\n"
     )
 
 
@@ -67,7 +67,7 @@ def test_where_no_module_was_named(basket: Cli):
     run = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stderr.startswith(
-        "Error: there is no workflow 'basket' in workflows, and a query takes its code; not imported: workflows "
+        "Error: there is no workflow 'basket' in workflows, and a query needs its code; not imported: workflows "
         "(ModuleNotFoundError: No module named 'workflows'). Name the module that defines it with --workflows MODULE"
     )
 

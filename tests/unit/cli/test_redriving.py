@@ -15,7 +15,7 @@ def test_blocked_runs_go_on(cli: Cli):
     async def late() -> str:
         return await wait_for_signal("answer", str)
 
-    assert cli("redrive") == "Dead letters put back: 0. Blocked runs resumed: 2.\n"
+    assert cli("redrive") == "Dead letters moved back: 0. Blocked runs resumed: 2.\n"
     cli.settle()
     assert {cli.json("status", run_id)["status"] for run_id in ("one", "two")} == {"running"}
 
@@ -42,6 +42,6 @@ def test_what_nobody_can_read_is_left_or_deleted(cli: Cli):
     world.close()
     cli.settle()
 
-    assert "left (--discard deletes them): 1" in cli("redrive")
+    assert "left in place (delete them with --discard): 1" in cli("redrive")
     assert "deleted: 1" in cli("redrive", "--discard")
     assert cli.json("redrive")["unreadable"] == 0

@@ -11,7 +11,7 @@ def door(cli: Cli) -> Cli:
 
 
 def test_the_value_arrives_at_the_run_that_holds_it(door: Cli):
-    assert door("hook", "front-door", "--value", '"Grace"') == "The value is on its way to one.\n"
+    assert door("hook", "front-door", "--value", '"Grace"') == "Sent the value to one.\n"
     door.settle()
     assert door.json("status", "one")["result"] == "Grace"
 

@@ -13,7 +13,7 @@ def test_a_blocked_run_goes_on_when_its_code_is_mended(cli: Cli):
     async def late() -> str:
         return await wait_for_signal("answer", str)
 
-    assert cli("resume", "one") == "one takes a turn.\n"
+    assert cli("resume", "one") == "Resumed one.\n"
     cli.settle()
     assert cli.json("status", "one")["status"] == "running"
 

@@ -14,7 +14,7 @@ MOMENT = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \w+"
 def test_creating_one_says_when_it_is_due(cli: Cli):
     assert re.fullmatch(rf"report is due at {MOMENT}\.\n", cli("schedule", "create", "report", "ask", WEEKDAYS))
     again = cli.run("schedule", "create", "report", "ask", WEEKDAYS)
-    assert (again.exit_code, again.stderr) == (0, "It exists already.\n")
+    assert (again.exit_code, again.stderr) == (0, "Schedule report already exists.\n")
     assert cli.json("schedule", "create", "report", "ask", WEEKDAYS)["created"] is False
 
 
@@ -48,7 +48,7 @@ def test_the_list_page_after_page(cli: Cli):
     for name in ("a", "b", "c"):
         cli("schedule", "create", name, "ask", WEEKDAYS)
     first = cli.run("schedule", "list", "--limit", "2")
-    assert first.stderr == "There are more: --cursor 'b'\n"
+    assert first.stderr == "More schedules: --cursor 'b'\n"
     page = cli.json("schedule", "list", "--cursor", "b")
     assert ([one["schedule_id"] for one in page["schedules"]], page["cursor"]) == (["c"], None)
     assert datetime.fromisoformat(page["schedules"][0]["next_due"]) > clock.now()
@@ -69,7 +69,7 @@ def test_pausing_and_going_on(cli: Cli):
 
 def test_deleting_one(cli: Cli):
     cli("schedule", "create", "report", "ask", WEEKDAYS)
-    assert cli("schedule", "delete", "report") == "report is deleted.\n"
+    assert cli("schedule", "delete", "report") == "Deleted report.\n"
     cli("schedule", "create", "report", "ask", WEEKDAYS)
     assert cli.json("schedule", "delete", "report") == {"schedule_id": "report"}
 

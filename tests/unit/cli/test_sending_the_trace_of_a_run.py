@@ -58,7 +58,7 @@ def test_a_long_run_comes_in_parts(cli: Cli, collector: OtlpCollector, monkeypat
 def test_a_collector_that_refuses_it(cli: Cli, collector: OtlpCollector):
     collector.status = 400
     told = cli.fails("trace", "one", "--otlp", collector.url)
-    assert told.startswith(f"Error: {collector.url} did not take the spans: ")
+    assert told.startswith(f"Error: {collector.url} did not accept the spans: ")
     assert told.count("\n") == 1
 
 

@@ -32,7 +32,7 @@ def test_a_run_that_exists_is_shown_and_not_started_again(cli: Cli):
 def test_people_are_told_that_a_run_exists(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     cli.settle()
-    assert cli.run("start", "ask", "--run-id", "one").stderr == "It exists already, and is running.\n"
+    assert cli.run("start", "ask", "--run-id", "one").stderr == "Run one already exists (running).\n"
 
 
 def test_json_is_the_record_of_the_run(cli: Cli):

@@ -4,7 +4,7 @@ from tests.unit.cli.conftest import Cli
 def test_the_run_ends_and_keeps_the_reason(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     cli.settle()
-    assert cli("terminate", "one", "--reason", "out of season") == "one is being ended.\n"
+    assert cli("terminate", "one", "--reason", "out of season") == "Requested termination of one.\n"
     cli.settle()
     assert cli.json("status", "one")["status"] == "cancelled"
     assert "termination requested  out of season" in cli("events", "one")

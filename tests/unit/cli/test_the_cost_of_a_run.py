@@ -98,7 +98,7 @@ def test_of_an_archived_run_it_is_the_same_and_says_that_its_commits_are_told_by
 def test_nothing_has_happened_yet(cli: Cli):
     cli("start", "ask", "--run-id", "one")
 
-    assert cli.run("cost", "one").stderr == "Nothing has happened yet.\n"
+    assert cli.run("cost", "one").stderr == "The run has not started yet.\n"
     assert cli.json("cost", "one")["requests"] == {}
 
 

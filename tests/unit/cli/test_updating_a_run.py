@@ -43,7 +43,7 @@ def test_the_same_update_sent_twice_is_done_once(basket: Cli, worked: Worked):
 def test_nobody_waits_longer_than_told(basket: Cli):
     began = time.monotonic()
     error = basket.fails("update", "one", "add", "--args", '["hat"]', "--timeout", "200ms")
-    assert error == "Error: one has not answered in 200ms; the update waits there\n"
+    assert error == "Error: one has not answered within 200ms; the update is still pending\n"
     assert time.monotonic() - began < 10
     basket.settle()
     assert basket.json("status", "one")["attributes"] == {"customer": "Ada", "items": 1}

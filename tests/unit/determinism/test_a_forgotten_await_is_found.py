@@ -49,7 +49,7 @@ MODULE = """
 def test_a_call_whose_result_nobody_takes(found: Found, statement):
     finding, *others = found(f"{statement}\nreturn 1", MODULE)
     assert finding.what.endswith("()")
-    assert finding.why == "without await it does not happen"
+    assert finding.why == "without await it does not run"
     assert finding.instead == f"await {finding.what}"
     assert others == []
     assert found(f"await {statement}\nreturn 1", MODULE) == []

@@ -50,8 +50,8 @@ WORDS = [
     (RunStarted(workflow_name="order", version=2), "run of order (version 2) started"),
     (StepScheduled(step_id="s1", name="charge", input={"amount": "3"}), 'step charge (s1) scheduled  {"amount": "3"}'),
     (StepCompleted(step_id="s1", result="ok"), 'step charge (s1) completed  "ok"'),
-    (RunForked(run_id="order-1", after=4), "the history up to here is that of order-1"),
-    (RunRestored(), "run restored  what it did after this point is lost"),
+    (RunForked(run_id="order-1", after=4), "history up to here taken from order-1"),
+    (RunRestored(), "run restored  its later events were lost"),
     (StepCompleted(step_id="s9"), "step s9 completed"),
     (
         StepFailed(step_id="s1", attempt=2, error=ERROR),
@@ -59,20 +59,20 @@ WORDS = [
     ),
     (
         StepRetryScheduled(step_id="s1", attempt=3, due=AT + timedelta(seconds=1.5)),
-        "step charge (s1) is tried again in 1.5 s  attempt 3",
+        "step charge (s1) retries in 1.5 s  attempt 3",
     ),
-    (StepAbandoned(step_id="s1"), "step charge (s1) abandoned  nobody waits for it any more"),
+    (StepAbandoned(step_id="s1"), "step charge (s1) abandoned  no longer needed"),
     (TimerStarted(timer_id="t1", due=AT + timedelta(days=3)), "timer t1 started  due in 3 d"),
     (TimerFired(timer_id="t1"), "timer t1 fired"),
     (TimerCancelled(timer_id="t1"), "timer t1 cancelled"),
     (SignalReceived(signal_id="x", name="approval", value=True), "signal approval received  true"),
     (SignalReceived(signal_id="x", name="approval"), "signal approval received"),
     (CancelRequested(reason="too late"), "cancellation requested  too late"),
-    (Applied(fact_id="t1"), "the workflow learns of t1"),
+    (Applied(fact_id="t1"), "applied t1 to the workflow"),
     (HookCreated(hook_id="h1", token="order-1"), "hook h1 created  order-1"),
     (HookCreated(hook_id="h2", token="", webhook=True), "webhook h2 created"),
     (HookResumed(hook_id="h1", resume_id="r1", value={"ok": True}), 'hook h1 resumed  {"ok": true}'),
-    (HookConflicted(hook_id="h1"), "hook h1 refused  another live run holds its token"),
+    (HookConflicted(hook_id="h1"), "hook h1 conflicted  another live run holds its token"),
     (HookDisposed(hook_id="h1"), "hook h1 disposed of"),
     (UpdateReceived(update_id="u1", name="add", args=[1]), "update add received  [1]"),
     (Replied(fact_id="update/u1", result=2), "update u1 answered  2"),
@@ -85,11 +85,11 @@ WORDS = [
     (ChildCompleted(child_id="c1", result=1), "child c1 completed  1"),
     (ChildCompleted(child_id="c2"), "child ship (c2) completed"),
     (ChildFailed(child_id="c1", error=Failure(type="a:B", message="no")), "child c1 failed  B: no"),
-    (ChildCancelRequested(child_id="c1"), "child c1 asked to end  nobody waits for it any more"),
+    (ChildCancelRequested(child_id="c1"), "cancellation of child c1 requested  no longer needed"),
     (AttributesSet(attributes={"customer": "c1", "total": None}), 'attributes set  customer="c1" total=null'),
     (AttributesSet(status_text="packing\n3 of 5"), "status set  packing 3 of 5"),
     (AttributesSet(status_text="packing", attributes={"total": 3}), "status set  packing total=3"),
-    (VersionMarked(change_id="pack-first"), "went the new way of change pack-first"),
+    (VersionMarked(change_id="pack-first"), "took the new path of change pack-first"),
     (TerminateRequested(reason="enough"), "termination requested  enough"),
     (RunContinued(next_run_id="r~2", input={"n": 2}), 'run continued as r~2  {"n": 2}'),
     (RunCompleted(result=[1, 2]), "run completed  [1, 2]"),
@@ -109,7 +109,7 @@ def test_and_none_is_left_out():
 
 def test_a_fact_that_is_held_says_so():
     event = TimerFired(timer_id="t1", held=True)
-    assert describe_event(event).plain == "timer t1 fired  held: the workflow's code cannot run"
+    assert describe_event(event).plain == "timer t1 fired  held until the workflow's code can run"
 
 
 def test_a_long_value_is_cut():

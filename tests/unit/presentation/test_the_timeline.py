@@ -113,7 +113,7 @@ def test_a_child_that_was_asked_to_end_and_has_not_is_open():
         (1, ChildCancelRequested(child_id="c1")),
     )[1:]
     assert "open" in line
-    assert line.endswith("asked to end")
+    assert line.endswith("cancellation requested")
 
 
 def test_what_is_open_says_so():

@@ -113,7 +113,7 @@ class Infrastructure:
     ) -> None:
         if not step_queue.endswith("steps.fifo"):
             raise ConfigurationError(
-                f"the step queue's name must end in steps.fifo, as {STEP_QUEUE} does: {step_queue!r}"
+                f"the name of the step queue must end in steps.fifo, like {STEP_QUEUE}, not be {step_queue!r}"
             )
         session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
         dynamodb: Any = session.client("dynamodb")

@@ -15,16 +15,18 @@ from worldflow.terminal import application
 
 app = application(
     "python -m worldflow.aws_setup",
-    "Worldflow's tables and queues in your AWS account, without the template. It deploys no functions.",
+    "Create Worldflow's tables and queues in your AWS account without the template. Deploys no functions.",
 )
 
-Region = Annotated[str | None, typer.Option(help="AWS region; AWS_REGION or that of the profile, unless given.")]
-EventsTable = Annotated[str, typer.Option(help="Name of the table of histories.")]
-RunsTable = Annotated[str, typer.Option(help="Name of the table of runs.")]
+Region = Annotated[str | None, typer.Option(help="AWS region; default: AWS_REGION or that of the profile.")]
+EventsTable = Annotated[str, typer.Option(help="Name of the events table.")]
+RunsTable = Annotated[str, typer.Option(help="Name of the runs table.")]
 StepQueue = Annotated[
-    str, typer.Option(help="Name of the step queue, which ends in steps.fifo. What has no name here is named alike.")
+    str, typer.Option(help="Name of the step queue; must end in steps.fifo. The other resources are named after it.")
 ]
-PayloadBucket = Annotated[str | None, typer.Option(help="Name of the bucket for large values.")]
+PayloadBucket = Annotated[
+    str | None, typer.Option(help="Name of the bucket for large values; default: named after the step queue.")
+]
 
 
 @app.command()
@@ -35,10 +37,10 @@ def setup(
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
 ) -> None:
-    """Make what is missing, and print the environment of an application that uses it."""
+    """Create missing resources, fix wrong settings, and print the environment variables for an application."""
     infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
     changes = infrastructure.mend(on_change=_say)
-    _say("Ready." if changes else "Nothing to do: all is there, as it should be.")
+    _say("Ready." if changes else "Nothing to do.")
     _print_environment(infrastructure.resources())
 
 
@@ -50,15 +52,15 @@ def status(
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
 ) -> None:
-    """Say what is missing or other than it should be, and exit with 1; or print the environment."""
+    """Print the environment variables; or list missing resources and wrong settings, and exit with 1."""
     infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
     faults = list(infrastructure.faults())
     for fault in faults:
         _say(str(fault))
     if faults:
-        _say("`setup` mends this.")
+        _say("Run `setup` to fix this.")
         raise typer.Exit(1)
-    _say("All is there, as it should be.")
+    _say("Everything is set up.")
     _print_environment(infrastructure.resources())
 
 
@@ -69,19 +71,19 @@ def teardown(
     runs_table: RunsTable = RUNS_TABLE,
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
-    """Delete it all, with all runs and their histories."""
+    """Delete all of these resources, with all runs and their histories."""
     infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
     # What refers to another goes before it.
     parts = [part for part in reversed(infrastructure.parts) if part.exists()]
     if not parts:
-        _say("Nothing to do: none of it is there.")
+        _say("Nothing to do.")
         return
     for part in parts:
         _say(str(part))
     if not yes:
-        question = f"Delete these in {infrastructure.region}, with all runs and their histories?"
+        question = f"Delete these resources in {infrastructure.region}, with all runs and their histories?"
         typer.confirm(question, abort=True, err=True)
     for part in parts:
         part.remove()

@@ -42,7 +42,7 @@ class Bucket:
         except ClientError as error:
             if error.response["Error"]["Code"] != "403":
                 raise
-            raise ConfigurationError(f"{self} belongs to somebody else: choose another payload bucket") from None
+            raise ConfigurationError(f"{self} belongs to another AWS account: choose another payload bucket") from None
 
     def faults(self) -> Iterator[Fault]:
         if not self.exists():

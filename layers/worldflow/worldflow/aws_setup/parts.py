@@ -40,7 +40,7 @@ class Fault:
     @property
     def mended(self) -> str:
         """What to say when it is."""
-        return f"{self.part}: made" if self.what == "missing" else f"{self.part}: mended, it had {self.what}"
+        return f"{self.part}: created" if self.what == "missing" else f"{self.part}: fixed (was: {self.what})"
 
 
 class Part(Protocol):
@@ -86,7 +86,7 @@ class Queue:
         mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=settable)
         for name, value in attributes.items():
             if not covers(found.get(name), value):
-                yield Fault(str(self), f"{name} {found.get(name, 'unset')} in place of {value}", mend)
+                yield Fault(str(self), f"{name} {found.get(name, 'unset')} instead of {value}", mend)
 
     def remove(self) -> None:
         self.client.delete_queue(QueueUrl=self.url())

@@ -39,7 +39,7 @@ class Table:
             yield self._fault("missing", self._create)
             return
         if table["KeySchema"] != self.properties["KeySchema"]:
-            yield self._fault("other keys", partial(self._refuse, f"{self} has other keys"))
+            yield self._fault("different keys", partial(self._refuse, f"{self} has different keys"))
             return
         billing = self.properties["BillingMode"]
         if table.get("BillingModeSummary", {}).get("BillingMode") != billing:
@@ -50,7 +50,9 @@ class Table:
             if name not in indexes:
                 yield self._fault(f"no index {name}", partial(self._add_index, index))
             elif not covers(indexes[name], index):
-                yield self._fault(f"another index {name}", partial(self._refuse, f"{self} has another index {name}"))
+                yield self._fault(
+                    f"different index {name}", partial(self._refuse, f"{self} has a different index {name}")
+                )
         if not self._has_recovery():
             yield self._fault("no point-in-time recovery", self._enable_recovery)
         if not self._has_expiry():
@@ -135,4 +137,4 @@ class Table:
             time.sleep(1)
 
     def _refuse(self, why: str) -> None:
-        raise ConfigurationError(f"{why}, which cannot be changed: delete that yourself, or choose another table")
+        raise ConfigurationError(f"{why}, which cannot be changed: delete it yourself, or choose another table")

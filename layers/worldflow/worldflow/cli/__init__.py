@@ -8,7 +8,7 @@ for what could not be done, and 2 for a wrong command line.
 from worldflow.cli import asking, checking, costing, mending, reading, restoring, scheduling, serving, starting, tracing
 from worldflow.terminal import application
 
-app = application("worldflow", "Start runs, show them, ask things of them: on AWS, or in a LocalWorld file.")
+app = application("worldflow", "Start, inspect and control runs, on AWS or in a LocalWorld file.")
 
 for _command in (
     starting.start,

@@ -44,7 +44,7 @@ def signal(
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
     else:
-        typer.echo(f"Signal {name} is on its way to {run_id}.")
+        typer.echo(f"Sent signal {name} to {run_id}.")
 
 
 def hook(
@@ -61,39 +61,40 @@ def hook(
     if as_json:
         print_json({"run_id": held.run_id, "hook_id": held.hook_id})
     else:
-        typer.echo(f"The value is on its way to {held.run_id}.")
+        typer.echo(f"Sent the value to {held.run_id}.")
 
 
 def update(
     run_id: RunId,
     name: Annotated[str, typer.Argument(help="The update's name.")],
     args: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE|-", help="Its arguments: a JSON array, a file of it, or stdin.")
+        str | None,
+        typer.Option(metavar="JSON|@FILE|-", help="Arguments as a JSON array; @FILE reads a file, - reads stdin."),
     ] = None,
     update_id: Annotated[
-        str | None, typer.Option(help="Identifies the update: one that is sent twice is done once.")
+        str | None, typer.Option(help="Identifies the update; an update sent twice with the same id runs once.")
     ] = None,
-    timeout: Annotated[str, typer.Option(metavar="DURATION", help="How long to wait for the answer.")] = "30s",
+    timeout: Annotated[str, typer.Option(metavar="DURATION", help="Maximum time to wait for the answer.")] = "30s",
     local: Local = None,
     stack: Stack = None,
 ) -> None:
-    """Ask a run for an answer, and print it as JSON."""
+    """Send an update to a run, wait for the answer, and print it as JSON."""
     given = read_json(args, "--args") if args is not None else []
     if not isinstance(given, list):
-        raise typer.BadParameter("must be a JSON array of the arguments", param_hint="--args")
+        raise typer.BadParameter("must be a JSON array of arguments", param_hint="--args")
     patience = _patience(timeout)
     with open_world(local, stack) as world:
         sent = updates.send_update(world, run_id, name, tuple(given), update_id=update_id)
         reply = _wait(world, sent, patience)
     if reply is None:
-        raise WorldflowError(f"{run_id} has not answered in {timeout}; the update waits there")
+        raise WorldflowError(f"{run_id} has not answered within {timeout}; the update is still pending")
     if reply.error:
         raise WorldflowError(describe_failure(reply.error))
     print_json(reply.result)
 
 
 def _wait(world: World, update: updates.PendingUpdate, patience: float) -> Replied | None:
-    """The answer to an update, if it comes in so many seconds."""
+    """The answer to an update, if it arrives within the timeout."""
     until, quiet = time.monotonic() + patience, Quiet(world, update.run_id)
     for pause in pauses():
         reply = updates.look_for_answer(world, update)
@@ -119,25 +120,25 @@ def cancel(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a run to end. Its workflow sees asyncio.CancelledError where it waits."""
+    """Cancel a run. Its workflow gets asyncio.CancelledError where it waits."""
     with open_world(local, stack) as world:
         sending.cancel(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
     else:
-        typer.echo(f"{run_id} is asked to end.")
+        typer.echo(f"Requested cancellation of {run_id}.")
 
 
 def terminate(
     run_id: RunId, reason: Reason = None, local: Local = None, stack: Stack = None, as_json: AsJson = False
 ) -> None:
-    """End a run at once. No code of its workflow runs, so nothing is undone."""
+    """End a run immediately. Its workflow's code does not run, so nothing is cleaned up or undone."""
     with open_world(local, stack) as world:
         sending.terminate(world, run_id, reason)
     if as_json:
         print_json({"run_id": run_id})
     else:
-        typer.echo(f"{run_id} is being ended.")
+        typer.echo(f"Requested termination of {run_id}.")
 
 
 def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
@@ -147,4 +148,4 @@ def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJ
     if as_json:
         print_json({"run_id": run_id})
     else:
-        typer.echo(f"{run_id} takes a turn.")
+        typer.echo(f"Resumed {run_id}.")

@@ -29,7 +29,7 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look for what cannot be replayed in workflows, without importing them; exit with 1 if there is any."""
+    """Find code in workflows that cannot be replayed, without importing it. Exit with 1 if there is any."""
     named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", "workflows").split(",")
     files = list(dict.fromkeys(file for target in named if target.strip() for file in _files(target.strip())))
     reports = [_check(file) for file in files]
@@ -56,7 +56,7 @@ def _check(file: Path) -> Report:
             path=str(file),
             line=line or 1,
             column=column or 1,
-            what="a syntax error",
+            what="syntax error",
             why=error.msg if isinstance(error, SyntaxError) else str(error),
             instead="Python",
             function="",

@@ -44,7 +44,7 @@ def _one_of_two(context: typer.Context, option: typer.CallbackParam, value: Any)
     is_typed, is_other_typed = (_is_typed(context, str(name)) for name in (option.name, other))
     if is_typed == is_other_typed:
         where = "" if is_typed else " in the environment (WORLDFLOW_LOCAL, WORLDFLOW_STACK)"
-        raise typer.BadParameter(f"a LocalWorld file and a stack are both given{where}: give one", ctx=context)
+        raise typer.BadParameter(f"both a LocalWorld file and a stack are set{where}: choose one", ctx=context)
     if is_typed:
         context.params[other] = None
     return value if is_typed else None
@@ -61,7 +61,7 @@ Local = Annotated[
         "--local",
         envvar="WORLDFLOW_LOCAL",
         metavar="FILE",
-        help="A LocalWorld file, in place of AWS.",
+        help="Use a LocalWorld file instead of AWS.",
         dir_okay=False,
         callback=_one_of_two,
     ),
@@ -72,7 +72,7 @@ Stack = Annotated[
         "--stack",
         envvar="WORLDFLOW_STACK",
         metavar="NAME",
-        help="A deployed stack, whose outputs stand for the WORLDFLOW_* variables.",
+        help="Use a deployed stack, whose outputs replace the WORLDFLOW_* variables.",
         callback=_one_of_two,
     ),
 ]
@@ -83,14 +83,15 @@ Modules = Annotated[
         "-w",
         envvar="WORLDFLOW_WORKFLOWS",
         metavar="MODULE,...",
-        help="Modules that define workflows and steps. A package brings all its submodules.",
+        help="Modules that define workflows and steps. A package includes all its submodules.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Value = Annotated[
-    str | None, typer.Option("--value", metavar="JSON|@FILE|-", help="Its value: JSON, a file of it, or stdin.")
+    str | None,
+    typer.Option("--value", metavar="JSON|@FILE|-", help="Value as JSON; @FILE reads a file, - reads stdin."),
 ]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
+Reason = Annotated[str | None, typer.Option(help="Reason, recorded in the history.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -161,10 +162,10 @@ class Quiet:
             return f"No worker serves {file}: start one with `python -m worldflow worker --local {file}`."
         if length < AWS_PATIENCE:
             return None
-        look = f"`status {self._run_id}` shows what is open"
+        look = f"`status {self._run_id}` shows what the run is waiting for"
         if self._world.read_run(self._run_id).status == "pending":
-            look = "the run has not begun: see the log of the orchestrator's function, and the queue of runs"
-        return f"Nothing has happened for {AWS_PATIENCE:.0f} s; {look}."
+            look = "the run has not started: check the log of the orchestrator function, and the run queue"
+        return f"No new event for {AWS_PATIENCE:.0f} s; {look}."
 
 
 def load(modules: str) -> None:

@@ -23,9 +23,9 @@ from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
 
 EXACT = (
-    "These are the requests that the history says, of warm processes and of messages that came once, and of a run "
-    "that the library started and signalled, with what they write to the logs and what is kept of them. On top come "
-    "compute, the run's children, which are runs of their own, and what the stack costs a month."
+    "Derived from the history: requests of warm processes, for messages delivered once, of a run that was started and "
+    "signalled with the library, plus logs and storage. Not included: compute, child runs (each has its own bill), and "
+    "the monthly cost of the stack."
 )
 
 
@@ -33,10 +33,10 @@ def cost(
     run_id: RunId,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, max=10, metavar="N", help="How many messages to runs come together; default: 1 and 10."),
+        typer.Option(min=1, max=10, metavar="N", help="Messages to runs that arrive in one batch; default: 1 and 10."),
     ] = None,
     generation: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Which generation of the run; default: the newest.")
+        int | None, typer.Option(min=1, metavar="N", help="Generation of the run; default: the newest.")
     ] = None,
     step_batch: Annotated[
         int | None,
@@ -44,21 +44,21 @@ def cost(
             min=1, max=10, metavar="N", help="The stack's StepBatchSize; default: that of --stack, otherwise 1."
         ),
     ] = None,
-    traced: Annotated[bool, typer.Option("--traced", help="Count X-Ray's traces, of a stack that has them.")] = False,
+    traced: Annotated[bool, typer.Option("--traced", help="Include X-Ray traces.")] = False,
     event_bus: Annotated[
-        bool, typer.Option("--event-bus", help="Count the status events of a stack with an EventBusName.")
+        bool, typer.Option("--event-bus", help="Include status events, as sent by a stack with an EventBusName.")
     ] = False,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a run has asked of AWS, by its history, and what a million of its like cost, here and elsewhere."""
+    """Show which AWS requests a run made, derived from its history, and what a million such runs would cost."""
     try:
         from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, prices, shape_of
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
             raise
-        raise ConfigurationError('what a run costs is counted with boto3: pip install "worldflow[aws]"') from None
+        raise ConfigurationError('`cost` requires boto3: pip install "worldflow[aws]"') from None
     from worldflow.presentation.costs import bill_table, elsewhere_table
     from worldflow.stacks import read_parameters
 
@@ -69,7 +69,9 @@ def cost(
     event_bus = event_bus or bool(parameters.get("EventBusName"))
     asked = count(run_id, commits, event_bus=event_bus)
     if not as_written:
-        asked.estimated.insert(0, "where a commit ended, which an archive does not have: it is told by the times")
+        asked.estimated.insert(
+            0, "commits: an archive does not record them, so they are derived from the times of the events"
+        )
     deployment = Deployment(
         step_batch=step_batch or int(parameters.get("StepBatchSize", 1)),
         traced=traced or parameters.get("Tracing") == "XRay",
@@ -104,16 +106,16 @@ def cost(
         )
         return
     if not commits:
-        typer.echo("Nothing has happened yet.", err=True)
+        typer.echo("The run has not started yet.", err=True)
         return
     out = console()
     out.print(f"{run_id}{which}\n")
     out.print(bill_table(bills))
-    out.print("\nThe same elsewhere, without Lambda's part")
+    out.print("\nThe same run on other services, without Lambda compute")
     out.print(elsewhere_table(others))
     out.print(f"\nPrices: {prices.REGION}, {prices.AS_OF}. {EXACT}")
     for what in asked.estimated:
-        out.print(f"Estimated, or not known: {what}")
+        out.print(f"Estimated or not counted: {what}")
     out.print(f"One run: ${bills[-1].dollars:.8f} at batch {bills[-1].batch}.", style="dim")
 
 

@@ -21,12 +21,14 @@ _BATCH = 100
 
 
 def redrive(
-    discard: Annotated[bool, typer.Option("--discard", help="Delete what is no message of Worldflow's.")] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Delete dead letters that are not Worldflow messages.")
+    ] = False,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put all dead letters back into their queues, and resume every blocked run, after a fault is fixed."""
+    """Move all dead letters back to their queues, and resume every blocked run. Use it after fixing a fault."""
     with open_world(local, stack) as world:
         assert isinstance(world, Redrives)
         blocked = [record.run_id for record in world.walk_runs("blocked")]
@@ -36,9 +38,9 @@ def redrive(
     if as_json:
         print_json({**asdict(redriven), "resumed": blocked})
         return
-    typer.echo(f"Dead letters put back: {redriven.moved}. Blocked runs resumed: {len(blocked)}.")
+    typer.echo(f"Dead letters moved back: {redriven.moved}. Blocked runs resumed: {len(blocked)}.")
     if redriven.unreadable:
-        fate = "deleted" if discard else "left (--discard deletes them)"
-        typer.echo(f"No messages of ours, and {fate}: {redriven.unreadable}.")
+        fate = "deleted" if discard else "left in place (delete them with --discard)"
+        typer.echo(f"Not Worldflow messages, {fate}: {redriven.unreadable}.")
     if redriven.in_flight:
-        typer.echo(f"Being tried right now: {redriven.in_flight}. What fails is there again in some 90 seconds.")
+        typer.echo(f"Being processed now: {redriven.in_flight}. Those that fail return within about 90 seconds.")

@@ -40,14 +40,14 @@ def status(
     traceback: Annotated[
         bool | None,
         typer.Option(
-            "--traceback/--no-traceback", help="Show where the error of a run came from; by default of a LocalWorld's."
+            "--traceback/--no-traceback", help="Show the traceback of a run's error; default: only for a LocalWorld."
         ),
     ] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run: its status, its input, its result or error, and what it did when."""
+    """Show a run: its status, input, result or error, and a timeline."""
     with open_world(local, stack) as world:
         record = world.read_run(run_id)
         if as_json:
@@ -58,7 +58,7 @@ def status(
     out = console()
     out.print(run_details(record))
     if newest.run_id != run_id:
-        out.print(f"followed by {newest.run_id}, which is {newest.status}")
+        out.print(f"followed by {newest.run_id} ({newest.status})")
     if history:
         out.print()
         out.print(timeline(history))
@@ -70,13 +70,13 @@ def status(
 
 def events(
     run_id: RunId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what happens, until the run ends.")] = False,
-    after: Annotated[int, typer.Option(min=0, metavar="N", help="Leave out the first N events.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show new events until the run ends.")] = False,
+    after: Annotated[int, typer.Option(min=0, metavar="N", help="Skip the first N events.")] = 0,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a run's history. With --json each event is a line."""
+    """Show a run's history. With --json, print one event per line."""
     lines, out = EventLines(), console()
     with open_world(local, stack) as world:
         for event in _events(world, run_id, follow):
@@ -91,19 +91,19 @@ def events(
 
 
 def list_(
-    status: Annotated[Status | None, typer.Option(help="Only runs of this status.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only runs with this status.")] = None,
     workflow: Annotated[str | None, typer.Option(help="Only runs of this workflow.")] = None,
     attribute: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="Only runs with this attribute; more than once: with all of them."),
+        typer.Option(metavar="NAME=VALUE", help="Only runs with this attribute; repeat it to require several."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most runs to show.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Continue where the list before ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of runs.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Continue where the previous page ended.")] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """List runs, the newest first."""
+    """List runs, newest first."""
     attributes = _attributes(attribute or ())
     with open_world(local, stack) as world:
         runs: list[RunRecord] = []
@@ -123,17 +123,17 @@ def list_(
     else:
         typer.echo("No runs.", err=True)
     if cursor:
-        typer.echo(f"There are more: --cursor '{cursor}'", err=True)
+        typer.echo(f"More runs: --cursor '{cursor}'", err=True)
 
 
 def query(
     run_id: RunId,
-    name: Annotated[str, typer.Argument(help="The name that the workflow publishes under.")],
+    name: Annotated[str, typer.Argument(help="Name under which the workflow publishes the value.")],
     workflows: Modules = "workflows",
     local: Local = None,
     stack: Stack = None,
 ) -> None:
-    """Print as JSON what a run's workflow publishes. Replays its history here, which takes the workflow's code."""
+    """Print a value that a run's workflow publishes, as JSON. Replays the history here, with the workflow's code."""
     load(workflows)
     with open_world(local, stack) as world:
         try:
@@ -151,7 +151,8 @@ def _without_code(error: WorkflowNotFoundError, modules: str) -> str:
     missing = error.summary.partition(";")[0]
     advice = "Name the module that defines it with --workflows MODULE or WORLDFLOW_WORKFLOWS"
     return (
-        f"{missing} in {modules}, and a query takes its code{not_imported()}. {advice}; PYTHONPATH says where to look"
+        f"{missing} in {modules}, and a query needs its code{not_imported()}. {advice}; "
+        f"modules are looked for in PYTHONPATH"
     )
 
 
@@ -177,7 +178,7 @@ def _attributes(pairs: Iterable[str]) -> dict[str, Attribute]:
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not name or not equals:
-            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--attribute")
+            raise typer.BadParameter(f"{pair!r} does not have the form NAME=VALUE", param_hint="--attribute")
         try:
             value = json.loads(text)
         except ValueError:

@@ -14,36 +14,36 @@ from worldflow.terminal import console
 WORDS = {
     "runs": "histories read",
     "open_runs": "open runs",
-    "records_written": "records written as the histories have them",
-    "records_removed": "records removed that no history asks for",
-    "begun_anew": "runs without a history that begin anew",
-    "from_archive": "histories taken from the archive",
+    "records_written": "records rewritten from their histories",
+    "records_removed": "records removed that no history needs",
+    "begun_anew": "runs without a history, restarted",
+    "from_archive": "histories restored from the archive",
     "marked": "open runs marked as restored",
-    "interrupted": "attempts that run at most once, taken for begun",
-    "wanted_again": "attempts wanted again",
+    "interrupted": "at-most-once attempts assumed to have started",
+    "wanted_again": "abandoned attempts that are needed again",
     "generations": "newest generations corrected",
-    "hooks_released": "tokens of hooks released",
-    "hooks_held": "tokens of hooks held again",
-    "requests_forgotten": "idempotency records forgotten",
+    "hooks_released": "hook tokens released",
+    "hooks_held": "hook tokens held again",
+    "requests_forgotten": "idempotency records deleted",
     "schedules_armed": "schedules armed",
-    "schedules_deleted": "timers and schedules deleted that nobody waits for",
-    "outcomes_told": "outcomes of steps told to their runs",
+    "schedules_deleted": "timers and schedules deleted that nothing waits for",
+    "outcomes_told": "step outcomes delivered to their runs",
     "woken": "runs woken",
-    "damaged": "histories with a gap, left alone",
-    "failed": "failed; the log says why",
+    "damaged": "histories with a gap, not changed",
+    "failed": "failed; the log shows why",
 }
 """What a report counts."""
 
 
 def reconcile(
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing, and print each thing that would be done.")
+        bool, typer.Option("--dry-run", help="Print what would be done, without changing anything.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=20, help="Runs that are reconciled at a time.")] = 8,
+    concurrency: Annotated[int, typer.Option(min=1, max=20, help="Number of runs to reconcile concurrently.")] = 8,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make all else agree with the histories, after the tables were restored.
+    """Make everything else consistent with the histories after the tables were restored.
 
     Meant for a time at which no function runs: see "Disaster recovery" in the guide. It may be given again.
     """

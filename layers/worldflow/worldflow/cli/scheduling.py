@@ -25,7 +25,7 @@ from worldflow.runtime import schedules
 from worldflow.terminal import application, console
 from worldflow.worlds.schedules import Overlap, ScheduleRecord
 
-schedule = application("schedule", "Start a workflow again and again: create schedules, list, pause and delete them.")
+schedule = application("schedule", "Create, list, pause and delete schedules that start a workflow repeatedly.")
 
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's id.")]
 
@@ -34,23 +34,25 @@ ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedul
 def create(
     schedule_id: ScheduleId,
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
-    when: Annotated[str, typer.Argument(help="cron(0 8 ? * MON-FRI *) or rate(5 minutes).")],
+    when: Annotated[str, typer.Argument(help="Such as cron(0 8 ? * MON-FRI *) or rate(5 minutes).")],
     input: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE|-", help="Its arguments by name: a JSON object, a file of it, or stdin."),
+        typer.Option(
+            metavar="JSON|@FILE|-", help="Arguments by name as a JSON object; @FILE reads a file, - reads stdin."
+        ),
     ] = None,
-    timezone: Annotated[str, typer.Option(help="Whose clocks a cron expression is about.")] = "UTC",
-    overlap: Annotated[Overlap, typer.Option(help="What to do while the run before has not ended.")] = "skip",
-    paused: Annotated[bool, typer.Option("--paused", help="Create it paused; `resume` starts it.")] = False,
+    timezone: Annotated[str, typer.Option(help="Time zone of a cron expression.")] = "UTC",
+    overlap: Annotated[Overlap, typer.Option(help="What to do if the previous run has not ended.")] = "skip",
+    paused: Annotated[bool, typer.Option("--paused", help="Create it paused; start it with `resume`.")] = False,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Create a schedule. If an identical one exists, nothing happens."""
+    """Create a schedule. Does nothing if an identical one exists."""
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
-        raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
+        raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
     known = known_workflow(workflow, workflows)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
@@ -71,18 +73,18 @@ def create(
         return
     typer.echo(_when(record))
     if not is_new:
-        typer.echo("It exists already.", err=True)
+        typer.echo(f"Schedule {record.schedule_id} already exists.", err=True)
 
 
 @schedule.command("list")
 def list_(
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="The most schedules to show.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Continue where the list before ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of schedules.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Continue where the previous page ended.")] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """List schedules by their ids."""
+    """List schedules, sorted by id."""
     with open_world(local, stack) as world:
         page = schedules.list_page(world, limit, cursor)
     if as_json:
@@ -94,12 +96,12 @@ def list_(
     else:
         typer.echo("No schedules.", err=True)
     if page.cursor:
-        typer.echo(f"There are more: --cursor '{page.cursor}'", err=True)
+        typer.echo(f"More schedules: --cursor '{page.cursor}'", err=True)
 
 
 @schedule.command()
 def pause(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Pause a schedule: it starts nothing until it is resumed."""
+    """Pause a schedule: it starts no runs until it is resumed."""
     _set_paused(schedule_id, True, local, stack, as_json)
 
 
@@ -117,7 +119,7 @@ def delete(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as
     if as_json:
         print_json({"schedule_id": schedule_id})
     else:
-        typer.echo(f"{schedule_id} is deleted.")
+        typer.echo(f"Deleted {schedule_id}.")
 
 
 def _set_paused(schedule_id: str, paused: bool, local: Local, stack: Stack, as_json: bool) -> None:

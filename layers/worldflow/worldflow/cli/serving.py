@@ -31,21 +31,21 @@ def worker(
     workflows: Modules = "workflows",
     local: Local = None,
     stack: Stack = None,
-    concurrency: Annotated[int, typer.Option(min=1, help="The most steps that run at a time.")] = 10,
+    concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent steps.")] = 10,
     otlp: Annotated[
         str | None,
-        typer.Option("--otlp", metavar="URL", help="Send spans of all that it serves to a collector of OpenTelemetry."),
+        typer.Option("--otlp", metavar="URL", help="Send spans to this OpenTelemetry collector (OTLP over HTTP)."),
     ] = None,
     reload: Annotated[
-        bool, typer.Option("--reload", help="For development: replace the worker when a file of the workflows changes.")
+        bool, typer.Option("--reload", help="For development: restart the worker when a workflow file changes.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Serve a LocalWorld file until Ctrl-C: take its runs' turns and run their steps. One worker to a file."""
+    """Serve a LocalWorld file until Ctrl-C: take turns of its runs and run their steps. One worker per file."""
     if local is None:
         whose = f"stack {stack!r}" if stack else "a stack"
-        problem = f"the functions of {whose} serve its runs: a worker serves a LocalWorld file, named with --local FILE"
-        raise ConfigurationError(problem)
+        advice = "a worker only serves a LocalWorld file: name one with --local FILE"
+        raise ConfigurationError(f"the functions of {whose} serve its runs; {advice}")
     if reload:
         command = ["worker", "--local", str(local), "--workflows", workflows, "--concurrency", str(concurrency)]
         folders = folders_of(name.strip() for name in workflows.split(","))
@@ -55,9 +55,11 @@ def worker(
     names = [name.strip() for name in workflows.split(",") if name.strip()]
     if names and all(name in import_failures for name in names):
         reasons = "; ".join(f"{name}: {import_failures[name]}" for name in names)
-        raise WorldflowError(f"none of the modules of --workflows can be imported ({reasons}): no run could go on")
+        raise WorldflowError(
+            f"none of the modules in --workflows can be imported ({reasons}), so no run could continue"
+        )
     for name, why in import_failures.items():
-        typer.echo(f"Warning: {name} does not import: {why}", err=True)
+        typer.echo(f"Warning: cannot import {name}: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with _tracing(otlp) as observer, open_world(local, create=True) as world:
         assert isinstance(world, LocalWorld)
@@ -66,7 +68,7 @@ def worker(
         if as_json:
             print_json({"local": str(local), "workflows": workflows})
         else:
-            typer.echo(f"Serving {local}. Ctrl-C ends it; what is unfinished goes on when a worker comes back.")
+            typer.echo(f"Serving {local}. Stop with Ctrl-C; unfinished runs continue when a worker is started again.")
         asyncio.run(_serve(world, concurrency, observer))
 
 
@@ -112,9 +114,9 @@ async def _serve(world: LocalWorld, concurrency: int, observer: Observer | None)
         await Worker(world, concurrency=concurrency, observer=observer).serve()
     except asyncio.CancelledError:
         if not is_told:
-            raise WorldflowError("the worker was cancelled by code that runs in it") from None
+            raise WorldflowError("the worker was cancelled by code running in it") from None
     except Exception as error:
         if not is_explained(error):
-            _log.error("the worker cannot go on", exc_info=loggable(error))
-            raise WorldflowError(f"the worker cannot go on: {described(error)}") from None
+            _log.error("the worker cannot continue", exc_info=loggable(error))
+            raise WorldflowError(f"the worker cannot continue: {described(error)}") from None
         raise

@@ -39,28 +39,30 @@ def start(
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
     input: Annotated[
         str | None,
-        typer.Option(metavar="JSON|@FILE|-", help="Its arguments by name: a JSON object, a file of it, or stdin."),
+        typer.Option(
+            metavar="JSON|@FILE|-", help="Arguments by name as a JSON object; @FILE reads a file, - reads stdin."
+        ),
     ] = None,
-    run_id: Annotated[str | None, typer.Option(help="The run's id; default: a new one.")] = None,
+    run_id: Annotated[str | None, typer.Option(help="Run id; default: a new id.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the run to end; exit with 1 unless it completes.")
     ] = False,
     if_running: Annotated[
-        starting.IfRunning, typer.Option(help="What to do where a run of this id exists that has not ended.")
+        starting.IfRunning, typer.Option(help="What to do if a run with this id has not ended.")
     ] = "return_existing",
     reuse: Annotated[
         starting.Reuse | None,
-        typer.Option(help="Whether to start another where one of this id has ended; default: show that one."),
+        typer.Option(help="When to start a new run if one with this id has ended; default: never, show that run."),
     ] = None,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run. By default the id of a run that exists starts nothing, and shows that run."""
+    """Start a run. If a run with this id exists, show it instead (default)."""
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
-        raise typer.BadParameter("must be a JSON object of the arguments by name", param_hint="--input")
+        raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
     known = known_workflow(workflow, workflows)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
@@ -76,26 +78,26 @@ def start(
     else:
         typer.echo(record.run_id)
         if not is_new:
-            typer.echo(f"It exists already, and is {record.status}.", err=True)
+            typer.echo(f"Run {record.run_id} already exists ({record.status}).", err=True)
     if wait and record.status != "completed":
         raise typer.Exit(1)
 
 
 def retry(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Continue a failed run from what it failed of, as the next generation of its id."""
+    """Retry a failed run from the point of failure, as the next generation of its id."""
     with open_world(local, stack) as world:
         _tell_new(world.read_run(starting.retry(world, run_id).run_id), as_json)
 
 
 def fork(
     run_id: RunId,
-    new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="The id of the new run.")],
-    after: Annotated[int, typer.Option(min=1, metavar="N", help="The last event that it takes over.")],
+    new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="Id of the new run.")],
+    after: Annotated[int, typer.Option(min=1, metavar="N", help="Last event to take over from the other run.")],
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a run that continues from an event of another run's history."""
+    """Start a new run that continues from an event in another run's history."""
     with open_world(local, stack) as world:
         starting.fork(world, run_id, new_run_id, after=after)
         _tell_new(world.read_run(new_run_id), as_json)

@@ -20,17 +20,17 @@ def trace(
             "--otlp",
             envvar="OTEL_EXPORTER_OTLP_ENDPOINT",
             metavar="URL",
-            help="The collector, by OTLP over HTTP: http://localhost:4318.",
+            help="Collector that receives OTLP over HTTP, such as http://localhost:4318.",
         ),
     ],
-    service: Annotated[str, typer.Option(help="The service.name of the spans; OTEL_SERVICE_NAME comes first.")] = (
+    service: Annotated[str, typer.Option(help="service.name of the spans; OTEL_SERVICE_NAME takes precedence.")] = (
         "worldflow"
     ),
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send the trace of a run, of those that follow it, and of their children, built from their histories."""
+    """Send the trace of a run, of the runs that follow it and of their children, built from their histories."""
     from worldflow.tracing.sending import exporter_to, recorded, send_all
     from worldflow.tracing.walking import whole_trace
 
@@ -49,12 +49,14 @@ def trace(
         log.propagate = True
     if not arrived:
         because = f": {problems.last}" if problems.last else ""
-        raise ConfigurationError(f"{otlp} did not take the spans{because}")
+        raise ConfigurationError(f"{otlp} did not accept the spans{because}")
     traces = sorted({f"{span.context.trace_id:032x}" for span in spans})
     if as_json:
         print_json({"spans": len(spans), "traces": traces})
         return
-    console().print(f"{len(spans)} spans of trace {', '.join(traces)}" if spans else "nothing is over yet: no spans")
+    console().print(
+        f"{len(spans)} spans of trace {', '.join(traces)}" if spans else "no spans yet: nothing has finished"
+    )
 
 
 class _Problems(logging.Handler):

@@ -179,15 +179,15 @@ def _standard(shape: Shape) -> Elsewhere:
 def _express(shape: Shape) -> Elsewhere:
     name = "Step Functions, Express"
     if shape.waits:
-        return Elsewhere(name, None, "its workflows cannot wait for what others send")
+        return Elsewhere(name, None, "its workflows cannot wait for messages from outside")
     if shape.seconds > prices.EXPRESS_LONGEST:
         return Elsewhere(name, None, f"its workflows end after {prices.EXPRESS_LONGEST / 60:g} minutes")
     seconds = math.ceil(round(shape.seconds / prices.EXPRESS_SECONDS, 6)) * prices.EXPRESS_SECONDS
     dollars = prices.EXPRESS_REQUEST + seconds * prices.EXPRESS_MB / 1024 * prices.EXPRESS_GB_SECOND
     how = (
-        f"a request at ${prices.EXPRESS_REQUEST * prices.MILLION:g} a million, and the {seconds:.1f} s that this run "
-        f"took, with {prices.EXPRESS_MB} MB, at ${prices.EXPRESS_GB_SECOND:.8f} a GB-second; it keeps no history, and "
-        f"runs a step again after a fault"
+        f"one request at ${prices.EXPRESS_REQUEST * prices.MILLION:g} a million, and the {seconds:.1f} s that this run "
+        f"took, with {prices.EXPRESS_MB} MB, at ${prices.EXPRESS_GB_SECOND:.8f} a GB-second; keeps no history, and may "
+        f"run a step twice after a fault"
     )
     return Elsewhere(name, dollars, how)
 

@@ -154,10 +154,10 @@ class _Account:
         """What comes when the run has ended, or is under way."""
         if not self._state.ended:
             if self._tasks:
-                self._say("steps are under way, and are counted when their results are there")
+                self._say("steps in progress: counted once their results are recorded")
             return
         if self._tasks:
-            self._say("what came of steps that nobody waited for: it is taken for small")
+            self._say("outcomes of abandoned steps: assumed to be small")
         for step_id, attempt in list(self._tasks):
             self._execute(StepCompleted(step_id=step_id, attempt=attempt))
         self._let_idle()
@@ -193,7 +193,7 @@ class _Account:
                     self._watch(message)
             held = any(isinstance(event, Fact) and event.held for event in events)
             if held:
-                self._say("turns without the workflow's code, while the run was blocked")
+                self._say("turns without the workflow's code while the run was blocked")
             told = (Applied, AttributesSet)
             if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
@@ -223,7 +223,7 @@ class _Account:
         """The turns of messages that bring nothing new."""
         while self._inbox:
             if self._idle_at and self.world.moment - self._idle_at < CLOSE:
-                self._say("messages that bring nothing new, and come close together: each is taken for a turn")
+                self._say("messages without news that arrive close together: each is counted as a turn")
             self._idle_at = self.world.moment
             later, self._inbox = self._inbox[1:], self._inbox[:1]
             self._turn(())
@@ -250,7 +250,7 @@ class _Account:
             case ChildCompleted() | ChildFailed():
                 self._inbox.append(self._arrived(fact))  # the child has sent it
             case HookConflicted():
-                self._say("what it took to find out that another run holds a hook")
+                self._say("requests to find that another run holds a hook")
                 world.send([self._arrived(fact)])
             case SignalReceived() | UpdateReceived() | CancelRequested() | TerminateRequested() | HookResumed():
                 parent = state.started.parent if state.started else None
@@ -259,7 +259,7 @@ class _Account:
                     self._inbox.append(self._arrived(fact))  # the parent has sent it
                     return
                 if isinstance(fact, UpdateReceived):
-                    self._say("the looks of those who wait for the answers to updates: they are not counted")
+                    self._say("polls for the answers to updates: not counted")
                 if isinstance(fact, HookResumed):
                     items.get_hook(world, state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
                 self._look_up()
@@ -285,7 +285,7 @@ class _Account:
         )
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:
-            self._say("what it took to begin with the history of another run")
+            self._say("requests to start from the history of another run")
         if forked or (started.parent is None and generation(self._run_id)[1] == 1):
             world.create_run(record)
             world.send([start])
@@ -318,7 +318,7 @@ class _Account:
             ledger.claim(world, self._run_id, task.step_id, task.attempt)
         if task.heartbeats:
             ledger.begin(world, self._run_id, task.step_id, task.attempt)
-            self._say("heartbeats, which the history does not have: each is a write more")
+            self._say("heartbeats: not in the history, each is one more write")
         if size_of_reference(task.input):
             world.access.s3.get_object()
         outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
@@ -425,9 +425,9 @@ class _Account:
                 if isinstance(event, Fact) or (isinstance(event, StepScheduled) and event.inline):
                     self.world.access.s3.get_object()
             if is_stand_in(value) and not size_of_reference(value):
-                self._say("requests of the codec, such as those to KMS: they are not counted")
+                self._say("requests of the payload codec, such as those to KMS: not counted")
         if isinstance(event, ChildStarted) and size_of_reference(event.input):
-            self._say("copies of large data for children")
+            self._say("copies of large values for children")
 
     def _say(self, what: str) -> None:
         if what not in self.world.asked.estimated:

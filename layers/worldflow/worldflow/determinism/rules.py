@@ -19,45 +19,49 @@ class Rule:
     """Also a value that was made when the module was imported differs from process to process."""
 
 
-_CLOCK = Rule(why="it is another time on replay", instead="worldflow.now()", at_import=True)
-_STOPWATCH = Rule(why="it measures this process, and not the run", instead="worldflow.now()", at_import=True)
-_SLEEP = Rule(why="it holds up the process, on every replay again", instead="await worldflow.sleep()")
-_CHANCE = Rule(why="it is another number on replay", instead="worldflow.random()", at_import=True)
-_UUID = Rule(why="it is another id on replay", instead="worldflow.uuid4()", at_import=True)
+_CLOCK = Rule(why="it returns a different time on replay", instead="worldflow.now()", at_import=True)
+_STOPWATCH = Rule(why="it measures this process, not the run", instead="worldflow.now()", at_import=True)
+_SLEEP = Rule(why="it blocks the process, again on every replay", instead="await worldflow.sleep()")
+_CHANCE = Rule(why="it returns a different number on replay", instead="worldflow.random()", at_import=True)
+_UUID = Rule(why="it returns a different id on replay", instead="worldflow.uuid4()", at_import=True)
 _ENVIRONMENT = Rule(
-    why="the environment may be another one on replay", instead="an argument of the workflow, or a @step that reads it"
+    why="the environment may be different on replay", instead="an argument of the workflow, or a @step that reads it"
 )
-_MACHINE = Rule(why="it may be another machine on replay", instead="a @step")
-_FILE = Rule(why="the file may be another one, or gone, on replay", instead="a @step")
-_NETWORK = Rule(why="it would be done again on every replay, with another answer", instead="a @step")
-_INPUT = Rule(why="nobody is there to answer", instead="wait_for_signal()")
+_MACHINE = Rule(why="the machine may be different on replay", instead="a @step")
+_FILE = Rule(why="the file may be different or missing on replay", instead="a @step")
+_NETWORK = Rule(why="every replay would repeat it and could get a different answer", instead="a @step")
+_INPUT = Rule(why="there is no user to answer", instead="wait_for_signal()")
 _PRINT = Rule(why="it prints again on every replay", instead="worldflow.logger, which logs once")
 _LOG = Rule(why="it logs again on every replay", instead="worldflow.logger, which logs once", is_hint=True)
-_THREAD = Rule(why="what a thread does is in no history", instead="a plain (not async) function with @step")
-_QUEUE = Rule(why="it blocks the process, and not only the run", instead="asyncio.Queue")
-_PROCESS = Rule(why="it would run again on every replay", instead="a @step")
-_SIGNAL = Rule(why="a process's signal is in no history", instead="wait_for_signal()")
-_LOOP = Rule(why="a workflow has an event loop, and only that", instead="await the coroutine")
-_REFUSED = Rule(why="a workflow's event loop refuses what no history holds", instead="a @step")
-_ADDRESS = Rule(why="it is another number in every process", instead="a key of the value's own, or hashlib")
+_THREAD = Rule(why="the history does not record what a thread does", instead="a plain (not async) function with @step")
+_QUEUE = Rule(why="it blocks the process, not just the run", instead="asyncio.Queue")
+_PROCESS = Rule(why="every replay would run it again", instead="a @step")
+_SIGNAL = Rule(why="the history does not record process signals", instead="wait_for_signal()")
+_LOOP = Rule(why="a workflow already runs in an event loop", instead="await the coroutine")
+_REFUSED = Rule(
+    why="a workflow's event loop does not support it, since a replay could not repeat it", instead="a @step"
+)
+_ADDRESS = Rule(why="it is different in every process", instead="a key of the value itself, or hashlib")
 _UNORDERED = Rule(
-    why="it hashes by its address, so that a set of them has another order on replay",
+    why="it hashes by its address, so a set of them has a different order on replay",
     instead="asyncio.create_task(), or get_running_loop().create_future()",
     is_hint=True,
 )
 
 SET_ORDER = Rule(
-    why="strings, and most else, come out of a set in another order in every process", instead="sorted({node})"
+    why="a set of strings, and of most other values, has a different order in every process", instead="sorted({node})"
 )
 GLOBAL = Rule(
-    why="all runs of a process share a module's variables, and a replay does not find them as they were",
+    why="all runs of a process share a module's variables, and a replay finds other values in them",
     instead="a local variable",
 )
 
-UNAWAITED = Rule(why="without await it does not happen", instead="await {node}")
-RETURNED = Rule(why="without await the call itself is returned, and not its result", instead="return await {node}")
+UNAWAITED = Rule(why="without await it does not run", instead="await {node}")
+RETURNED = Rule(why="without await this returns the call instead of its result", instead="return await {node}")
 
-SHARED_CHANCE = Rule(why="all runs of a process draw from it, each what the others left", instead="worldflow.random()")
+SHARED_CHANCE = Rule(
+    why="all runs of a process draw from it, so a replay draws other numbers", instead="worldflow.random()"
+)
 
 
 Group = tuple[Rule | None, str, str]
@@ -225,5 +229,7 @@ def made_at_import(name: str, arguments: int) -> Rule | None:
     """What is wrong with using, in a workflow, what a module got by calling this when it was imported."""
     rule = called(name, arguments)
     if rule is not None and rule.at_import:
-        return Rule(why="it was made when the module was imported, in each process anew", instead=rule.instead)
+        return Rule(
+            why="it is created when the module is imported, so it differs in each process", instead=rule.instead
+        )
     return SHARED_CHANCE if name in _SOURCES_OF_CHANCE else None

@@ -89,7 +89,7 @@ def describe_event(event: Event, names: Mapping[str, str] | None = None) -> Text
     if detail:
         text = Text("").append(text).append(f"  {detail}", style="dim")
     if isinstance(event, Fact) and event.held:
-        text = Text("").append(text).append("  held: the workflow's code cannot run", style="yellow")
+        text = Text("").append(text).append("  held until the workflow's code can run", style="yellow")
     return text
 
 
@@ -105,9 +105,9 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
             version = f" (version {event.version})" if event.version not in (None, 1) else ""
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
         case RunForked():
-            return f"the history up to here is that of {event.run_id}", ""
+            return f"history up to here taken from {event.run_id}", ""
         case RunRestored():
-            return "run restored", "what it did after this point is lost"
+            return "run restored", "its later events were lost"
         case StepScheduled():
             return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
         case StepCompleted():
@@ -115,10 +115,10 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
         case StepFailed():
             return f"{named('step', event.step_id)} failed, attempt {event.attempt}", describe_failure(event.error)
         case StepRetryScheduled():
-            again = f"is tried again in {duration(event.due - event.at)}"
+            again = f"retries in {duration(event.due - event.at)}"
             return f"{named('step', event.step_id)} {again}", f"attempt {event.attempt}"
         case StepAbandoned():
-            return f"{named('step', event.step_id)} abandoned", "nobody waits for it any more"
+            return f"{named('step', event.step_id)} abandoned", "no longer needed"
         case TimerStarted():
             return f"timer {event.timer_id} started", f"due in {duration(event.due - event.at)}"
         case TimerFired():
@@ -135,13 +135,13 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
         case ChildFailed():
             return f"{named('child', event.child_id)} failed", describe_failure(event.error)
         case ChildCancelRequested():
-            return f"{named('child', event.child_id)} asked to end", "nobody waits for it any more"
+            return f"cancellation of {named('child', event.child_id)} requested", "no longer needed"
         case HookCreated():
             return f"{'webhook' if event.webhook else 'hook'} {event.hook_id} created", printable(event.token)
         case HookResumed():
             return f"hook {event.hook_id} resumed", describe_value(event.value)
         case HookConflicted():
-            return f"hook {event.hook_id} refused", "another live run holds its token"
+            return f"hook {event.hook_id} conflicted", "another live run holds its token"
         case HookDisposed():
             return f"hook {event.hook_id} disposed of", ""
         case UpdateReceived():
@@ -155,13 +155,13 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
                 return "attributes set", describe_attributes(event.attributes)
             return "status set", " ".join([printable(event.status_text), describe_attributes(event.attributes)]).strip()
         case VersionMarked():
-            return f"went the new way of change {event.change_id}", ""
+            return f"took the new path of change {event.change_id}", ""
         case CancelRequested():
             return "cancellation requested", printable(event.reason or "")
         case TerminateRequested():
             return "termination requested", printable(event.reason or "")
         case Applied():
-            return f"the workflow learns of {event.fact_id}", ""
+            return f"applied {event.fact_id} to the workflow", ""
         case RunCompleted():
             return "run completed", describe_value(event.result)
         case RunFailed():

@@ -37,10 +37,10 @@ def run_details(record: RunRecord) -> Table:
         table.add_row("attributes", Text(describe_attributes(record.attributes)))
     table.add_row("started", _moment(record.created_at))
     if record.parent:
-        table.add_row("by", f"{record.parent.run_id}, as its child {record.parent.child_id}")
+        table.add_row("started by", f"{record.parent.run_id}, as its child {record.parent.child_id}")
     if record.fork_of:
         after = f", after event {record.fork_of.after}" if record.fork_of.after is not None else ""
-        table.add_row("goes on from", f"{record.fork_of.run_id}{after}")
+        table.add_row("continues from", f"{record.fork_of.run_id}{after}")
     if record.ended_at:
         table.add_row("ended", f"{_moment(record.ended_at)}, after {duration(record.ended_at - record.created_at)}")
     if record.archived_at:

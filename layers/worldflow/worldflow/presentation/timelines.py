@@ -65,7 +65,7 @@ def _note(span: Span) -> str:
         case "abandoned" | "cancelled" | "refused":
             return span.outcome
     if span.asked_to_end and span.outcome is None:
-        return "asked to end"
+        return "cancellation requested"
     return f"attempt {span.attempts[-1].number}" if len(span.attempts) and span.attempts[-1].number > 1 else ""
 
 
