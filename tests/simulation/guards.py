@@ -20,24 +20,25 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.workflow import inbox
-from worldflow.turns import forwarding, generations, steps, turns
-from worldflow.turns import live_run as in_hand
-from worldflow.turns.acts import Acts
+from worldflow.turns import draft, forwarding, generations, steps
+from worldflow.turns.acts import Acts, children
 from worldflow.turns.arrivals import Arrival
-from worldflow.turns.live_run import RunInHand
+from worldflow.turns.draft import Draft
+from worldflow.turns.live_run import LiveRun
 from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turn import Turn
 from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import _Watchdog
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, StepTask
 from worldflow.worlds.records import RunRecord
 
-_send, _tell, _revive, _is_new = SimWorld.send, Acts._tell, turns.revive, turns._is_new
+_send, _notify_parent, _revive, _is_new = SimWorld.send, children.notify_parent, forwarding.revive, Turn._is_new
 _put_outcome = ledger.put_outcome
 _read = inbox.read
 _create_generation = generations.create_generation
-_take, _act, _send_fifo, _end = Turns.take, Turns._act, FifoQueue.send, Acts.end
-_execute, _apply_run, _in_hand_apply = StepExecutor.execute, RunState.accepts, RunInHand.apply
+_take, _send_fifo, _finish_run = Turns.take, FifoQueue.send, Acts.finish
+_execute, _apply_run = StepExecutor.execute, RunState.accepts
 
 
 def _without_redo(self: Turns, run_id: str, messages: Any, **options: Any) -> None:
@@ -48,9 +49,9 @@ async def _without_ledger(self: StepExecutor, task: Any, *, redelivered: bool = 
     await _execute(self, task.model_copy(update={"redo": False}), redelivered=False)
 
 
-def _without_tail(self: Turns, run: RunInHand) -> None:
-    if run.new:
-        self._world.append(run.id, run.new)
+def _without_tail(self: Turn) -> None:
+    if events := self._drafted.events:
+        self._world.append(self._run_id, events)
 
 
 def _without_ids(self: RunState, fact: Any) -> bool:
@@ -68,14 +69,9 @@ def _without_dedup(self: FifoQueue, body: str, now: float, *, group: str, dedup_
     return _send_fifo(self, body, now, group=group, dedup_id=uuid.uuid4().hex)
 
 
-def _without_telling_again(self: Acts, events: Any, closed: Any, *, redo: bool) -> None:
+def _without_telling_again(self: Acts, events: Any, *, redo: bool) -> Iterator[Any]:
     if events:
-        _end(self, events, closed, redo=redo)
-
-
-def _without_held(self: RunInHand, messages: Any, *, use_code: bool) -> bool:
-    with mock.patch.object(RunInHand, "_apply_held", lambda *_: None):
-        return _in_hand_apply(self, messages, use_code=use_code)
+        yield from _finish_run(self, events, redo=redo)
 
 
 def _without_condition(self: SimWorld, record: RunRecord) -> None:
@@ -87,12 +83,9 @@ def _without_condition(self: SimWorld, record: RunRecord) -> None:
     self.write("update_run", record.run_id, put)
 
 
-def _keeps_what_failed(self: Turns, run_id: str, messages: Any, **options: Any) -> Any:
-    with mock.patch.object(RunInHand, "dispose", lambda run: self._remember(run)):
-        yield from _parts(self, run_id, messages, **options)
-
-
-_parts = Turns.parts
+def _keeps_what_failed(self: Turn, error: BaseException | None = None) -> None:
+    if self._draft:
+        self._end()
 
 
 def _finish(self: StepExecutor, task: Any, fact: Any) -> None:
@@ -113,8 +106,8 @@ def _send_at_once(self: SimWorld, messages: Any) -> None:
     _send(self, [messages[0].message] if early else messages)
 
 
-def _tell_without_nonce(self: Acts, parent: Any, nonce: str) -> Any:
-    return _tell(self, parent, nonce="")
+def _notify_without_nonce(run: Any, parent: Any, child: Any, *, nonce: str) -> Any:
+    return _notify_parent(run, parent, child, nonce="")
 
 
 def _revive_without(world: Any, run_id: str, revival: Any, fact: Any) -> str | None:
@@ -127,8 +120,8 @@ def _create_empty(world: Any, before: Any, record: RunRecord) -> RunRecord | Non
     return _create_generation(world, before, record.model_copy(update={"carried": None, "seen": []}))
 
 
-def _is_new_or_woken(run: RunInHand, step: Any) -> bool:
-    return _is_new(run, step) or (step.scheduled.step_id, step.attempt) in run.woken
+def _is_new_or_woken(self: Turn, step: Any) -> bool:
+    return _is_new(self, step) or (step.scheduled.step_id, step.attempt) in self._woken
 
 
 def _read_by_reference(codec: Any, value: Any, what: str, where: str) -> Any:
@@ -157,30 +150,30 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
     "the ledger is asked": (StepExecutor, "execute", _without_ledger),
-    "the tail is read": (Turns, "_commit", _without_tail),
+    "the tail is read": (Turn, "_commit", _without_tail),
     "a fact is recorded once": (RunState, "accepts", _without_ids),
     "an outcome is of the open attempt": (RunState, "accepts", _without_attempts),
     "copies have one id": (FifoQueue, "send", _without_dedup),
     "at most once is claimed": (ledger, "claim", lambda *_: True),
-    "an inline step that began is known": (Turns, "_known_outcome", lambda *_: None),
-    "what comes late is sent on": (Turns, "_forward", lambda *_: None),
-    "the end is told again": (Acts, "end", _without_telling_again),
-    "what is held is applied": (RunInHand, "apply", _without_held),
+    "an inline step that began is known": (Turn, "_known_outcome", lambda *_: None),
+    "what comes late is sent on": (forwarding, "forward", lambda *_, **__: None),
+    "the end is told again": (Acts, "finish", _without_telling_again),
+    "what is held is applied": (Draft, "_apply_held", lambda *_: None),
     "a record is not replaced by an older one": (SimWorld, "update_run", _without_condition),
-    "what failed is discarded": (Turns, "parts", _keeps_what_failed),
+    "what failed is discarded": (Turn, "close", _keeps_what_failed),
     "the first outcome stands": (ledger, "put_outcome", _put_over),
     "what is early waits": (SimWorld, "send", _send_at_once),
-    "a child is told of the end": (Acts, "_close", lambda *_: None),
-    "a child's result is no copy of another's": (Acts, "_tell", _tell_without_nonce),
-    "a late signal begins the run": (turns, "revive", _revive_without),
-    "a blocked inline step is told of": (RunInHand, "waits_for_code", lambda self: bool(self.state.held)),
-    "a later inline attempt is asked after": (turns, "_is_new", _is_new_or_woken),
+    "a child is told of the end": (children, "close", lambda *_: None),
+    "a child's result is no copy of another's": (children, "notify_parent", _notify_without_nonce),
+    "a late signal begins the run": (forwarding, "revive", _revive_without),
+    "a blocked inline step is told of": (LiveRun, "waits_for_code", lambda self, woken=(): bool(self.state.held)),
+    "a later inline attempt is asked after": (Turn, "_is_new", _is_new_or_woken),
     "the ledger is written first": (StepExecutor, "_finish", _finish),
     "an attempt has a group of its own": (StepTask, "group", property(lambda self: f"{self.run_id}#{self.step_id}")),
     "values take no time of a workflow": (OwnTime, "spent", lambda *_: 0.0),
     "who spins is stopped": (_Watchdog, "_check", lambda *_: None),
     "what happened first is applied first": (
-        in_hand,
+        draft,
         "in_order",
         lambda messages, *_: [Arrival(m, None) for m in messages],
     ),

@@ -48,7 +48,7 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.serving.outages import LIFE_RECEIVES
-from worldflow.turns.acts import is_timeout
+from worldflow.turns.attempts import is_timeout
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import FactArrived, load_message

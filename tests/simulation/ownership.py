@@ -25,7 +25,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.execution import Execution
-from worldflow.turns.acts import is_timeout
+from worldflow.turns.attempts import is_timeout
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch_event
 

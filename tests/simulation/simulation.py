@@ -28,7 +28,8 @@ from worldflow.engine.history import StepScheduled, load_events
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.context import step_info
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
-from worldflow.turns import acts, turns
+from worldflow.turns.acts import acts
+from worldflow.turns.live_runs import LiveRuns
 from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
@@ -564,10 +565,10 @@ def _sources(queues: dict[str, Queue]) -> list[Source]:
 
 
 def _observed(sim: Simulation, load: Callable[..., Any]) -> Callable[..., Any]:
-    def observed(self: Any, run_id: str, use_code: bool) -> Any:
+    def observed(self: Any, run_id: str, *, use_code: bool) -> Any:
         if not use_code:
             sim.blocked_for_deaths(run_id)
-        return load(self, run_id, use_code)
+        return load(self, run_id, use_code=use_code)
 
     return observed
 
@@ -579,7 +580,7 @@ def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulati
         held_still(seed),
         expected_errors() as errors,
         mock.patch.object(acts, "PAGE", sim.page),
-        mock.patch.object(turns.Turns, "_load", _observed(sim, turns.Turns._load)),
+        mock.patch.object(LiveRuns, "load", _observed(sim, LiveRuns.load)),
         collections(sim.collects),
         processor(),
     ):

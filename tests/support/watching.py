@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, SweepReport, Turn
+from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, SweepReport, TurnReport
 
 
 class Notes(Observer):
     """Notes everything, in order."""
 
     def __init__(self) -> None:
-        self.turns: list[Turn] = []
+        self.turns: list[TurnReport] = []
         self.commits: list[Commit] = []
         self.blocks: list[Blocked] = []
         self.attempts: list[Attempt] = []
@@ -20,7 +20,7 @@ class Notes(Observer):
         self.said: list[str] = []
 
     @contextmanager
-    def turn(self, turn: Turn) -> Iterator[None]:
+    def turn(self, turn: TurnReport) -> Iterator[None]:
         self.turns.append(turn)
         self.said.append(f"turn of {turn.run_id}")
         try:

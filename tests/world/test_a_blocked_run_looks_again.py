@@ -88,13 +88,13 @@ class Pokes:
 
 @pytest.fixture
 def pokes(system: System, monkeypatch: pytest.MonkeyPatch) -> Pokes:
-    pokes, parts = Pokes(system.world), Turns.parts
+    pokes, begin = Pokes(system.world), Turns.begin
 
     def noted(turns: Turns, run_id: str, messages: Sequence[Any], **how: Any) -> Any:
         pokes.note(messages)
-        return parts(turns, run_id, messages, **how)
+        return begin(turns, run_id, messages, **how)
 
-    monkeypatch.setattr(Turns, "parts", noted)
+    monkeypatch.setattr(Turns, "begin", noted)
     return pokes
 
 

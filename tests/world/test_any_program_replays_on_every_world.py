@@ -32,10 +32,10 @@ from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import starting
-from worldflow.turns.turns import run_record
 from worldflow.worlds import World, items
 from worldflow.worlds.messages import FactArrived, Poke
 from worldflow.worlds.payloads import fetch_event
+from worldflow.worlds.records import run_record
 
 RUN = "r"
 HAPPENINGS = (

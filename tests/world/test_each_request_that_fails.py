@@ -27,10 +27,10 @@ from worldflow.engine.history import Event, Fact, RunEnded, StepCompleted, StepF
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
-from worldflow.turns.turns import run_record
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import RunRecord
 from worldflow.worlds.payloads import fetch
+from worldflow.worlds.records import run_record
 
 LEDGER = "put_outcome"
 """The method that records what an attempt came to. Once it has, the attempt is not run again."""

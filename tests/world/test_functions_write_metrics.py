@@ -24,7 +24,7 @@ from worldflow.engine.history import AnyFact, SignalReceived, StepCompleted
 from worldflow.runtime import starting
 from worldflow.serving.metrics import METRICS, Meter
 from worldflow.serving.outages import LIFE_RECEIVES
-from worldflow.turns.observer import Attempt, SweepReport, Turn
+from worldflow.turns.observer import Attempt, SweepReport, TurnReport
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.messages import FactArrived, Poke, RunMessage, Start, StepTask
 
@@ -289,7 +289,7 @@ def meter(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Meter:
 
 def test_a_turn_takes_as_long_as_the_clock_says(meter: Meter, capsys: pytest.CaptureFixture[str]) -> None:
     for _ in range(2):
-        with meter.turn(Turn("r", [], False, START)):
+        with meter.turn(TurnReport("r", [], False, START)):
             pass
     meter.write()
     assert metrics(capsys.readouterr().out) == {("TurnTime",): [12.3, 12.3]}
@@ -317,7 +317,7 @@ def test_a_line_has_no_more_values_of_a_metric_than_cloudwatch_takes(
     meter: Meter, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(250):
-        with meter.turn(Turn("r", [], False, START)):
+        with meter.turn(TurnReport("r", [], False, START)):
             pass
     meter.write()
     assert len(metrics(capsys.readouterr().out)[("TurnTime",)]) == 99

@@ -30,7 +30,7 @@ from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldes
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime.orchestrator import Orchestrator, RunHandle
 from worldflow.serving.worker import Worker
-from worldflow.turns.turns import LIVE_LIMIT
+from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.worlds.local.world import LocalWorld
 
 P = ParamSpec("P")

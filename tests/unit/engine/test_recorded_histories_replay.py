@@ -32,9 +32,9 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow import inbox
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
-from worldflow.turns.turns import run_record
 from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
+from worldflow.worlds.records import run_record
 
 WORKFLOWS = (ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0, workflows_0_3_0, workflows_0_4_0)
 """Imported, so that the workflows are known."""

@@ -13,7 +13,7 @@ from tests.support.crashes import CrashingWorld
 from tests.support.office import Office
 from worldflow import step, workflow
 from worldflow.engine.history import StepCompleted
-from worldflow.turns.acts import PAGE
+from worldflow.turns.acts.acts import PAGE
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Message, Poke, StepTask
 

@@ -19,7 +19,7 @@ from worldflow import RetryPolicy, step, workflow
 from worldflow.runtime import Orchestrator
 from worldflow.serving import worker as worker_module
 from worldflow.serving.worker import Worker
-from worldflow.turns.turns import Turns
+from worldflow.turns.turn import Turn
 from worldflow.worlds import LocalWorld
 
 PATIENCE = 20.0
@@ -159,15 +159,15 @@ async def test_what_was_not_put_back_is_put_back_later(
 ) -> None:
     monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
     world.refused, world.times = refused, 2
-    take, failures = Turns.parts, ["once"]
+    advance, failures = Turn.advance, ["once"]
 
-    def fail(self: Turns, *args: Any, **how: Any) -> Any:
+    def fail(self: Turn) -> bool:
         if failures:
             failures.clear()
             raise OSError("passing") if refused == "put_back" else RuntimeError("a fault")
-        yield from take(self, *args, **how)
+        return advance(self)
 
-    monkeypatch.setattr(Turns, "parts", fail)
+    monkeypatch.setattr(Turn, "advance", fail)
     async with Worker(world):
         run = await Orchestrator(world).start_workflow("a", works, {"name": "a"})
         assert await run.result(timeout=PATIENCE) == "a"

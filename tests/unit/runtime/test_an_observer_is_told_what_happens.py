@@ -20,7 +20,7 @@ from worldflow.engine.history import RunCompleted, SignalReceived, StepCompleted
 from worldflow.runtime import Orchestrator, starting
 from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker import Worker
-from worldflow.turns.observer import Attempt, Commit, Observer, Observers, Turn
+from worldflow.turns.observer import Attempt, Commit, Observer, Observers, TurnReport
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
@@ -329,7 +329,7 @@ class Raises(Observer):
             if self.where == "end":
                 raise ValueError("at its end")
 
-    def turn(self, turn: Turn):  # type: ignore[no-untyped-def]
+    def turn(self, turn: TurnReport):  # type: ignore[no-untyped-def]
         if self.where == "call":
             raise ValueError("when it is called")
         return self._around()
@@ -361,7 +361,7 @@ def test_what_an_observer_raises_is_logged_and_changes_nothing(
 def test_an_observer_cannot_suppress_what_a_turn_raises(world: CrashingWorld):
     class Suppresses(Observer):
         @contextmanager
-        def turn(self, turn: Turn) -> Iterator[None]:
+        def turn(self, turn: TurnReport) -> Iterator[None]:
             with suppress(Crash):
                 yield
 

@@ -12,7 +12,7 @@ from tests.support.driver import Chance
 from tests.support.office import Office
 from worldflow import step, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.turns import turns as turns_module
+from worldflow.turns import turn as turn_module
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger
@@ -68,8 +68,8 @@ def test_a_chain_is_one_write(world: CrashingWorld, turns: Turns):
 def test_no_more_waits_than_is_quickly_done_again(
     world: CrashingWorld, turns: Turns, monkeypatch: pytest.MonkeyPatch, events: int, seconds: float
 ):
-    monkeypatch.setattr(turns_module, "PURE_EVENTS", events)
-    monkeypatch.setattr(turns_module, "PURE_SECONDS", seconds)
+    monkeypatch.setattr(turn_module, "PURE_EVENTS", events)
+    monkeypatch.setattr(turn_module, "PURE_SECONDS", seconds)
     office = Office(world, pure_counting, to=20)
     world.calls.clear()
     turns.take("run-1", [office.start()])

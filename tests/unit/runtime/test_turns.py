@@ -374,7 +374,7 @@ def test_turns_that_go_without_being_closed_let_go_of_their_runs(world: Crashing
     """Left to the garbage collector, a coroutine may end before its loop does: its `finally` would run for real."""
     turns = Turns(world)
     turns.take("run-1", [Office(world, two_steps).start()])
-    loop = turns._live["run-1"].execution.loop  # type: ignore[union-attr]
+    loop = turns._tools.runs._runs["run-1"].execution.loop  # type: ignore[union-attr]
     assert not loop.closed
 
     del turns

@@ -15,6 +15,7 @@ from worldflow.engine.errors import ConflictError
 from worldflow.runtime import starting
 from worldflow.serving.worker_turns import WorkerTurns
 from worldflow.turns.steps import StepExecutor
+from worldflow.turns.turn import Turn
 from worldflow.turns.turns import Turns
 from worldflow.worlds import LocalWorld
 
@@ -97,15 +98,15 @@ def test_no_more_than_asked_for_are_under_way(world: World, turns: WorkerTurns) 
 
 def test_one_that_fails_fails_alone(world: World, turns: WorkerTurns, monkeypatch: pytest.MonkeyPatch) -> None:
     start(world, "a", "bad", "c")
-    parts = Turns.parts
+    advance = Turn.advance
 
-    def failing(self: Turns, run_id: str, *args: Any, **options: Any) -> Any:
-        if run_id == "bad":
+    def failing(self: Turn) -> bool:
+        if self._run_id == "bad":
             raise RuntimeError("its turn fails")
-        yield from parts(self, run_id, *args, **options)
+        return advance(self)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Turns, "parts", failing)
+        patched.setattr(Turn, "advance", failing)
         turns.take(50)
     assert [world.read_run(name).status for name in ("a", "bad", "c")] == ["completed", "pending", "completed"]
 

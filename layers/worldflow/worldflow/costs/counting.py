@@ -40,9 +40,9 @@ from worldflow.engine.history.base import UNRECORDED
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import parent_of, run_context
-from worldflow.turns.acts import Acts, Closed
+from worldflow.turns.acts import Acts, Obsolete, carry_out
 from worldflow.turns.announcing import status_events
-from worldflow.turns.turns import PURE_EVENTS, PURE_SECONDS
+from worldflow.turns.turn import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds import items, ledger, reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
@@ -50,6 +50,7 @@ from worldflow.worlds.messages import (
     FactArrived,
     HeartbeatDue,
     Message,
+    Outgoing,
     RunMessage,
     Start,
     StepDue,
@@ -64,6 +65,10 @@ _Outcome = StepCompleted | StepFailed
 
 CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
+
+
+def _never() -> bool:
+    return False
 
 
 def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
@@ -171,24 +176,27 @@ class _Account:
         for message in messages:
             self.world.delivered(message)
         self._recall(is_new=bool(events))
-        state, closed = self._state, Closed()
+        state, obsolete = self._state, Obsolete()
         for event in events:
-            closed.note(event, state)
-            state.record(event)
+            obsolete.add(event, state.record(event))
         acts = Acts(self.world, self._run_id, state)
         forked = any(isinstance(event, RunForked) for event in events)
         if events:
             self.world.append(self._run_id, events)
         if events and state.ended:
-            acts.end(events, closed, redo=forked)
+            for out in acts.finish(events, redo=forked):
+                self._send(out)
+            acts.cancel_obsolete(obsolete, _never)
+            acts.cancel_obsolete(acts.all_open(), _never)
         elif not state.ended:
             if forked:
-                acts.again()
+                carry_out(self.world, self._run_id, acts.redo(), _never)
             else:
-                acts.after(events, closed)
+                carry_out(self.world, self._run_id, acts.perform(events), _never)
+                acts.cancel_obsolete(obsolete, _never)
             for message in messages:
                 if isinstance(message, StepDue):
-                    acts.due(message)
+                    self._send(acts.wake_step(message))
                 if isinstance(message, HeartbeatDue):
                     self._watch(message)
             held = any(isinstance(event, Fact) and event.held for event in events)
@@ -203,6 +211,10 @@ class _Account:
         if events:
             self.world.announce(status_events(self._run_id, state, events))
         self._collect()
+
+    def _send(self, messages: Sequence[Outgoing]) -> None:
+        if messages:
+            self.world.send(messages)
 
     def _is_taken_up(self, event: Event) -> bool:
         """Whether it is the result of an inline step that a turn before this one has left."""

@@ -27,7 +27,7 @@ from worldflow.engine.privacy import loggable
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.serving.powertools import Handler
-from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, Turn
+from worldflow.turns.observer import Attempt, Blocked, Commit, Observer, TurnReport
 
 if TYPE_CHECKING:
     from worldflow.turns.observer import SweepReport
@@ -148,7 +148,7 @@ class Meter(Observer):
     # --- what happens ---
 
     @contextmanager
-    def turn(self, turn: Turn) -> Iterator[None]:
+    def turn(self, turn: TurnReport) -> Iterator[None]:
         began = self._clock()
         try:
             yield

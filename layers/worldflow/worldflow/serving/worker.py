@@ -17,9 +17,10 @@ from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker_receipts import PASSING, is_lasting, is_locked
 from worldflow.serving.worker_steps import WorkerSteps
 from worldflow.serving.worker_turns import LONGEST_TURN, WorkerTurns
+from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.turns.observer import Observer
 from worldflow.turns.steps import StepExecutor
-from worldflow.turns.turns import LIVE_LIMIT, Turns
+from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import CPU_LIMIT
 from worldflow.worlds.served import Queue, Served
 

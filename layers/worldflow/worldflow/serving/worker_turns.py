@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,7 +25,8 @@ from worldflow.engine.privacy import loggable
 from worldflow.runtime import firing
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.turns.steps import StepExecutor
-from worldflow.turns.turns import Settle, Turns
+from worldflow.turns.turn import Turn
+from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
 from worldflow.worlds.served import Delivery, Served
 
@@ -36,9 +37,9 @@ LONGEST_TURN = 5.0
 
 
 @dataclass(slots=True)
-class _Turn:
+class _UnderWay:
     deliveries: Sequence[Delivery]
-    parts: Generator[Settle, None, None]
+    turn: Turn
 
 
 class WorkerTurns:
@@ -79,7 +80,7 @@ class WorkerTurns:
         self._receipts.acknowledge(over)
         return ()
 
-    def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_Turn]:
+    def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_UnderWay]:
         begun = []
         for deliveries in groups:
             if isinstance(deliveries[0].message, ScheduleDue):
@@ -89,45 +90,45 @@ class WorkerTurns:
             else:
                 messages, arrived = _of_a_run(deliveries)
                 run_id, out_of_time = messages[0].run_id, self._time()
-                parts = self._turns.parts(run_id, messages, arrived=arrived, out_of_time=out_of_time)
-                begun.append(_Turn(deliveries, parts))
+                turn = self._turns.begin(run_id, messages, arrived=arrived, out_of_time=out_of_time)
+                begun.append(_UnderWay(deliveries, turn))
         return begun
 
-    def _advance(self, turns: Sequence[_Turn]) -> tuple[list[_Turn], list[Delivery]]:
+    def _advance(self, turns: Sequence[_UnderWay]) -> tuple[list[_UnderWay], list[Delivery]]:
         """Brings each turn to its next commit, and makes it. Returns those that are not over, and the messages of those
         that are.
         """
-        waiting: list[tuple[_Turn, Settle]] = []
+        waiting: list[_UnderWay] = []
         over: list[Delivery] = []
-        for turn in turns:
+        for one in turns:
             try:
-                settle = next(turn.parts, None)
+                must_settle = one.turn.advance()
             except ConflictError:
-                self._take_alone(turn.deliveries)
+                self._take_alone(one.deliveries)
             except (KeyboardInterrupt, SystemExit):
                 raise
             except BaseException as error:
-                self._give_up(turn.deliveries, error)
+                self._give_up(one.deliveries, error)
             else:
-                if settle:
-                    waiting.append((turn, settle))
+                if must_settle:
+                    waiting.append(one)
                 else:
-                    over += turn.deliveries
+                    over += one.deliveries
         if not waiting:
             return [], over
         try:
             with self._world.together():
-                for _, settle in waiting:
-                    settle()
+                for one in waiting:
+                    one.turn.settle()
         except Exception as error:
-            for turn, _ in waiting:
-                turn.parts.close()
+            for one in waiting:
+                one.turn.close(error)
                 if is_passing(error):
-                    self._give_up(turn.deliveries, error)
+                    self._give_up(one.deliveries, error)
                 else:
-                    self._take_alone(turn.deliveries)
+                    self._take_alone(one.deliveries)
             return [], over
-        return [turn for turn, _ in waiting], over
+        return waiting, over
 
     def _take_alone(self, deliveries: Sequence[Delivery]) -> None:
         if self._receipts.refused:

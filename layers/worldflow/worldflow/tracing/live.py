@@ -15,7 +15,7 @@ from worldflow.engine.history import StepFailed
 from worldflow.engine.traceparent import TraceContext, attempt_context, run_context
 from worldflow.tracing.described import TracedRun, attempt_attributes, error_type
 from worldflow.tracing.emitting import begin, emit, end, tracer_of
-from worldflow.turns.observer import Attempt, Commit, Observer, Turn
+from worldflow.turns.observer import Attempt, Commit, Observer, TurnReport
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class TracingObserver(Observer):
         return str(run_context(run_id, created_at, None))
 
     @contextmanager
-    def turn(self, turn: Turn) -> Iterator[None]:
+    def turn(self, turn: TurnReport) -> Iterator[None]:
         self._turns[id(turn)] = None
         try:
             yield

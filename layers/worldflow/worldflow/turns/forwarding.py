@@ -1,24 +1,107 @@
-"""What becomes of messages for a run that has ended: they go to the run that follows it, or start one."""
+"""Messages for a run that has ended: they go to the run that follows it, or start one."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Collection, Sequence
+
 from pydantic_core import from_json
 
-from worldflow.engine.errors import (
-    RunArchivedError,
-)
+from worldflow.engine.errors import RunArchivedError
 from worldflow.engine.history import (
     UNRECORDED,
     AnyFact,
+    CancelRequested,
+    ChildCompleted,
+    ChildFailed,
+    Fact,
     SignalReceived,
+    TerminateRequested,
+    UpdateReceived,
     dump_events,
 )
-from worldflow.engine.ids import next_generation
+from worldflow.engine.history.state import RunState
+from worldflow.engine.ids import generation, generation_id, next_generation
 from worldflow.turns.generations import create_generation, read_record
+from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import Revival, Start
-from worldflow.worlds.payloads import adopt, fetch_event, stash
+from worldflow.worlds.messages import FactArrived, Revival, RunMessage, Start
+from worldflow.worlds.payloads import adopt, adopt_event, fetch_event, stash
 from worldflow.worlds.records import RunRecord
+
+_FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
+"""What goes to the run that a run has left its place to."""
+
+_FOR_A_NEW_RUN = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed)
+"""What goes to a run that was started under the id of one that had ended by itself."""
+
+_log = logging.getLogger("worldflow")
+
+
+def forward(
+    world: World,
+    run_id: str,
+    state: RunState,
+    messages: Sequence[RunMessage],
+    *,
+    recorded: Collection[str],
+    begin_following: Callable[[], None] | None,
+) -> None:
+    """Sends what came for a run that has ended to the one that follows it, if one does.
+
+    recorded: the ids of the facts that this turn has recorded.
+    begin_following: creates the following generation, where the turn that was to do it may have died each time. A
+        message that finds no run is dropped.
+    """
+    kinds = _FOR_THE_SUCCESSOR if state.successor else _FOR_A_NEW_RUN
+    for message in messages:
+        if not isinstance(message, FactArrived) or not isinstance(message.fact, kinds):
+            continue
+        if state.has_seen(message.fact) or message.fact.fact_id in recorded:
+            continue
+        following = state.successor or _newer(world, run_id)
+        if following is None and message.revival:
+            following = revive(world, run_id, message.revival, message.fact)
+        if following and following != getattr(message.fact, "successor", None):
+            if begin_following:
+                begin_following()
+                begin_following = None
+            _send_on(world, message, following)
+
+
+def forward_from_nowhere(world: World, run_id: str, messages: Sequence[RunMessage]) -> None:
+    """Sends what came for a run that is archived, or that never was, to the one that has taken its place."""
+    base, _ = generation(run_id)
+    newest = generation_id(base, items.get_generation(world, base))
+    follows = newest != run_id and world.get_run(newest) is not None
+    for message in messages:
+        if not isinstance(message, FactArrived):
+            _log.warning("run %s has no record: dropped a message: %s", run_id, message.kind)
+        elif follows and isinstance(message.fact, _forwarded_kinds(world, run_id)):
+            _send_on(world, message, newest)
+        elif message.revival and not follows:
+            # The signal was promised a run.
+            if start_anew(world, base, message.revival, message.fact):
+                _send_on(world, message.model_copy(update={"nonce": "anew"}), base)
+        else:
+            _log.warning("run %s has no record: dropped a message: %s", run_id, message.fact.event_type)
+
+
+def _forwarded_kinds(world: World, run_id: str) -> tuple[type[Fact], ...]:
+    record = reading.find_run(world, run_id)
+    return _FOR_THE_SUCCESSOR if record and record.next_run_id else _FOR_A_NEW_RUN
+
+
+def _send_on(world: World, message: FactArrived, run_id: str) -> None:
+    fact = adopt_event(world, run_id, message.fact)
+    world.send([message.model_copy(update={"run_id": run_id, "fact": fact})])
+
+
+def _newer(world: World, run_id: str) -> str | None:
+    """The newest generation, if it follows this one."""
+    base, number = generation(run_id)
+    newest = items.get_generation(world, base)
+    return generation_id(base, newest) if newest > number else None
 
 
 def revive(world: World, run_id: str, revival: Revival, fact: AnyFact) -> str | None:

@@ -38,7 +38,7 @@ _log = logging.getLogger("worldflow")
 
 
 @dataclass(slots=True)
-class Turn:
+class TurnReport:
     """A turn that is being taken. The fields below `began_at` are filled in meanwhile."""
 
     run_id: str
@@ -59,7 +59,7 @@ class Turn:
 class Commit:
     """What a turn has committed."""
 
-    turn: Turn
+    turn: TurnReport
     started: RunStarted
     """The start of the run, in this commit or in an earlier one."""
     events: Sequence[Event]
@@ -110,14 +110,14 @@ class Attempt:
 class Blocked:
     """A run whose record says from now on that it is blocked."""
 
-    turn: Turn
+    turn: TurnReport
     reason: str
 
 
 class Observer:
     """Does nothing with what it is told."""
 
-    def turn(self, turn: Turn) -> AbstractContextManager[object]:
+    def turn(self, turn: TurnReport) -> AbstractContextManager[object]:
         """Surrounds a turn. In a worker, turns of several runs are under way side by side in one thread: a context
         variable that is set here is seen by all of them.
         """
@@ -153,7 +153,7 @@ class Observers(Observer):
     def __init__(self, *observers: Observer | None) -> None:
         self._observers = tuple(observer for observer in observers if observer is not None)
 
-    def turn(self, turn: Turn) -> AbstractContextManager[object]:
+    def turn(self, turn: TurnReport) -> AbstractContextManager[object]:
         return self._surround(lambda observer: observer.turn(turn))
 
     def committed(self, commit: Commit) -> None:

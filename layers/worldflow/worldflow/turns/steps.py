@@ -28,17 +28,15 @@ from worldflow.engine.errors import (
     PayloadCodecError,
     PayloadTooLargeError,
     StepCrashedError,
-    StepInterruptedError,
     StepNotFoundError,
     StepTimeoutError,
     WorldflowError,
 )
 from worldflow.engine.history import Json, StepCompleted, StepFailed
-from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Step, find_step
-from worldflow.engine.workflow.retry import retry_after
+from worldflow.turns.attempts import failed, interruption
 from worldflow.turns.inline_loop import InlineLoop
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Attempt, Observer, Observers
@@ -201,8 +199,7 @@ class StepExecutor:
         if task.at_most_once:  # what is read is read while nothing has begun, and it may come again
             ready, info = await self._with_input(task), await self._info(task)
         if task.at_most_once and not await self._threads.call(self._claim, task):
-            error = StepInterruptedError(f"{task.name!r} started but its outcome is unknown")
-            return partial(self._finish, task, _failed(task, error, retryable=False))
+            return partial(self._finish, task, failed(task, interruption(task.name), retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
         return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready, info)))
 
@@ -298,7 +295,7 @@ class StepExecutor:
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
         error = StepCrashedError(f"the function died at every delivery of {task.name!r}, attempt {task.attempt}")
-        self._finish(task, _failed(task, error, retryable=not task.at_most_once))
+        self._finish(task, failed(task, error, retryable=not task.at_most_once))
 
     def _recorded(self, task: StepTask) -> StepOutcome | None:
         return recorded_outcome(self._world, task)
@@ -322,7 +319,7 @@ class StepExecutor:
         except (ConfigurationError, PayloadTooLargeError) as error:
             if is_outage(error):
                 raise
-            return _failed(task, error, retryable=False)  # there is no place for data of this size
+            return failed(task, error, retryable=False)  # there is no place for data of this size
 
     def _tell(self, outcome: StepOutcome, *, unrecorded: bool = False) -> None:
         call = outcome.call if unrecorded else None
@@ -355,7 +352,7 @@ class StepExecutor:
             step = find_step(task.name)
         except StepNotFoundError as error:
             # Perhaps a deployment is under way and the next attempt finds it.
-            return _failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
+            return failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
         values = task.input
         if isinstance(values, _Fetched):
             values = values.value
@@ -365,11 +362,11 @@ class StepExecutor:
             except WorldflowError as error:
                 if is_outage(error):
                     raise  # it has not begun, and no attempt has failed
-                return _failed(task, error, retryable=isinstance(error, PayloadCodecError))  # perhaps of a deployment
+                return failed(task, error, retryable=isinstance(error, PayloadCodecError))  # perhaps of a deployment
         try:
             arguments = step.signature.decode(values or {})
         except WorldflowError as error:
-            return _failed(task, error, retryable=isinstance(error, PayloadCodecError))
+            return failed(task, error, retryable=isinstance(error, PayloadCodecError))
         token = current_step.set(info or await self._info(task))
         try:
             ended = await self._call(step, arguments, task.timeout)
@@ -380,7 +377,7 @@ class StepExecutor:
         try:
             result = step.signature.result.encode(ended.value)
         except WorldflowError as error:
-            return _failed(task, error, retryable=False)
+            return failed(task, error, retryable=False)
         return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
 
     def _failure(self, task: StepTask, error: BaseException) -> StepFailed:
@@ -390,7 +387,7 @@ class StepExecutor:
         if isinstance(error, StepTimeoutError):
             error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
             retryable = not task.at_most_once
-        return _failed(task, error, retryable=retryable)
+        return failed(task, error, retryable=retryable)
 
     async def _observed(
         self, attempt: Attempt, run: Callable[[StepTask], Awaitable[StepCompleted | StepFailed]]
@@ -415,7 +412,7 @@ class StepExecutor:
             if self._stops_inline:
                 raise
             # The step has cancelled every task that it found.
-            return _failed(task, error, retryable=True)
+            return failed(task, error, retryable=True)
 
     async def _call(self, step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> _Result:
         if step.is_async:
@@ -478,13 +475,3 @@ def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> _Resul
         return _Result(step.signature.call(arguments), None)
     except BaseException as error:
         return _Result(None, error)
-
-
-def _failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:
-    return StepFailed(
-        step_id=task.step_id,
-        attempt=task.attempt,
-        error=encode_exception(error),
-        retryable=retryable,
-        retry_after=retry_after(error),
-    )

@@ -47,6 +47,8 @@ class RunStarted(Fact):
     """The ids of facts that generations before have received."""
     traceparent: str | None = None
     """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
+    replaces: str | None = None
+    """The run that ends since this one takes its place."""
     restored: bool | None = None
     """The run may have begun before, in a history that was lost: see `RunRestored`."""
 

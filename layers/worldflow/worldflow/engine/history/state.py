@@ -7,7 +7,7 @@ cannot run, has only this.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from worldflow.engine.history import (
@@ -153,7 +153,11 @@ class RunState:
         """The earliest `at` that an accepted fact may have."""
         return max(self.at, self.timers[fact.timer_id].due) if isinstance(fact, TimerFired) else self.at
 
-    def record(self, event: Event) -> None:
+    def record(self, event: Event) -> OpenStep | TimerStarted | None:
+        """Takes in the next event. Returns what it has closed, as that was: the open attempt of a step, or a timer that
+        is cancelled.
+        """
+        closed = self._closed_by(event)
         self.seq, self.at = event.seq, event.at
         if self._failed and isinstance(event, (Fact, Applied)):
             self._forget_failed()
@@ -218,6 +222,16 @@ class RunState:
                 self.ended = event
                 if isinstance(event, RunContinued):
                     self.successor = event.next_run_id
+        return closed
+
+    def _closed_by(self, event: Event) -> OpenStep | TimerStarted | None:
+        match event:
+            case StepCompleted() | StepFailed() | StepAbandoned():
+                step = self.steps.get(event.step_id)
+                return replace(step) if step and step.attempt else None
+            case TimerCancelled():
+                return self.timers.get(event.timer_id)
+        return None
 
     def _forget_failed(self) -> None:
         step_id, self._failed = self._failed, None

@@ -1,0 +1,99 @@
+"""The acts of steps: their tasks, the wake-ups of their retries, and what notices that an attempt takes too long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from worldflow.engine.durations import spoken
+from worldflow.engine.history import StepFailed
+from worldflow.engine.history.state import OpenStep
+from worldflow.turns.acts.run import ActingRun
+from worldflow.turns.attempts import timed_out
+from worldflow.worlds import ledger
+from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Outgoing, StepDue, StepTask
+
+
+def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
+    """The task of a step's open attempt."""
+    scheduled = step.scheduled
+    assert step.attempt is not None
+    return StepTask(
+        run_id=run.id,
+        step_id=scheduled.step_id,
+        attempt=step.attempt,
+        name=scheduled.name,
+        input=scheduled.input,
+        redo=redo,
+        timeout=scheduled.timeout,
+        deadline=None if scheduled.inline else step.deadline,
+        heartbeats=True if scheduled.heartbeat_timeout else None,
+        at_most_once=scheduled.at_most_once,
+        ledger=scheduled.ledger,
+        origin=step.origin,
+        traceparent=run.traceparent(),
+    )
+
+
+def begin(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    """Sends the first attempt."""
+    # The ledger of a run that was restored may have an outcome of a step that is scheduled once more.
+    return [task(run, step, redo=run.state.restored is not None), *watches(run, step)]
+
+
+def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    """Sends the open attempt once more, or the wake-up of one that is not due yet."""
+    if step.attempt is None:
+        return []
+    if step.due and step.due > run.world.now():
+        return begin_later(run, step)
+    return [] if step.scheduled.inline else [task(run, step, redo=True), *watches(run, step)]
+
+
+def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    """Sends the wake-up of an attempt that is due later."""
+    assert step.attempt is not None
+    assert step.due is not None
+    wake_up = StepDue(run_id=run.id, step_id=step.scheduled.step_id, attempt=step.attempt)
+    return [Delayed(due=step.due, message=wake_up), *watches(run, step)]
+
+
+def watches(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    """The messages that end an attempt which takes too long."""
+    if step.scheduled.inline:
+        return []
+    found: list[Outgoing] = []
+    if step.deadline:
+        found.append(Delayed(due=step.deadline, message=timeout(run, step)))
+    if step.scheduled.heartbeat_timeout:
+        found.append(_heartbeat(run, step, step.dispatched + timedelta(seconds=step.scheduled.heartbeat_timeout)))
+    return found
+
+
+def timeout(run: ActingRun, step: OpenStep) -> FactArrived:
+    assert step.scheduled.timeout is not None
+    fact = timed_out(step, f"it took longer than {spoken(step.scheduled.timeout)}")
+    return FactArrived(run_id=run.id, fact=fact, nonce="timeout")
+
+
+def _heartbeat(run: ActingRun, step: OpenStep, due: datetime) -> Delayed:
+    assert step.attempt is not None
+    message = HeartbeatDue(run_id=run.id, step_id=step.scheduled.step_id, attempt=step.attempt, due=due)
+    return Delayed(due=due, message=message)
+
+
+def check_heartbeat(run: ActingRun, message: HeartbeatDue) -> StepFailed | Delayed | None:
+    """The failure of an attempt that has sent no heartbeat in time; the next check of one that has.
+
+    An attempt that has sent none at all is only checked again: its first heartbeat says that it has begun.
+    """
+    step = run.state.steps.get(message.step_id)
+    if step is None or step.attempt != message.attempt or step.scheduled.heartbeat_timeout is None:
+        return None
+    limit = timedelta(seconds=step.scheduled.heartbeat_timeout)
+    beat = ledger.last_beat(run.world, run.id, message.step_id, message.attempt)
+    now = run.world.now()
+    # Without a beat, at times that do not depend on this check, so that copies of it lead to copies of the next.
+    due = beat.at + limit if beat else step.dispatched + ((now - step.dispatched) // limit + 1) * limit
+    if due > now:
+        return _heartbeat(run, step, due)
+    return timed_out(step, f"it sent no heartbeat for {spoken(step.scheduled.heartbeat_timeout)}")

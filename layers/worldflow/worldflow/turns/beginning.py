@@ -1,0 +1,87 @@
+"""How a run begins: the first events of its history, from its record."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import partial
+
+from worldflow.engine.history import Event, HookCreated, RunForked, RunStarted
+from worldflow.engine.history.forking import forked, retried
+from worldflow.engine.traceparent import run_context
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds import reading
+from worldflow.worlds.base import World
+from worldflow.worlds.payloads import adopt_events, fetch_failure
+from worldflow.worlds.records import Fork, RunRecord
+
+
+def seed(chance: random.Random) -> str:
+    return f"{chance.getrandbits(128):032x}"
+
+
+def start(
+    record: RunRecord, workflow: Workflow[..., object] | None, chance: random.Random, traceparent: str | None
+) -> RunStarted:
+    """The first event of a run.
+
+    workflow: None where its code is not there; its version and timeout are not known then.
+    """
+    return RunStarted(
+        run_id=record.run_id,
+        workflow_name=record.workflow_name,
+        version=workflow.version if workflow else record.version,
+        created_at=record.created_at,
+        input=record.input,
+        timeout=workflow.timeout if workflow else None,
+        seed=seed(chance),
+        parent=record.parent,
+        attributes=record.attributes or None,
+        carried=record.carried,
+        seen=record.seen or None,
+        replaces=record.replaces,
+        restored=record.restored,
+        traceparent=traceparent,
+    )
+
+
+def fork(
+    world: World, record: RunRecord, fork_of: Fork, chance: random.Random, traceparent: str | None
+) -> tuple[Sequence[Event], RunForked]:
+    """The events that a fork or a retry takes over from another run's history, and the event that says so.
+
+    traceparent: the span of the new run.
+    """
+    source = reading.find_history(world, fork_of.run_id) or []
+    if fork_of.after is None:
+        taken = retried(source, record.run_id, partial(fetch_failure, world))
+    else:
+        taken = forked(source, record.run_id, fork_of.after)
+    events = [
+        _of_its_own(world, record, fork_of, event, traceparent) for event in adopt_events(world, record.run_id, taken)
+    ]
+    return events, RunForked(
+        run_id=fork_of.run_id, after=fork_of.after, seed=seed(chance), traceparent=_span_of(source, fork_of)
+    )
+
+
+def _of_its_own(world: World, record: RunRecord, fork_of: Fork, event: Event, traceparent: str | None) -> Event:
+    """The event with its own values for what cannot be the other run's: when this one was asked for, its place in
+    traces, and the webhooks of a fork.
+    """
+    if isinstance(event, RunStarted):
+        taken = event.traceparent if fork_of.after is None else None
+        changes = {"created_at": record.created_at, "traceparent": taken or traceparent, "replaces": record.replaces}
+        return event.model_copy(update=changes)
+    if isinstance(event, HookCreated) and event.webhook and fork_of.after is not None:
+        return event.model_copy(update={"token": WebhooksOf(world).another(record.run_id, event)})
+    return event
+
+
+def _span_of(history: Sequence[Event], fork_of: Fork) -> str | None:
+    """The span of the run that is forked, where that is in a trace."""
+    started = history[0] if history else None
+    if not isinstance(started, RunStarted) or started.traceparent is None:
+        return None
+    return str(run_context(fork_of.run_id, started.created_at, started.traceparent))

@@ -1,0 +1,244 @@
+"""The next commit of a run while it is drafted: facts that are new, and the decisions in answer to them.
+
+Facts that the workflow cannot take, since its code cannot run, are held: see `turns.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from worldflow.engine.errors import HistoryLimitError, PayloadTooLargeError, StepCrashedError
+from worldflow.engine.history import (
+    AnyDecision,
+    AnyFact,
+    Applied,
+    CancelRequested,
+    Event,
+    RunCancelled,
+    RunFailed,
+    RunRestored,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    StepScheduled,
+    TerminateRequested,
+)
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.state import RunState, with_what_was_unknown
+from worldflow.turns import attempts, beginning
+from worldflow.turns.acts import Obsolete
+from worldflow.turns.acts.run import ActingRun
+from worldflow.turns.acts.steps import check_heartbeat
+from worldflow.turns.arrivals import TimersDue, in_order
+from worldflow.turns.live_run import LiveRun, Replay, Rules
+from worldflow.turns.observer import Observer
+from worldflow.worlds import ledger
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import (
+    FactArrived,
+    HeartbeatDue,
+    Outgoing,
+    RunMessage,
+    StepDue,
+    StepOutcome,
+    termination,
+)
+from worldflow.worlds.records import RunRecord
+
+
+class Draft:
+    """Sends nothing: what is to be sent after the commit collects in `outbox`.
+
+    scheduled: the steps that the turn has scheduled, whose first attempt no other process can have begun.
+    woken: the attempts whose wake-up came in this turn.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        run: LiveRun,
+        rules: Rules,
+        observer: Observer,
+        scheduled: set[str],
+        woken: set[tuple[str, int]],
+    ) -> None:
+        self.run = run
+        self.events: list[Event] = []
+        """What is new."""
+        self.obsolete = Obsolete()
+        """What that has closed."""
+        self.outbox: list[Outgoing] = []
+        """Messages besides those that the decisions ask for."""
+        self.replay: Replay | None = None
+        """How a fork or a retry was given an execution."""
+        self.messages: Sequence[RunMessage] = ()
+        """What the turn has received, in its first commit."""
+        self.was_read = True
+        """The history was read in this turn, and not remembered from one before."""
+        self.redo = False
+        """What the history holds may not have been acted on."""
+        self.redo_after = 0
+        """Up to this event it has."""
+        self.came_again = False
+        """A message was received before, so that what the history holds may not have been announced."""
+        self.took_up = False
+        """Inline steps have run that a turn before had left: perhaps of a run that was blocked."""
+        self.scheduled = scheduled
+        self.woken = woken
+        self._world = world
+        self._rules = rules
+        self._observer = observer
+
+    @property
+    def state(self) -> RunState:
+        return self.run.state
+
+    def record(self, event: AnyFact | AnyDecision, at: datetime) -> None:
+        self._keep(event.recorded(self.state.seq + 1, at))
+
+    def _keep(self, event: Event) -> None:
+        self.obsolete.add(event, self.state.record(event))
+        self.events.append(event)
+        if isinstance(event, StepScheduled):
+            self.scheduled.add(event.step_id)
+
+    # --- messages ---
+
+    def apply(self, messages: Sequence[RunMessage], arrived: Sequence[datetime | None], *, use_code: bool) -> bool:
+        """Applies the facts that messages bring. Returns False if there is no such run.
+
+        arrived: when each of the messages came into its queue, where that is known.
+        """
+        now = self._world.now()
+        if self.state.started is None:
+            record = self._world.get_run(self.run.id)
+            if record is None or record.ended:
+                return False  # it is archived, or about to be
+            self._begin(record, now)
+        if self.run.execution:
+            for held in list(self.state.held.values()):
+                if not self.state.ended:
+                    self._apply_held(held, now)
+        elif not use_code:
+            self._fail_inline(now)
+        timers = TimersDue(self.state, now)
+        for arrival in in_order(messages, arrived, self.state):
+            if (fact := self._fact(arrival.message)) is None:
+                continue
+            if self.state.accepts(fact):
+                for new in (*timers.before(arrival.at, fact), fact):
+                    if self.state.accepts(new):
+                        self.apply_fact(new, now)
+            elif self.run.blocked and not self.state.ended and isinstance(fact, CancelRequested):
+                # It was asked to cancel, and its code broke while it did.
+                self.record(RunCancelled(reason=fact.reason, forced=True), max(now, self.state.at))
+        return True
+
+    def _fact(self, message: RunMessage) -> AnyFact | None:
+        """The fact that a message brings, if it brings one."""
+        match message:
+            case FactArrived(fact=fact):
+                if message.unrecorded and isinstance(fact, (StepCompleted, StepFailed)) and self.state.accepts(fact):
+                    # A copy of its task may have found that it began, and have recorded that it was interrupted.
+                    outcome = StepOutcome(run_id=self.run.id, fact=fact, call=message.call)
+                    ledger.put_outcome(self._world, outcome, replace=True)
+                return fact
+            case HeartbeatDue() if not self.state.ended:
+                found = check_heartbeat(ActingRun(self._world, self.run.id, self.state), message)
+                if isinstance(found, StepFailed):
+                    return found
+                if found:
+                    self.outbox.append(found)
+            case StepDue():
+                self.woken.add((message.step_id, message.attempt))
+        return None
+
+    # --- the beginning ---
+
+    def _begin(self, record: RunRecord, now: datetime) -> None:
+        """The first events of a run, from its record."""
+        run, chance = self.run, self._rules.chance
+        traceparent = record.traceparent or self._observer.traceparent(run.id, record.created_at)
+        if record.replaces:
+            # Again: the process that asked for this run may have died before it sent this.
+            self.outbox.append(termination(record.replaces, successor=run.id))
+        if record.fork_of is None:
+            run.open(record.workflow_name, record.version)
+            workflow = run.execution.workflow if run.execution else None
+            self.apply_fact(beginning.start(record, workflow, chance, traceparent), now)
+            return
+        adopted, fork = beginning.fork(self._world, record, record.fork_of, chance, traceparent)
+        for event in adopted:
+            self._keep(event)
+        assert self.state.started is not None
+        if run.blocked is None:
+            self.replay = run.revive(self.state.started, self.events, adopted=True)
+        self.apply_fact(fork, self._world.now())
+        self.redo = True
+        if record.restored:
+            self.record(RunRestored(), self.state.at)
+
+    # --- facts ---
+
+    def apply_fact(self, fact: AnyFact, now: datetime) -> None:
+        """Records a fact that the state accepts, and what the workflow decides on learning of it."""
+        at = max(now, self.state.earliest(fact))
+        if isinstance(fact, TerminateRequested):
+            self.record(fact, at)
+            self.record(RunCancelled(reason=fact.reason, forced=True), at)
+            return
+        if self.state.seq >= self._rules.history_limit:
+            self._give_up(fact, at, self._too_long())
+            return
+        try:
+            decisions = self.run.learn(fact, at)
+        except PayloadTooLargeError as error:
+            self._give_up(fact, at, error)
+            return
+        if decisions is None:
+            self.record(fact.model_copy(update={"held": True}), at)
+            if isinstance(fact, CancelRequested):
+                self.record(RunCancelled(reason=fact.reason, forced=True), at)
+            return
+        self.record(fact, at)
+        for decision in decisions:
+            self.record(decision, at)
+
+    def _apply_held(self, fact: AnyFact, now: datetime) -> None:
+        at = max(now, self.state.at)
+        applied = Applied(fact_id=fact.fact_id)
+        if isinstance(fact, RunStarted) and self.run.execution:
+            workflow = self.run.execution.workflow
+            applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
+            fact = with_what_was_unknown(fact, applied)
+        try:
+            decisions = self.run.learn(fact, at)
+        except PayloadTooLargeError as error:
+            self.record(RunFailed(error=encode_exception(error), forced=True), at)
+            return
+        if decisions is not None:
+            self.record(applied, at)
+            for decision in decisions:
+                self.record(decision, at)
+
+    def _too_long(self) -> HistoryLimitError:
+        return HistoryLimitError(
+            f"the history has {self.state.seq} events; the limit is {self._rules.history_limit}: "
+            f"let the workflow call continue_as_new() earlier"
+        )
+
+    def _give_up(self, fact: AnyFact, at: datetime, error: Exception) -> None:
+        """Fails a run for what no code of its own can answer."""
+        self.record(fact.model_copy(update={"held": True}), at)
+        self.record(RunFailed(error=encode_exception(error), forced=True), at)
+
+    def _fail_inline(self, now: datetime) -> None:
+        """Fails the inline attempts of a run whose code cannot run: they may be what kills its turns."""
+        for step in list(self.run.inline_due(self.woken)):
+            error = StepCrashedError(
+                f"the function died, or its code was missing, when {step.scheduled.name!r} was due to run"
+            )
+            fact = attempts.died(step, error)
+            if self.state.accepts(fact):
+                self.apply_fact(fact, now)
