@@ -445,9 +445,15 @@ def what_runs_twice_is_explained(run: Run) -> Problems:
 
 
 def who_crashed_has_died(run: Run) -> Problems:
-    """No attempt has failed for deaths of its function that were outages. Of its first receive nothing is known."""
+    """No attempt has failed for deaths of its function that were outages. Of its first receive nothing is known.
+
+    An inline attempt dies with its turn, not with a task.
+    """
+    inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
     for event in run.own:
-        if isinstance(event, StepFailed) and event.error.type.endswith(":StepCrashedError"):
+        if not isinstance(event, StepFailed) or event.step_id in inline:
+            continue
+        if event.error.type.endswith(":StepCrashedError"):
             id = f"{run.id}:{event.step_id}:{event.attempt}"
             tasks = {message.id for message in run.sim.queues["steps"].sent if message.attempt == id}
             deaths = sum(run.sim.deaths[task] for task in tasks)
