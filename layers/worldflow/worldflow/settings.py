@@ -30,7 +30,7 @@ class Settings(BaseModel):
     This is their one list. The outputs of a stack, the functions' environments in the template and
     `worldflow.aws_setup.Resources` are derived from it or tested against it.
 
-    The queues of runs and timers are found beside the queue of steps where only that is given: `x-steps.fifo` goes with
+    If only the step queue is set, the run and timer queues are derived from its name: `x-steps.fifo` implies
     `x-runs.fifo` and `x-timers`, as `worldflow.aws_setup` names them.
     """
 
@@ -60,7 +60,7 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:
-        """Reads `WORLDFLOW_EVENTS_TABLE` and the rest. Raises `ConfigurationError` that names what is missing."""
+        """Reads `WORLDFLOW_EVENTS_TABLE` and the rest. Raises `ConfigurationError`, which names missing variables."""
         values: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             if text := environ.get(variable(name)):

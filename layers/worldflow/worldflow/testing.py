@@ -45,7 +45,7 @@ _PARTING = 1.0
 
 @contextmanager
 def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> Iterator[StepInfo]:
-    """What `step_info()` gives to a step that is called alone, without a workflow."""
+    """Provides `step_info()` to a step that is called directly, without a workflow."""
     info = StepInfo(run_id, step_id, attempt)
     token = current_step.set(info)
     try:
@@ -65,11 +65,11 @@ class _NoMatter:
 
 
 def replay(history: str) -> None:
-    """Replays a run's history on its workflow's code as it is now.
+    """Replays a run's history with the current code of its workflow.
 
-    history: what `python -m worldflow events RUN --json` prints.
-    Raises `NonDeterminismError` where the code asks for something else than it did, and `SerializationError` where it
-    cannot read what is recorded: a deployment would block the run. Not to be called from an `async def`.
+    history: the output of `python -m worldflow events RUN --json`.
+    Raises `NonDeterminismError` if the code makes different calls than the history has, and `SerializationError` if it
+    cannot read a recorded value: deploying it would block the run. Cannot be called from an `async def` function.
     """
     lines = [json.loads(line) for line in history.splitlines()]
     events = load_events(json.dumps([line.pop("payload") | line for line in lines]))
@@ -87,9 +87,9 @@ def replay(history: str) -> None:
 class WorkflowEnvironment:
     """A world in memory, with its own clock and worker.
 
-    start_time: what the clock shows at first; now, unless given.
-    replay_every_turn: forgets live executions after each turn, so that every turn replays the history and fails the
-        test's run as `blocked` if the workflow is not deterministic.
+    start_time: initial time of the clock. Default: now.
+    replay_every_turn: drops live executions after each turn, so that every turn replays the history, and the run is
+        `blocked` if the workflow is not deterministic.
     """
 
     def __init__(self, *, start_time: datetime | None = None, replay_every_turn: bool = True) -> None:
@@ -123,11 +123,11 @@ class WorkflowEnvironment:
         self.world.close()
 
     def now(self) -> datetime:
-        """What the clock shows."""
+        """The time of the clock."""
         return self._now
 
     async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> TestRun:
-        """Starts a run of `workflow` with these arguments, and lets it go as far as it can without time passing."""
+        """Starts a run of `workflow` with these arguments, and runs it as far as it can without time passing."""
         arguments = workflow.signature.bind(*args, **kwargs)
         run_id = f"test-{next(self._ids)}"
         await self._settle_after(self._orchestrator.start_workflow(run_id, workflow, arguments))
@@ -146,11 +146,11 @@ class WorkflowEnvironment:
         return TestRun(self, run_id)
 
     async def resume_hook(self, token: str, value: Any = None) -> None:
-        """Sends a value to the hook of this token, and lets its run go on."""
+        """Sends a value to the hook with this token, and lets its run continue."""
         await self._settle_after(self._orchestrator.resume_hook(token, value))
 
     async def settle(self) -> bool:
-        """Lets everything happen that can happen now. Returns whether anything did."""
+        """Processes everything that is due now. Returns whether there was anything."""
         async with self._turn:
             return await self._settle()
 
@@ -233,7 +233,7 @@ _until: ContextVar[datetime | None] = ContextVar("until", default=None)
 
 
 class TestRun(RunHandle):
-    """A run in a `WorkflowEnvironment`. Signals and cancellations have been dealt with when their calls return."""
+    """A run in a `WorkflowEnvironment`. Calls that send signals or cancellations return after they are handled."""
 
     __test__ = False
 

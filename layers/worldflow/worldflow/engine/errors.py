@@ -1,45 +1,45 @@
 """Every error that Worldflow raises.
 
 WorldflowError
-├── FatalError                   raised by a step: do not try again
-├── RetryableError               raised by a step: try again, after `retry_after`
+├── FatalError                   raised by a step: do not retry
+├── RetryableError               raised by a step: retry after `retry_after`
 ├── StepError                    a step failed with an exception that cannot be rebuilt here
-│   ├── StepNotFoundError        no deployed code has a step of that name
+│   ├── StepNotFoundError        the deployed code has no step of that name
 │   ├── StepCrashedError         the function died on every delivery of the attempt
 │   ├── StepTimeoutError         an attempt took longer than its timeout, or sent no heartbeat; also a TimeoutError
-│   └── StepInterruptedError     an at-most-once attempt began, and nobody knows what came of it
+│   └── StepInterruptedError     an at-most-once attempt started but its outcome is unknown
 ├── RunError                     about one run; has `run_id`
 │   ├── RunNotFoundError
-│   ├── RunEndedError            the run has ended and takes no more signals or cancellations
+│   ├── RunEndedError            the run has ended and accepts no more signals or cancellations
 │   ├── RunExistsError           the id belongs to a run of another workflow
 │   ├── RunArchivedError         the run is archived, or is being archived: it can be read and forked
 │   ├── RunFailedError           from `result()`: the workflow raised; the exception is its `__cause__`
 │   ├── RunCancelledError        from `result()`, and where a parent awaits its child: the run was cancelled
-│   ├── RunBlockedError          from `result()`: the run waits for its code to be mended
-│   └── QueryNotFoundError       the run has published nothing of that name
+│   ├── RunBlockedError          from `result()`: the run waits for its code to be fixed
+│   └── QueryNotFoundError       the run has published nothing under that name
 ├── HookError                    about one hook; has `token`
 │   ├── HookNotFoundError        no live run holds the token
 │   └── HookConflictError        another live run holds the token
 ├── HistoryLimitError            the run's history has become too long
 ├── ScheduleError                about one schedule; has `schedule_id`
 │   ├── ScheduleNotFoundError
-│   └── ScheduleExistsError      the id belongs to a schedule that is defined otherwise
-├── InvalidInputError            input that does not fit; has `fields`
-│   ├── PayloadTooLargeError     a value of more bytes than may be stored
-│   └── WorkflowNotFoundError    no deployed code has a workflow of that name
-├── SerializationError           a value that JSON cannot carry; has `path`
-├── NonDeterminismError          a replay asked for something else than the history holds
-├── WorkflowStuckError           a workflow ran on and on without awaiting anything
+│   └── ScheduleExistsError      the id belongs to a schedule with another definition
+├── InvalidInputError            invalid input; has `fields`
+│   ├── PayloadTooLargeError     a value is larger than the limit
+│   └── WorkflowNotFoundError    the deployed code has no workflow of that name
+├── SerializationError           a value that JSON cannot represent; has `path`
+├── NonDeterminismError          a replay made a different call than the history has
+├── WorkflowStuckError           a workflow ran too long without awaiting anything
 ├── UnsupportedOperationError    a workflow opened a socket, a thread, a file, ... through its loop
 ├── UnawaitedCallError           a workflow called a step or a child and did not await it
-├── OutsideError                 a workflow's or step's function called where there is none
-├── ConfigurationError           a missing environment variable, two steps of one name, ...
+├── OutsideError                 a function for workflows or steps was called outside of one
+├── ConfigurationError           a missing environment variable, two steps with one name, ...
 │   └── PayloadCodecError        data that the codec of this process, if it has one, cannot read
 ├── WorldClosedError             a `LocalWorld` was used after it was closed
-└── ConflictError                somebody else wrote this history first (internal: the turn is redone)
+└── ConflictError                another process wrote this history first (internal: the turn is redone)
 
-`ContinueAsNew` is none of them: it is how a workflow leaves, and derives from `BaseException` so that no
-`except Exception` keeps it.
+`ContinueAsNew` is not among them: a workflow leaves by raising it, and it derives from `BaseException` so that no
+`except Exception` catches it.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class WorldflowError(Exception):
 
 
 class FatalError(WorldflowError):
-    """Raised by a step to fail at once, whatever its retry policy says."""
+    """Raised by a step to fail immediately, whatever its retry policy says."""
 
 
 class RetryableError(WorldflowError):
-    """Raised by a step to be tried again after `retry_after`, in place of the policy's own interval.
+    """Raised by a step to be retried after `retry_after`, instead of after the policy's interval.
 
     `retry_after` is a number of seconds, a `timedelta` or a duration such as `"30s"`. The policy's
     `max_attempts` still holds.
@@ -98,7 +98,7 @@ class StepTimeoutError(StepError, TimeoutError):
 
 
 class StepInterruptedError(StepError):
-    """An attempt of an at-most-once step began, and it is not known what came of it. It is never run again."""
+    """An attempt of an at-most-once step started but its outcome is unknown. It is never run again."""
 
 
 class RunError(WorldflowError):
@@ -115,7 +115,7 @@ class RunNotFoundError(RunError):
 
 
 class RunEndedError(RunError):
-    """The run has ended as `status`: it takes no more signals and cannot be cancelled."""
+    """The run has ended with this `status`: it accepts no more signals and cannot be cancelled."""
 
     def __init__(self, run_id: str, status: str) -> None:
         super().__init__(f"run {run_id!r} has already ended ({status})", run_id)
@@ -123,11 +123,11 @@ class RunEndedError(RunError):
 
 
 class RunExistsError(RunError):
-    """The run id is taken by a run of another workflow."""
+    """A run with this id exists: of another workflow, or one that `if_running` or `reuse` does not allow."""
 
 
 class RunArchivedError(RunError):
-    """The run ended long ago and is archived, or is about to be: it can be read and forked, and goes on no more."""
+    """The run is archived, or is being archived: it can be read and forked, but not continued."""
 
 
 class RunFailedError(RunError):
@@ -139,11 +139,11 @@ class RunCancelledError(RunError):
 
 
 class RunBlockedError(RunError):
-    """The run waits for its code to be mended; the message says why."""
+    """The run waits for its code to be fixed; the message says why."""
 
 
 class QueryNotFoundError(RunError):
-    """The run has published nothing of this name."""
+    """The run has published nothing under this name."""
 
 
 class HookError(WorldflowError):
@@ -155,15 +155,15 @@ class HookError(WorldflowError):
 
 
 class HookNotFoundError(HookError):
-    """No live run has a hook of this token: it never had, the hook was disposed of, or the run has ended."""
+    """No live run has a hook with this token: none ever had, the hook was disposed of, or its run has ended."""
 
 
 class HookConflictError(HookError):
-    """A live run has a hook of this token already."""
+    """A live run already has a hook with this token."""
 
 
 class HistoryLimitError(WorldflowError):
-    """The run's history has become too long. A workflow that goes on for long ends with `continue_as_new()`."""
+    """The run's history has become too long. A long-lived workflow calls `continue_as_new()` before that."""
 
 
 class ScheduleError(WorldflowError):
@@ -180,7 +180,7 @@ class ScheduleNotFoundError(ScheduleError):
 
 
 class ScheduleExistsError(ScheduleError):
-    """The id is taken by a schedule that is defined otherwise."""
+    """A schedule with this id exists and has another definition."""
 
     def __init__(self, schedule_id: str) -> None:
         super().__init__(f"schedule {schedule_id!r} already exists with another definition", schedule_id)
@@ -188,14 +188,14 @@ class ScheduleExistsError(ScheduleError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field: `field` is a dotted path such as `input.order.lines.0.quantity`."""
+    """A problem with one field: `field` is a dotted path such as `input.order.lines.0.quantity`."""
 
     field: str
     message: str
 
 
 class InvalidInputError(WorldflowError):
-    """Input that does not fit what it is for. `fields` says what is wrong, and where."""
+    """Invalid input. `fields` lists what is wrong, and where."""
 
     def __init__(self, message: str, fields: Sequence[FieldError] = ()) -> None:
         details = "".join(f"\n  {error.field}: {error.message}" for error in fields)
@@ -209,7 +209,7 @@ class InvalidInputError(WorldflowError):
 
 
 class WorkflowNotFoundError(InvalidInputError):
-    """No workflow of this name is registered by the deployed code."""
+    """The deployed code has no workflow of this name."""
 
     def __init__(self, name: str, known: Sequence[str], advice: str = "") -> None:
         loaded = f"loaded workflows: {', '.join(sorted(known))}" if known else "no workflows are loaded"
@@ -219,7 +219,7 @@ class WorkflowNotFoundError(InvalidInputError):
 
 
 class PayloadTooLargeError(InvalidInputError):
-    """A value has more bytes as JSON than may be stored. `field` says which: `input`, `value`, `args`, `result`."""
+    """A value is larger, as JSON, than the limit. `field` names it: `input`, `value`, `args`, `result`."""
 
     def __init__(self, field: str, size: int, limit: int) -> None:
         problem = f"must be at most {limit:,} bytes of JSON, but has {size:,}"
@@ -228,7 +228,7 @@ class PayloadTooLargeError(InvalidInputError):
 
 
 class SerializationError(WorldflowError):
-    """A value that cannot be carried as JSON. `path` leads to it, as in `order.lines[2].price`."""
+    """A value that cannot be serialized as JSON. `path` locates it, such as `order.lines[2].price`."""
 
     def __init__(self, message: str, path: str) -> None:
         super().__init__(f"{path}: {message}")
@@ -236,19 +236,19 @@ class SerializationError(WorldflowError):
 
 
 class WorkflowStuckError(WorldflowError):
-    """A workflow ran on and on without awaiting anything. Its run is blocked until its code is mended."""
+    """A workflow ran too long without awaiting anything. Its run is blocked until its code is fixed."""
 
 
 class NonDeterminismError(WorldflowError):
-    """A replay asked for something else than the history holds: the code changed, or reads the outside world."""
+    """A replay made a different call than the history has: the code changed, or depends on the outside world."""
 
 
 class UnsupportedOperationError(WorldflowError):
-    """A workflow used its event loop for what cannot be replayed. The message says what to do instead."""
+    """A workflow used its event loop for something that cannot be replayed. The message says what to do instead."""
 
 
 class UnawaitedCallError(WorldflowError):
-    """A workflow called a step or a child without `await`, so that nothing happened. The message names the line."""
+    """A workflow called a step or a child without `await`, so it did not run. The message names the line."""
 
 
 class OutsideError(WorldflowError):
@@ -256,11 +256,11 @@ class OutsideError(WorldflowError):
 
 
 class ConfigurationError(WorldflowError):
-    """The process or the code is not set up as it must be; the message names what is missing."""
+    """The process or the code is not configured correctly; the message says what is wrong."""
 
 
 class PayloadCodecError(ConfigurationError):
-    """Data was encoded by a codec that this process does not have, or with a key that it may not use."""
+    """Data was encoded by a codec that this process does not have, or with a key that it has no permission to use."""
 
 
 class WorldClosedError(WorldflowError):
@@ -268,11 +268,11 @@ class WorldClosedError(WorldflowError):
 
 
 class ConflictError(WorldflowError):
-    """Another writer appended to this history first. Callers reload and try again."""
+    """Another process appended to this history first. Callers reload and retry."""
 
 
 class ContinueAsNew(BaseException):
-    """Raised by `continue_as_new()`: the workflow begins anew with these arguments, by name and in their JSON form."""
+    """Raised by `continue_as_new()`: the workflow restarts with these arguments, by name and in their JSON form."""
 
     def __init__(self, arguments: dict[str, object]) -> None:
         super().__init__("continue as new")

@@ -53,11 +53,11 @@ class RunHandle:
         return (await self._newest()).status
 
     async def result(self, timeout: Duration | None = None) -> Any:
-        """What the workflow returned, once it has; of the newest generation, where others follow the run under its id.
+        """Waits for the run to end and returns the workflow's result: that of the newest generation with this id.
 
-        timeout: how long to wait at most, after which it raises `TimeoutError`; without limit unless given.
+        timeout: maximum time to wait, after which it raises `TimeoutError`. Default: no limit.
         Raises `RunFailedError` with the workflow's exception as its cause, `RunCancelledError`, `RunBlockedError` for a
-        run that waits for its code to be mended, and `RunNotFoundError`.
+        run that waits for its code to be fixed, and `RunNotFoundError`.
         """
         record: RunRecord | None = None
 
@@ -76,7 +76,7 @@ class RunHandle:
                     await self._pause(next(polls))
 
     async def events(self, after: int = 0) -> list[Event]:
-        """The history of this generation, from the event behind `after` on."""
+        """The history of this generation: the events after event number `after`."""
         return await self._world.load_events(self.id, after)
 
     async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
@@ -84,12 +84,12 @@ class RunHandle:
         return await asyncio.to_thread(sending.signal, self._world, self.id, name, value, signal_id=signal_id)
 
     async def update(self, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None) -> Any:
-        """Calls the handler that the workflow has for updates of this name (`@on_update`), and returns its answer.
+        """Calls the workflow's handler for updates of this name (`@on_update`), and returns its answer.
 
-        update_id: identifies the update, so that one that is sent twice is done once and gets one answer.
-        timeout: how long to wait for the answer; the update stays, and may be asked after with its id.
-        Raises what the handler raises, `InvalidInputError` for arguments that do not fit it, `RunEndedError` if the run
-        ends without an answer, `RunNotFoundError`, and `TimeoutError`.
+        update_id: identifies the update: sent twice with the same id, it runs once and both calls get the same answer.
+        timeout: maximum time to wait for the answer. The update stays pending: call again with its id for the answer.
+        Raises what the handler raises, `InvalidInputError` for arguments that the handler does not accept,
+        `RunEndedError` if the run ends without an answer, `RunNotFoundError`, and `TimeoutError`.
         """
         send = functools.partial(updates.send_update, self._world, self.id, name, args, update_id=update_id)
         update = await asyncio.to_thread(send)
@@ -105,22 +105,22 @@ class RunHandle:
         return updates.answer(reply)
 
     async def query(self, name: str) -> Any:
-        """What the workflow has published under this name, as JSON. Nothing is written, and no turn is taken.
+        """The value that the workflow publishes under this name, as JSON. Does not write, and does not affect the run.
 
-        Replays the history in this process, which takes the workflow's code. Raises `QueryNotFoundError`.
+        Replays the history in this process, so it needs the workflow's code. Raises `QueryNotFoundError`.
         """
         return await asyncio.to_thread(queries.query, self._world, self.id, name)
 
     async def cancel(self, reason: str | None = None) -> None:
-        """Asks the run to end; see `Orchestrator.cancel`."""
+        """Cancels the run; see `Orchestrator.cancel`."""
         await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
 
     async def terminate(self, reason: str | None = None) -> None:
-        """Ends the run at once; see `Orchestrator.terminate`."""
+        """Ends the run immediately; see `Orchestrator.terminate`."""
         await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
 
     async def retry(self) -> Self:
-        """Lets a run that failed go on, and returns this handle; see `Orchestrator.retry`."""
+        """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
         await asyncio.to_thread(starting.retry, self._world, self.id)
         return self
 
@@ -189,7 +189,7 @@ def outcome(record: RunRecord) -> Any:
 
 
 class Orchestrator:
-    """Starts, signals, cancels and advances runs of one world."""
+    """Starts, signals, cancels and advances runs in one World."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -205,17 +205,18 @@ class Orchestrator:
         if_running: starting.IfRunning = "return_existing",
         reuse: starting.Reuse | None = None,
     ) -> RunHandle:
-        """Starts a run, and returns a handle on it. The id of a run that exists gives that run, and starts nothing.
+        """Starts a run and returns a handle on it. By default, if a run with this id exists, returns a handle on that.
 
         run_id: up to 100 letters, digits and `_.:=@+-`.
-        workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, where its code is
-            not in this process (its input is then only checked when it runs).
+        workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, if its code is not
+            in this process (its input is then validated only when it runs).
         input: its arguments by name.
-        if_running: what else a run of this id that has not ended means: `fail` raises `RunExistsError`, and
-            `terminate_existing` puts a new one in its place.
-        reuse: what else one that has ended means: a new one is started (`allow`), or only where it failed or was
-            cancelled (`failed_only`), or `RunExistsError` (`reject`). A new one is the next generation of the id.
-        Raises `InvalidInputError` for what does not fit, and `RunExistsError` for the id of another workflow's run.
+        if_running: what to do if a run with this id has not ended: `return_existing` (default), `fail` with
+            `RunExistsError`, or `terminate_existing` and start a new run in its place.
+        reuse: what to do if a run with this id has ended: `allow` starts a new run, `failed_only` does so only if it
+            failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. Default: None,
+            returns a handle on that run. The new run is the next generation of the id.
+        Raises `InvalidInputError` for invalid arguments, and `RunExistsError` for the id of another workflow's run.
         """
         known = starting.resolve(workflow, workflow_name)
         begin = functools.partial(starting.start, self._world, if_running=if_running, reuse=reuse)
@@ -232,9 +233,9 @@ class Orchestrator:
         value: Any = None,
         signal_id: str | None = None,
     ) -> RunHandle:
-        """Sends a signal to a run, which is started first if there is none of this id, or if the last has ended.
+        """Sends a signal to a run. Starts the run first if none with this id exists, or if the last one has ended.
 
-        A run that ends before the signal comes to it is followed by one that is started for the signal.
+        If the run ends before it receives the signal, a new run is started for the signal.
         """
         known = starting.resolve(workflow, None)
         send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
@@ -248,20 +249,20 @@ class Orchestrator:
     async def signal(self, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
         """Sends a signal to a run, and returns the signal's id.
 
-        signal_id: identifies the signal, so that sending it twice delivers it once; a new one unless given.
-        Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name.
+        signal_id: identifies the signal: sent twice with the same id, it is delivered once. Default: a new id.
+        Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for an invalid name.
         """
         return await self.run(run_id).signal(name, value, signal_id=signal_id)
 
     async def cancel(self, run_id: str, reason: str | None = None) -> None:
-        """Asks a run to end: its workflow sees `asyncio.CancelledError` where it waits.
+        """Cancels a run: its workflow gets `asyncio.CancelledError` where it waits.
 
         Raises `RunNotFoundError` and `RunEndedError`.
         """
         await self.run(run_id).cancel(reason)
 
     async def terminate(self, run_id: str, reason: str | None = None) -> None:
-        """Ends a run at once, as `cancelled`: its workflow learns nothing of it, and undoes nothing.
+        """Ends a run immediately, as `cancelled`: its workflow is not notified, so it cleans up and undoes nothing.
 
         Raises `RunNotFoundError` and `RunEndedError`.
         """
@@ -270,56 +271,55 @@ class Orchestrator:
     async def update(
         self, run_id: str, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None
     ) -> Any:
-        """Asks a run's workflow for an answer; see `RunHandle.update`."""
+        """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
         return await self.run(run_id).update(name, *args, update_id=update_id, timeout=timeout)
 
     async def query(self, run_id: str, name: str) -> Any:
-        """Looks at what a run's workflow has published; see `RunHandle.query`."""
+        """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
         return await self.run(run_id).query(name)
 
     async def retry(self, run_id: str) -> RunHandle:
-        """Lets a run that failed go on from what it failed of, as the next generation of its id.
+        """Continues a failed run from the point of failure, as the next generation of its id.
 
-        A step that failed is tried again, with all its attempts; what the workflow did in answer to the failure is
-        forgotten, though not undone. Where the workflow's own code failed, the last thing that it learned is held until
-        this turn, and given to the code as it is now. Raises `RunNotFoundError`, and `InvalidInputError` for a run that
-        has not failed.
+        If a step failed, it gets all its attempts again; what the workflow did in response to the failure is dropped
+        from the history, but not undone. If the workflow's own code failed, the event that it was handling is applied
+        again, to the current code. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
         """
         return await self.run(run_id).retry()
 
     async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle:
-        """Starts a run that goes on from another's history, up to event `after` and what was decided with it.
+        """Starts a run that continues from another run's history, up to event `after` and the decisions made with it.
 
-        Steps that were open there run again here. Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError`
-        where there is no such event before the end.
+        Steps that were open at that point run again here. Raises `RunNotFoundError`, `RunExistsError`, and
+        `InvalidInputError` if there is no such event before the end of the run.
         """
         await asyncio.to_thread(functools.partial(starting.fork, self._world, run_id, new_run_id, after=after))
         return self.run(new_run_id)
 
     async def resume(self, run_id: str) -> None:
-        """Asks for a turn of a run, such as of one that is blocked, when its code is mended.
+        """Requests a turn of a run, such as of a blocked run after its code is fixed.
 
         Raises `RunNotFoundError` and `RunEndedError`.
         """
         await asyncio.to_thread(sending.resume, self._world, run_id)
 
     async def get_hook(self, token: str) -> HookRecord:
-        """Who holds a hook's token, with the hook's metadata. Raises `HookNotFoundError`."""
+        """The run that holds a hook's token, and the hook's metadata. Raises `HookNotFoundError`."""
         return await asyncio.to_thread(webhooks.get_hook, self._world, token)
 
     async def resume_hook(self, token: str, value: Any = None, *, resume_id: str | None = None) -> HookRecord:
-        """Sends a value to the hook of this token. Returns who holds it.
+        """Sends a value to the hook with this token. Returns the record of the hook, which names its run.
 
-        resume_id: identifies the value, so that sending it twice delivers it once; a new one unless given.
+        resume_id: identifies the value: sent twice with the same id, it is delivered once. Default: a new id.
         Raises `HookNotFoundError` and `SerializationError`.
         """
         send = functools.partial(webhooks.resume_hook, self._world, token, value, resume_id=resume_id)
         return await asyncio.to_thread(send)
 
     async def advance(self, run_id: str) -> None:
-        """Takes a turn of the run here and now, which does again whatever is open. Harmless at any time.
+        """Takes a turn of the run in this process, and repeats requests that are still open. Safe at any time.
 
-        The process needs the workflow's code, and what it takes to write histories and send step tasks.
+        The process needs the workflow's code, and permissions to write histories and send step tasks.
         """
         await asyncio.to_thread(self._turns.take, run_id, [Poke(run_id=run_id)])
 
@@ -336,15 +336,15 @@ class Orchestrator:
         overlap: Overlap = "skip",
         paused: bool = False,
     ) -> ScheduleRecord:
-        """Creates a schedule, which starts a run again and again: `<schedule_id>:20261122T080000Z`, by when it was due.
+        """Creates a schedule, which starts a run whenever it is due, with an id like `<schedule_id>:20261122T080000Z`.
 
-        schedule_id: up to 50 letters, digits and `_.-`. Where the very same schedule exists, nothing happens.
+        schedule_id: up to 50 letters, digits and `_.-`. Does nothing if an identical schedule exists.
         workflow, input: as for `start_workflow`.
-        schedule: `cron(0 8 ? * MON-FRI *)` or `rate(5 minutes)`, as EventBridge Scheduler has them. A rate counts from
-            now, and is due first when its interval has passed.
-        timezone: of a cron expression, such as `Europe/Berlin`.
-        overlap: what to do when it is due and the run before has not ended: `skip` it, or `allow` both.
-        Raises `InvalidInputError` for what does not fit, and `ScheduleExistsError` for the id of another schedule.
+        schedule: `cron(0 8 ? * MON-FRI *)` or `rate(5 minutes)`, in the syntax of EventBridge Scheduler. A rate counts
+            from now, and is first due after one interval.
+        timezone: time zone of a cron expression, such as `Europe/Berlin`.
+        overlap: what to do when it is due and the previous run has not ended: `skip` this time, or `allow` both.
+        Raises `InvalidInputError` for invalid arguments, and `ScheduleExistsError` for the id of another schedule.
         """
         record, _ = await asyncio.to_thread(
             schedules.create,
@@ -360,11 +360,11 @@ class Orchestrator:
         return record
 
     async def list_schedules(self, limit: int = 50, cursor: str | None = None) -> SchedulePage:
-        """Schedules in the order of their ids, without their inputs."""
+        """Schedules sorted by id, without their inputs."""
         return await asyncio.to_thread(schedules.list_page, self._world, limit, cursor)
 
     async def get_schedule(self, schedule_id: str) -> ScheduleRecord:
-        """A schedule, with the run that it started last. Raises `ScheduleNotFoundError`."""
+        """A schedule, with the last run that it started. Raises `ScheduleNotFoundError`."""
         return await asyncio.to_thread(schedules.read, self._world, schedule_id)
 
     async def update_schedule(
@@ -378,9 +378,9 @@ class Orchestrator:
         overlap: Overlap | None = None,
         paused: bool | None = None,
     ) -> ScheduleRecord:
-        """Changes the fields that are given; `paused=True` stops it from being due, and `paused=False` goes on.
+        """Changes the given fields; `paused=True` pauses the schedule, and `paused=False` resumes it.
 
-        Raises `InvalidInputError` for what does not fit, and `ScheduleNotFoundError`.
+        Raises `InvalidInputError` for invalid values, and `ScheduleNotFoundError`.
         """
         return await asyncio.to_thread(
             schedules.update,
@@ -395,5 +395,5 @@ class Orchestrator:
         )
 
     async def delete_schedule(self, schedule_id: str) -> None:
-        """Deletes a schedule; runs that it started go on. Raises `ScheduleNotFoundError`."""
+        """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""
         await asyncio.to_thread(schedules.delete, self._world, schedule_id)

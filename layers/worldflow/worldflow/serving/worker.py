@@ -50,17 +50,17 @@ class Worker:
             run = await Orchestrator(world).start_workflow("order-1", fulfil_order, {"order": order})
             await run.result()
 
-    If the worker must end within the block (the world is closed, a query of its own is wrong), the block is cancelled,
-    as by `asyncio.TaskGroup`, and the error is raised where it was. What passes (a file that is locked, a disk that is
-    full) is tried again until it works. Leaving the block takes nothing more, cancels `async def` steps, and waits for
-    plain ones, which run in threads, to record what they return; who is cancelled meanwhile waits for them no longer.
+    If the worker fails during the block (the world is closed, one of its SQL statements fails), the block is cancelled,
+    as by `asyncio.TaskGroup`, and the error is raised from it. Passing errors (a locked file, a full disk) are retried
+    until they pass. When the block is left, the worker starts nothing more, cancels `async def` steps, and waits for
+    plain ones, which run in threads, to record their outcomes; a caller that is cancelled meanwhile stops waiting.
 
-    concurrency: the most steps that run at a time.
+    concurrency: maximum number of concurrent steps.
     live_limit: how many runs are kept in memory between their turns; the others replay their histories.
-    cpu_limit: seconds of processor time that a workflow may take over one fact before its run is blocked.
-    strict: for tests: a workflow may not reach past its event loop, and the arguments of its calls must be those that
-        the history holds.
-    observer: is told what happens: see `worldflow.turns.observer`.
+    cpu_limit: seconds of processor time that a workflow may use for one event before its run is blocked.
+    strict: for tests: a workflow must not use anything outside its event loop, and must make its calls with the
+        arguments that the history has.
+    observer: is notified of what happens: see `worldflow.turns.observer`.
     """
 
     def __init__(
@@ -99,7 +99,8 @@ class Worker:
     async def serve(self) -> None:
         """Serves until it is cancelled, and then ends as leaving the block does.
 
-        Raises `ConfigurationError` if another worker serves the file, and what else it cannot go on from.
+        Raises `ConfigurationError` if another worker serves the file, and any other error after which it cannot
+        continue.
         """
         await self._serve(lambda: None)
 

@@ -294,7 +294,7 @@ class StepExecutor:
 
     def bury(self, task: StepTask) -> None:
         """Fails an attempt whose function died on every delivery, unless it had an outcome."""
-        error = StepCrashedError(f"the function died at every delivery of {task.name!r}, attempt {task.attempt}")
+        error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
         self._finish(task, failed(task, error, retryable=not task.at_most_once))
 
     def _recorded(self, task: StepTask) -> StepOutcome | None:

@@ -121,18 +121,18 @@ class World(Reading, Schedules, ABC):
 
     @abstractmethod
     def cancel_delayed(self, message: Message, deliver_at: datetime, sent_at: datetime) -> None:
-        """Takes back a message that was sent at `sent_at` for later, as far as that can be done: it may still come."""
+        """Cancels, if possible, a delayed message that was sent at `sent_at`: it may still be delivered."""
 
     @contextmanager
     def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
-        """Yields what waits until the record of a run, or of one that follows it, has changed, but so many seconds at
-        most. Where a world is not told of changes, it waits for so many seconds.
+        """Yields an async function that waits until the record of the run, or of a run that follows it, changes, for at
+        most the given number of seconds. A World without notifications waits for that time.
         """
         yield asyncio.sleep
 
     def announce(self, events: Sequence[StatusEvent]) -> None:
-        """Tells others of what has become of runs: each at least once, if this returns. Raises what a later turn may
-        not meet again; what would fail each time is logged, and no reason to stop a run.
+        """Publishes status events of runs, each at least once if this returns. Raises errors that a later turn may not
+        meet; errors that would recur are logged and do not stop a run.
         """
 
     def when_durable(self, call: Callable[[], None]) -> None:
@@ -170,5 +170,5 @@ class Redrives(Protocol):
     def redrive(self, *, discard: bool = False) -> Redriven:
         """Puts the dead letters back into the queues that they came from.
 
-        discard: deletes those that are no messages of ours, which are left in place otherwise.
+        discard: deletes dead letters that are not Worldflow messages. Default: they are left in place.
         """

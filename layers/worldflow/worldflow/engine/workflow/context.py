@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
 
 @dataclass(frozen=True, slots=True)
 class StepInfo:
-    """What a step may know of itself. `attempt` counts from 1."""
+    """The attempt of a step that is running. `attempt` counts from 1."""
 
     run_id: str
     step_id: str
@@ -49,17 +49,17 @@ class StepInfo:
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
 
     def heartbeat(self, details: Any = None) -> None:
-        """Says that the attempt goes on. For steps with a `heartbeat_timeout`; a request to the store each.
+        """Reports that the attempt is still running, for steps with a `heartbeat_timeout`. Each call is one write.
 
-        details: what JSON carries; the next attempt finds it as `heartbeat_details`, should this one fail.
-        Raises `asyncio.CancelledError` if the workflow does not want the step any more.
+        details: JSON that the next attempt finds as `heartbeat_details` if this one fails.
+        Raises `asyncio.CancelledError` if the workflow no longer needs the step.
         """
         if not self._beat(ANYTHING.encode(details)):
             raise asyncio.CancelledError("the workflow no longer needs this step")
 
     @property
     def idempotency_key(self) -> str:
-        """The same for every attempt of this step, also when a failed run is retried: for the services it calls."""
+        """A key for the services that the step calls: the same for every attempt, also when a failed run is retried."""
         return f"{self.origin or self.run_id}/{self.step_id}"
 
 
@@ -78,8 +78,8 @@ def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
     """Waits for a duration (`"10s"`, `"3d"`, seconds or a timedelta), or until a time. In a workflow it is durable: no
     process waits.
 
-    The same as `asyncio.sleep`, which is durable in a workflow too, with durations as people write them. A time without
-    a timezone is a `ValueError`; one that is past does not wait.
+    Like `asyncio.sleep`, which is also durable in a workflow, but accepts readable durations. Raises `ValueError` for a
+    time without a timezone. Does not wait for a time in the past.
     """
     loop = running_loop()
     if loop is None:
@@ -104,16 +104,15 @@ def wait_for_signal(name: str, *, on_misfit: OnMisfit = "skip") -> Receive[Any]:
 @overload
 def wait_for_signal(name: str, type: type[T], *, on_misfit: OnMisfit = "skip") -> Receive[T]: ...
 def wait_for_signal(name: str, type: Any = None, *, on_misfit: OnMisfit = "skip") -> Receive[Any]:
-    """Awaited, the value of the next signal of this name; in an `async for`, of one after the other.
+    """Returns the value of the next signal of this name when awaited, and of each next signal in an `async for`.
 
-    Signals that came before anybody waited are kept, in order.
+    Signals that arrive before the workflow waits for them are kept, in order.
 
-    type: what the value is read as (anything that pydantic validates); unless given, the type that
-        `@workflow(signals=...)` declares for the name, or else the JSON that it is.
-    on_misfit: a value that does not fit is left out, with a warning in the log, and the wait goes on (`skip`), or the
-        wait raises `SerializationError` (`raise`). The signal is spent in either case.
-    Raises `InvalidInputError` for a name that no signal can have. To wait no longer than some time, use
-    `asyncio.timeout`.
+    type: the type of the value (anything that pydantic validates). Default: the type that `@workflow(signals=...)`
+        declares for the name, otherwise plain JSON.
+    on_misfit: for a value that does not match the type, `skip` logs a warning and continues to wait, and `raise` raises
+        `SerializationError`. Either way the signal is consumed.
+    Raises `InvalidInputError` for an invalid name. To limit the wait, use `asyncio.timeout`.
     """
     run = _execution("wait_for_signal()")
     _check_on_misfit(on_misfit)
@@ -134,13 +133,13 @@ def create_hook(
 def create_hook(
     type: Any = None, *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
 ) -> Hook[Any]:
-    """A hook: whoever has its token can send it values, without knowing the run.
+    """Creates a hook. A sender needs only its token to send it values, not the run's id.
 
-    type: what the values are read as; as the JSON they are, unless given.
-    token: up to 200 letters, digits and `_.:=@+-`; one that nobody can guess, unless given. While another live run
-        holds it, awaiting the hook raises `HookConflictError`.
-    metadata: what JSON carries, up to 16 KB, for those who look the token up.
-    on_misfit: what becomes of a value that does not fit `type`: see `wait_for_signal`.
+    type: the type of the values. Default: plain JSON.
+    token: up to 200 letters, digits and `_.:=@+-`. Default: a token that cannot be guessed. While another live run
+        holds the token, awaiting the hook raises `HookConflictError`.
+    metadata: JSON of up to 16 KB, returned by `get_hook`.
+    on_misfit: what happens to a value that does not match `type`: see `wait_for_signal`.
     """
     run = _execution("create_hook()")
     _check_on_misfit(on_misfit)
@@ -159,10 +158,11 @@ def create_webhook(
     metadata: Json = None,
     expires_in: Duration = LONGEST_LIFE,
 ) -> Webhook:
-    """A hook with a signed `url`, which takes any HTTP request: its values are `WebhookRequest`s.
+    """Creates a hook with a signed `url`, which accepts any HTTP request. Its values are `WebhookRequest`s.
 
-    respond: requests are answered 202 at once, or by the workflow's `request.respond(...)`.
-    expires_in: for how long the URL is good: 366 days, which is the most, unless given.
+    respond: `"accepted"` answers each request with 202 at once; with `"workflow"`, the workflow answers with
+        `request.respond(...)`.
+    expires_in: how long the URL is valid. Default and maximum: 366 days.
     """
     if respond not in ("accepted", "workflow"):
         raise ValueError(f'respond must be "accepted" or "workflow", not {respond!r}')
@@ -184,43 +184,43 @@ def _metadata(metadata: Json) -> Json:
 
 
 def continue_as_new(*args: Any, **kwargs: Any) -> NoReturn:
-    """Ends this run as `continued`, and begins the workflow anew with these arguments and an empty history.
+    """Ends this run as `continued`, and restarts the workflow with these arguments and an empty history.
 
-    The next generation has the id `<id>~2` and so on. Signals and updates that nobody has read go with it; steps,
-    timers, hooks and children do not. Leaves by raising, so call it from the workflow and not from a task of it.
+    The next generation has the id `<id>~2`, and so on. It takes over unread signals and updates, but no steps, timers,
+    hooks or children. Raises to leave the workflow, so call it from the workflow itself, not from a task.
     """
     run = _execution("continue_as_new()")
     raise ContinueAsNew(run.next_input(run.workflow.signature.bind(*args, **kwargs)))
 
 
 def patched(change_id: str) -> bool:
-    """Whether to go the new way of a change to the workflow's code: not where the run had passed this place before.
+    """Whether to take the new path of a change to the workflow's code: False if the run passed this place before.
 
         if patched("charge-before-packing"):
             ...  # new
         else:
             ...  # old, until no run needs it: then deprecate_patch("charge-before-packing")
 
-    As in Temporal: the first answer holds for the rest of the run. Raises `SerializationError` for text that UTF-8 does
-    not have.
+    As in Temporal, the first answer holds for the rest of the run. Raises `SerializationError` for text that UTF-8
+    cannot encode.
     """
     check_text(change_id, "change_id")
     return _execution("patched()").patched(change_id)
 
 
 def deprecate_patch(change_id: str) -> None:
-    """In place of `patched(change_id)` when only the new way is left in the code.
+    """Replaces `patched(change_id)` once only the new path is left in the code.
 
-    To be removed when no run is left that `patched` has answered.
+    Remove it when no run is left for which `patched` was called.
     """
     check_text(change_id, "change_id")
     _execution("deprecate_patch()").patched(change_id, deprecated=True)
 
 
 def set_attributes(**attributes: Attribute | None) -> None:
-    """Sets attributes of the run, by which runs can be listed: text, numbers and bools. None takes one away.
+    """Sets attributes of the run (strings, numbers and bools), by which runs can be listed. None removes an attribute.
 
-    Raises `SerializationError` for other values, and where all attributes of the run come to more than 16 KB.
+    Raises `SerializationError` for other values, and if all attributes of the run exceed 16 KB.
     """
     for name, value in attributes.items():
         check_text(name, "attribute name")
@@ -243,9 +243,9 @@ def set_status(text: str) -> None:
 
 
 def publish(name: str, value: Any) -> None:
-    """Shows a value to queries (`run.query(name)`); a callable is called when somebody asks, and must only look.
+    """Publishes a value for queries (`run.query(name)`). A callable is called for each query, and must be read-only.
 
-    Nothing is written: a query replays the run's history and asks what the workflow has published. Raises
+    Nothing is written: a query replays the run's history and returns what the workflow has published. Raises
     `SerializationError` for a name that UTF-8 cannot encode.
     """
     check_text(name, "name")
@@ -253,13 +253,13 @@ def publish(name: str, value: Any) -> None:
 
 
 def on_update(name: str) -> Callable[[F], F]:
-    """Makes a function the handler of the updates of this name, from here to the end of the run.
+    """Makes a function the handler of updates of this name, from here to the end of the run.
 
         @on_update("add_item")
         async def add_item(item: Item) -> int: ...
 
-    It is called with the arguments of `run.update(name, ...)`, checked by its annotations. What it returns or raises is
-    the caller's answer. An async handler may call steps and wait; several run at a time, as tasks do.
+    It is called with the arguments of `run.update(name, ...)`, validated against its annotations. The caller gets what
+    it returns or raises. An async handler may call steps and wait; several can run concurrently, like tasks.
     """
     run = _execution("on_update()")
 
@@ -280,7 +280,7 @@ def check_token(token: str) -> None:
 
 
 def now() -> datetime:
-    """The time at which the workflow learned of what it is handling: the same on every replay."""
+    """The time at which the workflow received the event that it is handling: the same on every replay."""
     return _execution("now()").now()
 
 
@@ -290,12 +290,12 @@ def uuid4() -> uuid.UUID:
 
 
 def random() -> _random.Random:
-    """The run's own source of chance, such as `random().choice(...)`: the same on every replay."""
+    """The run's own random generator, as in `random().choice(...)`: the same numbers on every replay."""
     return _execution("random()").random
 
 
 def workflow_info() -> WorkflowInfo:
-    """The run that this code is the workflow of."""
+    """The run whose workflow is calling."""
     return _execution("workflow_info()").info
 
 

@@ -81,7 +81,7 @@ class Workflow(Generic[P, R]):
         return loop.host.call_child(self, args, kwargs)
 
     def start_detached(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
-        """Starts a child run that nobody awaits and that outlives its parent. Returns its run id.
+        """Starts a child run that is not awaited and outlives its parent. Returns its run id.
 
         Raises `OutsideError` outside a workflow.
         """
@@ -93,9 +93,9 @@ class Workflow(Generic[P, R]):
     def options(self, *, run_id: str | None = None, parent_close: ParentClose | None = None) -> Workflow[P, R]:
         """This workflow, to be called as a child with these options.
 
-        run_id: the child's; `<parent>~c<n>` unless given. A run of that id that is no child of this call fails it.
-        parent_close: what becomes of the child if its parent ends first: it is asked to `cancel` (unless given), it is
-            made to `terminate`, or the parent `abandon`s it.
+        run_id: the child's run id. Default: `<parent>~c<n>`. The call fails if another run has this id.
+        parent_close: what happens to the child if its parent ends first: `cancel` (default), `terminate` or `abandon`
+            (it continues).
         """
         if run_id is not None:
             check_run_id(run_id)
@@ -265,14 +265,14 @@ def workflow(
 ) -> Any:
     """Makes an `async def` function a workflow.
 
-    name: what runs and messages call it; the function's own name unless given.
-    version: a whole number from 1. Two workflows cannot share a name and a version; new runs take the highest version
-        of a name, and a run keeps to its own.
-    timeout: a duration after which a run is cancelled where it waits, and fails with `TimeoutError`, as if all of it
-        stood in an `asyncio.timeout`. The one with which the run started holds.
-    inline_steps: steps run in the orchestrator's own turn, unless they say `inline=False`.
-    signals: the types of signals by their names, such as `{"approval": Approval}`. Who sends another value, from a
-        process that has this code, gets `InvalidInputError` (422 from the API); `wait_for_signal` reads them so.
+    name: its name in runs and messages. Default: the function's name.
+    version: an integer of at least 1. Two workflows cannot share a name and a version. New runs use the highest version
+        of a name, and a run keeps its version.
+    timeout: a duration after which a run is cancelled where it waits and fails with `TimeoutError`, as if all of it
+        were in an `asyncio.timeout`. A run keeps the timeout with which it started.
+    inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
+    signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
+        type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
@@ -321,16 +321,16 @@ def step(
     idempotent: bool = True,
 ) -> _StepDecorator: ...
 def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
-    """Makes a function a step. A plain function runs in a thread; an `async def` one on the executor's event loop, as
-    does what a plain function returns to be awaited.
+    """Makes a function a step. A plain function runs in a thread; an `async def` function, or an awaitable that a plain
+    function returns, runs on the executor's event loop.
 
-    name: what histories and messages call it; the function's own name unless given. Two steps cannot share one. A
-        `functools.partial` and an object with `__call__` have no name of their own, and need one.
-    retry: when a failed attempt is tried again; three retries with exponential backoff unless given.
-    timeout: how long an attempt may take, counted from when it was sent to the executor; then it has failed with
-        `StepTimeoutError`, even if its function died. Without limit unless given. What is plain and inline is not
-        interrupted.
-    heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`; then it has failed in the same way.
+    name: its name in histories and messages. Default: the function's name. Two steps cannot share a name. A
+        `functools.partial` and an object with `__call__` have no name, and need one.
+    retry: when to retry a failed attempt. Default: three retries with exponential backoff.
+    timeout: how long an attempt may take, from when it is sent to the executor. After that it fails with
+        `StepTimeoutError`, even if its function died. Default: no limit. A plain inline function is not interrupted.
+    heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`. After that it fails in the same
+        way.
     guarantee: how often the step may run.
         "at_least_once": an attempt whose process dies runs again. The outcome of a step that goes through the queue is
             in the ledger, so that a copy of its task does not run it again.
@@ -340,8 +340,8 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             attempt that goes through the queue.
         "pure": the step changes nothing outside, and may run again at any time. It has no ledger, and a chain of such
             steps that are `inline` has one write for up to a second's work.
-    inline: the step runs in the orchestrator's own turn, without a message: for short steps that need no role and no
-        function of their own.
+    inline: runs the step in the orchestrator's own turn, without a message. For short steps that need neither the role
+        nor the function of the step executor.
 
     `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """

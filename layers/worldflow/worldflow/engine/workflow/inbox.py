@@ -237,10 +237,10 @@ def _of_a_handler(error: BaseException) -> BaseException:
 
 
 class Hook(Generic[T]):
-    """A place in a workflow that anybody who has its token can send values to. Made by `create_hook()`.
+    """Receives values in a workflow from any sender that has its token. Created by `create_hook()`.
 
-    Awaited, it gives the next value; iterated with `async for`, one after the other. As a context manager it is
-    disposed of at the end.
+    Awaiting it returns the next value; `async for` iterates over all values. As a context manager, it is disposed of
+    when the block ends.
     """
 
     is_webhook = False
@@ -277,7 +277,7 @@ class Hook(Generic[T]):
             yield await self._receive()
 
     def dispose(self) -> None:
-        """Gives the token free. Awaiting the hook then raises `HookNotFoundError`, once what had come is read."""
+        """Releases the token. Awaiting the hook then raises `HookNotFoundError`, after the values already received."""
         self._run.inbox.dispose_hook(self.hook_id)
 
     def __enter__(self) -> Hook[T]:

@@ -16,18 +16,18 @@ _log = logging.getLogger("worldflow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How often, and how soon, a failed step is tried again.
+    """How often, and how soon, a failed step is retried.
 
-    The wait before attempt n + 1 is `initial_interval * backoff ** (n - 1)`, at most `max_interval`, of which a random
-    part of up to `jitter` (0 to 1) is taken off, so that many failing steps do not come back at the same moment.
+    The wait before attempt n + 1 is `initial_interval * backoff ** (n - 1)`, at most `max_interval`, minus a random
+    fraction of up to `jitter` (0 to 1), so that many failing steps do not retry at the same moment.
     The default is three retries after about 1, 2 and 4 seconds.
 
-    max_attempts: all attempts, the first one included; 1 means no retry.
+    max_attempts: number of attempts, including the first; 1 means no retry.
     initial_interval, max_interval: durations (`"1s"`, seconds or a timedelta).
-    total_time: a duration; no attempt begins later than this after the step was called. Without limit unless given.
-    non_retryable: exception types, or names of them, that end the step at once. `FatalError` always does.
-    retry_if: asked of any other exception: whether to try again. It decides in the workflow's process, on the exception
-        as the workflow would see it; what it raises counts as a no.
+    total_time: a duration; no attempt starts later than this after the step was called. Default: no limit.
+    non_retryable: exception types, or their names, that fail the step immediately. `FatalError` always does.
+    retry_if: a function that decides, for any other exception, whether to retry. It runs in the workflow's process, and
+        gets the exception as the workflow would. If it raises, the step is not retried.
     """
 
     max_attempts: int = 4

@@ -30,7 +30,7 @@ _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 
 class WebhookRequest(BaseModel):
-    """A request that came to a webhook. The names of headers are in lower case."""
+    """A request to a webhook. Header names are in lower case."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", defer_build=True)
 
@@ -49,10 +49,10 @@ class WebhookRequest(BaseModel):
         return json.loads(self.body)
 
     def respond(self, status: int = 200, body: Json | bytes = None, headers: Mapping[str, str] | None = None) -> None:
-        """Answers the request; once, and only where the webhook was made with `respond="workflow"`.
+        """Answers the request. Call it once, and only if the webhook was created with `respond="workflow"`.
 
-        body: text, bytes, or anything that JSON carries; at most 4 MB.
-        Raises `InvalidInputError` for what HTTP or Lambda could not answer.
+        body: a string, bytes, or a JSON value; at most 4 MB.
+        Raises `InvalidInputError` for a response that HTTP or Lambda does not allow.
         """
         if self._answer is None:
             raise WorldflowError(
@@ -91,7 +91,7 @@ def response(status: int, body: Json | bytes, headers: Mapping[str, str]) -> dic
 
 
 class Webhook(Hook[WebhookRequest]):
-    """A hook whose values are the requests to its `url`. Made by `create_webhook()`."""
+    """A hook whose values are the requests to its `url`. Created by `create_webhook()`."""
 
     is_webhook = True
 

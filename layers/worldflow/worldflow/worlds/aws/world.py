@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 class AWSWorld(World):
     """A World in one AWS account. May be used from several threads.
 
-    settings: names and addresses of the resources; read from the `WORLDFLOW_*` environment variables unless given.
-    session: whose credentials and region are used; `AWS_REGION` and boto3's default unless given.
-    codec: what encodes the user's data; the one that the settings name, if they do, unless given.
+    settings: names and URLs of the resources. Default: read from the `WORLDFLOW_*` environment variables.
+    session: boto3 session with credentials and region. Default: `AWS_REGION` and boto3's default credentials.
+    codec: encodes the user's data. Default: the codec named in the settings, if any.
     """
 
     def __init__(

@@ -56,12 +56,12 @@ class LocalWorld(Served):
     """A World in one SQLite database. May be used from several threads.
 
     path: a file, or `:memory:`.
-    clock: where the time comes from; the machine's clock unless given.
-    webhook_url: where an application of yours takes requests to webhooks, without the token: see
+    clock: source of the time. Default: the machine's clock.
+    webhook_url: URL, without the token, at which your application receives webhook requests: see
         `worldflow.runtime.webhooks`.
-    synchronous: SQLite's setting for a file. `FULL` survives a power failure; with `NORMAL` one may lose the last
-    commits.
-    codec: what encodes the user's data.
+    synchronous: SQLite's setting for a file. `FULL` survives a power failure; `NORMAL` may lose the last commits in
+        one.
+    codec: encodes the user's data. Default: none.
     """
 
     prompt = timedelta(milliseconds=100)
@@ -93,8 +93,8 @@ class LocalWorld(Served):
         open_locally(self)
 
     def close(self) -> None:
-        """Closes the file, when the reads and writes that are under way in other threads have ended. May be called from
-        any thread, and again. Whatever is asked of the world afterwards raises `WorldClosedError`.
+        """Closes the file after the reads and writes in other threads have finished. Can be called from any thread, and
+        repeatedly. Any later use of the World raises `WorldClosedError`.
         """
         close_locally(self)
         self._database.close()
