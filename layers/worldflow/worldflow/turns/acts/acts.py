@@ -6,22 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from operator import itemgetter
+from typing import assert_never
 
-from worldflow.engine.history import (
-    ChildCancelRequested,
-    ChildStarted,
-    Decision,
-    Event,
-    HookCreated,
-    HookDisposed,
-    Parent,
-    RunContinued,
-    StepAbandoned,
-    StepRetryScheduled,
-    StepScheduled,
-    TimerFired,
-    TimerStarted,
-)
+from worldflow.engine import history as h
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
 from worldflow.turns.acts import children, hooks, steps
@@ -44,21 +31,21 @@ Act = tuple[int, Callable[[], Iterable[Outgoing]]]
 class Obsolete:
     """Timers and attempts that the events of one commit have closed, as they were."""
 
-    timers: list[TimerStarted] = field(default_factory=list)
+    timers: list[h.TimerStarted] = field(default_factory=list)
     attempts: list[OpenStep] = field(default_factory=list)
     running: list[OpenStep] = field(default_factory=list)
     """Those of the attempts that may still be running."""
 
-    def add(self, event: Event, closed: OpenStep | TimerStarted | None) -> None:
+    def add(self, event: h.Event, closed: OpenStep | h.TimerStarted | None) -> None:
         """
         closed: what `event` has closed, as `RunState.record` returns it.
         """
-        if isinstance(closed, TimerStarted):
+        if isinstance(closed, h.TimerStarted):
             self.timers.append(closed)
         elif closed is not None:
             self.attempts.append(closed)
             # Where a step sends no heartbeats, it learns of a timeout by the deadline of its task.
-            if isinstance(event, StepAbandoned) or (is_timeout(event) and closed.scheduled.heartbeat_timeout):
+            if isinstance(event, h.StepAbandoned) or (is_timeout(event) and closed.scheduled.heartbeat_timeout):
                 self.running.append(closed)
 
 
@@ -84,32 +71,40 @@ class Acts:
 
     # --- while the run is open ---
 
-    def perform(self, events: Iterable[Event]) -> list[Act]:
+    def perform(self, events: Iterable[h.Event]) -> list[Act]:
         """What the decisions among `events` ask for, unless others among them have closed it again."""
-        return [(0, partial(self._perform, event)) for event in events if isinstance(event, Decision)]
+        return [(0, partial(self._perform, event)) for event in events if isinstance(event, h.Decision)]
 
-    def _perform(self, event: Event) -> Iterable[Outgoing]:
+    def _perform(self, event: h.AnyDecision) -> Iterable[Outgoing]:
         run, state = self._run, self._run.state
         match event:
-            case StepScheduled():
+            case h.StepScheduled():
                 step = state.steps.get(event.step_id)
-                if step and step.attempt == 1 and not event.inline:
-                    return steps.begin(run, step)
-            case StepRetryScheduled():
+                return steps.begin(run, step) if step and step.attempt == 1 and not event.inline else ()
+            case h.StepRetryScheduled():
                 step = state.steps.get(event.step_id)
-                if step and step.attempt == event.attempt:
-                    return steps.begin_later(run, step)
-            case TimerStarted() if event.timer_id in state.timers:
-                return self._set(event)
-            case ChildStarted() if event.child_id in state.children:
-                return children.start(run, state.children[event.child_id], redo=False)
-            case ChildCancelRequested() if event.child_id in state.children:
-                return [children.cancel(run, state.children[event.child_id])]
-            case HookCreated() if event.hook_id in state.hooks:
-                return hooks.hold(run, event)
-            case HookDisposed() if event.hook_id in state.closed_hooks:
-                return hooks.release(run, state.closed_hooks[event.hook_id])
-        return []
+                return steps.begin_later(run, step) if step and step.attempt == event.attempt else ()
+            case h.TimerStarted():
+                return self._set(event) if event.timer_id in state.timers else ()
+            case h.ChildStarted():
+                child = state.children.get(event.child_id)
+                return children.start(run, child, redo=False) if child else ()
+            case h.ChildCancelRequested():
+                child = state.children.get(event.child_id)
+                return [children.cancel(run, child)] if child else ()
+            case h.HookCreated():
+                return hooks.hold(run, event) if event.hook_id in state.hooks else ()
+            case h.HookDisposed():
+                hook = state.closed_hooks.get(event.hook_id)
+                return hooks.release(run, hook) if hook else ()
+            case h.StepAbandoned() | h.TimerCancelled():
+                return ()  # `cancel_obsolete` sees to what they have closed
+            case h.Applied() | h.AttributesSet() | h.VersionMarked() | h.Replied():
+                return ()
+            case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
+                return ()  # `finish` sees to the end
+            case _:
+                assert_never(event)
 
     def redo(self, after: int = 0) -> list[Act]:
         """All that is open once more, in the order in which it was asked for: what events after number `after` ask
@@ -133,11 +128,11 @@ class Acts:
         replaced = self._replaces()
         return [termination(replaced, successor=self._run.id)] if replaced else []
 
-    def _set(self, timer: TimerStarted) -> list[Outgoing]:
+    def _set(self, timer: h.TimerStarted) -> list[Outgoing]:
         return [Delayed(due=timer.due, message=self._timer(timer))]
 
-    def _timer(self, timer: TimerStarted) -> FactArrived:
-        return FactArrived(run_id=self._run.id, fact=TimerFired(timer_id=timer.timer_id))
+    def _timer(self, timer: h.TimerStarted) -> FactArrived:
+        return FactArrived(run_id=self._run.id, fact=h.TimerFired(timer_id=timer.timer_id))
 
     def task(self, step: OpenStep) -> StepTask:
         """The task of a step's open attempt."""
@@ -163,14 +158,14 @@ class Acts:
 
     # --- the end ---
 
-    def finish(self, events: Sequence[Event], *, redo: bool) -> Iterator[list[Outgoing]]:
+    def finish(self, events: Sequence[h.Event], *, redo: bool) -> Iterator[list[Outgoing]]:
         """What the end of the run asks for: the next generation first, then the record, then the parent. Yields
         messages to send before it goes on.
 
         What was decided with the end is not begun, except children that outlive it.
         """
         run, state = self._run, self._run.state
-        if isinstance(state.ended, RunContinued):
+        if isinstance(state.ended, h.RunContinued):
             yield self._continue(state.ended, redo=redo)
         record = run_record(run.id, state, None, run.world.now())
         run.world.update_run(record)
@@ -180,9 +175,9 @@ class Acts:
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             items.delete_hook(run.world, hook.token, run.id)
         for event in events:
-            if isinstance(event, HookDisposed) and event.hook_id in state.closed_hooks:
+            if isinstance(event, h.HookDisposed) and event.hook_id in state.closed_hooks:
                 hooks.release(run, state.closed_hooks[event.hook_id])
-        begun_now = {event.child_id for event in events if isinstance(event, ChildStarted)}
+        begun_now = {event.child_id for event in events if isinstance(event, h.ChildStarted)}
         for child in state.children.values():
             is_new = child.started.child_id in begun_now
             if child.cancel_requested:
@@ -202,13 +197,13 @@ class Acts:
     def begin_following(self) -> list[Outgoing]:
         """Creates the generation that follows a run that has continued, unless that was done."""
         ended = self._run.state.ended
-        if isinstance(ended, RunContinued):
+        if isinstance(ended, h.RunContinued):
             base, number = generation(ended.next_run_id)
             if items.get_generation(self._run.world, base) < number:
                 return self._continue(ended, redo=False)
         return []
 
-    def _continue(self, ended: RunContinued, *, redo: bool) -> list[Outgoing]:
+    def _continue(self, ended: h.RunContinued, *, redo: bool) -> list[Outgoing]:
         world = self._run.world
         base, number = generation(ended.next_run_id)
         if not redo or items.get_generation(world, base) < number:  # else it was created, and may be archived by now
@@ -216,10 +211,10 @@ class Acts:
             items.put_generation(world, base, number)
         return [Start(run_id=ended.next_run_id)]
 
-    def answer(self, parent: Parent) -> list[Outgoing]:
+    def answer(self, parent: h.Parent) -> list[Outgoing]:
         """Tells the call that asked for this run how it has ended: it may be another call than the first."""
         run, ended = self._run, self._run.state.ended
-        if isinstance(ended, RunContinued):
+        if isinstance(ended, h.RunContinued):
             from worldflow.turns.generations import not_archived  # which hardly any turn needs
 
             following = not_archived(run.world, ended.next_run_id, run.state.started)
@@ -253,7 +248,7 @@ class Acts:
 def following_record(world: World, state: RunState) -> RunRecord:
     """The record of the run that follows one that has continued."""
     started, ended, now = state.started, state.ended, world.now()
-    assert started is not None and isinstance(ended, RunContinued)
+    assert started is not None and isinstance(ended, h.RunContinued)
     return RunRecord(
         run_id=ended.next_run_id,
         workflow_name=started.workflow_name,
