@@ -33,6 +33,12 @@ def test_both_read_the_same_parameters(environment: str) -> None:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_is_deployed_runs_on_the_templates_default(environment: str) -> None:
+    """Which is chosen for how long it is supported: the file must not bring back an older one."""
+    assert read_by_sam("deploy", environment)["Runtime"] == TEMPLATE["Parameters"]["Runtime"]["Default"]
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_no_section_of_one_command_has_parameters_of_the_template(environment: str) -> None:
     commands = {command: settings["parameters"] for command, settings in CONFIG[environment].items()}
 

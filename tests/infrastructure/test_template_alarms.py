@@ -157,6 +157,18 @@ def test_a_queue_is_old_only_behind_what_its_messages_wait_by_themselves(
     assert alarms["TimerQueueAgeAlarm"]["Threshold"] >= 2 * 900  # DelaySeconds at its longest
 
 
+@pytest.mark.parametrize("queue", ["RunQueue", "StepQueue", "TimerQueue"])
+def test_old_messages_are_told_as_of_a_consumer_that_is_off_or_too_small(
+    alarms: dict[str, Mapping[str, Any]], queue: str
+) -> None:
+    """And not as of one that is broken: SQS leaves what was received three times out of the age."""
+    text = alarms[f"{queue}AgeAlarm"]["AlarmDescription"]
+    for cause in ("event source mapping is enabled", "throttled", "MaximumConcurrency"):
+        assert cause in text
+    assert not re.search(r"broken|died|dies|death", text)
+    assert "received three times" in " ".join(OPERATING.split())
+
+
 # --- that it is there -----------------------------------------------------------------------------------------------
 
 
@@ -206,6 +218,11 @@ def test_the_dashboard_is_there_only_when_it_is_paid_for() -> None:
 def test_a_widget_says_what_it_shows(widget: int) -> None:
     properties = dashboard()["widgets"][widget]["properties"]
     assert properties["title"] and properties["region"] == "${AWS::Region}" and properties["metrics"]
+
+
+def test_these_queries_are_saved(stack: Stack) -> None:
+    saved = stack.all("Logs::QueryDefinition").keys()
+    assert saved == {"TroubleQuery", "RunQuery", "RunsInTroubleQuery", "ApiQuery"}
 
 
 def test_the_queries_are_of_logs_that_are_there(stack: Stack) -> None:

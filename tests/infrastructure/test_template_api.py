@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -155,11 +156,14 @@ def test_sam_leaves_the_scopes_to_cloudformation() -> None:
             assert left[path][method]["security"] == operation["security"]
 
 
-@pytest.mark.parametrize("missing", SCOPES)
-def test_scopes_are_given_together_and_with_an_issuer(missing: str) -> None:
-    with pytest.raises(RefusedParameters):
-        Stack(JwtIssuer=ISSUER, JwtAudience="shop", **{**SCOPES, missing: ""})
-    with pytest.raises(RefusedParameters):
+@pytest.mark.parametrize("given", [*combinations(SCOPES, 1), *combinations(SCOPES, 2)], ids=" and ".join)
+def test_scopes_are_given_together(given: tuple[str, ...]) -> None:
+    with pytest.raises(RefusedParameters, match="must be set together"):
+        Stack(JwtIssuer=ISSUER, JwtAudience="shop", **{name: SCOPES[name] for name in given})
+
+
+def test_scopes_are_given_with_an_issuer() -> None:
+    with pytest.raises(RefusedParameters, match="only with JwtIssuer"):
         Stack(**SCOPES)
 
 

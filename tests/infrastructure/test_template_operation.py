@@ -111,6 +111,11 @@ def test_an_output_says_of_which_variable_it_is() -> None:
     assert told == {variable: name for variable, name in stacks.OUTPUTS.items() if name != "ApiUrl"}
 
 
+def test_the_address_of_the_api_comes_with_how_to_call_it() -> None:
+    described = TEMPLATE["Outputs"]["ApiUrl"]["Description"]
+    assert "a bearer token if JwtIssuer is set, otherwise a SigV4 signature" in described
+
+
 def test_the_page_on_deploying_lists_the_variables_with_their_outputs() -> None:
     page = (ROOT / "docs/guide/deploying.md").read_text()
     for variable, output in stacks.OUTPUTS.items():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.infrastructure.stack import Stack
+from tests.infrastructure.stack import TEMPLATE, Stack
 from tools.costs import PAGES, ROOT, a_step, filled, part
 from worldflow.costs import prices
 from worldflow.costs.months import ALARMS, FIFO_QUEUES, STANDARD_QUEUES, idle_month
@@ -39,6 +39,20 @@ def test_a_queued_step_costs_less_than_five_dollars_and_a_half_a_million_with_al
 
 def test_an_idle_stack_costs_less_than_four_dollars_a_month():
     assert sum(charge.dollars for charge in idle_month()) <= 4
+
+
+def test_a_flood_of_webhooks_costs_what_the_guide_says():
+    guide = " ".join((ROOT / "docs/guide/deploying.md").read_text().split())
+    (flood,) = re.findall(r"forged tokens is (\d+) million requests and costs about \$(\d+):", guide)
+    (parts,) = re.findall(r"\$(\d\.\d\d) for API Gateway, about \$(\d\.\d\d) for Lambda and as much for logs", guide)
+    requests, dollars = map(int, flood)
+    gateway, function = map(float, parts)
+    millions = TEMPLATE["Parameters"]["WebhookRateLimit"]["Default"] * prices.MONTH_DAYS * 86_400 / prices.MILLION
+
+    assert requests == round(millions)
+    assert gateway == prices.HTTP_API_REQUEST * prices.MILLION
+    assert function > prices.LAMBDA_REQUEST * prices.MILLION  # by milliseconds of compute, which are estimated
+    assert dollars == round(millions * (gateway + 2 * function))
 
 
 def test_what_an_idle_stack_pays_for_is_in_the_template():
