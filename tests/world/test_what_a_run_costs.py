@@ -127,6 +127,13 @@ async def costs_a_child() -> None:
 
 
 @workflow
+async def costs_a_cancelled_child() -> None:
+    child = asyncio.ensure_future(costs_a_signal())
+    await STEPS["queued"](1)
+    child.cancel()
+
+
+@workflow
 async def costs_a_hook() -> None:
     with create_hook(int, token="t") as hook:
         await hook
@@ -286,6 +293,17 @@ def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.Monke
     assert (asked.write_units, asked.read_units) == (wire.write_units, wire.read_units)
     assert (asked.messages, asked.schedules) == (wire.messages, wire.schedules)
     assert asked.sends - asked.schedules == wire.requests["sqs.SendMessageBatch"]
+
+
+def test_a_cancellation_is_sent_once_by_the_parent(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    wire = Wire(aws.stack)
+    with wire.tapped(aws, monkeypatch):
+        starting.start(aws.world, "r", costs_a_cancelled_child, {})
+        drive(aws)
+
+    asked = total(*(count(run_id, commits_of(aws.world, run_id)[0]) for run_id in ("r", "r~c1")))
+    assert aws.world.read_run("r~c1").status == "cancelled"
+    assert asked.requests["sqs.SendMessageBatch"] == wire.requests["sqs.SendMessageBatch"]
 
 
 @pytest.mark.parametrize(

@@ -265,9 +265,7 @@ class _Account:
                 self._say("requests to find that another run holds a hook")
                 world.send([self._arrived(fact)])
             case SignalReceived() | UpdateReceived() | CancelRequested() | TerminateRequested() | HookResumed():
-                parent = state.started.parent if state.started else None
-                reason = getattr(fact, "reason", None) or ""
-                if parent and reason.startswith(f"its parent {parent.run_id} "):
+                if isinstance(fact, (CancelRequested, TerminateRequested)) and fact.by_parent:
                     self._inbox.append(self._arrived(fact))  # the parent has sent it
                     return
                 if isinstance(fact, UpdateReceived):

@@ -89,6 +89,8 @@ class RunRestored(Fact):
 class CancelRequested(Fact):
     event_type: Literal["CancelRequested"] = "CancelRequested"
     reason: str | None = None
+    by_parent: bool | None = None
+    """Sent by the run whose child this one is. Older histories do not say."""
 
     @property
     def fact_id(self) -> str:
@@ -100,6 +102,8 @@ class TerminateRequested(Fact):
 
     event_type: Literal["TerminateRequested"] = "TerminateRequested"
     reason: str | None = None
+    by_parent: bool | None = None
+    """Sent by the run whose child this one is. Older histories do not say."""
     successor: str | None = None
     """The run that takes its place."""
 

@@ -88,7 +88,7 @@ def _is_same_call(run: ActingRun, one: Parent | None, other: Parent) -> bool:
 
 
 def cancel(run: ActingRun, child: OpenChild) -> FactArrived:
-    fact = CancelRequested(reason=f"its parent {run.id} no longer waits for it")
+    fact = CancelRequested(reason=f"its parent {run.id} no longer waits for it", by_parent=True)
     return FactArrived(run_id=child.started.child_run_id, fact=fact, nonce="parent")
 
 
@@ -97,9 +97,9 @@ def close(run: ActingRun, child: OpenChild) -> FactArrived | None:
     reason = f"its parent {run.id} has ended"
     match child.started.parent_close:
         case "cancel":
-            fact: CancelRequested | TerminateRequested = CancelRequested(reason=reason)
+            fact: CancelRequested | TerminateRequested = CancelRequested(reason=reason, by_parent=True)
         case "terminate":
-            fact = TerminateRequested(reason=reason)
+            fact = TerminateRequested(reason=reason, by_parent=True)
         case _:
             return None
     return FactArrived(run_id=child.started.child_run_id, fact=fact, nonce="parent")
