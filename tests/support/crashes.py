@@ -68,6 +68,7 @@ class CrashingWorld(LocalWorld):
     """Raises `Crash` before or after the calls (writes, sends and acknowledgements, by number) that `crashes` names."""
 
     def __init__(self, crashes: Crashes = never, path: str = ":memory:") -> None:
+        _dying.clear()  # of a process that has made no call any more, in a test before
         self.time = START
         super().__init__(path, clock=self._tick, synchronous="NORMAL", webhook_url="https://example.test/webhooks")
         self.crashes = crashes

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.crashes import Crashes, CrashingWorld, When, die, never, often, once, persist, serve
+from tests.support.crashes import Crash, Crashes, CrashingWorld, When, die, never, often, once, persist, serve
 from worldflow import RetryPolicy, StepInterruptedError, step, step_info, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
@@ -222,3 +222,11 @@ def test_the_process_dies_in_the_step(worlds: list[CrashingWorld], kind: str, re
     assert world.read_run("r").result == result
     assert executions["s1/1"] == ran
     deaths.clear()
+
+
+def test_a_death_that_no_call_has_followed_is_not_the_next_worlds(worlds: list[CrashingWorld]) -> None:
+    """Else it takes the place of the call that another test lets it die at, which is never reached then."""
+    with pytest.raises(Crash):
+        die()
+    worlds.append(lived(once(0, "after")))
+    assert worlds[0].crashed == ["after create_run"]
