@@ -13,7 +13,7 @@ from worldflow.worlds.messages import HeartbeatDue
 
 
 @step(heartbeat_timeout="1m")
-async def beats() -> None:
+async def beat_unseen() -> None:
     pass
 
 
@@ -24,7 +24,7 @@ async def waits_for_the_word() -> str:
 
 @workflow
 async def waits_for_a_beat() -> None:
-    await beats()
+    await beat_unseen()
 
 
 @pytest.fixture
