@@ -21,8 +21,8 @@ def main() -> int:
     try:
         report = json.loads(done.stdout)
     except ValueError:
-        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        print(f"pip-audit: NOTHING was audited, the service of vulnerabilities could not be reached: {reason}")
+        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        print(f"pip-audit: NOTHING was audited: the vulnerability service could not be reached: {reason}")
         return 0
     lines, has_findings = verdict(report["dependencies"])
     print("\n".join(lines))
@@ -32,7 +32,7 @@ def main() -> int:
 def verdict(dependencies: Sequence[Mapping[str, Any]]) -> tuple[list[str], bool]:
     """What to say of a report, and whether anything was found."""
     findings = [
-        f"{package['name']} {package['version']}: {found['id']}, {_mended(found['fix_versions'])}"
+        f"{package['name']} {package['version']}: {found['id']}, {_fixed(found['fix_versions'])}"
         for package in dependencies
         for found in package.get("vulns", [])
     ]
@@ -41,12 +41,14 @@ def verdict(dependencies: Sequence[Mapping[str, Any]]) -> tuple[list[str], bool]
     lines = [*findings, f"pip-audit: {audited or 'NO'} packages audited, {len(findings)} vulnerabilities found."]
     if unknown:
         names = ", ".join(unknown)
-        lines.append(f"pip-audit: {len(unknown)} packages were NOT audited, the service did not know them: {names}")
+        lines.append(
+            f"pip-audit: {len(unknown)} packages were NOT audited, since the service does not know them: {names}"
+        )
     return lines, bool(findings)
 
 
-def _mended(versions: Sequence[str]) -> str:
-    return f"mended in {', '.join(versions)}" if versions else "not mended yet"
+def _fixed(versions: Sequence[str]) -> str:
+    return f"fixed in {', '.join(versions)}" if versions else "not fixed yet"
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ async def _steps(count: int, inline: bool = False) -> None:
 
 
 class _Clock:
-    """Goes on by a microsecond each time that somebody looks at it."""
+    """Advances by a microsecond each time it is read."""
 
     def __init__(self) -> None:
         self.time = datetime(2026, 11, 1, tzinfo=UTC)

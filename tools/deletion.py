@@ -31,7 +31,7 @@ def delete(stack: str, *, yes: bool) -> None:
     parameters = {parameter["ParameterKey"]: parameter["ParameterValue"] for parameter in described["Parameters"]}
     if (stage := parameters.get("Stage")) != "dev":
         raise ConfigurationError(
-            f"stack {stack} is not deleted: its Stage is {stage}, and the data of dev alone is deleted"
+            f"stack {stack} was not deleted: its Stage is {stage}, but only data of Stage dev can be deleted"
         )
     parts = list(_may_be_kept(session, cloudformation, stack))
     if not yes:

@@ -91,7 +91,7 @@ def run_order(stack: Stack) -> None:
     console.print(record.result)
     console.print("\nTimeline", style="bold")
     console.print(timeline(events))
-    console.print("\nWhat this run would have cost on AWS, by the requests that it made", style="bold")
+    console.print("\nWhat this run would have cost on AWS, based on the requests it made", style="bold")
     console.print(price_table(usage))
 
 
@@ -110,7 +110,7 @@ def follow(stack: Caller, world: AWSWorld, run_id: str) -> list[Event]:
             return events + world.read_events(run_id, events[-1].seq)
         time.sleep(0.1)
     last = describe_event(events[-1]).plain if events else "none"
-    raise DemoFailed(f"the order had not ended after {PATIENCE:g} s; the last event: {last}")
+    raise DemoFailed(f"the order did not end within {PATIENCE:g} s; its last event: {last}")
 
 
 def approve(stack: Caller, run_id: str) -> None:
@@ -130,14 +130,14 @@ def price_table(usage: Usage) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("")
     table.add_column("amount", justify="right")
-    table.add_column("dollars a million runs", justify="right")
+    table.add_column("dollars per million runs", justify="right")
     charges = bill(usage)
     for charge in charges:
         table.add_row(charge.what, f"{charge.amount:,.4g}", f"{charge.dollars * 1e6:,.2f}")
     requests = sum(charge.dollars for charge in charges if charge.what != COMPUTE)
     table.add_row("all requests", "", f"{requests * 1e6:,.2f}", style="bold")
     table.caption = (
-        f"{COMPUTE} are this machine's, with the cold start of every function. The timeouts of steps come later."
+        f"{COMPUTE} are those of this machine, with the cold start of every function. Excludes timeouts of steps."
     )
     table.caption_justify = "left"
     return table

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--env-vars", type=Path, required=True, help="the file of variables to write")
     options = parser.parse_args()
     if ENDPOINT not in os.environ:
-        sys.exit(f"{ENDPOINT} is not set: it says where the local AWS is.")
+        sys.exit(f"{ENDPOINT} is not set: set it to the URL of the local AWS.")
     try:
         variables = deployed_variables(options.stack)
     except (BotoCoreError, ClientError) as error:

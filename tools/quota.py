@@ -26,7 +26,7 @@ RESERVATIONS = ("OrchestratorReservedConcurrency", "StepReservedConcurrency", "A
 DEAD_LETTERS = 6
 """What reads the queues of dead letters: two for each."""
 
-ADVICE = "ask for more (Service Quotas, L-B99A9384)"
+ADVICE = "request an increase (Service Quotas, L-B99A9384)"
 
 
 def quota(session: boto3.Session) -> int | None:
@@ -43,7 +43,7 @@ def faults(parameters: Mapping[str, str], quota: int | None) -> list[str]:
     orchestrators, steps = int(parameters["OrchestratorMaximumConcurrency"]), int(parameters["StepMaximumConcurrency"])
     reserved = {name: int(parameters[name]) for name in RESERVATIONS if int(parameters[name])}
     found = [
-        f"{name}={reserved[name]} throttles messages that were received: it is 0, or {least} at least"
+        f"{name}={reserved[name]} would throttle received messages: it must be 0 or at least {least}"
         for name, least in (
             ("OrchestratorReservedConcurrency", 2 * orchestrators + DEAD_LETTERS),
             ("StepReservedConcurrency", steps),
@@ -53,8 +53,8 @@ def faults(parameters: Mapping[str, str], quota: int | None) -> list[str]:
     if reserved and quota is not None and quota - sum(reserved.values()) < UNRESERVED:
         named = ", ".join(f"{name}={value}" for name, value in reserved.items())
         found.append(
-            f"{named} cannot be reserved: the account may run {quota} functions at once here, and Lambda keeps "
-            f"{UNRESERVED} for those without a reservation; set 0 in samconfig.toml, or {ADVICE}"
+            f"{named} cannot be reserved: the account's concurrency quota in this region is {quota}, of which Lambda "
+            f"keeps {UNRESERVED} unreserved; set 0 in samconfig.toml, or {ADVICE}"
         )
     return found
 
@@ -66,8 +66,9 @@ def warning(parameters: Mapping[str, str], quota: int | None) -> str | None:
     if quota is None or wanted <= quota:
         return None
     return (
-        f"the stack may run {wanted} functions at once and the account {quota} here: what is beyond is throttled, and "
-        f"tasks that are throttled five times become dead letters; lower the maximum concurrencies, or {ADVICE}"
+        f"the stack's maximum concurrency is {wanted}, but the account's quota in this region is {quota}: Lambda "
+        f"throttles the rest, and tasks throttled five times become dead letters; lower the maximum "
+        f"concurrencies, or {ADVICE}"
     )
 
 

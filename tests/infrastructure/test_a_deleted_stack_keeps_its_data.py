@@ -93,6 +93,6 @@ def test_make_delete_refuses_a_stack_of_production(aws: LocalAws) -> None:
 
     assert (refused.returncode, refused.stderr) == (
         1,
-        "Error: stack live is not deleted: its Stage is prod, and the data of dev alone is deleted\n",
+        "Error: stack live was not deleted: its Stage is prod, but only data of Stage dev can be deleted\n",
     )
     assert set(made.values()) <= there_are(aws)

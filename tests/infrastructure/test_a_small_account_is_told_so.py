@@ -12,8 +12,8 @@ DEFAULTS = {name: str(parameter["Default"]) for name, parameter in TEMPLATE["Par
 
 def test_a_new_account_can_reserve_nothing() -> None:
     assert quota.faults(DEFAULTS, 10) == [
-        "ApiMaximumConcurrency=50 cannot be reserved: the account may run 10 functions at once here, and Lambda keeps "
-        "100 for those without a reservation; set 0 in samconfig.toml, or ask for more (Service Quotas, L-B99A9384)"
+        "ApiMaximumConcurrency=50 cannot be reserved: the account's concurrency quota in this region is 10, of which "
+        "Lambda keeps 100 unreserved; set 0 in samconfig.toml, or request an increase (Service Quotas, L-B99A9384)"
     ]
     assert quota.faults({**DEFAULTS, "ApiMaximumConcurrency": "0"}, 10) == []
     assert quota.faults(DEFAULTS, 150) == []
@@ -33,7 +33,7 @@ def test_a_reservation_that_throttles_its_own_messages_is_refused(reserved: dict
     parameters = {**DEFAULTS, "OrchestratorMaximumConcurrency": "100", "StepMaximumConcurrency": "200", **reserved}
     ((name, value),) = reserved.items()
     assert quota.faults(parameters, None) == [
-        f"{name}={value} throttles messages that were received: it is 0, or {least} at least"
+        f"{name}={value} would throttle received messages: it must be 0 or at least {least}"
     ]
     assert quota.faults({**parameters, name: str(least)}, None) == []
 
@@ -46,7 +46,9 @@ def test_what_a_stack_may_run_is_what_its_event_sources_and_its_api_may(stack: S
     assert quota.warning(DEFAULTS, most) is None
     warning = quota.warning(DEFAULTS, most - 1)
     assert warning is not None
-    assert warning.startswith(f"the stack may run {most} functions at once and the account {most - 1} here: ")
+    assert warning.startswith(
+        f"the stack's maximum concurrency is {most}, but the account's quota in this region is {most - 1}: "
+    )
 
 
 class Account:
@@ -80,7 +82,12 @@ def test_make_environment_warns_beside_what_it_prints(
 
     printed = capsys.readouterr()
     assert printed.out == "export WORLDFLOW_RUNS_TABLE=worldflow-dev-runs\n"
-    assert printed.err.startswith("Warning: the stack may run 86 functions at once and the account 10") is warns
+    assert (
+        printed.err.startswith(
+            "Warning: the stack's maximum concurrency is 86, but the account's quota in this region is 10"
+        )
+        is warns
+    )
     assert bool(printed.err) is warns
 
 

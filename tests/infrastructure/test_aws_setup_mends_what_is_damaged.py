@@ -114,7 +114,7 @@ def test_setting_up_again_mends_that_and_nothing_else(damage: Callable[[], None]
     (found,) = map(str, infrastructure.faults())
     assert found.startswith(fault)
     changes: list[str] = []
-    infrastructure.mend(changes.append)
+    infrastructure.fix(changes.append)
     assert len(changes) == 1
     assert not list(infrastructure.faults())
 

@@ -31,8 +31,8 @@ def test_a_vulnerability_fails_and_is_named(
 ) -> None:
     assert run(monkeypatch, json.dumps({"dependencies": [SOUND, KNOWN, UNKNOWN]})) == 1
     assert capsys.readouterr().out.splitlines()[:3] == [
-        "urllib3 1.0: CVE-2099-1, mended in 1.1",
-        "urllib3 1.0: CVE-2099-2, not mended yet",
+        "urllib3 1.0: CVE-2099-1, fixed in 1.1",
+        "urllib3 1.0: CVE-2099-2, not fixed yet",
         "pip-audit: 2 packages audited, 2 vulnerabilities found.",
     ]
 
@@ -41,7 +41,7 @@ def test_what_could_not_be_looked_up_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, json.dumps({"dependencies": [SOUND, UNKNOWN]})) == 0
-    assert "1 packages were NOT audited, the service did not know them: six" in capsys.readouterr().out
+    assert "1 packages were NOT audited, since the service does not know them: six" in capsys.readouterr().out
 
 
 def test_a_service_that_knows_nothing_is_no_good_news(

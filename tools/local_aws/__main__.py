@@ -11,10 +11,10 @@ from tools.local_aws import LocalAws, LocalAwsError
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tools.local_aws", description="Keep a local AWS up until Ctrl-C.")
+    parser = argparse.ArgumentParser(prog="python -m tools.local_aws", description="Run a local AWS until Ctrl-C.")
     parser.add_argument("--port", type=int, default=4566)
-    parser.add_argument("--directory", type=Path, help="for its state and log (default: a temporary one)")
-    parser.add_argument("--enforce-iam", action="store_true", help="refuse what the roles do not allow")
+    parser.add_argument("--directory", type=Path, help="directory for its state and log (default: a temporary one)")
+    parser.add_argument("--enforce-iam", action="store_true", help="deny requests that the roles do not allow")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="local-aws-") as temporary:
@@ -37,7 +37,7 @@ def _explain(aws: LocalAws) -> None:
     print("\nDeploy the template to it with `make deploy-local`, which builds for this machine.")
     print("An API whose URL is https://<id>.execute-api.<region>.amazonaws.com answers on")
     print(f"  {aws.endpoint_url}/_aws/execute-api/<id>")
-    print("\nCtrl-C stops it, and nothing is kept.", flush=True)
+    print("\nStop it with Ctrl-C; its data is then lost.", flush=True)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ class LocalAws:
         installed = metadata.version("ministack")
         if installed != MINISTACK_VERSION:
             raise LocalAwsError(
-                f"The local AWS mends ministack {MINISTACK_VERSION}, and {installed} is installed: "
+                f"The local AWS patches ministack {MINISTACK_VERSION}, but {installed} is installed: "
                 f"pip install ministack=={MINISTACK_VERSION}"
             )
         with socket.socket() as probe:

@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("stack", help="its name")
     parser.add_argument("--no-deploy", action="store_true", help="use an existing stack (DEPLOY=no)")
     parser.add_argument("--keep", action="store_true", help="keep the deployed stack (KEEP=yes)")
-    parser.add_argument("--yes", action="store_true", help="ask nothing (YES=1)")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation (YES=1)")
     parser.add_argument("--config", default="default", help="table of samconfig.toml (CONFIG=prod)")
     parser.add_argument("--parameters", default="", help="Name=value, separated by spaces (PARAMETERS='...')")
     parser.add_argument("--only", default="", help="run the checks whose names contain this (ONLY=...)")
@@ -50,11 +50,11 @@ def verify(options: argparse.Namespace) -> int:
         raise deployment.DeploymentFailed(
             f"stack {options.stack} already exists in {session.region_name}: check it with DEPLOY=no, or name another"
             if makes
-            else f"there is no stack {options.stack} in {session.region_name}; without DEPLOY=no it is deployed"
+            else f"there is no stack {options.stack} in {session.region_name}; to deploy it, omit DEPLOY=no"
         )
     overrides = deployment.parameters(options.config, shlex.split(options.parameters)) if makes else []
     if makes and not options.keep and "Stage=dev" not in overrides:
-        raise deployment.DeploymentFailed("only a stack with Stage=dev is removed: keep another one with KEEP=yes")
+        raise deployment.DeploymentFailed("only a stack with Stage=dev can be removed: keep any other with KEEP=yes")
     if not agreed(options, session, makes):
         return 1
     removes = makes and not options.keep
@@ -89,15 +89,15 @@ def agreed(options: argparse.Namespace, session: boto3.Session, makes: bool) -> 
     console.print(f"{what}: {options.stack}, in account {account}, {session.region_name}.")
     if not makes:
         console.print(
-            "It sends dead letters, which sets off their alarms, and rotates the webhooks' key. For a minute or two "
-            "the orchestrator does not receive the dead letters of runs."
+            "It sends dead letters, which triggers their alarms, and rotates the webhook key. For a minute or two the "
+            "orchestrator does not receive dead letters of runs."
         )
     console.print(price_line(makes=makes))
     if options.yes:
         return True
     if not sys.stdin.isatty():
-        raise deployment.DeploymentFailed("there is no terminal to ask on: set YES=1")
-    return console.input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+        raise deployment.DeploymentFailed("cannot ask for confirmation without a terminal: set YES=1")
+    return console.input("Continue? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def run(target: Target, checks: list[Check]) -> list[Result]:

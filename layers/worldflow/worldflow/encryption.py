@@ -50,8 +50,8 @@ class KmsCodec:
     """Encrypts with the KMS key `key`. May be used from several threads.
 
     key: an id, an ARN or an alias.
-    older: keys that data was encrypted with before, which are to be decrypted still.
-    client: boto3's client of KMS; one of the process's region and credentials unless given.
+    older: previous keys, with which older data can still be decrypted.
+    client: a boto3 client for KMS. Default: one with the process's region and credentials.
     """
 
     def __init__(self, key: str, *older: str, client: Any = None) -> None:

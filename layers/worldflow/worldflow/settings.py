@@ -1,4 +1,4 @@
-"""What a process is told by its environment."""
+"""The settings of a process, from its environment."""
 
 from __future__ import annotations
 

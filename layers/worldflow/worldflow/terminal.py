@@ -24,7 +24,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 class Commands(TyperGroup):
-    """Commands that fail with one line on stderr: what is wrong is the user's to mend, and no traceback says how."""
+    """Commands that fail with one line on stderr: the user can fix these errors, and a traceback would not help."""
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -1,12 +1,12 @@
-"""Worldflow's tables, queues and the rest in an AWS account, for those who do not deploy the template.
+"""Creates Worldflow's tables, queues and other resources in an AWS account without deploying the template.
 
     python -m worldflow.aws_setup setup|status|teardown
 
 or `setup_worldflow_infrastructure()`. It creates what the template does, except the functions and the API, with the
 properties that the template defines.
 
-Each resource knows its faults: what is missing or other than it should be, each with what mends it. The status lists
-them, and setting up mends them; so a second setup finds nothing to do, and completes one that was interrupted.
+Each resource lists its faults (it is missing, or has a wrong setting), each with a function that fixes it. `status`
+prints them and `setup` fixes them, so a second setup finds nothing to do, and completes one that was interrupted.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Resources:
     def environment(self) -> dict[str, str]:
         """The `WORLDFLOW_*` variables of an application or a function that uses these resources.
 
-        But for `WORLDFLOW_WEBHOOK_URL`, which is where somebody hands requests to `worldflow.runtime.webhooks.receive`.
+        Except `WORLDFLOW_WEBHOOK_URL`, where your application passes requests to `worldflow.runtime.webhooks.receive`.
         """
         values = asdict(self) | {"dead_letter_arns": ",".join(self.dead_letter_arns)}
         return {variable(name): value for name, value in values.items() if name != "region"}
@@ -79,14 +79,14 @@ def setup_worldflow_infrastructure(
     payload_bucket: str | None = None,
     on_change: Callable[[str], object] = lambda change: None,
 ) -> Resources:
-    """Makes what is missing of Worldflow's resources, and mends what is other than it should be.
+    """Creates Worldflow's resources if they are missing, and fixes wrong settings.
 
-    region: `AWS_REGION` or boto3's default, unless given.
-    step_queue: ends in `steps.fifo`. The other queues, the schedule group, its role and the secret are named alike:
-        `x-steps.fifo` goes with `x-runs.fifo` and `x-timers`.
-    payload_bucket: named alike, with the account and the region, unless given.
+    region: default: `AWS_REGION` or boto3's default.
+    step_queue: must end in `steps.fifo`. The other queues, the schedule group, its role and the secret are named after
+        it: `x-steps.fifo` implies `x-runs.fifo` and `x-timers`.
+    payload_bucket: default: named after the step queue, with the account and the region.
     on_change: called with a line of text after each change.
-    Raises `ConfigurationError` for what cannot be used or changed, and botocore's errors.
+    Raises `ConfigurationError` for a resource that cannot be used or changed, and botocore's errors.
     """
     infrastructure = Infrastructure(
         region=region,
@@ -95,7 +95,7 @@ def setup_worldflow_infrastructure(
         step_queue=step_queue,
         payload_bucket=payload_bucket,
     )
-    infrastructure.mend(on_change)
+    infrastructure.fix(on_change)
     return infrastructure.resources()
 
 
@@ -152,16 +152,16 @@ class Infrastructure:
         self.parts: Sequence[Part] = (self._events, self._runs, *self._queues.values(), *others)
 
     def faults(self) -> Iterator[Fault]:
-        """What is missing or other than it should be."""
+        """Missing resources and wrong settings."""
         for part in self.parts:
             yield from part.faults()
 
-    def mend(self, on_change: Callable[[str], object]) -> int:
-        """Makes all as it should be. Returns the number of changes."""
+    def fix(self, on_change: Callable[[str], object]) -> int:
+        """Fixes all faults. Returns the number of changes."""
         changes = 0
         for fault in self.faults():
-            fault.mend()
-            on_change(fault.mended)
+            fault.fix()
+            on_change(fault.fixed)
             changes += 1
         return changes
 

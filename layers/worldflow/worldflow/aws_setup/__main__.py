@@ -39,7 +39,7 @@ def setup(
 ) -> None:
     """Create missing resources, fix wrong settings, and print the environment variables for an application."""
     infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
-    changes = infrastructure.mend(on_change=_say)
+    changes = infrastructure.fix(on_change=_say)
     _say("Ready." if changes else "Nothing to do.")
     _print_environment(infrastructure.resources())
 

@@ -28,18 +28,18 @@ _NOT_THERE = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a resource, and what mends it."""
+    """What is wrong with a resource, and how to fix it."""
 
     part: str
     what: str
-    mend: Callable[[], object]
+    fix: Callable[[], object]
 
     def __str__(self) -> str:
         return f"{self.part}: {self.what}"
 
     @property
-    def mended(self) -> str:
-        """What to say when it is."""
+    def fixed(self) -> str:
+        """The text for a fault that was fixed."""
         return f"{self.part}: created" if self.what == "missing" else f"{self.part}: fixed (was: {self.what})"
 
 
@@ -83,10 +83,10 @@ class Queue:
         attributes = self._attributes()
         # All that can be set: whether a queue is FIFO cannot.
         settable = {name: value for name, value in attributes.items() if name != "FifoQueue"}
-        mend = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=settable)
+        fix = partial(self.client.set_queue_attributes, QueueUrl=url, Attributes=settable)
         for name, value in attributes.items():
             if not covers(found.get(name), value):
-                yield Fault(str(self), f"{name} {found.get(name, 'unset')} instead of {value}", mend)
+                yield Fault(str(self), f"{name} {found.get(name, 'unset')} instead of {value}", fix)
 
     def remove(self) -> None:
         self.client.delete_queue(QueueUrl=self.url())

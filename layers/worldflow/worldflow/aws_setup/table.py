@@ -64,8 +64,8 @@ class Table:
         waiter = self.client.get_waiter("table_not_exists")
         waiter.wait(TableName=self.name, WaiterConfig={"Delay": 2, "MaxAttempts": 90})
 
-    def _fault(self, what: str, mend: Callable[[], object]) -> Fault:
-        return Fault(str(self), what, mend)
+    def _fault(self, what: str, fix: Callable[[], object]) -> Fault:
+        return Fault(str(self), what, fix)
 
     def _describe(self) -> dict[str, Any] | None:
         answer = find(self.client.describe_table, TableName=self.name)

@@ -125,7 +125,7 @@ def _generation(world: World, run_id: str, wanted: int | None) -> tuple[str, str
     newest_id = newest_generation(world, read_record(world, run_id)).run_id
     _, newest = generation_of(newest_id)
     if wanted is None:
-        # Whoever names a later generation by its own id means that one.
+        # A later generation that is named by its own id is the one that is meant.
         wanted = newest if number == 1 else number
     which = f", generation {wanted} of {newest}" if newest > 1 else ""
     return generation_id(base, wanted), which

@@ -57,7 +57,7 @@ def _is_environment(place: str, name: str) -> bool:
 
 
 def run_and_reload(command: Sequence[str], folders: Sequence[Path]) -> int:
-    """Runs a worker, and in its place another when a file changes, until this process is told to end. Returns the exit
+    """Runs a worker, and restarts it when a file changes, until this process is told to end. Returns the exit
     code.
 
     A worker that is replaced ends as on SIGTERM. One that fails is replaced when a file has changed.

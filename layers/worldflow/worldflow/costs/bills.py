@@ -46,14 +46,14 @@ class Deployment:
     """What of a stack's parameters a bill depends on; the template's defaults."""
 
     step_batch: int = 1
-    """`StepBatchSize`: so many tasks of steps come together at most."""
+    """`StepBatchSize`: the maximum number of step tasks in a batch."""
     traced: bool = False
     """Whether `Tracing` is `XRay`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a run costs, but for compute, where so many messages to runs and so many tasks of steps come together."""
+    """What a run costs, except compute, for given batch sizes of messages to runs and of step tasks."""
 
     batch: int
     step_batch: int

@@ -74,7 +74,7 @@ def _never() -> bool:
 def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
     """The history of a run, commit by commit; and whether that is how it was written. Raises `RunNotFoundError`.
 
-    An archive has no commits: where one ended there is told by the times of the events.
+    An archive has no commits: their ends are derived from the times of the events.
     """
     if reading.stored_run(world, run_id).archived_at is None and (commits := world.load_commits(run_id)):
         return commits, True
@@ -107,9 +107,9 @@ def _joins(event: Event, commit: Sequence[Event], inline: dict[str, bool]) -> bo
 
 
 def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
-    """What a run has asked for, from whoever started it to the last message that came after its end.
+    """The requests of a run, from its start to the last message after its end.
 
-    Its children are runs of their own: what they ask for is not in it, except their start.
+    Children are runs of their own: their requests are not included, except their start.
 
     event_bus: whether its status events go to a bus of EventBridge.
     """
@@ -277,7 +277,7 @@ class _Account:
         self._collect()
 
     def _ask_for(self, started: RunStarted, forked: RunForked | None = None) -> None:
-        """The record, and the message to begin: by whoever started the run, unless that is in another run's account."""
+        """The record and the start message, sent by the run's starter, unless that is in another run's account."""
         world = self.world
         # One that begins a trace was started without a traceparent.
         parent = parent_of(run_context(self._run_id, started.created_at, started.traceparent), started.traceparent)
@@ -306,7 +306,7 @@ class _Account:
         self._collect()
 
     def _look_up(self) -> None:
-        """Whoever sends something to a run looks whether it goes on."""
+        """A sender to a run first checks whether the run is still open."""
         base, number = generation(self._run_id)
         if number > 1:
             self.world.get_run(base)
@@ -425,7 +425,7 @@ class _Account:
     # --- large data ---
 
     def _count_data(self, event: Event) -> None:
-        """What is too large for a history was put into S3, and is read by whoever uses it."""
+        """Values that are too large for a history were put into S3, and are read where they are used."""
         values = [getattr(event, name) for name in event.data_fields]
         if error := getattr(event, "error", None):
             values.append(error.packed)

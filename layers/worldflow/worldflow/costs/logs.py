@@ -26,7 +26,7 @@ END = 196
 
 
 def log_bytes(asked: Asked, batch: int, step_batch: int) -> float:
-    """What a run has the functions write, where so many messages and tasks come together."""
+    """The bytes of logs that the functions write for a run, for given batch sizes of messages and tasks."""
     turns = asked.messages - asked.tasks - asked.timers
     lines = turns / batch * (TURNS_LINE - VALUE) + asked.tasks / step_batch * (STEPS_LINE - VALUE)
     return lines + (turns + asked.tasks) * VALUE + asked.starts * START + asked.ends * END

@@ -85,8 +85,8 @@ class Asked:
 
     def invocations(self, batch: int, step_batch: int | None = None) -> float:
         """
-        batch: how many messages to runs, or timers, come together.
-        step_batch: how many tasks of steps do, the same number unless given.
+        batch: number of messages to runs, or timers, that arrive together.
+        step_batch: number of step tasks that arrive together. Default: the same.
         """
         return (self.messages - self.tasks) / batch + self.tasks / (step_batch or batch)
 

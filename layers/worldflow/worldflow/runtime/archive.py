@@ -61,9 +61,9 @@ class ArchiveReport:
 
     archived: int = 0
     failed: int = 0
-    """Runs that could not be archived; the log says why."""
+    """Runs that could not be archived; the log shows why."""
     complete: bool = True
-    """False where time ran out."""
+    """False if time ran out."""
 
 
 def archive_old_runs(
@@ -71,7 +71,8 @@ def archive_old_runs(
 ) -> ArchiveReport:
     """Archives the runs that ended longer ago than `older_than`, the oldest first.
 
-    out_of_time: asked before each run.
+    older_than: at least one day.
+    out_of_time: called before each run; stops the pass if it returns True.
     """
     if older_than < LEAST_AGE:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The span of whoever asks for something, as W3C's `traceparent`: runs belong to the trace in which they are started.
+"""The span of the caller, as W3C's `traceparent`: runs belong to the trace in which they are started.
 
 It is that of the request which is being answered; elsewhere the current span, in a process that uses OpenTelemetry,
 which is not imported for it.

@@ -21,7 +21,7 @@ _log = logging.getLogger("worldflow")
 
 
 CONFLICT_LIMIT = 10
-"""How often a write is tried again that somebody else came before."""
+"""How often a write is retried that conflicted with another process."""
 
 
 def fire(world: World, message: ScheduleDue) -> None:

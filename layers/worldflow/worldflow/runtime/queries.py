@@ -34,7 +34,7 @@ class Told:
 
 
 def query(world: World, run_id: str, name: str) -> Json:
-    """What `ask` is told. Raises what the published callable raises, too."""
+    """The value that `ask` returns. Raises what the published callable raises."""
     told = ask(world, run_id, name)
     if told.error is not None:
         raise told.error

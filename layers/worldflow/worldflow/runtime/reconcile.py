@@ -5,10 +5,10 @@ EventBridge Scheduler was not restored at all. **The histories are the truth.** 
 by run, writes what they say:
 
     records       one that is ahead of its history, behind it, or missing is made of the history. One without a history
-                  begins anew; but a child or a generation that no history asks for is removed, since whoever is to ask
-                  for it does so again
+                  begins anew; but a child or a generation that no history asks for is removed, since the run that asks
+                  for it will do so again
     archives      a run that was archived after the point in time has its whole history in the archive, and gets it back
-    steps         what the ledger has of open attempts is told to their runs, and not run again. An attempt of a step
+    steps         open attempts with an outcome in the ledger get it, and are not run again. An attempt of a step
                   that runs at most once and may have begun is taken for begun. Each open run gets a `RunRestored`, by
                   which the steps that it schedules from now on are looked up in the ledger before they run
     hooks         a token is held by the run whose history holds it
@@ -62,7 +62,7 @@ CONCURRENCY = 8
 """Runs that are reconciled side by side."""
 
 _TRIES = 3
-"""How often a history is read again that somebody else has appended to."""
+"""How often a history is read again to which another process has appended."""
 
 _log = logging.getLogger("worldflow")
 

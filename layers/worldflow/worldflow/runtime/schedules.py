@@ -190,7 +190,7 @@ def delete(world: World, schedule_id: str) -> None:
 
 
 def _arm(world: World, record: ScheduleRecord) -> None:
-    """Arms the schedule as its record has it when this returns: somebody may change it and arm it meanwhile."""
+    """Arms the schedule as its record has it when this returns: another process may change and arm it meanwhile."""
     while True:
         world.arm_schedule(record)
         current = get_schedule(world, record.schedule_id)

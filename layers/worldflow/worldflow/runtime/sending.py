@@ -34,7 +34,7 @@ REASON_LIMIT = 1_000
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
     """Sends a signal to a run, in its newest generation. Returns the signal's id.
 
-    signal_id: identifies the signal, so that sending it twice delivers it once; a new one unless given.
+    signal_id: identifies the signal: sent twice with the same id, it is delivered once. Default: a new id.
     Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name, and for a
     value that is not of the type that the workflow declares, where its code is in this process.
     """
@@ -86,7 +86,7 @@ def _brief(reason: str | None) -> str | None:
 
 
 def resume(world: World, run_id: str) -> None:
-    """Asks for a turn of a run, which does again whatever is open: for one that is blocked, when its code is mended.
+    """Requests a turn of a run, which repeats requests that are still open: for a blocked run after its code is fixed.
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """

@@ -49,15 +49,15 @@ def start(
 ) -> tuple[RunRecord, bool]:
     """Starts a run, unless it exists. Returns its record, and whether it is new.
 
-    workflow: the workflow, or its name where its code is not in this process; then the input cannot be checked here.
+    workflow: the workflow, or its name if its code is not in this process; then the input cannot be validated here.
     input: the workflow's arguments by name.
-    if_running: what a run of this id that has not ended means: it is returned, or `RunExistsError`, or it is terminated
-        and a new one takes its place.
-    reuse: what one that has ended means: it is returned, unless given; a new one is started (`allow`), or only where it
-        failed or was cancelled (`failed_only`); or `RunExistsError` (`reject`). A new one is the next generation of the
-        id, `<id>~2`, which those who ask for the id are led to.
-    Raises `InvalidInputError` for an id or input that does not fit, and `RunExistsError` also for the id of another
-    workflow's run.
+    if_running: what to do if a run with this id has not ended: return it, raise `RunExistsError`, or terminate it and
+        start a new run in its place.
+    reuse: what to do if a run with this id has ended. Default: return it. `allow` starts a new run, `failed_only` only
+        if it failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. The new run is
+        the next generation of the id, `<id>~2`, to which requests for the id are then led.
+    Raises `InvalidInputError` for an invalid id or input, and `RunExistsError` also for the id of another workflow's
+    run.
     """
     check_run_id(run_id)
     _check_choice(if_running, IfRunning, "if_running")
@@ -76,7 +76,7 @@ def start(
             newest = newest_generation(world, existing)
             if not _gives_way(newest, if_running, reuse):
                 if not newest.ended:
-                    # Again: whoever created it may have died before this line.
+                    # Again: the process that created it may have died before this line.
                     world.send([Start(run_id=newest.run_id)])
                 return newest, False
             replaces = None if newest.ended else newest.run_id
@@ -144,7 +144,7 @@ def retry(world: World, run_id: str) -> RunRecord:
     """
     failed = newest_generation(world, read_record(world, run_id))
     if not failed.ended and failed.fork_of and failed.fork_of.after is None:
-        world.send([Start(run_id=failed.run_id)])  # again: whoever asked before may have died before the last line
+        world.send([Start(run_id=failed.run_id)])  # again: an earlier caller may have died before the last line
         return failed
     if failed.archived_at:
         problem = f"run {failed.run_id!r} is archived and cannot be retried: fork it as a new run instead"
@@ -215,7 +215,7 @@ def _check_choice(value: object, choices: Any, field: str) -> None:
 
 
 def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None) -> Workflow[..., Any] | str:
-    """The workflow that somebody names by the function, by its name, or by both."""
+    """The workflow that the caller names by the function, by its name, or by both."""
     if isinstance(workflow, Workflow):
         if workflow_name not in (None, workflow.name):
             raise InvalidInputError(

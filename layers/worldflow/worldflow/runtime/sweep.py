@@ -1,10 +1,10 @@
-"""The sweep: finds runs that nobody would wake any more, and wakes them.
+"""The sweep: finds runs that missed a wake-up, and wakes them.
 
-A run waits for messages, and those that send them are bound to: what is lost all the same (a client that died between
-a record and its message, a schedule that could not be delivered for a day, a queue that somebody purged) would leave it
-waiting for ever. So once an hour,
+A run waits for messages, and their senders deliver them. But a lost message (a client that died between a record and
+its message, a schedule that could not be delivered for a day, a purged queue) would leave it waiting for ever. So once
+an hour,
 
-    a run that has not begun, minutes after it was asked for, is told to start again;
+    a run that has not begun, minutes after it was asked for, gets its start message again;
     a run that is blocked is poked each hour: its code may have been deployed since;
     every open run is poked once a day, in the hour that its id falls in: a turn does again whatever is open.
 
@@ -27,7 +27,7 @@ from worldflow.worlds.messages import Message, Poke, Start
 from worldflow.worlds.records import RunRecord
 
 PENDING_AFTER = timedelta(minutes=5)
-"""A run that has not begun by then may have lost its start; where the queue is behind, it is told twice."""
+"""A run that has not begun by then may have lost its start; if the queue is late, it gets two."""
 
 PENDING_UNTIL = timedelta(hours=3)
 """Until then it is looked whether a run has begun; after that the daily poke sees to it."""
@@ -38,10 +38,10 @@ _BATCH = 100
 def sweep(
     world: World, *, out_of_time: Callable[[], bool] = lambda: False, observer: Observer | None = None
 ) -> SweepReport:
-    """Looks through all open runs. To be called once an hour, some minutes past; more often does no harm, and costs.
+    """Checks all open runs. Call it once an hour, some minutes past; calling it more often is harmless, but costs.
 
-    out_of_time: asked after each hundred runs.
-    observer: is told of the report.
+    out_of_time: called after each hundred runs; stops the sweep if it returns True.
+    observer: receives the report.
     """
     report, now, messages = SweepReport(), world.now(), list[Message]()
     # First those that are blocked: they are few, and counted also where time runs out.
@@ -78,7 +78,7 @@ def _has_not_begun(world: World, record: RunRecord, now: datetime) -> bool:
 
 
 def _lead_to(world: World, record: RunRecord) -> None:
-    """Says that a generation is the newest: whoever created it may have died before saying so."""
+    """Records that a generation is the newest: the process that created it may have died before doing so."""
     base, number = generation(record.run_id)
     if number > 1 and record.seq == 0:
         items.put_generation(world, base, number)

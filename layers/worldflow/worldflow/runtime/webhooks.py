@@ -1,4 +1,4 @@
-"""Hooks from outside: whoever has a token sends a value to the run that holds it.
+"""Hooks from outside: a sender that has a token sends a value to the run that holds it.
 
 A webhook's token is its run's and its hook's id and when it expires, signed, so that a forged one is refused without a
 look-up. (Those of 0.2.0 had no expiry; they are good for as long as their key.) Requests are answered here: by the
@@ -68,10 +68,10 @@ def _live_hook(world: World, token: str) -> HookRecord:
 
 
 def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str | None = None) -> HookRecord:
-    """Sends a value to the hook of this token. Returns who holds it.
+    """Sends a value to the hook with this token. Returns the hook's record, which names its run.
 
-    resume_id: identifies the value, so that sending it twice delivers it once; a new one unless given.
-    Raises `HookNotFoundError`, `InvalidInputError` for what is no token, and `SerializationError`.
+    resume_id: identifies the value: sent twice with the same id, it is delivered once. Default: a new id.
+    Raises `HookNotFoundError`, `InvalidInputError` for an invalid token, and `SerializationError`.
     """
     check_id(resume_id, "resume_id")
     encoded = ANYTHING.encode(value)
@@ -91,11 +91,11 @@ def receive(
     request_id: str | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Answer:
-    """Takes a request to a webhook, and gives the answer to it. Waits for the workflow's where that is to answer.
+    """Handles a request to a webhook and returns the response. Waits for the workflow if the workflow is to respond.
 
-    request_id: identifies the request, so that its copies are delivered once; a new one unless given.
-    404 for a token that is forged, 410 when it has expired, or its run has ended or has disposed of the hook, 413 for
-    more than 256 KB.
+    request_id: identifies the request: copies with the same id are delivered once. Default: a new id.
+    Responds 404 to a forged token, 410 if the token has expired or the run has ended or disposed of the hook, and 413
+    to more than 256 KB.
     """
     if len(body) > REQUEST_LIMIT:
         return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")

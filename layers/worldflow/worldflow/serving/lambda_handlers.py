@@ -231,7 +231,7 @@ def create_step_handler(world: AWSWorld, *, scope: Scope = _unscoped, observer: 
 
     async def execute_all(records: Sequence[_Record]) -> list[tuple[_Record, Out]]:
         await executor.record_what_is_kept()
-        # A task and its copy are of one group: the second finds what came of the first.
+        # A task and its copy are of one group: the second finds the outcome of the first.
         groups: dict[str, list[_Record]] = {}
         for record in records:
             groups.setdefault(record.group, []).append(record)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld
 
 UNKNOWN = "(unknown)"
-"""Stands for the names of workflows that no module defines: whoever may start runs could make up as many as they like,
+"""Stands for the names of workflows that no module defines: callers could make up as many as they like,
 and each would be a metric.
 """
 
@@ -48,7 +48,7 @@ _PRECISION = 1
 
 
 class Metric(NamedTuple):
-    """What CloudWatch is told of a metric."""
+    """The definition of a metric for CloudWatch."""
 
     unit: str
     dimensions: tuple[str, ...] = ("service",)

@@ -54,7 +54,7 @@ def begin(
 ) -> trace.Span:
     """Begins the span `context` under `parent`. Whether it is recorded is the sampler's decision.
 
-    at: when; now unless given.
+    at: the start time. Default: now.
     """
     within = trace.set_span_in_context(NonRecordingSpan(_span_context(parent)), Context()) if parent else Context()
     token = _derived.set(context)

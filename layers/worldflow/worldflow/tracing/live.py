@@ -34,7 +34,7 @@ class TracingObserver(Observer):
     A step runs with the span of its attempt as the current one. What surrounds either (the invocation of a function)
     is linked.
 
-    tracer: see `tracer_of`; of the provider that the process has set unless given.
+    tracer: see `tracer_of`. Default: of the provider that the process has set.
     now: the clock.
     """
 

@@ -54,9 +54,9 @@ def traces_url(url: str) -> str:
 
 
 def exporter_to(url: str, *, timeout: float | None = None) -> Any:
-    """What sends spans to an OTLP/HTTP endpoint, in protobuf. Raises `ConfigurationError` where it is not installed.
+    """The exporter of spans to an OTLP/HTTP endpoint, in protobuf. Raises `ConfigurationError` if not installed.
 
-    timeout: seconds that one request may take; what OTEL_EXPORTER_OTLP_TIMEOUT says unless given.
+    timeout: timeout of a request in seconds. Default: OTEL_EXPORTER_OTLP_TIMEOUT.
     """
     endpoint = traces_url(url)
     with requirements():

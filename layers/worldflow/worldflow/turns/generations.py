@@ -41,7 +41,7 @@ def create_generation(world: World, before: RunRecord, record: RunRecord) -> Run
     run_id = next_generation(before.run_id)
     adopted = record.model_copy(update={"run_id": run_id, "input": adopt(world, run_id, record.input)})
     existing = world.create_run(adopted)
-    # Also where it exists: whoever created it may have died before this line.
+    # Also where it exists: the process that created it may have died before this line.
     items.put_generation(world, *generation(run_id))
     return existing
 

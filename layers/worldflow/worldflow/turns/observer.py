@@ -1,4 +1,4 @@
-"""What happens, told to an observer: for metrics, traces and status events.
+"""Notifies an observer of what happens: for metrics, traces and status events.
 
     turn        surrounds a turn
     committed   a commit is durable
@@ -8,8 +8,8 @@
     traceparent is asked for the trace of a run that begins
 
 Derive from `Observer` and override what is of interest; `Observers` makes one of several. What an observer raises is
-logged and changes nothing. It is called in the threads of turns, several at a time, and holds up the work that it is
-told of: it should note what it learns, and send it later.
+logged and changes nothing. It is called in the threads of turns, several at a time, and holds up the work that it
+observes: it should note what it learns, and send it later.
 
 **How often.** A commit is reported by the turn that wrote it, when it is durable, and by no other: a turn that is taken
 again finds the events recorded and reports only what it adds. So a start or an end is reported at most once. It is not
@@ -115,7 +115,7 @@ class Blocked:
 
 
 class Observer:
-    """Does nothing with what it is told."""
+    """Ignores every notification."""
 
     def turn(self, turn: TurnReport) -> AbstractContextManager[object]:
         """Surrounds a turn. In a worker, turns of several runs are under way side by side in one thread: a context

@@ -1,4 +1,4 @@
-"""Running one attempt of a step, and telling its run what came of it.
+"""Running one attempt of a step, and sending its outcome to its run.
 
 An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
 cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
@@ -102,7 +102,7 @@ class StepExecutor:
     """Runs the steps that a world's queue of steps asks for.
 
     steps_at_once: how many attempts run side by side, at most. Each has a thread for whatever of it blocks.
-    observer: is told of each attempt.
+    observer: is notified of each attempt.
     """
 
     def __init__(self, world: World, *, steps_at_once: int = STEPS_AT_ONCE, observer: Observer | None = None) -> None:
@@ -150,7 +150,7 @@ class StepExecutor:
 
     def _record_or_keep(self, task: StepTask, finish: Callable[[], None]) -> None:
         """Records an outcome. One that an outage keeps from it is not lost: the step has run, and this process alone
-        knows what came of it.
+        knows its outcome.
         """
         try:
             finish()
@@ -213,7 +213,7 @@ class StepExecutor:
         return not has_waited or not await self._threads.call(ledger.is_abandoned, self._world, *attempt)
 
     def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
-        """Runs attempts here and now, side by side, and returns what came of them. Nothing is written or sent."""
+        """Runs attempts here and now, side by side, and returns their outcomes. Nothing is written or sent."""
 
         async def run_all() -> list[StepCompleted | StepFailed | BaseException]:
             return await asyncio.gather(*map(self._run_inline, tasks), return_exceptions=True)
@@ -271,7 +271,7 @@ class StepExecutor:
                 )
 
     def hand_over(self, tasks: Sequence[StepTask], facts: Sequence[StepCompleted | StepFailed]) -> None:
-        """Sends what came of inline attempts. Other turns come before that arrives, and find it in the ledger."""
+        """Sends the outcomes of inline attempts. Turns before they arrive find them in the ledger."""
         by_step = {task.step_id: task for task in tasks}
         for fact in facts:
             task = by_step[fact.step_id]

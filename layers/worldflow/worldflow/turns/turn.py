@@ -297,7 +297,7 @@ class Turn:
     # --- inline steps ---
 
     def _run_inline(self) -> bool:
-        """Runs inline steps until what came of them must be committed. Returns False when none is due.
+        """Runs inline steps until their outcomes must be committed. Returns False when none is due.
 
         They are committed before the next ones run, unless all of these may run again.
         """

@@ -65,7 +65,7 @@ class Turns:
         cpu_limit: seconds of processor time that a workflow may take over one fact.
         strict: for tests; see `Execution`.
         chance: where the seeds of runs and the jitter of retries come from; default: the system's source.
-        observer: is told of turns, their commits and their inline attempts.
+        observer: is notified of turns, their commits and their inline attempts.
         """
         rules = Rules(chance or random.SystemRandom(), history_limit, cpu_limit, strict)
         self._tools = Tools(

@@ -117,7 +117,7 @@ class Start(_RunMessage):
 
     kind: Literal["start"] = "start"
     asked_by: Parent | None = None
-    """The call that starts a child. One that has ended tells whoever asks."""
+    """The call that starts a child. A child that has already ended sends its outcome to this call."""
 
     @property
     def dedup_id(self) -> str:
@@ -212,7 +212,7 @@ class StepTask(BaseMessage):
     """The attempt is to send heartbeats, and the one before may have."""
     at_most_once: bool | None = None
     ledger: bool | None = None
-    """`False`: the outcome is told, and not recorded before."""
+    """`False`: the outcome is sent without being recorded first."""
     origin: str | None = None
     """The run in which the step was scheduled, where that is one that this one goes on from."""
     traceparent: str | None = None

@@ -63,7 +63,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class Redriven:
-    """What came of the dead letters."""
+    """The result of a redrive of dead letters."""
 
     moved: int = 0
     unreadable: int = 0

@@ -42,7 +42,7 @@ def parse(expression: str, timezone: str = "UTC", start: datetime | None = None)
     """Reads an expression. Raises `InvalidInputError`, whose fields are `schedule` and `timezone`.
 
     timezone: the name of a time zone, such as `Europe/Berlin`; a rate does not depend on it.
-    start: where a rate begins to count; 1970, unless given.
+    start: from when a rate counts. Default: 1970.
     """
     zone = _zone(timezone)
     try:

@@ -26,7 +26,7 @@ Overlap = Literal["skip", "allow"]
 
 
 class ScheduleRecord(BaseModel):
-    """What a schedule is, and what came of it last."""
+    """The definition of a schedule, and its state."""
 
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 

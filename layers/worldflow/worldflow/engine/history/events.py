@@ -106,7 +106,7 @@ def dump_events(events: Sequence[Event]) -> str:
 def load_events(text: str | bytes) -> list[Event]:
     """The events of one commit's JSON text. Raises `ValueError` for what is not one.
 
-    The types of its fields are not checked again: whoever appended it had checked them.
+    The types of its fields are not checked again: they were checked when it was appended.
     """
     try:
         return [_KINDS[fields["event_type"]].read(fields) for fields in from_json(text)]

@@ -65,7 +65,7 @@ def retried(
     """The history of `run_id` that begins with that of a run that failed, up to what it failed of.
 
     Where that is the failure of a step or a child, the step is open again, with all its attempts, or the child is
-    started anew. Where it is the workflow's own error, the last fact is held, to be applied by code that is mended.
+    started anew. Where it is the workflow's own error, the last fact is held, to be applied by fixed code.
     Held too is what came later and counts still: signals, updates, values of hooks, and the results of steps and
     children that were under way. Raises `InvalidInputError` for a run that has not failed.
 

@@ -32,7 +32,7 @@ class RunStarted(Fact):
     version: int | None = None
     """The version of the workflow; None in a history that is older than versions."""
     created_at: datetime = UNRECORDED
-    """When somebody asked for the run."""
+    """When the run was requested."""
     input: Json = None
     timeout: float | None = None
     """Seconds that the workflow may take."""

@@ -423,7 +423,7 @@ def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
 
 
 def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:
-    """The workflow of this name and version; the highest version unless given. Raises `WorkflowNotFoundError`.
+    """The workflow of this name and version (default: the highest). Raises `WorkflowNotFoundError`.
 
     advice: what to add to the error.
     """
