@@ -1,4 +1,4 @@
-"""Looks after a stack every hour: wakes runs that lost their wake-up, archives those that ended long ago.
+"""Maintains a stack every hour: wakes runs that missed a wake-up, and archives runs that ended long ago.
 
 Secrets Manager calls it too, to change the key of webhooks.
 """
@@ -21,7 +21,7 @@ look_after = create_caretaker_handler(function.world, observer=function.meter)
 def report(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer = look_after(event, context)
     function.meter.count("ArchivesFailed", answer.get("archive", {}).get("failed", 0))
-    function.logger.info("looked after the runs", extra=answer)
+    function.logger.info("finished the hourly pass over the runs", extra=answer)
     return answer
 
 

@@ -27,8 +27,8 @@ class Impatient(Target):
     expected = "nothing"
     """Of what the check says then."""
 
-    def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "it is not there") -> T:
-        is_end = "its last event" in self.expected and otherwise == "it is not there"
+    def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "not found") -> T:
+        is_end = "its last event" in self.expected and otherwise == "not found"
         return super().until(found, 4 if is_end or self.expected in otherwise else within, otherwise)
 
 
@@ -127,12 +127,12 @@ def an_open_route(target: Target) -> Iterator[None]:
         (queues.dead_run, disabled("RunDeadLetterQueue"), "its last event is RunStarted"),
         (queues.dead_step, disabled("StepDeadLetterQueue"), "its last event is StepScheduled"),
         (runs.abandoned, without_right("Orchestrator", "AbandonSteps"), "is not abandoned"),
-        (runs.cancellation, without_right("Orchestrator", "Schedule", "scheduler:DeleteSchedule"), "still there"),
+        (runs.cancellation, without_right("Orchestrator", "Schedule", "scheduler:DeleteSchedule"), "still exists"),
         (runs.children, without_right("Orchestrator", "Runs", "dynamodb:PutItem"), "its last event is"),
-        (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item is still there"),
+        (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item still exists"),
         (runs.questions, without_right("Signal", "ReadHistory"), "500"),
         (runs.steps, without_right("StepExecutor", "Ledger"), "its last event is"),
-        (runs.webhooks, without_right("Signal", "CheckWebhooks"), "a forged URL is answered 500"),
+        (runs.webhooks, without_right("Signal", "CheckWebhooks"), "a forged URL got status 500"),
         (timers.recurring, without_right("Signal", "Schedule", "scheduler:CreateSchedule"), "POST /schedules: 500"),
         (timers.schedule_of_a_sleep, without_right("Orchestrator", "Schedule"), "there is no schedule for the sleep"),
         (timers.short, disabled("TimerQueue"), "its last event is TimerStarted"),

@@ -96,7 +96,7 @@ TABLE = {"dynamodb.describe_table": {"Table": {"SSEDescription": {"KMSMasterKeyA
             LIMITS,
             {"answers": {"apigatewayv2.get_stages": stage(200, 400)}},
             {"answers": {"apigatewayv2.get_stages": stage(200, 5_000)}},
-            "ApiBurstLimit is 5000, not 400",
+            "ApiBurstLimit is 5000 instead of 400",
         ),
         (
             account.key,

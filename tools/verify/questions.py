@@ -20,12 +20,12 @@ class Question:
 
 QUESTIONS = (
     Question(
-        "Does TransactWriteItems fill dynamodb:LeadingKeys, which the caretaker's role asks for?",
+        "Does TransactWriteItems fill dynamodb:LeadingKeys, which the caretaker's role requires?",
         caretaker.archive,
         "yes: the caretaker sealed and deleted a run in transactions",
     ),
     Question(
-        "Is the webhooks' key still scheduled for rotation after the test that a deployment starts?",
+        "Is the webhook key still scheduled for rotation after the test that a deployment starts?",
         caretaker.rotation_schedule,
         "yes",
     ),

@@ -174,7 +174,7 @@ class Target:
         if sign and self._token:
             sent["Authorization"] = f"Bearer {self._token}"
         elif sign and self.parameter("JwtIssuer"):
-            raise Skipped(f"the API takes tokens from {self.parameter('JwtIssuer')}: set TOKEN=...")
+            raise Skipped(f"the API requires a token from {self.parameter('JwtIssuer')}: set TOKEN=...")
         elif sign:
             credentials = self.session.get_credentials()
         return request(method, self.api_url + path, body, sent, credentials, self.session.region_name or "")
@@ -185,7 +185,7 @@ class Target:
         if answer.status == 403 and options.get("sign", True) and status != 403:
             raise Failed(f"{method} {path}: 403 {answer.body}; your identity needs execute-api:Invoke on the API")
         if answer.status != status:
-            raise Failed(f"{method} {path}: {answer.status} {answer.body}, and not {status}")
+            raise Failed(f"{method} {path}: {answer.status} {answer.body} instead of {status}")
         return answer.body
 
     # --- runs ---
@@ -204,7 +204,7 @@ class Target:
         answer = self.call("POST", "/runs", body, headers)
         self.runs.append(run_id)  # which may have started, whatever the answer
         if answer.status == 422 and [field["field"] for field in answer.body["error"]["fields"]] == ["workflow"]:
-            raise Skipped(f"the stack has no workflow {workflow!r}: without DEPLOY=no it is deployed")
+            raise Skipped(f"the stack has no workflow {workflow!r}: to deploy it, omit DEPLOY=no")
         if answer.status not in (200, 201):
             raise Failed(f"POST /runs: {answer.status} {answer.body}")
         return run_id
@@ -237,14 +237,14 @@ class Target:
             ) from None
         if record["status"] != status:
             why = record.get("blocked_reason") or record.get("error") or record.get("result")
-            raise Failed(f"run {run_id} is {record['status']}, and not {status}: {why}")
+            raise Failed(f"run {run_id} is {record['status']} instead of {status}: {why}")
         return record
 
     def waits(self, run_id: str, event_type: str) -> None:
         """Waits until the history of a run has an event of a type."""
         self.until(lambda: event_type in self.types(run_id) or None, PATIENCE, f"{run_id} has no {event_type}")
 
-    def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "it is not there") -> T:
+    def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "not found") -> T:
         """What `found` returns, once that is something. Raises `Failed` that says `otherwise`."""
         deadline = time.monotonic() + within
         while True:

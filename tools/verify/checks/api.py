@@ -26,13 +26,13 @@ def authorisation(target: Target) -> str:
     refused = target.call("GET", "/runs?limit=1", sign=False).status
     expected = (401, 403) if target.parameter("JwtIssuer") or not target.is_local else (403,)
     if refused not in expected:
-        raise Failed(f"an unsigned request is answered {refused}")
+        raise Failed(f"an unsigned request got status {refused}")
     expected_type = "JWT" if target.parameter("JwtIssuer") else "AWS_IAM"
     routes = _routes(target, _api_id(target))
     types = {route["RouteKey"]: route.get("AuthorizationType") for route in routes}
     wrong = {key: found for key, found in types.items() if found != expected_type}
     if wrong or not routes:
-        raise Failed(f"routes whose authorisation is not {expected_type}: {wrong or 'there are none'}")
+        raise Failed(f"routes whose authorisation is not {expected_type}: {wrong or 'no routes found'}")
     if wrong_scopes := misscoped(routes, target.parameters):
         raise Failed(f"routes with other scopes than the parameters': {wrong_scopes}")
     return f"{len(routes)} routes, all {expected_type}; unsigned: {refused}"
@@ -75,7 +75,7 @@ def limits(target: Target) -> str:
         found[f"{kind}RateLimit"] = settings.get("ThrottlingRateLimit")
         found[f"{kind}BurstLimit"] = settings.get("ThrottlingBurstLimit")
     wrong = [
-        f"{name} is {value}, not {target.parameter(name)}"
+        f"{name} is {value} instead of {target.parameter(name)}"
         for name, value in found.items()
         if value is None or float(value) != float(target.parameter(name))
     ]
@@ -120,9 +120,9 @@ def idempotent_start(target: Target) -> str:
         raise Failed(f"POST /runs: {first.status} {first.body}, and not 201")
     again = target.expect(201, "POST", "/runs", body, headers=key)
     if again != first.body:
-        raise Failed(f"the second answer is {again}, and the first was {first.body}")
+        raise Failed(f"the second response is {again}, but the first was {first.body}")
     target.ended(again["run_id"])
-    return "the same answer twice, and one run"
+    return "the same response twice, for one run"
 
 
 @check("List of runs", statements=("SignalRole.ListRuns",), look=("Signal",))

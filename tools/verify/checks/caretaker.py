@@ -53,21 +53,21 @@ def archive(target: Target) -> str:
             raise Failed(f"the caretaker could not archive {report['archive']['failed']} runs{_why(target, run_id)}")
         return not any(target.world.get_run(one) for one in (run_id, asleep)) or None
 
-    target.until(archived, 60, "the caretaker does not find the runs to archive them")  # an index lags behind its table
+    target.until(archived, 60, "the caretaker did not find the run to archive")  # an index lags behind its table
     left = target.world.load_history(run_id)
     if left:
         raise Failed(f"{len(left)} events of the archived run are still in the table")
     found = target.record(run_id)
     if (found["status"], found["result"]) != ("completed", "x" * LARGE):
-        raise Failed("the run is not read from the archive as it was")
-    return "archived, out of the tables, and read from S3 with its large result"
+        raise Failed("the run read from the archive differs from the original")
+    return "archived, removed from the tables, and read from S3 with its large result"
 
 
 def _grow_old(target: Target, run_id: str, age: timedelta) -> None:
     """Changes the record of a run so that it began and ended earlier."""
     record = target.world.get_run(run_id)
     if record is None or record.ended_at is None:
-        raise Failed(f"run {run_id} has ended, and its record does not say so")
+        raise Failed(f"run {run_id} has ended, but its record does not say so")
     changes = {"created_at": record.created_at - age, "ended_at": record.ended_at - age}
     target.world.update_run(record.model_copy(update=changes))
 
@@ -88,7 +88,7 @@ def sweep(target: Target) -> str:
         call(target)
         return target.world.load_history(run_id, commits=1) != [] or None
 
-    target.until(started, 60, f"the caretaker does not start run {run_id}")
+    target.until(started, 60, f"the caretaker did not start run {run_id}")
     target.ended(run_id)
     return f"{run_id} was started"
 
@@ -132,11 +132,11 @@ def rotation(target: Target) -> str:
     target.until(rotated, 120, f"version {version} of the secret is not the current one")
     answer = target.call_webhook("POST", url, "signed before")
     if answer.status != 201:
-        raise Failed(f"a URL signed with the previous key is answered {answer.status} {answer.body}")
+        raise Failed(f"a URL signed with the previous key got {answer.status} {answer.body}")
     target.ended(run_id)
     forged = target.call_webhook("POST", f"{url[:-8]}AAAAAAAA", "forged").status
     if forged != 404:
-        raise Failed(f"a forged URL is answered {forged}")
+        raise Failed(f"a forged URL got status {forged}")
     return f"version {version} is current; a URL signed before it is accepted"
 
 

@@ -58,7 +58,7 @@ def unknown_run(target: Target) -> Generator[None, None, str]:
     warnings = target.log_lines("Orchestrator", f'"{MAY_NOT_LOOK}" "{run_id}"')
     if warnings:
         raise Failed(warnings[-1][:400])
-    return "no archive, and no warning"
+    return "no archive and no warning"
 
 
 @check(
@@ -79,7 +79,7 @@ def event_sources(target: Target) -> Generator[None, None, str]:
         if mapping["State"] != "Enabled" or "PROBLEM" in (mapping.get("LastProcessingResult") or "")
     ]
     if wrong or len(mappings) != 6:
-        raise Failed("; ".join(wrong) or f"{len(mappings)} event sources, and not 6")
+        raise Failed("; ".join(wrong) or f"{len(mappings)} event sources instead of 6")
     return f"{len(mappings)} enabled"
 
 
@@ -143,7 +143,7 @@ def status_events(target: Target) -> str:
                     return str(json.loads(message["Body"])["detail-type"])
             return None
 
-        return f"{target.until(received, 60, 'the bus was not told of the end of the run')!r} came over {bus}"
+        return f"{target.until(received, 60, 'the bus received no event of the end of the run')!r} came over {bus}"
     finally:
         with suppress(ClientError):
             events.remove_targets(Rule=name, EventBusName=bus, Ids=["queue"])

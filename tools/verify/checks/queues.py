@@ -113,8 +113,8 @@ def redrive(target: Target) -> str:
 
         count = target.until(moved, 60, "redrive finds no dead letter")
         if target.ended(run_id)["result"] != "put back":
-            raise Failed("the run received something else")
-    return f"{count} put back, and received"
+            raise Failed("the run received a different value")
+    return f"{count} moved back and received"
 
 
 @contextmanager
@@ -159,7 +159,9 @@ def receive_counts(target: Target) -> str:
         sqs.send_message(QueueUrl=queue, MessageBody="verify", MessageGroupId="1")
         for _ in range(2):
             target.until(lambda: _receive(target, queue), 20, "the message is not received")
-        count = target.until(lambda: _receive(target, dead) or (_receive(target, queue) and None), 30, "it did not die")
+        count = target.until(
+            lambda: _receive(target, dead) or (_receive(target, queue) and None), 30, "it did not become a dead letter"
+        )
     return f"receive number {count} in the dead-letter queue, after two in the queue"
 
 

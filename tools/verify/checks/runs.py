@@ -45,7 +45,7 @@ def children(target: Target) -> str:
     if target.ended(run_id)["result"] != "a child":
         raise Failed("the parent did not get its child's result")
     target.ended(f"{run_id}~c1")
-    return f"{run_id}~c1 gave its result to its parent"
+    return f"{run_id}~c1 returned its result to its parent"
 
 
 @check("Continue as new", statements=("OrchestratorRole.Runs",), look=(TURN,))
@@ -66,7 +66,7 @@ def signals(target: Target) -> str:
     for _ in range(2):
         target.expect(202, "POST", f"/runs/{run_id}/signals/verify", '"received"', headers=key)
     if target.ended(run_id)["result"] != "received":
-        raise Failed("the run received something else")
+        raise Failed("the run received a different value")
     return "received"
 
 
@@ -94,7 +94,7 @@ def abandoned(target: Target) -> str:
     target.until(
         lambda: ledger.is_abandoned(target.world, run_id, "s1", 1) or None, 30, f"step s1 of {run_id} is not abandoned"
     )
-    return "the step of a cancelled run was told"
+    return "the step of a cancelled run was notified"
 
 
 @check(
@@ -124,7 +124,7 @@ def again(target: Target) -> str:
     target.expect(201, "POST", f"/runs/{run_id}/fork", {"run_id": fork, "after": scheduled})
     target.runs.append(fork)
     if target.ended(fork)["result"] != "y" * LARGE:
-        raise Failed("the fork came to something else")
+        raise Failed("the fork returned a different result")
     return f"{retried} and {fork} completed"
 
 
@@ -137,11 +137,11 @@ def hooks(target: Target) -> str:
     """A hook receives a value by its token, and its item is deleted with the run, under a condition on its key."""
     token = f"{target.prefix}-token"
     run_id = target.start("verify_hook", {"token": token})
-    target.until(lambda: target.call("GET", f"/hooks/{token}").status == 200 or None, 60, "the hook is not there")
+    target.until(lambda: target.call("GET", f"/hooks/{token}").status == 200 or None, 60, "the hook does not exist")
     target.expect(202, "POST", f"/hooks/{token}", '"by token"')
     if target.ended(run_id)["result"] != "by token":
-        raise Failed("the hook received something else")
-    target.until(lambda: items.get_hook(target.world, token) is None or None, 30, "the hook's item is still there")
+        raise Failed("the hook received a different value")
+    target.until(lambda: items.get_hook(target.world, token) is None or None, 30, "the hook's item still exists")
     return "received a value, and its token is free again"
 
 
@@ -155,10 +155,10 @@ def webhooks(target: Target) -> str:
     run_id, url = open_webhook(target)
     forged = target.call_webhook("POST", f"{url}x", "forged").status
     if forged != 404:
-        raise Failed(f"a forged URL is answered {forged}")
+        raise Failed(f"a forged URL got status {forged}")
     answer = target.call_webhook("PUT", url, "from outside")
     if (answer.status, answer.body) != (201, {"received": "from outside"}):
-        raise Failed(f"the webhook is answered {answer.status} {answer.body}")
+        raise Failed(f"the webhook got {answer.status} {answer.body}")
     target.ended(run_id)
     return "answered by the workflow; forged: 404"
 
@@ -186,7 +186,7 @@ def questions(target: Target) -> str:
     answer = target.expect(200, "POST", f"/runs/{run_id}/updates/add", {"args": [42]})
     total = target.expect(200, "GET", f"/runs/{run_id}/queries/total")
     if (answer["result"], total["result"]) != (42, 42):
-        raise Failed(f"the update is answered {answer}, and the query {total}")
+        raise Failed(f"the update returned {answer}, and the query {total}")
     target.expect(202, "POST", f"/runs/{run_id}/signals/verify", '"end"')
     target.ended(run_id)
     return "an update and a query, answered"
@@ -207,7 +207,7 @@ def large_values(target: Target) -> str:
         Bucket=target.outputs["PayloadBucketName"], Prefix=f"payloads/{run_id}/"
     )
     if not pages.get("Contents"):
-        raise Failed("the value came back, and is not in the bucket")
+        raise Failed("the value came back, but is not in the bucket")
     return f"{pages['KeyCount']} objects in S3"
 
 
@@ -232,7 +232,7 @@ def codec(target: Target) -> str:
         ExpressionAttributeValues={":run": {"S": run_id}},
     )["Items"]
     if not items or secret in json.dumps(items, default=str):
-        raise Failed("the history holds the value in the clear")
+        raise Failed("the history holds the value in plain text")
     return "encrypted in the table, readable over the API"
 
 
@@ -266,5 +266,5 @@ def order(target: Target) -> str:
         raise Failed(str(reason)) from None
     result = target.ended(run_id)["result"]
     if result["tracking"] != "PARCEL-1001":
-        raise Failed(f"the order came to {result}")
+        raise Failed(f"the order returned {result}")
     return f"approved and shipped: {result['tracking']}"

@@ -46,7 +46,7 @@ def schedule_of_a_sleep(target: Target) -> str:
     (timer,) = [event for event in target.events(run_id) if event["event_type"] == "TimerStarted"]
     due = datetime.fromisoformat(timer["payload"]["due"]) - timedelta(minutes=1)
     if expression["ScheduleExpression"] != f"at({due:%Y-%m-%dT%H:%M:%S})":
-        raise Failed(f"the schedule is {expression['ScheduleExpression']}, and the timer a minute after {due}")
+        raise Failed(f"the schedule is {expression['ScheduleExpression']}, but the timer is due a minute after {due}")
     target.expect(202, "POST", f"/runs/{run_id}/terminate")
     target.ended(run_id, "cancelled")
     wait_for_deletion(target, name)
@@ -67,7 +67,7 @@ def start_to_sleep(target: Target) -> tuple[str, str]:
 
 def wait_for_deletion(target: Target, name: str) -> None:
     """Waits until there is no schedule of that name."""
-    target.until(lambda: name not in _names(target) or None, 30, f"schedule {name} is still there")
+    target.until(lambda: name not in _names(target) or None, 30, f"schedule {name} still exists")
 
 
 @check(
@@ -102,14 +102,14 @@ def at(target: Target) -> Generator[None, None, str]:
     (received,) = [event for event in target.events(run_id) if event["event_type"] == "SignalReceived"]
     late = datetime.fromisoformat(received["at"]) - due
     if late > PRECISION:
-        raise Failed(f"at() fired {late.total_seconds():.1f} s late; timers are scheduled only a minute early")
+        raise Failed(f"at() fired {late.total_seconds():.1f} s late, but timers are scheduled only a minute early")
     return f"{late.total_seconds():.1f} s after at(:{due:%S})"
 
 
 @check(
     "A timer of 15.5 minutes",
     statements=("OrchestratorRole.Schedule", "SchedulerRole.Send"),
-    behaviour="Scheduler, then SQS: a timer is good to a second or two",
+    behaviour="Scheduler, then SQS: a timer is precise to a second or two",
     only_on_aws=TICKS,
     look=("Orchestrator",),
 )

@@ -16,7 +16,7 @@ def bill_table(bills: Sequence[Bill]) -> Table:
     for bill in bills:
         steps = "" if bill.step_batch == bill.batch else f", {bill.step_batch} of steps"
         table.add_column(f"batch of {bill.batch}{steps}", justify="right", no_wrap=True)
-        table.add_column("$ a million", justify="right", no_wrap=True)
+        table.add_column("$ per million", justify="right", no_wrap=True)
     for charges in zip(*(bill.charges for bill in bills), strict=True):
         cells = (cell for charge in charges for cell in (f"{charge.amount:,.4g}", dollars(charge.dollars)))
         table.add_row(charges[0].what, *cells)
@@ -29,7 +29,7 @@ def elsewhere_table(others: Sequence[Elsewhere]) -> Table:
     """What the same run would have cost elsewhere."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("")
-    table.add_column("$ a million", justify="right", no_wrap=True)
+    table.add_column("$ per million", justify="right", no_wrap=True)
     table.add_column("", style="dim", overflow="fold")
     for other in others:
         table.add_row(other.name, "-" if other.dollars is None else dollars(other.dollars), other.how)
@@ -37,5 +37,5 @@ def elsewhere_table(others: Sequence[Elsewhere]) -> Table:
 
 
 def dollars(amount: float) -> str:
-    """Of a million of what costs so much."""
+    """The price of a million, in dollars."""
     return f"{amount * prices.MILLION:,.2f}"

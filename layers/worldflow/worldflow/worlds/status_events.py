@@ -1,4 +1,4 @@
-"""Status events: that a run has started, has ended, or is blocked, told to others than those who ask.
+"""Status events, which notify subscribers that a run has started, has ended, or is blocked.
 
 A turn announces them after its commit, as one of its acts: so each is announced at least once, and a copy has the same
 `id`. They hold no data of the run: neither input nor result, and of an error its type alone.
@@ -18,7 +18,7 @@ StatusKind = Literal["started", "completed", "failed", "cancelled", "continued",
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StatusEvent:
-    """What has become of a run."""
+    """A change of a run's status."""
 
     kind: StatusKind
     run_id: str
