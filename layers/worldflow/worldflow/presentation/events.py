@@ -4,62 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import assert_never
 
 from rich.text import Text
 
-from worldflow.engine.history import (
-    Applied,
-    AttributesSet,
-    CancelRequested,
-    ChildCancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Event,
-    Fact,
-    HookConflicted,
-    HookCreated,
-    HookDisposed,
-    HookResumed,
-    Replied,
-    RunCancelled,
-    RunCompleted,
-    RunContinued,
-    RunFailed,
-    RunForked,
-    RunRestored,
-    RunStarted,
-    SignalReceived,
-    StepAbandoned,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    StepScheduled,
-    TerminateRequested,
-    TimerCancelled,
-    TimerFired,
-    TimerStarted,
-    UpdateReceived,
-    VersionMarked,
-)
+from worldflow.engine import history as h
+from worldflow.engine.history import Event, Fact
 from worldflow.presentation.words import describe_attributes, describe_failure, describe_value, duration, printable
 
 _STYLES: Mapping[type[object], str] = {
-    StepCompleted: "green",
-    StepFailed: "red",
-    ChildCompleted: "green",
-    ChildFailed: "red",
-    SignalReceived: "magenta",
-    HookResumed: "magenta",
-    UpdateReceived: "magenta",
-    HookConflicted: "red",
-    CancelRequested: "yellow",
-    TerminateRequested: "yellow",
-    RunStarted: "bold",
-    RunCompleted: "bold green",
-    RunContinued: "bold green",
-    RunFailed: "bold red",
-    RunCancelled: "bold yellow",
+    h.StepCompleted: "green",
+    h.StepFailed: "red",
+    h.ChildCompleted: "green",
+    h.ChildFailed: "red",
+    h.SignalReceived: "magenta",
+    h.HookResumed: "magenta",
+    h.UpdateReceived: "magenta",
+    h.HookConflicted: "red",
+    h.CancelRequested: "yellow",
+    h.TerminateRequested: "yellow",
+    h.RunStarted: "bold",
+    h.RunCompleted: "bold green",
+    h.RunContinued: "bold green",
+    h.RunFailed: "bold red",
+    h.RunCancelled: "bold yellow",
 }
 
 
@@ -74,9 +42,9 @@ class EventLines:
         """The line of the next event: its number, the time since the run began, and what happened."""
         self._began = self._began or event.at
         match event:
-            case StepScheduled(step_id=id, name=name) | UpdateReceived(fact_id=id, name=name):
+            case h.StepScheduled(step_id=id, name=name) | h.UpdateReceived(fact_id=id, name=name):
                 self._names[id] = name
-            case ChildStarted(child_id=id, workflow_name=name) | HookResumed(fact_id=id, hook_id=name):
+            case h.ChildStarted(child_id=id, workflow_name=name) | h.HookResumed(fact_id=id, hook_id=name):
                 self._names[id] = name
         line = Text(f"{event.seq:>5}  {'+' + duration(event.at - self._began):>12}  ", style="dim", end="")
         return Text("").append(line).append(describe_event(event, self._names))
@@ -101,72 +69,74 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
         return f"{kind} {name} ({id})" if name else f"{kind} {id}"
 
     match event:
-        case RunStarted():
+        case h.RunStarted():
             version = f" (version {event.version})" if event.version not in (None, 1) else ""
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
-        case RunForked():
+        case h.RunForked():
             return f"history up to here taken from {event.run_id}", ""
-        case RunRestored():
+        case h.RunRestored():
             return "run restored", "its later events were lost"
-        case StepScheduled():
+        case h.StepScheduled():
             return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
-        case StepCompleted():
+        case h.StepCompleted():
             return f"{named('step', event.step_id)} completed", describe_value(event.result)
-        case StepFailed():
+        case h.StepFailed():
             return f"{named('step', event.step_id)} failed, attempt {event.attempt}", describe_failure(event.error)
-        case StepRetryScheduled():
+        case h.StepRetryScheduled():
             again = f"retries in {duration(event.due - event.at)}"
             return f"{named('step', event.step_id)} {again}", f"attempt {event.attempt}"
-        case StepAbandoned():
+        case h.StepAbandoned():
             return f"{named('step', event.step_id)} abandoned", "no longer needed"
-        case TimerStarted():
+        case h.TimerStarted():
             return f"timer {event.timer_id} started", f"due in {duration(event.due - event.at)}"
-        case TimerFired():
+        case h.TimerFired():
             return f"timer {event.timer_id} fired", ""
-        case TimerCancelled():
+        case h.TimerCancelled():
             return f"timer {event.timer_id} cancelled", ""
-        case SignalReceived():
+        case h.SignalReceived():
             return f"signal {event.name} received", describe_value(event.value)
-        case ChildStarted():
+        case h.ChildStarted():
             child = f"child {event.workflow_name} ({event.child_id}) started as {event.child_run_id}"
             return child, describe_value(event.input)
-        case ChildCompleted():
+        case h.ChildCompleted():
             return f"{named('child', event.child_id)} completed", describe_value(event.result)
-        case ChildFailed():
+        case h.ChildFailed():
             return f"{named('child', event.child_id)} failed", describe_failure(event.error)
-        case ChildCancelRequested():
+        case h.ChildCancelRequested():
             return f"cancellation of {named('child', event.child_id)} requested", "no longer needed"
-        case HookCreated():
+        case h.HookCreated():
             return f"{'webhook' if event.webhook else 'hook'} {event.hook_id} created", printable(event.token)
-        case HookResumed():
+        case h.HookResumed():
             return f"hook {event.hook_id} resumed", describe_value(event.value)
-        case HookConflicted():
+        case h.HookConflicted():
             return f"hook {event.hook_id} conflicted", "another live run holds its token"
-        case HookDisposed():
+        case h.HookDisposed():
             return f"hook {event.hook_id} disposed of", ""
-        case UpdateReceived():
+        case h.UpdateReceived():
             return f"update {event.name} received", describe_value(event.args)
-        case Replied():
+        case h.Replied():
             kind, _, id = event.fact_id.partition("/")
             answered = f"{kind} {names.get(event.fact_id, id)} answered"
             return answered, describe_failure(event.error) if event.error else describe_value(event.result)
-        case AttributesSet():
+        case h.AttributesSet():
             if event.status_text is None:
                 return "attributes set", describe_attributes(event.attributes)
             return "status set", " ".join([printable(event.status_text), describe_attributes(event.attributes)]).strip()
-        case VersionMarked():
+        case h.VersionMarked():
             return f"took the new path of change {event.change_id}", ""
-        case CancelRequested():
+        case h.CancelRequested():
             return "cancellation requested", printable(event.reason or "")
-        case TerminateRequested():
+        case h.TerminateRequested():
             return "termination requested", printable(event.reason or "")
-        case Applied():
+        case h.Applied():
             return f"applied {event.fact_id} to the workflow", ""
-        case RunCompleted():
+        case h.RunCompleted():
             return "run completed", describe_value(event.result)
-        case RunFailed():
+        case h.RunFailed():
             return "run failed", describe_failure(event.error)
-        case RunCancelled():
+        case h.RunCancelled():
             return "run cancelled", printable(event.reason or "")
-        case RunContinued():
+        case h.RunContinued():
             return f"run continued as {event.next_run_id}", describe_value(event.input)
+        case _:
+            assert_never(event)

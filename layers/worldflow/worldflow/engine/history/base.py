@@ -78,7 +78,7 @@ class BaseEvent:
     """
 
     data_fields: ClassVar[tuple[str, ...]] = ()
-    """The fields that hold the user's own data, which may be large."""
+    """The fields that hold the user's own data, which may be large: those that are annotated with `Json`."""
     defaults: ClassVar[dict[str, Any]] = {"event_type": None, "seq": 0, "at": UNRECORDED}
     """All fields, in order, with the values that they have of themselves."""
     needed: ClassVar[frozenset[str]] = frozenset()
@@ -92,6 +92,7 @@ class BaseEvent:
 
     def __init_subclass__(cls) -> None:
         hints = {name: hint for name, hint in cls.__annotations__.items() if not hint.startswith("ClassVar")}
+        cls.data_fields = tuple(name for name, hint in hints.items() if hint == "Json")
         cls.defaults = cls.defaults | {name: cls.__dict__.get(name) for name in hints}
         cls.needed = cls.needed | {name for name in hints if name not in cls.__dict__}
         cls._readers = (*cls._readers, *((name, _READERS[name]) for name in hints if name in _READERS))

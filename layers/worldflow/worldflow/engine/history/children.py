@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from worldflow.engine.history.base import Decision, Fact, Failure, Json
 
@@ -20,7 +20,6 @@ ParentClose = Literal["cancel", "terminate", "abandon"]
 
 class ChildStarted(Decision):
     event_type: Literal["ChildStarted"] = "ChildStarted"
-    data_fields: ClassVar[tuple[str, ...]] = ("input",)
     child_id: str
     child_run_id: str = ""
     workflow_name: str = ""
@@ -38,7 +37,6 @@ class ChildStarted(Decision):
 
 class ChildCompleted(Fact):
     event_type: Literal["ChildCompleted"] = "ChildCompleted"
-    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     child_id: str
     child_run_id: str | None = None
     result: Json = None

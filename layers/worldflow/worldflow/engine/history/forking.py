@@ -4,30 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from typing import assert_never
 
+from worldflow.engine import history as h
 from worldflow.engine.errors import FieldError, InvalidInputError
-from worldflow.engine.history import (
-    AnyFact,
-    Applied,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Event,
-    Fact,
-    Failure,
-    HookResumed,
-    RunEnded,
-    RunFailed,
-    RunStarted,
-    SignalReceived,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    TerminateRequested,
-    TimerFired,
-    TimerStarted,
-    UpdateReceived,
-)
+from worldflow.engine.history import AnyFact, Event, Fact, Failure, RunEnded
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import child_run_id
 
@@ -39,7 +20,7 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
     """
     kept = [event for event in history if event.seq <= after]
     for event in history[len(kept) :]:
-        if isinstance(event, (Fact, Applied)):
+        if isinstance(event, (Fact, h.Applied)):
             break
         kept.append(event)
     if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
@@ -53,7 +34,7 @@ def _possible(history: Sequence[Event]) -> str:
         return "the run has not started: there is no event to fork at"
     last = history[-1].seq
     if isinstance(history[-1], RunEnded):  # what was decided with the end is kept with it
-        last = max(event.seq for event in history if isinstance(event, (Fact, Applied))) - 1
+        last = max(event.seq for event in history if isinstance(event, (Fact, h.Applied))) - 1
     if last == 0:
         return "the run ended in its first turn: there is no earlier event to fork at"
     return f"must be an event before the end of the run: 1 to {last}"
@@ -72,15 +53,15 @@ def retried(
     read: makes of a failure as it is stored one with its message.
     """
     ended = history[-1] if history else None
-    if not isinstance(ended, RunFailed):
+    if not isinstance(ended, h.RunFailed):
         raise InvalidInputError("only a failed run can be retried", [FieldError("run_id", "must be a failed run")])
     cut, step_id = _cause(history, ended, read)
-    failed = {event.fact_id for event in history if isinstance(event, StepFailed) and event.step_id == step_id}
+    failed = {event.fact_id for event in history if isinstance(event, h.StepFailed) and event.step_id == step_id}
     kept: list[Event] = [
         event
         for event in history[:cut]
-        if not (isinstance(event, (StepFailed, StepRetryScheduled)) and event.step_id == step_id)
-        and not (isinstance(event, Applied) and event.fact_id in failed)
+        if not (isinstance(event, (h.StepFailed, h.StepRetryScheduled)) and event.step_id == step_id)
+        and not (isinstance(event, h.Applied) and event.fact_id in failed)
     ]
     state = RunState(kept)
     for event in history[cut:]:
@@ -90,9 +71,9 @@ def retried(
             fact = fact.model_copy(update={"held": True, "at": kept[-1].at if kept else event.at})
             state.record(fact)
             kept.append(fact)
-    failed_children = {event.child_id for event in history if isinstance(event, ChildFailed)}
+    failed_children = {event.child_id for event in history if isinstance(event, h.ChildFailed)}
 
-    def goes_on(child: ChildStarted) -> bool:
+    def goes_on(child: h.ChildStarted) -> bool:
         return bool(child.detached) or (child.parent_close == "abandon" and child.child_id not in failed_children)
 
     return _renamed(kept, run_id, goes_on)
@@ -100,40 +81,53 @@ def retried(
 
 def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | None:
     """The fact to be held in place of an event that comes after the cut, if it is one."""
-    if isinstance(event, StepCompleted) and (step := state.steps.get(event.step_id)) and step.attempt:
-        return event.model_copy(update={"attempt": step.attempt})
-    if isinstance(event, _LASTING) or (is_last and isinstance(event, Fact)):
-        # A timer fires again by itself, if it still is to.
-        return event if state.accepts(event) and not isinstance(event, (TerminateRequested, TimerFired)) else None
-    return None
+    if not isinstance(event, Fact):
+        return None
+    match event:
+        case h.StepCompleted():
+            step = state.steps.get(event.step_id)
+            return event.model_copy(update={"attempt": step.attempt}) if step and step.attempt else None
+        case h.SignalReceived() | h.UpdateReceived() | h.HookResumed() | h.ChildCompleted():
+            return event if state.accepts(event) else None
+        case (
+            h.RunStarted()
+            | h.RunForked()
+            | h.RunRestored()
+            | h.StepFailed()
+            | h.ChildFailed()
+            | h.HookConflicted()
+            | h.CancelRequested()
+        ):
+            return event if is_last and state.accepts(event) else None
+        case h.TimerFired() | h.TerminateRequested():
+            return None  # a timer fires again by itself, if it still is to
+        case _:
+            assert_never(event)
 
 
-_LASTING = (SignalReceived, UpdateReceived, HookResumed, ChildCompleted)
-
-
-def _cause(history: Sequence[Event], ended: RunFailed, read: Callable[[Failure], Failure]) -> tuple[int, str | None]:
+def _cause(history: Sequence[Event], ended: h.RunFailed, read: Callable[[Failure], Failure]) -> tuple[int, str | None]:
     """Where what the run failed of begins, and the id of the step that failed, or "" for a child; None for neither."""
     if (at := _timeout(history, ended)) is not None:
         return at, None
     failures = {(failure.type, failure.message) for failure in _all(read(ended.error))}
-    turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, Applied))}
+    turns = {event.fact_id: index for index, event in enumerate(history) if isinstance(event, (Fact, h.Applied))}
     for event in reversed(history):
-        if not isinstance(event, (StepFailed, ChildFailed)):
+        if not isinstance(event, (h.StepFailed, h.ChildFailed)):
             continue
         error = read(event.error)
         if (error.type, error.message) in failures:
-            return turns[event.fact_id], event.step_id if isinstance(event, StepFailed) else ""
+            return turns[event.fact_id], event.step_id if isinstance(event, h.StepFailed) else ""
     return max(turns.values()), None
 
 
-def _timeout(history: Sequence[Event], ended: RunFailed) -> int | None:
+def _timeout(history: Sequence[Event], ended: h.RunFailed) -> int | None:
     """Where the workflow's own time was over, if that is what it failed of."""
     started = history[0]
-    if not isinstance(started, RunStarted) or started.timeout is None or ended.error.type != "builtins:TimeoutError":
+    if not isinstance(started, h.RunStarted) or started.timeout is None or ended.error.type != "builtins:TimeoutError":
         return None
     length = timedelta(seconds=started.timeout)
-    own = {event.timer_id for event in history if isinstance(event, TimerStarted) and event.due - event.at >= length}
-    fired = [n for n, event in enumerate(history) if isinstance(event, TimerFired) and event.timer_id in own]
+    own = {event.timer_id for event in history if isinstance(event, h.TimerStarted) and event.due - event.at >= length}
+    fired = [n for n, event in enumerate(history) if isinstance(event, h.TimerFired) and event.timer_id in own]
     return fired[-1] if fired else None
 
 
@@ -143,17 +137,17 @@ def _all(failure: Failure) -> Iterator[Failure]:
         yield from _all(part)
 
 
-def _renamed(events: Sequence[Event], run_id: str, goes_on: Callable[[ChildStarted], bool]) -> list[Event]:
+def _renamed(events: Sequence[Event], run_id: str, goes_on: Callable[[h.ChildStarted], bool]) -> list[Event]:
     """The events as those of the run `run_id`. What chance comes from stays, so that replay decides the same.
 
     Children that are open are its own then, with ids of their own, except those that go on as they are.
     """
-    done = {event.child_id for event in events if isinstance(event, (ChildCompleted, ChildFailed))}
+    done = {event.child_id for event in events if isinstance(event, (h.ChildCompleted, h.ChildFailed))}
 
     def of_this_run(event: Event) -> Event:
-        if isinstance(event, RunStarted):
+        if isinstance(event, h.RunStarted):
             return event.model_copy(update={"run_id": run_id, "seed": event.seed or event.run_id, "parent": None})
-        if isinstance(event, ChildStarted) and event.child_id not in done and not goes_on(event):
+        if isinstance(event, h.ChildStarted) and event.child_id not in done and not goes_on(event):
             return event.model_copy(update={"child_run_id": child_run_id(run_id, event.child_id)})
         return event
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from worldflow.engine.history.base import Decision, Fact, Failure, Json
 
@@ -19,7 +19,6 @@ __all__ = [
 
 class SignalReceived(Fact):
     event_type: Literal["SignalReceived"] = "SignalReceived"
-    data_fields: ClassVar[tuple[str, ...]] = ("value",)
     signal_id: str
     name: str = ""
     value: Json = None
@@ -33,7 +32,6 @@ class SignalReceived(Fact):
 
 class HookCreated(Decision):
     event_type: Literal["HookCreated"] = "HookCreated"
-    data_fields: ClassVar[tuple[str, ...]] = ("metadata",)
     hook_id: str
     token: str = ""
     metadata: Json = None
@@ -49,7 +47,6 @@ class HookCreated(Decision):
 
 class HookResumed(Fact):
     event_type: Literal["HookResumed"] = "HookResumed"
-    data_fields: ClassVar[tuple[str, ...]] = ("value",)
     hook_id: str
     resume_id: str
     value: Json = None
@@ -85,7 +82,6 @@ class UpdateReceived(Fact):
     """A signal that asks for an answer."""
 
     event_type: Literal["UpdateReceived"] = "UpdateReceived"
-    data_fields: ClassVar[tuple[str, ...]] = ("args",)
     update_id: str
     name: str = ""
     args: Json = None
@@ -101,7 +97,6 @@ class Replied(Decision):
     """The workflow's answer to an update, or to a request that came through a webhook."""
 
     event_type: Literal["Replied"] = "Replied"
-    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     fact_id: str
     result: Json = None
     error: Failure | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
 from worldflow.engine.history.base import UNRECORDED, Attribute, Decision, Fact, Failure, Json, Parent
 
@@ -26,7 +26,6 @@ __all__ = [
 
 class RunStarted(Fact):
     event_type: Literal["RunStarted"] = "RunStarted"
-    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
     run_id: str = ""
     workflow_name: str = ""
     version: int | None = None
@@ -144,7 +143,6 @@ class VersionMarked(Decision):
 
 class RunCompleted(Decision):
     event_type: Literal["RunCompleted"] = "RunCompleted"
-    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     result: Json = None
 
 
@@ -166,7 +164,6 @@ class RunContinued(Decision):
     """The workflow begins anew, as a run of its own."""
 
     event_type: Literal["RunContinued"] = "RunContinued"
-    data_fields: ClassVar[tuple[str, ...]] = ("input", "carried")
     next_run_id: str = ""
     input: Json = None
     carried: Json = None

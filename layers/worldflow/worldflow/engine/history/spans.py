@@ -8,33 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, assert_never
 
-from worldflow.engine.history import (
-    ChildCancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Event,
-    Failure,
-    HookConflicted,
-    HookCreated,
-    HookDisposed,
-    HookResumed,
-    Replied,
-    RunEnded,
-    RunForked,
-    SignalReceived,
-    StepAbandoned,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    StepScheduled,
-    TimerCancelled,
-    TimerFired,
-    TimerStarted,
-    UpdateReceived,
-)
+from worldflow.engine import history as h
+from worldflow.engine.history import Event, Failure
 
 SpanKind = Literal["step", "timer", "child", "hook", "webhook", "value", "signal", "update"]
 Outcome = Literal["completed", "failed", "abandoned", "cancelled", "refused"]
@@ -97,61 +74,73 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
     hooks: dict[str, Span] = {}
     for event in events:
         match event:
-            case StepScheduled():
+            case h.StepScheduled():
                 span = Span("step", event.step_id, event.name, event.at)
                 span.attempts.append(Attempt(1, event.at))
                 spans[event.step_id] = span
-            case StepCompleted():
+            case h.StepCompleted():
                 spans[event.step_id].close_attempt(event.attempt, event.at, "completed")
-            case StepFailed():
+            case h.StepFailed():
                 spans[event.step_id].close_attempt(event.attempt, event.at, "failed", event.error)
-            case StepRetryScheduled():
+            case h.StepRetryScheduled():
                 span = spans[event.step_id]
                 span.end = span.outcome = span.error = None
                 span.attempts.append(Attempt(event.attempt, max(event.due, event.at)))
-            case StepAbandoned():
+            case h.StepAbandoned():
                 spans[event.step_id].abandon(event.at)
-            case TimerStarted():
+            case h.TimerStarted():
                 spans[event.timer_id] = Span("timer", event.timer_id, event.timer_id, event.at, due=event.due)
-            case TimerFired():
+            case h.TimerFired():
                 spans[event.timer_id].close(event.at, "completed")
-            case TimerCancelled():
+            case h.TimerCancelled():
                 spans[event.timer_id].close(event.at, "cancelled")
-            case ChildStarted():
+            case h.ChildStarted():
                 span = Span("child", event.child_id, event.workflow_name, event.at, child_run_id=event.child_run_id)
                 spans[event.child_id] = span
-            case ChildCompleted():
+            case h.ChildCompleted():
                 spans[event.child_id].close(event.at, "completed")
-            case ChildFailed():
+            case h.ChildFailed():
                 spans[event.child_id].close(event.at, "failed", event.error)
-            case ChildCancelRequested():
+            case h.ChildCancelRequested():
                 spans[event.child_id].asked_to_end = True
-            case HookCreated():
+            case h.HookCreated():
                 hook = Span("webhook" if event.webhook else "hook", event.hook_id, event.hook_id, event.at)
                 spans[event.hook_id] = hooks[event.hook_id] = hook
-            case HookConflicted() if event.hook_id in hooks:
-                hooks.pop(event.hook_id).close(event.at, "refused")
-            case HookDisposed() if event.hook_id in hooks:
-                hooks.pop(event.hook_id).close(event.at, "completed")
-            case HookResumed() | SignalReceived():
+            case h.HookConflicted() | h.HookDisposed():
+                if hook_span := hooks.pop(event.hook_id, None):
+                    hook_span.close(event.at, "refused" if isinstance(event, h.HookConflicted) else "completed")
+            case h.HookResumed() | h.SignalReceived():
                 spans[event.fact_id] = received(event)
-            case UpdateReceived():
+            case h.UpdateReceived():
                 spans[event.fact_id] = Span(
                     "update", event.update_id, event.name, event.at, traceparent=event.traceparent
                 )
-            case Replied() if event.fact_id in spans:
-                spans[event.fact_id].close(event.at, "failed" if event.error else "completed", event.error)
-            case RunForked():
+            case h.Replied():
+                if update := spans.get(event.fact_id):
+                    update.close(event.at, "failed" if event.error else "completed", event.error)
+            case h.RunForked():
                 _fork(spans.values(), event.at)
-        if isinstance(event, RunEnded):
-            for hook in hooks.values():  # which end with their run
-                hook.close(event.at, "completed")
+            case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
+                for hook in hooks.values():  # which end with their run
+                    hook.close(event.at, "completed")
+            case (
+                h.RunStarted()
+                | h.RunRestored()
+                | h.CancelRequested()
+                | h.TerminateRequested()
+                | h.Applied()
+                | h.AttributesSet()
+                | h.VersionMarked()
+            ):
+                pass  # the run's own, and of one moment
+            case _:
+                assert_never(event)
     return list(spans.values())
 
 
-def received(event: HookResumed | SignalReceived) -> Span:
+def received(event: h.HookResumed | h.SignalReceived) -> Span:
     """What a run was told, at one moment."""
-    if isinstance(event, SignalReceived):
+    if isinstance(event, h.SignalReceived):
         return Span(
             "signal", event.signal_id, event.name, event.at, event.at, "completed", traceparent=event.traceparent
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Literal
 
 from worldflow.engine.history.base import Decision, Fact, Failure, Json
 
@@ -18,7 +18,6 @@ __all__ = [
 
 class StepScheduled(Decision):
     event_type: Literal["StepScheduled"] = "StepScheduled"
-    data_fields: ClassVar[tuple[str, ...]] = ("input",)
     step_id: str
     name: str = ""
     input: Json = None
@@ -41,7 +40,6 @@ class StepScheduled(Decision):
 
 class StepCompleted(Fact):
     event_type: Literal["StepCompleted"] = "StepCompleted"
-    data_fields: ClassVar[tuple[str, ...]] = ("result",)
     step_id: str
     attempt: int = 1
     result: Json = None

@@ -12,23 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from worldflow.engine import history as h
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import SerializationError, WorkflowNotFoundError
 from worldflow.engine.here import nobody_here
-from worldflow.engine.history import (
-    UNRECORDED,
-    ChildCancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Failure,
-    Json,
-    StepAbandoned,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    StepScheduled,
-)
+from worldflow.engine.history import UNRECORDED, Failure, Json
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.ids import child_run_id
 from worldflow.engine.unawaited import Made, given_away
@@ -104,12 +92,12 @@ class Calls:
             return await future
         except asyncio.CancelledError:
             if self._open.pop(step_id, None) is not None:
-                self._run.decide(StepAbandoned(step_id=step_id))
+                self._run.decide(h.StepAbandoned(step_id=step_id))
             raise
 
-    def _scheduled(self, step: Step[..., Any], step_id: str, values: Json) -> StepScheduled:
+    def _scheduled(self, step: Step[..., Any], step_id: str, values: Json) -> h.StepScheduled:
         inline = self._run.workflow.inline_steps if step.inline is None else step.inline
-        return StepScheduled(
+        return h.StepScheduled(
             step_id=step_id,
             name=step.name,
             input=values,
@@ -121,7 +109,7 @@ class Calls:
             ledger=False if step.guarantee in ("repeatable", "pure") else None,
         )
 
-    def fail_step(self, fact: StepFailed, recorded_retry: StepRetryScheduled | None) -> None:
+    def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:
         call = self._open.get(fact.step_id)
         if call is None:
             return
@@ -131,7 +119,7 @@ class Calls:
         else:
             self._leave(fact.step_id, error=_rebuilt(fact.error))
 
-    def _retry(self, fact: StepFailed, call: _Open) -> StepRetryScheduled:
+    def _retry(self, fact: h.StepFailed, call: _Open) -> h.StepRetryScheduled:
         assert isinstance(call.definition, Step)
         policy = call.definition.retry
         if not fact.retryable or fact.attempt >= policy.max_attempts:
@@ -146,7 +134,7 @@ class Calls:
         due = self._run.due(min(delay, LONGEST_RETRY))
         if policy.total_time is not None and (due - call.since).total_seconds() > seconds(policy.total_time):
             return NO_RETRY
-        return StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=due)
+        return h.StepRetryScheduled(step_id=fact.step_id, attempt=fact.attempt + 1, due=due)
 
     # --- children ---
 
@@ -178,10 +166,10 @@ class Calls:
             return await future
         except asyncio.CancelledError:
             if self._open.pop(started.child_id, None) is not None:
-                self._run.decide(ChildCancelRequested(child_id=started.child_id))
+                self._run.decide(h.ChildCancelRequested(child_id=started.child_id))
             raise
 
-    def _child_started(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> ChildStarted:
+    def _child_started(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> h.ChildStarted:
         child_id = f"c{self._child_count + 1}"
         recorded = self._run.recorded_children.get(child_id)
         if recorded and recorded.workflow_name == workflow.name:
@@ -190,7 +178,7 @@ class Calls:
         else:
             values = _encode(workflow, arguments)
         self._child_count += 1
-        return ChildStarted(
+        return h.ChildStarted(
             child_id=child_id,
             child_run_id=self._run.recorded_ids.get(child_id)
             or workflow.run_id
@@ -209,13 +197,13 @@ class Calls:
                 return find_workflow(workflow.name, recorded.version)
         return workflow
 
-    def fail_child(self, fact: ChildFailed) -> None:
+    def fail_child(self, fact: h.ChildFailed) -> None:
         self._leave(fact.child_id, error=_rebuilt(fact.error))
 
     # --- both ---
 
-    def complete(self, fact: StepCompleted | ChildCompleted) -> None:
-        call_id = fact.step_id if isinstance(fact, StepCompleted) else fact.child_id
+    def complete(self, fact: h.StepCompleted | h.ChildCompleted) -> None:
+        call_id = fact.step_id if isinstance(fact, h.StepCompleted) else fact.child_id
         call = self._open.get(call_id)
         if call is None:
             return
@@ -263,5 +251,5 @@ def _encode(definition: Step[..., Any] | Workflow[..., Any], arguments: dict[str
         raise
 
 
-NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
+NO_RETRY = h.StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
 """In place of a retry: there is none."""

@@ -29,9 +29,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
 import worldflow.engine.workflow.patches  # noqa: F401  # of asyncio, which the workflow is about to use
+from worldflow.engine import history as h
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
@@ -42,41 +43,7 @@ from worldflow.engine.errors import (
     SerializationError,
     WorldflowError,
 )
-from worldflow.engine.history import (
-    AnyDecision,
-    AnyFact,
-    Applied,
-    Attribute,
-    AttributesSet,
-    CancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Decision,
-    Event,
-    Fact,
-    HookConflicted,
-    HookCreated,
-    HookResumed,
-    Json,
-    RunCancelled,
-    RunCompleted,
-    RunContinued,
-    RunFailed,
-    RunForked,
-    RunStarted,
-    SignalReceived,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    StepScheduled,
-    TimerCancelled,
-    TimerFired,
-    TimerStarted,
-    UpdateReceived,
-    VersionMarked,
-    dump_value,
-)
+from worldflow.engine.history import AnyDecision, AnyFact, Attribute, Decision, Event, Fact, Json, dump_value
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import with_what_was_unknown
 from worldflow.engine.ids import next_generation
@@ -142,7 +109,7 @@ class Execution:
         self.strict = strict
         self._fault: Exception | None = None
         self.random = random.Random(run_id)
-        self.started: RunStarted | None = None
+        self.started: h.RunStarted | None = None
         self.ended = False
         self.replaying = False
         self.own_time = OwnTime()
@@ -162,9 +129,9 @@ class Execution:
         self._limit: asyncio.Timeout | None = None
         self.recorded_ids: dict[str, str] = {}
         """The run ids of children and the tokens of hooks that a replay has, by the ids of their calls."""
-        self.recorded_steps: dict[str, StepScheduled] = {}
+        self.recorded_steps: dict[str, h.StepScheduled] = {}
         """What a replay has, so that it need not be made again."""
-        self.recorded_children: dict[str, ChildStarted] = {}
+        self.recorded_children: dict[str, h.ChildStarted] = {}
         self.differences: list[str] = []
         """The calls whose arguments are not those that the history holds, in words."""
         self._adopted = 0.0
@@ -179,7 +146,9 @@ class Execution:
 
     # --- facts in, decisions out ---
 
-    def apply(self, fact: AnyFact, at: datetime, recorded_retry: StepRetryScheduled | None = None) -> list[AnyDecision]:
+    def apply(
+        self, fact: AnyFact, at: datetime, recorded_retry: h.StepRetryScheduled | None = None
+    ) -> list[AnyDecision]:
         """Gives the workflow one fact and returns its decisions.
 
         Raises `SerializationError` if the code cannot read what is recorded, and what `webhooks` raises; the
@@ -188,7 +157,7 @@ class Execution:
         with self.loop.entered():
             return self._apply(fact, at, recorded_retry)
 
-    def _apply(self, fact: AnyFact, at: datetime, recorded_retry: StepRetryScheduled | None) -> list[AnyDecision]:
+    def _apply(self, fact: AnyFact, at: datetime, recorded_retry: h.StepRetryScheduled | None) -> list[AnyDecision]:
         self._set_clock(at)
         self.length += 1
         self._feed(fact, recorded_retry)
@@ -218,7 +187,7 @@ class Execution:
             self.recorded_steps.clear()
             self.recorded_children.clear()
 
-    def replayed(self, scheduled: StepScheduled) -> StepCompleted | None:
+    def replayed(self, scheduled: h.StepScheduled) -> h.StepCompleted | None:
         """The completion of a step that is being called, where a replay would come to it next, with nothing to run in
         between: then the workflow need not wait for it.
         """
@@ -226,11 +195,11 @@ class Execution:
         if self._decisions or self.loop.ready or len(events) < place + 2 or events[place] is not scheduled:
             return None
         event = events[place + 1]
-        if isinstance(event, StepCompleted) and event.step_id == scheduled.step_id and not event.held:
+        if isinstance(event, h.StepCompleted) and event.step_id == scheduled.step_id and not event.held:
             return event
         return None
 
-    def pass_over(self, completed: StepCompleted) -> None:
+    def pass_over(self, completed: h.StepCompleted) -> None:
         """Goes to behind what `replayed` has given."""
         self._set_clock(completed.at)
         self._next += 2
@@ -246,44 +215,44 @@ class Execution:
         held: dict[str, AnyFact] = {}
         for event in events:
             match event:
-                case StepScheduled():
+                case h.StepScheduled():
                     self.recorded_steps[event.step_id] = event
-                case StepCompleted():
+                case h.StepCompleted():
                     pass  # the other half of most histories
-                case ChildStarted():
+                case h.ChildStarted():
                     self.recorded_ids[event.child_id] = event.child_run_id
                     self.recorded_children[event.child_id] = event
-                case HookCreated():
+                case h.HookCreated():
                     self.recorded_ids[event.hook_id] = event.token
-                case VersionMarked():
+                case h.VersionMarked():
                     self._recorded_patches.add(event.change_id)
-                case RunForked():
+                case h.RunForked():
                     self._adopted = event.seq
         while self._next < len(events):
             event = events[self._next]
             self._next += 1
-            if isinstance(event, StepScheduled):
+            if isinstance(event, h.StepScheduled):
                 self._compare(expected.popleft() if expected else None, event)
             elif event.held:
                 held[event.fact_id] = event
                 self.length += 1
-            elif isinstance(event, (Fact, Applied)):
+            elif isinstance(event, (Fact, h.Applied)):
                 if expected:
                     self._expect_none(expected, event)
-                fact = held.pop(event.fact_id) if isinstance(event, Applied) else event
-                if isinstance(event, Applied) and isinstance(fact, RunStarted):
+                fact = held.pop(event.fact_id) if isinstance(event, h.Applied) else event
+                if isinstance(event, h.Applied) and isinstance(fact, h.RunStarted):
                     fact = with_what_was_unknown(fact, event)
                 follows = events[self._next] if self._next < len(events) else None
-                retry = follows if isinstance(follows, StepRetryScheduled) else None
+                retry = follows if isinstance(follows, h.StepRetryScheduled) else None
                 expected.extend(self._apply(fact, event.at, retry or NO_RETRY))
-            elif isinstance(event, VersionMarked):
+            elif isinstance(event, h.VersionMarked):
                 self.length += 1
                 if event.change_id not in self._patches and not event.deprecated:
                     raise NonDeterminismError(
                         f"run {self.run_id!r}, event {event.seq}: the history has the change {event.change_id!r}, "
                         f"but the workflow's code calls neither patched() nor deprecate_patch() for it{self._where()}"
                     )
-            elif isinstance(event, (RunFailed, RunCancelled)) and event.forced:
+            elif isinstance(event, (h.RunFailed, h.RunCancelled)) and event.forced:
                 self.length += 1
                 self.ended = True
                 self.loop.dispose()
@@ -301,39 +270,43 @@ class Execution:
     def _take(self) -> list[AnyDecision]:
         """The decisions since the last fact, less the timers that were started and cancelled among them."""
         decisions, self._decisions = self._decisions, []
-        if len(decisions) < 2 or not any(isinstance(decision, TimerCancelled) for decision in decisions):
+        if len(decisions) < 2 or not any(isinstance(decision, h.TimerCancelled) for decision in decisions):
             return decisions
-        cancelled = {decision.timer_id for decision in decisions if isinstance(decision, TimerCancelled)}
-        brief = cancelled & {decision.timer_id for decision in decisions if isinstance(decision, TimerStarted)}
+        cancelled = {decision.timer_id for decision in decisions if isinstance(decision, h.TimerCancelled)}
+        brief = cancelled & {decision.timer_id for decision in decisions if isinstance(decision, h.TimerStarted)}
         if not brief:
             return decisions
         return [
             decision
             for decision in decisions
-            if not (isinstance(decision, (TimerStarted, TimerCancelled)) and decision.timer_id in brief)
+            if not (isinstance(decision, (h.TimerStarted, h.TimerCancelled)) and decision.timer_id in brief)
         ]
 
-    def _feed(self, fact: AnyFact, recorded_retry: StepRetryScheduled | None) -> None:
+    def _feed(self, fact: AnyFact, recorded_retry: h.StepRetryScheduled | None) -> None:
         match fact:
-            case StepCompleted() | ChildCompleted():
+            case h.StepCompleted() | h.ChildCompleted():
                 self.calls.complete(fact)
-            case RunStarted():
+            case h.RunStarted():
                 self._start(fact)
-            case StepFailed():
+            case h.StepFailed():
                 self.calls.fail_step(fact, recorded_retry)
-            case ChildFailed():
+            case h.ChildFailed():
                 self.calls.fail_child(fact)
-            case TimerFired():
+            case h.TimerFired():
                 self.loop.fire(fact.timer_id)
-            case SignalReceived() | HookResumed() | HookConflicted() | UpdateReceived():
+            case h.SignalReceived() | h.HookResumed() | h.HookConflicted() | h.UpdateReceived():
                 self.inbox.receive(fact)
-            case RunForked():
+            case h.RunForked():
                 self._restart(fact)
-            case CancelRequested():
+            case h.CancelRequested():
                 self._cancel_reason = fact.reason
                 self._main.cancel()
+            case h.RunRestored() | h.TerminateRequested():
+                pass  # of which the workflow does not learn
+            case _:
+                assert_never(fact)
 
-    def _start(self, fact: RunStarted) -> None:
+    def _start(self, fact: h.RunStarted) -> None:
         self.started, self._started_at = fact, self._now
         if fact.seed is not None:
             self.random.seed(fact.seed)
@@ -358,7 +331,7 @@ class Execution:
                 raise
             raise TimeoutError(f"the workflow took longer than {spoken(timeout)}") from None
 
-    def _restart(self, fact: RunForked) -> None:
+    def _restart(self, fact: h.RunForked) -> None:
         """What is counted in time begins anew."""
         self.calls.restart()
         if fact.seed is None:
@@ -370,40 +343,40 @@ class Execution:
 
     def _outcome(self) -> AnyDecision:
         if self._main.cancelled():
-            return RunCancelled(reason=self._cancel_reason)
+            return h.RunCancelled(reason=self._cancel_reason)
         error = self._main.exception()
         anew = _continue_as_new(error)
         if (error is None or anew) and (unawaited := self._unawaited(None if anew else self._main.result())):
             error, anew = unawaited, None
         if error is None:
             try:
-                return RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
+                return h.RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
             except SerializationError as unfit:
-                if self._recorded and isinstance(ended := self._recorded[-1], RunCompleted):
+                if self._recorded and isinstance(ended := self._recorded[-1], h.RunCompleted):
                     return ended  # recorded by code that took it
                 error = unfit
         if anew is not None:
             self.inbox.break_off()
-            return RunContinued(
+            return h.RunContinued(
                 next_run_id=next_generation(self.run_id),
                 input=anew.arguments,
                 carried=self.inbox.unread(),
                 seen=self.inbox.seen() or None,
             )
-        return RunFailed(error=encode_exception(error))
+        return h.RunFailed(error=encode_exception(error))
 
     def next_input(self, arguments: Mapping[str, Any]) -> dict[str, Json]:
         """The JSON form of the arguments of the next generation. Raises `SerializationError`."""
         signature = self.workflow.signature
         ended = self._recorded[-1] if self._recorded else None
-        if isinstance(ended, RunContinued) and signature.is_form(arguments, ended.input):
+        if isinstance(ended, h.RunContinued) and signature.is_form(arguments, ended.input):
             recorded: dict[str, Json] = ended.input
             return recorded
         return signature.encode(arguments)
 
     def _unawaited(self, result: Any) -> WorldflowError | None:
         """What is wrong with the end of a workflow that has forgotten to await."""
-        if self._recorded and isinstance(self._recorded[-1], (RunCompleted, RunContinued)):
+        if self._recorded and isinstance(self._recorded[-1], (h.RunCompleted, h.RunContinued)):
             return None  # recorded by code that did not look
         forgotten = self.loop.forgotten()
         if isawaitable(result):
@@ -429,11 +402,11 @@ class Execution:
     def timer_started(self, when: float) -> str:
         self._timer_count += 1
         timer_id = f"t{self._timer_count}"
-        self.decide(TimerStarted(timer_id=timer_id, due=self.due(when - self._now.timestamp())))
+        self.decide(h.TimerStarted(timer_id=timer_id, due=self.due(when - self._now.timestamp())))
         return timer_id
 
     def timer_cancelled(self, timer_id: str) -> None:
-        self.decide(TimerCancelled(timer_id=timer_id))
+        self.decide(h.TimerCancelled(timer_id=timer_id))
 
     def webhook_url(self, hook_id: str, life: float) -> str:
         """The URL of a webhook, good for `life` seconds. Where there is none, that is no error of the workflow's: the
@@ -453,7 +426,7 @@ class Execution:
         if change_id not in self._patches:
             self._patches[change_id] = not self.replaying or change_id in self._recorded_patches
             if not self.replaying:
-                self.decide(VersionMarked(change_id=change_id, deprecated=deprecated or None))
+                self.decide(h.VersionMarked(change_id=change_id, deprecated=deprecated or None))
         return self._patches[change_id]
 
     def query(self, name: str) -> Json:
@@ -488,7 +461,7 @@ class Execution:
         if len(dump_value(merged)) > RECORD_LIMIT:
             raise SerializationError(f"a run's attributes must be at most {RECORD_LIMIT} bytes of JSON", "attributes")
         self._attributes = merged
-        self.decide(AttributesSet(attributes=dict(attributes)))
+        self.decide(h.AttributesSet(attributes=dict(attributes)))
 
     def now(self) -> datetime:
         return self._now
