@@ -5,10 +5,11 @@ The names here are the whole public API for writing workflows. To start and watc
 `worldflow.worlds`. To test them: `worldflow.testing`.
 """
 
-import worldflow.layer_target  # noqa: F401 - before pydantic, which fails in a layer for another machine
+import worldflow.layer_target
 
 # isort: split
 
+import worldflow.logs  # noqa: F401 - sets what the engine may log
 from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,

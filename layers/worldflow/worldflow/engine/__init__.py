@@ -1,1 +1,1 @@
-"""The deterministic core: histories in, decisions out. No I/O, no clock, no threads, no AWS."""
+"""The deterministic core: histories in, decisions out. No I/O, no clock, no threads, no cloud."""

@@ -17,10 +17,15 @@ import threading
 from asyncio import events
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.loop import WorkflowLoop
+
+class RunningLoop(Protocol):
+    """The loop of a workflow, as far as those need it who ask which one runs."""
+
+    host: Any
+    """The run that it serves: an `Execution`, which is of a floor above."""
+    closed: bool
 
 
 class _Collector(asyncio.AbstractEventLoop):
@@ -45,15 +50,15 @@ COLLECTOR: Any = _Collector()  # type: ignore[abstract]
 class _Here(threading.local):
     """asyncio knows the running loop too, and takes a system call to say so."""
 
-    loop: WorkflowLoop | None = None
-    suspended: WorkflowLoop | None = None
+    loop: RunningLoop | None = None
+    suspended: RunningLoop | None = None
     """The loop that runs on when the collector has finished."""
 
 
 _here = _Here()
 
 
-def running_loop() -> WorkflowLoop | None:
+def running_loop() -> RunningLoop | None:
     """The workflow loop that runs in this thread; `COLLECTOR` while the garbage collector does."""
     return _here.loop
 
@@ -73,7 +78,7 @@ def is_of_a_workflow(loop: object) -> bool:
     return hasattr(loop, "unawaited")
 
 
-def run_here(loop: WorkflowLoop | None) -> None:
+def run_here(loop: RunningLoop | None) -> None:
     """Makes `loop` the one that runs in this thread."""
     _here.loop = loop
 

@@ -1,16 +1,16 @@
 """What may be said of the user's data, in logs and in what is kept of an exception.
 
 An exception's text may hold anything that the user's code has in hand: an address, a card's number. So no log has it,
-unless `WORLDFLOW_LOG_PAYLOADS` is `true`, or is not set while the process has a LocalWorld open: on a developer's own
-machine the log is what errors are read in. What is logged without it is the exception's type, its causes, and the files
-and lines that it came from. The text of the engine's own errors, which is made of ids and names, is logged always.
+unless the process is set to log it, or nothing is set and it has a LocalWorld open: on a developer's own machine the
+log is what errors are read in. What is logged without it is the exception's type, its causes, and the files and lines
+that it came from. The text of the engine's own errors, which is made of ids and names, is logged always.
+
+How the process is set, and what may be said of errors of other systems, is registered by `worldflow/logs.py`.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
-import os
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -51,8 +51,21 @@ _DEPTH_LIMIT = 8
 
 _redactor: Callable[[str], str] | None = None
 
+_setting: Callable[[], bool | None] | None = None
+_summary: Callable[[BaseException], str | None] | None = None
+
 _local: weakref.WeakSet[object] = weakref.WeakSet()
 """The worlds that are open in this process and are its own, and not a cloud's."""
+
+
+def set_rules(setting: Callable[[], bool | None], summary: Callable[[BaseException], str | None]) -> None:
+    """Registers what this module asks its surroundings.
+
+    setting: whether logs may have the user's data; None where nothing is set.
+    summary: what may always be logged of an error that is not the engine's own; None for nothing.
+    """
+    global _setting, _summary
+    _setting, _summary = setting, summary
 
 
 def set_redactor(redact: Callable[[str], str] | None) -> None:
@@ -88,8 +101,8 @@ def is_redacting() -> bool:
 
 def logs_payloads() -> bool:
     """Whether logs may have the user's data."""
-    said = os.environ.get("WORLDFLOW_LOG_PAYLOADS", "").lower()
-    return said in ("true", "1") if said else len(_local) > 0
+    setting = _setting() if _setting else None
+    return len(_local) > 0 if setting is None else setting
 
 
 def open_locally(world: object) -> None:
@@ -129,34 +142,13 @@ def log_context(log: logging.Logger, where: str, context: Mapping[str, Any]) -> 
     log.error("%s: %s", where, redacted(message), exc_info=None if error is None else loggable(error))
 
 
-def quiet(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """A Lambda handler whose exceptions may be logged: the runtime and the tracer write down what leaves it."""
-
-    @functools.wraps(handler)
-    def quietly(event: Any, context: Any = None) -> Any:
-        try:
-            return handler(event, context)
-        except BaseException as error:
-            raised = loggable(error)
-        raise raised  # out here, so that it has no context
-
-    return quietly
-
-
 def _text(error: BaseException) -> str:
     if type(error) in _OWN_TEXT or logs_payloads():
         try:
             return redacted(str(error))
         except Exception as broken:
             return f"<message unavailable: str() raised {type(broken).__name__}>"
-    return _refusal(error) or _HIDDEN
-
-
-def _refusal(error: Any) -> str | None:
-    """Of an error of AWS: which request was refused, and as what."""
-    if any((cls.__module__, cls.__name__) == ("botocore.exceptions", "ClientError") for cls in type(error).__mro__):
-        return f"{error.response.get('Error', {}).get('Code')} for {error.operation_name}"
-    return None
+    return (_summary(error) if _summary else None) or _HIDDEN
 
 
 def _stand_in(error: BaseException, depth: int) -> BaseException:

@@ -10,9 +10,8 @@ from typing import Any
 
 from aws_lambda_powertools import Logger
 
-from worldflow.engine.privacy import quiet
 from worldflow.serving.metrics import Meter
-from worldflow.serving.powertools import Handler, own_logger, traced
+from worldflow.serving.powertools import Handler, own_logger, quiet, traced
 from worldflow.worlds import AWSWorld
 
 

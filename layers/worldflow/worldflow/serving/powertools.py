@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from worldflow.engine.privacy import loggable
+
 if TYPE_CHECKING:
     from aws_lambda_powertools import Logger
 
@@ -62,6 +64,20 @@ def traced(handler: Handler) -> Handler:
         case "OpenTelemetry" if _flush:
             return _with_flush(handler, _flush)
     return handler
+
+
+def quiet(handler: Handler) -> Handler:
+    """A handler whose exceptions may be logged: the runtime and the tracer write down what leaves it."""
+
+    @wraps(handler)
+    def quietly(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        try:
+            return handler(event, context)
+        except BaseException as error:
+            raised = loggable(error)
+        raise raised  # out here, so that it has no context
+
+    return quietly
 
 
 def _with_flush(handler: Handler, flush: Callable[[], object]) -> Handler:

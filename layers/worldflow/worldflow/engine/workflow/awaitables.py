@@ -10,14 +10,11 @@ import asyncio
 import contextvars
 import sys
 from collections import deque
-from collections.abc import Coroutine, Generator
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Coroutine, Generator, Iterator
+from typing import Any, TypeVar
 
 from worldflow.engine.here import refuse_the_collector
 from worldflow.engine.unawaited import Made, Origin, is_dropped_by_its_maker
-
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.loop import WorkflowLoop
 
 T = TypeVar("T")
 
@@ -27,13 +24,27 @@ _ENDLESS: deque[Any] = deque(maxlen=1_000)
 """Coroutines that would not end: Python would print something about each that it drops."""
 
 
+class CountingLoop(asyncio.AbstractEventLoop):
+    """What the loop of a workflow has for those that are awaited on it."""
+
+    closed: bool
+    calls: Iterator[int]
+    """The orders of calls."""
+    unawaited: dict[int, tuple[Made, int | None]]
+    """The calls that nobody has awaited yet, by their order: where each was made, and `upsets` then. None for one that
+    was dropped where it was made.
+    """
+    upsets: int
+    """How often something was cancelled or failed, so that code may have had reason not to go on as it meant to."""
+
+
 class Timer(asyncio.TimerHandle):
     __slots__ = ("timer_id",)
     timer_id: str
 
 
 class Future(asyncio.Future[Any]):
-    def __init__(self, order: int, loop: WorkflowLoop) -> None:
+    def __init__(self, order: int, loop: CountingLoop) -> None:
         self._order = order
         super().__init__(loop=loop)
 
@@ -94,7 +105,7 @@ class Call(Coroutine[Any, Any, T]):
     def __init__(
         self,
         coroutine: Coroutine[Any, Any, T],
-        loop: WorkflowLoop,
+        loop: CountingLoop,
         origin: Made | None = None,
     ) -> None:
         self._is_taken = True
@@ -157,7 +168,7 @@ class _Disposed(BaseException):
     """
 
 
-def close(task: Task, loop: WorkflowLoop) -> None:
+def close(task: Task, loop: CountingLoop) -> None:
     """Ends a task's coroutine, whatever the user's code makes of it. To be called in its context."""
     coro: Any = task.get_coro()
     outer = _swap_current_task(loop, task)
@@ -171,7 +182,7 @@ def close(task: Task, loop: WorkflowLoop) -> None:
         _swap_current_task(loop, outer)
 
 
-def _swap_current_task(loop: WorkflowLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
+def _swap_current_task(loop: CountingLoop, task: asyncio.Task[Any] | None) -> asyncio.Task[Any] | None:
     outer = asyncio.current_task(loop)
     if outer is not None:
         asyncio.tasks._leave_task(loop, outer)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -23,9 +23,7 @@ from worldflow.engine.unawaited import Made, given_away
 from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.definitions import Step, Workflow, check_found, find_workflow
-
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.run import Run
 
 LONGEST_RETRY = 366 * 86_400.0
 """Seconds that a retry may be put off."""
@@ -44,7 +42,7 @@ class _Open:
 class Calls:
     """The open steps and children of one execution."""
 
-    def __init__(self, run: Execution) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
         self._step_count = 0
         self._child_count = 0

@@ -70,8 +70,8 @@ def _execution(what: str) -> Execution:
     loop = running_loop()
     if loop is None:
         raise OutsideError(f"{what} only works inside a workflow")
-    assert isinstance(loop.host, Execution)
-    return loop.host
+    execution: Execution = loop.host
+    return execution
 
 
 def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
@@ -85,7 +85,7 @@ def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
     if loop is None:
         return _sleep(until)
     frame = sys._getframe(1)
-    return Call(_sleep(until), loop, ("sleep", "sleep(...)", frame.f_code, frame.f_lasti))
+    return Call(_sleep(until), loop.host.loop, ("sleep", "sleep(...)", frame.f_code, frame.f_lasti))
 
 
 async def _sleep(until: Duration | datetime) -> None:
@@ -147,7 +147,7 @@ def create_hook(
     if token is not None:
         check_token(token)
     hook: Hook[Any] = run.inbox.create_hook(
-        lambda hook_id: Hook(run, hook_id, run.uuid4().hex if token is None else token, data, type, on_misfit)
+        lambda hook_id: Hook(run.inbox, hook_id, run.uuid4().hex if token is None else token, data, type, on_misfit)
     )
     return hook
 
@@ -171,7 +171,7 @@ def create_webhook(
     if life > LONGEST_LIFE.total_seconds():
         raise ValueError(f"a webhook URL is valid for at most {LONGEST_LIFE.days} days, not {expires_in!r}")
     webhook: Webhook = run.inbox.create_hook(
-        lambda hook_id: Webhook(run, hook_id, answers=respond == "workflow", metadata=data, life=life)
+        lambda hook_id: Webhook(run.inbox, hook_id, answers=respond == "workflow", metadata=data, life=life)
     )
     return webhook
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, get_args, overload
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import (
@@ -26,6 +26,28 @@ from worldflow.engine.workflow.retry import RetryPolicy
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D", "Workflow[..., Any]", "Step[..., Any]")
+
+
+class Caller(Protocol):
+    """The run whose workflow calls a step or another workflow."""
+
+    def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+        """An awaitable that schedules the step and gives its result."""
+
+    def call_child(
+        self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+    ) -> Coroutine[Any, Any, Any]:
+        """An awaitable that starts a child run and gives its result."""
+
+    def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
+        """Starts a child run that nobody awaits. Returns its run id."""
+
+
+def _caller() -> Caller | None:
+    """The run that calls, if one does."""
+    loop = running_loop()
+    caller: Caller | None = None if loop is None else loop.host
+    return caller
 
 
 class Workflow(Generic[P, R]):
@@ -75,20 +97,18 @@ class Workflow(Generic[P, R]):
             codec.check(value, f"the value does not fit the signal {name!r} of {self.name}", "value")
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        loop = running_loop()
-        if loop is None:
-            return self.function(*args, **kwargs)
-        return loop.host.call_child(self, args, kwargs)
+        caller = _caller()
+        return self.function(*args, **kwargs) if caller is None else caller.call_child(self, args, kwargs)
 
     def start_detached(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Starts a child run that is not awaited and outlives its parent. Returns its run id.
 
         Raises `OutsideError` outside a workflow.
         """
-        loop = running_loop()
-        if loop is None:
+        caller = _caller()
+        if caller is None:
             raise OutsideError("start_detached() only works inside a workflow; elsewhere use start_workflow()")
-        return loop.host.start_detached(self, args, kwargs)
+        return caller.start_detached(self, args, kwargs)
 
     def options(self, *, run_id: str | None = None, parent_close: ParentClose | None = None) -> Workflow[P, R]:
         """This workflow, to be called as a child with these options.
@@ -142,10 +162,10 @@ class Step(Generic[P, R]):
         self._set(retry, timeout, heartbeat_timeout)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
-        loop = running_loop()
-        if loop is None:
+        caller = _caller()
+        if caller is None:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
-        return loop.host.call_step(self, args, kwargs)
+        return caller.call_step(self, args, kwargs)
 
     def options(
         self,

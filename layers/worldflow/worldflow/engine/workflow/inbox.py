@@ -7,7 +7,7 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -40,9 +40,7 @@ from worldflow.engine.privacy import described
 from worldflow.engine.values.serialization import ANYTHING, Codec, Signature, explain
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
-
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.run import Run
 
 T = TypeVar("T")
 
@@ -66,15 +64,15 @@ REMEMBERED = 500
 class Inbox:
     """The mail of one execution."""
 
-    def __init__(self, run: Execution) -> None:
-        self._run = run
+    def __init__(self, run: Run) -> None:
+        self.run = run
         self._signals: dict[str, Mailbox[SignalReceived]] = {}
         self._hooks: dict[str, Hook[Any]] = {}
         self._hook_count = 0
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
         self._begun: dict[str, UpdateReceived] = {}
-        self._running: dict[str, UpdateReceived] = {}
+        self.running: dict[str, UpdateReceived] = {}
         self._seen: dict[str, None] = {}
 
     # --- what comes ---
@@ -102,7 +100,7 @@ class Inbox:
     def restore(self, carried: Json, seen: Sequence[str]) -> None:
         """Takes over what the generation before had not read."""
         self._seen.update(dict.fromkeys(seen))
-        with self._run.own_time:
+        with self.run.own_time:
             facts = load_events(to_json(carried or []))
         for fact in facts:
             assert isinstance(fact, (SignalReceived, UpdateReceived))
@@ -113,7 +111,7 @@ class Inbox:
         facts: list[Any] = [fact for mailbox in self._signals.values() for fact in mailbox.unread()]
         # As they were sent: a replay has them as they were recorded.
         sent = [fact.recorded(0, UNRECORDED).model_copy(update={"held": None}) for fact in (*facts, *self._updates)]
-        with self._run.own_time:
+        with self.run.own_time:
             return from_json(dump_events(sent)) or None
 
     def seen(self) -> list[str]:
@@ -123,7 +121,7 @@ class Inbox:
 
     def wait_for_signal(self, name: str, type: Any, on_misfit: OnMisfit) -> Receive[Any]:
         self._check_name(name)
-        codec = self._run.workflow.signal_codec(name) if type is None else Codec(type, name)
+        codec = self.run.workflow.signal_codec(name) if type is None else Codec(type, name)
 
         async def receive() -> Any:
             while True:
@@ -134,7 +132,7 @@ class Inbox:
                     self.leave_out(f"a value of signal {name!r}", error, on_misfit)
 
         frame = sys._getframe(_CALLER)
-        return Receive(receive, self._run.loop, ("signal", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
+        return Receive(receive, self.run.loop, ("signal", f"wait_for_signal({name!r})", frame.f_code, frame.f_lasti))
 
     def _check_name(self, name: str) -> None:
         """Raises `InvalidInputError` for a name that nobody can send to, unless that went unnoticed when the run came
@@ -143,36 +141,34 @@ class Inbox:
         try:
             check_name(name)
         except InvalidInputError:
-            if self._run.patched(_NAMES_ARE_CHECKED, deprecated=True):
+            if self.run.patched(_NAMES_ARE_CHECKED, deprecated=True):
                 raise
 
     def leave_out(self, what: str, error: SerializationError, on_misfit: OnMisfit) -> None:
         """Goes on without a value that does not fit. Raises `error` where the workflow wants it to, and where it was
         raised when the run came here first.
         """
-        if on_misfit == "raise" or not self._run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
+        if on_misfit == "raise" or not self.run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
             raise error
-        if not self._run.replaying:
-            _log.warning(
-                "run %s: skipped %s that does not match its type: %s", self._run.run_id, what, described(error)
-            )
+        if not self.run.replaying:
+            _log.warning("run %s: skipped %s that does not match its type: %s", self.run.run_id, what, described(error))
 
     def _signal(self, name: str) -> Mailbox[SignalReceived]:
         if name not in self._signals:
-            self._signals[name] = Mailbox(self._run.loop)
+            self._signals[name] = Mailbox(self.run.loop)
         return self._signals[name]
 
     # --- hooks ---
 
     def create_hook(self, make: Callable[[str], Hook[Any]]) -> Any:
         """Registers what `make` makes of a new hook's id."""
-        self._run.loop.check_open()
+        self.run.loop.check_open()
         self._hook_count += 1
         hook = make(f"h{self._hook_count}")
         if any(other.token == hook.token for other in self._hooks.values()):
             raise HookConflictError(f"this run already holds the hook token {hook.token!r}", hook.token)
         self._hooks[hook.hook_id] = hook
-        self._run.decide(
+        self.run.decide(
             HookCreated(
                 hook_id=hook.hook_id,
                 token=hook.token,
@@ -184,15 +180,15 @@ class Inbox:
         return hook
 
     def dispose_hook(self, hook_id: str) -> None:
-        self._run.loop.check_open()
+        self.run.loop.check_open()
         if hook := self._hooks.pop(hook_id, None):
             hook._mail.close(HookNotFoundError(f"the hook {hook.token!r} was disposed of", hook.token))
-            self._run.decide(HookDisposed(hook_id=hook_id))
+            self.run.decide(HookDisposed(hook_id=hook_id))
 
     # --- updates ---
 
     def on_update(self, name: str, handler: Callable[..., Any]) -> None:
-        self._run.loop.check_open()
+        self.run.loop.check_open()
         self._check_name(name)
         self._handlers[name] = Signature(handler, name)
         waiting = [fact for fact in self._updates if fact.name == name]
@@ -202,17 +198,17 @@ class Inbox:
 
     def _begin(self, fact: UpdateReceived) -> None:
         self._begun[fact.fact_id] = fact
-        self._run.loop.create_task(self._update(fact), name=f"update {fact.name}")
+        self.run.loop.create_task(self._update(fact), name=f"update {fact.name}")
 
     def break_off(self) -> None:
         """Answers the updates whose handlers run still, as the run goes on without them. The others are unread."""
         self._updates = [*self._begun.values(), *self._updates]
-        error = RunEndedError(self._run.run_id, "continued")
-        for fact_id in self._running:
-            self._run.decide(Replied(fact_id=fact_id, error=encode_exception(error)))
+        error = RunEndedError(self.run.run_id, "continued")
+        for fact_id in self.running:
+            self.run.decide(Replied(fact_id=fact_id, error=encode_exception(error)))
 
     async def _update(self, fact: UpdateReceived) -> None:
-        self._running[fact.fact_id] = self._begun.pop(fact.fact_id)
+        self.running[fact.fact_id] = self._begun.pop(fact.fact_id)
         signature = self._handlers[fact.name]
         try:
             arguments = signature.parse(signature.by_name(fact.args or []))
@@ -222,11 +218,11 @@ class Inbox:
             raise
         except BaseException as raised:
             error = _of_a_handler(raised)
-            del self._running[fact.fact_id]
-            self._run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
+            del self.running[fact.fact_id]
+            self.run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
         else:
-            del self._running[fact.fact_id]
-            self._run.decide(Replied(fact_id=fact.fact_id, result=result))
+            del self.running[fact.fact_id]
+            self.run.decide(Replied(fact_id=fact.fact_id, result=result))
 
 
 def _of_a_handler(error: BaseException) -> BaseException:
@@ -247,13 +243,13 @@ class Hook(Generic[T]):
     answers = False
 
     def __init__(
-        self, run: Execution, hook_id: str, token: str, metadata: Json, type: Any, on_misfit: OnMisfit = "raise"
+        self, inbox: Inbox, hook_id: str, token: str, metadata: Json, type: Any, on_misfit: OnMisfit = "raise"
     ) -> None:
         self.hook_id = hook_id
         self.token = token
         self.metadata = metadata
-        self._run = run
-        self._mail: Mailbox[HookResumed] = Mailbox(run.loop)
+        self._inbox = inbox
+        self._mail: Mailbox[HookResumed] = Mailbox(inbox.run.loop)
         self._codec = None if type is None else Codec(type, "hook")
         self._on_misfit = on_misfit
 
@@ -263,14 +259,14 @@ class Hook(Generic[T]):
             try:
                 return self._read(fact)
             except SerializationError as error:
-                self._run.inbox.leave_out(f"a value of hook {self.hook_id}", error, self._on_misfit)
+                self._inbox.leave_out(f"a value of hook {self.hook_id}", error, self._on_misfit)
 
     def _read(self, fact: HookResumed) -> T:
         value: T = read(self._codec, fact.value, "the hook's value", self.token)
         return value
 
     def __await__(self) -> Generator[Any, Any, T]:
-        return Call(self._receive(), self._run.loop).__await__()
+        return Call(self._receive(), self._inbox.run.loop).__await__()
 
     async def __aiter__(self) -> AsyncIterator[T]:
         while True:
@@ -278,7 +274,7 @@ class Hook(Generic[T]):
 
     def dispose(self) -> None:
         """Releases the token. Awaiting the hook then raises `HookNotFoundError`, after the values already received."""
-        self._run.inbox.dispose_hook(self.hook_id)
+        self._inbox.dispose_hook(self.hook_id)
 
     def __enter__(self) -> Hook[T]:
         return self

@@ -22,15 +22,13 @@ from asyncio import events
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
 from worldflow.engine.errors import UnsupportedOperationError
 from worldflow.engine.here import COLLECTOR, run_here, running_loop
-from worldflow.engine.own_time import OwnTime
 from worldflow.engine.privacy import log_context
-from worldflow.engine.unawaited import Made, Origin
-from worldflow.engine.workflow.awaitables import Call, Future, Never, Task, Timer, close
+from worldflow.engine.unawaited import Origin
+from worldflow.engine.workflow.awaitables import CountingLoop, Future, Never, Task, Timer, close
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -47,20 +45,6 @@ class Host(Protocol):
     run_id: str
     replaying: bool
     """Whether what runs now has run before."""
-    own_time: OwnTime
-    """What the engine takes for its own work meanwhile."""
-
-    def now(self) -> datetime:
-        """The time in the workflow."""
-
-    def call_step(self, step: Any, args: Any, kwargs: Any) -> Call[Any]:
-        """An awaitable that schedules the step and gives its result."""
-
-    def call_child(self, workflow: Any, args: Any, kwargs: Any) -> Call[Any]:
-        """An awaitable that starts a child run and gives its result."""
-
-    def start_detached(self, workflow: Any, args: Any, kwargs: Any) -> str:
-        """Starts a child run that nobody awaits. Returns its run id."""
 
     def timer_started(self, when: float) -> str:
         """A timer is wanted for `when` (seconds since 1970). Returns its id."""
@@ -69,7 +53,7 @@ class Host(Protocol):
         """A timer that has not fired is wanted no longer."""
 
 
-class WorkflowLoop(asyncio.AbstractEventLoop):
+class WorkflowLoop(CountingLoop):
     """The loop of one execution. Not thread-safe; runs in a thread that has no other running loop."""
 
     def __init__(self, host: Host) -> None:
@@ -81,12 +65,8 @@ class WorkflowLoop(asyncio.AbstractEventLoop):
         self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
         self._tasks: dict[Task, None] = {}
-        self.unawaited: dict[int, tuple[Made, int | None]] = {}
-        """The calls that nobody has awaited yet, by their order: where each was made, and `upsets` then. None for one
-        that was dropped where it was made.
-        """
+        self.unawaited = {}
         self.upsets = 0
-        """How often something was cancelled or failed, so that code may have had reason not to go on as it meant to."""
         self._refusals = 0
         """How often code was told that nothing can be awaited any more."""
         self.closed = False

@@ -7,24 +7,20 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.history import HookResumed, Json, Replied
 from worldflow.engine.texts import is_text
-from worldflow.engine.workflow.inbox import Hook
-
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.execution import Execution
-
+from worldflow.engine.workflow.inbox import Hook, Inbox
 
 LONGEST_LIFE = timedelta(days=366)
 """For how long the URL of a webhook is good."""
 
 RESPONSE_LIMIT = 4 * 1024 * 1024
-"""Bytes of a response's body: Lambda answers with 6 MB at most, of which base64 takes its part."""
+"""Bytes of a response's body. All that serve webhooks can answer with that many: a replay decides the same anywhere."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
@@ -52,7 +48,7 @@ class WebhookRequest(BaseModel):
         """Answers the request. Call it once, and only if the webhook was created with `respond="workflow"`.
 
         body: a string, bytes, or a JSON value; at most 4 MB.
-        Raises `InvalidInputError` for a response that HTTP or Lambda does not allow.
+        Raises `InvalidInputError` for a response that HTTP does not allow or that is too large.
         """
         if self._answer is None:
             raise WorldflowError(
@@ -95,13 +91,13 @@ class Webhook(Hook[WebhookRequest]):
 
     is_webhook = True
 
-    def __init__(self, run: Execution, hook_id: str, *, answers: bool, metadata: Json, life: float) -> None:
-        self.url = run.webhook_url(hook_id, life)
-        super().__init__(run, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
+    def __init__(self, inbox: Inbox, hook_id: str, *, answers: bool, metadata: Json, life: float) -> None:
+        self.url = inbox.run.webhook_url(hook_id, life)
+        super().__init__(inbox, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
         self.answers = answers
 
     def _read(self, fact: HookResumed) -> WebhookRequest:
         request = super()._read(fact)
         if self.answers:
-            request._answer = lambda answer: self._run.decide(Replied(fact_id=fact.fact_id, result=answer))
+            request._answer = lambda answer: self._inbox.run.decide(Replied(fact_id=fact.fact_id, result=answer))
         return request
