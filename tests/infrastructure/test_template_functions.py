@@ -9,8 +9,7 @@ import pytest
 from functions.signal.api.updates import PAUSES
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
-from worldflow.serving.lambda_handlers import LIFE_RECEIVES
-from worldflow.serving.outages import TURN_RECEIVES
+from worldflow.serving.outages import LIFE_RECEIVES, TURN_RECEIVES
 from worldflow.stacks import OF_APPLICATIONS_ONLY, OUTPUTS
 
 DEAD_LETTER_QUEUES = {"RunDeadLetterQueue", "StepDeadLetterQueue", "TimerDeadLetterQueue"}

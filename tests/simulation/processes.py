@@ -12,7 +12,8 @@ from tests.simulation.faults import Crash
 from tests.simulation.queues import Queue, StandardQueue, Stored
 from tests.simulation.world import SimWorld
 from tests.support.lambdas import close_orchestrator_handler, close_step_handler, failures, sqs_event, sqs_record
-from worldflow.serving.lambda_handlers import Handler, create_orchestrator_handler, create_step_handler
+from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
+from worldflow.serving.powertools import Handler
 from worldflow.settings import Settings
 
 if TYPE_CHECKING:

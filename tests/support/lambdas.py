@@ -7,7 +7,6 @@ import base64
 import functools
 import gc
 import importlib.util
-import inspect
 import itertools
 import json
 import logging
@@ -83,13 +82,12 @@ def unload(module: ModuleType) -> None:
 
 def close_step_handler(handler: Any) -> None:
     """Closes the event loop that lives as long as the function's process."""
-    inspect.getclosurevars(handler).nonlocals["runner"].close()
+    handler.__self__.close()
 
 
 def close_orchestrator_handler(handler: Any) -> None:
     """Lets go of the live runs, as the end of the process does."""
-    handle = inspect.getclosurevars(handler).nonlocals["handle"]
-    inspect.getclosurevars(handle).nonlocals["turns"].close()
+    handler.__self__.close()
 
 
 @functools.cache

@@ -23,10 +23,10 @@ import pytest
 from tests.support.aws import QueueName, Stack
 from tests.support.clock import start as start_of_test
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
+from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.history import Event
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import load_workflows, sending, starting
-from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.serving.worker import Worker
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, LocalWorld, RunRecord, World

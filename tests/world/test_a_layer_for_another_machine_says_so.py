@@ -53,7 +53,7 @@ def test_a_handler_without_the_template_says_so_too(layer: Path) -> None:
     (layer / "worldflow/layer_target.txt").write_text("python3.9-arm64\n")
 
     assert "layer built for python3.9/arm64" in last_line(
-        layer, "from worldflow.serving.lambda_handlers import create_step_handler"
+        layer, "from worldflow.aws_handlers import create_step_handler"
     )
 
 

@@ -19,7 +19,8 @@ from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Failure, SignalReceived, StepCompleted, StepFailed, TimerFired
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import starting
-from worldflow.serving.lambda_handlers import TURN_MARGIN, _by_run, _Record, create_orchestrator_handler
+from worldflow.serving.batches import TURN_MARGIN, Record
+from worldflow.serving.orchestrator_handler import by_run, create_orchestrator_handler
 from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS, key_of_task
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import (
@@ -529,9 +530,9 @@ def _raise(*_: Any, **__: Any) -> None:
 def test_of_runs_that_died_together_another_is_first_each_time(orchestrator: Orchestrator) -> None:
     firsts = set()
     for receives in range(2, 12):
-        groups = _by_run(
+        groups = by_run(
             [
-                _Record(id, Poke(run_id=id, nonce="n"), receives, is_dead=False, receipt=id, sent_at=None)
+                Record(id, Poke(run_id=id, nonce="n"), receives, is_dead=False, receipt=id, sent_at=None)
                 for id in ("killer", "neighbour", "other")
             ]
         )

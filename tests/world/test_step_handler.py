@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import time
 from collections.abc import Iterator
@@ -16,10 +15,10 @@ from tests.support import workflows
 from tests.support.lambdas import close_step_handler, failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow import step
+from worldflow.aws_handlers import create_step_handler
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.runtime import starting
-from worldflow.serving.lambda_handlers import create_step_handler
 from worldflow.worlds import World, ledger
 from worldflow.worlds.messages import FactArrived, Start, StepOutcome, StepTask, load_message
 
@@ -307,7 +306,7 @@ def test_a_handler_needs_no_scope(aws: AWSSystem) -> None:
 def test_a_handler_that_is_gone_has_closed_its_loop(aws: AWSSystem) -> None:
     handler: Any = create_step_handler(aws.world)
     handler(sqs_event(), None)
-    loop = inspect.getclosurevars(handler).nonlocals["runner"].get_loop()
+    loop = handler.__self__._runner.get_loop()
     del handler
     assert loop.is_closed()
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.systems import AWSSystem, finish, start
 from tests.support.workflows import chain
+from worldflow.aws_handlers import create_caretaker_handler
 from worldflow.runtime import sweep as sweeping
-from worldflow.serving.lambda_handlers import create_caretaker_handler
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.aws import webhook_keys
 

@@ -11,9 +11,9 @@ from tests.support.api import Api
 from tests.support.otlp import OtlpCollector, otlp_collector
 from tests.support.systems import AWSSystem, finish, no_scope, skip
 from worldflow import create_hook, create_webhook, publish, sleep, step, wait_for_signal, workflow
+from worldflow.aws_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.engine.history import RunStarted
 from worldflow.runtime import starting
-from worldflow.serving.lambda_handlers import create_orchestrator_handler, create_step_handler
 from worldflow.tracing.emitting import tracer_of
 from worldflow.tracing.live import TracingObserver
 from worldflow.tracing.sending import exporter_to, provider_of

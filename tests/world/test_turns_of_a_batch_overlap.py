@@ -13,7 +13,7 @@ from tests.support.aws import QueueName
 from tests.support.lambdas import failures, sqs_event, sqs_record
 from tests.support.systems import AWSSystem
 from worldflow.runtime import starting
-from worldflow.serving.lambda_handlers import TURNS_AT_ONCE, create_orchestrator_handler
+from worldflow.serving.orchestrator_handler import TURNS_AT_ONCE, create_orchestrator_handler
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
 

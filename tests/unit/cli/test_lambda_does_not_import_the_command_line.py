@@ -3,7 +3,7 @@ import sys
 
 CODE = """
 import sys
-import worldflow.serving.lambda_handlers, worldflow.testing, worldflow.aws_setup
+import worldflow.aws_handlers, worldflow.testing, worldflow.aws_setup
 unwanted = {"typer", "rich", "click", "worldflow.cli", "worldflow.costs", "worldflow.presentation"}
 print(sorted(unwanted & sys.modules.keys()))
 """
