@@ -37,7 +37,7 @@ class Function:
 
         log: options of Powertools' `inject_lambda_context`.
         """
-        served: Handler = self.logger.inject_lambda_context(traced(self.meter.metered(quiet(handler))), **log)
+        served: Handler = self.logger.inject_lambda_context(traced(quiet(self.meter.metered(handler))), **log)
         gc.freeze()
         gc.enable()
         return served
