@@ -14,7 +14,8 @@ from tests.support.driver import START, Drive
 from tests.support.steps import work
 from worldflow import ConfigurationError, InvalidInputError, SerializationError, step, workflow
 from worldflow.engine.history import RunFailed, RunStarted, StepCompleted
-from worldflow.engine.values.serialization import Codec, Signature
+from worldflow.engine.values.serialization import Codec
+from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.execution import Execution
 
 

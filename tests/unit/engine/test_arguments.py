@@ -10,7 +10,7 @@ import pytest
 from tests.support.driver import START, Drive
 from worldflow import InvalidInputError, step, workflow
 from worldflow.engine.history import RunCompleted, RunStarted
-from worldflow.engine.values.serialization import Signature
+from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.execution import Execution
 
 

@@ -9,22 +9,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from worldflow.engine.values.shapes import (
-    ANYTHING,
-    NOTHING,
-    Checked,
-    Dict,
-    Field,
-    Items,
-    Leaf,
-    Nullable,
-    Record,
-    Reference,
-    Root,
-    Shape,
-    Tuple,
-    Union,
-)
+from worldflow.engine.values.records import NOTHING, Field, Record, Root
+from worldflow.engine.values.shapes import ANYTHING, Dict, Items, Leaf, Nullable, Reference, Shape, Tuple
+from worldflow.engine.values.unions import Checked, Union
 
 Schema = Mapping[str, Any]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from worldflow.engine.errors import InvalidInputError
 from worldflow.engine.history import Json, dump_value
-from worldflow.engine.values.serialization import Signature
+from worldflow.engine.values.signatures import Signature
 
 
 def other_arguments(signature: Signature, recorded: Json, now: Json) -> list[str]:

@@ -49,7 +49,8 @@ from worldflow.engine.history.state import with_what_was_unknown
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.unawaited import Made, Origin, never_awaited, returned
-from worldflow.engine.values.serialization import ANYTHING, Signature
+from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.calls import NO_RETRY, Calls
 from worldflow.engine.workflow.comparing import other_arguments

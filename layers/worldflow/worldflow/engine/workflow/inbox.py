@@ -37,7 +37,8 @@ from worldflow.engine.history import (
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_name
 from worldflow.engine.privacy import described
-from worldflow.engine.values.serialization import ANYTHING, Codec, Signature, explain
+from worldflow.engine.values.serialization import ANYTHING, Codec, explain
+from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
 from worldflow.engine.workflow.run import Run

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from worldflow.engine.history import AnyDecision, ChildStarted, Json, StepCompleted, StepScheduled
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.unawaited import Made
-from worldflow.engine.values.serialization import Signature
+from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.engine.workflow.loop import WorkflowLoop
 

@@ -1,0 +1,96 @@
+"""Definitions by name: which two of one name are one, and which are a mistake."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from worldflow.engine.errors import ConfigurationError, InvalidInputError
+from worldflow.engine.ids import check_name
+from worldflow.engine.values.signatures import as_function
+
+
+class Definition(Protocol):
+    """A workflow or a step."""
+
+    name: str
+    function: Callable[..., Any]
+
+
+D = TypeVar("D", bound=Definition)
+
+
+class Registry(Generic[D]):
+    """Definitions by name and, of one name, by version."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._versions: dict[str, dict[int, D]] = {}
+
+    def add(self, definition: D, version: int = 1) -> D:
+        try:
+            check_name(definition.name)
+        except InvalidInputError as error:
+            problem = f"{_place(definition)}: {error.summary}. Set a valid name: @{self._kind}(name=...)"
+            raise ConfigurationError(problem) from None
+        versions = self._versions.setdefault(definition.name, {})
+        other = versions.get(version)
+        if other is not None and not _replaces(definition, other):
+            raise ConfigurationError(self._clash(definition, other))
+        versions[version] = definition
+        return definition
+
+    def check(self, definition: D, version: int = 1) -> None:
+        """Raises `ConfigurationError` where another definition has taken the name of this one."""
+        found = self._versions.get(definition.name, {}).get(version)
+        if found is not None and found.function is not definition.function and _place(found) != _place(definition):
+            raise ConfigurationError(
+                f"the {self._kind} {_place(definition)} would not run: its name {definition.name!r} is also that of "
+                f"{_place(found)}, which was defined later. Rename one of them: @{self._kind}(name=...)"
+            )
+
+    def _clash(self, definition: D, other: D) -> str:
+        clash = f"two {self._kind}s are named {definition.name!r}: {_place(other)} and {_place(definition)}"
+        if _source(definition) is not None and _source(other) == _source(definition):
+            return (
+                f"{clash}. They are the same {self._kind}, whose file was imported as two modules: import the module "
+                f"by one name everywhere, also in WORLDFLOW_WORKFLOWS, and don't run a script that is also imported"
+            )
+        remedy = f"Rename one of them: @{self._kind}(name=...)"
+        if self._kind == "workflow":
+            remedy += ", or make one a new version: @workflow(name=..., version=2)"
+        return f"{clash}. {remedy}"
+
+    def versions(self, name: str) -> Mapping[int, D]:
+        return self._versions.get(name, {})
+
+    def names(self) -> list[str]:
+        return sorted(self._versions)
+
+    def forget(self, module: str) -> None:
+        for name, versions in list(self._versions.items()):
+            for version in [v for v, found in versions.items() if as_function(found.function).__module__ == module]:
+                del versions[version]
+            if not versions:
+                del self._versions[name]
+
+
+def _replaces(definition: Definition, other: Definition) -> bool:
+    """Whether a definition takes the place of one of its name: it is the same function, whose module is loaded again,
+    or one of the two is made anew whenever a function is called, of a test mostly.
+    """
+    place, other_place = _place(definition), _place(other)
+    return place == other_place or "<locals>" in place or "<locals>" in other_place
+
+
+def _source(definition: Definition) -> tuple[str, str, int] | None:
+    """Where a function stands, which two that are one have in common."""
+    function = as_function(definition.function)
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (function.__qualname__, code.co_filename, code.co_firstlineno) if code else None
+
+
+def _place(definition: Definition) -> str:
+    function = as_function(definition.function)
+    return f"{function.__module__}.{getattr(function, '__qualname__', definition.name)}"
