@@ -25,6 +25,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.recorded import Recorded, Replayed
 from worldflow.turns.attempts import is_timeout
 from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch_event
@@ -109,9 +110,15 @@ class Exactly(Execution):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.recorded_steps = _Nothing()
+        self.recorded = _Compared(self)
 
-    def replayed(self, scheduled: StepScheduled) -> None:
+
+class _Compared(Recorded):
+    def __init__(self, run: Replayed) -> None:
+        super().__init__(run)
+        self.steps = _Nothing()
+
+    def completion(self, scheduled: StepScheduled) -> None:
         return None
 
     def _compare(self, actual: Decision | None, recorded: Decision) -> None:

@@ -70,9 +70,9 @@ from worldflow.engine.workflow.context import (
     workflow_info,
 )
 from worldflow.engine.workflow.definitions import step, workflow
-from worldflow.engine.workflow.execution import WorkflowInfo
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.retry import RetryPolicy
+from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
 __all__ = [

@@ -144,7 +144,7 @@ def test_every_decision_is_the_one_that_was_recorded(replayed: StoredHistory):
     """Arguments, due times and results too, which a replay does not compare."""
     execution = execution_of(replayed)
     # The marks of changes to the engine that these histories are older than, as a replay finds them.
-    execution._patches.update(dict.fromkeys((inbox._MISFITS_ARE_LEFT_OUT, inbox._NAMES_ARE_CHECKED), False))
+    execution.patches.update(dict.fromkeys((inbox._MISFITS_ARE_LEFT_OUT, inbox._NAMES_ARE_CHECKED), False))
     events = replayed.fetched()
     held: dict[str, Fact] = {}
     decided: list[Decision] = []

@@ -115,7 +115,7 @@ class LiveRun:
             self._block(error)
             return None
         self.execution = execution
-        difference = execution.differences[0] if execution.differences else None
+        difference = execution.recorded.differences[0] if execution.recorded.differences else None
         if difference:
             _log.warning("the replay of run %s differs from its history: %s", self.id, difference)
         return Replay(len(events), difference)

@@ -16,13 +16,14 @@ from worldflow.engine import history as h
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import SerializationError, WorkflowNotFoundError
 from worldflow.engine.here import nobody_here
-from worldflow.engine.history import UNRECORDED, Failure, Json
+from worldflow.engine.history import Failure, Json
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.ids import child_run_id
 from worldflow.engine.unawaited import Made, given_away
 from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.definitions import Step, Workflow, check_found, find_workflow
+from worldflow.engine.workflow.recorded import NO_RETRY
 from worldflow.engine.workflow.run import Run
 
 LONGEST_RETRY = 366 * 86_400.0
@@ -70,19 +71,19 @@ class Calls:
     async def _step(self, step: Step[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
         step_id = f"s{self._step_count + 1}"
-        scheduled = self._run.recorded_steps.get(step_id)
+        scheduled = self._run.recorded.steps.get(step_id)
         if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input)):
             recorded, scheduled = scheduled, self._scheduled(step, step_id, _encode(step, arguments))
             if recorded and recorded.name == step.name:
-                self._run.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
+                self._run.recorded.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
         self._step_count += 1
-        if self._run.replaying and (completed := self._run.replayed(scheduled)):
+        if self._run.replaying and (completed := self._run.recorded.completion(scheduled)):
             try:
                 result = step.signature.result.decode(completed.result)
             except (ValidationError, SerializationError):
                 pass  # `complete` says what is wrong
             else:
-                self._run.pass_over(completed)
+                self._run.recorded.pass_over(completed)
                 return result
         future = self._enter(step_id, step)
         self._run.decide(scheduled)
@@ -154,10 +155,10 @@ class Calls:
     async def _child(self, workflow: Workflow[..., Any], arguments: dict[str, Any], origin: Made) -> Any:
         self._run.loop.check_open()
         started = self._child_started(workflow, arguments)
-        recorded = self._run.recorded_children.get(started.child_id)
+        recorded = self._run.recorded.children.get(started.child_id)
         if recorded and recorded.workflow_name == workflow.name and recorded.input != started.input:
             child_id = started.child_id
-            self._run.compare_arguments(child_id, workflow.signature, recorded.input, started.input, origin)
+            self._run.recorded.compare_arguments(child_id, workflow.signature, recorded.input, started.input, origin)
         future = self._enter(started.child_id, self._as_started(workflow, started.child_id))
         self._run.decide(started)
         try:
@@ -169,7 +170,7 @@ class Calls:
 
     def _child_started(self, workflow: Workflow[..., Any], arguments: dict[str, Any]) -> h.ChildStarted:
         child_id = f"c{self._child_count + 1}"
-        recorded = self._run.recorded_children.get(child_id)
+        recorded = self._run.recorded.children.get(child_id)
         if recorded and recorded.workflow_name == workflow.name:
             is_form = workflow.signature.is_form(arguments, recorded.input)
             values = recorded.input if is_form else _encode(workflow, arguments)
@@ -178,7 +179,7 @@ class Calls:
         self._child_count += 1
         return h.ChildStarted(
             child_id=child_id,
-            child_run_id=self._run.recorded_ids.get(child_id)
+            child_run_id=self._run.recorded.ids.get(child_id)
             or workflow.run_id
             or child_run_id(self._run.run_id, child_id),
             workflow_name=workflow.name,
@@ -189,7 +190,7 @@ class Calls:
 
     def _as_started(self, workflow: Workflow[..., Any], child_id: str) -> Workflow[..., Any]:
         """The version of a child's workflow that it was started as, where that is known here."""
-        recorded = self._run.recorded_children.get(child_id)
+        recorded = self._run.recorded.children.get(child_id)
         if recorded and recorded.workflow_name == workflow.name and recorded.version not in (None, workflow.version):
             with suppress(WorkflowNotFoundError):
                 return find_workflow(workflow.name, recorded.version)
@@ -247,7 +248,3 @@ def _encode(definition: Step[..., Any] | Workflow[..., Any], arguments: dict[str
             if isinstance(value, Call) and value.origin:
                 raise given_away(value.origin, f"{definition.name}({name}=...)") from None
         raise
-
-
-NO_RETRY = h.StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)
-"""In place of a retry: there is none."""

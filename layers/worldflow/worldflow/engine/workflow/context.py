@@ -22,9 +22,10 @@ from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.values.serialization import ANYTHING, check_text
 from worldflow.engine.workflow.awaitables import Call
-from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution, WorkflowInfo
+from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
 from worldflow.engine.workflow.inbox import Hook, OnMisfit
 from worldflow.engine.workflow.mailbox import Receive
+from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")

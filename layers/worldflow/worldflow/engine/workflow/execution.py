@@ -24,12 +24,10 @@ import asyncio
 import math
 import random
 import uuid
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 import worldflow.engine.workflow.patches  # noqa: F401  # of asyncio, which the workflow is about to use
 from worldflow.engine import history as h
@@ -39,51 +37,25 @@ from worldflow.engine.errors import (
     ContinueAsNew,
     FatalError,
     InvalidInputError,
-    NonDeterminismError,
     SerializationError,
     WorldflowError,
 )
-from worldflow.engine.history import AnyDecision, AnyFact, Attribute, Decision, Event, Fact, Json, dump_value
+from worldflow.engine.history import AnyDecision, AnyFact, Attribute, Event, Json, dump_value
 from worldflow.engine.history.failures import encode_exception
-from worldflow.engine.history.state import with_what_was_unknown
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
-from worldflow.engine.unawaited import Made, Origin, never_awaited, returned
+from worldflow.engine.unawaited import never_awaited, returned
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
-from worldflow.engine.workflow.calls import NO_RETRY, Calls
-from worldflow.engine.workflow.comparing import other_arguments
+from worldflow.engine.workflow.calls import Calls
 from worldflow.engine.workflow.definitions import Step, Workflow
 from worldflow.engine.workflow.inbox import Inbox
 from worldflow.engine.workflow.loop import WorkflowLoop
+from worldflow.engine.workflow.recorded import Recorded
+from worldflow.engine.workflow.run import Webhooks, WorkflowInfo
 
 RECORD_LIMIT = 16 * 1024
 """Bytes of what stands in records whole: attributes, metadata of hooks."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkflowInfo:
-    """What a workflow may know of its own run."""
-
-    run_id: str
-    workflow_name: str
-    started_at: datetime
-    version: int = 1
-    parent_run_id: str | None = None
-    """The run that started this one as its child."""
-    history_length: int = 0
-    """Events up to now. A workflow that goes on for long ends with `continue_as_new()` when they become many."""
-
-
-class Webhooks(Protocol):
-    """Where webhooks are reached."""
-
-    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
-        """The token of a new one."""
-
-    def url(self, token: str) -> str:
-        """Where requests to it go."""
 
 
 class Execution:
@@ -128,22 +100,9 @@ class Execution:
         self._cancel_reason: str | None = None
         self._attributes: dict[str, Attribute] = {}
         self._limit: asyncio.Timeout | None = None
-        self.recorded_ids: dict[str, str] = {}
-        """The run ids of children and the tokens of hooks that a replay has, by the ids of their calls."""
-        self.recorded_steps: dict[str, h.StepScheduled] = {}
-        """What a replay has, so that it need not be made again."""
-        self.recorded_children: dict[str, h.ChildStarted] = {}
-        self.differences: list[str] = []
-        """The calls whose arguments are not those that the history holds, in words."""
-        self._adopted = 0.0
-        """Up to this event a history is another run's: arguments may be made of that one's id."""
-        self._other_arguments: dict[str, str] = {}
-        """The same, by the ids of the calls, until the replay has come to them."""
-        self._recorded: list[Event] = []
-        self._next = 0
-        """The place in `_recorded` that a replay has come to."""
-        self._patches: dict[str, bool] = {}
-        self._recorded_patches: set[str] = set()
+        self.recorded = Recorded(self)
+        self.patches: dict[str, bool] = {}
+        """The changes that the workflow has asked for, and whether it goes their new way."""
 
     # --- facts in, decisions out ---
 
@@ -156,10 +115,10 @@ class Execution:
         execution is then of no more use.
         """
         with self.loop.entered():
-            return self._apply(fact, at, recorded_retry)
+            return self.take_fact(fact, at, recorded_retry)
 
-    def _apply(self, fact: AnyFact, at: datetime, recorded_retry: h.StepRetryScheduled | None) -> list[AnyDecision]:
-        self._set_clock(at)
+    def take_fact(self, fact: AnyFact, at: datetime, recorded_retry: h.StepRetryScheduled | None) -> list[AnyDecision]:
+        self.set_clock(at)
         self.length += 1
         self._feed(fact, recorded_retry)
         self.loop.run(until=self._main)
@@ -178,88 +137,16 @@ class Execution:
 
         adopted: the history is another run's, which this one is about to go on from.
         """
-        self._adopted = math.inf if adopted else 0.0
-        self.replaying, self._recorded = True, list(history)
+        self.replaying = True
         try:
             with self.loop.entered():
-                self._replay()
+                self.recorded.replay(list(history), adopted=adopted)
         finally:
-            self.replaying, self._recorded = False, []
-            self.recorded_steps.clear()
-            self.recorded_children.clear()
+            self.replaying = False
 
-    def replayed(self, scheduled: h.StepScheduled) -> h.StepCompleted | None:
-        """The completion of a step that is being called, where a replay would come to it next, with nothing to run in
-        between: then the workflow need not wait for it.
-        """
-        events, place = self._recorded, self._next
-        if self._decisions or self.loop.ready or len(events) < place + 2 or events[place] is not scheduled:
-            return None
-        event = events[place + 1]
-        if isinstance(event, h.StepCompleted) and event.step_id == scheduled.step_id and not event.held:
-            return event
-        return None
-
-    def pass_over(self, completed: h.StepCompleted) -> None:
-        """Goes to behind what `replayed` has given."""
-        self._set_clock(completed.at)
-        self._next += 2
-        self.length += 2
-
-    def _set_clock(self, at: datetime) -> None:
+    def set_clock(self, at: datetime) -> None:
         self._now = at if at.tzinfo is UTC else at.astimezone(UTC)
         self.loop.now = at.timestamp()
-
-    def _replay(self) -> None:
-        events = self._recorded
-        expected: deque[AnyDecision] = deque()
-        held: dict[str, AnyFact] = {}
-        for event in events:
-            match event:
-                case h.StepScheduled():
-                    self.recorded_steps[event.step_id] = event
-                case h.StepCompleted():
-                    pass  # the other half of most histories
-                case h.ChildStarted():
-                    self.recorded_ids[event.child_id] = event.child_run_id
-                    self.recorded_children[event.child_id] = event
-                case h.HookCreated():
-                    self.recorded_ids[event.hook_id] = event.token
-                case h.VersionMarked():
-                    self._recorded_patches.add(event.change_id)
-                case h.RunForked():
-                    self._adopted = event.seq
-        while self._next < len(events):
-            event = events[self._next]
-            self._next += 1
-            if isinstance(event, h.StepScheduled):
-                self._compare(expected.popleft() if expected else None, event)
-            elif event.held:
-                held[event.fact_id] = event
-                self.length += 1
-            elif isinstance(event, (Fact, h.Applied)):
-                if expected:
-                    self._expect_none(expected, event)
-                fact = held.pop(event.fact_id) if isinstance(event, h.Applied) else event
-                if isinstance(event, h.Applied) and isinstance(fact, h.RunStarted):
-                    fact = with_what_was_unknown(fact, event)
-                follows = events[self._next] if self._next < len(events) else None
-                retry = follows if isinstance(follows, h.StepRetryScheduled) else None
-                expected.extend(self._apply(fact, event.at, retry or NO_RETRY))
-            elif isinstance(event, h.VersionMarked):
-                self.length += 1
-                if event.change_id not in self._patches and not event.deprecated:
-                    raise NonDeterminismError(
-                        f"run {self.run_id!r}, event {event.seq}: the history has the change {event.change_id!r}, "
-                        f"but the workflow's code calls neither patched() nor deprecate_patch() for it{self._where()}"
-                    )
-            elif isinstance(event, (h.RunFailed, h.RunCancelled)) and event.forced:
-                self.length += 1
-                self.ended = True
-                self.loop.dispose()
-            else:
-                self._compare(expected.popleft() if expected else None, event)
-        self._expect_none(expected, None)
 
     def dispose(self) -> None:
         """Ends the workflow's tasks without letting them run any further."""
@@ -353,7 +240,7 @@ class Execution:
             try:
                 return h.RunCompleted(result=self.workflow.signature.result.encode(self._main.result()))
             except SerializationError as unfit:
-                if self._recorded and isinstance(ended := self._recorded[-1], h.RunCompleted):
+                if isinstance(ended := self.recorded.last, h.RunCompleted):
                     return ended  # recorded by code that took it
                 error = unfit
         if anew is not None:
@@ -369,7 +256,7 @@ class Execution:
     def next_input(self, arguments: Mapping[str, Any]) -> dict[str, Json]:
         """The JSON form of the arguments of the next generation. Raises `SerializationError`."""
         signature = self.workflow.signature
-        ended = self._recorded[-1] if self._recorded else None
+        ended = self.recorded.last
         if isinstance(ended, h.RunContinued) and signature.is_form(arguments, ended.input):
             recorded: dict[str, Json] = ended.input
             return recorded
@@ -377,7 +264,7 @@ class Execution:
 
     def _unawaited(self, result: Any) -> WorldflowError | None:
         """What is wrong with the end of a workflow that has forgotten to await."""
-        if self._recorded and isinstance(self._recorded[-1], (h.RunCompleted, h.RunContinued)):
+        if isinstance(self.recorded.last, (h.RunCompleted, h.RunContinued)):
             return None  # recorded by code that did not look
         forgotten = self.loop.forgotten()
         if isawaitable(result):
@@ -416,7 +303,7 @@ class Execution:
         try:
             if self._webhooks is None:
                 raise ConfigurationError("webhooks need a World with a webhook URL")
-            token = self.recorded_ids.get(hook_id)
+            token = self.recorded.ids.get(hook_id)
             return self._webhooks.url(token or self._webhooks.token(self.run_id, hook_id, self.due(life)))
         except Exception as error:
             self._fault = error
@@ -424,11 +311,11 @@ class Execution:
 
     def patched(self, change_id: str, *, deprecated: bool = False) -> bool:
         """Whether the run goes the new way of a change: it was not past this place when the change was deployed."""
-        if change_id not in self._patches:
-            self._patches[change_id] = not self.replaying or change_id in self._recorded_patches
+        if change_id not in self.patches:
+            self.patches[change_id] = not self.replaying or change_id in self.recorded.patches
             if not self.replaying:
                 self.decide(h.VersionMarked(change_id=change_id, deprecated=deprecated or None))
-        return self._patches[change_id]
+        return self.patches[change_id]
 
     def query(self, name: str) -> Json:
         """What the workflow has published under `name`, as JSON. Raises `KeyError`, and what the published callable
@@ -477,41 +364,16 @@ class Execution:
         except OverflowError:
             raise FatalError(f"a delay of {delay} seconds ends after the year 9999") from None
 
-    # --- comparing ---
+    # --- what its replay asks it ---
 
-    def _compare(self, actual: Decision | None, recorded: Decision) -> None:
-        if actual is recorded:
-            return
-        if actual is None or actual.identity != recorded.identity:
-            raise NonDeterminismError(
-                f"run {self.run_id!r}, event {recorded.seq}: the history has {_describe(recorded)}, "
-                f"but the workflow's code now asks for {_describe(actual)}{self._where()}"
-            )
-        difference = self._other_arguments.pop(recorded.identity[1], None) if self._other_arguments else None
-        if difference and recorded.seq > self._adopted:
-            self.differences.append(f"event {recorded.seq}: {difference}")
-            if self.strict:
-                raise NonDeterminismError(
-                    f"run {self.run_id!r}, {self.differences[-1]}. Values that vary must come from the workflow's "
-                    f"arguments, from a step, or from worldflow.uuid4(), random() or now()"
-                )
+    def is_settled(self) -> bool:
+        return not (self._decisions or self.loop.ready)
 
-    def compare_arguments(self, call_id: str, signature: Signature, recorded: Json, now: Json, origin: Made) -> None:
-        """Notes that a replay calls a step or a child with other arguments than the history holds, if it does."""
-        if names := other_arguments(signature, recorded, now):
-            made = Origin(*origin)
-            different = f"a different {' and a different '.join(names)}"
-            self._other_arguments[call_id] = f"{made} with {different} than in the history"
+    def end_by_force(self) -> None:
+        self.ended = True
+        self.loop.dispose()
 
-    def _expect_none(self, expected: deque[AnyDecision], event: Event | None) -> None:
-        if expected:
-            where = f"before event {event.seq} ({event.event_type})" if event else "at its end"
-            raise NonDeterminismError(
-                f"run {self.run_id!r}: the workflow's code now asks for {_describe(expected[0])}, "
-                f"but the history has no such decision {where}{self._where()}"
-            )
-
-    def _where(self) -> str:
+    def where(self) -> str:
         code = self.workflow.function.__code__
         line = code.co_firstlineno
         waiting: Any = self._main.get_coro() if isinstance(self._main, asyncio.Task) else None
@@ -527,9 +389,3 @@ def _continue_as_new(error: BaseException | None) -> ContinueAsNew | None:
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error if isinstance(error, ContinueAsNew) else None
-
-
-def _describe(decision: Decision | None) -> str:
-    if decision is None:
-        return "nothing"
-    return " ".join(part for part in decision.identity if part)

@@ -1,17 +1,41 @@
-"""A live run, as its calls and its inbox know it."""
+"""A live run: what its calls and its inbox know of it, what its workflow may know, and what it needs itself."""
 
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from worldflow.engine.history import AnyDecision, ChildStarted, Json, StepCompleted, StepScheduled
+from worldflow.engine.history import AnyDecision
 from worldflow.engine.own_time import OwnTime
-from worldflow.engine.unawaited import Made
-from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.engine.workflow.loop import WorkflowLoop
+from worldflow.engine.workflow.recorded import Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowInfo:
+    """What a workflow may know of its own run."""
+
+    run_id: str
+    workflow_name: str
+    started_at: datetime
+    version: int = 1
+    parent_run_id: str | None = None
+    """The run that started this one as its child."""
+    history_length: int = 0
+    """Events up to now. A workflow that goes on for long ends with `continue_as_new()` when they become many."""
+
+
+class Webhooks(Protocol):
+    """Where webhooks are reached."""
+
+    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
+        """The token of a new one."""
+
+    def url(self, token: str) -> str:
+        """Where requests to it go."""
 
 
 class Run(Protocol):
@@ -24,9 +48,7 @@ class Run(Protocol):
     own_time: OwnTime
     strict: bool
     replaying: bool
-    recorded_ids: dict[str, str]
-    recorded_steps: dict[str, StepScheduled]
-    recorded_children: dict[str, ChildStarted]
+    recorded: Recorded
 
     def decide(self, decision: AnyDecision) -> None:
         """Takes a decision of the workflow's."""
@@ -42,12 +64,3 @@ class Run(Protocol):
 
     def webhook_url(self, hook_id: str, life: float) -> str:
         """The URL of a webhook, good for `life` seconds."""
-
-    def replayed(self, scheduled: StepScheduled) -> StepCompleted | None:
-        """The completion of a step that is being called, where a replay would come to it next."""
-
-    def pass_over(self, completed: StepCompleted) -> None:
-        """Moves the replay past a step that `replayed` answered."""
-
-    def compare_arguments(self, call_id: str, signature: Signature, recorded: Json, now: Json, origin: Made) -> None:
-        """Notes that a replay makes a call with other arguments than the history holds, if it does."""
