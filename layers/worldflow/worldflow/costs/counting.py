@@ -12,30 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from worldflow.costs.metering import Asked, MeteredWorld
-from worldflow.engine.history import (
-    Applied,
-    AttributesSet,
-    CancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Event,
-    Fact,
-    HookConflicted,
-    HookResumed,
-    RunForked,
-    RunRestored,
-    RunStarted,
-    SignalReceived,
-    StepCompleted,
-    StepFailed,
-    StepScheduled,
-    TerminateRequested,
-    TimerFired,
-    UpdateReceived,
-)
+from worldflow.engine import history as h
+from worldflow.engine.history import AnyFact, Event, Fact
 from worldflow.engine.history.base import UNRECORDED
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
@@ -61,7 +42,7 @@ from worldflow.worlds.payloads import is_stand_in, size_of_reference
 from worldflow.worlds.records import RunRecord, run_record
 
 Commits = Sequence[Sequence[Event]]
-_Outcome = StepCompleted | StepFailed
+_Outcome = h.StepCompleted | h.StepFailed
 
 CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
@@ -87,12 +68,12 @@ def guessed_commits(events: Iterable[Event]) -> Commits:
     commits: list[list[Event]] = []
     inline: dict[str, bool] = {}
     for event in events:
-        if isinstance(event, RunForked):
+        if isinstance(event, h.RunForked):
             commits = [[taken for commit in commits for taken in commit]]  # with all that it has taken over
         elif not commits or (event.at != commits[-1][-1].at and not _joins(event, commits[-1], inline)):
             commits.append([])
         commits[-1].append(event)
-        if isinstance(event, StepScheduled) and event.inline:
+        if isinstance(event, h.StepScheduled) and event.inline:
             inline[event.step_id] = bool(event.pure)
     return commits
 
@@ -140,13 +121,13 @@ class _Account:
     # --- commits ---
 
     def commit(self, events: Sequence[Event]) -> None:
-        self._inline |= {event.step_id for event in events if isinstance(event, StepScheduled) and event.inline}
-        forked = next((event for event in events if isinstance(event, RunForked)), None)
+        self._inline |= {event.step_id for event in events if isinstance(event, h.StepScheduled) and event.inline}
+        forked = next((event for event in events if isinstance(event, h.RunForked)), None)
         at = (forked or events[0]).at
         self._pass_time(at)
         self.world.moment = at
         if forked:
-            self._ask_for(next(event for event in events if isinstance(event, RunStarted)), forked)
+            self._ask_for(next(event for event in events if isinstance(event, h.RunStarted)), forked)
         for event in [forked] if forked else events:
             if isinstance(event, Fact):
                 self._bring(event)
@@ -164,7 +145,7 @@ class _Account:
         if self._tasks:
             self._say("outcomes of abandoned steps: assumed to be small")
         for step_id, attempt in list(self._tasks):
-            self._execute(StepCompleted(step_id=step_id, attempt=attempt))
+            self._execute(h.StepCompleted(step_id=step_id, attempt=attempt))
         self._let_idle()
         while self._timers or self.world.scheduled:
             self._deliver(*self._next())
@@ -180,7 +161,7 @@ class _Account:
         for event in events:
             obsolete.add(event, state.record(event))
         acts = Acts(self.world, self._run_id, state)
-        forked = any(isinstance(event, RunForked) for event in events)
+        forked = any(isinstance(event, h.RunForked) for event in events)
         if events:
             self.world.append(self._run_id, events)
         if events and state.ended:
@@ -202,7 +183,7 @@ class _Account:
             held = any(isinstance(event, Fact) and event.held for event in events)
             if held:
                 self._say("turns without the workflow's code while the run was blocked")
-            told = (Applied, AttributesSet)
+            told = (h.Applied, h.AttributesSet)
             if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
         asked = self.world.asked
@@ -243,40 +224,44 @@ class _Account:
 
     # --- who sent what led to a commit ---
 
-    def _bring(self, fact: Fact) -> None:
+    def _bring(self, fact: AnyFact) -> None:
         """Has the message sent that brings a fact."""
         world, state = self.world, self._state
         match fact:
-            case RunStarted():
+            case h.RunStarted():
                 self._ask_for(fact)
-            case RunForked() | RunRestored():
+            case h.RunForked() | h.RunRestored():
                 pass
-            case StepCompleted() | StepFailed():
+            case h.StepCompleted() | h.StepFailed():
                 self._bring_due(StepDue(run_id=self._run_id, step_id=fact.step_id, attempt=fact.attempt))
                 if fact.step_id not in self._inline:
                     self._execute(fact)
                 elif fact.attempt > 1:
                     self._run_inline_again(fact)
-            case TimerFired():
-                self._bring_due(FactArrived(run_id=self._run_id, fact=TimerFired(timer_id=fact.timer_id)))
-            case ChildCompleted() | ChildFailed():
+            case h.TimerFired():
+                self._bring_due(FactArrived(run_id=self._run_id, fact=h.TimerFired(timer_id=fact.timer_id)))
+            case h.ChildCompleted() | h.ChildFailed():
                 self._inbox.append(self._arrived(fact))  # the child has sent it
-            case HookConflicted():
+            case h.HookConflicted():
                 self._say("requests to find that another run holds a hook")
                 world.send([self._arrived(fact)])
-            case SignalReceived() | UpdateReceived() | CancelRequested() | TerminateRequested() | HookResumed():
-                if isinstance(fact, (CancelRequested, TerminateRequested)) and fact.by_parent:
-                    self._inbox.append(self._arrived(fact))  # the parent has sent it
-                    return
-                if isinstance(fact, UpdateReceived):
+            case h.CancelRequested() | h.TerminateRequested() if fact.by_parent:
+                self._inbox.append(self._arrived(fact))  # the parent has sent it
+                return
+            case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested() | h.TerminateRequested():
+                if isinstance(fact, h.UpdateReceived):
                     self._say("polls for the answers to updates: not counted")
-                if isinstance(fact, HookResumed):
-                    items.get_hook(world, state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
                 self._look_up()
                 world.send([self._arrived(fact)])
+            case h.HookResumed():
+                items.get_hook(world, state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
+                self._look_up()
+                world.send([self._arrived(fact)])
+            case _:
+                assert_never(fact)
         self._collect()
 
-    def _ask_for(self, started: RunStarted, forked: RunForked | None = None) -> None:
+    def _ask_for(self, started: h.RunStarted, forked: h.RunForked | None = None) -> None:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
         world = self.world
         # One that begins a trace was started without a traceparent.
@@ -432,11 +417,11 @@ class _Account:
         for value in values:
             if size_of_reference(value):
                 self.world.access.s3.put_object()
-                if isinstance(event, Fact) or (isinstance(event, StepScheduled) and event.inline):
+                if isinstance(event, Fact) or (isinstance(event, h.StepScheduled) and event.inline):
                     self.world.access.s3.get_object()
             if is_stand_in(value) and not size_of_reference(value):
                 self._say("requests of the payload codec, such as those to KMS: not counted")
-        if isinstance(event, ChildStarted) and size_of_reference(event.input):
+        if isinstance(event, h.ChildStarted) and size_of_reference(event.input):
             self._say("copies of large values for children")
 
     def _say(self, what: str) -> None:

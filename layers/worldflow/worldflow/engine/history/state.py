@@ -9,51 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
-from worldflow.engine.history import (
-    UNRECORDED,
-    AnyFact,
-    Applied,
-    Attribute,
-    AttributesSet,
-    CancelRequested,
-    ChildCancelRequested,
-    ChildCompleted,
-    ChildFailed,
-    ChildStarted,
-    Ended,
-    Event,
-    Fact,
-    HookConflicted,
-    HookCreated,
-    HookDisposed,
-    HookResumed,
-    RunCancelled,
-    RunCompleted,
-    RunContinued,
-    RunFailed,
-    RunForked,
-    RunRestored,
-    RunStarted,
-    SignalReceived,
-    StepAbandoned,
-    StepCompleted,
-    StepFailed,
-    StepRetryScheduled,
-    StepScheduled,
-    TerminateRequested,
-    TimerCancelled,
-    TimerFired,
-    TimerStarted,
-    UpdateReceived,
-)
+from worldflow.engine import history as h
+from worldflow.engine.history import UNRECORDED, AnyFact, Attribute, Ended, Event, Fact
 from worldflow.engine.ids import generation
 
 CLOSED_HOOKS = 25
 """Hooks that are remembered when they are closed, in case the process died before it could give their tokens free."""
 
 
-def with_what_was_unknown(fact: RunStarted, applied: Applied) -> RunStarted:
+def with_what_was_unknown(fact: h.RunStarted, applied: h.Applied) -> h.RunStarted:
     """The start of a run whose code was not there then."""
     known = {"version": fact.version or applied.version, "timeout": fact.timeout or applied.timeout}
     return fact.model_copy(update=known)
@@ -63,7 +29,7 @@ def with_what_was_unknown(fact: RunStarted, applied: Applied) -> RunStarted:
 class OpenStep:
     """A step without an outcome. `attempt` is the one that is under way, or due at `due`; None once it was answered."""
 
-    scheduled: StepScheduled
+    scheduled: h.StepScheduled
     attempt: int | None = 1
     due: datetime | None = None
     origin: str | None = None
@@ -85,10 +51,10 @@ class OpenStep:
 class OpenChild:
     """A child that has not told how it ended."""
 
-    started: ChildStarted
+    started: h.ChildStarted
     cancel_requested: bool = False
 
-    def is_told_by(self, fact: ChildCompleted | ChildFailed) -> bool:
+    def is_told_by(self, fact: h.ChildCompleted | h.ChildFailed) -> bool:
         """Whether the fact is of this child, in any of its generations, and not of one that had its place before."""
         told = fact.child_run_id or self.started.child_run_id
         return generation(told)[0] == generation(self.started.child_run_id)[0]
@@ -100,18 +66,18 @@ class RunState:
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.seq = 0
         self.at = UNRECORDED
-        self.started: RunStarted | None = None
+        self.started: h.RunStarted | None = None
         self.ended: Ended | None = None
         self.cancel_requested = False
         self.steps: dict[str, OpenStep] = {}
-        self.timers: dict[str, TimerStarted] = {}
+        self.timers: dict[str, h.TimerStarted] = {}
         self.children: dict[str, OpenChild] = {}
-        self.hooks: dict[str, HookCreated] = {}
-        self.closed_hooks: dict[str, HookCreated] = {}
+        self.hooks: dict[str, h.HookCreated] = {}
+        self.closed_hooks: dict[str, h.HookCreated] = {}
         self.held: dict[str, AnyFact] = {}
         self.attributes: dict[str, Attribute] = {}
         self.status_text: str | None = None
-        self.forked: RunForked | None = None
+        self.forked: h.RunForked | None = None
         self.successor: str | None = None
         self.restored: datetime | None = None
         """When it was: the step ledger may have outcomes of steps that the history has yet to schedule."""
@@ -124,112 +90,118 @@ class RunState:
     def accepts(self, fact: AnyFact) -> bool:
         """Whether `fact` is new: not recorded, and an answer to something open in a run that has not ended."""
         if self.ended or self.started is None:
-            return self.ended is None and isinstance(fact, RunStarted)
+            return self.ended is None and isinstance(fact, h.RunStarted)
         match fact:
-            case StepCompleted() | StepFailed():
+            case h.StepCompleted() | h.StepFailed():
                 step = self.steps.get(fact.step_id)
                 return step is not None and step.attempt == fact.attempt
-            case TimerFired():
+            case h.TimerFired():
                 return fact.timer_id in self.timers
-            case ChildCompleted() | ChildFailed():
+            case h.ChildCompleted() | h.ChildFailed():
                 child = self.children.get(fact.child_id)
                 return child is not None and child.is_told_by(fact)
-            case HookConflicted():
+            case h.HookConflicted():
                 return fact.hook_id in self.hooks
-            case HookResumed():
+            case h.HookResumed():
                 return fact.hook_id in self.hooks and not self.has_seen(fact)
-            case SignalReceived() | UpdateReceived() | CancelRequested():
+            case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested():
                 return not self.has_seen(fact)
-            case TerminateRequested():
+            case h.TerminateRequested():
                 return fact.successor != self.started.run_id  # or it was meant for the one before
-            case _:
+            case h.RunStarted() | h.RunForked() | h.RunRestored():
                 return False
+            case _:
+                assert_never(fact)
 
     def has_seen(self, fact: AnyFact) -> bool:
         """Whether a fact that others send to the workflow is recorded, here or in a generation before."""
-        return self.cancel_requested if isinstance(fact, CancelRequested) else fact.fact_id in self._seen
+        return self.cancel_requested if isinstance(fact, h.CancelRequested) else fact.fact_id in self._seen
 
     def earliest(self, fact: AnyFact) -> datetime:
         """The earliest `at` that an accepted fact may have."""
-        return max(self.at, self.timers[fact.timer_id].due) if isinstance(fact, TimerFired) else self.at
+        return max(self.at, self.timers[fact.timer_id].due) if isinstance(fact, h.TimerFired) else self.at
 
-    def record(self, event: Event) -> OpenStep | TimerStarted | None:
+    def record(self, event: Event) -> OpenStep | h.TimerStarted | None:
         """Takes in the next event. Returns what it has closed, as that was: the open attempt of a step, or a timer that
         is cancelled.
         """
         closed = self._closed_by(event)
         self.seq, self.at = event.seq, event.at
-        if self._failed and isinstance(event, (Fact, Applied)):
+        if self._failed and isinstance(event, (Fact, h.Applied)):
             self._forget_failed()
         if event.held:
             self.held[event.fact_id] = event
         match event:
-            case StepScheduled():
+            case h.StepScheduled():
                 self.steps[event.step_id] = OpenStep(event)
-            case StepCompleted() | StepFailed():
+            case h.StepCompleted() | h.StepFailed():
                 self._answer(event)
-            case RunStarted():
+            case h.RunStarted():
                 self.started = event
                 self._seen.update(event.seen or ())
                 self.attributes = dict(event.attributes or {})
                 self.restored = event.at if event.restored else None
-            case RunRestored():
+            case h.RunRestored():
                 self.restored = event.at
-            case RunForked():
+            case h.RunForked():
                 self.forked = event
                 for step in self.steps.values():
                     step.due = event.at
                     step.origin = (step.origin or event.run_id) if event.after is None else None
-            case TerminateRequested():
+            case h.TerminateRequested():
                 self._seen.add(event.fact_id)
                 self.successor = event.successor
-            case SignalReceived() | HookResumed() | UpdateReceived():
+            case h.SignalReceived() | h.HookResumed() | h.UpdateReceived():
                 self._seen.add(event.fact_id)
-            case CancelRequested():
+            case h.CancelRequested():
                 self.cancel_requested = True
-            case StepRetryScheduled():
+            case h.StepRetryScheduled():
                 step = self.steps[event.step_id]
                 step.attempt, step.due = event.attempt, event.due
-            case StepAbandoned():
+            case h.StepAbandoned():
                 self.steps.pop(event.step_id, None)
-            case TimerStarted():
+            case h.TimerStarted():
                 self.timers[event.timer_id] = event
-            case TimerFired() | TimerCancelled():
+            case h.TimerFired() | h.TimerCancelled():
                 self.timers.pop(event.timer_id, None)
-            case ChildStarted():
+            case h.ChildStarted():
                 self.children[event.child_id] = OpenChild(event)
-            case ChildCancelRequested():
+            case h.ChildCancelRequested():
                 if child := self.children.get(event.child_id):
                     child.cancel_requested = True
-            case ChildCompleted() | ChildFailed():
+            case h.ChildCompleted() | h.ChildFailed():
                 self.children.pop(event.child_id, None)
-            case HookCreated():
+            case h.HookCreated():
                 self.hooks[event.hook_id] = event
-            case HookDisposed() | HookConflicted():
+            case h.HookDisposed() | h.HookConflicted():
                 if hook := self.hooks.pop(event.hook_id, None):
                     self.closed_hooks[event.hook_id] = hook
                     if len(self.closed_hooks) > CLOSED_HOOKS:
                         del self.closed_hooks[next(iter(self.closed_hooks))]
-            case AttributesSet():
+            case h.AttributesSet():
                 self._set_attributes(event)
-            case Applied():
+            case h.Applied():
                 fact = self.held.pop(event.fact_id)
-                if isinstance(fact, StepFailed):
+                if isinstance(fact, h.StepFailed):
                     self._failed = fact.step_id
-                if isinstance(fact, RunStarted):
+                if isinstance(fact, h.RunStarted):
                     self.started = with_what_was_unknown(fact, event)
-            case RunCompleted() | RunFailed() | RunCancelled() | RunContinued():
+            case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
                 self.ended = event
-                if isinstance(event, RunContinued):
+                if isinstance(event, h.RunContinued):
                     self.successor = event.next_run_id
+            case h.Replied() | h.VersionMarked():
+                pass  # nothing that is open
+            case _:
+                assert_never(event)
         return closed
 
-    def _closed_by(self, event: Event) -> OpenStep | TimerStarted | None:
+    def _closed_by(self, event: Event) -> OpenStep | h.TimerStarted | None:
         match event:
-            case StepCompleted() | StepFailed() | StepAbandoned():
+            case h.StepCompleted() | h.StepFailed() | h.StepAbandoned():
                 step = self.steps.get(event.step_id)
                 return replace(step) if step and step.attempt else None
-            case TimerCancelled():
+            case h.TimerCancelled():
                 return self.timers.get(event.timer_id)
         return None
 
@@ -239,14 +211,14 @@ class RunState:
         if step_id and step and step.attempt is None:
             del self.steps[step_id]
 
-    def _answer(self, fact: StepCompleted | StepFailed) -> None:
-        if isinstance(fact, StepCompleted):
+    def _answer(self, fact: h.StepCompleted | h.StepFailed) -> None:
+        if isinstance(fact, h.StepCompleted):
             del self.steps[fact.step_id]
         else:
             self.steps[fact.step_id].attempt = None  # a StepRetryScheduled that follows opens the next one
             self._failed = None if fact.held else fact.step_id
 
-    def _set_attributes(self, event: AttributesSet) -> None:
+    def _set_attributes(self, event: h.AttributesSet) -> None:
         merged = {**self.attributes, **event.attributes}
         self.attributes = {name: value for name, value in merged.items() if value is not None}
         self.status_text = self.status_text if event.status_text is None else event.status_text
