@@ -1,9 +1,6 @@
 """Running one attempt of a step, and sending its outcome to its run.
 
-An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
-cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
-attempt has no outcome unless the step comes to its end all the same. The inner one is the step's: what its libraries do
-to it, with or without `uncancel`, is the step's own affair, and whatever leaves it is the step's outcome.
+How the step's function is called, and what becomes of cancellations, is in `calling.py`.
 
 Order matters: the outcome goes to the ledger before it is sent. A task that comes again, because the function died
 between the two or its acknowledgement was lost, finds the outcome there and sends it without running the step a second
@@ -13,15 +10,13 @@ time.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
-from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
     FatalError,
@@ -35,8 +30,9 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import Json, StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
 from worldflow.engine.workflow.context import StepInfo, current_step
-from worldflow.engine.workflow.definitions import Step, find_step
+from worldflow.engine.workflow.definitions import find_step
 from worldflow.turns.attempts import failed, interruption
+from worldflow.turns.calling import call_step
 from worldflow.turns.inline_loop import InlineLoop
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Attempt, Observer, Observers
@@ -65,15 +61,6 @@ def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
     """What the step ledger has of a task's call."""
     outcome = ledger.get_outcome(world, task.run_id, task.step_id, task.attempt)
     return outcome if outcome and outcome.is_of(task.call) else None
-
-
-@dataclass(slots=True)
-class _Result:
-    """What a step has returned or raised."""
-
-    value: object = None
-    error: BaseException | None = field(default_factory=asyncio.CancelledError)
-    """At first, that of a task that is cancelled before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +172,7 @@ class StepExecutor:
         raises `CancelledError` otherwise.
         """
         has_record = task.ledger is not False and (redelivered or task.redo)
-        outcome = await self._threads.call(self._recorded, task) if has_record else None
+        outcome = await self._threads.call(recorded_outcome, self._world, task) if has_record else None
         if outcome:
             return partial(self._tell, outcome)
         if task.deadline and self._world.now() >= task.deadline:
@@ -297,9 +284,6 @@ class StepExecutor:
         error = StepCrashedError(f"the function died on every delivery of {task.name!r}, attempt {task.attempt}")
         self._finish(task, failed(task, error, retryable=not task.at_most_once))
 
-    def _recorded(self, task: StepTask) -> StepOutcome | None:
-        return recorded_outcome(self._world, task)
-
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
         outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact), call=task.call)
         if task.ledger is not False:
@@ -369,7 +353,7 @@ class StepExecutor:
             return failed(task, error, retryable=isinstance(error, PayloadCodecError))
         token = current_step.set(info or await self._info(task))
         try:
-            ended = await self._call(step, arguments, task.timeout)
+            ended = await call_step(self._threads, step, arguments, task.timeout)
         finally:
             current_step.reset(token)
         if ended.error is not None:  # whatever it raises, it is this step that fails, and no other
@@ -413,65 +397,3 @@ class StepExecutor:
                 raise
             # The step has cancelled every task that it found.
             return failed(task, error, retryable=True)
-
-    async def _call(self, step: Step[..., object], arguments: dict[str, object], timeout: float | None) -> _Result:
-        if step.is_async:
-            return await _awaited(lambda: step.signature.call(arguments), timeout)
-        call, stopped = self._threads.call(_call_plain, step, arguments), False
-        while not call.done():
-            try:
-                await asyncio.wait([call])
-            except asyncio.CancelledError:
-                if stopped:
-                    raise
-                stopped = True
-        result = call.result()
-        if inspect.isawaitable(value := result.value):
-            # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
-            if stopped:
-                raise asyncio.CancelledError
-            return await _awaited(lambda: value, timeout)
-        return result
-
-
-async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> _Result:
-    """What comes of an awaitable in a task of its own."""
-    result = _Result()
-
-    async def call() -> None:
-        try:
-            result.value = await begin()
-            result.error = None
-        except BaseException as error:
-            result.error = error
-
-    task = asyncio.create_task(call())
-    stopped = timed_out = False
-    while not task.done():
-        try:
-            await asyncio.wait([task], timeout=None if timed_out else timeout)
-        except asyncio.CancelledError:
-            if not task.done():
-                stopped = task.cancel()
-        else:
-            if not task.done():
-                timed_out = task.cancel()
-    if stopped and result.error is not None:
-        raise result.error if isinstance(result.error, KeyboardInterrupt) else asyncio.CancelledError
-    if timed_out and timeout and isinstance(result.error, (asyncio.CancelledError, TimeoutError)):
-        result.error = StepTimeoutError(f"it took longer than {spoken(timeout)}")
-    elif (
-        result.error is not None
-        and isinstance(result.error.__cause__, StopIteration)
-        and type(result.error) is RuntimeError
-    ):
-        result.error = result.error.__cause__  # which no coroutine raises as it is
-    return result
-
-
-def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> _Result:
-    """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
-    try:
-        return _Result(step.signature.call(arguments), None)
-    except BaseException as error:
-        return _Result(None, error)

@@ -1,0 +1,97 @@
+"""How the function of a step is called.
+
+An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
+cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
+attempt has no outcome unless the step comes to its end all the same. The inner one is the step's: what its libraries do
+to it, with or without `uncancel`, is the step's own affair, and whatever leaves it is the step's outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from worldflow.engine.durations import spoken
+from worldflow.engine.errors import StepTimeoutError
+from worldflow.engine.workflow.definitions import Step
+from worldflow.turns.threads import Threads
+
+
+@dataclass(slots=True)
+class Result:
+    """What a step has returned or raised."""
+
+    value: object = None
+    error: BaseException | None = field(default_factory=asyncio.CancelledError)
+    """At first, that of a task that is cancelled before it begins."""
+
+
+async def call_step(
+    threads: Threads, step: Step[..., object], arguments: dict[str, object], timeout: float | None
+) -> Result:
+    """What a step returns or raises: an `async def` one in a task of its own, a plain one in a thread.
+
+    Who cancels it stops the executor. A thread is waited for, until it is cancelled once more.
+    """
+    if step.is_async:
+        return await _awaited(lambda: step.signature.call(arguments), timeout)
+    call, stopped = threads.call(_call_plain, step, arguments), False
+    while not call.done():
+        try:
+            await asyncio.wait([call])
+        except asyncio.CancelledError:
+            if stopped:
+                raise
+            stopped = True
+    result = call.result()
+    if inspect.isawaitable(value := result.value):
+        # A plain decorator around an `async def` returns its coroutine, which nobody has awaited yet.
+        if stopped:
+            raise asyncio.CancelledError
+        return await _awaited(lambda: value, timeout)
+    return result
+
+
+async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> Result:
+    """What comes of an awaitable in a task of its own."""
+    result = Result()
+
+    async def call() -> None:
+        try:
+            result.value = await begin()
+            result.error = None
+        except BaseException as error:
+            result.error = error
+
+    task = asyncio.create_task(call())
+    stopped = timed_out = False
+    while not task.done():
+        try:
+            await asyncio.wait([task], timeout=None if timed_out else timeout)
+        except asyncio.CancelledError:
+            if not task.done():
+                stopped = task.cancel()
+        else:
+            if not task.done():
+                timed_out = task.cancel()
+    if stopped and result.error is not None:
+        raise result.error if isinstance(result.error, KeyboardInterrupt) else asyncio.CancelledError
+    if timed_out and timeout and isinstance(result.error, (asyncio.CancelledError, TimeoutError)):
+        result.error = StepTimeoutError(f"it took longer than {spoken(timeout)}")
+    elif (
+        result.error is not None
+        and isinstance(result.error.__cause__, StopIteration)
+        and type(result.error) is RuntimeError
+    ):
+        result.error = result.error.__cause__  # which no coroutine raises as it is
+    return result
+
+
+def _call_plain(step: Step[..., object], arguments: dict[str, object]) -> Result:
+    """A function's result or its exception, which is not raised: no future takes a `StopIteration`."""
+    try:
+        return Result(step.signature.call(arguments), None)
+    except BaseException as error:
+        return Result(None, error)
