@@ -28,7 +28,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.costs import Asked, commits_of, count
-from worldflow.costs.counting import guessed_commits
+from worldflow.costs.commits import guessed_commits
 from worldflow.runtime import sending, starting, webhooks
 from worldflow.worlds import reading
 

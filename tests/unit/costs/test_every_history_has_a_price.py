@@ -2,7 +2,7 @@ import pytest
 
 from tests.histories.stored import files, load
 from worldflow.costs import bill_of, count, elsewhere, shape_of
-from worldflow.costs.counting import guessed_commits
+from worldflow.costs.commits import guessed_commits
 
 pytestmark = pytest.mark.one_python
 

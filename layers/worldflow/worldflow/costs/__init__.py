@@ -1,5 +1,6 @@
 """What runs ask of AWS, and what that costs: `python -m worldflow cost`.
 
+    commits.py    a run's history, commit by commit
     counting.py   from a run's history to the requests that it has made
     metering.py   the AWS that counts them
     logs.py       the bytes that functions write to their logs
@@ -11,7 +12,8 @@ Nothing that runs in Lambda imports this.
 """
 
 from worldflow.costs.bills import Bill, Charge, Deployment, Elsewhere, Shape, bill_of, elsewhere, shape_of
-from worldflow.costs.counting import commits_of, count
+from worldflow.costs.commits import commits_of
+from worldflow.costs.counting import count
 from worldflow.costs.metering import Asked
 
 __all__ = [

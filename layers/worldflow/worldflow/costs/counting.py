@@ -10,22 +10,21 @@ the run's history before its turn, and a message that comes twice is a turn more
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from worldflow.costs.commits import Commits, Outcome
 from worldflow.costs.metering import Asked, MeteredWorld
 from worldflow.engine import history as h
 from worldflow.engine.history import AnyFact, Event, Fact
 from worldflow.engine.history.base import UNRECORDED
-from worldflow.engine.history.state import OpenStep, RunState
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.turns.acts import Acts, Obsolete, carry_out
 from worldflow.turns.announcing import status_events
-from worldflow.turns.turn import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds import items, ledger, reading
-from worldflow.worlds.base import World
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,
@@ -41,50 +40,12 @@ from worldflow.worlds.messages import (
 from worldflow.worlds.payloads import is_stand_in, size_of_reference
 from worldflow.worlds.records import RunRecord, run_record
 
-Commits = Sequence[Sequence[Event]]
-_Outcome = h.StepCompleted | h.StepFailed
-
 CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
 
 
 def _never() -> bool:
     return False
-
-
-def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
-    """The history of a run, commit by commit; and whether that is how it was written. Raises `RunNotFoundError`.
-
-    An archive has no commits: their ends are derived from the times of the events.
-    """
-    if reading.stored_run(world, run_id).archived_at is None and (commits := world.load_commits(run_id)):
-        return commits, True
-    events = reading.stored_events(world, run_id)
-    return guessed_commits(events), not events
-
-
-def guessed_commits(events: Iterable[Event]) -> Commits:
-    """The commits of a history: what a turn committed was recorded at one time, unless it ran pure steps."""
-    commits: list[list[Event]] = []
-    inline: dict[str, bool] = {}
-    for event in events:
-        if isinstance(event, h.RunForked):
-            commits = [[taken for commit in commits for taken in commit]]  # with all that it has taken over
-        elif not commits or (event.at != commits[-1][-1].at and not _joins(event, commits[-1], inline)):
-            commits.append([])
-        commits[-1].append(event)
-        if isinstance(event, h.StepScheduled) and event.inline:
-            inline[event.step_id] = bool(event.pure)
-    return commits
-
-
-def _joins(event: Event, commit: Sequence[Event], inline: dict[str, bool]) -> bool:
-    """Whether the result of a pure step was committed with results before it."""
-    if not isinstance(event, _Outcome) or not inline.get(event.step_id):
-        return False
-    first = commit[0]
-    is_little = len(commit) < PURE_EVENTS and (commit[-1].at - first.at).total_seconds() < PURE_SECONDS
-    return is_little and isinstance(first, _Outcome) and first.step_id in inline
 
 
 def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
@@ -199,7 +160,7 @@ class _Account:
 
     def _is_taken_up(self, event: Event) -> bool:
         """Whether it is the result of an inline step that a turn before this one has left."""
-        return isinstance(event, _Outcome) and event.step_id in self._inline and event.attempt > 1
+        return isinstance(event, Outcome) and event.step_id in self._inline and event.attempt > 1
 
     def _recall(self, *, is_new: bool) -> None:
         """What a turn reads of the run in a process that holds it."""
@@ -301,7 +262,7 @@ class _Account:
     def _arrived(self, fact: Fact) -> FactArrived:
         return FactArrived(run_id=self._run_id, fact=_unrecorded(fact))
 
-    def _execute(self, fact: _Outcome) -> None:
+    def _execute(self, fact: Outcome) -> None:
         """What the step executor does with a task, of which this comes."""
         world, task = self.world, self._tasks.pop((fact.step_id, fact.attempt), None)
         if task is None:
@@ -322,7 +283,7 @@ class _Account:
         world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])
         self._collect()
 
-    def _run_inline_again(self, fact: _Outcome) -> None:
+    def _run_inline_again(self, fact: Outcome) -> None:
         """What a turn does with an inline attempt that a turn before it may have begun."""
         attempt = (self._run_id, fact.step_id, fact.attempt)
         ledger.get_outcome(self.world, *attempt)
@@ -354,10 +315,9 @@ class _Account:
         """Whether a commit is to come for a message."""
         if isinstance(message, FactArrived):
             return self._state.accepts(message.fact)
-        return isinstance(message, StepDue) and message.step_id in self._inline and self._is_open(message)
-
-    def _is_open(self, message: StepDue) -> bool:
-        step: OpenStep | None = self._state.steps.get(message.step_id)
+        if not isinstance(message, StepDue) or message.step_id not in self._inline:
+            return False
+        step = self._state.steps.get(message.step_id)
         return step is not None and step.attempt == message.attempt
 
     def _bring_due(self, message: RunMessage) -> None:

@@ -5,6 +5,7 @@ functions and classes of the same module that they use. Steps may do anything, a
 A comment `# worldflow: allow` on a line says that it is meant to be so. Options of steps that are deprecated are hints.
 """
 
-from worldflow.determinism.analysis import Finding, Report, check
+from worldflow.determinism.analysis import check
+from worldflow.determinism.findings import Finding, Report
 
 __all__ = ["Finding", "Report", "check"]

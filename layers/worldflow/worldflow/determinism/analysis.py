@@ -7,10 +7,10 @@ import io
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from worldflow.determinism import rules
 from worldflow.determinism.awaits import Awaits
+from worldflow.determinism.findings import Finding, Report
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
 from worldflow.determinism.options import deprecated_options
 from worldflow.determinism.rules import Rule
@@ -43,32 +43,6 @@ _ORDERING_METHODS = frozenset({"extend", "join"})
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that a workflow does and must not. `line` and `column` count from 1."""
-
-    path: str
-    line: int
-    column: int
-    what: str
-    why: str
-    instead: str
-    function: str
-    """The function that does it. Empty for an option of a step."""
-    workflow: str
-    """The workflow that it is, or that uses it. Empty for an option of a step."""
-    is_hint: bool = False
-    """Whether the replay is right all the same."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What is known of a module by its text: its workflows, and what is wrong in them."""
-
-    workflows: tuple[str, ...]
-    findings: tuple[Finding, ...]
 
 
 def check(source: str, path: str) -> Report:

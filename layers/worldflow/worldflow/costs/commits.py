@@ -1,0 +1,49 @@
+"""A run's history, commit by commit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from worldflow.engine import history as h
+from worldflow.engine.history import Event
+from worldflow.turns.turn import PURE_EVENTS, PURE_SECONDS
+from worldflow.worlds import reading
+from worldflow.worlds.base import World
+
+Commits = Sequence[Sequence[Event]]
+Outcome = h.StepCompleted | h.StepFailed
+
+
+def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
+    """The history of a run, commit by commit; and whether that is how it was written. Raises `RunNotFoundError`.
+
+    An archive has no commits: their ends are derived from the times of the events.
+    """
+    if reading.stored_run(world, run_id).archived_at is None and (commits := world.load_commits(run_id)):
+        return commits, True
+    events = reading.stored_events(world, run_id)
+    return guessed_commits(events), not events
+
+
+def guessed_commits(events: Iterable[Event]) -> Commits:
+    """The commits of a history: what a turn committed was recorded at one time, unless it ran pure steps."""
+    commits: list[list[Event]] = []
+    inline: dict[str, bool] = {}
+    for event in events:
+        if isinstance(event, h.RunForked):
+            commits = [[taken for commit in commits for taken in commit]]  # with all that it has taken over
+        elif not commits or (event.at != commits[-1][-1].at and not _joins(event, commits[-1], inline)):
+            commits.append([])
+        commits[-1].append(event)
+        if isinstance(event, h.StepScheduled) and event.inline:
+            inline[event.step_id] = bool(event.pure)
+    return commits
+
+
+def _joins(event: Event, commit: Sequence[Event], inline: dict[str, bool]) -> bool:
+    """Whether the result of a pure step was committed with results before it."""
+    if not isinstance(event, Outcome) or not inline.get(event.step_id):
+        return False
+    first = commit[0]
+    is_little = len(commit) < PURE_EVENTS and (commit[-1].at - first.at).total_seconds() < PURE_SECONDS
+    return is_little and isinstance(first, Outcome) and first.step_id in inline
