@@ -168,7 +168,7 @@ audit: $(VENV)/ready ## Look up known vulnerabilities of all that is pinned; say
 	@python -m tools.audit requirements-dev.txt layers/worldflow/requirements.txt
 
 .PHONY: format
-format: $(VENV)/ready ## Format the code, and mend what lint can mend
+format: $(VENV)/ready ## Format the code, and fix what lint can fix
 	ruff check --fix-only .
 	ruff format .
 

@@ -1,4 +1,4 @@
-"""Takes the turns of runs: behind the queues of runs and timers, and behind every dead-letter queue."""
+"""Takes the turns of runs: consumes the run and timer queues, and every dead-letter queue."""
 
 from __future__ import annotations
 

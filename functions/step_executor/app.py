@@ -1,4 +1,4 @@
-"""Runs steps: behind the queue of steps."""
+"""Runs steps: consumes the step queue."""
 
 from __future__ import annotations
 

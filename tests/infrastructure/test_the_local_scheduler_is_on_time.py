@@ -51,16 +51,16 @@ class LocalScheduler:
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalScheduler]:
     monkeypatch.setenv("LOCAL_AWS_DIRECTORY", str(tmp_path))
-    from tools.local_aws.mends import scheduler as mend
+    from tools.local_aws.patches import scheduler as patch
 
     local = LocalScheduler()
     for name in ("_create_schedule", "_update_schedule", "_delete_schedule", "_SCHEDULE_TICK_INTERVAL"):
         monkeypatch.setattr(scheduler, name, getattr(scheduler, name))
     monkeypatch.setattr(eventbridge, "_invoke_target", eventbridge._invoke_target)
-    monkeypatch.setattr(mend, "_invoke_target", lambda target, *_: local.fired.append(target["Input"]))
+    monkeypatch.setattr(patch, "_invoke_target", lambda target, *_: local.fired.append(target["Input"]))
     clock = SimpleNamespace(time=lambda: local.now.timestamp())
     monkeypatch.setattr(scheduler, "time", clock)
-    mend.apply()
+    patch.apply()
     scheduler.reset()
     scheduler._schedule_last_fired.clear()
     yield local

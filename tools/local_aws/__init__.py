@@ -1,10 +1,10 @@
-"""A local AWS for the demo and the end-to-end tests: MiniStack, mended and kept on a lead.
+"""A local AWS for the demo and the end-to-end tests: MiniStack, patched and kept on a lead.
 
     with LocalAws(directory) as aws:
         subprocess.run(["sam", "deploy", ...], env={**os.environ, **aws.env}, check=True)
         aws.client("dynamodb").list_tables()
 
-The emulator's faults that matter to Worldflow are mended when its process starts, one module a mend, in `mends/`.
+The emulator's faults that matter to Worldflow are patched when its process starts, one module a patch, in `patches/`.
 """
 
 from tools.local_aws.launcher import LocalAws, LocalAwsError, Usage

@@ -1,7 +1,7 @@
 """The process of one execution environment: imports a handler, then answers invocations until it is killed.
 
 It runs isolated from the emulator's own packages (`python -I -S`), and sees what a function sees on Lambda, in that
-order: its code, its layers, the packages of the runtime. `mends/workers.py` is the other end of the connection.
+order: its code, its layers, the packages of the runtime. `patches/workers.py` is the other end of the connection.
 """
 
 import importlib

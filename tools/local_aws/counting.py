@@ -1,7 +1,7 @@
 """What the emulator has served: the requests that AWS would charge for.
 
 Requests over HTTP are counted where they are dispatched. Those that never travel over HTTP here, but do on AWS, are
-counted by the mends that do them: the receives and deletes of event source mappings, and what the Scheduler sends.
+counted by the patches that do them: the receives and deletes of event source mappings, and what the Scheduler sends.
 """
 
 import json

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import boto3
 
-MINISTACK_VERSION = "1.5.33"  # the mends reach into its internals
+MINISTACK_VERSION = "1.5.33"  # the patches reach into its internals
 REGION = "us-east-1"
 UNCOUNTED = "x-local-aws-uncounted"  # the header of a request that only watches, and that AWS would not see
 

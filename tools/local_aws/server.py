@@ -1,4 +1,4 @@
-"""The emulator's process: MiniStack with the mends applied, and a few paths of our own under `/_local_aws/`.
+"""The emulator's process: MiniStack with the patches applied, and a few paths of our own under `/_local_aws/`.
 
 It lives as long as its standard input stays open, which is as long as its launcher lives, however that ends.
 """
@@ -15,8 +15,8 @@ from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from ministack import app
 
-from tools.local_aws import counting, mends
-from tools.local_aws.mends import workers
+from tools.local_aws import counting, patches
+from tools.local_aws.patches import workers
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -40,7 +40,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def main() -> None:
     threading.Thread(target=_die_with_the_launcher, daemon=True).start()
-    mends.apply_all()
+    patches.apply_all()
     counting.apply()
     config = Config()
     config.bind = [f"127.0.0.1:{os.environ['GATEWAY_PORT']}"]

@@ -83,7 +83,7 @@ def check(target: Target, checks: list[Check], *, leaves_runs: bool) -> int:
 
 
 def agreed(options: argparse.Namespace, session: boto3.Session, makes: bool) -> bool:
-    """Prints what is about to happen and its price, and asks whether to go on."""
+    """Prints what is about to happen and its price, and asks whether to continue."""
     account = session.client("sts").get_caller_identity()["Account"]
     what = "Deploys, checks and removes the stack" if makes else "Checks the stack, and removes its own runs"
     console.print(f"{what}: {options.stack}, in account {account}, {session.region_name}.")

@@ -83,7 +83,7 @@ def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dic
 
 
 def _events(world: AWSWorld, run_id: str, after: int) -> Iterator[Event]:
-    """The events behind `after`, read as they are asked for."""
+    """The events after `after`, read as they are asked for."""
     events = reading.stored_events(world, run_id, after, commits=COMMITS)
     if after and (not events or events[0].seq != after + 1):
         yield from reading.stored_events(world, run_id, after)  # it lies within a commit, or is the end

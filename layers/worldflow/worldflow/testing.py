@@ -207,7 +207,7 @@ class WorkflowEnvironment:
                 await self._worker.pause(_STEP_PATIENCE)
 
     async def _work(self) -> bool:
-        """What is begun in a thread goes on when its caller is cancelled. The next one waits for it."""
+        """Work begun in a thread continues when its caller is cancelled. The next caller waits for it."""
         self._working = self._working or asyncio.create_task(self._worker.work())
         await asyncio.wait([self._working])
         working, self._working = self._working, None

@@ -5,7 +5,18 @@ AWS), or those of a LocalWorld file. What a command was asked for goes to stdout
 for what could not be done, and 2 for a wrong command line.
 """
 
-from worldflow.cli import asking, checking, costing, mending, reading, restoring, scheduling, serving, starting, tracing
+from worldflow.cli import (
+    asking,
+    checking,
+    costing,
+    reading,
+    redriving,
+    restoring,
+    scheduling,
+    serving,
+    starting,
+    tracing,
+)
 from worldflow.terminal import application
 
 app = application("worldflow", "Start, inspect and control runs, on AWS or in a LocalWorld file.")
@@ -24,7 +35,7 @@ for _command in (
     asking.cancel,
     asking.terminate,
     asking.resume,
-    mending.redrive,
+    redriving.redrive,
     restoring.reconcile,
     starting.retry,
     starting.fork,

@@ -4,7 +4,7 @@ A run is archived in steps, each of which may be the last before the process die
 
     1. its archive is written: the record, and the history as it is stored
     2. it is sealed: its record says that it is archived, and the id of the run that would follow it is reserved, both
-       or neither; from here on it is read from the archive, and a request that would let it go on is refused
+       or neither; from here on it is read from the archive, and a request to continue it is refused
     3. what it has beside the record is removed: tokens of hooks, timers that are still set, the step ledger, the
        history; its large data goes where the archive is
     4. the record is removed, and all that leads to it, in one go
@@ -115,7 +115,7 @@ def _archive_together(
 ) -> int:
     records = [record for run_id in run_ids if (record := world.get_run(run_id))]
     if len(records) < len(run_ids) or not all(_is_over(record, before) for record in records):
-        return 0  # the index is behind, or another of its generations has not ended
+        return 0  # the index is stale, or another of its generations has not ended
     if records[0].archived_at is None and not _seal(world, records, reserved):
         return 0
     for record in records:
@@ -129,7 +129,7 @@ def _is_over(record: RunRecord, before: datetime) -> bool:
 
 
 def _seal(world: World, records: Sequence[RunRecord], reserved: str | None) -> bool:
-    """Writes the archives of runs and seals them. Returns False where they go on after all."""
+    """Writes the archives of runs and seals them. Returns False if they continue after all."""
     newest = records[-1].run_id if reserved else None
     sealed = [record.model_copy(update={"archived_at": world.now(), "newest_run_id": newest}) for record in records]
     for record in sealed:

@@ -42,7 +42,7 @@ def query(world: World, run_id: str, name: str) -> Json:
 
 
 def ask(world: World, run_id: str, name: str) -> Told:
-    """What the run's workflow has published under `name`, as JSON: of a run that goes on, or that has ended.
+    """What the run's workflow has published under `name`, as JSON: of an open run, or of one that has ended.
 
     Replays the run's history here, which takes the workflow's code, and writes nothing.
 

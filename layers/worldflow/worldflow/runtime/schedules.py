@@ -182,7 +182,7 @@ def list_page(world: World, limit: int = 50, cursor: str | None = None) -> Sched
 
 
 def delete(world: World, schedule_id: str) -> None:
-    """Deletes a schedule; runs that it started go on. Raises `ScheduleNotFoundError`."""
+    """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""
     existed = get_schedule(world, schedule_id)
     remove_schedule(world, schedule_id)
     if not existed:

@@ -82,7 +82,7 @@ def start(
             replaces = None if newest.ended else newest.run_id
             existing = create_generation(world, newest, record.model_copy(update={"replaces": replaces}))
             if replaces:
-                # Now that its successor exists, to which what comes behind this is sent on.
+                # Now that its successor exists, to which later messages are forwarded.
                 world.send([termination(replaces, successor=next_generation(replaces))])
             record = record if existing else _named(record, next_generation(newest.run_id))
         world.send([Start(run_id=record.run_id)])
@@ -137,7 +137,7 @@ def signal_with_start(
 
 
 def retry(world: World, run_id: str) -> RunRecord:
-    """Lets a run that failed go on from what it failed of, as its next generation. Returns that one's record.
+    """Continues a failed run from the point of failure, as its next generation. Returns that one's record.
 
     See `engine.forking.retried`. Raises `RunNotFoundError`, `RunArchivedError`, and `InvalidInputError` for a run that
     has not failed.
@@ -159,7 +159,7 @@ def retry(world: World, run_id: str) -> RunRecord:
 
 
 def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord:
-    """Starts a run that goes on from another's history, up to event `after` and what was decided with it.
+    """Starts a run that continues from another's history, up to event `after` and the decisions made with it.
 
     Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end.
     """

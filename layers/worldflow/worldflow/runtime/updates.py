@@ -36,7 +36,7 @@ class PendingUpdate:
     after: int = 0
     was_received: bool = False
     successor: str | None = None
-    """The run that goes on in place of this one."""
+    """The run that continues in place of this one."""
     is_past: bool = False
     """Only this generation is asked, and those before it."""
 
@@ -100,7 +100,7 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
 
 
 def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
-    """The answer of the run that goes on in place of one that has ended without an answer."""
+    """The answer of the successor of a run that has ended without an answer."""
     if update.is_past:
         return None
     if update.successor is None:

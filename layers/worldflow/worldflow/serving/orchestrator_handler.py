@@ -1,6 +1,6 @@
 """The handler of the function behind the queues of runs and timers: turns, messages that are due, and dead letters.
 
-A turn that fails fails with all messages of its run, so that their order holds; other runs of the batch go on.
+A turn that fails fails with all messages of its run, so that their order holds; other runs of the batch continue.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class OrchestratorHandler:
     def _handle(self, group: Sequence[Record], out_of_time: Callable[[], bool]) -> None:
         match group[0].message:
             case Delayed() as delayed:
-                # What is due goes on to its queue; what came early waits for the rest of its time.
+                # Messages that are due are forwarded to their queue; early ones wait for the rest of their time.
                 self._world.send([delayed])
             case StepTask() as task if not group[0].is_dead or has_died(self._world, task):
                 self._executor.bury(task)

@@ -37,7 +37,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 """Seconds until the database is asked again, which has refused: they double while it does."""
 
 _PATIENCE = 60.0
-"""Seconds for which a worker that ends goes on to record outcomes that the database refuses."""
+"""Seconds for which a worker that ends keeps trying to record outcomes that the database refuses."""
 
 _PARTING = 1.0
 """Seconds that the threads have to end in when nobody waits for steps any more."""

@@ -33,7 +33,7 @@ from worldflow.worlds.served import Delivery, Served
 _log = logging.getLogger("worldflow")
 
 LONGEST_TURN = 5.0
-"""Seconds after which a turn that runs inline steps goes on as another one."""
+"""Seconds after which a turn that runs inline steps continues as another one."""
 
 
 @dataclass(slots=True)

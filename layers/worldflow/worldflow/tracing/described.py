@@ -154,7 +154,7 @@ def error_type(error: Failure | None) -> str | None:
 
 
 def trace_of(run: TracedRun, history: Sequence[Event]) -> Iterator[TracedSpan]:
-    """The spans of a history, less those that are open still, and those of a run that it goes on from.
+    """The spans of a history, less those that are open still, and those of a run that it continues.
 
     A child's is that of its own run. Of turns a history knows only when they were over, so they have none.
     """

@@ -28,7 +28,7 @@ _log = logging.getLogger("worldflow")
 
 def set_up() -> tuple[Observer | None, Callable[[], object]]:
     """The observer that traces, and what is to be called at the end of each invocation. No observer where nothing can
-    be traced, which is logged: runs go on without.
+    be traced, which is logged: runs continue untraced.
     """
     try:
         return _set_up()

@@ -92,7 +92,7 @@ def provider_to(url: str, service: str) -> Any:
 class Flush:
     """Sends the spans that have ended, and waits `FLUSH_SECONDS` at most.
 
-    A request that takes longer goes on in its thread (in Lambda: when the function is called again), and nobody waits
+    A request that takes longer continues in its thread (in Lambda: when the function is called again), and nobody waits
     for it any more. While one does, spans are queued, and where the queue is full they are dropped: an endpoint that
     cannot be reached costs time, but no run.
     """

@@ -55,7 +55,7 @@ def _place(world: World, run_id: str, started: RunStarted) -> str | None:
 
 
 def _follows(world: World, run_id: str, before: list[Event]) -> bool:
-    """Whether a run goes on from the one before it, and was not started anew under the same id."""
+    """Whether a run continues the one before it, rather than having been started anew under the same id."""
     if before and any(isinstance(event, RunContinued) and event.next_run_id == run_id for event in before):
         return True
     forked = _forked(reading.find_history(world, run_id) or [])

@@ -182,7 +182,7 @@ class Poke(_RunMessage):
 
     kind: Literal["poke"] = "poke"
     after: int | None = None
-    """Only what was asked for behind this event: what came before it was done by the turn that sent this."""
+    """Only requests after this event: the turn that sent this has made the earlier ones."""
     reread: bool | None = None
     """The history was restored to an earlier moment: what a process remembers of the run may be ahead of it."""
     nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
@@ -214,7 +214,7 @@ class StepTask(BaseMessage):
     ledger: bool | None = None
     """`False`: the outcome is sent without being recorded first."""
     origin: str | None = None
-    """The run in which the step was scheduled, where that is one that this one goes on from."""
+    """The run in which the step was scheduled, if this one continues that run."""
     traceparent: str | None = None
     """The span of the run, where it is in a trace."""
 

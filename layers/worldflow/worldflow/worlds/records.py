@@ -30,7 +30,7 @@ ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "conti
 
 
 class Fork(BaseModel):
-    """Where the history of a run begins that goes on from another's."""
+    """Where the history of a run begins that continues another's."""
 
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 

@@ -33,7 +33,7 @@ class StatusEvent:
     """Of the run, at that time or later."""
     parent_run_id: str | None = None
     next_run_id: str | None = None
-    """The generation that goes on, for `continued`."""
+    """The next generation, for `continued`."""
     error_type: str | None = None
     """For `failed`, such as `orders:CardDeclined`; for `blocked`, the class of the reason where it has one."""
 

@@ -1,4 +1,4 @@
-"""A history that goes on from another's: up to some event, or up to what a run failed of."""
+"""A history that continues another's: up to some event, or up to the failure of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
 
 
 def _possible(history: Sequence[Event]) -> str:
-    """From which events a run can go on."""
+    """At which events a run can be forked."""
     if not history:
         return "the run has not started: there is no event to fork at"
     last = history[-1].seq
@@ -140,7 +140,7 @@ def _all(failure: Failure) -> Iterator[Failure]:
 def _renamed(events: Sequence[Event], run_id: str, goes_on: Callable[[h.ChildStarted], bool]) -> list[Event]:
     """The events as those of the run `run_id`. What chance comes from stays, so that replay decides the same.
 
-    Children that are open are its own then, with ids of their own, except those that go on as they are.
+    Children that are open are its own then, with ids of their own, except those that continue as they are.
     """
     done = {event.child_id for event in events if isinstance(event, (h.ChildCompleted, h.ChildFailed))}
 

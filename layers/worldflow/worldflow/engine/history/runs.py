@@ -1,4 +1,4 @@
-"""How a run begins, goes on and ends, and what it says of itself."""
+"""How a run begins, continues and ends, and what it says of itself."""
 
 from __future__ import annotations
 

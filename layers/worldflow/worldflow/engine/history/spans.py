@@ -49,7 +49,7 @@ class Span:
     traceparent: str | None = None
     """Of a signal, an update or a value: the span that sent it."""
     is_inherited: bool = False
-    """It was over in the run that this one goes on from."""
+    """It was over in the run that this one continues."""
 
     def close(self, end: datetime, outcome: Outcome, error: Failure | None = None) -> None:
         self.end, self.outcome, self.error = end, outcome, error

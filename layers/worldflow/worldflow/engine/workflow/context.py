@@ -44,9 +44,9 @@ class StepInfo:
     step_id: str
     attempt: int
     heartbeat_details: Any = None
-    """What the last heartbeat of the attempts before was given."""
+    """The details of the last heartbeat of earlier attempts."""
     origin: str | None = None
-    """The run in which the step was called first, where this one goes on from it."""
+    """The run in which the step was first called, if this one continues it."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
 
     def heartbeat(self, details: Any = None) -> None:

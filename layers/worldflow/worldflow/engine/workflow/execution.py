@@ -135,7 +135,7 @@ class Execution:
     def replay(self, history: Iterable[Event], *, adopted: bool = False) -> None:
         """Brings the execution to where the history ends. Raises `NonDeterminismError` and `SerializationError`.
 
-        adopted: the history is another run's, which this one is about to go on from.
+        adopted: the history is another run's, which this one is about to continue.
         """
         self.replaying = True
         try:

@@ -146,7 +146,7 @@ class Inbox:
                 raise
 
     def leave_out(self, what: str, error: SerializationError, on_misfit: OnMisfit) -> None:
-        """Goes on without a value that does not fit. Raises `error` where the workflow wants it to, and where it was
+        """Skips a value that does not match its type. Raises `error` where the workflow wants it to, and where it was
         raised when the run came here first.
         """
         if on_misfit == "raise" or not self.run.patched(_MISFITS_ARE_LEFT_OUT, deprecated=True):
@@ -202,7 +202,7 @@ class Inbox:
         self.run.loop.create_task(self._update(fact), name=f"update {fact.name}")
 
     def break_off(self) -> None:
-        """Answers the updates whose handlers run still, as the run goes on without them. The others are unread."""
+        """Answers the updates whose handlers still run, as the run continues without them. The others are unread."""
         self._updates = [*self._begun.values(), *self._updates]
         error = RunEndedError(self.run.run_id, "continued")
         for fact_id in self.running:

@@ -77,7 +77,7 @@ class Recorded:
     def replay(self, events: Sequence[Event], *, adopted: bool) -> None:
         """Brings the run to where the history ends. Raises `NonDeterminismError`, and what the run raises.
 
-        adopted: the history is another run's, which this one is about to go on from.
+        adopted: the history is another run's, which this one is about to continue.
         """
         self._adopted = math.inf if adopted else 0.0
         self._events = events

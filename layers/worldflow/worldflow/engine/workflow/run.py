@@ -25,7 +25,7 @@ class WorkflowInfo:
     parent_run_id: str | None = None
     """The run that started this one as its child."""
     history_length: int = 0
-    """Events up to now. A workflow that goes on for long ends with `continue_as_new()` when they become many."""
+    """Number of events so far. A long-lived workflow calls `continue_as_new()` when there are many."""
 
 
 class Webhooks(Protocol):

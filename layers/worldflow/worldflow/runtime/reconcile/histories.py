@@ -33,7 +33,7 @@ class Histories:
                 return self._reconciled(run_id, record, events)
             except ConflictError:
                 events = None
-        raise ConflictError(f"run {run_id!r} goes on meanwhile: its history is appended to")
+        raise ConflictError(f"run {run_id!r} is not at rest: its history is being appended to")
 
     def _reconciled(self, run_id: str, record: RunRecord | None, events: list[Event] | None) -> FoundRun:
         state = RunState(events) if events and is_whole(events) else None

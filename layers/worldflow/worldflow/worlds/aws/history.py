@@ -67,7 +67,7 @@ class AWSHistory:
     # --- reading ---
 
     def _items(self, run_id: str, after: int) -> Iterator[dict[str, Any]]:
-        """The commits that begin behind an event, in order."""
+        """The commits that begin after an event, in order."""
         first, more = next(self._pages(run_id, "seq > :after", {":after": after}))
         if not more:
             return iter(first)

@@ -1,5 +1,5 @@
 """The tables of an `AWSWorld` after they were restored from a backup: read whole, and written past the conditions that
-hold while runs go on, which would refuse to let a record go back.
+hold while runs continue, which would refuse to let a record go back.
 
 Each write has a condition of its own: that nobody has changed since what this process has read.
 """

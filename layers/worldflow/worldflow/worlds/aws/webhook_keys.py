@@ -23,7 +23,7 @@ from worldflow.engine.workflow.webhooks import LONGEST_LIFE
 from worldflow.worlds.aws.access import AWSAccess
 
 READ_AGAIN = timedelta(hours=1)
-"""How long a process goes on with the keys that it has read."""
+"""How long a process uses the keys that it has read."""
 
 UNKNOWN_AGAIN = timedelta(minutes=1)
 """How often at most it reads them again for a token that none of them has signed: anybody may send such tokens."""

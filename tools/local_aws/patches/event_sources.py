@@ -21,7 +21,7 @@ from typing import Any
 from ministack.services import lambda_svc, sqs
 
 from tools.local_aws.counting import counts
-from tools.local_aws.mends import workers
+from tools.local_aws.patches import workers
 
 # AWS sets no limit without MaximumConcurrency. A laptop has one.
 _DEFAULT_CONCURRENCY = 10
