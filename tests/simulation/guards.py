@@ -20,7 +20,7 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.workflow import inbox
-from worldflow.turns import draft, forwarding, generations, steps
+from worldflow.turns import calling, draft, forwarding, generations
 from worldflow.turns.acts import Acts, children
 from worldflow.turns.arrivals import Arrival
 from worldflow.turns.draft import Draft
@@ -130,12 +130,12 @@ def _read_by_reference(codec: Any, value: Any, what: str, where: str) -> Any:
 
 async def _awaited_here(begin: Any, timeout: float | None) -> Any:
     try:
-        return steps._Result(await begin(), None)
+        return calling.Result(await begin(), None)
     except BaseException as error:
         here = asyncio.current_task()
         if here and here.cancelling():
             raise
-        return steps._Result(None, error)
+        return calling.Result(None, error)
 
 
 def _as_they_come(messages: Any, arrived: Any, state: Any) -> list[Arrival]:
@@ -178,7 +178,7 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
         lambda messages, *_: [Arrival(m, None) for m in messages],
     ),
     "what nobody wants is not begun": (StepExecutor, "_is_wanted", _wanted),
-    "a step has a task of its own": (steps, "_awaited", _awaited_here),
+    "a step has a task of its own": (calling, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "an outage is no death": (SimDeaths, "take_back", lambda *_: None),
     "what is collected decides nothing": (
