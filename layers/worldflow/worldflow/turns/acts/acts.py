@@ -111,7 +111,7 @@ class Acts:
         for.
         """
         run, state = self._run, self._run.state
-        acts = [(1, self._end_replaced)] if self._replaces() else list[Act]()
+        acts: list[Act] = [(1, self._end_replaced)]
         acts += [(hook.seq, partial(hooks.release, run, hook)) for hook in state.closed_hooks.values()]
         acts += [(hook.seq, partial(hooks.hold, run, hook)) for hook in state.hooks.values()]
         acts += [(step.scheduled.seq, partial(steps.begin_again, run, step)) for step in state.steps.values()]
@@ -119,14 +119,15 @@ class Acts:
         acts += [(child.started.seq, partial(children.start_again, run, child)) for child in state.children.values()]
         return sorted((act for act in acts if act[0] > after), key=itemgetter(0))
 
-    def _replaces(self) -> str | None:
-        """The run that this one replaces, where no more than the start of this one is recorded."""
-        started = self._run.state.started
-        return started.replaces if started and self._run.state.at == started.at else None
-
     def _end_replaced(self) -> list[Outgoing]:
-        replaced = self._replaces()
-        return [termination(replaced, successor=self._run.id)] if replaced else []
+        """Ends the run that this one replaces, unless it has ended: the turn that was to do so may have died."""
+        run, started = self._run, self._run.state.started
+        if started is None or started.replaces is None:
+            return []
+        replaced = run.world.get_run(started.replaces)
+        if replaced is None or replaced.ended:
+            return []
+        return [termination(replaced.run_id, successor=run.id)]
 
     def _set(self, timer: h.TimerStarted) -> list[Outgoing]:
         return [Delayed(due=timer.due, message=self._timer(timer))]
@@ -169,7 +170,7 @@ class Acts:
             yield self._continue(state.ended, redo=redo)
         record = run_record(run.id, state, None, run.world.now())
         run.world.update_run(record)
-        messages: list[Outgoing] = []
+        messages = self._end_replaced() if redo else []
         if state.started and state.started.parent:
             messages += children.notify_parent(run, state.started.parent, record, nonce=run.id)
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
