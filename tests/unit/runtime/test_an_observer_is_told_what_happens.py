@@ -39,6 +39,16 @@ async def watched_inline(n: int) -> int:
     return n + 1
 
 
+@step(inline=True, guarantee="at_most_once")
+async def watched_inline_once(n: int) -> int:
+    return n + 1
+
+
+@workflow
+async def watched_once() -> int:
+    return await watched_inline_once(1)
+
+
 @workflow
 async def watched_inline_chain() -> int:
     return await watched_inline(await watched_inline(1))
@@ -174,6 +184,25 @@ def test_a_report_comes_when_all_that_is_written_together_is_durable(notes: Note
             assert notes.commits == []
         assert notes.starts() == ["a", "b"]
         turns.close()
+
+
+def test_a_turn_is_durable_after_it_is_over(notes: Notes):
+    with closing(LocalWorld()) as world:
+        starting.start(world, "run-1", watched_once, {})
+        with closing(Turns(world, observer=notes)) as turns, world.together():
+            turns.take("run-1", [Start(run_id="run-1")])
+        assert world.read_run("run-1").result == 2
+        assert [commit.events[0].seq for commit in notes.commits] == [1, 3]
+
+
+def test_a_turn_begins_when_it_is_first_advanced(world: CrashingWorld, turns: Turns, notes: Notes):
+    """A worker begins several, and one that runs inline steps holds up those after it."""
+    Office(world, watched_chain)
+    with turns.begin("run-1", [Start(run_id="run-1")]) as turn:
+        world.time += timedelta(seconds=5)
+        advanced = world.time
+        turn.advance()
+    assert notes.turns[0].began_at >= advanced
 
 
 def test_a_turn_says_how_many_events_it_replayed(world: CrashingWorld, turns: Turns, notes: Notes):

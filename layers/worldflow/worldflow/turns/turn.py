@@ -74,7 +74,6 @@ class Turn:
         self._arrived = arrived
         self._use_code = use_code
         self._out_of_time = out_of_time
-        self._report = TurnReport(run_id, messages, redo, tools.world.now())
         self._observed = ExitStack()
         self._draft: Draft | None = None
         """The next commit; None before the turn has begun, and when it is over."""
@@ -144,6 +143,7 @@ class Turn:
     # --- load and apply ---
 
     def _begin(self) -> bool:
+        self._report = TurnReport(self._run_id, self._messages, self._redo, self._world.now())
         self._observed.enter_context(self._tools.observer.turn(self._report))
         held = self._tools.runs.take(self._run_id) if self._use_code else None
         if held and any(isinstance(message, Poke) and message.reread for message in self._messages):
@@ -193,19 +193,20 @@ class Turn:
             assert run.state.started is not None
             commit = Commit(self._report, run.state.started, events, became_long, run.state.forked)
             self._world.when_durable(partial(self._tools.observer.committed, commit))
-            self._world.when_durable(partial(self._begin_later, events))
+            self._world.when_durable(partial(self._begin_later, run.state, events))
         elif not self._drafted.was_read and self._world.load_history(run.id, run.state.seq, commits=1):
             raise ConflictError(f"run {run.id!r}: the live execution is older than its history")
 
-    def _begin_later(self, events: Sequence[Event]) -> None:
+    def _begin_later(self, state: RunState, events: Sequence[Event]) -> None:
         """Remembers the inline attempts that run at most once and that this turn has committed but not begun: an error
         before they begin is no reason to call them interrupted.
         """
         for event in events:
             if isinstance(event, StepScheduled) and event.inline and event.at_most_once:
-                step = self._state.steps.get(event.step_id)
+                step = state.steps.get(event.step_id)
                 if step and step.attempt == 1 and step.due is None:
-                    self._tools.executor.begin_later(self._acts.task(step), event.at)
+                    task = Acts(self._world, self._run_id, state).task(step)
+                    self._tools.executor.begin_later(task, event.at)
 
     # --- act ---
 
