@@ -233,7 +233,7 @@ def of_days() -> Table:
 
 
 def of_examples() -> Table:
-    """What a run of each example comes to, here and elsewhere."""
+    """What a run of each example costs, here and elsewhere."""
     examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
     rows = [
         ["a million runs of", "requests", "logs", "storage", "compute", "**total**", "durable functions", "Standard"]

@@ -15,7 +15,7 @@ NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
 class Template:
-    """What the template comes to with some parameters, the others having their defaults."""
+    """The template resolved for some parameters, the others having their defaults."""
 
     def __init__(self, **parameters: object) -> None:
         self.parameters = {name: _default(parameter) for name, parameter in TEMPLATE["Parameters"].items()} | parameters

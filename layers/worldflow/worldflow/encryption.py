@@ -112,7 +112,7 @@ class KmsCodec:
     def _decrypt(self, encrypted_key: bytes) -> bytes:
         refusals = []
         for key in self._keys:
-            # By the key's name: otherwise whoever can write data could have it decrypted with a key of his own.
+            # By the key's name: otherwise anyone who can write data could have it decrypted with a key of their own.
             try:
                 answer = self._kms.decrypt(CiphertextBlob=encrypted_key, KeyId=key, EncryptionContext=_PURPOSE)
             except ClientError as error:

@@ -4,7 +4,7 @@ Wrong, and what AWS does:
 
 - A FIFO queue gets one invocation at a time, whatever `MaximumConcurrency` says. AWS works on as many message groups in
   parallel as that allows. (The order within a group needs no care here: a receive passes over groups in flight.)
-- After a failed batch the whole mapping pauses for a second. AWS goes on with the other messages; the failed ones come
+- After a failed batch the whole mapping pauses for a second. AWS continues with the others; the failed messages come
   back after their visibility timeout.
 - A malformed partial batch response, such as one that names an unknown message, counts as a success and the messages
   are deleted. AWS takes it as a failure of the whole batch.

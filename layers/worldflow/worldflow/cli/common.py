@@ -169,7 +169,7 @@ class Quiet:
 
 
 def load(modules: str) -> None:
-    # What does not import is told in a line, and not by the log with a traceback.
+    # A module that does not import is reported in one line, and not with a traceback in the log.
     logging.getLogger("worldflow").addHandler(logging.NullHandler())
     load_workflows(name.strip() for name in modules.split(",") if name.strip())
 

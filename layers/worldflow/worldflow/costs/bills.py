@@ -103,7 +103,7 @@ def bill_of(asked: Asked, batch: int, deployment: Deployment = Deployment()) -> 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a run amounts to, whoever runs it."""
+    """The size of a run, independent of the system that runs it."""
 
     attempts: int = 0
     """Of steps."""

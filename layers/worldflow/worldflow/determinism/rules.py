@@ -14,7 +14,7 @@ class Rule:
     instead: str
     """May name the `{node}` that is against the rule."""
     is_hint: bool = False
-    """Harmless to the replay, if not what somebody wants."""
+    """Harmless to the replay, though hardly intended."""
     at_import: bool = False
     """Also a value that was made when the module was imported differs from process to process."""
 
@@ -201,7 +201,7 @@ def mentioned(name: str) -> Rule | None:
 
 
 def called(name: str, arguments: int) -> Rule | None:
-    """What is wrong with calling this name with so many arguments."""
+    """What is wrong with calling this name with this number of arguments."""
     if name in NEEDS_ARGUMENTS:
         needed, rule = NEEDS_ARGUMENTS[name]
         return rule if arguments < needed else None

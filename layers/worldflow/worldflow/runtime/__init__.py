@@ -18,7 +18,7 @@ __all__ = ["Orchestrator", "RunHandle", "StepExecutor", "load_workflows"]
 
 
 def __getattr__(name: str) -> Any:
-    # What applications use is nothing that the functions behind the queues have to import.
+    # Only applications use it: the functions that read the queues need not import it.
     if name in ("Orchestrator", "RunHandle"):
         from worldflow.runtime import orchestrator
 

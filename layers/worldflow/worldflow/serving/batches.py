@@ -105,7 +105,7 @@ def _set_aside(record: Mapping[str, Any], set_aside: SetAside) -> bool:
 
 
 def answer(failed: Sequence[str]) -> dict[str, Any]:
-    """What Lambda is told of a batch: the ids of the messages that are to come again."""
+    """The answer to Lambda for a batch: the ids of the messages to redeliver."""
     return {"batchItemFailures": [{"itemIdentifier": id} for id in failed]}
 
 

@@ -1,4 +1,4 @@
-"""The handler of the function behind the queues of runs and timers: turns, messages that are due, and dead letters.
+"""The handler of the function that reads the queues of runs and timers: turns, messages that are due, and dead letters.
 
 A turn that fails fails with all messages of its run, so that their order holds; other runs of the batch continue.
 """
@@ -41,7 +41,7 @@ def create_orchestrator_handler(
     turns_at_once: int = TURNS_AT_ONCE,
     observer: Observer | None = None,
 ) -> Handler:
-    """The handler of the function behind the queues of runs and timers, and behind all dead-letter queues.
+    """The handler of the function that reads the queues of runs and timers, and all dead-letter queues.
 
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their workflows are known. Turns of different runs in
     one batch are taken in threads.
@@ -120,7 +120,7 @@ class OrchestratorHandler:
     def _take_turn(self, run_id: str, group: Sequence[Record], out_of_time: Callable[[], bool]) -> None:
         told = [(record.message, record.sent_at) for record in group if isinstance(record.message, RunMessage)]
         again = group[0].is_dead or any(record.receives > 1 for record in group)
-        # What goes on dying is taken without the workflow's code, which may be what kills it.
+        # A message that keeps killing its turn is taken without the workflow's code, which may be what kills it.
         with noted(self._world, f"dead#{group[0].id}") if again else nullcontext(0) as begun:
             self._turns.take(
                 run_id,

@@ -1,4 +1,4 @@
-"""The handler of the function behind the queue of steps."""
+"""The handler of the function that reads the queue of steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _log = logging.getLogger("worldflow")
 
 
 def create_step_handler(world: AWSWorld, *, scope: Scope = unscoped, observer: Observer | None = None) -> Handler:
-    """The handler of the function behind the queue of steps. The steps of one batch run at the same time.
+    """The handler of the function that reads the queue of steps. The steps of one batch run at the same time.
 
     Imports the modules that `WORLDFLOW_WORKFLOWS` names, so that their steps are known. One event loop lives as long as
     the function's process, so that what steps keep (a client, a pool) may be tied to it.

@@ -261,7 +261,7 @@ class Worker:
 
 
 class _Block:
-    """The block of an `async with`, and what goes on beside it: where that ends by itself, the block is cancelled."""
+    """The block of an `async with`, and the task that runs beside it: if that ends, the block is cancelled."""
 
     def __init__(self, beside: asyncio.Task[None]) -> None:
         task = asyncio.current_task()
@@ -292,7 +292,7 @@ class _Block:
             self._task.cancel("the worker has ended")
 
     async def end(self, error: BaseException | None) -> None:
-        """Cancels what goes on beside the block, and waits for its end.
+        """Cancels the task that runs beside the block, and waits for its end.
 
         error: what the block is left by. Raises what else it is to be left by: an error of what went on beside it, or a
         cancellation that came while it was waited for.

@@ -54,7 +54,7 @@ class WorkerTurns:
         """No turn begins any more, and those under way end early."""
 
     def take(self, runs: int) -> bool:
-        """Takes the turns of so many runs at a time, until none is under way. Returns whether there were any."""
+        """Takes the turns of up to `runs` runs at a time, until none is under way. Returns whether there were any."""
         self._receipts.settle()
         groups = self._world.receive_groups("runs", runs)
         under_way = self._begin(groups)

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: for whoever asks for them, and imported by nothing else.
+"""Traces by OpenTelemetry. Nothing imports this unless tracing is on.
 
 described   spans as data: their names, ids, attributes
 walking     the spans of past runs, from their histories

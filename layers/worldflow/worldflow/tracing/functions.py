@@ -47,7 +47,7 @@ def _set_up() -> tuple[Observer, Callable[[], object]]:
     from worldflow.tracing.live import TracingObserver
 
     provider: Any = trace.get_tracer_provider()
-    if hasattr(provider, "add_span_processor"):  # somebody has set up the SDK
+    if hasattr(provider, "add_span_processor"):  # the SDK is set up already
         return TracingObserver(), _nothing if "AWS_LAMBDA_EXEC_WRAPPER" in os.environ else Flush(provider)
     if not (endpoint := os.environ.get(ENDPOINT)):
         raise ConfigurationError(f"neither ADOT's layer nor {ENDPOINT} is set (TracingLayerArn, OtlpEndpoint)")

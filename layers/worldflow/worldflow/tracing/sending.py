@@ -123,7 +123,7 @@ def _quietly(flush: Callable[[], object]) -> None:
 
 
 def recorded(spans: Iterable[TracedSpan], service: str) -> list[Any]:
-    """Spans as the SDK has them, all of them: whether the run was sampled is nothing to whoever asks for its trace."""
+    """Spans as the SDK has them, all of them: a trace that is asked for is sent whether or not the run was sampled."""
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 

@@ -287,12 +287,12 @@ class StepExecutor:
     def _finish(self, task: StepTask, fact: StepCompleted | StepFailed) -> None:
         outcome = StepOutcome(run_id=task.run_id, fact=self._stashed(task, fact), call=task.call)
         if task.ledger is not False:
-            # A copy of the task, or its dead letter, may have come first: what is told is what is recorded.
+            # A copy of the task, or its dead letter, may have come first: the run receives what is recorded.
             try:
                 outcome = ledger.put_outcome(self._world, outcome)
             except Exception as error:
                 if task.at_most_once and is_outage(error):
-                    # Another process would find that it began, and not what came of it: its run is to be told first.
+                    # Another process would find that it began, but not its outcome: the run must receive that first.
                     self._tell(outcome, unrecorded=True)
                 raise
         self._tell(outcome)

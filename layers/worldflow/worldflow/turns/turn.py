@@ -1,6 +1,6 @@
 """One turn of a run: see `turns.py` for what it does in which order.
 
-A `Turn` dies with the turn. What lives on is its `LiveRun`. Whoever takes the turn brings it from one commit to the
+A `Turn` dies with the turn. What lives on is its `LiveRun`. The caller brings the turn from one commit to the
 next: `advance` leads to a commit, `settle` makes it and acts on it. So several turns under way can be settled together.
 """
 

@@ -80,7 +80,7 @@ class Adapter:
 
 
 def _is_lazy(schema: Mapping[str, Any]) -> bool:
-    """Whether pydantic reads an iterator, which checks its items when somebody comes to them."""
+    """Whether pydantic reads an iterator, which checks its items when they are read."""
     while schema["type"] in ("nullable", "default"):
         schema = schema["schema"]
     return bool(schema["type"] == "generator")

@@ -50,7 +50,7 @@ class _Reader:
     """Makes shapes of the parts of one schema.
 
     config: that of the model around a part.
-    doubt: whether somebody's code, such as a validator, may change what pydantic reads there.
+    doubt: whether the user's code, such as a validator, may change what pydantic reads there.
     """
 
     def __init__(self) -> None:

@@ -36,7 +36,7 @@ Ts = TypeVarTuple("Ts")
 _log = logging.getLogger("worldflow")
 
 _REFUSAL_LIMIT = 1_000
-"""How often code that was discarded is told so before it is left waiting."""
+"""How often discarded code gets a `GeneratorExit` before it is left waiting."""
 
 
 class Host(Protocol):
@@ -260,7 +260,7 @@ class WorkflowLoop(CountingLoop):
 
     def _forget(self, task: asyncio.Task[Any]) -> None:
         self._tasks.pop(task, None)  # type: ignore[call-overload]
-        if task._exception is not None:  # and not `exception()`: somebody is still to look at it
+        if task._exception is not None:  # and not `exception()`: that would mark it as retrieved
             self.upsets += 1
 
     def get_debug(self) -> bool:

@@ -1,4 +1,4 @@
-"""What comes to a workflow by a name, in order, and who waits for it."""
+"""What a workflow receives under a name, in order, and the calls that wait for it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Histories:
     def _reconciled(self, run_id: str, record: RunRecord | None, events: list[Event] | None) -> FoundRun:
         state = RunState(events) if events and is_whole(events) else None
         if record and record.archived_at and self._work.world.archive.get(run_id):
-            return FoundRun(run_id)  # the caretaker goes on with it
+            return FoundRun(run_id)  # the caretaker continues its archiving
         if state is None or not state.ended:
             if archived := self.archived(run_id, record, events if state else None):
                 self._work.done("from_archive", run_id)

@@ -46,7 +46,7 @@ class Unbegun:
     def _begin_anew(self, record: RunRecord, lost: set[str]) -> None:
         run_id = record.run_id
         if record.archived_at:
-            return  # the caretaker goes on with it
+            return  # the caretaker continues its archiving
         if self._work.tables.load(run_id):
             return  # it has begun meanwhile
         if archived := self._histories.archived(run_id, record, None):

@@ -161,7 +161,7 @@ class Acts:
 
     def finish(self, events: Sequence[h.Event], *, redo: bool) -> Iterator[list[Outgoing]]:
         """What the end of the run asks for: the next generation first, then the record, then the parent. Yields
-        messages to send before it goes on.
+        messages to send before it continues.
 
         What was decided with the end is not begun, except children that outlive it.
         """

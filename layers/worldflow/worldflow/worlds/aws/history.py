@@ -19,7 +19,7 @@ ITEM_LIMIT = 350_000
 """Bytes of a commit that DynamoDB is given; an item may have 400 KB."""
 
 PARALLEL_PARTS = 4
-"""What a history has beyond its first page is read in so many parts at once: a page ends at 1 MB, and says where the
+"""What a history has beyond its first page is read in this many parts at once: a page ends at 1 MB, and says where the
 next one begins only when it is there.
 """
 

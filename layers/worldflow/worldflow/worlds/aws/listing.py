@@ -66,7 +66,7 @@ class AWSListing:
 
 
 def _first_shard(now: datetime) -> int:
-    """Where a walk begins: whoever has no time for all shards, hour after hour, has each of them first in turn. At the
+    """Where a walk begins: a caller that never has time for all shards starts each hour with another one. At the
     same hour of the next day it is another, too, since some look for different runs at each hour.
     """
     return (now.toordinal() + now.hour) % SHARDS

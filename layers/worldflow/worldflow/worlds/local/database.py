@@ -17,7 +17,7 @@ from worldflow.worlds.served import Durable
 Synchronous = Literal["FULL", "NORMAL"]
 
 Note = tuple[Literal["sent to", "changed"], str]
-"""What a transaction has done that somebody may wait for."""
+"""What a transaction has done that another thread may wait for."""
 
 MEMORY = ":memory:"
 

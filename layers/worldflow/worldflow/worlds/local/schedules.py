@@ -33,7 +33,7 @@ class LocalSchedules:
                 self._arm(db, schedule_id, max(due, self._now()))
 
     def _arm(self, db: sqlite3.Connection, schedule_id: str, after: datetime) -> None:
-        # By the record as it is now, in the transaction that reads it: somebody may have changed it meanwhile.
+        # By the record as it is now, in the transaction that reads it: another process may have changed it meanwhile.
         record = get_schedule(self._items, schedule_id)
         if record and (due := record.next_due(after)):
             message = ScheduleDue(schedule_id=schedule_id, due=due)
