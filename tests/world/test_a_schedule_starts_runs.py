@@ -198,7 +198,7 @@ def test_an_id_that_a_run_of_another_workflow_has_is_left_to_it(
     fire_next(system)
 
     assert [run.workflow_name for run in started(system.world)] == ["chain"]
-    assert f"run '{run_id(due)}' exists" in caplog.text
+    assert f"run '{run_id(due)}' already exists" in caplog.text
     fire_next(system)
     assert [run.workflow_name for run in started(system.world)] == ["chain", "squares"]
 
