@@ -1,8 +1,9 @@
 """The shop's own services: what the steps of an order do is kept here, where it can be compared with the orders.
 
-It is copied into the layer of workflows, and the steps of `order.py` are registered anew: each does what it did, and
-tells the shop, under its idempotency key. A shop that has seen the key before changes nothing. Every call is noted too,
-with the process and the release of the code that made it, so that a step that ran twice is seen.
+It is copied into the layer of workflows, and the steps of `layers/workflows/workflows/order.py` are registered anew:
+each does what it did, and tells the shop, under its idempotency key. A shop that has seen the key before changes
+nothing. Every call is noted too, with the process and the release of the code that made it, so that a step that ran
+twice is seen.
 """
 
 import functools

@@ -12,7 +12,8 @@ BY_CHANCE = ("chance", "values")
 
 WAITS_ON = ("signals",)
 """Recipes that send a value that does not fit, which was an error at the wait, and caught. Now the wait goes on, unless
-it has `on_misfit="raise"`. What was recorded replays as it was: see `test_recorded_histories_replay.py`.
+it has `on_misfit="raise"`. What was recorded replays as it was: see
+`tests/unit/engine/test_recorded_histories_replay.py`.
 """
 
 MENDED = {

@@ -18,7 +18,7 @@ LONGER = {
     "presentation/events.py _words": 79,  # one case for each kind of event
     "cli/costing.py cost": 88,  # its options and its JSON
 }
-"""Functions that may be this long. A number may only become smaller."""
+"""Functions that may be this long. A number may only become smaller, except by the case of a new kind of event."""
 
 
 def _functions() -> Iterator[tuple[str, int]]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.main import get_command
@@ -16,11 +17,13 @@ from typer.main import get_command
 from tests.support.template import TEMPLATE, api_routes
 from worldflow.cli import app
 from worldflow.determinism import check
+from worldflow.engine.history import Event
 
 pytestmark = pytest.mark.one_python
 
 PROJECT = Path(__file__).parents[2]
 GUIDE = PROJECT / "docs/guide"
+PACKAGE = PROJECT / "layers/worldflow/worldflow"
 RUN = [
     page
     for page in sorted(GUIDE.glob("*.md"))
@@ -43,6 +46,38 @@ def _headings(page: Path) -> set[str]:
     """The headings of a page, as links name them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", sorted(PROJECT.glob("docs/**/*.md")), ids=lambda page: page.name)
+def test_the_files_that_pages_name_exist(page: Path) -> None:
+    places = [PROJECT, PACKAGE.parent, PACKAGE, PROJECT / "tests/world"]
+    named = re.findall(r"`([\w./]+\.py)`", page.read_text())
+    known = {path.name for path in PACKAGE.rglob("*.py")}
+    assert [path for path in named if path not in known and not any((at / path).exists() for at in places)] == []
+
+
+def test_the_folders_of_the_map_exist_and_are_all_there_are() -> None:
+    table = re.findall(r"^\| (`.*?) \|", (GUIDE.parent / "contributing.md").read_text(), re.MULTILINE)
+    told = {name.partition("/")[0] for cell in table for name in re.findall(r"`([a-z_]+/[a-z_/]*)", cell)}
+    assert told == {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+
+
+def test_the_files_that_docstrings_name_exist() -> None:
+    """Beside the file, in a folder above it, or by the whole path."""
+    missing = []
+    for top in ("benchmarks", "functions", "layers", "tests", "tools"):
+        for path in (PROJECT / top).rglob("*.py"):
+            above = [PACKAGE.parent, *(parent for parent in path.parents if parent.is_relative_to(PROJECT))]
+            for named in re.findall(r"`([\w/]+\.py)`", path.read_text()):
+                if not any((parent / named).exists() for parent in above):
+                    missing.append(f"{path.relative_to(PROJECT)}: {named}")
+    assert missing == []
+
+
+def test_the_architecture_has_every_kind_of_event() -> None:
+    table = re.findall(r"^\|.*\|$", (PROJECT / "docs/architecture.md").read_text(), re.MULTILINE)
+    told = {name for line in table for name in re.findall(r"`([A-Z]\w+)`", line)}
+    assert {kind.event_type for kind in get_args(Event)} - told == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -17,7 +17,7 @@ reported at all where the process dies between the commit and the report, or whe
 turn is reported each time that it is taken, also when it then loses its conditional write; an attempt each time that it
 runs.
 
-What turns, commits and attempts hold includes the user's data, which belongs in no log: see `privacy.py`.
+What turns, commits and attempts hold includes the user's data, which belongs in no log: see `engine/privacy.py`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 The delay line: a FIFO queue has no delay for a single message, and EventBridge Scheduler is good to the minute only.
 What is due within fifteen minutes waits in the standard queue of timers (`DelaySeconds`); what is due later is put
 there by a schedule, a minute early, and waits there for the rest. The orchestrator's function sends on what is due
-(`serving/batches.py`).
+(`serving/orchestrator_handler.py`).
 """
 
 from __future__ import annotations
