@@ -111,7 +111,7 @@ class Acts:
         for.
         """
         run, state = self._run, self._run.state
-        acts: list[Act] = [(1, self._end_replaced)]
+        acts: list[Act] = [(1, self._end_replaced)] if state.started and state.started.replaces else []
         acts += [(hook.seq, partial(hooks.release, run, hook)) for hook in state.closed_hooks.values()]
         acts += [(hook.seq, partial(hooks.hold, run, hook)) for hook in state.hooks.values()]
         acts += [(step.scheduled.seq, partial(steps.begin_again, run, step)) for step in state.steps.values()]
