@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -21,7 +21,7 @@ from worldflow import (
     step_info,
     workflow,
 )
-from worldflow.engine.history import StepCompleted, StepFailed
+from worldflow.engine.history import Event, StepCompleted, StepFailed
 from worldflow.engine.workflow.guarantees import Guarantee
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import StepDue
@@ -197,6 +197,23 @@ def test_a_wake_that_comes_a_moment_early_is_not_lost(world: CrashingWorld, turn
     office.taken()
     turns.take("run-1", [StepDue(run_id="run-1", step_id="s1", attempt=2)])
     assert len(ran) == 2 or office.kinds() == ["step_due s1/2"]
+
+
+def test_an_attempt_that_falls_due_during_the_last_commit_is_left_to_its_wake_up(
+    world: CrashingWorld, turns: Turns, monkeypatch: pytest.MonkeyPatch
+):
+    office = Office(world, inline_unsteady_run)
+    during[:] = [breaks(OSError())]
+    append = world.append
+
+    def slow_append(run_id: str, events: Sequence[Event]) -> None:
+        append(run_id, events)
+        world.time += timedelta(minutes=5)
+
+    monkeypatch.setattr(world, "append", slow_append)
+    turns.take("run-1", [office.start()])
+    assert len(ran) == 1
+    assert office.kinds() == ["step_due s1/2"]
 
 
 @pytest.mark.parametrize("interval", [0, "1s"])

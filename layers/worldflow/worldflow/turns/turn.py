@@ -85,7 +85,9 @@ class Turn:
         self._inline_since: float | None = None
         """When the first inline step ran whose outcome is not committed yet."""
         self._left: tuple[list[StepTask], list[_Outcome]] | None = None
-        """Inline attempts that this turn leaves to the next, and the outcomes of those that have run."""
+        """Inline attempts that this turn leaves to the next, and the outcomes of those that have run; None while it may
+        run more.
+        """
 
     def __enter__(self) -> Self:
         return self
@@ -309,7 +311,11 @@ class Turn:
         while self._left is None and run.execution and not run.state.ended:
             steps = list(run.inline_due(self._woken))
             if not steps:
-                break
+                if self._inline_since is None:
+                    return False
+                # What falls due during this last commit is left to its wake-up: time may be out by then.
+                self._left = [], []
+                return True
             if self._inline_since is not None and not self._may_wait(steps):
                 return True
             tasks = [self._acts.task(step) for step in steps]
