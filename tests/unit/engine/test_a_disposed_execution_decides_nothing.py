@@ -238,12 +238,16 @@ def test_what_a_finally_is_told_is_no_exception_that_it_would_handle(finish):
     assert caught == []
 
 
+# They end with the interpreter: then this module's names are gone, and are None.
+
+
 async def _polls() -> None:
     while True:
         try:
             await sleep(60)
         except:  # noqa: E722
-            continue
+            if caught is None:
+                return
 
 
 async def _waits() -> None:
@@ -251,7 +255,8 @@ async def _waits() -> None:
         try:
             await wait_for_signal("go")
         except BaseException:
-            continue
+            if caught is None:
+                return
 
 
 async def _retries() -> None:
@@ -259,7 +264,8 @@ async def _retries() -> None:
         try:
             await asyncio.create_task(async_cleanup(), name="tidy")
         except BaseException:
-            continue
+            if caught is None:
+                return
 
 
 async def _yields() -> None:
@@ -267,7 +273,7 @@ async def _yields() -> None:
         try:
             await asyncio.sleep(0 if caught else 60)
         except BaseException:
-            if caught is None:  # the interpreter exits, and this module's names are gone
+            if caught is None:
                 raise
             caught.append("again")
 
