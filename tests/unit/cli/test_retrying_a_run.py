@@ -25,5 +25,5 @@ def test_json_is_the_new_run(cli: Cli):
 def test_a_run_that_has_not_failed(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     cli.settle()
-    assert "only a failed run can be retried" in cli.fails("retry", "one")
+    assert cli.fails("retry", "one") == "Error: run 'one' is running: only a failed run can be retried\n"
     assert cli.fails("retry", "two") == "Error: there is no run 'two'\n"

@@ -151,7 +151,7 @@ def retry(world: World, run_id: str) -> RunRecord:
         raise RunArchivedError(problem, failed.run_id)
     if failed.status != "failed":
         problem = f"run {failed.run_id!r} is {failed.status}: only a failed run can be retried"
-        raise InvalidInputError(problem, [FieldError("run_id", "must be a failed run")])
+        raise InvalidInputError(problem, [FieldError("run_id", "only a failed run can be retried")])
     record = _fork_record(world, failed, next_generation(failed.run_id), None)
     existing = create_generation(world, failed, record)
     world.send([Start(run_id=record.run_id)])

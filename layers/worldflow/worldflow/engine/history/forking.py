@@ -54,7 +54,8 @@ def retried(
     """
     ended = history[-1] if history else None
     if not isinstance(ended, h.RunFailed):
-        raise InvalidInputError("only a failed run can be retried", [FieldError("run_id", "must be a failed run")])
+        problem = "only a failed run can be retried"
+        raise InvalidInputError(problem, [FieldError("run_id", problem)])
     cut, step_id = _cause(history, ended, read)
     failed = {event.fact_id for event in history if isinstance(event, h.StepFailed) and event.step_id == step_id}
     kept: list[Event] = [
