@@ -29,6 +29,9 @@ class Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # which pydantic puts before typer's words
+            raise
         except Exception as error:
             if not is_explained(error):
                 raise

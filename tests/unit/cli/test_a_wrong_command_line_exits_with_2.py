@@ -12,7 +12,7 @@ from tests.unit.cli.conftest import Cli
         (["start", "ask", "--input", "@nowhere.json"], "nowhere.json: No such file"),
         (["signal", "one", "answer", "--value", "yes"], "not JSON"),
         (["events", "one", "--after", "-1"], "'--after'"),
-        (["list", "--status", "sleepy"], "'sleepy' is not one of"),
+        (["list", "--status", "sleepy"], "Invalid value for '--status': 'sleepy' is not one of"),
         (["list", "--limit", "0"], "'--limit'"),
         (["list", "--attribute", "customer"], "'customer' does not have the form NAME=VALUE"),
         (["list", "--attribute", "=3"], "'=3' does not have the form NAME=VALUE"),
