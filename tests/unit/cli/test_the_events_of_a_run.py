@@ -45,3 +45,12 @@ def test_a_long_line_is_not_broken(cli: Cli):
     cli.settle()
     (line,) = cli("events", "one").splitlines()
     assert line.endswith("…")
+
+
+def test_a_change_of_worldflow_itself_is_only_in_the_json(cli: Cli):
+    cli("start", "door", "--run-id", "one")
+    cli.settle()
+    cli("hook", "front-door", "--value", "[]")  # not the string that the workflow takes
+    cli.settle()
+    assert "worldflow:" in cli("events", "one", "--json")
+    assert "worldflow:" not in cli("events", "one")

@@ -24,7 +24,15 @@ from worldflow.cli.common import (
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.engine.history.failures import encode_exception
-from worldflow.presentation import EventLines, describe_failure, run_details, run_table, timeline, tracebacks
+from worldflow.presentation import (
+    EventLines,
+    describe_failure,
+    is_internal,
+    run_details,
+    run_table,
+    timeline,
+    tracebacks,
+)
 from worldflow.runtime import queries
 from worldflow.terminal import console
 from worldflow.turns.generations import newest_generation
@@ -86,7 +94,7 @@ def events(
                 continue
             if as_json:
                 print_json({"seq": event.seq, "at": event.at, "event_type": event.event_type, "payload": event.payload})
-            else:
+            elif not is_internal(event):
                 out.print(line, soft_wrap=True)
 
 

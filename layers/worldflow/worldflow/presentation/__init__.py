@@ -3,7 +3,7 @@
 Nothing that runs in Lambda imports this.
 """
 
-from worldflow.presentation.events import EventLines, describe_event
+from worldflow.presentation.events import EventLines, describe_event, is_internal
 from worldflow.presentation.runs import run_details, run_table
 from worldflow.presentation.timelines import timeline
 from worldflow.presentation.tracebacks import tracebacks
@@ -14,6 +14,7 @@ __all__ = [
     "describe_event",
     "describe_failure",
     "duration",
+    "is_internal",
     "run_details",
     "run_table",
     "timeline",

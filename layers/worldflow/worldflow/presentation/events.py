@@ -50,6 +50,11 @@ class EventLines:
         return Text("").append(line).append(describe_event(event, self._names))
 
 
+def is_internal(event: Event) -> bool:
+    """Whether an event is only about how Worldflow itself works, and tells people nothing about their run."""
+    return isinstance(event, h.VersionMarked) and event.change_id.startswith("worldflow:")
+
+
 def describe_event(event: Event, names: Mapping[str, str] | None = None) -> Text:
     """One event in words. `names` has those of steps, children and updates by their ids: most events leave them out."""
     what, detail = _words(event, names or {})
