@@ -9,6 +9,7 @@ from worldflow.cli import app
 
 GOOD = "from worldflow import now, workflow\n\n@workflow\nasync def good():\n    return now()\n"
 BAD = "import time\nfrom worldflow import workflow\n\n@workflow\nasync def bad():\n    return time.time()\n"
+WORSE = BAD.replace("def bad", "def worse")
 HINT = "import logging\nfrom worldflow import workflow\n\n@workflow\nasync def bad():\n    logging.info('x')\n"
 BOOBY_TRAP = "raise SystemExit('imported')\n"
 
@@ -74,7 +75,7 @@ def test_a_package_without_an_init(here: Path):
 
 
 def test_several_targets_and_a_file_only_once():
-    write({"shop/bad.py": BAD, "other.py": BAD})
+    write({"shop/bad.py": BAD, "other.py": WORSE})
     assert len(check("shop", "shop/bad.py", "other").stdout.splitlines()) == 2
 
 
@@ -84,7 +85,7 @@ def test_hidden_directories_are_passed_over():
 
 
 def test_without_arguments_the_modules_that_the_functions_import():
-    write({"flows.py": BAD, "more/bad.py": BAD, "workflows.py": GOOD})
+    write({"flows.py": BAD, "more/bad.py": WORSE, "workflows.py": GOOD})
     assert check().exit_code == 0
     assert len(check(env={"WORLDFLOW_WORKFLOWS": "flows, more"}).stdout.splitlines()) == 2
 
@@ -138,3 +139,13 @@ def test_a_file_in_an_encoding_of_its_own():
 
 def test_a_module_without_source_has_nothing_to_check():
     assert check("itertools").stderr == "0 workflows in 0 files: nothing found.\n"
+
+
+def test_a_copied_module_is_found(here: Path):
+    write({"flows/good.py": GOOD, "flows/good_copy.py": GOOD})
+    result = check("flows", str(here / "flows"))
+    first, second = (os.path.join("flows", name) for name in ("good.py", "good_copy.py"))
+    why = f"{first}:3:2 defines a workflow of the same name"
+    instead = "@workflow(name=...), or the same name with another version=..."
+    assert result.stdout == f"{second}:3:2: workflow 'good': {why}. Instead: {instead}\n"
+    assert result.exit_code == 1

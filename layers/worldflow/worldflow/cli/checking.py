@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from worldflow.cli.common import AsJson, print_json
-from worldflow.determinism import Finding, Report
+from worldflow.determinism import Finding, Report, clashes
 from worldflow.determinism import check as check_source
 
 
@@ -29,11 +29,16 @@ def check(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find code in workflows that cannot be replayed, without importing it. Exit with 1 if there is any."""
+    """Find code in workflows that cannot be replayed, and names that are used twice, without importing the code.
+    Exit with 1 if there is any.
+    """
     named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", "workflows").split(",")
-    files = list(dict.fromkeys(file for target in named if target.strip() for file in _files(target.strip())))
-    reports = [_check(file) for file in files]
+    files: dict[str, Path] = {}
+    for file in (file for target in named if target.strip() for file in _files(target.strip())):
+        files.setdefault(os.path.abspath(file), file)
+    reports = [_check(file) for file in files.values()]
     findings = [finding for report in reports for finding in report.findings]
+    findings += clashes(definition for report in reports for definition in report.definitions)
     if as_json:
         print_json({"findings": [asdict(finding) for finding in findings]})
     else:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from worldflow.determinism import rules
 from worldflow.determinism.awaits import Awaits
-from worldflow.determinism.findings import Finding, Report
+from worldflow.determinism.definitions import definitions, kind_of
+from worldflow.determinism.findings import Finding, Kind, Report
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
 from worldflow.determinism.options import deprecated_options
 from worldflow.determinism.rules import Rule
@@ -18,9 +19,6 @@ from worldflow.determinism.sets import Sets
 
 _ALLOW = re.compile(r"#.*\bworldflow:\s*allow\b")
 _WHAT_LIMIT = 60
-
-_WORKFLOW = frozenset({"worldflow.workflow", "worldflow.engine.workflow.definitions.workflow"})
-_STEP = frozenset({"worldflow.step", "worldflow.engine.workflow.definitions.step"})
 
 _CONSTRUCTORS = ("__new__", "__init__", "__post_init__", "model_post_init")
 
@@ -72,26 +70,26 @@ class _Module:
         workflows = list(dict.fromkeys(self._workflows()))
         for workflow in workflows:
             _Walk(self, workflow.node.name).enter(workflow)
-        for call, what, rule in deprecated_options(self._tree, lambda name: _marks(self.scope.dotted(name), _STEP)):
+        for call, what, rule in deprecated_options(self._tree, lambda name: kind_of(name, self.scope) == "step"):
             self.find(call, what, rule, function="", workflow="")
         return Report(
             workflows=tuple(workflow.node.name for workflow in workflows),
             findings=tuple(self._findings[place] for place in sorted(self._findings)),
+            definitions=tuple(definitions(self._tree, self.scope, self._place)),
         )
 
     def is_step(self, function: Function) -> bool:
-        return _is_marked(function, _STEP)
+        return _is_marked(function, "step")
 
     def is_workflow(self, function: Function) -> bool:
-        return _is_marked(function, _WORKFLOW)
+        return _is_marked(function, "workflow")
 
     def allows(self, node: ast.expr | ast.stmt) -> bool:
         return any(line in self._allowed for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
 
     def find(self, node: ast.expr | ast.stmt, what: str, rule: Rule, function: str, workflow: str) -> None:
         if not self.allows(node):
-            line = node.lineno
-            column = len(self._lines[line - 1].encode()[: node.col_offset].decode()) + 1
+            line, column = node.lineno, self._column(node)
             self._findings[line, column, what] = Finding(
                 path=self._path,
                 line=line,
@@ -104,6 +102,14 @@ class _Module:
                 is_hint=rule.is_hint,
             )
 
+    def _column(self, node: ast.expr | ast.stmt) -> int:
+        return len(self._lines[node.lineno - 1].encode()[: node.col_offset].decode()) + 1
+
+    def _place(self, decorator: ast.expr, function: FunctionNode) -> tuple[str, int, int] | None:
+        if self.allows(decorator) or function.lineno in self._allowed:
+            return None
+        return self._path, decorator.lineno, self._column(decorator)
+
     def _workflows(self) -> Iterator[Function]:
         for function in _functions(self._tree, self.scope):
             if self.is_workflow(function):
@@ -111,7 +117,7 @@ class _Module:
         for node in ast.walk(self._tree):
             # One that is not decorated, but given to `workflow`, as `workflow(name="order")(fulfil)`.
             match node:
-                case ast.Call(func=decorator, args=[given]) if _marks(self.scope.dotted(decorator), _WORKFLOW):
+                case ast.Call(func=decorator, args=[given]) if kind_of(decorator, self.scope) == "workflow":
                     yield from (each for each in self.scope.resolve(given) if isinstance(each, Function))
 
 
@@ -126,12 +132,8 @@ def _functions(node: ast.AST, scope: Scope) -> Iterator[Function]:
             yield from _functions(child, scope)
 
 
-def _is_marked(function: Function, mark: frozenset[str]) -> bool:
-    return any(_marks(function.scope.dotted(decorator), mark) for decorator in function.node.decorator_list)
-
-
-def _marks(names: Iterable[str], mark: frozenset[str]) -> bool:
-    return any(name.removesuffix("()") in mark for name in names)
+def _is_marked(function: Function, kind: Kind) -> bool:
+    return any(kind_of(decorator, function.scope) == kind for decorator in function.node.decorator_list)
 
 
 class _Walk(ast.NodeVisitor):
