@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from typing import Any
 
@@ -42,7 +41,7 @@ class Commands(TyperGroup):
 
 def is_explained(error: Exception) -> bool:
     """Whether the message of an error says all that there is to say."""
-    return isinstance(error, (WorldflowError, sqlite3.Error)) or _is_from_aws(error)
+    return isinstance(error, WorldflowError) or _is_from_aws(error)
 
 
 def describe_error(error: Exception) -> str:
@@ -50,8 +49,6 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, InvalidInputError) and str(error) != error.summary:
         details = [f"{field.field}: {field.message}" for field in error.fields if field.message not in error.summary]
         return ": ".join([error.summary, "; ".join(details)]) if details else error.summary
-    if isinstance(error, sqlite3.Error):
-        return f"the LocalWorld file cannot be used: {error}"
     return _about_aws(error) or str(error)
 
 

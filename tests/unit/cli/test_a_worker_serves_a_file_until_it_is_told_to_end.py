@@ -89,7 +89,7 @@ def test_where_it_cannot_go_on_it_says_so_and_fails(cli: Cli, monkeypatch: pytes
     ended = cli.run("worker", "-w", FLOWS)
     assert (ended.exit_code, ended.stderr) == (
         1,
-        "Error: the LocalWorld file cannot be used: database disk image is malformed\n",
+        f"Error: the LocalWorld file {cli.file} cannot be used: database disk image is malformed\n",
     )
     error = KeyError("a fault")
     ended = cli.run("worker", "-w", FLOWS)

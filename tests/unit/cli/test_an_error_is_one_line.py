@@ -120,12 +120,13 @@ def test_about_a_file_that_is_not_there(cli: Cli):
 
 def test_about_a_file_that_is_something_else(cli: Cli):
     cli.file.write_text("Dear diary, " * 100)
-    assert cli.fails("list") == "Error: the LocalWorld file cannot be used: file is not a database\n"
+    assert cli.fails("list") == f"Error: the LocalWorld file {cli.file} cannot be used: file is not a database\n"
 
 
 def test_about_a_place_where_no_file_can_be(tmp_path: Path):
     cli = Cli(tmp_path / "nowhere" / "runs.db")
-    assert cli.fails("start", "ask") == "Error: the LocalWorld file cannot be used: unable to open database file\n"
+    problem = f"the LocalWorld file {cli.file} cannot be used: unable to open database file"
+    assert cli.fails("start", "ask") == f"Error: {problem}\n"
 
 
 @pytest.mark.parametrize(("options", "whose"), [((), "a stack"), (("--stack", "prod"), "stack 'prod'")])

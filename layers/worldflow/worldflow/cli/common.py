@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import shlex
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_json
 
-from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.history import Json
 from worldflow.runtime import load_workflows
 from worldflow.settings import Settings
@@ -104,8 +105,11 @@ def open_world(local: Path | None, stack: str | None = None, *, create: bool = F
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
     codec = load_codec(os.environ.get("WORLDFLOW_PAYLOAD_CODEC"))
-    with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"), codec=codec)) as world:
-        yield world
+    try:
+        with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"), codec=codec)) as world:
+            yield world
+    except sqlite3.Error as error:
+        raise WorldflowError(f"the LocalWorld file {local} cannot be used: {error}") from None
 
 
 def _aws_world(stack: str | None) -> World:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal as signals
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -116,7 +117,7 @@ async def _serve(world: LocalWorld, concurrency: int, observer: Observer | None)
         if not is_told:
             raise WorldflowError("the worker was cancelled by code running in it") from None
     except Exception as error:
-        if not is_explained(error):
+        if not is_explained(error) and not isinstance(error, sqlite3.Error):
             _log.error("the worker cannot continue", exc_info=loggable(error))
             raise WorldflowError(f"the worker cannot continue: {described(error)}") from None
         raise
