@@ -18,6 +18,7 @@ from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.history import StepCompleted
 from worldflow.serving.worker import Worker
 from worldflow.serving.worker_turns import WorkerTurns
+from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld, ledger
 
 ROOT = Path(__file__).parents[3]
@@ -115,3 +116,18 @@ def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):
 def test_where_no_module_can_be_imported_it_takes_nothing(cli: Cli):
     refused = cli.fails("worker", "-w", "nowhere.at_all")
     assert refused.startswith("Error: none of the modules in --workflows can be imported (nowhere.at_all: ")
+    assert refused.endswith("; the folder of a module must be on PYTHONPATH, such as PYTHONPATH=layers/workflows\n")
+
+
+@pytest.mark.parametrize(
+    ("modules", "origin"),
+    [("nowhere.at_all", "WORLDFLOW_WORKFLOWS"), (None, "the default of WORLDFLOW_WORKFLOWS")],
+)
+def test_where_the_command_line_names_no_module_it_says_what_does(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, modules: str | None, origin: str
+):
+    if modules:
+        monkeypatch.setenv("WORLDFLOW_WORKFLOWS", modules)
+    monkeypatch.setitem(sys.modules, "workflows", None)
+    monkeypatch.setitem(import_failures, modules or "workflows", "")  # forgotten afterwards
+    assert cli.fails("worker").startswith(f"Error: none of the modules in {origin} can be imported (")

@@ -119,6 +119,17 @@ def test_what_is_not_there_is_a_wrong_command_line(target: str):
 
 
 @pytest.mark.parametrize(
+    ("modules", "origin"),
+    [({"WORLDFLOW_WORKFLOWS": "nowhere"}, "(from WORLDFLOW_WORKFLOWS)"), ({}, "(from the default of")],
+)
+def test_where_a_missing_module_is_named(monkeypatch: pytest.MonkeyPatch, modules: dict[str, str], origin: str):
+    monkeypatch.setattr("worldflow.cli.checking._find", lambda module: None)
+    complaint = " ".join(check(env=modules).stderr.replace("│", " ").split())
+    assert origin in complaint
+    assert "must be on PYTHONPATH" in complaint
+
+
+@pytest.mark.parametrize(
     ("text", "where"),
     [(b"x = 1\nasync def:\n", "bad.py:2:10"), (b"# coding: nonsense\n", "bad.py:1:1"), (b"\xff", "bad.py:1:1")],
 )

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, print_json
+from worldflow.cli.common import ON_THE_PATH, AsJson, print_json, where_modules_are_named
 from worldflow.determinism import Finding, Report, clashes
 from worldflow.determinism import check as check_source
 
@@ -34,7 +34,8 @@ def check(
     """
     named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", "workflows").split(",")
     files: dict[str, Path] = {}
-    for file in (file for target in named if target.strip() for file in _files(target.strip())):
+    origin = "" if targets else f" (from {where_modules_are_named()})"
+    for file in (file for target in named if target.strip() for file in _files(target.strip(), origin)):
         files.setdefault(os.path.abspath(file), file)
     reports = [_check(file) for file in files.values()]
     findings = [finding for report in reports for finding in report.findings]
@@ -70,8 +71,11 @@ def _check(file: Path) -> Report:
         return Report(workflows=(), findings=(finding,))
 
 
-def _files(target: str) -> Iterator[Path]:
-    """The files of a module, a package, a directory; or the file itself."""
+def _files(target: str, origin: str) -> Iterator[Path]:
+    """The files of a module, a package, a directory; or the file itself.
+
+    origin: where the target is named, for people.
+    """
     path = Path(target)
     if path.is_file():
         yield path
@@ -80,7 +84,8 @@ def _files(target: str) -> Iterator[Path]:
     else:
         spec = _find(target)
         if spec is None:
-            raise typer.BadParameter(f"there is no module, file or directory {target!r}", param_hint="MODULE|PATH")
+            problem = f"there is no module, file or directory {target!r}{origin}; {ON_THE_PATH}"
+            raise typer.BadParameter(problem, param_hint="MODULE|PATH")
         if spec.submodule_search_locations is not None:
             for location in spec.submodule_search_locations:
                 yield from _files_below(_shortest(Path(location)))

@@ -42,16 +42,17 @@ def _one_of_two(context: typer.Context, option: typer.CallbackParam, value: Any)
     other = "stack" if option.name == "local" else "local"
     if value is None or context.params.get(other) is None:
         return value
-    is_typed, is_other_typed = (_is_typed(context, str(name)) for name in (option.name, other))
-    if is_typed == is_other_typed:
-        where = "" if is_typed else " in the environment (WORLDFLOW_LOCAL, WORLDFLOW_STACK)"
+    is_this_typed, is_other_typed = (is_typed(context, str(name)) for name in (option.name, other))
+    if is_this_typed == is_other_typed:
+        where = "" if is_this_typed else " in the environment (WORLDFLOW_LOCAL, WORLDFLOW_STACK)"
         raise typer.BadParameter(f"both a LocalWorld file and a stack are set{where}: choose one", ctx=context)
-    if is_typed:
+    if is_this_typed:
         context.params[other] = None
-    return value if is_typed else None
+    return value if is_this_typed else None
 
 
-def _is_typed(context: typer.Context, name: str) -> bool:
+def is_typed(context: typer.Context, name: str) -> bool:
+    """Whether an option is on the command line."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -87,6 +88,7 @@ Modules = Annotated[
         help="Modules that define workflows and steps. A package includes all its submodules.",
     ),
 ]
+ON_THE_PATH = "the folder of a module must be on PYTHONPATH, such as PYTHONPATH=layers/workflows"
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Value = Annotated[
     str | None,
@@ -170,6 +172,11 @@ class Quiet:
         if self._world.read_run(self._run_id).status == "pending":
             look = "the run has not started: check the log of the orchestrator function, and the run queue"
         return f"No new event for {AWS_PATIENCE:.0f} s; {look}."
+
+
+def where_modules_are_named() -> str:
+    """What names the modules where the command line does not."""
+    return "WORLDFLOW_WORKFLOWS" if os.environ.get("WORLDFLOW_WORKFLOWS") else "the default of WORLDFLOW_WORKFLOWS"
 
 
 def load(modules: str) -> None:

@@ -12,7 +12,18 @@ from typing import Annotated
 
 import typer
 
-from worldflow.cli.common import AsJson, Local, Modules, Stack, load, open_world, print_json
+from worldflow.cli.common import (
+    ON_THE_PATH,
+    AsJson,
+    Local,
+    Modules,
+    Stack,
+    is_typed,
+    load,
+    open_world,
+    print_json,
+    where_modules_are_named,
+)
 from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
@@ -29,6 +40,7 @@ _ENDING = (signals.SIGINT, signals.SIGTERM)
 
 
 def worker(
+    context: typer.Context,
     workflows: Modules = "workflows",
     local: Local = None,
     stack: Stack = None,
@@ -48,17 +60,13 @@ def worker(
         advice = "a worker only serves a LocalWorld file: name one with --local FILE"
         raise ConfigurationError(f"the functions of {whose} serve its runs; {advice}")
     if reload:
-        command = ["worker", "--local", str(local), "--workflows", workflows, "--concurrency", str(concurrency)]
+        command = ["worker", "--local", str(local), "--concurrency", str(concurrency)]
         folders = folders_of(name.strip() for name in workflows.split(","))
+        command += ["--workflows", workflows] if is_typed(context, "workflows") else []
         command += ["--otlp", otlp] if otlp else []
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     load(workflows)
-    names = [name.strip() for name in workflows.split(",") if name.strip()]
-    if names and all(name in import_failures for name in names):
-        reasons = "; ".join(f"{name}: {import_failures[name]}" for name in names)
-        raise WorldflowError(
-            f"none of the modules in --workflows can be imported ({reasons}), so no run could continue"
-        )
+    _check_imports(workflows, "--workflows" if is_typed(context, "workflows") else where_modules_are_named())
     for name, why in import_failures.items():
         typer.echo(f"Warning: cannot import {name}: {why}", err=True)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
@@ -71,6 +79,17 @@ def worker(
         else:
             typer.echo(f"Serving {local}. Stop with Ctrl-C; unfinished runs continue when a worker is started again.")
         asyncio.run(_serve(world, concurrency, observer))
+
+
+def _check_imports(workflows: str, origin: str) -> None:
+    """Raises `WorldflowError` where no module can be imported."""
+    names = [name.strip() for name in workflows.split(",") if name.strip()]
+    if names and all(name in import_failures for name in names):
+        reasons = "; ".join(f"{name}: {import_failures[name]}" for name in names)
+        advice = f"; {ON_THE_PATH}" if "ModuleNotFoundError" in reasons else ""
+        raise WorldflowError(
+            f"none of the modules in {origin} can be imported ({reasons}), so no run could continue{advice}"
+        )
 
 
 @contextmanager
