@@ -250,7 +250,7 @@ def zipped(source: str) -> bytes:
 
 def test_another_version_of_ministack_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(metadata, "version", lambda _: "1.6.0")
-    with pytest.raises(LocalAwsError, match=r"mends ministack 1\.5\.33, and 1\.6\.0 is installed"):
+    with pytest.raises(LocalAwsError, match=r"patches ministack 1\.5\.33, but 1\.6\.0 is installed"):
         LocalAws(tmp_path).start()
 
 
