@@ -45,7 +45,7 @@ def test_a_tour(stack: Stack, ended: Callable[..., dict[str, Any]], history: Cal
     lost = [event["payload"]["error"] for event in history(run_id) if event["event_type"] == "StepFailed"]
     # Once; a second time only where the machine takes two seconds over an attempt that takes none.
     assert {(error["type"], error["message"].partition(":")[2]) for error in lost} == {
-        ("worldflow.engine.errors:StepTimeoutError", " no heartbeat for 2s")
+        ("worldflow.engine.errors:StepTimeoutError", " it sent no heartbeat for 2s")
     }
 
     # The next generation fails, and goes on where it failed.

@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from tests.e2e.conftest import visible_again_after
+from tools.local_aws.launcher import LocalAws
 from tools.stack import Stack
 from tools.verify.checks import api, caretaker, operation, queues, runs, timers
 from tools.verify.forgetting import forget
@@ -26,6 +27,8 @@ class Impatient(Target):
 
     expected = "nothing"
     """Of what the check says then."""
+    aws: LocalAws
+    """Where the stack is."""
 
     def until(self, found: Callable[[], T | None], within: float = PATIENCE, otherwise: str = "not found") -> T:
         is_end = "its last event" in self.expected and otherwise == "not found"
@@ -34,7 +37,9 @@ class Impatient(Target):
 
 def reached(stack: Stack) -> Impatient:
     session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
-    return Impatient(stack.name, session=session)
+    target = Impatient(stack.name, session=session)
+    target.aws = stack.aws
+    return target
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +63,11 @@ def target(stack: Stack, application: dict[str, str], started: list[str]) -> Ite
     started += target.runs
 
 
-def without_right(function: str, sid: str, *actions: str) -> Break:
-    """A function's role lacks actions of a statement; the whole statement by default."""
+def without_right(function: str, sid: str, *actions: str, cold: bool = False) -> Break:
+    """A function's role lacks actions of a statement; the whole statement by default.
+
+    cold: its processes have kept what they read with the right, and are replaced.
+    """
 
     @contextmanager
     def broken(target: Target) -> Iterator[None]:
@@ -74,6 +82,8 @@ def without_right(function: str, sid: str, *actions: str) -> Break:
         statement["Action"] = [one for one in _list(statement["Action"]) if actions and one not in actions]
         changed["Statement"] = [one for one in changed["Statement"] if one["Action"]]
         iam.put_role_policy(**policy, PolicyDocument=json.dumps(changed))
+        if cold:
+            target.aws.kill_workers(target.outputs[f"{function}FunctionName"])
         try:
             yield
         finally:
@@ -132,7 +142,7 @@ def an_open_route(target: Target) -> Iterator[None]:
         (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item still exists"),
         (runs.questions, without_right("Signal", "ReadHistory"), "500"),
         (runs.steps, without_right("StepExecutor", "Ledger"), "its last event is"),
-        (runs.webhooks, without_right("Signal", "CheckWebhooks"), "a forged URL got status 500"),
+        (runs.webhooks, without_right("Signal", "CheckWebhooks", cold=True), "a forged URL got status 500"),
         (timers.recurring, without_right("Signal", "Schedule", "scheduler:CreateSchedule"), "POST /schedules: 500"),
         (timers.schedule_of_a_sleep, without_right("Orchestrator", "Schedule"), "there is no schedule for the sleep"),
         (timers.short, disabled("TimerQueue"), "its last event is TimerStarted"),
