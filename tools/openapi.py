@@ -160,8 +160,13 @@ TRACEPARENT = {
     "description": "The caller's span, in W3C Trace Context format. An invalid value is ignored.",
     "schema": {"type": "string"},
 }
-TRACED = ("POST /runs", "POST /runs/{run_id}/fork", "POST /runs/{run_id}/signals/{name}")
-TRACED += ("POST /runs/{run_id}/updates/{name}", "POST /hooks/{token}")
+TRACED = (
+    "POST /runs",
+    "POST /runs/{run_id}/fork",
+    "POST /runs/{run_id}/signals/{name}",
+    "POST /runs/{run_id}/updates/{name}",
+    "POST /hooks/{token}",
+)
 """Requests that are part of a trace."""
 ATTRIBUTES = {
     "name": "attributes",
@@ -218,7 +223,7 @@ def _complete(operation: dict[str, Any], told: Operation) -> None:
         operation.setdefault("parameters", []).append(KEY)
     if told.body is not None:
         operation["requestBody"] = {"content": {"application/json": {"schema": told.body}}}
-    responses = {status: _answer("Done.", name and ref(name)) for status, name in told.answers.items()}
+    responses = {status: _answer("Done.", ref(name) if name else None) for status, name in told.answers.items()}
     responses |= {status: _answer(REFUSALS[status], ref("Error")) for status in (400, *told.refusals)}
     responses |= {status: _answer(text, ref("GatewayError")) for status, text in GATEWAY.items()}
     operation["responses"] = {str(status): responses[status] for status in sorted(responses)}

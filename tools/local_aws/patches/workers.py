@@ -187,7 +187,7 @@ def is_crowded(function_name: str) -> bool:
     if any(worker.func_name == function_name and worker.pid and not worker.in_use for worker in workers):
         return False
     starting = sum(worker.starting or (worker.in_use and not worker.pid) for worker in workers)
-    return starting >= 2 * (os.cpu_count() or 1)
+    return bool(starting >= 2 * (os.cpu_count() or 1))
 
 
 def credentials() -> dict[str, dict[str, str]]:
