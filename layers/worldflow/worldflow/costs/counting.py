@@ -44,10 +44,6 @@ CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
 
 
-def _never() -> bool:
-    return False
-
-
 def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
     """The requests of a run, from its start to the last message after its end.
 
@@ -128,14 +124,14 @@ class _Account:
         if events and state.ended:
             for out in acts.finish(events, redo=forked):
                 self._send(out)
-            acts.cancel_obsolete(obsolete, _never)
-            acts.cancel_obsolete(acts.all_open(), _never)
+            acts.cancel_obsolete(obsolete)
+            acts.cancel_obsolete(acts.all_open())
         elif not state.ended:
             if forked:
-                carry_out(self.world, self._run_id, acts.redo(), _never)
+                carry_out(self.world, self._run_id, acts.redo())
             else:
-                carry_out(self.world, self._run_id, acts.perform(events), _never)
-                acts.cancel_obsolete(obsolete, _never)
+                carry_out(self.world, self._run_id, acts.perform(events))
+                acts.cancel_obsolete(obsolete)
             for message in messages:
                 if isinstance(message, StepDue):
                     self._send(acts.wake_step(message))

@@ -39,6 +39,7 @@ from worldflow.worlds.messages import (
     FactArrived,
     HeartbeatDue,
     Outgoing,
+    Poke,
     RunMessage,
     StepDue,
     StepOutcome,
@@ -105,12 +106,16 @@ class Draft:
 
     # --- messages ---
 
-    def apply(self, messages: Sequence[RunMessage], arrived: Sequence[datetime | None], *, use_code: bool) -> bool:
-        """Applies the facts that messages bring. Returns False if there is no such run.
-
-        arrived: when each of the messages came into its queue, where that is known.
+    def apply(
+        self, messages: Sequence[RunMessage], arrived: Sequence[datetime | None], *, redo: bool, use_code: bool
+    ) -> bool:
+        """Applies the facts that messages bring. Returns False if there is no such run. The arguments are those of
+        `turn.How`.
         """
         now = self._world.now()
+        pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
+        self.messages, self.came_again, self.redo = messages, redo, redo or bool(pokes)
+        self.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         if self.state.started is None:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TypedDict, Unpack
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Applied, AttributesSet, Event, Fact, StepCompleted, StepFailed, StepScheduled
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.turns import attempts, forwarding
-from worldflow.turns.acts import Acts, carry_out
+from worldflow.turns.acts import Acts, carry_out, never
 from worldflow.turns.announcing import status_events
 from worldflow.turns.draft import Draft
 from worldflow.turns.live_run import LiveRun, Rules
@@ -53,31 +53,40 @@ class Tools:
     rules: Rules
 
 
+class How(TypedDict, total=False):
+    """How a turn is taken, where that differs from the defaults."""
+
+    arrived: Sequence[datetime | None]
+    """When each of the messages came into its queue, where that is known; `arrivals.py` has their order."""
+    redo: bool
+    """A message was received before, so that what the history holds may not have been acted on. Default: False."""
+    use_code: bool
+    """False takes the turn without the workflow's code, and blocks the run: for messages whose turns die."""
+    out_of_time: Callable[[], bool]
+    """Asked after inline steps; once it says so, their outcomes are left to a turn after this one."""
+
+
 class Turn:
-    """The turn that `messages` of a run ask for. The parameters are those of `Turns.take`."""
+    """The turn that `messages` of a run ask for."""
 
     def __init__(
         self,
         tools: Tools,
         run_id: str,
         messages: Sequence[RunMessage],
-        *,
-        arrived: Sequence[datetime | None] = (),
-        redo: bool = False,
-        use_code: bool = True,
-        out_of_time: Callable[[], bool] = lambda: False,
+        **how: Unpack[How],
     ) -> None:
         self._tools = tools
         self._world = tools.world
         self._run_id = run_id
         self._messages = messages
-        self._arrived = arrived
-        self._use_code = use_code
-        self._out_of_time = out_of_time
+        self._arrived = how.get("arrived", ())
+        self._redo = how.get("redo", False)
+        self._use_code = how.get("use_code", True)
+        self._out_of_time = how.get("out_of_time", never)
         self._observed = ExitStack()
         self._draft: Draft | None = None
         """The next commit; None before the turn has begun, and when it is over."""
-        self._redo = redo
         self._scheduled: set[str] = set()
         """Steps that this turn has scheduled: no other process can have begun their first attempts."""
         self._woken: set[tuple[str, int]] = set()
@@ -152,8 +161,9 @@ class Turn:
             held.dispose()
             held = None
         run, replay = (held, None) if held else self._tools.runs.load(self._run_id, use_code=self._use_code)
-        draft = self._draft = self._first_draft(run, was_read=held is None)
-        is_there = draft.apply(self._messages, self._arrived, use_code=self._use_code)
+        draft = self._draft = self._next_draft(run)
+        draft.was_read = held is None
+        is_there = draft.apply(self._messages, self._arrived, redo=self._redo, use_code=self._use_code)
         if replay := draft.replay or replay:
             self._report.replayed, self._report.difference = replay.events, replay.difference
         if not is_there:
@@ -162,16 +172,6 @@ class Turn:
         assert run.state.started is not None
         self._report.workflow_name = run.state.started.workflow_name
         return True
-
-    def _first_draft(self, run: LiveRun, *, was_read: bool) -> Draft:
-        draft, messages = self._next_draft(run), self._messages
-        pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
-        draft.messages = messages
-        draft.was_read = was_read
-        draft.came_again = self._redo
-        draft.redo = self._redo or bool(pokes)
-        draft.redo_after = min(pokes) if pokes and (not self._redo or len(pokes) == len(messages)) else 0
-        return draft
 
     def _next_draft(self, run: LiveRun) -> Draft:
         tools = self._tools

@@ -16,22 +16,23 @@ nothing to commit reads the tail of the history before it drops messages or acts
 apply and commit discards the live execution, which may be ahead of the history. What may have been committed and not
 acted on (messages received before, a lost conditional write, a poke) is acted on again: acts are harmless to repeat.
 
-Code that cannot run (it does not import, has no such workflow, is not deterministic, cannot read the history) blocks
-its run and no other: facts are committed as `held`, and applied by the first turn of code that can.
+Code that cannot run (it does not import, has no such workflow, is not deterministic, cannot read the data) blocks its
+run and no other: facts are committed as `held`, and applied by the first turn of code that can. A history with a kind
+of event that this version does not know, as after a rollback, lets its turns fail: they are retried.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from typing import Unpack
 
 from worldflow.engine.errors import ConflictError
 from worldflow.turns.live_run import Rules
 from worldflow.turns.live_runs import LIVE_LIMIT, LiveRuns
 from worldflow.turns.observer import Observer, Observers
 from worldflow.turns.steps import StepExecutor
-from worldflow.turns.turn import Tools, Turn
+from worldflow.turns.turn import How, Tools, Turn
 from worldflow.turns.watchdog import CPU_LIMIT
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import RunMessage
@@ -76,64 +77,31 @@ class Turns:
             rules=rules,
         )
 
-    def take(
-        self,
-        run_id: str,
-        messages: Sequence[RunMessage],
-        *,
-        arrived: Sequence[datetime | None] = (),
-        redo: bool = False,
-        use_code: bool = True,
-        out_of_time: Callable[[], bool] = lambda: False,
-    ) -> None:
-        """Takes the turn that `messages` of a run ask for.
-
-        arrived: when each of them came into its queue, where that is known; `arrivals.py` has their order.
-        redo: a message was received before, so that what the history holds may not have been acted on.
-        use_code: False takes the turn without the workflow's code, and blocks the run: for messages whose turns die.
-        out_of_time: asked after inline steps; once it says so, their outcomes are left to a turn after this one.
+    def take(self, run_id: str, messages: Sequence[RunMessage], **how: Unpack[How]) -> None:
+        """Takes the turn that `messages` of a run ask for. The options are those of `How`.
 
         When it returns, the messages may be acknowledged; if it raises, they must come again.
         """
         for _ in range(CONFLICT_LIMIT):
             try:
-                with self.begin(
-                    run_id, messages, arrived=arrived, redo=redo, use_code=use_code, out_of_time=out_of_time
-                ) as turn:
+                with self.begin(run_id, messages, **how) as turn:
                     while turn.advance():
                         with self._tools.world.together():
                             turn.settle()
                 return
             except ConflictError:
-                redo = True
+                how["redo"] = True
             except Exception as error:
                 if is_outage(error):
                     self._tools.executor.tell_inline(run_id)
                 raise
         raise ConflictError(f"run {run_id!r}: {CONFLICT_LIMIT} turns in a row lost their conditional write")
 
-    def begin(
-        self,
-        run_id: str,
-        messages: Sequence[RunMessage],
-        *,
-        arrived: Sequence[datetime | None] = (),
-        redo: bool = False,
-        use_code: bool = True,
-        out_of_time: Callable[[], bool] = lambda: False,
-    ) -> Turn:
-        """A turn that the caller brings from one commit to the next, perhaps together with others. The arguments are
-        those of `take`, and so are the exceptions, except that a `ConflictError` is left to the caller.
+    def begin(self, run_id: str, messages: Sequence[RunMessage], **how: Unpack[How]) -> Turn:
+        """A turn that the caller brings from one commit to the next, perhaps together with others. The options and
+        exceptions are those of `take`, except that a `ConflictError` is left to the caller.
         """
-        return Turn(
-            self._tools,
-            run_id,
-            messages,
-            arrived=arrived,
-            redo=redo,
-            use_code=use_code,
-            out_of_time=out_of_time,
-        )
+        return Turn(self._tools, run_id, messages, **how)
 
     def close(self) -> None:
         """Lets go of all live executions."""

@@ -5,6 +5,6 @@ parent. Each act is known by ids that the history has, so that doing it twice is
 is done again. Only `cancel_obsolete`, which tidies up, is done once and may be lost.
 """
 
-from worldflow.turns.acts.acts import Acts, Obsolete, carry_out, following_record
+from worldflow.turns.acts.acts import Acts, Obsolete, carry_out, following_record, never
 
-__all__ = ["Acts", "Obsolete", "carry_out", "following_record"]
+__all__ = ["Acts", "Obsolete", "carry_out", "following_record", "never"]

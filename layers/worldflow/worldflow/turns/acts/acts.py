@@ -49,7 +49,12 @@ class Obsolete:
                 self.running.append(closed)
 
 
-def carry_out(world: World, run_id: str, acts: Sequence[Act], out_of_time: Callable[[], bool]) -> bool:
+def never() -> bool:
+    """Of time: it is never out."""
+    return False
+
+
+def carry_out(world: World, run_id: str, acts: Sequence[Act], out_of_time: Callable[[], bool] = never) -> bool:
     """Carries out acts, page by page. Returns False if time ran out: a message is sent then for the turn that does the
     rest.
     """
@@ -225,7 +230,7 @@ class Acts:
 
     # --- what is obsolete ---
 
-    def cancel_obsolete(self, obsolete: Obsolete, out_of_time: Callable[[], bool]) -> None:
+    def cancel_obsolete(self, obsolete: Obsolete, out_of_time: Callable[[], bool] = never) -> None:
         """Takes back the messages of timers and attempts that are obsolete, and tells attempts that may still be
         running or waiting in the queue. Stops when time runs out.
         """
