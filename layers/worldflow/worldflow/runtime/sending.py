@@ -65,7 +65,7 @@ def cancel(world: World, run_id: str, reason: str | None = None) -> None:
     Raises `RunNotFoundError` and `RunEndedError`.
     """
     run_id = open_run(world, run_id).run_id
-    # Each request is a message of its own: a second one ends a run whose code broke while it was being cancelled.
+    # Each request is a separate message: a second one ends a run whose code broke while it was being cancelled.
     world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=_brief(reason)), nonce=uuid.uuid4().hex)])
 
 

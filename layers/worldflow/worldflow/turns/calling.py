@@ -1,9 +1,9 @@
 """How the function of a step is called.
 
-An `async def` step runs in a task of its own, a plain one in a thread of the executor's. So there are two tasks, and a
-cancellation says by itself whose it is. The outer one is the executor's: who cancels it stops the executor, and the
-attempt has no outcome unless the step comes to its end all the same. The inner one is the step's: what its libraries do
-to it, with or without `uncancel`, is the step's own affair, and whatever leaves it is the step's outcome.
+An `async def` step runs in its own task, a plain one in a thread of the executor's. So there are two tasks, which tells
+two cancellations apart. The outer task is the executor's: cancelling it stops the executor, and the attempt has no
+outcome unless the step ends all the same. The inner task is the step's: its libraries may cancel it, with or without
+`uncancel`, and whatever it returns or raises is the step's outcome.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Result:
 async def call_step(
     threads: Threads, step: Step[..., object], arguments: dict[str, object], timeout: float | None
 ) -> Result:
-    """What a step returns or raises: an `async def` one in a task of its own, a plain one in a thread.
+    """What a step returns or raises: an `async def` one in its own task, a plain one in a thread.
 
-    Who cancels it stops the executor. A thread is waited for, until it is cancelled once more.
+    Cancelling it stops the executor. A thread is waited for, until the second cancellation.
     """
     if step.is_async:
         return await _awaited(lambda: step.signature.call(arguments), timeout)
@@ -55,7 +55,7 @@ async def call_step(
 
 
 async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> Result:
-    """What comes of an awaitable in a task of its own."""
+    """The outcome of an awaitable in its own task."""
     result = Result()
 
     async def call() -> None:

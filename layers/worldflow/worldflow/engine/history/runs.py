@@ -161,7 +161,7 @@ class RunCancelled(Decision):
 
 
 class RunContinued(Decision):
-    """The workflow begins anew, as a run of its own."""
+    """The workflow starts again from the beginning, as a new run."""
 
     event_type: Literal["RunContinued"] = "RunContinued"
     next_run_id: str = ""

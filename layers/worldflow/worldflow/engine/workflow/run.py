@@ -16,7 +16,7 @@ from worldflow.engine.workflow.recorded import Recorded
 
 @dataclass(frozen=True, slots=True)
 class WorkflowInfo:
-    """What a workflow may know of its own run."""
+    """What a workflow can learn about its run."""
 
     run_id: str
     workflow_name: str

@@ -67,8 +67,8 @@ class Unbegun:
             self._work.tables.replace(self._at_first(record), record)
 
     def _is_asked_for(self, record: RunRecord, lost: set[str]) -> bool:
-        """Whether a run without a history is one that somebody waits for: a child or a generation that comes from what
-        the histories have lost is asked for again by the run that it comes from.
+        """Whether a run without a history is still wanted. A child or a generation that was started by lost events is
+        not: the run that it comes from starts it again.
         """
         base, number = generation(record.run_id)
         if record.fork_of and record.fork_of.after is not None:

@@ -50,8 +50,8 @@ class Waiting:
             self._work.tables.unschedule(name)
 
     def _wake(self, run: tuple[str, list[tuple[StepTask, bool]]]) -> None:
-        """Has a run send again what it waits for, and tells it what came of its steps: before it can hear of timeouts
-        that have passed, which come in answer to the first message.
+        """Has a run send again what it waits for, and sends it the outcomes of its steps. They must arrive before
+        timeouts that have passed, which the first message brings about.
         """
         run_id, attempts = run
         messages: list[Message] = [Poke(run_id=run_id, reread=True)]
