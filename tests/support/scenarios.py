@@ -23,7 +23,7 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.history import Decision, Event
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import Orchestrator
-from worldflow.runtime.orchestrator import RunHandle
+from worldflow.runtime.run_handle import RunHandle
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -28,7 +28,12 @@ ELSEWHERE = {
     "opentelemetry": "whoever asks for it",
     "worldflow.tracing": "whoever asks for it",
 }
-FOR_APPLICATIONS = {"worldflow.runtime.orchestrator", "worldflow.runtime.updates", "worldflow.runtime.archive"}
+FOR_APPLICATIONS = {
+    "worldflow.runtime.orchestrator",
+    "worldflow.runtime.run_handle",
+    "worldflow.runtime.updates",
+    "worldflow.runtime.archive",
+}
 
 
 def cold_start(function: str, code: str, environment: dict[str, str]) -> list[str]:

@@ -28,7 +28,8 @@ from worldflow.engine.history import RunStarted, load_events
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime.orchestrator import Orchestrator, RunHandle
+from worldflow.runtime.orchestrator import Orchestrator
+from worldflow.runtime.run_handle import RunHandle
 from worldflow.serving.worker import Worker
 from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.worlds.local.world import LocalWorld

@@ -8,7 +8,7 @@ from tests.support.crashes import CrashingWorld, settle
 from tests.support.trouble import shaky
 from worldflow import RunFailedError, continue_as_new, wait_for_signal, workflow
 from worldflow.runtime import starting
-from worldflow.runtime.orchestrator import RunHandle
+from worldflow.runtime.run_handle import RunHandle
 
 
 @workflow

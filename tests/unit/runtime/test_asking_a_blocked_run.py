@@ -9,7 +9,7 @@ from tests.support.crashes import CrashingWorld, settle
 from worldflow import QueryNotFoundError, RunBlockedError, on_update, publish, wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
 from worldflow.runtime import queries, sending, starting, updates
-from worldflow.runtime.orchestrator import RunHandle
+from worldflow.runtime.run_handle import RunHandle
 
 
 @workflow

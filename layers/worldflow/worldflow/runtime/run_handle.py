@@ -1,0 +1,185 @@
+"""One run, from outside: its status, its result, and what is sent to it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from worldflow.engine.durations import Duration, seconds, spoken
+from worldflow.engine.errors import (
+    RunBlockedError,
+    RunCancelledError,
+    RunFailedError,
+    SerializationError,
+    WorkflowNotFoundError,
+)
+from worldflow.engine.history import Event
+from worldflow.engine.history.failures import decode_exception
+from worldflow.engine.values.serialization import explain
+from worldflow.engine.workflow.definitions import find_workflow, oldest_version
+from worldflow.runtime import queries, sending, starting, updates
+from worldflow.turns import generations
+from worldflow.worlds.base import World
+from worldflow.worlds.records import RunRecord
+
+_FIRST_POLL = 0.05
+_LONGEST_POLL = 2.0
+
+
+class RunHandle:
+    """One run, from outside."""
+
+    def __init__(self, world: World, run_id: str) -> None:
+        self.id = run_id
+        self._world = world
+        self._changed: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}>"
+
+    async def status(self) -> str:
+        """`pending running completed failed cancelled continued` or `blocked`: of the newest generation.
+
+        Raises `RunNotFoundError`.
+        """
+        return (await self._newest()).status
+
+    async def result(self, timeout: Duration | None = None) -> Any:
+        """Waits for the run to end and returns the workflow's result: that of the newest generation with this id.
+
+        timeout: maximum time to wait, after which it raises `TimeoutError`. Default: no limit.
+        Raises `RunFailedError` with the workflow's exception as its cause, `RunCancelledError`, `RunBlockedError` for a
+        run that waits for its code to be fixed, and `RunNotFoundError`.
+        """
+        record: RunRecord | None = None
+
+        def problem(limit: str) -> str:
+            said = f" ({record.status_text})" if record and record.status_text else ""
+            now = f": it is still {record.status}{said}" if record else ""
+            return f"run {self.id!r} has not ended within {limit}{now}"
+
+        async with self._within(timeout, problem):
+            polls = _polls()
+            with self._world.changes(self.id) as self._changed:
+                while True:
+                    record = await self._newest()
+                    if record.ended or record.status == "blocked":
+                        return outcome(record)
+                    await self._pause(next(polls))
+
+    async def events(self, after: int = 0) -> list[Event]:
+        """The history of this generation: the events after event number `after`."""
+        return await self._world.load_events(self.id, after)
+
+    async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
+        """Sends a signal; see `Orchestrator.signal`."""
+        return await asyncio.to_thread(sending.signal, self._world, self.id, name, value, signal_id=signal_id)
+
+    async def update(self, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None) -> Any:
+        """Calls the workflow's handler for updates of this name (`@on_update`), and returns its answer.
+
+        update_id: identifies the update: sent twice with the same id, it runs once and both calls get the same answer.
+        timeout: maximum time to wait for the answer. The update stays pending: call again with its id for the answer.
+        Raises what the handler raises, `InvalidInputError` for arguments that the handler does not accept,
+        `RunEndedError` if the run ends without an answer, `RunNotFoundError`, and `TimeoutError`.
+        """
+        send = functools.partial(updates.send_update, self._world, self.id, name, args, update_id=update_id)
+        update = await asyncio.to_thread(send)
+
+        def problem(limit: str) -> str:
+            again = f"; retry with update_id={update.fact_id.removeprefix('update/')!r} to get the answer"
+            return f"run {self.id!r} has not answered the update {name!r} within {limit}{again}"
+
+        async with self._within(timeout, problem):
+            polls = _polls()
+            while (reply := await asyncio.to_thread(updates.look_for_answer, self._world, update)) is None:
+                await self._pause(next(polls))
+        return updates.answer(reply)
+
+    async def query(self, name: str) -> Any:
+        """The value that the workflow publishes under this name, as JSON. Does not write, and does not affect the run.
+
+        Replays the history in this process, so it needs the workflow's code. Raises `QueryNotFoundError`.
+        """
+        return await asyncio.to_thread(queries.query, self._world, self.id, name)
+
+    async def cancel(self, reason: str | None = None) -> None:
+        """Cancels the run; see `Orchestrator.cancel`."""
+        await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
+
+    async def terminate(self, reason: str | None = None) -> None:
+        """Ends the run immediately; see `Orchestrator.terminate`."""
+        await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
+
+    async def retry(self) -> Self:
+        """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
+        await asyncio.to_thread(starting.retry, self._world, self.id)
+        return self
+
+    async def _newest(self) -> RunRecord:
+        """The record of the newest generation, with its data."""
+
+        def read() -> RunRecord:
+            record = self._world.read_run(self.id)
+            newest = generations.newest_generation(self._world, record)
+            return record if newest.run_id == record.run_id else self._world.read_run(newest.run_id)
+
+        return await asyncio.to_thread(read)
+
+    @asynccontextmanager
+    async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
+        """A limit of time, if there is one, and what to say when it is over."""
+        limit = None if timeout is None else seconds(timeout)
+        try:
+            async with asyncio.timeout(limit) as scope:
+                yield
+        except TimeoutError:
+            if limit is None or not scope.expired():
+                raise
+            raise TimeoutError(problem(spoken(limit))) from None
+
+    async def _pause(self, seconds: float) -> None:
+        await self._changed(seconds)
+
+
+def _polls() -> Iterator[float]:
+    """Seconds between two looks at a run, which grow."""
+    poll = _FIRST_POLL
+    while True:
+        yield poll
+        poll = min(poll * 1.5, _LONGEST_POLL)
+
+
+def outcome(record: RunRecord) -> Any:
+    """The result of a run that has ended, by the annotation of its own version of the workflow where that is known
+    here, and as the JSON that it is elsewhere; or its error. Raises `SerializationError` for a result that does not fit
+    the annotation any more.
+    """
+    match record.status:
+        case "completed":
+            version = oldest_version(record.workflow_name) if record.version is None else record.version
+            try:
+                codec = find_workflow(record.workflow_name, version).signature.result
+            except WorkflowNotFoundError:
+                return record.result
+            try:
+                return codec.decode(record.result)
+            except ValidationError as misfit:
+                problem = f"the recorded result no longer matches the annotation: {explain(misfit, 'result')}"
+                raise SerializationError(problem, codec.where) from None
+        case "failed":
+            assert record.error is not None
+            error = decode_exception(record.error)
+            raise RunFailedError(
+                f"run {record.run_id!r} failed: {type(error).__name__}: {error}", record.run_id
+            ) from error
+        case "blocked":
+            raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
+        case _:
+            because = f": {record.reason}" if record.reason else ""
+            raise RunCancelledError(f"run {record.run_id!r} was cancelled{because}", record.run_id)
