@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,9 +24,9 @@ from worldflow.worlds import LocalWorld, ledger
 ROOT = Path(__file__).parents[3]
 
 
-@pytest.fixture
-def worker(cli: Cli) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "worldflow", "worker", "--local", str(cli.file), "-w", FLOWS, "--json"]
+@contextmanager
+def started(cli: Cli, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "worldflow", "worker", "--local", str(cli.file), "-w", FLOWS, "--json", *options]
     with subprocess.Popen(
         command, env=clock.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -36,6 +36,12 @@ def worker(cli: Cli) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+@pytest.fixture
+def worker(cli: Cli) -> Iterator[subprocess.Popen[str]]:
+    with started(cli) as process:
+        yield process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -111,6 +117,12 @@ def test_a_second_worker_is_refused(cli: Cli, worker: subprocess.Popen[str]):
         cli.fails("worker", "-w", FLOWS)
         == f"Error: another worker already serves {cli.file}: a file can have only one worker\n"
     )
+
+
+def test_a_standby_takes_over_from_a_worker_that_is_killed(cli: Cli, worker: subprocess.Popen[str]):
+    with started(cli, "--standby"):
+        worker.kill()
+        assert cli.json("start", "tomorrow", "--input", '{"day": "2026-02-28"}', "--wait")["status"] == "completed"
 
 
 def test_where_no_module_can_be_imported_it_takes_nothing(cli: Cli):

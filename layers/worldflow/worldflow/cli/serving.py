@@ -49,6 +49,9 @@ def worker(
         str | None,
         typer.Option("--otlp", metavar="URL", help="Send spans to this OpenTelemetry collector (OTLP over HTTP)."),
     ] = None,
+    standby: Annotated[
+        bool, typer.Option("--standby", help="If another worker serves the file, wait until it ends and take over.")
+    ] = False,
     reload: Annotated[
         bool, typer.Option("--reload", help="For development: restart the worker when a workflow file changes.")
     ] = False,
@@ -64,6 +67,7 @@ def worker(
         folders = folders_of(name.strip() for name in workflows.split(","))
         command += ["--workflows", workflows] if is_typed(context, "workflows") else []
         command += ["--otlp", otlp] if otlp else []
+        command += ["--standby"] if standby else []
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     load(workflows)
     _check_imports(workflows, "--workflows" if is_typed(context, "workflows") else where_modules_are_named())
@@ -72,13 +76,14 @@ def worker(
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with _tracing(otlp) as observer, open_world(local, create=True) as world:
         assert isinstance(world, LocalWorld)
-        with world.serving():
-            pass  # or there is a worker already, which is better said before that this one serves
+        if not standby:
+            with world.serving():
+                pass  # or there is a worker already, which is better said before that this one serves
         if as_json:
             print_json({"local": str(local), "workflows": workflows})
         else:
             typer.echo(f"Serving {local}. Stop with Ctrl-C; unfinished runs continue when a worker is started again.")
-        asyncio.run(_serve(world, concurrency, observer))
+        asyncio.run(_serve(Worker(world, concurrency=concurrency, standby=standby, observer=observer)))
 
 
 def _check_imports(workflows: str, origin: str) -> None:
@@ -113,7 +118,7 @@ def _tracing(otlp: str | None) -> Iterator[Observer | None]:
         Flush(provider)()
 
 
-async def _serve(world: LocalWorld, concurrency: int, observer: Observer | None) -> None:
+async def _serve(worker: Worker) -> None:
     """Serves until the process is told to end, and has recorded what its steps return. Told twice, it ends at once."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     loop.set_exception_handler(log_what_is_left)
@@ -131,7 +136,7 @@ async def _serve(world: LocalWorld, concurrency: int, observer: Observer | None)
     for number in _ENDING:
         loop.add_signal_handler(number, end)
     try:
-        await Worker(world, concurrency=concurrency, observer=observer).serve()
+        await worker.serve()
     except asyncio.CancelledError:
         if not is_told:
             raise WorldflowError("the worker was cancelled by code running in it") from None

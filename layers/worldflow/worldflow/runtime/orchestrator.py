@@ -1,21 +1,24 @@
-"""What applications use, for asyncio: start runs, signal them, await their results."""
+"""What applications use: start runs, signal them, await their results."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Concatenate, ParamSpec
 
 from worldflow.engine.durations import Duration
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import schedules, sending, starting, webhooks
-from worldflow.runtime.run_handle import RunHandle
+from worldflow.runtime.run_handle import RunHandle, SyncRunHandle
+from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
 from worldflow.worlds.records import HookRecord
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+
+P = ParamSpec("P")
 
 
 class Orchestrator:
@@ -24,6 +27,14 @@ class Orchestrator:
     def __init__(self, world: World) -> None:
         self._world = world
         self._turns = Turns(world)
+
+    @property
+    def sync(self) -> SyncOrchestrator:
+        """The same calls for code without asyncio, from any thread: they wait, and return `SyncRunHandle`s.
+
+        In a process that forks, such as gunicorn's, open the World after the fork.
+        """
+        return SyncOrchestrator(self)
 
     async def start_workflow(
         self,
@@ -227,3 +238,43 @@ class Orchestrator:
     async def delete_schedule(self, schedule_id: str) -> None:
         """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""
         await asyncio.to_thread(schedules.delete, self._world, schedule_id)
+
+
+def _waiting(
+    method: Callable[Concatenate[Orchestrator, P], Coroutine[Any, Any, RunHandle]],
+) -> Callable[Concatenate[Synchronous[Orchestrator], P], SyncRunHandle]:
+    """As `waiting`, of a method that returns a handle."""
+
+    @functools.wraps(method)
+    def call(self: Synchronous[Orchestrator], /, *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle:
+        return SyncRunHandle(wait_for(method(self._asynchronous, *args, **kwargs)))
+
+    return call
+
+
+class SyncOrchestrator(Synchronous[Orchestrator]):
+    """An `Orchestrator` for code without asyncio: its calls, and those of its handles, wait."""
+
+    start_workflow = _waiting(Orchestrator.start_workflow)
+    signal_with_start = _waiting(Orchestrator.signal_with_start)
+    retry = _waiting(Orchestrator.retry)
+    fork = _waiting(Orchestrator.fork)
+
+    def run(self, run_id: str) -> SyncRunHandle:
+        """A handle on a run, which may or may not exist."""
+        return SyncRunHandle(self._asynchronous.run(run_id))
+
+    signal = waiting(Orchestrator.signal)
+    cancel = waiting(Orchestrator.cancel)
+    terminate = waiting(Orchestrator.terminate)
+    update = waiting(Orchestrator.update)
+    query = waiting(Orchestrator.query)
+    resume = waiting(Orchestrator.resume)
+    advance = waiting(Orchestrator.advance)
+    get_hook = waiting(Orchestrator.get_hook)
+    resume_hook = waiting(Orchestrator.resume_hook)
+    create_schedule = waiting(Orchestrator.create_schedule)
+    list_schedules = waiting(Orchestrator.list_schedules)
+    get_schedule = waiting(Orchestrator.get_schedule)
+    update_schedule = waiting(Orchestrator.update_schedule)
+    delete_schedule = waiting(Orchestrator.delete_schedule)

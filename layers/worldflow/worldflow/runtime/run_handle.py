@@ -23,6 +23,7 @@ from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.runtime import queries, sending, starting, updates
+from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
@@ -145,6 +146,28 @@ class RunHandle:
 
     async def _pause(self, seconds: float) -> None:
         await self._changed(seconds)
+
+
+class SyncRunHandle(Synchronous[RunHandle]):
+    """One run, from outside, for code without asyncio: the calls of `RunHandle` wait. See `Orchestrator.sync`."""
+
+    @property
+    def id(self) -> str:
+        return self._asynchronous.id
+
+    status = waiting(RunHandle.status)
+    result = waiting(RunHandle.result)
+    events = waiting(RunHandle.events)
+    signal = waiting(RunHandle.signal)
+    update = waiting(RunHandle.update)
+    query = waiting(RunHandle.query)
+    cancel = waiting(RunHandle.cancel)
+    terminate = waiting(RunHandle.terminate)
+
+    def retry(self) -> Self:
+        """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
+        wait_for(self._asynchronous.retry())
+        return self
 
 
 def _polls() -> Iterator[float]:

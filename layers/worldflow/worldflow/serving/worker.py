@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.privacy import described, loggable
 from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker_receipts import PASSING, is_lasting, is_locked
@@ -27,6 +28,9 @@ from worldflow.worlds.served import Queue, Served
 _log = logging.getLogger("worldflow")
 
 _IDLE = 0.05
+
+_LOOK_EVERY = 1.0
+"""Seconds between two looks of a worker in standby at the one that serves."""
 
 _SWEEP_EVERY = timedelta(hours=1)
 
@@ -58,6 +62,8 @@ class Worker:
     concurrency: maximum number of concurrent steps.
     live_limit: how many runs are kept in memory between their turns; the others replay their histories.
     cpu_limit: seconds of processor time that a workflow may use for one event before its run is blocked.
+    standby: if another process serves the file, wait until it ends. Default: raise `ConfigurationError`. For an
+        application with several processes, one of which is to serve.
     strict: for tests: a workflow must not use anything outside its event loop, and must make its calls with the
         arguments that the history has.
     observer: is notified of what happens: see `worldflow.turns.observer`.
@@ -70,11 +76,13 @@ class Worker:
         concurrency: int = 10,
         live_limit: int = LIVE_LIMIT,
         cpu_limit: float = CPU_LIMIT,
+        standby: bool = False,
         strict: bool = False,
         observer: Observer | None = None,
     ) -> None:
         self._world = world
         self._observer = observer
+        self._standby = standby
         self._executor = StepExecutor(world, steps_at_once=concurrency, observer=observer)
         self._live = Turns(world, live_limit=live_limit, cpu_limit=cpu_limit, strict=strict, observer=observer)
         self._turns = WorkerTurns(world, self._live, self._executor)
@@ -99,8 +107,8 @@ class Worker:
     async def serve(self) -> None:
         """Serves until it is cancelled, and then ends as leaving the block does.
 
-        Raises `ConfigurationError` if another worker serves the file, and any other error after which it cannot
-        continue.
+        Raises `ConfigurationError` if another worker serves the file and this one does not stand by, and any other
+        error after which it cannot continue.
         """
         await self._serve(lambda: None)
 
@@ -110,7 +118,7 @@ class Worker:
         self._ending.clear()
         self._leaving.clear()
         with contextlib.ExitStack() as stack:
-            await self._begin_serving(stack)
+            await self._begin_serving(stack, on_begin)
             bell = stack.enter_context(_Bell(self._world))
             self._steps.on_ended = bell.steps.set
             threads = ThreadPoolExecutor(3, "worldflow-worker")
@@ -148,11 +156,17 @@ class Worker:
             if cancelled:
                 raise cancelled
 
-    async def _begin_serving(self, stack: contextlib.ExitStack) -> None:
+    async def _begin_serving(self, stack: contextlib.ExitStack, on_standby: Callable[[], object]) -> None:
         while True:
             try:
                 stack.enter_context(self._world.serving())
                 return
+            except ConfigurationError:
+                if not self._standby:
+                    raise
+                on_standby()
+                while self._world.is_served():
+                    await asyncio.sleep(_LOOK_EVERY)
             except sqlite3.OperationalError as error:
                 if not is_locked(error):
                     raise

@@ -56,6 +56,10 @@ class Served(World):
         """Makes this process the worker. Raises `ConfigurationError` if another process is."""
 
     @abstractmethod
+    def is_served(self) -> bool:
+        """Whether a process is the worker, as far as can be told."""
+
+    @abstractmethod
     def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
         """The oldest messages of one group of which none is in flight; of the queue of steps, one of each of several
         groups. They are in flight from now on.
