@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import worldflow
 from functions.signal.api.application import Application
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
@@ -196,7 +196,7 @@ SECURITY = {
 
 def document(app: Any) -> dict[str, Any]:
     """The document of the API whose routes are those of `app`. Raises `ValueError` where they are not those known."""
-    made = json.loads(app.get_openapi_json_schema(title="Worldflow", version=version("worldflow")))
+    made = json.loads(app.get_openapi_json_schema(title="Worldflow", version=worldflow.__version__))
     schemas = {name: schema for name, schema in made["components"]["schemas"].items() if "ValidationError" not in name}
     made["info"]["description"] = DESCRIPTION
     made["security"] = [{name: []} for name in SECURITY]

@@ -75,6 +75,8 @@ from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
+__version__ = "0.5.0"
+
 __all__ = [
     "ConfigurationError",
     "FatalError",
@@ -118,6 +120,7 @@ __all__ = [
     "WorkflowStuckError",
     "WorldClosedError",
     "WorldflowError",
+    "__version__",
     "continue_as_new",
     "create_hook",
     "create_webhook",

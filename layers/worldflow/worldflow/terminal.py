@@ -91,8 +91,13 @@ def _is_from_aws(error: Exception) -> bool:
     return isinstance(error, (BotoCoreError, ClientError))
 
 
-def application(name: str, help: str) -> typer.Typer:
-    """A command line without commands."""
+def application(name: str, help: str, *, completion: bool = False) -> typer.Typer:
+    """A command line without commands. `completion` adds the options that set up a shell's completion."""
     return typer.Typer(
-        name=name, help=help, cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+        name=name,
+        help=help,
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=completion,
+        pretty_exceptions_enable=False,
     )

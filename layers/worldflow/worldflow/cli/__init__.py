@@ -5,6 +5,11 @@ AWS), or those of a LocalWorld file. What a command was asked for goes to stdout
 for what could not be done, and 2 for a wrong command line.
 """
 
+from typing import Annotated
+
+import typer
+
+from worldflow import __version__
 from worldflow.cli import (
     asking,
     checking,
@@ -19,30 +24,37 @@ from worldflow.cli import (
 )
 from worldflow.terminal import application
 
-app = application("worldflow", "Start, inspect and control runs, on AWS or in a LocalWorld file.")
 
-for _command in (
-    starting.start,
-    reading.status,
-    reading.events,
-    reading.list_,
-    reading.query,
-    costing.cost,
-    tracing.trace,
-    asking.signal,
-    asking.update,
-    asking.hook,
-    asking.cancel,
-    asking.terminate,
-    asking.resume,
-    redriving.redrive,
-    restoring.reconcile,
-    starting.retry,
-    starting.fork,
-    serving.worker,
-    checking.check,
-):
-    app.command(_command.__name__.removesuffix("_"))(_command)
-app.add_typer(scheduling.schedule)
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"worldflow {__version__}")
+        raise typer.Exit()
+
+
+app = application("worldflow", "Start, inspect and control runs, on AWS or in a LocalWorld file.", completion=True)
+
+_COMMANDS = {
+    "Start runs": (starting.start, starting.retry, starting.fork),
+    "See runs": (reading.status, reading.events, reading.list_, reading.query, costing.cost, tracing.trace),
+    "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
+    "Operate": (redriving.redrive, restoring.reconcile),
+    "Develop": (serving.worker, checking.check),
+}
+"""The commands by the headings of the help."""
+
+for _heading, _commands in _COMMANDS.items():
+    for _command in _commands:
+        app.command(_command.__name__.removesuffix("_"), rich_help_panel=_heading)(_command)
+app.add_typer(scheduling.schedule, rich_help_panel="Start runs")
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, help="Show the version and exit.", callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
 
 __all__ = ["app"]
