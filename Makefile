@@ -144,7 +144,7 @@ check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types, wor
 	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(GATES)
 
 # Two at a time, the longest first; what each prints stays together.
-GATES := check-types check-checkov check-sam check-cfn check-workflows check-bandit check-format check-lint audit
+GATES := check-types check-checkov check-sam check-cfn check-workflows check-bandit check-github check-format check-lint audit
 .PHONY: $(GATES)
 
 check-types:
@@ -160,6 +160,11 @@ check-workflows:
 	python -m worldflow check layers/workflows
 check-bandit:
 	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
+check-github:
+	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
+	check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 check-format:
 	ruff format --check .
 check-lint:
@@ -233,7 +238,11 @@ verify-aws: $(VENV)/ready ## Deploy, check and remove a stack on AWS: STACK=... 
 		$(if $(filter no,$(DEPLOY)),--no-deploy) $(if $(filter yes 1,$(KEEP)),--keep) $(if $(filter yes 1,$(YES)),--yes) \
 		$(if $(ONLY),--only '$(ONLY)')
 
+.PHONY: dist
+dist: $(VENV)/ready ## Build what a release consists of, in dist/; TAG=v1.2.3 must be the version of the code
+	@python -m tools.release $(if $(TAG),--tag $(TAG))
+
 .PHONY: clean
 clean: ## Remove all that make has made
-	rm -rf $(VENV) .aws-sam .local-aws .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .aws-sam .local-aws dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
