@@ -12,6 +12,7 @@ import typer
 from worldflow import __version__
 from worldflow.cli import (
     asking,
+    backing,
     checking,
     costing,
     reading,
@@ -37,7 +38,7 @@ _COMMANDS = {
     "Start runs": (starting.start, starting.retry, starting.fork),
     "See runs": (reading.status, reading.events, reading.list_, reading.query, costing.cost, tracing.trace),
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
-    "Operate": (redriving.redrive, restoring.reconcile),
+    "Operate": (redriving.redrive, restoring.reconcile, backing.backup),
     "Develop": (serving.worker, checking.check),
 }
 """The commands by the headings of the help."""
