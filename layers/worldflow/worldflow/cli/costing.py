@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from worldflow.cli.common import (
     AsJson,
@@ -21,6 +23,9 @@ from worldflow.engine.ids import generation_id
 from worldflow.terminal import console
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
+
+if TYPE_CHECKING:
+    from worldflow.costs import Asked, Bill, Deployment, Elsewhere
 
 EXACT = (
     "Derived from the history: requests of warm processes, for messages delivered once, of a run that was started and "
@@ -54,12 +59,11 @@ def cost(
 ) -> None:
     """Show which AWS requests a run made, derived from its history, and what a million such runs would cost."""
     try:
-        from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, prices, shape_of
+        from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of
     except ModuleNotFoundError as error:
         if error.name not in ("boto3", "botocore"):
             raise
         raise ConfigurationError('`cost` requires boto3: pip install "worldflow[aws]"') from None
-    from worldflow.presentation.costs import bill_table, elsewhere_table
     from worldflow.stacks import read_parameters
 
     with open_world(local, stack) as world:
@@ -79,37 +83,53 @@ def cost(
     bills = [bill_of(asked, size, deployment) for size in ([batch] if batch else [1, 10])]
     others = elsewhere(shape_of([event for commit in commits for event in commit]))
     if as_json:
-        print_json(
-            {
-                "run_id": run_id,
-                "requests": asked.requests,
-                "write_units": asked.write_units,
-                "read_units": asked.read_units,
-                "messages": asked.messages,
-                "traced": deployment.traced,
-                "event_bus": event_bus,
-                "batches": {
-                    bill.batch: {
-                        "step_batch": bill.step_batch,
-                        "dollars": bill.dollars,
-                        "requests": bill.requests,
-                        "charges": {
-                            charge.what: {**asdict(charge), "dollars": charge.dollars} for charge in bill.charges
-                        },
-                    }
-                    for bill in bills
-                },
-                "elsewhere": {other.name: {"dollars": other.dollars, "how": other.how} for other in others},
-                "estimated": asked.estimated,
-                "prices": f"{prices.REGION}, {prices.AS_OF}",
-            }
-        )
+        print_json(_as_json(run_id, asked, bills, others, deployment, event_bus))
         return
     if not commits:
         typer.echo("The run has not started yet.", err=True)
         return
     out = console()
     out.print(f"{run_id}{which}\n")
+    _print(out, asked, bills, others)
+
+
+def _as_json(
+    run_id: str,
+    asked: Asked,
+    bills: Sequence[Bill],
+    others: Sequence[Elsewhere],
+    deployment: Deployment,
+    event_bus: bool,
+) -> dict[str, Any]:
+    from worldflow.costs import prices
+
+    return {
+        "run_id": run_id,
+        "requests": asked.requests,
+        "write_units": asked.write_units,
+        "read_units": asked.read_units,
+        "messages": asked.messages,
+        "traced": deployment.traced,
+        "event_bus": event_bus,
+        "batches": {
+            bill.batch: {
+                "step_batch": bill.step_batch,
+                "dollars": bill.dollars,
+                "requests": bill.requests,
+                "charges": {charge.what: {**asdict(charge), "dollars": charge.dollars} for charge in bill.charges},
+            }
+            for bill in bills
+        },
+        "elsewhere": {other.name: {"dollars": other.dollars, "how": other.how} for other in others},
+        "estimated": asked.estimated,
+        "prices": f"{prices.REGION}, {prices.AS_OF}",
+    }
+
+
+def _print(out: Console, asked: Asked, bills: Sequence[Bill], others: Sequence[Elsewhere]) -> None:
+    from worldflow.costs import prices
+    from worldflow.presentation.costs import bill_table, elsewhere_table
+
     out.print(bill_table(bills))
     out.print("\nThe same run on other services, without Lambda compute")
     out.print(elsewhere_table(others))

@@ -9,7 +9,7 @@ from typing import assert_never
 from rich.text import Text
 
 from worldflow.engine import history as h
-from worldflow.engine.history import Event, Fact
+from worldflow.engine.history import AnyDecision, AnyFact, Event, Fact
 from worldflow.presentation.words import describe_attributes, describe_failure, describe_value, duration, printable
 
 _STYLES: Mapping[type[object], str] = {
@@ -57,7 +57,8 @@ def is_internal(event: Event) -> bool:
 
 def describe_event(event: Event, names: Mapping[str, str] | None = None) -> Text:
     """One event in words. `names` has those of steps, children and updates by their ids: most events leave them out."""
-    what, detail = _words(event, names or {})
+    names = names or {}
+    what, detail = _words_of_fact(event, names) if isinstance(event, Fact) else _words_of_decision(event, names)
     text = Text(what, style=_STYLES.get(type(event), ""))
     if detail:
         text = Text("").append(text).append(f"  {detail}", style="dim")
@@ -66,13 +67,8 @@ def describe_event(event: Event, names: Mapping[str, str] | None = None) -> Text
     return text
 
 
-def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
+def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
     """What happened, and with which data."""
-
-    def named(kind: str, id: str) -> str:
-        name = names.get(id)
-        return f"{kind} {name} ({id})" if name else f"{kind} {id}"
-
     match event:
         case h.RunStarted():
             version = f" (version {event.version})" if event.version not in (None, 1) else ""
@@ -81,44 +77,57 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
             return f"history up to here taken from {event.run_id}", ""
         case h.RunRestored():
             return "run restored", "its later events were lost"
-        case h.StepScheduled():
-            return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
         case h.StepCompleted():
-            return f"{named('step', event.step_id)} completed", describe_value(event.result)
+            return f"{_named('step', event.step_id, names)} completed", describe_value(event.result)
         case h.StepFailed():
-            return f"{named('step', event.step_id)} failed, attempt {event.attempt}", describe_failure(event.error)
-        case h.StepRetryScheduled():
-            again = f"retries in {duration(event.due - event.at)}"
-            return f"{named('step', event.step_id)} {again}", f"attempt {event.attempt}"
-        case h.StepAbandoned():
-            return f"{named('step', event.step_id)} abandoned", "no longer needed"
-        case h.TimerStarted():
-            return f"timer {event.timer_id} started", f"due in {duration(event.due - event.at)}"
+            return f"{_named('step', event.step_id, names)} failed, attempt {event.attempt}", describe_failure(
+                event.error
+            )
         case h.TimerFired():
             return f"timer {event.timer_id} fired", ""
-        case h.TimerCancelled():
-            return f"timer {event.timer_id} cancelled", ""
         case h.SignalReceived():
             return f"signal {event.name} received", describe_value(event.value)
-        case h.ChildStarted():
-            child = f"child {event.workflow_name} ({event.child_id}) started as {event.child_run_id}"
-            return child, describe_value(event.input)
         case h.ChildCompleted():
-            return f"{named('child', event.child_id)} completed", describe_value(event.result)
+            return f"{_named('child', event.child_id, names)} completed", describe_value(event.result)
         case h.ChildFailed():
-            return f"{named('child', event.child_id)} failed", describe_failure(event.error)
-        case h.ChildCancelRequested():
-            return f"cancellation of {named('child', event.child_id)} requested", "no longer needed"
-        case h.HookCreated():
-            return f"{'webhook' if event.webhook else 'hook'} {event.hook_id} created", printable(event.token)
+            return f"{_named('child', event.child_id, names)} failed", describe_failure(event.error)
         case h.HookResumed():
             return f"hook {event.hook_id} resumed", describe_value(event.value)
         case h.HookConflicted():
             return f"hook {event.hook_id} conflicted", "another live run holds its token"
-        case h.HookDisposed():
-            return f"hook {event.hook_id} disposed of", ""
         case h.UpdateReceived():
             return f"update {event.name} received", describe_value(event.args)
+        case h.CancelRequested():
+            return "cancellation requested", printable(event.reason or "")
+        case h.TerminateRequested():
+            return "termination requested", printable(event.reason or "")
+        case _:
+            assert_never(event)
+
+
+def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[str, str]:
+    """What the workflow decided, and with which data."""
+    match event:
+        case h.StepScheduled():
+            return f"step {event.name} ({event.step_id}) scheduled", describe_value(event.input)
+        case h.StepRetryScheduled():
+            again = f"retries in {duration(event.due - event.at)}"
+            return f"{_named('step', event.step_id, names)} {again}", f"attempt {event.attempt}"
+        case h.StepAbandoned():
+            return f"{_named('step', event.step_id, names)} abandoned", "no longer needed"
+        case h.TimerStarted():
+            return f"timer {event.timer_id} started", f"due in {duration(event.due - event.at)}"
+        case h.TimerCancelled():
+            return f"timer {event.timer_id} cancelled", ""
+        case h.ChildStarted():
+            child = f"child {event.workflow_name} ({event.child_id}) started as {event.child_run_id}"
+            return child, describe_value(event.input)
+        case h.ChildCancelRequested():
+            return f"cancellation of {_named('child', event.child_id, names)} requested", "no longer needed"
+        case h.HookCreated():
+            return f"{'webhook' if event.webhook else 'hook'} {event.hook_id} created", printable(event.token)
+        case h.HookDisposed():
+            return f"hook {event.hook_id} disposed of", ""
         case h.Replied():
             kind, _, id = event.fact_id.partition("/")
             answered = f"{kind} {names.get(event.fact_id, id)} answered"
@@ -129,10 +138,6 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
             return "status set", " ".join([printable(event.status_text), describe_attributes(event.attributes)]).strip()
         case h.VersionMarked():
             return f"took the new path of change {event.change_id}", ""
-        case h.CancelRequested():
-            return "cancellation requested", printable(event.reason or "")
-        case h.TerminateRequested():
-            return "termination requested", printable(event.reason or "")
         case h.Applied():
             return f"applied {event.fact_id} to the workflow", ""
         case h.RunCompleted():
@@ -145,3 +150,8 @@ def _words(event: Event, names: Mapping[str, str]) -> tuple[str, str]:
             return f"run continued as {event.next_run_id}", describe_value(event.input)
         case _:
             assert_never(event)
+
+
+def _named(kind: str, id: str, names: Mapping[str, str]) -> str:
+    name = names.get(id)
+    return f"{kind} {name} ({id})" if name else f"{kind} {id}"

@@ -59,6 +59,10 @@ class Span:
         last = self.attempts[-1]
         last.number, last.end, last.outcome, last.error = number, end, outcome, error
 
+    def retry(self, attempt: int, begin: datetime) -> None:
+        self.end = self.outcome = self.error = None
+        self.attempts.append(Attempt(attempt, begin))
+
     def abandon(self, end: datetime) -> None:
         self.close(end, "abandoned")
         last = self.attempts[-1]
@@ -75,17 +79,15 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
     for event in events:
         match event:
             case h.StepScheduled():
-                span = Span("step", event.step_id, event.name, event.at)
-                span.attempts.append(Attempt(1, event.at))
-                spans[event.step_id] = span
+                spans[event.step_id] = Span(
+                    "step", event.step_id, event.name, event.at, attempts=[Attempt(1, event.at)]
+                )
             case h.StepCompleted():
                 spans[event.step_id].close_attempt(event.attempt, event.at, "completed")
             case h.StepFailed():
                 spans[event.step_id].close_attempt(event.attempt, event.at, "failed", event.error)
             case h.StepRetryScheduled():
-                span = spans[event.step_id]
-                span.end = span.outcome = span.error = None
-                span.attempts.append(Attempt(event.attempt, max(event.due, event.at)))
+                spans[event.step_id].retry(event.attempt, max(event.due, event.at))
             case h.StepAbandoned():
                 spans[event.step_id].abandon(event.at)
             case h.TimerStarted():
@@ -111,10 +113,8 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
                     hook_span.close(event.at, "refused" if isinstance(event, h.HookConflicted) else "completed")
             case h.HookResumed() | h.SignalReceived():
                 spans[event.fact_id] = received(event)
-            case h.UpdateReceived():
-                spans[event.fact_id] = Span(
-                    "update", event.update_id, event.name, event.at, traceparent=event.traceparent
-                )
+            case h.UpdateReceived(update_id=id, traceparent=sender):
+                spans[event.fact_id] = Span("update", id, event.name, event.at, traceparent=sender)
             case h.Replied():
                 if update := spans.get(event.fact_id):
                     update.close(event.at, "failed" if event.error else "completed", event.error)
@@ -123,16 +123,10 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
             case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
                 for hook in hooks.values():  # which end with their run
                     hook.close(event.at, "completed")
-            case (
-                h.RunStarted()
-                | h.RunRestored()
-                | h.CancelRequested()
-                | h.TerminateRequested()
-                | h.Applied()
-                | h.AttributesSet()
-                | h.VersionMarked()
-            ):
+            case h.RunStarted() | h.RunRestored() | h.CancelRequested() | h.TerminateRequested():
                 pass  # the run's own, and of one moment
+            case h.Applied() | h.AttributesSet() | h.VersionMarked():
+                pass
             case _:
                 assert_never(event)
     return list(spans.values())

@@ -137,17 +137,11 @@ class RunState:
             case h.StepCompleted() | h.StepFailed():
                 self._answer(event)
             case h.RunStarted():
-                self.started = event
-                self._seen.update(event.seen or ())
-                self.attributes = dict(event.attributes or {})
-                self.restored = event.at if event.restored else None
+                self._start(event)
             case h.RunRestored():
                 self.restored = event.at
             case h.RunForked():
-                self.forked = event
-                for step in self.steps.values():
-                    step.due = event.at
-                    step.origin = (step.origin or event.run_id) if event.after is None else None
+                self._fork(event)
             case h.TerminateRequested():
                 self._seen.add(event.fact_id)
                 self.successor = event.successor
@@ -174,27 +168,44 @@ class RunState:
             case h.HookCreated():
                 self.hooks[event.hook_id] = event
             case h.HookDisposed() | h.HookConflicted():
-                if hook := self.hooks.pop(event.hook_id, None):
-                    self.closed_hooks[event.hook_id] = hook
-                    if len(self.closed_hooks) > CLOSED_HOOKS:
-                        del self.closed_hooks[next(iter(self.closed_hooks))]
+                self._close_hook(event.hook_id)
             case h.AttributesSet():
                 self._set_attributes(event)
             case h.Applied():
-                fact = self.held.pop(event.fact_id)
-                if isinstance(fact, h.StepFailed):
-                    self._failed = fact.step_id
-                if isinstance(fact, h.RunStarted):
-                    self.started = with_what_was_unknown(fact, event)
+                self._apply(event)
             case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
                 self.ended = event
-                if isinstance(event, h.RunContinued):
-                    self.successor = event.next_run_id
+                self.successor = event.next_run_id if isinstance(event, h.RunContinued) else self.successor
             case h.Replied() | h.VersionMarked():
                 pass  # nothing that is open
             case _:
                 assert_never(event)
         return closed
+
+    def _start(self, event: h.RunStarted) -> None:
+        self.started = event
+        self._seen.update(event.seen or ())
+        self.attributes = dict(event.attributes or {})
+        self.restored = event.at if event.restored else None
+
+    def _fork(self, event: h.RunForked) -> None:
+        self.forked = event
+        for step in self.steps.values():
+            step.due = event.at
+            step.origin = (step.origin or event.run_id) if event.after is None else None
+
+    def _close_hook(self, hook_id: str) -> None:
+        if hook := self.hooks.pop(hook_id, None):
+            self.closed_hooks[hook_id] = hook
+            if len(self.closed_hooks) > CLOSED_HOOKS:
+                del self.closed_hooks[next(iter(self.closed_hooks))]
+
+    def _apply(self, event: h.Applied) -> None:
+        fact = self.held.pop(event.fact_id)
+        if isinstance(fact, h.StepFailed):
+            self._failed = fact.step_id
+        if isinstance(fact, h.RunStarted):
+            self.started = with_what_was_unknown(fact, event)
 
     def _closed_by(self, event: Event) -> OpenStep | h.TimerStarted | None:
         match event:
