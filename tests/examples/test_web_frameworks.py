@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import signal
+import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -45,3 +47,10 @@ def test_orders_over_http(framework: str, tmp_path: Path) -> None:
         code, log = shop.stop()
         # Uvicorn ends by the signal, when it has shut the application down.
         assert (code in (0, -signal.SIGTERM), "Traceback" in log) == (True, False), log
+
+
+def test_the_page_shows_the_code_of_the_examples() -> None:
+    page = (ROOT / "docs/hosting/frameworks.md").read_text()
+    sources = "".join((ROOT / f"examples/{framework}/app.py").read_text() for framework in FRAMEWORKS)
+    shown = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert [code for code in shown if not any(textwrap.indent(code, " " * n) in sources for n in (0, 4))] == []

@@ -1,0 +1,59 @@
+"""The commands of docs/hosting/small-production.md, run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support import clock
+from worldflow import wait_for_signal, workflow
+from worldflow.runtime import Orchestrator
+from worldflow.worker import BackgroundWorker, Worker
+from worldflow.worlds import LocalWorld
+
+PAGE = Path(__file__).parents[2] / "docs/hosting/small-production.md"
+
+
+def block(beginning: str) -> str:
+    """The commands of the page that begin like this."""
+    blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    (found,) = (each for each in blocks if each.startswith(beginning))
+    return str(found)
+
+
+def run(commands: str, folder: Path) -> str:
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    environment = clock.environment(PATH=path)
+    command = ["bash", "-euc", commands]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@workflow(name="restored_run")
+async def waits() -> int:
+    return int(await wait_for_signal("go", int))
+
+
+@pytest.mark.one_python
+def test_a_run_continues_in_a_file_that_is_restored(tmp_path: Path) -> None:
+    file = tmp_path / "runs.db"
+    with closing(LocalWorld(file)) as world, BackgroundWorker(Worker(world)):
+        orders = Orchestrator(world).sync
+        orders.start_workflow("r1", waits)
+        assert run(block("python -m worldflow backup"), tmp_path).startswith("Copied runs.db to runs-copy.db (")
+        orders.signal("r1", "go", 1)
+        assert orders.run("r1").result(timeout="20s") == 1
+        orders.start_workflow("r2", waits)
+        run(block("mkdir old"), tmp_path)
+    with closing(LocalWorld(file)) as world, BackgroundWorker(Worker(world)):
+        assert [record.run_id for record in world.list_runs().runs] == ["r1"]
+        orders = Orchestrator(world).sync
+        orders.signal("r1", "go", 2)
+        assert orders.run("r1").result(timeout="20s") == 2
