@@ -57,6 +57,12 @@ $(VENV)/checkov/ready: requirements-checkov.txt $(VENV)/ready
 	@$(call install,$(VENV)/checkov/bin/python,--requirement requirements-checkov.txt)
 	@touch $@
 
+$(VENV)/docs/ready: requirements-docs.txt $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/docs
+	@$(call install,$(VENV)/docs/bin/python,--requirement requirements-docs.txt)
+	@$(call install,$(VENV)/docs/bin/python,--no-deps --editable layers/worldflow)
+	@touch $@
+
 # What Worldflow is compared with. Restate's server comes by npm: without it, its rows say so.
 $(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json package-lock.json) $(VENV)/ready
 	@python -m venv --clear --without-pip $(VENV)/peers
@@ -69,6 +75,8 @@ $(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json
 requirements: $(VENV)/ready ## Pin the newest versions that fit in every requirements*.txt
 	$(COMPILE) --all-extras requirements-dev.in layers/worldflow/pyproject.toml --output-file requirements-dev.txt
 	$(COMPILE) requirements-checkov.in --output-file requirements-checkov.txt
+	$(COMPILE) --constraint requirements-dev.txt --extra cli requirements-docs.in layers/worldflow/pyproject.toml \
+		--output-file requirements-docs.txt
 	$(COMPILE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
 	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra functions $(WITH_THE_RUNTIME:%=--no-emit-package %) \
 		layers/worldflow/pyproject.toml --output-file layers/worldflow/requirements.txt
@@ -140,11 +148,11 @@ simulate: $(VENV)/ready ## Simulate the stack under faults: SEEDS=1000 of them f
 , := ,
 
 .PHONY: check
-check: $(VENV)/ready $(VENV)/checkov/ready ## Check formatting, lint, types, workflows and the template
+check: $(VENV)/ready $(VENV)/checkov/ready $(VENV)/docs/ready ## Check formatting, lint, types, workflows, the template and the documentation
 	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) $(GATES)
 
 # Two at a time, the longest first; what each prints stays together.
-GATES := check-types check-checkov check-sam check-cfn check-workflows check-bandit check-github check-format check-lint audit
+GATES := check-types check-checkov check-sam check-cfn check-docs check-workflows check-bandit check-github check-format check-lint audit
 .PHONY: $(GATES)
 
 check-types:
@@ -158,6 +166,8 @@ check-cfn:
 	cfn-lint
 check-workflows:
 	python -m worldflow check layers/workflows
+check-docs: $(VENV)/docs/ready
+	@$(MKDOCS) build --quiet --strict
 check-bandit:
 	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
 check-github:
@@ -169,6 +179,12 @@ check-format:
 	ruff format --check .
 check-lint:
 	ruff check .
+
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(VENV)/docs/bin/mkdocs
+
+.PHONY: docs
+docs: $(VENV)/docs/ready ## Build the documentation site in site/
+	$(MKDOCS) build --strict
 
 audit: $(VENV)/ready ## Look up known vulnerabilities of all that is pinned; says so where they cannot be looked up
 	@python -m tools.audit requirements-dev.txt layers/worldflow/requirements.txt
@@ -244,5 +260,5 @@ dist: $(VENV)/ready ## Build what a release consists of, in dist/; TAG=v1.2.3 mu
 
 .PHONY: clean
 clean: ## Remove all that make has made
-	rm -rf $(VENV) .aws-sam .local-aws dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .aws-sam .local-aws dist site .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from worldflow.engine.errors import ConfigurationError, PayloadCodecError
 from worldflow.worlds.aws.access import end_retries_in_time
 
+__all__ = ["KmsCodec", "kms_codec"]
+
 DATA_KEY_SECONDS = 300.0
 """For how long a process encrypts with one data key."""
 

@@ -34,6 +34,8 @@ from worldflow.serving.worker import Worker
 from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.worlds.local.world import LocalWorld
 
+__all__ = ["TestRun", "WorkflowEnvironment", "replay", "step_context"]
+
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")

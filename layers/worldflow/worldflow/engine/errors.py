@@ -110,6 +110,8 @@ class RunError(WorldflowError):
 
 
 class RunNotFoundError(RunError):
+    """There is no run with this id."""
+
     def __init__(self, run_id: str) -> None:
         super().__init__(f"there is no run {run_id!r}", run_id)
 
@@ -175,6 +177,8 @@ class ScheduleError(WorldflowError):
 
 
 class ScheduleNotFoundError(ScheduleError):
+    """There is no schedule with this id."""
+
     def __init__(self, schedule_id: str) -> None:
         super().__init__(f"there is no schedule {schedule_id!r}", schedule_id)
 

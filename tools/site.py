@@ -1,0 +1,57 @@
+"""What MkDocs does besides for the documentation site: a hook of `mkdocs.yml`.
+
+The site's first page is the README, and its changelog the project's; the commands on their page are Typer's. Links to
+files outside docs/ lead to the repository.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+PROJECT = Path(__file__).parents[1]
+
+COPIED = {"index.md": "README.md", "changelog.md": "CHANGELOG.md"}
+"""Pages of the site, with the files of the project that they are."""
+
+_COMMANDS = re.compile(r"<!-- The commands: .*? -->")
+
+_LINK = re.compile(r"(\]\(|\bsrc=\")(?![a-z]+:|#|/)([^)\s#\"]+)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for uri, name in COPIED.items():
+        files.append(File.generated(config, uri, content=(PROJECT / name).read_text()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) -> str:
+    """Links as the site has them: files of docs/ relative to the page, all others in the repository."""
+    uri = page.file.src_uri
+    source = COPIED.get(uri, f"docs/{uri}")
+    pages = {name: uri for uri, name in COPIED.items()}
+
+    def link(match: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
+        if target.startswith("docs/") or target in pages:
+            target = pages.get(target, target.removeprefix("docs/"))
+            return match[1] + posixpath.relpath(target, posixpath.dirname(uri) or ".")
+        if not (PROJECT / target).exists():
+            return match[0]  # MkDocs says that it leads nowhere
+        return f"{match[1]}{config.repo_url}blob/main/{target}"
+
+    return _COMMANDS.sub(lambda _: _commands(), _LINK.sub(link, markdown))
+
+
+def _commands() -> str:
+    typer = [sys.executable, "-m", "typer", "worldflow.cli", "utils", "docs", "--name", "worldflow"]
+    done = subprocess.run(typer, cwd=PROJECT / "layers/worldflow", check=True, capture_output=True, text=True)
+    return done.stdout.partition("\n")[2].replace("\n### ", "\n#### ").replace("\n## ", "\n### ")
