@@ -157,7 +157,7 @@ GATES := check-types check-checkov check-sam check-cfn check-docs check-workflow
 
 check-types:
 	mypy
-	mypy tools # apart: one of them imports functions.signal.api by that name
+	mypy tools
 check-checkov:
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
 check-sam:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import worldflow
-from functions.signal.api.application import Application
+from worldflow.serving.api.application import Application
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
 

@@ -1,7 +1,7 @@
-"""The HTTP API. Its routes are in the package `api`, a module for each noun.
+"""The HTTP API. Its routes are in `worldflow.serving.api`, a module for each noun.
 
 With an `Idempotency-Key` header a repeated start, signal, retry or value for a hook does nothing and gets the first
-one's answer. Errors are JSON: see `api/errors.py`.
+one's answer. Errors are JSON: see `worldflow/serving/api/errors.py`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import worldflow  # noqa: F401 - first: it says so if the layers are for another
 
 from aws_lambda_powertools.logging import correlation_paths
 
-from api.application import Application, log_the_engine
 from worldflow.runtime import load_workflows
+from worldflow.serving.api.application import Application, log_the_engine
 from worldflow.serving.boot import boot
 
 function = boot(log_the_engine)

@@ -93,7 +93,7 @@ class Project:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     copy = tmp_path_factory.mktemp("project")
-    for name in ("template.yaml", "samconfig.toml", "LICENSE", "README.md"):
+    for name in ("template.yaml", "samconfig.toml"):
         shutil.copy(PROJECT / name, copy)
     for name in ("functions", "layers"):
         shutil.copytree(

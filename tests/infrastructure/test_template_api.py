@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from functions.signal.api.webhooks import PUBLIC_ROUTE
 from tests.infrastructure.stack import TEMPLATE, Properties, RefusedParameters, Stack, target, translated
 from tools.verify.checks.api import misscoped
+from worldflow.serving.api.webhooks import PUBLIC_ROUTE
 
 PUBLIC = "ANY /webhooks/{token}"
 BASE_URL = "https://hooks.example.com"

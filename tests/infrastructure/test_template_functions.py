@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.signal.api.updates import PAUSES
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack, target
 from worldflow.runtime.webhooks import ANSWER_TIMEOUT
+from worldflow.serving.api.updates import PAUSES
 from worldflow.serving.outages import LIFE_RECEIVES, TURN_RECEIVES
 from worldflow.stacks import OF_APPLICATIONS_ONLY, OUTPUTS
 

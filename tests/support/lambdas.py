@@ -24,6 +24,7 @@ import pytest
 from tests.support.clock import START
 
 ROOT = Path(__file__).parents[2]
+API = "worldflow.serving.api"
 
 _modules = itertools.count(1)
 _messages = itertools.count(1)
@@ -56,7 +57,6 @@ def load_function(name: str, service: str | None = None, *, tracing: str = "Off"
         environment.setenv("POWERTOOLS_SERVICE_NAME", service or name)
         environment.setenv("POWERTOOLS_METRICS_NAMESPACE", "Worldflow/shop-prod")
         environment.setenv("WORLDFLOW_TRACING", tracing)
-        environment.syspath_prepend(folder)
         environment.setattr(gc, "freeze", lambda: None)  # what tests have made is not to stay
         spec.loader.exec_module(module)
     module.__dict__["beside"] = api_modules()
@@ -65,12 +65,12 @@ def load_function(name: str, service: str | None = None, *, tracing: str = "Off"
 
 def api_modules() -> dict[str, ModuleType]:
     """The modules of the API's package that were imported last."""
-    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == "api"}
+    return {name: module for name, module in sys.modules.items() if f"{name}.".startswith(f"{API}.")}
 
 
 def api_module(name: str) -> ModuleType:
     """A module of the API's package, as the warm function has it."""
-    module: ModuleType = function("signal").beside[f"api.{name}"]
+    module: ModuleType = function("signal").beside[f"{API}.{name}"]
     return module
 
 

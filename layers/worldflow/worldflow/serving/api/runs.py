@@ -15,12 +15,11 @@ from pydantic_core import from_json
 from worldflow.engine.ids import check_name
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import sending, starting
+from worldflow.serving.api.describing import describe_events, describe_run
+from worldflow.serving.api.errors import json_response
+from worldflow.serving.api.idempotency import Idempotency
+from worldflow.serving.api.parameters import Cursor, Id, Limit, fields_of, read_attributes, read_input
 from worldflow.worlds import AWSWorld
-
-from .describing import describe_events, describe_run
-from .errors import json_response
-from .idempotency import Idempotency
-from .parameters import Cursor, Id, Limit, fields_of, read_attributes, read_input
 
 LAST = 10**9
 """No history is longer."""

@@ -10,11 +10,10 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic_core import from_json
 
 from worldflow.runtime import webhooks
+from worldflow.serving.api.errors import json_response
+from worldflow.serving.api.idempotency import Idempotency
+from worldflow.serving.api.parameters import Id
 from worldflow.worlds import AWSWorld
-
-from .errors import json_response
-from .idempotency import Idempotency
-from .parameters import Id
 
 logger = Logger()
 

@@ -9,10 +9,9 @@ from typing import Any, TypeVar
 from pydantic_core import to_json
 
 from worldflow.engine.history import BaseEvent, Event
+from worldflow.serving.api.errors import at_once
 from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord, reading
 from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
-
-from .errors import at_once
 
 BODY_LIMIT = 4_500_000
 """Bytes of a body: base64, which is of a known length, makes four of three."""

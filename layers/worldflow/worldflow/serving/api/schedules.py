@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import schedules
+from worldflow.serving.api.describing import describe_schedule
+from worldflow.serving.api.errors import json_response
+from worldflow.serving.api.parameters import Cursor, Id, Limit, read_input
 from worldflow.worlds import AWSWorld
 from worldflow.worlds.schedules import Overlap
-
-from .describing import describe_schedule
-from .errors import json_response
-from .parameters import Cursor, Id, Limit, read_input
 
 # As EventBridge Scheduler takes them.
 Expression = Annotated[str, Field(max_length=256)]

@@ -13,10 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from worldflow import RunBlockedError
 from worldflow.engine.history import Replied
 from worldflow.runtime import updates
+from worldflow.serving.api.errors import json_response, refuse_failure
+from worldflow.serving.api.parameters import Id
 from worldflow.worlds import AWSWorld
-
-from .errors import json_response, refuse_failure
-from .parameters import Id
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, *[1.0] * 18)
 """Seconds between two looks for an answer: some 20 in all, of the 29 that the function has."""

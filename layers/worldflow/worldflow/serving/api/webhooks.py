@@ -7,9 +7,8 @@ import time
 from typing import Any
 
 from worldflow.runtime import webhooks
+from worldflow.serving.api.idempotency import derived_id
 from worldflow.worlds import AWSWorld
-
-from .idempotency import derived_id
 
 PUBLIC_ROUTE = "ANY /webhooks/{token}"
 

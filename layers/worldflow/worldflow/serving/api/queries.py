@@ -10,10 +10,9 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from worldflow.engine.history.failures import encode_exception
 from worldflow.runtime import queries
+from worldflow.serving.api.errors import json_response, refuse_failure
+from worldflow.serving.api.parameters import Id
 from worldflow.worlds import AWSWorld
-
-from .errors import json_response, refuse_failure
-from .parameters import Id
 
 logger = Logger()
 

@@ -15,17 +15,16 @@ from pydantic_core import from_json, to_json
 
 from worldflow.engine.history import dump_value
 from worldflow.runtime.callers import asked_by
+from worldflow.serving.api.describing import carried
+from worldflow.serving.api.errors import NO_TEXT, UNREADABLE, add_refusals
+from worldflow.serving.api.hooks import hook_routes
+from worldflow.serving.api.idempotency import Idempotency
+from worldflow.serving.api.queries import query_routes
+from worldflow.serving.api.runs import run_routes
+from worldflow.serving.api.schedules import schedule_routes
+from worldflow.serving.api.updates import update_routes
+from worldflow.serving.api.webhooks import PUBLIC_ROUTE, answer_webhook
 from worldflow.worlds import AWSWorld
-
-from .describing import carried
-from .errors import NO_TEXT, UNREADABLE, add_refusals
-from .hooks import hook_routes
-from .idempotency import Idempotency
-from .queries import query_routes
-from .runs import run_routes
-from .schedules import schedule_routes
-from .updates import update_routes
-from .webhooks import PUBLIC_ROUTE, answer_webhook
 
 
 def log_the_engine(logger: Logger) -> None:
