@@ -89,7 +89,7 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 
 .PHONY: demo
 demo: build ## Run a durable order through the deployed template on a local AWS
-	@python -m tools.demo
+	@python -m worldflow.devtools.demo
 
 .PHONY: test
 test: $(VENV)/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
@@ -157,7 +157,6 @@ GATES := check-types check-checkov check-sam check-cfn check-docs check-workflow
 
 check-types:
 	mypy
-	mypy tools
 check-checkov:
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml
 check-sam:
@@ -202,7 +201,7 @@ build: $(VENV)/ready ## Build for the local AWS: RUNTIME= and ARCHITECTURE= are 
 
 .PHONY: local-aws
 local-aws: $(VENV)/ready ## Keep a local AWS up, and print how to reach it: PORT=4566
-	@python -m tools.local_aws --port $(PORT)
+	@python -m worldflow.devtools.local_aws --port $(PORT)
 
 .PHONY: deploy-local
 deploy-local: build ## Deploy to the local AWS that `make local-aws` keeps up
@@ -211,7 +210,7 @@ deploy-local: build ## Deploy to the local AWS that `make local-aws` keeps up
 
 .PHONY: invoke
 invoke: what-to-invoke build ## Run a function of that stack in Docker: FUNCTION=SignalFunction EVENT=events/....json
-	@$(LOCAL_AWS) python -m tools.invocation --stack $(LOCAL_STACK) --template $(BUILD_DIR)/template.yaml \
+	@$(LOCAL_AWS) python -m worldflow.devtools.invocation --stack $(LOCAL_STACK) --template $(BUILD_DIR)/template.yaml \
 		--output $(BUILD_DIR)/invoke.yaml --env-vars $(BUILD_DIR)/variables.json
 	$(LOCAL_AWS) $(SAM) local invoke $(FUNCTION) --event $(EVENT) --template-file $(BUILD_DIR)/invoke.yaml \
 		--env-vars $(BUILD_DIR)/variables.json --parameter-overrides $(OVERRIDES) --docker-network host
@@ -235,22 +234,22 @@ costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the 
 
 .PHONY: environment
 environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=worldflow-dev
-	@python -m tools.environment $(STACK)
+	@python -m worldflow.devtools.environment $(STACK)
 
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml
-	@python -m tools.quota $(CONFIG)
+	@python -m worldflow.devtools.quota $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)
 
 .PHONY: delete
 delete: $(VENV)/ready ## Delete a stack whose Stage is dev, with its data: STACK=worldflow-dev
-	@python -m tools.deletion $(STACK)
+	@python -m worldflow.devtools.deletion $(STACK)
 
 # With AWS_ENDPOINT_URL set, as `make local-aws` prints it, this checks a stack there. TOKEN is read from the environment.
 .PHONY: verify-aws
 verify-aws: $(VENV)/ready ## Deploy, check and remove a stack on AWS: STACK=... YES=1 DEPLOY=no KEEP=yes PARAMETERS="Name=value"
-	@python -m tools.verify $(STACK) --config $(CONFIG) --parameters '$(PARAMETERS)' \
+	@python -m worldflow.devtools.verify $(STACK) --config $(CONFIG) --parameters '$(PARAMETERS)' \
 		$(if $(filter no,$(DEPLOY)),--no-deploy) $(if $(filter yes 1,$(KEEP)),--keep) $(if $(filter yes 1,$(YES)),--yes) \
 		$(if $(ONLY),--only '$(ONLY)')
 

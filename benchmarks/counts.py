@@ -16,9 +16,9 @@ from typing import Any
 
 from benchmarks.deployed import deployed
 from benchmarks.results import Section
-from tools.local_aws.launcher import Usage
-from tools.stack import Stack
 from worldflow.costs import Asked, Deployment, Elsewhere, Shape, bill_of, commits_of, count, elsewhere, prices, shape_of
+from worldflow.devtools.local_aws.launcher import Usage
+from worldflow.devtools.stack import Stack
 from worldflow.engine.history import ChildStarted
 from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.settings import Settings

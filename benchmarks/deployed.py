@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.local_aws import LocalAws
-from tools.stack import Stack, deploy, parameters_of_this_machine
+from worldflow.devtools.local_aws import LocalAws
+from worldflow.devtools.stack import Stack, deploy, parameters_of_this_machine
 
 BUILD = Path(".local-aws/build")
 

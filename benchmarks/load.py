@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.deployed import deployed
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 from worldflow.engine.history import Event
 from worldflow.runtime import Orchestrator
 from worldflow.settings import Settings

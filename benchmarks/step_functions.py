@@ -20,8 +20,8 @@ from typing import Any, Protocol
 
 from benchmarks.deployed import deployed
 from benchmarks.results import Section
-from tools.local_aws import LocalAws
-from tools.stack import Stack, parameters_of_this_machine
+from worldflow.devtools.local_aws import LocalAws
+from worldflow.devtools.stack import Stack, parameters_of_this_machine
 from worldflow.engine.history import StepScheduled
 from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.settings import Settings

@@ -19,8 +19,8 @@ from typing import Any, Self
 from botocore.exceptions import HTTPClientError
 
 from tests.e2e.shop import visit
-from tools.local_aws import LocalAws
-from tools.stack import Answer, Stack
+from worldflow.devtools.local_aws import LocalAws
+from worldflow.devtools.stack import Answer, Stack
 from worldflow.worlds import AWSWorld
 
 ENDED = {"completed", "failed", "cancelled", "blocked"}

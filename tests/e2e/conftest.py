@@ -26,9 +26,9 @@ import pytest
 from benchmarks import load
 from tests.e2e.chaos import STOCK
 from tests.e2e.shop import open_shop
-from tools.local_aws import LocalAws
-from tools.stack import Stack, deploy, parameters_of_this_machine
-from tools.verify import deployment as verification
+from worldflow.devtools.local_aws import LocalAws
+from worldflow.devtools.stack import Stack, deploy, parameters_of_this_machine
+from worldflow.devtools.verify import deployment as verification
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.conftest import Project, until
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_a_run_waits_blocked_for_the_good_release(

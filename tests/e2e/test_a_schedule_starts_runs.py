@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.e2e.conftest import until
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_a_schedule_starts_a_run_when_it_is_due_and_none_when_it_is_deleted(

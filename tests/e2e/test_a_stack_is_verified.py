@@ -10,10 +10,10 @@ from contextlib import contextmanager
 
 import boto3
 
-from tools.stack import Stack
-from tools.verify.checks import CHECKS, caretaker
-from tools.verify.outcome import Outcome, run_checks
-from tools.verify.target import Target
+from worldflow.devtools.stack import Stack
+from worldflow.devtools.verify.checks import CHECKS, caretaker
+from worldflow.devtools.verify.outcome import Outcome, run_checks
+from worldflow.devtools.verify.target import Target
 
 SKIPPED = {
     "Your KMS key",
@@ -29,7 +29,7 @@ SKIPPED = {
 
 
 def test_every_check_passes_or_says_why_it_cannot(stack: Stack, application: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "tools.verify", stack.name, "--no-deploy", "--yes"]
+    command = [sys.executable, "-m", "worldflow.devtools.verify", stack.name, "--no-deploy", "--yes"]
     done = subprocess.run(command, env=application, capture_output=True, text=True, check=False, timeout=200)
     rows = [row for row in done.stdout.split("├") if Outcome.FAILED in row]
     assert done.returncode == 0, "".join([*rows, done.stderr])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.conftest import visible_again_after
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_it_costs_one_attempt_of_one_step(

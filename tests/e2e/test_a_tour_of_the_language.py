@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.conftest import until
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_a_tour(stack: Stack, ended: Callable[..., dict[str, Any]], history: Callable[[str], list[Any]]) -> None:

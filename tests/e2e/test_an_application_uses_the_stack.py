@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import PROJECT
-from tools.stack import Stack
 from workflows.hello import hello
 from worldflow import InvalidInputError, RunEndedError, RunNotFoundError
+from worldflow.devtools.stack import Stack
 from worldflow.runtime import Orchestrator
 from worldflow.worlds import AWSWorld
 
@@ -46,7 +46,7 @@ async def test_bad_requests_are_refused_at_once() -> None:
 
 
 def test_the_variables_of_a_stack_are_printed(stack: Stack) -> None:
-    command = [sys.executable, "-m", "tools.environment", "worldflow-local"]
+    command = [sys.executable, "-m", "worldflow.devtools.environment", "worldflow-local"]
     env = {**os.environ, **stack.aws.env}
     done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr

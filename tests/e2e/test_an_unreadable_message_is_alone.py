@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.e2e.conftest import until, visible_again_after, waiting
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_it_goes_to_the_dead_letters_and_runs_go_on(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.e2e.conftest import until, visible_again_after, waiting
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 def test_a_signal_that_died_is_received_after_all(

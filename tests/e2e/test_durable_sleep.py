@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.e2e.conftest import until
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 History = Callable[[str], list[dict[str, Any]]]
 

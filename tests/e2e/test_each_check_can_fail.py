@@ -11,12 +11,12 @@ import boto3
 import pytest
 
 from tests.e2e.conftest import visible_again_after
-from tools.local_aws.launcher import LocalAws
-from tools.stack import Stack
-from tools.verify.checks import api, caretaker, operation, queues, runs, timers
-from tools.verify.forgetting import forget
-from tools.verify.outcome import Check, Outcome, run_checks
-from tools.verify.target import PATIENCE, Target
+from worldflow.devtools.local_aws.launcher import LocalAws
+from worldflow.devtools.stack import Stack
+from worldflow.devtools.verify.checks import api, caretaker, operation, queues, runs, timers
+from worldflow.devtools.verify.forgetting import forget
+from worldflow.devtools.verify.outcome import Check, Outcome, run_checks
+from worldflow.devtools.verify.target import PATIENCE, Target
 
 T = TypeVar("T")
 Break = Callable[[Target], AbstractContextManager[None]]

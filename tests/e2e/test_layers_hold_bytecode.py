@@ -1,4 +1,4 @@
-"""A cold start compiles nothing: what a layer holds was compiled when it was built."""
+"""What layers hold: compiled code, so that a cold start compiles nothing, and nothing that only developers run."""
 
 import importlib.util
 import sys
@@ -24,6 +24,13 @@ def test_each_module_has_its_own(project: Project, layer: str) -> None:
         assert header[:4] == importlib.util.MAGIC_NUMBER
         # Not compared with a time: what is unpacked from an archive has another one.
         assert int.from_bytes(header[4:], "little") == UNCHECKED_HASH
+
+
+def test_the_engine_comes_without_what_developers_run(project: Project) -> None:
+    engine = project.template.parent / "EngineLayer/python/worldflow"
+
+    assert (engine / "serving/api").is_dir()
+    assert not (engine / "devtools").exists()
 
 
 def compiled(source: Path) -> Path:

@@ -15,8 +15,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from tools.local_aws.launcher import REGION
-from tools.stack import Stack
+from worldflow.devtools.local_aws.launcher import REGION
+from worldflow.devtools.stack import Stack
 
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
 

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.chaos import STOCK, Customers, Monkey, Purchase, doubled, purchases
 from tests.e2e.conftest import Project, visible_again_after
 from tests.e2e.shop import open_shop, visit
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 from worldflow.engine.history import Event
 from worldflow.settings import Settings
 from worldflow.testing import replay

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import ENDED, Project, until
-from tools.stack import Stack, deploy
+from worldflow.devtools.stack import Stack, deploy
 
 NAME = "worldflow-restored"
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.load import Doubled, check_notes, measure
 from tests.e2e.conftest import Project
-from tools.stack import Stack
+from worldflow.devtools.stack import Stack
 
 
 @pytest.mark.usefixtures("application")

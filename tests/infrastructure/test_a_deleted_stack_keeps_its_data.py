@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import NO_VALUE, ROOT, Stack
-from tools.local_aws import LocalAws
+from worldflow.devtools.local_aws import LocalAws
 
 DATA = ["EventsTable", "RunsTable", "PayloadBucket", "WebhookSecret", "RunQueue", "RunDeadLetterQueue"]
 OF_ALL_KINDS = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SecretsManager::Secret")
@@ -63,7 +63,7 @@ def there_are(aws: LocalAws) -> set[str]:
 
 
 def make_delete(aws: LocalAws, name: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tools.deletion", name, "--yes"]
+    command = [sys.executable, "-m", "worldflow.devtools.deletion", name, "--yes"]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **aws.env}, capture_output=True, text=True, check=False)
 
 

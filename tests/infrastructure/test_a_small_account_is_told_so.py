@@ -1,11 +1,12 @@
 """An account that may run too few functions at once is found out before a deployment, and by `make environment`."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.infrastructure.stack import TEMPLATE, Stack
-from tools import environment, quota
+from worldflow.devtools import environment, quota
 
 DEFAULTS = {name: str(parameter["Default"]) for name, parameter in TEMPLATE["Parameters"].items()}
 
@@ -100,5 +101,5 @@ def test_make_deploy_asks_before_it_builds(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(quota.boto3, "Session", lambda **_: Account(1000))
     quota.main()
-    makefile = (quota.ROOT / "Makefile").read_text()
-    assert makefile.index("python -m tools.quota $(CONFIG)") < makefile.index("build --config-env $(CONFIG)")
+    makefile = Path("Makefile").read_text()
+    assert makefile.index("worldflow.devtools.quota $(CONFIG)") < makefile.index("build --config-env $(CONFIG)")

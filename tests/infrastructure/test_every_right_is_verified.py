@@ -1,7 +1,7 @@
 """Each IAM statement of the template is named by a check of `make verify-aws`, and each that is named exists."""
 
 from tests.infrastructure.stack import Stack
-from tools.verify.checks import CHECKS
+from worldflow.devtools.verify.checks import CHECKS
 
 KEY = "arn:aws:kms:eu-west-1:111122223333:key/1"
 OPTIONS = {
@@ -22,5 +22,7 @@ def test_every_statement_has_a_check() -> None:
         f"{id}.{one['Sid']}" for id, policy in policies.items() for one in policy["PolicyDocument"]["Statement"]
     }
     checked = {statement for check in CHECKS for statement in check.statements}
-    assert statements - checked == set(), "add each to the statements of a check in tools/verify/checks that needs it"
+    assert statements - checked == set(), (
+        "add each to the statements of a check in devtools/verify/checks that needs it"
+    )
     assert checked - statements == set()

@@ -25,7 +25,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from tools.local_aws import LocalAws, LocalAwsError
+from worldflow.devtools.local_aws import LocalAws, LocalAwsError
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,7 +264,7 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_survives_the_launcher(tmp_path: Path, end: signal.Signals) -> None:
-    command = [sys.executable, "-m", "tools.local_aws", "--port", "0", "--directory", str(tmp_path)]
+    command = [sys.executable, "-m", "worldflow.devtools.local_aws", "--port", "0", "--directory", str(tmp_path)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as launcher:
         assert launcher.stdout is not None
         port = int(launcher.stdout.readline().split(";")[0].rsplit(":", 1)[1])

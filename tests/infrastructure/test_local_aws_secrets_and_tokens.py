@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tools.local_aws import LocalAws
+from worldflow.devtools.local_aws import LocalAws
 
 HANDLER = """
 def handler(event, context):

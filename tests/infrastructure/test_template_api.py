@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import TEMPLATE, Properties, RefusedParameters, Stack, target, translated
-from tools.verify.checks.api import misscoped
+from worldflow.devtools.verify.checks.api import misscoped
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE
 
 PUBLIC = "ANY /webhooks/{token}"

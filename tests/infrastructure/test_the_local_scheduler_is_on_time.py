@@ -51,7 +51,7 @@ class LocalScheduler:
 @pytest.fixture
 def local(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalScheduler]:
     monkeypatch.setenv("LOCAL_AWS_DIRECTORY", str(tmp_path))
-    from tools.local_aws.patches import scheduler as patch
+    from worldflow.devtools.local_aws.patches import scheduler as patch
 
     local = LocalScheduler()
     for name in ("_create_schedule", "_update_schedule", "_delete_schedule", "_SCHEDULE_TICK_INTERVAL"):

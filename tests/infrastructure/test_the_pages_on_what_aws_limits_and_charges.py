@@ -1,7 +1,7 @@
 """What a deployment meets on AWS and the template cannot change is said where a person reads it, and still applies."""
 
 from tests.infrastructure.stack import ROOT, TEMPLATE, Stack
-from tools import quota
+from worldflow.devtools import quota
 
 README = " ".join((ROOT / "README.md").read_text().split())
 DEPLOYING = " ".join((ROOT / "docs/guide/deploying.md").read_text().split())

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tools.stack import Answer
-from tools.verify.checks.api import idempotent_start
-from tools.verify.outcome import Failed, Outcome, run_checks
-from tools.verify.target import Target
+from worldflow.devtools.stack import Answer
+from worldflow.devtools.verify.checks.api import idempotent_start
+from worldflow.devtools.verify.failures import Failed
+from worldflow.devtools.verify.outcome import Outcome, run_checks
+from worldflow.devtools.verify.target import Target
 
 pytestmark = pytest.mark.one_python
 

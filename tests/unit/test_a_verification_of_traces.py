@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tools.verify.checks import tracing
-from tools.verify.outcome import Failed, Outcome, Result, run_checks
+from worldflow.devtools.verify.checks import tracing
+from worldflow.devtools.verify.failures import Failed
+from worldflow.devtools.verify.outcome import Outcome, Result, run_checks
 
 pytestmark = pytest.mark.one_python
 

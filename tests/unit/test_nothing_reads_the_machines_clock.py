@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 READ = ("layers/worldflow/worldflow", "layers/workflows", "functions", "tests")
 MAY = {
     "layers/worldflow/worldflow/clock.py": "the one place",
+    "layers/worldflow/worldflow/devtools": "it waits for stacks and other processes",
     "tests/e2e": "other processes are at work there, by the machine's clock",
     "tests/infrastructure/test_local_aws.py": "a local AWS is at work there, by the machine's clock",
 }

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tools.verify import deployment
-from tools.verify.checks import CHECKS, caretaker
-from tools.verify.outcome import Check, Failed, Function, Outcome, Result, Skipped, Undecided, check, run_checks
-from tools.verify.price import dollars
-from tools.verify.questions import QUESTIONS, answers
-from tools.verify.report import exit_status
+from worldflow.devtools.verify import deployment
+from worldflow.devtools.verify.checks import CHECKS, caretaker
+from worldflow.devtools.verify.failures import Failed, Skipped, Undecided
+from worldflow.devtools.verify.outcome import Check, Function, Outcome, Result, check, run_checks
+from worldflow.devtools.verify.price import dollars
+from worldflow.devtools.verify.questions import QUESTIONS, answers
+from worldflow.devtools.verify.report import exit_status
 
 pytestmark = pytest.mark.one_python
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tools.verify.checks import account, api, caretaker, operation, queues, tracing
-from tools.verify.outcome import Check, Failed, Outcome, run_checks
+from worldflow.devtools.verify.checks import account, api, caretaker, operation, queues, tracing
+from worldflow.devtools.verify.failures import Failed
+from worldflow.devtools.verify.outcome import Check, Outcome, run_checks
 
 pytestmark = pytest.mark.one_python
 

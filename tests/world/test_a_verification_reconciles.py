@@ -10,9 +10,9 @@ import pytest
 
 from tests.support.aws import REGION
 from tests.support.systems import AWSSystem, start
-from tools.verify.checks import reconciling
-from tools.verify.outcome import Outcome, Result, run_checks
-from tools.verify.workflows import verify_nap, verify_pass
+from worldflow.devtools.verify.checks import reconciling
+from worldflow.devtools.verify.outcome import Outcome, Result, run_checks
+from worldflow.devtools.verify.workflows import verify_nap, verify_pass
 from worldflow.worlds.aws.restored import AWSRestored
 
 WORKFLOWS = {"verify_nap": verify_nap, "verify_pass": verify_pass}
