@@ -7,15 +7,18 @@ import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec
 
+from typing_extensions import TypeForm
+
 from worldflow.engine.durations import Duration
+from worldflow.engine.history import Attribute
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import schedules, sending, starting, webhooks
-from worldflow.runtime.run_handle import RunHandle, SyncRunHandle
+from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
-from worldflow.worlds.records import HookRecord
+from worldflow.worlds.records import HookRecord, RunPage, Status
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 
 P = ParamSpec("P")
@@ -39,19 +42,19 @@ class Orchestrator:
     async def start_workflow(
         self,
         run_id: str,
-        workflow: Workflow[..., Any] | str | None = None,
+        workflow: Workflow[..., T] | str | None = None,
         input: Mapping[str, Any] | None = None,
         workflow_name: str | None = None,
         *,
         if_running: starting.IfRunning = "return_existing",
         reuse: starting.Reuse | None = None,
-    ) -> RunHandle:
+    ) -> RunHandle[T]:
         """Starts a run and returns a handle on it. By default, if a run with this id exists, returns a handle on that.
 
         run_id: up to 100 letters, digits and `_.:=@+-`.
         workflow: the function decorated with `@workflow`; or its name, here or as `workflow_name`, if its code is not
             in this process (its input is then validated only when it runs).
-        input: its arguments by name.
+        input: its arguments by name, as a mapping or as the workflow's own `input(...)` makes them of a typed call.
         if_running: what to do if a run with this id has not ended: `return_existing` (default), `fail` with
             `RunExistsError`, or `terminate_existing` and start a new run in its place.
         reuse: what to do if a run with this id has ended: `allow` starts a new run, `failed_only` does so only if it
@@ -62,18 +65,18 @@ class Orchestrator:
         known = starting.resolve(workflow, workflow_name)
         begin = functools.partial(starting.start, self._world, if_running=if_running, reuse=reuse)
         await asyncio.to_thread(begin, run_id, known, input)
-        return self.run(run_id)
+        return RunHandle(self._world, run_id)
 
     async def signal_with_start(
         self,
         run_id: str,
-        workflow: Workflow[..., Any] | str,
+        workflow: Workflow[..., T] | str,
         input: Mapping[str, Any] | None = None,
         *,
         signal: str,
         value: Any = None,
         signal_id: str | None = None,
-    ) -> RunHandle:
+    ) -> RunHandle[T]:
         """Sends a signal to a run. Starts the run first if none with this id exists, or if the last one has ended.
 
         If the run ends before it receives the signal, a new run is started for the signal.
@@ -81,11 +84,24 @@ class Orchestrator:
         known = starting.resolve(workflow, None)
         send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
         await asyncio.to_thread(send, self._world, run_id, known, input)
-        return self.run(run_id)
+        return RunHandle(self._world, run_id)
 
-    def run(self, run_id: str) -> RunHandle:
+    def run(self, run_id: str) -> RunHandle[Any]:
         """A handle on a run, which may or may not exist."""
         return RunHandle(self._world, run_id)
+
+    async def list_runs(
+        self,
+        *,
+        status: Status | None = None,
+        workflow: str | None = None,
+        attributes: Mapping[str, Attribute] | None = None,
+        limit: int = 50,
+        cursor: str | None = None,
+    ) -> RunPage:
+        """Records of runs that match all that is given, newest first; see `World.list_runs`."""
+        look = functools.partial(self._world.list_runs, status=status, workflow=workflow, attributes=attributes)
+        return await asyncio.to_thread(look, limit=limit, cursor=cursor)
 
     async def signal(self, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
         """Sends a signal to a run, and returns the signal's id.
@@ -110,16 +126,22 @@ class Orchestrator:
         await self.run(run_id).terminate(reason)
 
     async def update(
-        self, run_id: str, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None
-    ) -> Any:
+        self,
+        run_id: str,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
         """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
-        return await self.run(run_id).update(name, *args, update_id=update_id, timeout=timeout)
+        return await self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
 
-    async def query(self, run_id: str, name: str) -> Any:
+    async def query(self, run_id: str, name: str, type: TypeForm[V] = Any) -> V:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
-        return await self.run(run_id).query(name)
+        return await self.run(run_id).query(name, type)
 
-    async def retry(self, run_id: str) -> RunHandle:
+    async def retry(self, run_id: str) -> RunHandle[Any]:
         """Continues a failed run from the point of failure, as the next generation of its id.
 
         If a step failed, it gets all its attempts again; what the workflow did in response to the failure is dropped
@@ -128,7 +150,7 @@ class Orchestrator:
         """
         return await self.run(run_id).retry()
 
-    async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle:
+    async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle[Any]:
         """Starts a run that continues from another run's history, up to event `after` and the decisions made with it.
 
         Steps that were open at that point run again here. Raises `RunNotFoundError`, `RunExistsError`, and
@@ -241,12 +263,12 @@ class Orchestrator:
 
 
 def _waiting(
-    method: Callable[Concatenate[Orchestrator, P], Coroutine[Any, Any, RunHandle]],
-) -> Callable[Concatenate[Synchronous[Orchestrator], P], SyncRunHandle]:
+    method: Callable[Concatenate[Orchestrator, P], Coroutine[Any, Any, RunHandle[T]]],
+) -> Callable[Concatenate[Synchronous[Orchestrator], P], SyncRunHandle[T]]:
     """As `waiting`, of a method that returns a handle."""
 
     @functools.wraps(method)
-    def call(self: Synchronous[Orchestrator], /, *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle:
+    def call(self: Synchronous[Orchestrator], /, *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle[T]:
         return SyncRunHandle(wait_for(method(self._asynchronous, *args, **kwargs)))
 
     return call
@@ -260,15 +282,30 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     retry = _waiting(Orchestrator.retry)
     fork = _waiting(Orchestrator.fork)
 
-    def run(self, run_id: str) -> SyncRunHandle:
+    def run(self, run_id: str) -> SyncRunHandle[Any]:
         """A handle on a run, which may or may not exist."""
         return SyncRunHandle(self._asynchronous.run(run_id))
+
+    def update(
+        self,
+        run_id: str,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
+        """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
+        return self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
+
+    def query(self, run_id: str, name: str, type: TypeForm[V] = Any) -> V:
+        """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
+        return self.run(run_id).query(name, type)
 
     signal = waiting(Orchestrator.signal)
     cancel = waiting(Orchestrator.cancel)
     terminate = waiting(Orchestrator.terminate)
-    update = waiting(Orchestrator.update)
-    query = waiting(Orchestrator.query)
+    list_runs = waiting(Orchestrator.list_runs)
     resume = waiting(Orchestrator.resume)
     advance = waiting(Orchestrator.advance)
     get_hook = waiting(Orchestrator.get_hook)

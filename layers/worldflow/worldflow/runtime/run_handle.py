@@ -6,9 +6,10 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 from pydantic import ValidationError
+from typing_extensions import TypeForm, TypeVar
 
 from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.errors import (
@@ -18,10 +19,11 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowNotFoundError,
 )
-from worldflow.engine.history import Event
+from worldflow.engine.history import Event, Json
 from worldflow.engine.history.failures import decode_exception
-from worldflow.engine.values.serialization import explain
+from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
+from worldflow.engine.workflow.inbox import read
 from worldflow.runtime import queries, sending, starting, updates
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
@@ -31,9 +33,12 @@ from worldflow.worlds.records import RunRecord
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
 
+T = TypeVar("T", default=Any)
+V = TypeVar("V", default=Any)
 
-class RunHandle:
-    """One run, from outside."""
+
+class RunHandle(Generic[T]):
+    """One run, from outside. `T` is the type of its result, where it is known."""
 
     def __init__(self, world: World, run_id: str) -> None:
         self.id = run_id
@@ -48,9 +53,22 @@ class RunHandle:
 
         Raises `RunNotFoundError`.
         """
-        return (await self._newest()).status
+        return (await self.record()).status
 
-    async def result(self, timeout: Duration | None = None) -> Any:
+    async def record(self) -> RunRecord:
+        """The record of the newest generation: `status`, `status_text`, `attributes`, `input`, `result` and the rest.
+
+        Raises `RunNotFoundError`.
+        """
+
+        def read_newest() -> RunRecord:
+            record = self._world.read_run(self.id)
+            newest = generations.newest_generation(self._world, record)
+            return record if newest.run_id == record.run_id else self._world.read_run(newest.run_id)
+
+        return await asyncio.to_thread(read_newest)
+
+    async def result(self, timeout: Duration | None = None) -> T:
         """Waits for the run to end and returns the workflow's result: that of the newest generation with this id.
 
         timeout: maximum time to wait, after which it raises `TimeoutError`. Default: no limit.
@@ -68,9 +86,10 @@ class RunHandle:
             polls = _polls()
             with self._world.changes(self.id) as self._changed:
                 while True:
-                    record = await self._newest()
+                    record = await self.record()
                     if record.ended or record.status == "blocked":
-                        return outcome(record)
+                        result: T = outcome(record)
+                        return result
                     await self._pause(next(polls))
 
     async def events(self, after: int = 0) -> list[Event]:
@@ -81,9 +100,17 @@ class RunHandle:
         """Sends a signal; see `Orchestrator.signal`."""
         return await asyncio.to_thread(sending.signal, self._world, self.id, name, value, signal_id=signal_id)
 
-    async def update(self, name: str, *args: Any, update_id: str | None = None, timeout: Duration | None = None) -> Any:
+    async def update(
+        self,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
         """Calls the workflow's handler for updates of this name (`@on_update`), and returns its answer.
 
+        type: the type of the answer (anything that pydantic validates). Default: plain JSON.
         update_id: identifies the update: sent twice with the same id, it runs once and both calls get the same answer.
         timeout: maximum time to wait for the answer. The update stays pending: call again with its id for the answer.
         Raises what the handler raises, `InvalidInputError` for arguments that the handler does not accept,
@@ -100,14 +127,16 @@ class RunHandle:
             polls = _polls()
             while (reply := await asyncio.to_thread(updates.look_for_answer, self._world, update)) is None:
                 await self._pause(next(polls))
-        return updates.answer(reply)
+        return _as(type, updates.answer(reply), "the answer to the update", name)
 
-    async def query(self, name: str) -> Any:
-        """The value that the workflow publishes under this name, as JSON. Does not write, and does not affect the run.
+    async def query(self, name: str, type: TypeForm[V] = Any) -> V:
+        """The value that the workflow publishes under this name. Does not write, and does not affect the run.
 
+        type: the type of the value (anything that pydantic validates). Default: plain JSON.
         Replays the history in this process, so it needs the workflow's code. Raises `QueryNotFoundError`.
         """
-        return await asyncio.to_thread(queries.query, self._world, self.id, name)
+        value = await asyncio.to_thread(queries.query, self._world, self.id, name)
+        return _as(type, value, "the published value", name)
 
     async def cancel(self, reason: str | None = None) -> None:
         """Cancels the run; see `Orchestrator.cancel`."""
@@ -121,16 +150,6 @@ class RunHandle:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
         await asyncio.to_thread(starting.retry, self._world, self.id)
         return self
-
-    async def _newest(self) -> RunRecord:
-        """The record of the newest generation, with its data."""
-
-        def read() -> RunRecord:
-            record = self._world.read_run(self.id)
-            newest = generations.newest_generation(self._world, record)
-            return record if newest.run_id == record.run_id else self._world.read_run(newest.run_id)
-
-        return await asyncio.to_thread(read)
 
     @asynccontextmanager
     async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
@@ -148,7 +167,7 @@ class RunHandle:
         await self._changed(seconds)
 
 
-class SyncRunHandle(Synchronous[RunHandle]):
+class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     """One run, from outside, for code without asyncio: the calls of `RunHandle` wait. See `Orchestrator.sync`."""
 
     @property
@@ -156,13 +175,28 @@ class SyncRunHandle(Synchronous[RunHandle]):
         return self._asynchronous.id
 
     status = waiting(RunHandle.status)
-    result = waiting(RunHandle.result)
+    record = waiting(RunHandle.record)
+    result = waiting(RunHandle[T].result)
     events = waiting(RunHandle.events)
     signal = waiting(RunHandle.signal)
-    update = waiting(RunHandle.update)
-    query = waiting(RunHandle.query)
     cancel = waiting(RunHandle.cancel)
     terminate = waiting(RunHandle.terminate)
+
+    def update(
+        self,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
+        """Sends an update and waits for the answer; see `RunHandle.update`."""
+        call = self._asynchronous.update(name, *args, type=type, update_id=update_id, timeout=timeout)
+        return wait_for(call)
+
+    def query(self, name: str, type: TypeForm[V] = Any) -> V:
+        """The value that the workflow publishes under this name; see `RunHandle.query`."""
+        return wait_for(self._asynchronous.query(name, type))
 
     def retry(self) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
@@ -176,6 +210,12 @@ def _polls() -> Iterator[float]:
     while True:
         yield poll
         poll = min(poll * 1.5, _LONGEST_POLL)
+
+
+def _as(type: TypeForm[V], value: Json, what: str, name: str) -> V:
+    """What a workflow has answered, as a value of this type. Raises `SerializationError`."""
+    typed: V = value if type is Any else read(Codec(type, name), value, what, name)
+    return typed
 
 
 def outcome(record: RunRecord) -> Any:

@@ -25,6 +25,15 @@ def as_function(function: Callable[..., Any]) -> Callable[..., Any]:
     return type(function).__call__
 
 
+def refuse_generators(function: Callable[..., Any], what: str, instead: str) -> None:
+    """Raises `ConfigurationError`, with what to do instead, for a function that yields: it has no result to await."""
+    made = as_function(function)
+    if inspect.isasyncgenfunction(made) or inspect.isgeneratorfunction(made):
+        name = getattr(made, "__qualname__", repr(made))
+        kind = "an async generator" if inspect.isasyncgenfunction(made) else "a generator"
+        raise ConfigurationError(f"{what}: {name} contains `yield`, which makes it {kind} without a result: {instead}")
+
+
 class Signature:
     """Carries the arguments of one function, as a JSON object of them by name, and its result."""
 

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
+from typing_extensions import TypeForm
+
 from worldflow import clock
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
@@ -75,7 +77,7 @@ def _execution(what: str) -> Execution:
     return execution
 
 
-def sleep(until: Duration | datetime) -> Coroutine[Any, Any, None]:
+def sleep(until: Duration | datetime) -> Coroutine[object, None, None]:
     """Waits for a duration (`"10s"`, `"3d"`, seconds or a timedelta), or until a time. In a workflow it is durable: no
     process waits.
 
@@ -103,7 +105,7 @@ async def _sleep(until: Duration | datetime) -> None:
 @overload
 def wait_for_signal(name: str, *, on_misfit: OnMisfit = "skip") -> Receive[Any]: ...
 @overload
-def wait_for_signal(name: str, type: type[T], *, on_misfit: OnMisfit = "skip") -> Receive[T]: ...
+def wait_for_signal(name: str, type: TypeForm[T], *, on_misfit: OnMisfit = "skip") -> Receive[T]: ...
 def wait_for_signal(name: str, type: Any = None, *, on_misfit: OnMisfit = "skip") -> Receive[Any]:
     """Returns the value of the next signal of this name when awaited, and of each next signal in an `async for`.
 
@@ -129,7 +131,7 @@ def _check_on_misfit(on_misfit: str) -> None:
 def create_hook(*, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip") -> Hook[Any]: ...
 @overload
 def create_hook(
-    type: type[T], *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
+    type: TypeForm[T], *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
 ) -> Hook[T]: ...
 def create_hook(
     type: Any = None, *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"

@@ -20,7 +20,7 @@ from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
 from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.values.serialization import Codec
-from worldflow.engine.values.signatures import Signature, as_function
+from worldflow.engine.values.signatures import Signature, as_function, refuse_generators
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee, replacing_deprecated
 from worldflow.engine.workflow.registry import Registry
 from worldflow.engine.workflow.retry import RetryPolicy
@@ -97,9 +97,13 @@ class Workflow(Generic[P, R]):
         if codec := self.signal_codec(name):
             codec.check(value, f"the value does not fit the signal {name!r} of {self.name}", "value")
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
         return self.function(*args, **kwargs) if caller is None else caller.call_child(self, args, kwargs)
+
+    def input(self, /, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
+        """The arguments of a call by name, as `start_workflow` takes them. Raises `TypeError` as the call would."""
+        return self.signature.bind(*args, **kwargs)
 
     def start_detached(self, /, *args: P.args, **kwargs: P.kwargs) -> str:
         """Starts a child run that is not awaited and outlives its parent. Returns its run id.
@@ -162,7 +166,7 @@ class Step(Generic[P, R]):
         self.heartbeat_timeout: float | None = None
         self._set(retry, timeout, heartbeat_timeout)
 
-    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
         if caller is None:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
@@ -176,7 +180,10 @@ class Step(Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         inline: bool | None = None,
     ) -> Step[P, R]:
-        """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`."""
+        """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`.
+
+        None keeps an option as it is. To try once, use `retry=RetryPolicy(max_attempts=1)`.
+        """
         step = copy.copy(self)
         step._set(retry, timeout, heartbeat_timeout)
         if inline is not None:
@@ -348,16 +355,11 @@ def _refuse_as(kind: str, function: Any) -> None:
         article = f"a {kind}"
         also = f" and cannot also be {that}" if article == that else ""
         raise ConfigurationError(f"@{kind} on {function!r}: it is already {this}{also}. Remove one of the decorators")
-    made = as_function(function) if callable(function) else function
-    name = getattr(made, "__qualname__", repr(made))
-    if inspect.isasyncgenfunction(made) or inspect.isgeneratorfunction(made):
-        what = "an async generator" if inspect.isasyncgenfunction(made) else "a generator"
-        instead = (
-            "return a list, or call one step per item"
-            if kind == "step"
-            else "await what it needs and return one result; report progress with publish() or set_status()"
-        )
-        raise ConfigurationError(f"@{kind}: {name} contains `yield`, which makes it {what} without a result: {instead}")
+    instead = "return a list, or call one step per item"
+    if kind == "workflow":
+        instead = "await what it needs and return one result; report progress with publish() or set_status()"
+    if callable(function):
+        refuse_generators(function, f"@{kind}", instead)
 
 
 def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:

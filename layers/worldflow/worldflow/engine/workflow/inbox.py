@@ -7,7 +7,7 @@ import inspect
 import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
@@ -277,7 +277,7 @@ class Hook(Generic[T]):
         """Releases the token. Awaiting the hook then raises `HookNotFoundError`, after the values already received."""
         self._inbox.dispose_hook(self.hook_id)
 
-    def __enter__(self) -> Hook[T]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -228,8 +228,12 @@ class AWSWorld(World):
     def copy_payload(self, key: str, new_key: str) -> None:
         self._payloads.copy(key, new_key)
 
-    @cached_property
+    @property
     def archive(self) -> Archive:
+        return self._archive
+
+    @cached_property
+    def _archive(self) -> Archive:
         from worldflow.worlds.aws.archive import AWSArchive  # which hardly any process needs
 
         return AWSArchive(self.access)

@@ -1,0 +1,73 @@
+"""Steps, and what is awaited together."""
+
+import asyncio
+from decimal import Decimal
+from typing import assert_type
+
+from pydantic import BaseModel
+
+from worldflow import RetryPolicy, StepInfo, step, step_info, workflow
+from worldflow.testing import step_context
+
+
+class Receipt(BaseModel):
+    amount: Decimal
+
+
+@step
+async def charge(card: str, amount: Decimal) -> Receipt:
+    assert_type(step_info(), StepInfo)
+    return Receipt(amount=amount)
+
+
+@step
+def reserve(sku: str, quantity: int = 1) -> str | None:
+    return f"{quantity} {sku}"
+
+
+@step(retry=RetryPolicy(max_attempts=5), timeout="2m", guarantee="at_most_once")
+async def ship(sku: str) -> int:
+    return len(sku)
+
+
+@step(name="pack", inline=True)
+def pack_parcel(*skus: str, gift: bool = False) -> list[str]:
+    return list(skus)
+
+
+@workflow(name="types_steps")
+async def steps(sku: str) -> Receipt:
+    assert_type(await charge("4242", Decimal(1)), Receipt)
+    assert_type(await reserve(sku), str | None)
+    assert_type(await reserve(sku, quantity=2), str | None)
+    assert_type(await ship.options(timeout="10s")(sku), int)
+    assert_type(await pack_parcel("a", "b", gift=True), list[str])
+
+    await charge("4242", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await reserve()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await pack_parcel("a", presents=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    return await charge("4242", Decimal(2))
+
+
+@workflow(name="types_gather")
+async def together(skus: list[str]) -> None:
+    receipt, place, days = await asyncio.gather(charge("4242", Decimal(1)), reserve("a"), ship("a"))
+    assert_type(receipt, Receipt)
+    assert_type(place, str | None)
+    assert_type(days, int)
+    assert_type(await asyncio.gather(*(ship(sku) for sku in skus)), list[int])
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(charge("4242", Decimal(1)))
+    assert_type(task.result(), Receipt)
+
+    racers = [asyncio.create_task(ship(sku)) for sku in skus]
+    done, _ = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+    assert_type(done.pop().result(), int)
+    assert_type(await asyncio.wait_for(reserve("a"), 10), str | None)
+
+
+async def called_directly() -> None:
+    with step_context() as info:
+        assert_type(info, StepInfo)
+        assert_type(await charge("4242", Decimal(1)), Receipt)
