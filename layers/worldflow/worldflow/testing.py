@@ -15,19 +15,24 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self
+from urllib.parse import parse_qsl, urlsplit
 from weakref import WeakKeyDictionary
+
+from typing_extensions import TypeVar
 
 from worldflow import audit, clock
 from worldflow.engine.durations import Duration, seconds, spoken
-from worldflow.engine.history import RunStarted, load_events
+from worldflow.engine.history import HookConflicted, HookCreated, HookDisposed, Json, RunStarted, load_events
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.runtime import webhooks
 from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.runtime.run_handle import RunHandle
 from worldflow.serving.worker import Worker
@@ -37,8 +42,9 @@ from worldflow.worlds.local.world import LocalWorld
 __all__ = ["TestRun", "WorkflowEnvironment", "replay", "step_context"]
 
 P = ParamSpec("P")
-R = TypeVar("R")
+R = TypeVar("R", default=Any)
 T = TypeVar("T")
+V = TypeVar("V", default=Any)
 
 _STEP_PATIENCE = 0.01
 
@@ -99,7 +105,8 @@ class WorkflowEnvironment:
         self._now = start_time or clock.now()
         self._ids = itertools.count(1)
         self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
-        self._orchestrator = Orchestrator(self.world)
+        self.orchestrator = Orchestrator(self.world)
+        """For what has no method here, such as schedules and forks: then call `settle()`."""
         self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT, strict=True)
         self._turn = asyncio.Lock()
         """Whose turn it is to let things happen: one caller's after the other's, in the order in which they ask."""
@@ -129,11 +136,11 @@ class WorkflowEnvironment:
         """The time of the clock."""
         return self._now
 
-    async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> TestRun:
+    async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> TestRun[R]:
         """Starts a run of `workflow` with these arguments, and runs it as far as it can without time passing."""
         arguments = workflow.signature.bind(*args, **kwargs)
         run_id = f"test-{next(self._ids)}"
-        await self._settle_after(self._orchestrator.start_workflow(run_id, workflow, arguments))
+        await self._settle_after(self.orchestrator.start_workflow(run_id, workflow, arguments))
         return TestRun(self, run_id)
 
     async def advance(self, duration: Duration) -> None:
@@ -144,13 +151,49 @@ class WorkflowEnvironment:
                 pass
             self._now = until
 
-    def run(self, run_id: str) -> TestRun:
+    def run(self, run_id: str) -> TestRun[Any]:
         """A handle on a run of this environment, such as a child."""
         return TestRun(self, run_id)
 
     async def resume_hook(self, token: str, value: Any = None) -> None:
         """Sends a value to the hook with this token, and lets its run continue."""
-        await self._settle_after(self._orchestrator.resume_hook(token, value))
+        await self._settle_after(self.orchestrator.resume_hook(token, value))
+
+    async def request(
+        self,
+        url: str,
+        *,
+        method: str = "POST",
+        body: Json | bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> webhooks.Answer:
+        """Sends a request to the webhook with this URL, and returns the response.
+
+        body: bytes, a string, or a value that is sent as JSON.
+        If the workflow is to respond, waits up to 20 seconds of the environment's time.
+        """
+        loop = asyncio.get_running_loop()
+
+        def sleep(seconds: float) -> None:
+            asyncio.run_coroutine_threadsafe(self._settle_or_advance(seconds), loop).result()
+
+        parts = urlsplit(url)
+        answer = await asyncio.to_thread(
+            webhooks.receive,
+            self.world,
+            parts.path.rpartition("/")[2],
+            method=method,
+            body=body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode(),
+            headers=headers,
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            sleep=sleep,
+        )
+        await self.settle()
+        return answer
+
+    async def _settle_or_advance(self, seconds: float) -> None:
+        if not await self.settle():
+            await self.advance(seconds)
 
     async def settle(self) -> bool:
         """Processes everything that is due now. Returns whether there was anything."""
@@ -227,6 +270,18 @@ class WorkflowEnvironment:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class TestHook:
+    """A hook of a run. `url` is where requests go, and None if it is no webhook."""
+
+    __test__ = False
+
+    hook_id: str
+    token: str
+    url: str | None
+    metadata: Json
+
+
 class _TimeIsUp(Exception):
     """What a caller waits for has not happened within his time, and nothing else will."""
 
@@ -235,7 +290,7 @@ _until: ContextVar[datetime | None] = ContextVar("until", default=None)
 """How long the caller waits at most."""
 
 
-class TestRun(RunHandle):
+class TestRun(RunHandle[R]):
     """A run in a `WorkflowEnvironment`. Calls that send signals or cancellations return after they are handled."""
 
     __test__ = False
@@ -255,6 +310,18 @@ class TestRun(RunHandle):
 
     async def retry(self) -> Self:
         return await self._env._settle_after(super().retry())
+
+    async def hooks(self) -> list[TestHook]:
+        """The hooks and webhooks that this generation holds, in the order in which it created them."""
+        held: dict[str, TestHook] = {}
+        for event in await self.events():
+            match event:
+                case HookCreated():
+                    url = self._env.world.webhooks.url(event.token) if event.webhook else None
+                    held[event.hook_id] = TestHook(event.hook_id, event.token, url, event.metadata)
+                case HookDisposed() | HookConflicted():
+                    held.pop(event.hook_id, None)
+        return list(held.values())
 
     @asynccontextmanager
     async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
