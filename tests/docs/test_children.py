@@ -1,6 +1,7 @@
 """The code of docs/guide/children.md, run."""
 
 import asyncio
+from typing import Literal
 
 import pytest
 
@@ -93,7 +94,7 @@ async def test_options() -> None:
 
 
 @pytest.mark.parametrize(("parent_close", "cleaned"), [("cancel", ["1001"]), ("terminate", [])])
-async def test_a_parent_that_ends_first(parent_close: str, cleaned: list[str]) -> None:
+async def test_a_parent_that_ends_first(parent_close: Literal["cancel", "terminate"], cleaned: list[str]) -> None:
     cleaned_up: list[str] = []
 
     @step
@@ -109,7 +110,7 @@ async def test_a_parent_that_ends_first(parent_close: str, cleaned: list[str]) -
 
     @workflow
     async def fulfil_order(order: Order) -> str:
-        asyncio.create_task(watch.options(parent_close=parent_close)(order))  # type: ignore[arg-type]  # noqa: RUF006
+        asyncio.create_task(watch.options(parent_close=parent_close)(order))  # noqa: RUF006
         await sleep("1h")
         return "done"
 

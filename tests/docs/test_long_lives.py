@@ -175,7 +175,7 @@ async def test_the_limit_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with WorkflowEnvironment() as env:
         monkeypatch.setattr("worldflow.serving.worker.Turns", partial(Turns, history_limit=50))
-        env._worker = Worker(env.world)
+        env._worker = Worker(env.world)  # pyright: ignore[reportPrivateUsage]
         run = await env.start(forever)
         with pytest.raises(Exception, match="continue_as_new") as failed:
             await run.result()

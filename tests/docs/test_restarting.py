@@ -16,7 +16,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.runtime import Orchestrator
+from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.testing import WorkflowEnvironment
 
 
@@ -61,7 +61,8 @@ async def test_starting_an_id_again() -> None:
 
 
 async def test_a_failed_step_is_retried() -> None:
-    bank_is_open, calls = [False], []
+    bank_is_open = [False]
+    calls: list[str] = []
 
     @step
     async def reserve(order: Order) -> str:
@@ -80,7 +81,7 @@ async def test_a_failed_step_is_retried() -> None:
         return [await reserve(order), await charge(order)]
 
     async with WorkflowEnvironment() as env:
-        run = await env.start(fulfil_order, ORDER)
+        run: RunHandle = await env.start(fulfil_order, ORDER)
         with pytest.raises(RunFailedError, match="the bank is closed"):
             await run.result()
         bank_is_open[0] = True
@@ -167,13 +168,13 @@ async def test_a_workflow_that_failed_by_its_own_code() -> None:
     def broken() -> None:
         @workflow
         async def double(number: int) -> int:
-            signal = await wait_for_signal("factor")
+            signal = await wait_for_signal("factor", dict[str, int])
             return number * signal["factr"]
 
     def mended() -> None:
         @workflow
         async def double(number: int) -> int:
-            signal = await wait_for_signal("factor")
+            signal = await wait_for_signal("factor", dict[str, int])
             return number * signal["factor"]
 
     async with WorkflowEnvironment() as env:

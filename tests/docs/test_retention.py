@@ -25,4 +25,4 @@ async def test_archiving() -> None:
         report = archive_old_runs(world, older_than=timedelta(days=90))
 
         assert report.archived == 1
-        assert await run.result() is None
+        assert await run.status() == "completed"

@@ -1,6 +1,5 @@
 """The code of docs/guide/seeing-in.md, run."""
 
-import asyncio
 import logging
 
 import pytest
@@ -39,24 +38,23 @@ async def test_attributes_and_status() -> None:
     async with WorkflowEnvironment() as env:
         run = await env.start(ship_all, "ada", ["a", "b"])
         await env.start(ship_all, "bob", ["a", "b"])
-        world = env.world
+        orchestrator = Orchestrator(env.world)
 
-        page = await asyncio.to_thread(world.list_runs, attributes={"customer": "ada"}, status="running")
+        page = await orchestrator.list_runs(attributes={"customer": "ada"}, status="running")
         for record in page.runs:
             print(record.run_id, record.status_text, record.attributes)
 
         assert [(record.run_id, record.status_text) for record in page.runs] == [("test-1", "packing 1 of 2")]
         assert page.runs[0].attributes == {"customer": "ada", "parcels": 2, "late": False}
         await run.result()
-        status = await world.get_run_status(run.id)
-        assert status["attributes"] == {"customer": "ada", "parcels": 2}
+        assert (await run.record()).attributes == {"customer": "ada", "parcels": 2}
 
 
 async def test_an_attribute_is_a_plain_value() -> None:
     @workflow
     async def f() -> str:
         try:
-            set_attributes(customer=["ada"])  # type: ignore[arg-type]
+            set_attributes(customer=["ada"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         except SerializationError as error:
             return error.path
         return ""
@@ -83,7 +81,7 @@ async def test_queries() -> None:
         await run.signal("item", {"sku": "SCREEN"})
         before = len(await run.events())
 
-        count = await run.query("count")
+        count = await run.query("count", int)
 
         assert count == 3
         assert await run.query("items") == [{"sku": "KEYBOARD", "quantity": 2}, {"sku": "SCREEN", "quantity": 1}]
@@ -92,7 +90,7 @@ async def test_queries() -> None:
             await run.query("price")
         await run.signal("item", {"sku": "MOUSE"})
         assert await run.result() == 3
-        assert await run.query("count") == 4
+        assert await run.query("count", int) == 4
 
 
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:

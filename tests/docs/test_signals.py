@@ -1,7 +1,8 @@
 """The code of docs/guide/signals.md, run."""
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -83,7 +84,7 @@ async def test_the_sender_learns_that_a_value_does_not_fit() -> None:
 async def test_signals_come_one_after_the_other() -> None:
     @workflow
     async def collect(count: int) -> list[str]:
-        skus = []
+        skus: list[str] = []
         async for item in wait_for_signal("item", Item):
             skus.append(item.sku)
             if len(skus) == count:
@@ -150,7 +151,7 @@ async def test_a_hook() -> None:
 async def test_a_token_of_ones_own() -> None:
     @workflow
     async def chat(channel: str) -> list[str]:
-        seen = []
+        seen: list[str] = []
         async for text in create_hook(str, token=f"chat:{channel}"):
             if text == "bye":
                 break
@@ -180,7 +181,7 @@ async def test_a_webhook() -> None:
         with create_webhook() as webhook:
             await order_parcel(order, callback=webhook.url)
             request = await webhook
-        return request.json()["tracking"]
+        return str(request.json()["tracking"])
 
     async with WorkflowEnvironment() as env:
         run = await env.start(ship, ORDER)
@@ -193,27 +194,36 @@ async def test_a_webhook() -> None:
         assert webhooks.receive(env.world, token, method="POST", body=b"x" * 262_145).status == 413
 
 
-class Starlette:
-    """As much of FastAPI as the page needs."""
+F = TypeVar("F", bound=Callable[..., object])
 
-    class Request:
-        def __init__(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
-            self.method, self.headers, self._body = method, headers, body
-            self.query_params = dict(parse_qsl(urlsplit(url).query))
 
-        async def body(self) -> bytes:
-            return self._body
+class Request:
+    """As much of FastAPI's as the page needs."""
 
-    class Response:
-        def __init__(self, content: bytes, status_code: int, headers: dict[str, str]) -> None:
-            self.content, self.status_code, self.headers = content, status_code, headers
+    def __init__(self, method: str, url: str, body: bytes, headers: dict[str, str]) -> None:
+        self.method, self.headers, self._body = method, headers, body
+        self.query_params = dict(parse_qsl(urlsplit(url).query))
 
-    def api_route(self, path: str, methods: list[str]) -> Any:
+    async def body(self) -> bytes:
+        return self._body
+
+
+class Response:
+    """As much of FastAPI's as the page needs."""
+
+    def __init__(self, content: bytes, status_code: int, headers: dict[str, str]) -> None:
+        self.content, self.status_code, self.headers = content, status_code, headers
+
+
+class Application:
+    """As much of FastAPI's as the page needs."""
+
+    def api_route(self, path: str, methods: list[str]) -> Callable[[F], F]:
         return lambda handler: handler
 
 
 async def test_a_workflow_answers_a_request_to_an_application() -> None:
-    app, Request, Response = Starlette(), Starlette.Request, Starlette.Response
+    app = Application()
     links: list[str] = []
 
     @step
@@ -249,7 +259,7 @@ async def test_a_workflow_answers_a_request_to_an_application() -> None:
             )
             return Response(answer.body, answer.status, dict(answer.headers))
 
-        async def get(code: str) -> Starlette.Response:
+        async def get(code: str) -> Response:
             request = Request("GET", f"/webhooks/{token}?code={code}", b"", {"Accept": "*/*"})
             asked = asyncio.create_task(webhook(token, request))
             while not asked.done():

@@ -17,7 +17,7 @@ START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 async def test_sleeping() -> None:
     @workflow
     async def remind(customer: str) -> list[datetime]:
-        times = []
+        times: list[datetime] = []
         await sleep("30d")
         times.append(now())
         await sleep(timedelta(hours=1))
