@@ -82,7 +82,8 @@ class _Watchdog:
         while self._watches.get(watch.thread) is watch:
             try:
                 with self._lock:
-                    _send(watch.thread, None)
+                    if watch.stuck_at is not None:  # otherwise nothing was sent
+                        _send(watch.thread, None)
                     del self._watches[watch.thread]
             except _Stop:
                 continue
