@@ -1,0 +1,123 @@
+"""`python -m worldflow.devtools.layer_check CONTENT TARGET SOURCE` imports the workflows of a layer as functions will.
+
+layers/Makefile runs it when the layer of workflows is built, before anything is deployed. CONTENT is the layer's folder
+`python`, TARGET what it is built for, such as python3.13-arm64, and SOURCE the folder that it is built from. Modules
+can import only what a function has: the standard library, this layer, the engine's layer, and boto3. The build stops
+with the file and line of each module that fails.
+
+Dependencies are imported from the layer if this machine can load them, and otherwise from this Python. Those that it
+does not have are named as not checked.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import os
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+PACKAGE = "workflows"
+PLACE = "layers/workflows"
+"""Where the package is in a project."""
+
+RUNTIME = {"awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
+"""Modules that Lambda's Python runtime brings."""
+
+REGION = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
+"""Lambda sets a region, without which boto3 makes no client."""
+
+
+class OnlyWhatFunctionsHave(importlib.abc.MetaPathFinder):
+    """Finds nothing, but refuses top-level modules that a function does not have."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if path is None and name not in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return None
+
+
+def machine() -> str:
+    """What layers for this machine are called."""
+    architecture = {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    system = "" if sys.platform == "linux" else f"{sys.platform}-"
+    return f"{system}python{sys.version_info.major}.{sys.version_info.minor}-{architecture}"
+
+
+def modules_in(content: Path) -> set[str]:
+    return {path.name.partition(".")[0] for path in content.iterdir() if path.suffix != ".dist-info"}
+
+
+def modules_of_the_engine(requirements: Path) -> set[str]:
+    """The top-level modules of the distributions that the engine's layer pins."""
+    pinned = {_normal(name) for name in re.findall(r"^([\w.-]+)==", requirements.read_text(), re.M)}
+    installed = metadata.packages_distributions().items()
+    return {module for module, distributions in installed if pinned & set(map(_normal, distributions))} | {"worldflow"}
+
+
+def _normal(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def failures(name: str) -> Iterator[tuple[str, BaseException]]:
+    """The modules of a package that cannot be imported, and why."""
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        yield name, error
+        return
+    for found in pkgutil.iter_modules(getattr(module, "__path__", ()), f"{name}."):
+        yield from failures(found.name)
+
+
+def described(name: str, error: BaseException, root: Path) -> str:
+    """One line: the last place in the workflows that the error passed, and what to do about a missing dependency."""
+    path, line = name.replace(".", "/"), 1
+    frames = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename:
+        frames.append((error.filename, error.lineno or 1))
+    for filename, number in frames:
+        if Path(filename).is_relative_to(root / PACKAGE):
+            path, line = str(Path(filename).relative_to(root)), number
+    advice = ""
+    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(f"{PACKAGE}."):
+        advice = f": the functions do not have it; add its distribution to {PLACE}/requirements.txt"
+    return f"{PLACE}/{path}:{line}: {type(error).__name__}: {error}{advice}"
+
+
+def is_unchecked(error: BaseException, in_the_layer: set[str]) -> bool:
+    """Whether an import failed only because this Python does not have a dependency that the layer has."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in in_the_layer - {PACKAGE}
+
+
+def main() -> None:
+    content, target = Path(sys.argv[1]).resolve(), sys.argv[2]
+    source = Path(sys.argv[3]).resolve()
+    is_loadable = target == machine()
+    in_the_layer = modules_in(content)
+    allowed = modules_of_the_engine(source.parent / "worldflow/requirements.txt") | in_the_layer | RUNTIME
+    root = content if is_loadable else source
+    sys.path[:] = [str(root), *(path for path in sys.path if Path(path).resolve() not in (Path.cwd(), source))]
+    sys.meta_path.insert(0, OnlyWhatFunctionsHave(allowed | sys.stdlib_module_names))
+    sys.dont_write_bytecode = True
+    os.environ.update({name: os.environ.get(name, value) for name, value in REGION.items()})
+    found = list(failures(PACKAGE))
+    unchecked = [] if is_loadable else [one for one in found if is_unchecked(one[1], in_the_layer)]
+    for name, error in unchecked:
+        print(f"Not checked: {name}: {error}. The layer has it for {target}, this Python has not.", file=sys.stderr)
+    if faults := [described(*one, root) for one in found if one not in unchecked]:
+        sys.exit("\n".join(faults))
+
+
+if __name__ == "__main__":
+    main()
