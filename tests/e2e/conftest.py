@@ -32,6 +32,8 @@ from worldflow.devtools.verify import deployment as verification
 
 PROJECT = Path(__file__).parents[2]
 T = TypeVar("T")
+STEP_POLICY = "arn:aws:iam::000000000000:policy/worldflow-steps"
+PERMISSIONS = (PROJECT / "docs/guide/permissions.md").read_text()
 ENDED = {"completed", "failed", "cancelled", "continued", "blocked"}
 
 
@@ -101,13 +103,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         )
     # Deployed with other parameters: E2E_PARAMETERS="StepTimeout=30"
     given = os.environ.get("E2E_PARAMETERS", "").split()
-    parameters = [*parameters_of_this_machine(), "RetentionDays=1", *given]
+    parameters = [*parameters_of_this_machine(), "RetentionDays=1", f"StepPolicies={STEP_POLICY}", *given]
     project = Project(folder=copy, template=copy / "built/template.yaml", parameters=parameters)
     workflows = copy / "layers/workflows/workflows"
     shutil.copy(Path(__file__).with_name("flows.py"), workflows)
     shutil.copy(verification.WORKFLOWS, workflows / "verification.py")
     shop = Path(__file__).with_name("shop.py").read_text()
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
+    (workflows / "rates.py").write_text(block(PERMISSIONS, "python", "def call_api("))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))
     open_shop(project.shop, STOCK)
     command = ["sam", "build", "--build-dir", "built", "--parameter-overrides", *parameters]
@@ -119,7 +122,15 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="session")
 def stack(project: Project) -> Iterator[Stack]:
     with LocalAws(project.folder / "local-aws", enforce_iam=True) as aws:
+        document = block(PERMISSIONS, "json", "secretsmanager:GetSecretValue")
+        aws.client("iam").create_policy(PolicyName=STEP_POLICY.rpartition("/")[2], PolicyDocument=document)
         yield deploy(aws, project.template, parameters=project.parameters)
+
+
+def block(page: str, language: str, text: str) -> str:
+    """The block of code of a page that has this text."""
+    (found,) = [code for code in re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page) if text in code]
+    return str(found)
 
 
 @pytest.fixture(scope="session", autouse=True)

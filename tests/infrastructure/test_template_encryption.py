@@ -68,6 +68,7 @@ def test_these_are_all_kinds_of_resources_that_store_something(keyed: Stack) -> 
         "ApiGatewayV2::Stage",
         "CloudWatch::Alarm",
         "Events::Rule",
+        "IAM::ManagedPolicy",
         "IAM::Role",
         "Lambda::EventInvokeConfig",
         "Lambda::EventSourceMapping",

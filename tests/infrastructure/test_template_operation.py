@@ -27,6 +27,9 @@ OUTPUTS = {
     "StepExecutorFunctionName": {"Ref": "StepExecutorFunction"},
     "SignalFunctionName": {"Ref": "SignalFunction"},
     "CaretakerFunctionName": {"Ref": "CaretakerFunction"},
+    "StartPolicyArn": {"Ref": "StartPolicy"},
+    "ReadPolicyArn": {"Ref": "ReadPolicy"},
+    "OperatePolicyArn": {"Ref": "OperatePolicy"},
 }
 # Properties that give a resource a name which no second one in the account may have.
 NAMES = {

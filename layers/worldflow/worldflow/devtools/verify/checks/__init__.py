@@ -3,6 +3,7 @@
 from worldflow.devtools.verify.checks import (
     account,
     api,
+    applications,
     caretaker,
     operation,
     queues,
@@ -57,6 +58,9 @@ CHECKS = (
     caretaker.archive,
     caretaker.rotation,
     operation.status_events,
+    applications.start_policy,
+    applications.read_policy,
+    applications.operate_policy,
     reconciling.reconcile,
     account.key,
     account.network,
