@@ -25,7 +25,7 @@ PAGE = ROOT / "docs/hosting/small-production.md"
 
 def block(beginning: str) -> str:
     """The commands of the page that begin like this."""
-    blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
     (found,) = (each for each in blocks if each.startswith(beginning))
     return str(found)
 
