@@ -10,8 +10,9 @@
     put_payload / get_payload                    data too large for a history or a message
     archive                                      where runs are that ended long ago: `archives.py`
 
-A World is synchronous: its calls are requests to a store, made from a thread that may wait for them. Every World passes
-the suite in `tests/world/`.
+A World is synchronous: its calls are requests to a store, made from a thread that may wait for them. Applications read
+through `Orchestrator` and `RunHandle`, which are asynchronous, or through `Orchestrator.sync`. Of a World's own methods
+only `get_run_status` and `load_events` are asynchronous. Every World passes the suite in `tests/world/`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class World(Reading, Schedules, ABC):
 
     @abstractmethod
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        """Records of a status, with the fields of `LISTED`, read as they are asked for: those of a shard oldest
+        """Records of a status, without inputs, results and reasons, read as they are asked for: those of a shard oldest
         first.
         """
 

@@ -112,12 +112,12 @@ def with_data(world: PayloadStore, record: RunRecord) -> RunRecord:
 
 
 class Reading:
-    """What a World offers its users."""
+    """Reading one generation of a run: asynchronous for applications, synchronous for threads that may wait."""
 
     async def get_run_status(self: Readable, run_id: str) -> dict[str, Any]:
         """A run's record as JSON values: `status`, `workflow_name`, `input`, `result` and the rest.
 
-        Raises `RunNotFoundError`.
+        `RunHandle.record()` has the same as a `RunRecord`, of the newest generation. Raises `RunNotFoundError`.
         """
         return (await asyncio.to_thread(Reading.read_run, self, run_id)).describe()
 
