@@ -51,6 +51,12 @@ async def tomorrow(day: date) -> date:
     return await day_after(day)
 
 
+@workflow(signals={"verdict": bool})
+async def judged() -> bool:
+    verdict: bool = await wait_for_signal("verdict")
+    return verdict
+
+
 @workflow
 async def ask(question: str = "Well?") -> dict[str, object]:
     return {question: await wait_for_signal("answer")}

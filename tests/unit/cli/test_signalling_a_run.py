@@ -1,4 +1,4 @@
-from tests.unit.cli.conftest import Cli
+from tests.unit.cli.conftest import FLOWS, Cli
 
 
 def test_the_value_arrives(cli: Cli):
@@ -32,3 +32,16 @@ def test_a_run_that_has_ended_takes_none(cli: Cli):
 def test_a_name_that_is_none_is_refused(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     assert cli.fails("signal", "one", "not a name").startswith("Error: 'not a name' is not a valid name")
+
+
+def test_the_declared_type_is_checked_where_the_code_is_named(cli: Cli):
+    cli("start", "judged", "--run-id", "one")
+    refused = cli.fails("signal", "one", "verdict", "--value", '"maybe"', "--workflows", FLOWS)
+    assert "does not fit the signal 'verdict' of judged" in refused
+
+
+def test_a_name_that_the_workflow_does_not_declare_gets_a_warning(cli: Cli):
+    cli("start", "judged", "--run-id", "one")
+    sent = cli.run("signal", "one", "vredict", "--workflows", FLOWS)
+    assert sent.exit_code == 0
+    assert sent.stderr.startswith("Warning: judged does not declare the signal 'vredict', only verdict;")

@@ -48,9 +48,11 @@ async def test_a_signal_that_would_start_a_run_starts_none():
         assert reading.find_run(env.world, "v-1") is None
 
 
-async def test_names_that_are_not_declared_take_anything():
+async def test_a_name_that_is_not_declared_takes_anything_and_is_logged(caplog: pytest.LogCaptureFixture):
     async with WorkflowEnvironment() as env:
         run = await env.start(awaits_a_verdict)
-        await run.signal("other", "anything")
+        await run.signal("vredict", "anything")
+        expected = "awaits_a_verdict does not declare the signal 'vredict', only hurry, verdict; it is kept for a wait"
+        assert [expected in message for message in caplog.messages] == [True]
         with pytest.raises(InvalidInputError):
             await run.signal("hurry", "up")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from worldflow.cli.common import (
     AsJson,
     Local,
+    Modules,
     Quiet,
     Reason,
     RunId,
@@ -21,9 +22,11 @@ from worldflow.cli.common import (
     print_json,
     read_json,
 )
+from worldflow.cli.starting import known_workflow
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import WorldflowError
 from worldflow.engine.history import Replied
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.presentation import describe_failure
 from worldflow.runtime import sending, updates, webhooks
 from worldflow.worlds.base import World
@@ -33,18 +36,26 @@ def signal(
     run_id: RunId,
     name: Annotated[str, typer.Argument(help="The signal's name.")],
     value: Value = None,
+    workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a signal to a run."""
+    """Send a signal to a run. With --workflows, compare it first with the signals that the workflow declares."""
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
+        if workflows:
+            _warn_of_undeclared(known_workflow(sending.open_run(world, run_id).workflow_name, workflows), name)
         signal_id = sending.signal(world, run_id, name, sent)
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
     else:
         typer.echo(f"Sent signal {name} to {run_id}.")
+
+
+def _warn_of_undeclared(workflow: Workflow[..., Any] | str, name: str) -> None:
+    if isinstance(workflow, Workflow) and (warning := sending.undeclared(workflow, name)):
+        typer.echo(f"Warning: {warning}", err=True)
 
 
 def hook(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from typing import Any
 
@@ -13,6 +14,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.history import (
     CancelRequested,
+    Json,
     SignalReceived,
     TerminateRequested,
 )
@@ -30,25 +32,43 @@ from worldflow.worlds.records import RunRecord
 REASON_LIMIT = 1_000
 """Characters of a reason, which stands in the run's record."""
 
+_log = logging.getLogger("worldflow")
+
 
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
     """Sends a signal to a run, in its newest generation. Returns the signal's id.
 
     signal_id: identifies the signal: sent twice with the same id, it is delivered once. Default: a new id.
     Raises `RunNotFoundError`, `RunEndedError`, `SerializationError`, and `InvalidInputError` for a bad name, and for a
-    value that is not of the type that the workflow declares, where its code is in this process.
+    value that is not of the type that the workflow declares, where its code is in this process. Logs a warning for a
+    name that the workflow does not declare although it declares others.
     """
     check_name(name)
     check_id(signal_id, "signal_id")
     encoded = ANYTHING.encode(value)
     record = open_run(world, run_id)
     if workflow := _known(record):
-        workflow.check_signal(name, encoded)
+        check_declared(workflow, run_id, name, encoded)
     run_id = record.run_id
     signal_id = signal_id or uuid.uuid4().hex
     fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded), traceparent=caller())
     world.send([FactArrived(run_id=run_id, fact=fact)])
     return signal_id
+
+
+def check_declared(workflow: Workflow[..., Any], run_id: str, name: str, value: Json) -> None:
+    """Raises `InvalidInputError` for a value of another type than the workflow declares; logs an undeclared name."""
+    workflow.check_signal(name, value)
+    if warning := undeclared(workflow, name):
+        _log.warning("run %s: %s", run_id, warning)
+
+
+def undeclared(workflow: Workflow[..., Any], name: str) -> str | None:
+    """A warning for a name that is missing from the signals that a workflow declares."""
+    if not workflow.signals or name in workflow.signals:
+        return None
+    declared = ", ".join(sorted(workflow.signals))
+    return f"{workflow.name} does not declare the signal {name!r}, only {declared}; it is kept for a wait of this name"
 
 
 def _known(record: RunRecord) -> Workflow[..., Any] | None:

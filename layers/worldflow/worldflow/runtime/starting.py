@@ -27,6 +27,7 @@ from worldflow.engine.ids import check_id, check_name, check_run_id, next_genera
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
+from worldflow.runtime.sending import check_declared
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
@@ -126,7 +127,7 @@ def signal_with_start(
     encoded = ANYTHING.encode(value)
     check_size(encoded, "value")  # before a run is started for it
     if isinstance(workflow, Workflow):
-        workflow.check_signal(name, encoded)
+        check_declared(workflow, run_id, name, encoded)
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
     fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored, traceparent=caller())

@@ -76,9 +76,9 @@ class Workflow(Generic[P, R]):
         self.run_id: str | None = None
         self.parent_close: ParentClose = "cancel"
         self.signature = Signature(function, name)
-        self._signals = dict(signals or {})
+        self.signals = dict(signals or {})
         self._signal_codecs: dict[str, Codec] = {}
-        for signal in self._signals:
+        for signal in self.signals:
             try:
                 check_name(signal, "signal name")
             except InvalidInputError as error:
@@ -86,10 +86,10 @@ class Workflow(Generic[P, R]):
 
     def signal_codec(self, name: str) -> Codec | None:
         """What carries the values of a signal whose type is declared."""
-        if name not in self._signals:
+        if name not in self.signals:
             return None
         if name not in self._signal_codecs:
-            self._signal_codecs[name] = Codec(self._signals[name], name)
+            self._signal_codecs[name] = Codec(self.signals[name], name)
         return self._signal_codecs[name]
 
     def check_signal(self, name: str, value: Json) -> None:
