@@ -165,7 +165,7 @@ check-sam:
 check-cfn:
 	cfn-lint
 check-workflows:
-	python -m worldflow check layers/workflows
+	python -m worldflow check layers/workflows examples
 check-docs: $(VENV)/docs/ready
 	@$(MKDOCS) build --quiet --strict
 check-bandit:
@@ -232,6 +232,10 @@ aws-setup: $(VENV)/ready ## Copy what worldflow.aws_setup creates from template.
 .PHONY: costs
 costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them
 	@PYTHONPATH=layers/workflows python -m tools.costs
+
+.PHONY: pictures
+pictures: $(VENV)/ready ## Draw the timelines of the examples
+	@python -m tools.pictures
 
 .PHONY: environment
 environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=worldflow-dev

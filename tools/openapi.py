@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import worldflow
 from worldflow.serving.api.application import Application
+from worldflow.serving.api.idempotency import in_table
 from worldflow.settings import Settings
 from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord
 
@@ -285,7 +286,7 @@ def _webhooks() -> dict[str, Any]:
 
 def main() -> None:
     none = dict.fromkeys(("events_table", "runs_table", "run_queue_url", "step_queue_url", "timer_queue_url"), "none")
-    application = Application(AWSWorld(Settings.model_validate(none)))
+    application = Application(AWSWorld(Settings.model_validate(none)), in_table("none"))
     PATH.write_text(text(document(application.resolver)))
 
 

@@ -18,9 +18,10 @@ from aws_lambda_powertools.logging import correlation_paths
 
 from worldflow.runtime import load_workflows
 from worldflow.serving.api.application import Application, log_the_engine
+from worldflow.serving.api.idempotency import in_table
 from worldflow.serving.boot import boot
 
 function = boot(log_the_engine)
 load_workflows(function.world.settings.workflows)
-application = Application(function.world)
+application = Application(function.world, in_table(function.world.settings.runs_table))
 handler = function.serve(application, correlation_id_path=correlation_paths.API_GATEWAY_HTTP, clear_state=True)

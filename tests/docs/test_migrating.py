@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docs.pages import blocks, module
+from tests.docs.pages import blocks, module, own_page, while_time_passes
 from worldflow import RunFailedError
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
+
+pytestmark = pytest.mark.usefixtures(own_page.__name__)
 
 
 async def test_from_temporal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, workflow, _, application = blocks("docs/migrating/temporal.md")
     page = module(tmp_path, workflow, application)
     async with WorkflowEnvironment() as env:
-        await _while_time_passes(env, page.approve_order(Orchestrator(env.world)))
+        await while_time_passes(env, page.approve_order(Orchestrator(env.world)))
         assert capsys.readouterr().out == "receipt of 1001 approved by Grace\n"
 
         ignored = await env.start(page.fulfil_order, "1002")
@@ -77,7 +77,7 @@ async def test_from_dbos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     page = module(tmp_path, blocks("docs/migrating/dbos.md")[1])
     async with WorkflowEnvironment() as env:
         paid = page.pay(Orchestrator(env.world), "1001")
-        assert await _while_time_passes(env, paid) == "1001 shipped after card payment"
+        assert await while_time_passes(env, paid) == "1001 shipped after card payment"
         assert await env.run("order-1001").query("payment_url") == "https://pay.example/1001"
 
         assert await (await env.start(page.checkout, "1002")).result() == "expired"
@@ -89,11 +89,3 @@ async def test_from_celery(tmp_path: Path) -> None:
     async with WorkflowEnvironment() as env:
         run = await env.start(page.publish_report, "q3", 2, "ada@example.com")
         assert await run.result() == "q3-0.pdf+q3-1.pdf to ada@example.com"
-
-
-async def _while_time_passes(env: WorkflowEnvironment, call: Coroutine[Any, Any, Any]) -> Any:
-    task = asyncio.create_task(call)
-    while not task.done():
-        await asyncio.wait([task], timeout=0.01)
-        await env.advance("1h")
-    return task.result()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from contextlib import closing
@@ -17,23 +19,39 @@ from worldflow.runtime import Orchestrator
 from worldflow.worker import BackgroundWorker, Worker
 from worldflow.worlds import LocalWorld
 
-PAGE = Path(__file__).parents[2] / "docs/hosting/small-production.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/hosting/small-production.md"
 
 
 def block(beginning: str) -> str:
     """The commands of the page that begin like this."""
-    blocks = re.findall(r"^```\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
     (found,) = (each for each in blocks if each.startswith(beginning))
     return str(found)
 
 
-def run(commands: str, folder: Path) -> str:
+def run(commands: str, folder: Path, *modules: Path) -> str:
     path = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
-    environment = clock.environment(PATH=path)
+    environment = clock.environment(*modules, PATH=path)
     command = ["bash", "-euc", commands]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.one_python
+def test_a_run_is_started_over_http(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    server, client = block("export WORLDFLOW_API_TOKEN"), block("curl -s http://127.0.0.1:8000/runs")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    commands = f"{server.rstrip()} --port {port} &\n" + client.replace(":8000", f":{port}")
+    asks = "curl -s --retry 9 --retry-connrefused --retry-delay 1"
+    said = run(commands.replace("curl -s", asks) + "kill %1; wait %1", tmp_path, ROOT / "layers/workflows")
+    serving, started, shown = said.replace("}{", "}\n{").splitlines()
+    assert serving == f"Serving runs.db at http://127.0.0.1:{port}. Stop with Ctrl-C."
+    assert json.loads(started) == {"run_id": "greeting-1", "workflow": "hello", "status": "pending"}
+    assert json.loads(shown)["input"] == {"name": "Ada"}
 
 
 @workflow(name="restored_run")

@@ -40,6 +40,11 @@ def test_nothing_found_exits_with_0():
     assert result.stderr == "1 workflow in 1 file: nothing found.\n"
 
 
+def test_a_project_is_checked_where_it_has_its_workflows():
+    write({"layers/workflows/bad.py": BAD})
+    assert check().stdout.startswith("layers/workflows/bad.py:6:12: ")
+
+
 def test_a_finding_is_a_line_and_exits_with_1():
     write({"bad.py": BAD})
     result = check("bad.py")

@@ -6,6 +6,7 @@ import importlib
 import re
 import time
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +122,14 @@ def test_expressions(expression: str, zone: str) -> None:
 
 
 def patterns() -> dict[str, re.Pattern[str]]:
-    """All that modules of the library have compiled. `devtools` reads no text from outside."""
+    """All that modules of the library have compiled. `devtools` reads no text from outside; `serving/http` needs an
+    extra that not every Python has.
+    """
     found, root = {}, Path(worldflow.__file__).parent
+    left_out = {"devtools"} if find_spec("starlette") else {"devtools", "http"}
     for path in root.rglob("*.py"):
         parts = path.relative_to(root.parent).with_suffix("").parts
-        if "devtools" not in parts and parts[-1] not in ("__init__", "__main__"):
+        if not left_out & {*parts[:-1]} and parts[-1] not in ("__init__", "__main__"):
             module = importlib.import_module(".".join(parts))
             found |= {
                 f"{module.__name__}.{name}": value for name, value in vars(module).items() if type(value) is re.Pattern

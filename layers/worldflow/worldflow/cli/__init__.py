@@ -15,6 +15,7 @@ from worldflow.cli import (
     backing,
     checking,
     costing,
+    http,
     reading,
     redriving,
     restoring,
@@ -38,7 +39,7 @@ _COMMANDS = {
     "Start runs": (starting.start, starting.retry, starting.fork),
     "See runs": (reading.status, reading.events, reading.list_, reading.query, costing.cost, tracing.trace),
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
-    "Operate": (redriving.redrive, restoring.reconcile, backing.backup),
+    "Operate": (http.serve, redriving.redrive, restoring.reconcile, backing.backup),
     "Develop": (serving.worker, checking.check),
 }
 """The commands by the headings of the help."""

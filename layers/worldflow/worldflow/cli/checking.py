@@ -17,13 +17,16 @@ from worldflow.cli.common import ON_THE_PATH, AsJson, print_json, where_modules_
 from worldflow.determinism import Finding, Report, clashes
 from worldflow.determinism import check as check_source
 
+_LAYER = "layers/workflows"
+"""Where a project has its workflows."""
+
 
 def check(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="MODULE|PATH",
-            help="Modules, packages, files or directories; default: those of WORLDFLOW_WORKFLOWS.",
+            help=f"Modules, packages, files or directories; default: those of WORLDFLOW_WORKFLOWS, or {_LAYER}.",
             show_default=False,
         ),
     ] = None,
@@ -32,7 +35,7 @@ def check(
     """Find code in workflows that cannot be replayed, and names that are used twice, without importing the code.
     Exit with 1 if there is any.
     """
-    named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", "workflows").split(",")
+    named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", _workflows_here()).split(",")
     files: dict[str, Path] = {}
     origin = "" if targets else f" (from {where_modules_are_named()})"
     for file in (file for target in named if target.strip() for file in _files(target.strip(), origin)):
@@ -50,6 +53,10 @@ def check(
     typer.echo(f"{_count(workflows, 'workflow')} in {_count(len(files), 'file')}: {found}.", err=True)
     if not all(finding.is_hint for finding in findings):
         raise typer.Exit(1)
+
+
+def _workflows_here() -> str:
+    return _LAYER if Path(_LAYER).is_dir() else "workflows"
 
 
 def _check(file: Path) -> Report:

@@ -99,16 +99,22 @@ RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
 @contextmanager
-def open_world(local: Path | None, stack: str | None = None, *, create: bool = False) -> Iterator[World]:
-    """The world that the command is about: of a file, of a stack, or of the environment."""
+def open_world(
+    local: Path | None, stack: str | None = None, *, create: bool = False, webhook_url: str | None = None
+) -> Iterator[World]:
+    """The world that the command is about: of a file, of a stack, or of the environment.
+
+    webhook_url: that of a file, where WORLDFLOW_WEBHOOK_URL is not set.
+    """
     if local is None:
         yield _aws_world(stack)
         return
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
     codec = load_codec(os.environ.get("WORLDFLOW_PAYLOAD_CODEC"))
+    webhook_url = os.environ.get("WORLDFLOW_WEBHOOK_URL") or webhook_url
     try:
-        with closing(LocalWorld(local, webhook_url=os.environ.get("WORLDFLOW_WEBHOOK_URL"), codec=codec)) as world:
+        with closing(LocalWorld(local, webhook_url=webhook_url, codec=codec)) as world:
             yield world
     except sqlite3.Error as error:
         raise WorldflowError(f"the LocalWorld file {local} cannot be used: {error}") from None

@@ -69,12 +69,8 @@ def worker(
         command += ["--otlp", otlp] if otlp else []
         command += ["--standby"] if standby else []
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
-    load(workflows)
-    _check_imports(workflows, "--workflows" if is_typed(context, "workflows") else where_modules_are_named())
-    for name, why in import_failures.items():
-        typer.echo(f"Warning: cannot import {name}: {why}", err=True)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
-    with _tracing(otlp) as observer, open_world(local, create=True) as world:
+    prepare(context, workflows)
+    with tracing(otlp) as observer, open_world(local, create=True) as world:
         assert isinstance(world, LocalWorld)
         if not standby:
             with world.serving():
@@ -84,6 +80,15 @@ def worker(
         else:
             typer.echo(f"Serving {local}. Stop with Ctrl-C; unfinished runs continue when a worker is started again.")
         asyncio.run(_serve(Worker(world, concurrency=concurrency, standby=standby, observer=observer)))
+
+
+def prepare(context: typer.Context, workflows: str) -> None:
+    """Imports the workflows of a process that serves runs, and sets up its log."""
+    load(workflows)
+    _check_imports(workflows, "--workflows" if is_typed(context, "workflows") else where_modules_are_named())
+    for name, why in import_failures.items():
+        typer.echo(f"Warning: cannot import {name}: {why}", err=True)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
 
 
 def _check_imports(workflows: str, origin: str) -> None:
@@ -98,7 +103,7 @@ def _check_imports(workflows: str, origin: str) -> None:
 
 
 @contextmanager
-def _tracing(otlp: str | None) -> Iterator[Observer | None]:
+def tracing(otlp: str | None) -> Iterator[Observer | None]:
     """What sends spans to a collector, those that are left when the worker has ended too."""
     if otlp is None:
         yield None

@@ -25,7 +25,7 @@ def timeline(events: Sequence[Event]) -> Table:
     def bar(span: Span) -> Text:
         begin = min(int((span.begin - first).total_seconds() / total * BAR_WIDTH), BAR_WIDTH - 1)
         length = ((span.end or last) - span.begin).total_seconds() / total * BAR_WIDTH
-        return Text(" " * begin + "━" * max(1, min(round(length), BAR_WIDTH - begin)), style=_style(span))
+        return Text(" " * begin + "━" * max(1, min(round(length), BAR_WIDTH - begin)), style=style(span))
 
     table = Table(box=None, pad_edge=False)
     table.add_column("timeline", overflow="fold")
@@ -36,18 +36,18 @@ def timeline(events: Sequence[Event]) -> Table:
     for span in spans[:LIMIT]:
         took = "open" if span.end is None else duration(span.end - span.begin) if span.end > span.begin else ""
         table.add_row(
-            Text(_label(span)),
+            Text(label(span)),
             f"+{duration(span.begin - first)}",
             took,
             bar(span),
-            Text(_note(span), style=_style(span)),
+            Text(note(span), style=style(span)),
         )
     if len(spans) > LIMIT:
         table.add_row(f"and {len(spans) - LIMIT} more")
     return table
 
 
-def _label(span: Span) -> str:
+def label(span: Span) -> str:
     match span.kind:
         case "step" | "child":
             return f"{span.kind} {span.name} ({span.id})"
@@ -58,7 +58,7 @@ def _label(span: Span) -> str:
     return f"{span.kind} {span.name}"
 
 
-def _note(span: Span) -> str:
+def note(span: Span) -> str:
     match span.outcome:
         case "failed" if span.error:
             return type_name(span.error)
@@ -69,7 +69,7 @@ def _note(span: Span) -> str:
     return f"attempt {span.attempts[-1].number}" if len(span.attempts) and span.attempts[-1].number > 1 else ""
 
 
-def _style(span: Span) -> str:
+def style(span: Span) -> str:
     match span.outcome:
         case "failed" | "refused":
             return "red"

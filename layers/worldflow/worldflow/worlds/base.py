@@ -107,7 +107,7 @@ class World(Reading, Schedules, ABC):
 
     @abstractmethod
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
-        """Records of a status, without inputs, results and reasons, read as they are asked for: those of a shard oldest
+        """Records of a status, with the fields of `LISTED`, read as they are asked for: those of a shard oldest
         first.
         """
 

@@ -124,9 +124,23 @@ class RunRecord(BaseModel):
         return self.model_dump(mode="json", exclude_none=True, exclude=hidden)
 
 
+LISTED = (
+    "run_id",
+    "workflow_name",
+    "status",
+    "created_at",
+    "updated_at",
+    "ended_at",
+    "seq",
+    "attributes",
+    "status_text",
+)
+"""The fields of a record in a list: those in the indexes of the table on AWS."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunPage:
-    """Some records, newest first, without inputs, results and reasons. `cursor` asks for those that follow, if any."""
+    """Some records, newest first, with the fields of `LISTED`. `cursor` asks for those that follow, if any."""
 
     runs: Sequence[RunRecord]
     cursor: str | None = None

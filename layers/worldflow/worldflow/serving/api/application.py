@@ -10,6 +10,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
+from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic_core import from_json, to_json
 
@@ -24,22 +25,32 @@ from worldflow.serving.api.runs import run_routes
 from worldflow.serving.api.schedules import schedule_routes
 from worldflow.serving.api.updates import update_routes
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE, answer_webhook
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 
 def log_the_engine(logger: Logger) -> None:
-    """Has the engine log as the function does, and no one log what a route raises: its text may be anybody's data."""
+    """Has the engine log as the function does."""
     copy_config_to_registered_loggers(logger, include={"worldflow"})
-    logging.getLogger("aws_lambda_powertools.event_handler.api_gateway").disabled = True
 
 
 class Application:
-    """Answers a request, as API Gateway sends it."""
+    """Answers a request, as API Gateway sends it.
 
-    def __init__(self, world: AWSWorld) -> None:
+    answers: keeps those of requests with an `Idempotency-Key`.
+    resolver: the kind that finds the route. Powertools' own takes one request at a time.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        answers: BasePersistenceLayer,
+        resolver: type[APIGatewayHttpResolver] = APIGatewayHttpResolver,
+    ) -> None:
+        # It logs what a route raises, and that text may be anybody's data.
+        logging.getLogger("aws_lambda_powertools.event_handler.api_gateway").disabled = True
         self._world = world
-        self._idempotency = Idempotency(world.settings.runs_table)
-        self.resolver = APIGatewayHttpResolver(
+        self._idempotency = Idempotency(answers)
+        self.resolver = resolver(
             enable_validation=True, serializer=lambda body: to_json(body, inf_nan_mode="null").decode()
         )
         for routes in (

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from worldflow.engine.history import BaseEvent, Event
 from worldflow.serving.api.errors import at_once
-from worldflow.worlds import AWSWorld, RunRecord, ScheduleRecord, reading
+from worldflow.worlds import RunRecord, ScheduleRecord, World, reading
 from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
 
 BODY_LIMIT = 4_500_000
@@ -54,18 +54,18 @@ def leave_out(stored: M, names: Sequence[str], room: int = DATA_LIMIT) -> tuple[
     return stored.model_copy(update=dict.fromkeys(omitted)), omitted
 
 
-def describe_run(world: AWSWorld, run_id: str) -> dict[str, Any]:
+def describe_run(world: World, run_id: str) -> dict[str, Any]:
     record, omitted = leave_out(reading.stored_run(world, run_id), ("result", "input"))
     return _with(reading.with_data(world, record).describe(), omitted)
 
 
-def describe_schedule(world: AWSWorld, record: ScheduleRecord) -> dict[str, Any]:
+def describe_schedule(world: World, record: ScheduleRecord) -> dict[str, Any]:
     record, omitted = leave_out(record, ("input",))
     shown = record.model_copy(update={"input": fetch(world, record.input)})
     return _with(shown.describe(world.now()), omitted)
 
 
-def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dict[str, Any]:
+def describe_events(world: World, run_id: str, after: int, limit: int) -> dict[str, Any]:
     """A page of a history: up to `limit` events, or as many as fit."""
     shown: list[dict[str, Any]] = []
     room = DATA_LIMIT
@@ -81,7 +81,7 @@ def describe_events(world: AWSWorld, run_id: str, after: int, limit: int) -> dic
     return {"events": shown, "after": None}
 
 
-def _events(world: AWSWorld, run_id: str, after: int) -> Iterator[Event]:
+def _events(world: World, run_id: str, after: int) -> Iterator[Event]:
     """The events after `after`, read as they are asked for."""
     events = reading.stored_events(world, run_id, after, commits=COMMITS)
     if after and (not events or events[0].seq != after + 1):

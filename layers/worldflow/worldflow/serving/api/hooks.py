@@ -13,12 +13,12 @@ from worldflow.runtime import webhooks
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.idempotency import Idempotency
 from worldflow.serving.api.parameters import Id
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 logger = Logger()
 
 
-def hook_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRouter:
+def hook_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.get("/hooks/<token>")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import (
+    BasePersistenceLayer,
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
     idempotent_function,
@@ -19,10 +20,15 @@ Act = Callable[[dict[str, Any], str], dict[str, Any]]
 """Does what a request asks for, and returns the answer. Is given an id for what it makes."""
 
 
+def in_table(name: str) -> BasePersistenceLayer:
+    """Keeps answers in the table of runs."""
+    return DynamoDBPersistenceLayer(name, key_attr="run_id", expiry_attr="expires_at")
+
+
 class Idempotency:
     """Does each request that has a key once."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, answers: BasePersistenceLayer) -> None:
         self.config = IdempotencyConfig(
             event_key_jmespath="key",
             payload_validation_jmespath="request",
@@ -31,7 +37,7 @@ class Idempotency:
         )
         kept = idempotent_function(
             data_keyword_argument="call",
-            persistence_store=DynamoDBPersistenceLayer(table, key_attr="run_id", expiry_attr="expires_at"),
+            persistence_store=answers,
             config=self.config,
             key_prefix="idempotency",
         )

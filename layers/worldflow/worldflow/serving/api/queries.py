@@ -12,12 +12,12 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.runtime import queries
 from worldflow.serving.api.errors import json_response, refuse_failure
 from worldflow.serving.api.parameters import Id
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 logger = Logger()
 
 
-def query_routes(world: AWSWorld) -> APIGatewayHttpRouter:
+def query_routes(world: World) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.get("/runs/<run_id>/queries/<name>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -19,12 +20,15 @@ from worldflow.serving.api.describing import describe_events, describe_run
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.idempotency import Idempotency
 from worldflow.serving.api.parameters import Cursor, Id, Limit, fields_of, read_attributes, read_input
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 LAST = 10**9
 """No history is longer."""
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+Key = Callable[[], str | None]
+"""The `Idempotency-Key` of the request that is being answered."""
 
 logger = Logger()
 
@@ -56,14 +60,20 @@ class ForkRequest(_Request):
     after: int
 
 
-def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRouter:
+def run_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     def key() -> str | None:
         return router.current_event.headers.get("idempotency-key")
 
-    # --- start ---
+    _add_start(router, world, idempotency, key)
+    _add_reading(router, world)
+    _add_sending(router, world, idempotency, key)
+    _add_starting_again(router, world, idempotency, key)
+    return router
 
+
+def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs")
     def start_run(request: StartRequest) -> Response[Any]:
         answer = idempotency("start", key(), request.model_dump(mode="json"), start)
@@ -88,8 +98,8 @@ def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRoute
         answer = {"run_id": record.run_id, "workflow": record.workflow_name, "status": status, "created": created}
         return {**answer, "signal_id": id} if asked.signal else answer
 
-    # --- look ---
 
+def _add_reading(router: APIGatewayHttpRouter, world: World) -> None:
     @router.get("/runs")
     def list_runs(
         status: Annotated[Status | None, Query()] = None,
@@ -113,8 +123,8 @@ def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRoute
     ) -> dict[str, Any]:
         return describe_events(world, run_id, after, limit)
 
-    # --- tell ---
 
+def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs/<run_id>/signals/<name>")
     def signal_run(run_id: Id, name: Id) -> Response[Any]:
         body = router.current_event.decoded_body
@@ -144,8 +154,8 @@ def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRoute
         sending.resume(world, run_id)
         return json_response(202, {"run_id": run_id})
 
-    # --- start again ---
 
+def _add_starting_again(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs/<run_id>/retry")
     def retry_run(run_id: Id) -> Response[Any]:
         return json_response(201, idempotency("retry", key(), {"run_id": run_id}, retry))
@@ -160,5 +170,3 @@ def run_routes(world: AWSWorld, idempotency: Idempotency) -> APIGatewayHttpRoute
         logger.append_keys(run_id=run_id)
         record = starting.fork(world, run_id, request.run_id, after=request.after)
         return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})
-
-    return router

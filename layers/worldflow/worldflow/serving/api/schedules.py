@@ -13,7 +13,7 @@ from worldflow.runtime import schedules
 from worldflow.serving.api.describing import describe_schedule
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.parameters import Cursor, Id, Limit, read_input
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 from worldflow.worlds.schedules import Overlap
 
 # As EventBridge Scheduler takes them.
@@ -46,7 +46,7 @@ class ChangeRequest(BaseModel):
     paused: bool | None = None
 
 
-def schedule_routes(world: AWSWorld) -> APIGatewayHttpRouter:
+def schedule_routes(world: World) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.post("/schedules")

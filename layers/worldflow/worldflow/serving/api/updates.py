@@ -15,7 +15,7 @@ from worldflow.engine.history import Replied
 from worldflow.runtime import updates
 from worldflow.serving.api.errors import json_response, refuse_failure
 from worldflow.serving.api.parameters import Id
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, *[1.0] * 18)
 """Seconds between two looks for an answer: some 20 in all, of the 29 that the function has."""
@@ -29,7 +29,7 @@ class UpdateRequest(BaseModel):
     args: list[Any] = []
 
 
-def update_routes(world: AWSWorld) -> APIGatewayHttpRouter:
+def update_routes(world: World) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
     @router.post("/runs/<run_id>/updates/<name>")

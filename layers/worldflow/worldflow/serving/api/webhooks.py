@@ -8,12 +8,12 @@ from typing import Any
 
 from worldflow.runtime import webhooks
 from worldflow.serving.api.idempotency import derived_id
-from worldflow.worlds import AWSWorld
+from worldflow.worlds import World
 
 PUBLIC_ROUTE = "ANY /webhooks/{token}"
 
 
-def answer_webhook(world: AWSWorld, event: dict[str, Any]) -> dict[str, Any]:
+def answer_webhook(world: World, event: dict[str, Any]) -> dict[str, Any]:
     """Answers a request to a webhook: of any method, with any body. The token in its path is all that it needs."""
     token, body = event["pathParameters"]["token"], event.get("body") or ""
     headers = dict(event.get("headers", {}))

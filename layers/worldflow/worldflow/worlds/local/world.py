@@ -21,6 +21,8 @@ from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local.archive import LocalArchive
 from worldflow.worlds.local.database import Database, Note, Synchronous
+from worldflow.worlds.local.gauges import SCHEMA as GAUGES_SCHEMA
+from worldflow.worlds.local.gauges import Gauges, measure
 from worldflow.worlds.local.items import SCHEMA as ITEMS_SCHEMA
 from worldflow.worlds.local.items import LocalItems, upgrade
 from worldflow.worlds.local.queues import QUEUES, LocalQueues
@@ -29,7 +31,7 @@ from worldflow.worlds.local.schedules import LocalSchedules
 from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
 from worldflow.worlds.local.webhooks import LocalWebhooks
 from worldflow.worlds.messages import Delayed, Message
-from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_page, time_text
+from worldflow.worlds.records import LISTED, Redriven, RunPage, RunRecord, Status, check_cursor, check_page, time_text
 from worldflow.worlds.schedules import ScheduleRecord
 from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
 
@@ -82,7 +84,7 @@ class LocalWorld(Served):
         self._watching = threading.Lock()
         self._watchers: dict[str, list[Callable[[], None]]] = {}
         """What waits for changes of runs, by their ids without their generations."""
-        schema = _SCHEMA + MESSAGES_SCHEMA + ITEMS_SCHEMA + WEBHOOKS_SCHEMA + ARCHIVE_SCHEMA
+        schema = _SCHEMA + MESSAGES_SCHEMA + ITEMS_SCHEMA + WEBHOOKS_SCHEMA + ARCHIVE_SCHEMA + GAUGES_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
         self._queues = LocalQueues(self._database, self.now)
         self._queues.upgrade()
@@ -279,6 +281,10 @@ class LocalWorld(Served):
         """Whether a worker serves the file. On Windows and in memory, where nothing tells, it is taken to be so."""
         return self._queues.is_served()
 
+    def measure(self) -> Gauges:
+        """How many runs, messages and steps the file has in hand, and since when."""
+        return measure(self._database, self.now(), self.is_served())
+
     def recover(self) -> None:
         """Makes what was in flight when a worker died receivable again."""
         self._queues.recover()
@@ -334,7 +340,7 @@ class LocalWorld(Served):
 
 def _listed(text: str) -> RunRecord:
     record = RunRecord.model_validate_json(text)
-    return record.model_copy(update=dict.fromkeys(("input", "result", "error", "blocked_reason")))
+    return RunRecord.model_validate({name: getattr(record, name) for name in LISTED})
 
 
 def _row(record: RunRecord) -> tuple[object, ...]:

@@ -1,0 +1,74 @@
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from examples.order_saga.services import CardDeclined, NoCourier, OutOfStock, bank, couriers, warehouse
+from examples.order_saga.workflow import Basket, Confirmation, Line, place_order
+from worldflow import RunCancelledError, RunFailedError
+from worldflow.testing import WorkflowEnvironment
+
+
+@pytest.fixture(autouse=True)
+def services() -> Iterator[None]:
+    for service in (warehouse, bank, couriers):
+        service.latency = 0
+    warehouse.stock = {"KEYBOARD": 10, "SCREEN": 10}
+    warehouse.reservations.clear()
+    bank.charges.clear()
+    bank.requests = 0
+    yield
+
+
+def basket(**changes: Any) -> Basket:
+    lines = [
+        Line(sku="KEYBOARD", quantity=2, unit_price=Decimal(150)),
+        Line(sku="SCREEN", quantity=3, unit_price=Decimal(320)),
+    ]
+    return Basket.model_validate({"customer": "Ada", "card": "visa", "address": "London", "lines": lines, **changes})
+
+
+def nothing_is_left() -> bool:
+    return warehouse.stock == {"KEYBOARD": 10, "SCREEN": 10} and not warehouse.reservations and not bank.charges
+
+
+async def test_an_order_is_shipped() -> None:
+    async with WorkflowEnvironment() as env:
+        run = await env.start(place_order, basket())
+        assert await run.result() == Confirmation(charged=Decimal(1260), parcel="PARCEL-test-1/s4")
+    assert warehouse.stock == {"KEYBOARD": 8, "SCREEN": 7}
+    assert bank.charges == {"test-1/s3": Decimal(1260)}
+
+
+async def test_a_card_is_charged_once_although_the_bank_did_not_answer() -> None:
+    async with WorkflowEnvironment() as env:
+        await (await env.start(place_order, basket(card="flaky"))).result()
+    assert (bank.requests, bank.charges) == (2, {"test-1/s3": Decimal(1260)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"lines": [Line(sku="SCREEN", quantity=n, unit_price=Decimal(320)) for n in (3, 99)]}, OutOfStock),
+        ({"card": "declined"}, CardDeclined),
+        ({"address": "the moon"}, NoCourier),
+    ],
+)
+async def test_what_was_done_is_undone(changes: dict[str, Any], reason: type[Exception]) -> None:
+    async with WorkflowEnvironment() as env:
+        run = await env.start(place_order, basket(**changes))
+        with pytest.raises(RunFailedError) as failed:
+            await run.result()
+    assert isinstance(failed.value.__cause__, reason)
+    assert nothing_is_left()
+
+
+async def test_a_payment_under_way_is_returned_when_the_order_is_cancelled() -> None:
+    async with WorkflowEnvironment() as env:
+        run = await env.start(place_order, basket(card="flaky"))  # the bank has not answered; the step is retried
+        await run.cancel("the customer changed her mind")
+        with pytest.raises(RunCancelledError, match="changed her mind"):
+            await run.result()
+    assert bank.requests == 2
+    assert nothing_is_left()

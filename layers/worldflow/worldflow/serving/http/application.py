@@ -1,0 +1,105 @@
+"""The ASGI application: who may call, the routes of the API, and `/metrics`."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+
+from worldflow.engine.privacy import loggable
+from worldflow.serving.api.application import Application
+from worldflow.serving.api.errors import at_once
+from worldflow.serving.http.answers import LocalAnswers
+from worldflow.serving.http.events import Context, event_of, is_public, response_of
+from worldflow.serving.http.metrics import exposition
+from worldflow.serving.http.resolver import ConcurrentResolver
+from worldflow.turns.threads import Threads
+from worldflow.worlds.local.world import LocalWorld
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+_log = logging.getLogger("worldflow")
+
+REQUEST_LIMIT = 6 * 1024 * 1024
+"""Bytes of a request: Lambda's limit, so that what fits here fits the stack."""
+
+AT_ONCE = 100
+"""Requests that are answered at once. One that waits for an update takes a thread for up to 20 seconds."""
+
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def create_application(world: LocalWorld, token: str | None) -> Starlette:
+    """The HTTP API of a LocalWorld.
+
+    token: what requests must carry as their bearer token. None: any process on this machine may call, and no page in
+        its browsers.
+    """
+    guard = Guard(token)
+    threads = Threads(AT_ONCE, "worldflow-api")
+
+    async def metrics(request: Request) -> Response:
+        if refusal := guard.refusal(request):
+            return refusal
+        gauges = await threads.call(world.measure)
+        return PlainTextResponse(exposition(gauges), media_type="text/plain; version=0.0.4")
+
+    return Starlette(routes=[Route("/metrics", metrics), Mount("/", Api(world, guard, threads))])
+
+
+class Guard:
+    """Refuses requests of those who may not call, as API Gateway does."""
+
+    def __init__(self, token: str | None) -> None:
+        self._expected = None if token is None else f"Bearer {token}".encode()
+
+    def refusal(self, request: Request) -> Response | None:
+        if self._expected is not None:
+            given = request.headers.get("authorization", "").encode("latin-1")
+            return None if hmac.compare_digest(given, self._expected) else _said(401, "Unauthorized")
+        # A browser names the site that a page is from, and its host, also where its address is made to lead here.
+        if "origin" in request.headers or request.url.hostname not in _LOCAL_HOSTS:
+            return _said(403, "Forbidden")
+        return None
+
+
+class Api:
+    """The routes of the stack's API."""
+
+    def __init__(self, world: LocalWorld, guard: Guard, threads: Threads) -> None:
+        answers = LocalAnswers(world)
+        answers.forget_expired()
+        self._application = Application(world, answers, ConcurrentResolver)
+        self._guard = guard
+        self._threads = threads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        if not is_public(request.scope["path"]) and (refusal := self._guard.refusal(request)):
+            return refusal
+        body = b""
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > REQUEST_LIMIT:
+                too_large = f"the request has more than {REQUEST_LIMIT} bytes"
+                return response_of(at_once(413, "RequestTooLargeError", too_large))
+        try:
+            context: Any = Context()
+            return response_of(await self._threads.call(self._application, event_of(request, body), context))
+        except Exception as error:
+            _log.error("a request could not be answered", exc_info=loggable(error))
+            return _said(500, "Internal Server Error")
+
+
+def _said(status: int, message: str) -> Response:
+    """What API Gateway itself answers."""
+    return JSONResponse({"message": message}, status)
