@@ -21,11 +21,16 @@ from worldflow.testing import WorkflowEnvironment
 T = TypeVar("T")
 
 
+def forget_names() -> None:
+    """Of workflows and steps, in this test: see `tests/conftest.py`."""
+    for registry in (definitions._workflows, definitions._steps):
+        registry._versions.clear()
+
+
 @pytest.fixture
 def own_page() -> None:
-    """Of workflows and steps, only those of the page have names: it need not differ from other pages."""
-    for registry in (definitions._workflows, definitions._steps):
-        registry._versions.clear()  # those of this test: see tests/conftest.py
+    """Only what the page defines has a name: a page need not differ from other pages."""
+    forget_names()
 
 
 PROJECT = Path(__file__).parents[2]

@@ -32,6 +32,7 @@ RUN_BY = {
     "README.md": "tests/docs/test_code_that_applications_have.py",
     "docs/guide/deploying.md": "tests/docs/test_code_that_applications_have.py",
     "docs/guide/determinism.md": "tests/unit/test_the_documentation.py",
+    "docs/guide/permissions.md": "tests/e2e/test_steps_use_aws.py",
     "docs/guide/recurring.md": "tests/docs/test_code_that_applications_have.py",
     "docs/guide/testing.md": "tests/unit/test_the_documentation.py",
     "docs/guide/tracing.md": "tests/docs/test_code_that_applications_have.py",
@@ -58,6 +59,7 @@ def _name(page: Path) -> str:
 def test_every_block_is_of_a_known_kind(page: Path) -> None:
     kinds = {"json": json.loads, "python": str, "sh": str, "text": str, "toml": tomllib.loads, "yaml": _yaml}
     for language, code in all_blocks(page):
+        assert language in kinds, f"is this sh, or text that is printed? {code}"
         kinds[language](code)
 
 
