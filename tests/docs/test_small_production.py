@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -13,21 +13,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import PROJECT, blocks
 from tests.support import clock
 from worldflow import wait_for_signal, workflow
+from worldflow.logs import about
 from worldflow.runtime import Orchestrator
 from worldflow.worker import BackgroundWorker, Worker
 from worldflow.worlds import LocalWorld
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs/hosting/small-production.md"
+PAGE = "docs/hosting/small-production.md"
 
 
 def block(beginning: str) -> str:
     """The commands of the page that begin like this."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
-    (found,) = (each for each in blocks if each.startswith(beginning))
-    return str(found)
+    (found,) = (code for code in blocks(PAGE, "sh") if code.startswith(beginning))
+    return found
 
 
 def run(commands: str, folder: Path, *modules: Path) -> str:
@@ -47,7 +47,7 @@ def test_a_run_is_started_over_http(tmp_path: Path) -> None:
         port = str(free.getsockname()[1])
     commands = f"{server.rstrip()} --port {port} &\n" + client.replace(":8000", f":{port}")
     asks = "curl -s --retry 9 --retry-connrefused --retry-delay 1"
-    said = run(commands.replace("curl -s", asks) + "kill %1; wait %1", tmp_path, ROOT / "layers/workflows")
+    said = run(commands.replace("curl -s", asks) + "kill %1; wait %1", tmp_path, PROJECT / "layers/workflows")
     serving, started, shown = said.replace("}{", "}\n{").splitlines()
     assert serving == f"Serving runs.db at http://127.0.0.1:{port}. Stop with Ctrl-C."
     assert json.loads(started) == {"run_id": "greeting-1", "workflow": "hello", "status": "pending"}
@@ -75,3 +75,15 @@ def test_a_run_continues_in_a_file_that_is_restored(tmp_path: Path) -> None:
         orders = Orchestrator(world).sync
         orders.signal("r1", "go", 2)
         assert orders.run("r1").result(timeout="20s") == 2
+
+
+def test_the_log_of_an_application_names_the_runs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.Logger("root")
+    monkeypatch.setattr(logging, "root", root)
+    (code,) = blocks(PAGE)
+    exec(code, {})
+    with about(run_id="order-1001", step_id="s3", attempt=1):
+        root.warning("charged")
+    assert capsys.readouterr().err.endswith(" WARNING [order-1001 s3/1] charged\n")

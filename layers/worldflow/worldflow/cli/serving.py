@@ -27,6 +27,7 @@ from worldflow.cli.common import (
 from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
+from worldflow.logs import RunIds
 from worldflow.serving.worker import Worker
 from worldflow.terminal import is_explained
 from worldflow.turns.loading import import_failures
@@ -88,7 +89,11 @@ def prepare(context: typer.Context, workflows: str) -> None:
     _check_imports(workflows, "--workflows" if is_typed(context, "workflows") else where_modules_are_named())
     for name, why in import_failures.items():
         typer.echo(f"Warning: cannot import {name}: {why}", err=True)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.addFilter(RunIds())
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(run)s%(message)s", handlers=[handler]
+    )
 
 
 def _check_imports(workflows: str, origin: str) -> None:

@@ -16,8 +16,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from worldflow.engine.privacy import loggable
+from worldflow.logs import about
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_locked, is_passing
 from worldflow.turns.steps import StepExecutor
 from worldflow.worlds.messages import StepTask
@@ -72,7 +74,8 @@ class WorkerSteps:
             attempt = self._executor.attempt(
                 delivery.message, redelivered=delivery.redelivered, sent_at=delivery.arrived_at
             )
-            task = asyncio.create_task(attempt)
+            with about(**_ids(delivery.message)):
+                task = asyncio.create_task(attempt)
             self.running.add(task)
             task.add_done_callback(partial(self._end, _Ended(delivery)))
 
@@ -143,8 +146,10 @@ class WorkerSteps:
                 return
         else:
             self._receipts.reject([delivery])
-        name = getattr(delivery.message, "name", "")
-        _log.error("step %s could not be run and will be retried", name, exc_info=loggable(error))
+        assert isinstance(delivery.message, StepTask)
+        with about(**_ids(delivery.message)):
+            name = delivery.message.name
+            _log.error("step %s could not be run and will be retried", name, exc_info=loggable(error))
 
     def _finish(self, done: Sequence[_Ended]) -> None:
         if not done:
@@ -155,3 +160,7 @@ class WorkerSteps:
                     one.finish()
             self._world.acknowledge([one.delivery for one in done])
         self._receipts.handled([one.delivery for one in done])
+
+
+def _ids(task: StepTask) -> dict[str, Any]:
+    return {"run_id": task.run_id, "step_id": task.step_id, "attempt": task.attempt}

@@ -22,6 +22,7 @@ from datetime import datetime
 
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.privacy import loggable
+from worldflow.logs import about
 from worldflow.runtime import firing
 from worldflow.serving.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.turns.steps import StepExecutor
@@ -102,7 +103,8 @@ class WorkerTurns:
         over: list[Delivery] = []
         for one in turns:
             try:
-                must_settle = one.turn.advance()
+                with about(run_id=one.deliveries[0].message.run_id):
+                    must_settle = one.turn.advance()
             except ConflictError:
                 self._take_alone(one.deliveries)
             except (KeyboardInterrupt, SystemExit):
@@ -119,7 +121,8 @@ class WorkerTurns:
         try:
             with self._world.together():
                 for one in waiting:
-                    one.turn.settle()
+                    with about(run_id=one.deliveries[0].message.run_id):
+                        one.turn.settle()
         except Exception as error:
             for one in waiting:
                 one.turn.close(error)
@@ -167,7 +170,8 @@ class WorkerTurns:
     def _handled(self, deliveries: Sequence[Delivery]) -> Iterator[None]:
         """Acknowledges messages that were handled, and gives up those that were not."""
         try:
-            yield
+            with about(run_id=deliveries[0].message.run_id):
+                yield
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:
