@@ -10,9 +10,9 @@ from worldflow.serving.worker import Worker
 from worldflow.turns.turns import Turns
 
 
-@pytest.fixture(params=["local-warm", "local-cold", "aws-warm", "aws-cold"])
+@pytest.fixture(params=["local-warm", "aws-cold"])
 def env(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Env]:
-    """Each World in turn: in a warm process, which holds its runs live, and in a cold one, where each turn replays."""
+    """A LocalWorld in a warm process, which holds its runs live, and AWS in a cold one, where each turn replays."""
     where, process = request.param.split("-")
     if process == "cold":
         make_cold(monkeypatch)

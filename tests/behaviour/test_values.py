@@ -1,9 +1,11 @@
-"""Text that databases and queues like to break arrives as it was."""
+"""Text that databases and queues like to break, and values of any size, arrive as they were."""
+
+import asyncio
 
 import pytest
 
 from tests.support.scenarios import Env
-from worldflow import step, wait_for_signal, workflow
+from worldflow import sleep, step, wait_for_signal, workflow
 
 TEXTS = {
     "null": "null byte \0",
@@ -32,3 +34,17 @@ async def test_text_through_steps_and_signals(env: Env, kind: str) -> None:
     await run.signal("text", TEXTS[kind])
 
     assert await run.result() == [TEXTS[kind]] * 3
+
+
+async def test_many_branches_each_too_large_for_a_message(env: Env) -> None:
+    @step
+    async def page(number: int) -> str:
+        return str(number) * 100_000
+
+    @workflow
+    async def binding() -> list[int]:
+        pages = await asyncio.gather(*(page(number) for number in range(5)))
+        await sleep("1s")
+        return [len(set(text)) for text in pages]
+
+    assert await env.run(binding) == [1] * 5
