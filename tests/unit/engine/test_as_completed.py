@@ -5,7 +5,7 @@ import pytest
 
 from tests.support.driver import Drive
 from tests.support.steps import work
-from worldflow import sleep, workflow
+from worldflow import workflow
 
 
 async def doubled(n: int) -> int:
@@ -25,22 +25,6 @@ def test_results_come_as_they_are_ready(drive: Drive, call):
     for n in order:
         run.complete(f"s{n}", n)
     assert run.result() == [n if call is work else 2 * n for n in order]
-
-
-def test_sleeps_among_steps(drive: Drive):
-    async def nap(n: int) -> str:
-        await sleep(n)
-        return f"nap {n}"
-
-    @workflow
-    async def mixed() -> list[str]:
-        return [await earliest for earliest in asyncio.as_completed([nap(3), work(), nap(1)])]
-
-    run = drive(mixed)
-    run.fire()
-    run.complete("s1", "work")
-    run.fire()
-    assert run.result() == ["nap 1", "work", "nap 3"]
 
 
 def test_a_timeout(drive: Drive):

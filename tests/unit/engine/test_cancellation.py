@@ -120,21 +120,6 @@ def test_a_cancelled_error_of_the_workflow_s_own_making(drive: Drive):
     assert run.decided == ["RunCancelled"]
 
 
-def test_a_timeout_is_not_mistaken_for_it(drive: Drive):
-    @workflow
-    async def impatient() -> str:
-        try:
-            async with asyncio.timeout(10):
-                await work()
-        except TimeoutError:
-            return "timeout"
-        return ""
-
-    run = drive(impatient)
-    run.cancel()
-    assert "RunCancelled" in run.decided
-
-
 def test_at_the_moment_of_a_timeout_both_count(drive: Drive):
     @workflow
     async def impatient() -> str:
@@ -152,30 +137,6 @@ def test_at_the_moment_of_a_timeout_both_count(drive: Drive):
     run.fire()
     run.cancel()
     assert run.decided == ["StepAbandoned s2", "RunCancelled"]
-
-
-def test_a_task_group_ends_all_its_tasks(drive: Drive):
-    cleaned = "s11", "s12", "s13"
-
-    async def child(n: int) -> None:
-        try:
-            await work(n)
-        finally:
-            await work(f"clean {n}")
-
-    @workflow
-    async def group() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for n in range(3):
-                tasks.create_task(child(n))
-
-    run = drive(group)
-    run.cancel()
-    opened = run.open_steps()
-    assert len(opened) == len(cleaned)
-    for step_id in reversed(opened):
-        run.complete(step_id)
-    assert run.decided == ["RunCancelled"]
 
 
 def test_a_run_that_was_cancelled_before_it_waited_for_anything(drive: Drive):

@@ -46,12 +46,6 @@ def test_it_is_a_decision_that_has_all_that_its_start_takes(drive: Drive):
     )
 
 
-def test_its_result_is_the_calls(drive: Drive):
-    run = drive(parent)
-    run.child_completes("c1", 5)
-    assert run.result() == 5
-
-
 def test_its_exception_is_the_calls_of_the_same_type(drive: Drive):
     @workflow
     async def catching() -> str:
@@ -93,18 +87,6 @@ def test_it_tells_its_end_once(drive: Drive):
     run.child_completes("c1", 1)
     assert not run.state.accepts(ChildCompleted(child_id="c1", result=1))
     assert not run.state.accepts(ChildCompleted(child_id="c2"))
-
-
-def test_many_at_a_time(drive: Drive):
-    @workflow
-    async def many() -> list[int]:
-        return list(await asyncio.gather(*(ship(str(n)) for n in range(100))))
-
-    run = drive(many)
-    assert len(run.state.children) == 100
-    for n in reversed(range(100)):
-        run.child_completes(f"c{n + 1}", n)
-    assert run.result() == list(range(100))
 
 
 def test_ids_are_counted_apart_from_steps(drive: Drive):
@@ -152,24 +134,6 @@ def test_the_first_failure_of_a_group_cancels_the_others(drive: Drive):
     run = drive(grouped)
     run.child_fails("c2", Unfit("no"))
     assert run.decided == ["ChildCancelRequested c1", "ChildCancelRequested c3", "RunFailed"]
-
-
-def test_a_shielded_child_goes_on(drive: Drive):
-    @workflow
-    async def shielding() -> int:
-        child = asyncio.ensure_future(ship("tea"))
-        try:
-            async with asyncio.timeout(60):
-                await asyncio.shield(child)
-        except TimeoutError:
-            pass
-        return await child
-
-    run = drive(shielding)
-    run.fire()
-    assert run.decisions == []
-    run.child_completes("c1", 5)
-    assert run.result() == 5
 
 
 def test_a_cancelled_run_cancels_the_child_that_it_awaits(drive: Drive):
@@ -283,11 +247,3 @@ def test_a_recorded_result_that_the_code_cannot_read_blocks(drive: Drive):
     run = drive(parent)
     with pytest.raises(SerializationError, match="no longer matches the annotation"):
         run.child_completes("c1", "many")
-
-
-async def test_outside_a_workflow_it_is_the_function():
-    @workflow
-    async def double(n: int) -> int:
-        return 2 * n
-
-    assert await double(4) == 8

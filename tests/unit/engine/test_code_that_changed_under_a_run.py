@@ -118,19 +118,6 @@ def test_another_end(drive: Drive):
     assert "RunFailed" in message
 
 
-def test_a_different_order(drive: Drive):
-    @workflow(name="original")
-    async def pair() -> None:
-        await asyncio.gather(work(), other_work())
-
-    async def swapped() -> None:
-        await asyncio.gather(other_work(), work())
-
-    message = fails(drive(pair), swapped)
-    assert "the history has StepScheduled s1 work" in message
-    assert "now asks for StepScheduled s1 other_work" in message
-
-
 def test_code_that_reads_the_outside_world(drive: Drive):
     calls = []
 

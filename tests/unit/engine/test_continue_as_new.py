@@ -61,17 +61,6 @@ async def slowly(got: list[Any]) -> list[Any]:
     continue_as_new(got)
 
 
-def test_signals_that_nobody_read_go_with_it_in_order(drive: Drive):
-    run = drive(slowly, [])
-    for value in range(4):
-        run.signal("s", value)
-    while not run.ended:
-        run.complete(work)
-        if isinstance(run.state.ended, RunContinued):
-            run = run.next_generation()
-    assert run.result() == [0, 1, 2, 3]
-
-
 def test_later_signals_come_after_those_that_were_carried(drive: Drive):
     run = drive(slowly, [])
     for value in (0, 1):

@@ -1,7 +1,5 @@
 import asyncio
 
-import pytest
-
 from tests.support.driver import Drive
 from tests.support.steps import work
 from worldflow import sleep, workflow
@@ -61,14 +59,6 @@ def test_the_same_awaitable_twice_is_one_call(drive: Drive):
     assert run.result() == [7, 7]
 
 
-def test_nothing_to_gather(drive: Drive):
-    @workflow
-    async def nothing() -> list[int]:
-        return await asyncio.gather()
-
-    assert drive(nothing).result() == []
-
-
 def test_cancelling_a_gather_abandons_its_steps_in_order(drive: Drive):
     @workflow
     async def impatient() -> str:
@@ -102,18 +92,3 @@ def test_gathers_of_gathers_that_are_waited_for_as_a_set(drive: Drive):
     run = drive(nested)
     run.advance(5)
     assert run.result() == "0 10"
-
-
-def test_an_exception_of_a_plain_coroutine(drive: Drive):
-    async def broken() -> None:
-        await sleep(1)
-        raise LookupError("here")
-
-    @workflow
-    async def fan_out() -> None:
-        await asyncio.gather(broken(), work())
-
-    run = drive(fan_out)
-    run.fire()
-    with pytest.raises(LookupError, match="here"):
-        run.result()

@@ -1,7 +1,6 @@
 """A hook gives the values that are sent to its token, in order, until it is disposed of."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -44,20 +43,6 @@ def test_a_value_that_is_sent_twice_is_one(drive: Drive):
     run = drive(awaiting)
     run.feed(HookResumed(hook_id="h1", resume_id="a", value=1))
     assert not run.state.accepts(HookResumed(hook_id="h1", resume_id="a", value=1))
-
-
-def test_values_wait_until_somebody_asks(drive: Drive):
-    @workflow
-    async def busy() -> list[str]:
-        hook = create_hook(str, token="t")
-        await work()
-        return [await hook, await hook]
-
-    run = drive(busy)
-    run.resume_hook("h1", "a")
-    run.resume_hook("h1", "b")
-    run.complete(work)
-    assert run.result() == ["a", "b"]
 
 
 def test_they_come_in_an_async_for(drive: Drive):
@@ -142,39 +127,6 @@ def test_metadata_that_json_cannot_carry(drive: Drive):
         drive(wrong).result()
 
 
-def test_a_value_that_does_not_fit_is_spent(drive: Drive):
-    @workflow
-    async def typed() -> list[Any]:
-        hook = create_hook(int, token="t", on_misfit="raise")
-        try:
-            return [await hook]
-        except SerializationError as error:
-            return [str(error), await hook]
-
-    run = drive(typed)
-    run.resume_hook("h1", "many")
-    run.resume_hook("h1", 5)
-    problem, value = run.result()
-    assert "the hook's value does not match its type" in problem
-    assert value == 5
-
-
-def test_a_hook_in_time(drive: Drive):
-    @workflow
-    async def impatient() -> list[Any]:
-        hook = create_hook(token="t")
-        try:
-            async with asyncio.timeout(60):
-                return [await hook]
-        except TimeoutError:
-            return ["late", await hook]
-
-    run = drive(impatient)
-    run.advance(61)
-    run.resume_hook("h1", "value")
-    assert run.result() == ["late", "value"]
-
-
 def test_several_hooks_keep_their_values_apart(drive: Drive):
     @workflow
     async def several() -> list[int]:
@@ -189,25 +141,6 @@ def test_several_hooks_keep_their_values_apart(drive: Drive):
 
 async def take(hook: Hook[int]) -> int:
     return await hook
-
-
-def test_an_async_generator_over_a_hook(drive: Drive):
-    @workflow
-    async def generated() -> int:
-        async def numbers() -> AsyncIterator[int]:
-            with create_hook(int, token="t") as hook:
-                async for value in hook:
-                    yield value * 10
-
-        async for number in numbers():
-            if number > 10:
-                return number
-        return 0
-
-    run = drive(generated)
-    run.resume_hook("h1", 1)
-    run.resume_hook("h1", 2)
-    assert run.result() == 20
 
 
 # --- a token that is taken ---

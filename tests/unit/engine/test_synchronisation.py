@@ -121,41 +121,6 @@ def test_a_condition(drive: Drive):
     assert run.result() == 2
 
 
-def test_a_barrier(drive: Drive):
-    @workflow
-    async def together() -> list[int]:
-        barrier, seen = asyncio.Barrier(3), []
-
-        async def one(n: int) -> None:
-            await work(n)
-            await barrier.wait()
-            seen.append(n)
-
-        await asyncio.gather(*(one(n) for n in range(3)))
-        return sorted(seen)
-
-    run = drive(together)
-    run.complete("s3")
-    run.complete("s1")
-    assert not run.ended
-    run.complete("s2")
-    assert run.result() == [0, 1, 2]
-
-
-def test_a_priority_queue(drive: Drive):
-    @workflow
-    async def urgent_first() -> list[str]:
-        queue: asyncio.PriorityQueue[tuple[int, str]] = asyncio.PriorityQueue()
-        for _ in range(3):
-            queue.put_nowait(tuple(await wait_for_signal("order")))
-        return [(await queue.get())[1] for _ in range(3)]
-
-    run = drive(urgent_first)
-    for priority, name in [(3, "slow"), (1, "fast"), (2, "middling")]:
-        run.signal("order", [priority, name])
-    assert run.result() == ["fast", "middling", "slow"]
-
-
 def test_a_cancelled_waiter_of_a_semaphore_gives_its_place_on(drive: Drive):
     @workflow
     async def bounded() -> list[str]:

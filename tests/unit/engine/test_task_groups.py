@@ -7,20 +7,6 @@ from tests.support.steps import work
 from worldflow import sleep, workflow
 
 
-def test_all_tasks_end_before_the_group_does(drive: Drive):
-    @workflow
-    async def fan_out() -> list[int]:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work(n)) for n in range(3)]
-        return [task.result() for task in tasks]
-
-    run = drive(fan_out)
-    assert run.decided == [f"StepScheduled s{n} work" for n in (1, 2, 3)]
-    for step_id in ("s2", "s3", "s1"):
-        run.complete(step_id, int(step_id[1]))
-    assert run.result() == [1, 2, 3]
-
-
 def test_a_failure_cancels_the_others(drive: Drive):
     @workflow
     async def fan_out() -> None:
@@ -34,25 +20,6 @@ def test_a_failure_cancels_the_others(drive: Drive):
     with pytest.raises(ExceptionGroup) as caught:
         run.result()
     assert [str(error) for error in caught.value.exceptions] == ["seven"]
-
-
-def test_an_exception_group_is_caught_by_its_members(drive: Drive):
-    @workflow
-    async def fan_out() -> str:
-        caught = "nothing"
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(work(1))
-                group.create_task(work(2))
-        except* ValueError as errors:
-            caught = "; ".join(map(str, errors.exceptions))
-        except* TypeError:
-            caught = "another"
-        return caught
-
-    run = drive(fan_out)
-    run.fail("s2", ValueError("two"))
-    assert run.result() == "two"
 
 
 def test_cleanup_in_a_cancelled_task_is_waited_for(drive: Drive):

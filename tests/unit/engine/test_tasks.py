@@ -5,7 +5,7 @@ import functools
 import pytest
 
 from tests.support.driver import Drive
-from tests.support.steps import plain_work, work
+from tests.support.steps import work
 from worldflow import sleep, workflow
 
 
@@ -21,34 +21,6 @@ def test_a_task_starts_at_once_and_is_awaited_later(drive: Drive):
     run.complete("s2", "a")
     run.complete("s1", "b")
     assert run.result() == ["a", "b"]
-
-
-def test_a_plain_function_as_a_step_is_awaited_like_any_other(drive: Drive):
-    @workflow
-    async def mixed() -> list[int]:
-        return await asyncio.gather(plain_work(1), asyncio.create_task(plain_work(2)), work(3))
-
-    run = drive(mixed)
-    for n in (1, 2, 3):
-        run.complete(f"s{n}", n)
-    assert sorted(run.result()) == [1, 2, 3]
-
-
-def test_a_shielded_step_outlives_its_await(drive: Drive):
-    @workflow
-    async def shielding() -> str:
-        task = asyncio.ensure_future(work())
-        try:
-            async with asyncio.timeout(5):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            return "late: " + await task
-
-    run = drive(shielding)
-    run.fire()
-    assert run.decided == []
-    run.complete("s1", "done")
-    assert run.result() == "late: done"
 
 
 def test_a_callback_of_a_task(drive: Drive):
@@ -165,21 +137,6 @@ def test_call_later_and_call_soon(drive: Drive):
     assert run.decided == ["TimerStarted t1", "TimerStarted t2"]
     run.advance(20)
     assert run.result() == ["soon", "later"]
-
-
-def test_an_async_generator(drive: Drive):
-    async def pages():
-        for n in range(3):
-            yield await work(n)
-
-    @workflow
-    async def paged() -> list[int]:
-        return [page async for page in pages()]
-
-    run = drive(paged)
-    for n in range(3):
-        run.complete(work, n)
-    assert run.result() == [0, 1, 2]
 
 
 def test_a_callback_that_raises_is_logged_and_stops_nothing(drive: Drive, caplog: pytest.LogCaptureFixture):

@@ -52,12 +52,6 @@ def test_what_the_handler_returns_is_the_answer(drive: Drive):
     assert run.result() == ["tea", "milk!"]
 
 
-def test_the_answer_stands_in_the_turn_of_the_update(drive: Drive):
-    run = drive(cart)
-    run.update("add", {"sku": "tea"})
-    assert run.decided == ["Replied update/update-1"]
-
-
 def test_what_the_handler_raises_is_the_answer_and_harms_no_run(drive: Drive):
     run = drive(cart)
     with pytest.raises(Sold, match="gold is sold") as told:

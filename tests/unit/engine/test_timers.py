@@ -1,6 +1,7 @@
-import asyncio
+"""Timeouts, and the timers behind them: started where somebody waits, and cancelled where nobody does."""
 
-import pytest
+import asyncio
+import math
 
 from tests.support.driver import Drive
 from tests.support.steps import work
@@ -32,18 +33,6 @@ def test_too_late(drive: Drive):
     run.fire()
     assert run.decided == ["StepAbandoned s1", "RunCompleted"]
     assert run.result() == "too late"
-
-
-def test_a_timeout_that_nobody_catches_fails_the_run(drive: Drive):
-    @workflow
-    async def impatient() -> None:
-        async with asyncio.timeout(60):
-            await wait_for_signal("never")
-
-    run = drive(impatient)
-    run.fire()
-    with pytest.raises(TimeoutError):
-        run.result()
 
 
 def test_nested_timeouts(drive: Drive):
@@ -165,3 +154,94 @@ def test_an_error_in_the_body_cancels_the_timer(drive: Drive):
     run = drive(broken)
     run.fire("t2")
     assert run.decided == ["TimerCancelled t1", "RunFailed"]
+
+
+def test_started_and_cancelled_at_once_it_leaves_no_trace(drive: Drive):
+    @workflow
+    async def quick() -> str:
+        await work()
+        async with asyncio.timeout(60):
+            value = await wait_for_signal("already-here")
+        async with asyncio.timeout(60):
+            return value + await work()
+
+    run = drive(quick)
+    run.signal("already-here", "a")
+    run.complete("s1")
+    assert run.decided == ["TimerStarted t2", "StepScheduled s2 work"]
+    run.complete("s2", "b")
+    assert run.decided == ["TimerCancelled t2", "RunCompleted"]
+    assert not any("t1" in line for line in run.all_decided)
+
+
+def test_a_handle_cancelled_twice_is_one_decision(drive: Drive):
+    @workflow
+    async def handles() -> str:
+        handle = asyncio.get_running_loop().call_later(60, print)
+        await work()
+        handle.cancel()
+        handle.cancel()
+        return "done"
+
+    run = drive(handles)
+    run.complete("s1")
+    assert run.decided == ["TimerCancelled t1", "RunCompleted"]
+
+
+def test_a_handle_cancelled_after_it_fired_is_none(drive: Drive):
+    @workflow
+    async def handles() -> str:
+        seen = []
+        handle = asyncio.get_running_loop().call_later(60, seen.append, 1)
+        await work()
+        handle.cancel()
+        return str(seen)
+
+    run = drive(handles)
+    run.fire()
+    run.complete("s1")
+    assert run.decided == ["RunCompleted"]
+    assert run.result() == "[1]"
+
+
+def test_a_timeout_that_never_comes(drive: Drive):
+    @workflow
+    async def patient() -> str:
+        async with asyncio.timeout(math.inf):
+            return await wait_for_signal("approval", str)
+
+    run = drive(patient)
+    assert run.decided == []
+    run.signal("approval", "yes")
+    assert run.result() == "yes"
+    assert run.all_decided == ["RunCompleted"]
+
+
+def test_a_wait_for_without_end(drive: Drive):
+    @workflow
+    async def patient() -> str:
+        done, pending = await asyncio.wait([asyncio.create_task(work())], timeout=math.inf)
+        return await asyncio.wait_for(work(), math.inf) + f"{len(done)} {len(pending)}"
+
+    run = drive(patient)
+    run.complete("s1", "")
+    run.complete("s2", "done: ")
+    assert run.result() == "done: 1 0"
+
+
+def test_a_timeout_that_is_set_after_all(drive: Drive):
+    @workflow
+    async def patient() -> str:
+        try:
+            async with asyncio.timeout(math.inf) as limit:
+                await wait_for_signal("hurry")
+                limit.reschedule(asyncio.get_running_loop().time() + 5)
+                await wait_for_signal("never")
+        except TimeoutError:
+            return "late"
+        return "in time"
+
+    run = drive(patient)
+    run.signal("hurry")
+    run.fire()
+    assert run.result() == "late"
