@@ -2,6 +2,9 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -36,74 +39,70 @@ def live(function) -> Execution:
     return execution
 
 
+async def cleans_up(cleanup: Any) -> None:
+    try:
+        await sleep("1h")
+    finally:
+        await cleanup()
+
+
+async def in_child_tasks(cleanup: Any) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(cleans_up(cleanup))
+        group.create_task(cleans_up(cleanup))
+
+
+async def in_a_context_manager(cleanup: Any) -> None:
+    @asynccontextmanager
+    async def reservation() -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(cleanup)
+            yield
+
+    async with reservation():
+        await wait_for_signal("go")
+
+
+async def in_a_fan_out(cleanup: Any) -> None:
+    async def undo() -> None:
+        await cleanup()
+
+    try:
+        await sleep("1h")
+    finally:
+        await asyncio.gather(undo(), undo(), cleanup())
+
+
+WHERE = [cleans_up, in_child_tasks, in_a_context_manager, in_a_fan_out]
+
+
 @pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
-def test_a_step_in_a_finally_does_not_run(cleanup):
+@pytest.mark.parametrize("where", WHERE, ids=lambda function: function.__name__)
+def test_a_step_in_a_finally_does_not_run(where, cleanup):
     @workflow
     async def tidy() -> None:
-        try:
-            await sleep("1h")
-        finally:
-            await cleanup()
+        await where(cleanup)
 
     execution = live(tidy)
     execution.dispose()
     assert ran == []
     assert execution._decisions == []
-
-
-@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
-def test_a_step_in_the_finally_of_a_child_task_does_not_run(cleanup):
-    async def child() -> None:
-        try:
-            await sleep("1h")
-        finally:
-            await cleanup()
-
-    @workflow
-    async def tidy() -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(child())
-            group.create_task(child())
-
-    live(tidy).dispose()
+    del execution
+    gc.collect()
     assert ran == []
 
 
 @pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
 def test_a_step_in_the_finally_of_a_task_left_over_at_the_end_does_not_run(drive: Drive, cleanup):
-    async def child() -> None:
-        try:
-            await sleep("1h")
-        finally:
-            await cleanup()
-
     @workflow
     async def hasty() -> str:
-        left_over = asyncio.create_task(child())
+        left_over = asyncio.create_task(cleans_up(cleanup))
         await work()
         return left_over.get_name() and "done"
 
     run = drive(hasty)
     run.complete(work)
     assert run.decided == ["RunCompleted"]
-    assert ran == []
-
-
-@pytest.mark.parametrize("cleanup", [plain_cleanup, async_cleanup], ids=["plain", "async"])
-def test_a_step_in_an_async_context_manager_does_not_run(cleanup):
-    class Reservation:
-        async def __aenter__(self) -> None:
-            return None
-
-        async def __aexit__(self, *_: object) -> None:
-            await cleanup()
-
-    @workflow
-    async def tidy() -> None:
-        async with Reservation():
-            await wait_for_signal("go")
-
-    live(tidy).dispose()
     assert ran == []
 
 
@@ -177,24 +176,6 @@ def test_an_execution_that_is_never_disposed_of_runs_nothing_either():
             await plain_cleanup()
 
     live(tidy)
-    gc.collect()
-    assert ran == []
-
-
-def test_a_finally_that_fans_out_goes_quietly():
-    async def undo(n: int) -> None:
-        await async_cleanup()
-
-    @workflow
-    async def tidy() -> None:
-        try:
-            await sleep("1h")
-        finally:
-            await asyncio.gather(undo(1), undo(2), async_cleanup())
-
-    execution = live(tidy)
-    execution.dispose()
-    del execution
     gc.collect()
     assert ran == []
 

@@ -1,7 +1,10 @@
 import asyncio
 import signal
 import socket
+import sys
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -9,154 +12,67 @@ from tests.support.driver import Drive
 from worldflow import UnsupportedOperationError, workflow
 
 
-async def a_thread() -> None:
-    await asyncio.to_thread(print)
+def the_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
 
 
-async def an_executor() -> None:
-    await asyncio.get_running_loop().run_in_executor(None, print)
+async def closing(call: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+    """Calls something that takes a coroutine, and refuses it."""
+    coroutine = asyncio.sleep(1)
+    try:
+        call(coroutine)
+    finally:
+        coroutine.close()
 
 
 async def an_executor_of_its_own() -> None:
     with ThreadPoolExecutor() as pool:
-        await asyncio.get_running_loop().run_in_executor(pool, print)
-
-
-async def another_default_executor() -> None:
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
-
-
-async def no_default_executor() -> None:
-    await asyncio.get_running_loop().shutdown_default_executor()
-
-
-async def a_coroutine_from_a_thread() -> None:
-    coroutine = asyncio.sleep(1)
-    try:
-        asyncio.run_coroutine_threadsafe(coroutine, asyncio.get_running_loop())
-    finally:
-        coroutine.close()
-
-
-async def a_connection() -> None:
-    await asyncio.open_connection("127.0.0.1", 1)
-
-
-async def a_server() -> None:
-    await asyncio.start_server(print, "127.0.0.1", 0)
-
-
-async def a_unix_connection() -> None:
-    await asyncio.open_unix_connection("/nowhere")
-
-
-async def a_datagram_endpoint() -> None:
-    await asyncio.get_running_loop().create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 1))
-
-
-async def a_lookup() -> None:
-    await asyncio.get_running_loop().getaddrinfo("example.org", 80)
-
-
-async def a_subprocess() -> None:
-    await asyncio.create_subprocess_exec("true")
-
-
-async def a_shell() -> None:
-    await asyncio.create_subprocess_shell("true")
+        await the_loop().run_in_executor(pool, print)
 
 
 async def a_socket() -> None:
     with socket.socket() as connection:
-        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", 1))
+        await the_loop().sock_connect(connection, ("127.0.0.1", 1))
 
 
-async def a_reader() -> None:
-    asyncio.get_running_loop().add_reader(0, print)
+WISHES: list[tuple[Callable[[], Any], str]] = [
+    (lambda: asyncio.to_thread(print), "run_in_executor"),
+    (lambda: the_loop().run_in_executor(None, print), "run_in_executor"),
+    (an_executor_of_its_own, "run_in_executor"),
+    (lambda: the_loop().set_default_executor(ThreadPoolExecutor()), "set_default_executor"),
+    (lambda: the_loop().shutdown_default_executor(), "shutdown_default_executor"),
+    (lambda: closing(lambda call: asyncio.run_coroutine_threadsafe(call, the_loop())), "call_soon_threadsafe"),
+    (lambda: asyncio.open_connection("127.0.0.1", 1), "create_connection"),
+    (lambda: asyncio.start_server(print, "127.0.0.1", 0), "create_server"),
+    (lambda: asyncio.open_unix_connection("/nowhere"), "create_unix_connection"),
+    (
+        lambda: the_loop().create_datagram_endpoint(asyncio.DatagramProtocol, ("127.0.0.1", 1)),
+        "create_datagram_endpoint",
+    ),
+    (lambda: the_loop().getaddrinfo("example.org", 80), "getaddrinfo"),
+    (lambda: asyncio.create_subprocess_exec("true"), "subprocess_exec"),
+    (lambda: asyncio.create_subprocess_shell("true"), "subprocess_shell"),
+    (a_socket, "sock_connect"),
+    (lambda: the_loop().add_reader(0, print), "add_reader"),
+    (lambda: the_loop().connect_read_pipe(asyncio.Protocol, sys.stdin), "connect_read_pipe"),
+    (lambda: the_loop().add_signal_handler(signal.SIGTERM, print), "add_signal_handler"),
+    (lambda: the_loop().remove_signal_handler(signal.SIGTERM), "remove_signal_handler"),
+    (lambda: the_loop().call_soon_threadsafe(print), "call_soon_threadsafe"),
+    (lambda: the_loop().run_forever(), "run_forever"),
+    (lambda: closing(lambda call: the_loop().run_until_complete(call)), "run_until_complete"),
+    (lambda: the_loop().stop(), "stop"),
+    (lambda: the_loop().close(), "close"),
+    (lambda: the_loop().set_task_factory(None), "set_task_factory"),
+    (lambda: the_loop().set_exception_handler(None), "set_exception_handler"),
+    (lambda: the_loop().set_debug(True), "debug"),
+]
 
 
-async def a_pipe() -> None:
-    await asyncio.get_running_loop().connect_read_pipe(asyncio.Protocol, open("/dev/null"))  # noqa: SIM115
-
-
-async def a_process_signal() -> None:
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, print)
-
-
-async def no_process_signal() -> None:
-    asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
-
-
-async def a_call_from_a_thread() -> None:
-    asyncio.get_running_loop().call_soon_threadsafe(print)
-
-
-async def running_the_loop() -> None:
-    asyncio.get_running_loop().run_forever()
-
-
-async def running_a_coroutine() -> None:
-    coroutine = asyncio.sleep(1)
-    try:
-        asyncio.get_running_loop().run_until_complete(coroutine)
-    finally:
-        coroutine.close()
-
-
-async def stopping_the_loop() -> None:
-    asyncio.get_running_loop().stop()
-
-
-async def closing_the_loop() -> None:
-    asyncio.get_running_loop().close()
-
-
-async def a_task_factory() -> None:
-    asyncio.get_running_loop().set_task_factory(None)
-
-
-async def an_exception_handler() -> None:
-    asyncio.get_running_loop().set_exception_handler(None)
-
-
-async def debug_mode() -> None:
-    asyncio.get_running_loop().set_debug(True)
-
-
-@pytest.mark.parametrize(
-    ("wish", "name"),
-    [
-        (a_thread, "run_in_executor"),
-        (an_executor, "run_in_executor"),
-        (an_executor_of_its_own, "run_in_executor"),
-        (another_default_executor, "set_default_executor"),
-        (no_default_executor, "shutdown_default_executor"),
-        (a_coroutine_from_a_thread, "call_soon_threadsafe"),
-        (a_connection, "create_connection"),
-        (a_server, "create_server"),
-        (a_unix_connection, "create_unix_connection"),
-        (a_datagram_endpoint, "create_datagram_endpoint"),
-        (a_lookup, "getaddrinfo"),
-        (a_subprocess, "subprocess_exec"),
-        (a_shell, "subprocess_shell"),
-        (a_socket, "sock_connect"),
-        (a_reader, "add_reader"),
-        (a_process_signal, "add_signal_handler"),
-        (no_process_signal, "remove_signal_handler"),
-        (a_call_from_a_thread, "call_soon_threadsafe"),
-        (running_the_loop, "run_forever"),
-        (running_a_coroutine, "run_until_complete"),
-        (stopping_the_loop, "stop"),
-        (closing_the_loop, "close"),
-        (a_task_factory, "set_task_factory"),
-        (an_exception_handler, "set_exception_handler"),
-        (debug_mode, "debug"),
-    ],
-)
+@pytest.mark.parametrize(("wish", "name"), WISHES, ids=[name for _, name in WISHES])
 def test_it_is_refused_by_name(drive: Drive, wish, name: str):
     @workflow
     async def wishful() -> None:
-        await wish()
+        await wish()  # what is refused raises before there is anything to await
 
     run = drive(wishful)
     assert run.decided == ["RunFailed"]
