@@ -18,6 +18,8 @@ from typing import Any, Literal, NoReturn
 from tests.support.driver import START, Chance
 from tests.support.items import name_of_write
 from worldflow.engine.history import Event
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.execution import Execution
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.archives import Attempt
@@ -196,6 +198,43 @@ def settle(world: CrashingWorld, turns: Turns | None = None) -> None:
     executor.close()
     if turns is None:
         own.close()
+
+
+Lived = Callable[..., CrashingWorld]
+"""A story, lived through in a world with these `crashes` and this `live_limit`."""
+
+
+def die_at_each_call(lived: Lived, check: Callable[[CrashingWorld], object], when: When) -> None:
+    """Lives the story through once for each of its calls, at which the process dies."""
+    alive = lived(never)
+    check(alive)
+    alive.close()
+    for call in range(len(alive.calls)):
+        world = lived(once(call, when))
+        assert world.crashed, "the call was never reached"
+        check(world)
+        world.close()
+
+
+def die_often(lived: Lived, check: Callable[[CrashingWorld], object], seed: int) -> None:
+    """Lives the story through while processes die here and there, and hold as many runs as it happens."""
+    chance = random.Random(seed)
+    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
+    check(world)
+    world.close()
+
+
+def whole_history(world: CrashingWorld, run_id: str, flow: Workflow[..., Any]) -> list[Event]:
+    """A run's history, which is numbered, in order, known to the run's record, and replays."""
+    history = world.read_events(run_id)
+    assert [event.seq for event in history] == list(range(1, len(history) + 1))
+    assert [event.at for event in history] == sorted(event.at for event in history)
+    record = world.get_run(run_id)
+    assert record and record.seq == len(history), (run_id, world.crashed)
+    execution = Execution(run_id, flow)
+    execution.replay(history)
+    execution.dispose()
+    return history
 
 
 def persist(action: Callable[[], object]) -> None:

@@ -28,3 +28,9 @@ def trouble(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     troubles[:] = ["trouble"]
     ran.clear()
     return troubles
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deaths of processes are not logged."""
+    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)

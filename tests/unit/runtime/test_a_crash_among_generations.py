@@ -2,13 +2,18 @@
 sent to them is received once and in order, and nothing is left behind.
 """
 
-import logging
-import random
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
+from tests.support.crashes import (
+    Crashes,
+    CrashingWorld,
+    When,
+    die_at_each_call,
+    die_often,
+    persist,
+    serve,
+    whole_history,
+)
 from worldflow import (
     continue_as_new,
     create_hook,
@@ -20,11 +25,12 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import Fact, Replied, RunContinued
-from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting, updates, webhooks
 from worldflow.worlds import items
 
 GENERATIONS = 3
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @step(inline=True)
@@ -47,19 +53,6 @@ async def generations(n: int, seen: list[str]) -> list[str]:
     if n == GENERATIONS:
         return seen
     continue_as_new(n + 1, seen)
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-
-
-@pytest.fixture
-def worlds() -> Iterator[list[CrashingWorld]]:
-    worlds: list[CrashingWorld] = []
-    yield worlds
-    for world in worlds:
-        world.close()
 
 
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
@@ -87,17 +80,12 @@ def check(world: CrashingWorld) -> None:
     assert items.get_generation(world, "r") == GENERATIONS
     for n in range(1, GENERATIONS + 1):
         run_id = "r" if n == 1 else f"r~{n}"
-        history = world.read_events(run_id)
-        assert [event.seq for event in history] == list(range(1, len(history) + 1))
+        history = whole_history(world, run_id, generations)
         facts = [event.fact_id for event in history if isinstance(event, Fact) and not event.held]
         assert len(facts) == len(set(facts)), told
-        execution = Execution(run_id, generations)
-        execution.replay(history)
-        execution.dispose()
-        record = world.get_run(run_id)
-        assert record and record.seq == len(history), told
         if n < GENERATIONS:
             assert isinstance(history[-1], RunContinued)
+            record = world.read_run(run_id)
             assert (record.status, record.next_run_id) == ("continued", f"r~{n + 1}"), told
     replies = [event for event in world.load_history("r") if isinstance(event, Replied)]
     assert len(replies) == 1
@@ -106,28 +94,12 @@ def check(world: CrashingWorld) -> None:
     assert world._rows("select body from messages") == [], told
 
 
-@pytest.fixture(scope="module")
-def calls() -> int:
-    """How many calls there are to die at."""
-    world = lived(never)
-    check(world)
-    world.close()
-    return len(world.calls)
-
-
 @pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
-    for call in range(calls):
-        world = lived(once(call, when))
-        worlds.append(world)
-        assert world.crashed, "the call was never reached"
-        check(world)
+def test_the_process_dies_once(when: When):
+    die_at_each_call(lived, check, when)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
-    chance = random.Random(seed)
-    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
-    worlds.append(world)
-    check(world)
+def test_the_process_dies_many_times(seed: int):
+    die_often(lived, check, seed)

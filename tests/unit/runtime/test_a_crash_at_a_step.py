@@ -3,20 +3,29 @@ recorded once, and what is not known is said.
 """
 
 import asyncio
-import logging
-import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.crashes import Crash, Crashes, CrashingWorld, When, die, never, often, once, persist, serve
+from tests.support.crashes import (
+    Crash,
+    Crashes,
+    CrashingWorld,
+    When,
+    die,
+    die_at_each_call,
+    die_often,
+    once,
+    persist,
+    serve,
+    whole_history,
+)
 from worldflow import RetryPolicy, StepInterruptedError, step, step_info, workflow
 from worldflow.engine.history import StepCompleted, StepFailed
-from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import starting
 
 executions: Counter[str] = Counter()
+pytestmark = pytest.mark.usefixtures("quiet")
 TWICE = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)
 
 
@@ -93,19 +102,6 @@ AT_MOST_ONCE = ("s4/1", "s6/1", "s8/1", "s10/1", "s10/2", "s11/1", "s11/2")
 EXPECTED = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "steady", "second", "second", "s12"]
 
 
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-
-
-@pytest.fixture
-def worlds() -> Iterator[list[CrashingWorld]]:
-    worlds: list[CrashingWorld] = []
-    yield worlds
-    for world in worlds:
-        world.close()
-
-
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     executions.clear()
     world = CrashingWorld(crashes)
@@ -124,48 +120,37 @@ def check(world: CrashingWorld) -> int:
         assert value == expected or (value == "?" and f"s{number}/1" in AT_MOST_ONCE), (record.result, told)
         unknown += value == "?"
     assert all(executions[attempt] <= 1 for attempt in AT_MOST_ONCE), (executions, told)
-    history = world.read_events("r")
+    history = whole_history(world, "r", steps_of_every_kind)
     answered = Counter(event.fact_id for event in history if isinstance(event, (StepCompleted, StepFailed)))
     assert max(answered.values()) == 1
     # What is recorded as done was done.
     for event in history:
         if isinstance(event, StepCompleted):
             assert executions[event.fact_id] >= 1
-    execution = Execution("r", steps_of_every_kind)
-    execution.replay(history)
-    execution.dispose()
     assert world._rows("select body from messages") == [], told
     return unknown
 
 
-@pytest.fixture(scope="module")
-def calls() -> int:
-    """How many calls there are to die at."""
-    world = lived(never)
-    assert check(world) == 0
-    assert set(executions.values()) == {1}
-    assert set(AT_MOST_ONCE) <= set(executions)
-    world.close()
-    return len(world.calls)
+def check_once(world: CrashingWorld) -> None:
+    """One death leaves one attempt, or those that ran side by side, in doubt."""
+    unknown = check(world)
+    if world.crashed:
+        assert unknown <= 2
+    else:
+        assert unknown == 0
+        assert set(executions.values()) == {1}
+        assert set(AT_MOST_ONCE) <= set(executions)
 
 
 @pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
-    for call in range(calls):
-        world = lived(once(call, when))
-        worlds.append(world)
-        assert world.crashed, "the call was never reached"
-        # One death leaves one attempt, or those that ran side by side, in doubt.
-        assert check(world) <= 2
+def test_the_process_dies_once(when: When):
+    die_at_each_call(lived, check_once, when)
 
 
 @pytest.mark.parametrize("seed", range(30))
-def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
-    chance = random.Random(seed)
-    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
-    worlds.append(world)
-    check(world)
+def test_the_process_dies_many_times(seed: int):
+    die_often(lived, check, seed)
 
 
 # --- it dies in the step itself ---
@@ -212,11 +197,9 @@ async def deadly(kind: str) -> str:
 @pytest.mark.parametrize(
     ("kind", "result", "ran"), [("inline", "done", 3), ("inline once", "?", 1), ("queued once", "?", 1)]
 )
-def test_the_process_dies_in_the_step(worlds: list[CrashingWorld], kind: str, result: str, ran: int):
+def test_the_process_dies_in_the_step(world: CrashingWorld, kind: str, result: str, ran: int):
     executions.clear()
     deaths[:] = ["one", "two"]
-    world = CrashingWorld()
-    worlds.append(world)
     starting.start(world, "r", deadly, {"kind": kind})
     serve(world)
     assert world.read_run("r").result == result
@@ -224,9 +207,10 @@ def test_the_process_dies_in_the_step(worlds: list[CrashingWorld], kind: str, re
     deaths.clear()
 
 
-def test_a_death_that_no_call_has_followed_is_not_the_next_worlds(worlds: list[CrashingWorld]) -> None:
+def test_a_death_that_no_call_has_followed_is_not_the_next_worlds() -> None:
     """Else it takes the place of the call that another test lets it die at, which is never reached then."""
     with pytest.raises(Crash):
         die()
-    worlds.append(lived(once(0, "after")))
-    assert worlds[0].crashed == ["after create_run"]
+    world = lived(once(0, "after"))
+    assert world.crashed == ["after create_run"]
+    world.close()

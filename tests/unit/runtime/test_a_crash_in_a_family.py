@@ -3,20 +3,28 @@ is told, and each child learns that its parent has ended.
 """
 
 import asyncio
-import logging
-import random
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
+from tests.support.crashes import (
+    Crashes,
+    CrashingWorld,
+    When,
+    die_at_each_call,
+    die_often,
+    once,
+    persist,
+    serve,
+    whole_history,
+)
 from worldflow import RetryPolicy, RunCancelledError, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.engine.history import ChildCompleted, ChildFailed, RunStarted
-from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import sending, starting
 
 executions: Counter[str] = Counter()
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @step(retry=RetryPolicy(max_attempts=1))
@@ -95,20 +103,6 @@ CHILDREN = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    executions.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-
-
-@pytest.fixture
-def worlds() -> Iterator[list[CrashingWorld]]:
-    worlds: list[CrashingWorld] = []
-    yield worlds
-    for world in worlds:
-        world.close()
-
-
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
     executions.clear()
     world = CrashingWorld(crashes)
@@ -132,47 +126,30 @@ def check(world: CrashingWorld) -> None:
     assert max(answered.values()) == 1
     assert {"c1", "c2", "c3"} <= set(answered)
     for run_id, (_, work) in CHILDREN.items():
-        history = world.read_events(run_id)
+        child = world.read_run(run_id)
+        history = whole_history(world, run_id, find_workflow(child.workflow_name))
         assert sum(isinstance(event, RunStarted) for event in history) == 1
-        assert [event.seq for event in history] == list(range(1, len(history) + 1))
-        record = world.read_run(run_id)
-        assert record.parent and record.parent.run_id == "r"
-        assert record.seq == len(history)
+        assert child.parent and child.parent.run_id == "r"
         did = [key.partition(" ")[2] for key in executions if key.startswith(f"{run_id} ")]
         assert did == ([work] if work else []), told
-    execution = Execution("r", family_parent)
-    execution.replay(world.read_events("r"))
-    execution.dispose()
+    whole_history(world, "r", family_parent)
     assert world._rows("select body from messages") == [], told
 
 
-@pytest.fixture(scope="module")
-def calls() -> int:
-    """How many calls there are to die at."""
-    world = lived(never)
+def check_once(world: CrashingWorld) -> None:
     check(world)
-    assert max(executions.values()) == 1
-    world.close()
-    return len(world.calls)
+    assert max(executions.values()) == 1 or world.crashed == ["before put_outcome"]
 
 
 @pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
-    for call in range(calls):
-        world = lived(once(call, when))
-        worlds.append(world)
-        assert world.crashed, "the call was never reached"
-        check(world)
-        assert max(executions.values()) == 1 or world.crashed == ["before put_outcome"]
+def test_the_process_dies_once(when: When):
+    die_at_each_call(lived, check_once, when)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
-    chance = random.Random(seed)
-    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
-    worlds.append(world)
-    check(world)
+def test_the_process_dies_many_times(seed: int):
+    die_often(lived, check, seed)
 
 
 @workflow
@@ -197,12 +174,11 @@ async def waiting_kid() -> str:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_cancellation_goes_down_and_its_end_comes_up(worlds: list[CrashingWorld], when: When):
+def test_a_cancellation_goes_down_and_its_end_comes_up(when: When):
     call = 0
     while True:
         executions.clear()
         world = CrashingWorld(once(call, when))
-        worlds.append(world)
         persist(lambda world=world: starting.start(world, "r", grandparent))  # type: ignore[misc]
         serve(world)
         persist(lambda world=world: sending.cancel(world, "r~c1"))  # type: ignore[misc]
@@ -211,6 +187,7 @@ def test_a_cancellation_goes_down_and_its_end_comes_up(worlds: list[CrashingWorl
         assert world.read_run("r~c1").status == "cancelled"
         assert world.read_run("r~c1~c1").status == "cancelled"
         assert set(executions) == {"r~c1~c1 grandchild tidies up"}
+        world.close()
         if not world.crashed:
             return
         call += 1

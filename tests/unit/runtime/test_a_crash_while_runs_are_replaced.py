@@ -2,15 +2,21 @@
 another: each of them happens once.
 """
 
-import logging
-import random
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.support.crashes import Crashes, CrashingWorld, When, never, often, once, persist, serve
+from tests.support.crashes import (
+    Crashes,
+    CrashingWorld,
+    When,
+    die_at_each_call,
+    die_often,
+    persist,
+    serve,
+    whole_history,
+)
 from worldflow import (
     RetryPolicy,
     create_hook,
@@ -21,12 +27,12 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import RunForked
-from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting, webhooks
 from worldflow.worlds import items
 
 executions: Counter[str] = Counter()
 moods: list[str] = []
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @step(retry=RetryPolicy(max_attempts=2, initial_interval="1s", jitter=0), timeout="1m")
@@ -44,19 +50,6 @@ async def replaceable() -> list[Any]:
         got = [await wait_for_signal("word"), await mood_of_the_day(), await hook]
     set_attributes(stage="done")
     return got
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-
-
-@pytest.fixture
-def worlds() -> Iterator[list[CrashingWorld]]:
-    worlds: list[CrashingWorld] = []
-    yield worlds
-    for world in worlds:
-        world.close()
 
 
 def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
@@ -97,44 +90,21 @@ def check(world: CrashingWorld) -> None:
     assert world.read_run(newest).result == ["three", "good", "again"], told
     assert world.read_run("r~2").attributes == {"stage": "done"}
     for run_id in runs:
-        history = world.read_events(run_id)
-        assert [event.seq for event in history] == list(range(1, len(history) + 1))
-        assert [event.at for event in history] == sorted(event.at for event in history)
+        history = whole_history(world, run_id, replaceable)
         assert sum(isinstance(event, RunForked) for event in history) == (run_id in ("r~2", "f"))
-        record = world.get_run(run_id)
-        assert record
-        assert record.seq == len(history), (run_id, told)
-        execution = Execution(run_id, replaceable)
-        execution.replay(history)
-        execution.dispose()
+    if not world.crashed:
+        assert newest == "f~2"
+        assert set(executions.values()) == {1}
     assert items.get_hook(world, "door") is None, told
     assert world._rows("select body from messages") == [], told
 
 
-@pytest.fixture(scope="module")
-def calls() -> int:
-    """How many calls there are to die at."""
-    world = lived(never)
-    check(world)
-    assert world.get_run("f~3") is None
-    assert set(executions.values()) == {1}
-    world.close()
-    return len(world.calls)
-
-
 @pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_the_process_dies_once(calls: int, worlds: list[CrashingWorld], when: When):
-    for call in range(calls):
-        world = lived(once(call, when))
-        worlds.append(world)
-        assert world.crashed, "the call was never reached"
-        check(world)
+def test_the_process_dies_once(when: When):
+    die_at_each_call(lived, check, when)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_process_dies_many_times(worlds: list[CrashingWorld], seed: int):
-    chance = random.Random(seed)
-    world = lived(often(chance), live_limit=chance.choice([0, 1, 200]))
-    worlds.append(world)
-    check(world)
+def test_the_process_dies_many_times(seed: int):
+    die_often(lived, check, seed)
