@@ -226,16 +226,6 @@ def test_a_live_execution_does_not_outlive_a_turn_without_code(started: Crashing
     assert record(started).result == ["a", "b", "c"]
 
 
-def test_one_run_s_bad_code_stops_no_other(started: CrashingWorld):
-    turns = Turns(started)
-    deploy(changed)
-    take(started, SignalReceived(signal_id="1", name="go", value="b"))
-    starting.start(started, "run-2", "shop")
-    turns.take("run-2", [Start(run_id="run-2")])
-    assert started.read_run("run-1").status == "blocked"
-    assert started.read_run("run-2").status == "running"
-
-
 def test_an_annotation_that_cannot_be_carried_blocks_the_run(world: CrashingWorld):
     async def unfit(thing: object) -> None: ...
 

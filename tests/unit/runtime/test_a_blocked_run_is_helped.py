@@ -1,6 +1,5 @@
 """A run whose code cannot run can still be ended, and goes on as soon as there is code that can."""
 
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,8 @@ from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import Start
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 async def mended() -> list[Any]:
@@ -45,8 +46,7 @@ patient_shop = Workflow(_patient_shop, "patient_shop")
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
+def _fresh() -> Iterator[None]:
     yield
     definitions._workflows._versions.pop("patient_shop", None)
 

@@ -8,7 +8,7 @@ import pytest
 from tests.support.crashes import CrashingWorld, serve
 from tests.support.office import Office
 from worldflow import continue_as_new, sleep, step, wait_for_signal, workflow, workflow_info
-from worldflow.engine.history import CancelRequested, ChildFailed, RunFailed, SignalReceived, TerminateRequested
+from worldflow.engine.history import ChildFailed, RunFailed, SignalReceived, TerminateRequested
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
@@ -125,14 +125,6 @@ def test_a_request_to_end_is_heard_at_the_end_too(world: CrashingWorld, turns: T
     fill(office, turns, LIMIT - 1)
     turns.take("run-1", [office.fact(TerminateRequested())])
     assert office.status() == "cancelled"
-
-
-def test_a_cancellation_at_the_end_ends_it_as_well(world: CrashingWorld, turns: Turns):
-    office = Office(world, chatty)
-    turns.take("run-1", [office.start()])
-    fill(office, turns, LIMIT - 1)
-    turns.take("run-1", [office.fact(CancelRequested())])
-    assert office.status() in ("cancelled", "failed")
 
 
 def test_a_workflow_that_goes_on_in_time_never_comes_there(world: CrashingWorld, turns: Turns):

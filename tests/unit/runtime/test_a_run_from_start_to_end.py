@@ -7,13 +7,11 @@ from datetime import timedelta
 import pytest
 
 from worldflow import (
-    FatalError,
     InvalidInputError,
     RetryPolicy,
     RunBlockedError,
     RunCancelledError,
     RunEndedError,
-    RunExistsError,
     RunFailedError,
     RunNotFoundError,
     now,
@@ -142,25 +140,6 @@ async def test_a_failing_step_is_tried_again_and_then_raises_its_own_error():
         assert [failure.attempt for failure in failures] == [1, 2, 3]
 
 
-async def test_a_fatal_error_ends_it_at_once():
-    attempts = []
-
-    @step
-    async def pay_at_once() -> None:
-        attempts.append(1)
-        raise FatalError("stolen")
-
-    @workflow
-    async def buy_at_once() -> None:
-        await pay_at_once()
-
-    async with WorkflowEnvironment() as env:
-        run = await env.start(buy_at_once)
-        with pytest.raises(RunFailedError, match="stolen"):
-            await run.result()
-    assert attempts == [1]
-
-
 async def test_the_events_of_a_run():
     async with WorkflowEnvironment() as env:
         run = await env.start(approve_double, 1)
@@ -168,28 +147,6 @@ async def test_the_events_of_a_run():
         assert [event.seq for event in events] == list(range(1, len(events) + 1))
         assert [event.event_type for event in events][:2] == ["RunStarted", "StepScheduled"]
         assert await run.events(after=events[-2].seq) == events[-1:]
-
-
-async def test_starting_twice_is_starting_once():
-    async with WorkflowEnvironment() as env:
-        orchestrator = Orchestrator(env.world)
-        for n in (1, 2):
-            await orchestrator.start_workflow("order-1", approve_double, {"n": n})
-        await env.settle()
-        events = await orchestrator.run("order-1").events()
-        assert [event.event_type for event in events].count("RunStarted") == 1
-        assert events[0].payload["input"] == {"n": 1}
-
-
-async def test_an_id_of_another_workflow_s_run():
-    @workflow
-    async def another() -> None: ...
-
-    async with WorkflowEnvironment() as env:
-        orchestrator = Orchestrator(env.world)
-        await orchestrator.start_workflow("order-1", approve_double, {"n": 1})
-        with pytest.raises(RunExistsError):
-            await orchestrator.start_workflow("order-1", another)
 
 
 @pytest.mark.parametrize(
@@ -230,15 +187,3 @@ async def test_a_workflow_that_nobody_has():
         await env.settle()
         with pytest.raises(RunBlockedError, match="unheard_of"):
             await run.result()
-
-
-async def test_a_signal_sent_twice_counts_once():
-    @workflow
-    async def counting() -> list[int]:
-        return [await wait_for_signal("n", int), await wait_for_signal("n", int)]
-
-    async with WorkflowEnvironment() as env:
-        run = await env.start(counting)
-        for n, signal_id in ((1, "a"), (1, "a"), (2, "b")):
-            await run.signal("n", n, signal_id=signal_id)
-        assert await run.result() == [1, 2]

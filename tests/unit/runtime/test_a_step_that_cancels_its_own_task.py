@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,14 +14,14 @@ from worldflow.turns.steps import StepExecutor
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 ran: list[str] = []
 
 
 @pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quiet() -> None:
     ran.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-    yield
 
 
 def cancel_here() -> None:
@@ -223,24 +221,3 @@ async def test_what_it_returns_as_the_executor_stops_is_recorded(world: Crashing
 
     fact = told(world)
     assert isinstance(fact, StepCompleted) and fact.result == "it was done"
-
-
-@pytest.mark.parametrize("is_async", [False, True])
-async def test_a_stop_iteration_is_a_step_error_too(is_async: bool) -> None:
-    @step(name="iterates", retry=RetryPolicy(max_attempts=1))
-    def plain() -> str:
-        raise StopIteration("over")
-
-    @step(name="iterates_async", retry=RetryPolicy(max_attempts=1))
-    async def coroutine() -> str:
-        raise StopIteration("over")
-
-    @workflow(name="iterating")
-    async def iterating(is_async: bool) -> str:
-        try:
-            return await (coroutine() if is_async else plain())
-        except StepError as error:
-            return error.type_name
-
-    async with WorkflowEnvironment() as env:
-        assert await (await env.start(iterating, is_async)).result() == "builtins:StopIteration"

@@ -52,7 +52,7 @@ async def updates() -> list[str]:
 
 
 @pytest.mark.parametrize("replay", [True, False])
-@pytest.mark.parametrize("attempt", range(5))
+@pytest.mark.parametrize("attempt", range(2))
 async def test_results_side_by_side(replay: bool, attempt: int) -> None:
     async with WorkflowEnvironment(start_time=START, replay_every_turn=replay) as env:
         runs = [await env.start(naps, seconds) for seconds in (1, 2, 3, 3)]

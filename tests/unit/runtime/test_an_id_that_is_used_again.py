@@ -1,7 +1,5 @@
 """An id that is used again: by another run in its place, after its end, by a retry, and the history of a fork."""
 
-import logging
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +20,8 @@ from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds import items
 from worldflow.worlds.messages import FactArrived, Poke, Start
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 mood = {"good": True}
 
@@ -49,9 +49,8 @@ async def patient() -> list[Any]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh() -> None:
     mood["good"] = True
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
 
 
 def sent(signal_id: object) -> SignalReceived:
@@ -197,15 +196,6 @@ def test_an_id_whose_run_goes_on(world: CrashingWorld, reuse: Any):
     assert world.get_run("run-1~2") is None
 
 
-def test_many_generations_by_hand(world: CrashingWorld):
-    for number in range(1, 5):
-        record, new = starting.start(world, "run-1", moody_run, {"n": number}, reuse="allow")
-        assert (record.run_id, new) == ("run-1" if number == 1 else f"run-1~{number}", True)
-        sending.signal(world, "run-1", "go", number)
-        serve(world)
-    assert [result(world, run_id)[0] for run_id in ("run-1", "run-1~2", "run-1~3", "run-1~4")] == [1, 2, 3, 4]
-
-
 def test_the_id_of_another_workflows_run(world: CrashingWorld):
     ended_as(world, "completed")
     with pytest.raises(RunExistsError, match="moody_run"):
@@ -244,28 +234,6 @@ def test_a_start_anew_whose_sender_died_is_asked_again(world: CrashingWorld, die
 
 
 # --- retry and fork ---
-
-
-def test_a_retry_is_the_next_generation(world: CrashingWorld):
-    ended_as(world, "failed")
-    mood["good"] = True
-    record = starting.retry(world, "run-1")
-    assert record.run_id == "run-1~2"
-    serve(world)
-    assert result(world, "run-1~2") == [1, "good mood"]
-    assert world.read_run("run-1~2").fork_of
-    assert status(world, "run-1") == "failed"
-
-
-def test_a_retry_may_fail_again_and_be_tried_again(world: CrashingWorld):
-    ended_as(world, "failed")
-    starting.retry(world, "run-1")
-    serve(world)
-    assert status(world, "run-1~2") == "failed"
-    mood["good"] = True
-    assert starting.retry(world, "run-1").run_id == "run-1~3"
-    serve(world)
-    assert result(world, "run-1~3") == [1, "good mood"]
 
 
 def test_a_retry_that_is_asked_for_twice_is_one(world: CrashingWorld):
@@ -315,28 +283,3 @@ def test_a_fork_that_is_asked_for_twice_is_one(world: CrashingWorld):
         starting.fork(world, "run-1", "other", after=2)
     with pytest.raises(RunExistsError):
         starting.fork(world, "other", "run-1", after=1)
-
-
-@pytest.mark.parametrize("after", [0, 99])
-def test_a_fork_from_nowhere_starts_nothing(world: CrashingWorld, after: int):
-    ended_as(world, "completed")
-    with pytest.raises(InvalidInputError):
-        starting.fork(world, "run-1", "other", after=after)
-    assert world.get_run("other") is None
-
-
-@workflow(timeout="1h")
-async def moody_in_time() -> str:
-    return await moody()
-
-
-def test_a_retry_of_a_run_whose_time_would_be_over(world: CrashingWorld):
-    mood["good"] = False
-    starting.start(world, "run-1", moody_in_time)
-    serve(world)
-    assert status(world, "run-1") == "failed"
-    mood["good"] = True
-    world.time += timedelta(days=1)
-    starting.retry(world, "run-1")
-    serve(world)
-    assert status(world, "run-1~2") == "completed"

@@ -1,6 +1,5 @@
 """An exception may be false: `__len__` says how many errors are in it, say. It is an exception all the same."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -79,17 +78,3 @@ def test_as_a_cause(kind: type[Exception]) -> None:
     cause = decode_exception(failure).__cause__
     assert isinstance(cause, (kind, StepError))  # which stands for what cannot be printed
     assert "inner" in str(cause)
-
-
-async def test_of_a_task_that_is_gathered() -> None:
-    @workflow
-    async def gathers() -> int:
-        async def raises() -> None:
-            raise Errors("none")
-
-        (found,) = await asyncio.gather(raises(), return_exceptions=True)
-        return int(isinstance(found, Errors))
-
-    async with WorkflowEnvironment() as env:
-        run = await env.start(gathers)
-        assert await run.result() == 1

@@ -1,7 +1,6 @@
 """Runs that follow each other under one id: what comes for one that has ended goes to the one that follows."""
 
 import asyncio
-import logging
 from typing import Any
 from unittest import mock
 
@@ -23,6 +22,8 @@ from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 
 @workflow
 async def each_in_turn(n: int = 1, got: list[Any] | None = None) -> list[Any]:
@@ -30,11 +31,6 @@ async def each_in_turn(n: int = 1, got: list[Any] | None = None) -> list[Any]:
     if len(got) == 4:
         return got
     continue_as_new(n + 1, got)
-
-
-@pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
 
 
 def sent(signal_id: object) -> SignalReceived:
@@ -55,14 +51,6 @@ def test_what_comes_in_the_batch_that_ends_it_is_sent_on_in_order(world: Crashin
     assert office.kinds() == ["start @run-1~2", *(f"fact signal/{n} @run-1~2" for n in (1, 2, 3))]
     serve(world)
     assert result(world, "run-1~4") == [0, 1, 2, 3]
-
-
-def test_what_comes_later_is_sent_on(world: CrashingWorld, turns: Turns):
-    office = Office(world, each_in_turn)
-    turns.take("run-1", [office.start(), office.fact(sent(0))])
-    office.taken()
-    turns.take("run-1", [office.fact(sent(1))])
-    assert office.kinds() == ["fact signal/1 @run-1~2"]
 
 
 def test_what_comes_before_the_next_exists_creates_it(

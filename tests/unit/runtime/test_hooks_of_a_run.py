@@ -1,7 +1,6 @@
 """Tokens of hooks: one live run holds each, and lets go of it in time."""
 
 import asyncio
-import logging
 from typing import Any
 
 import pytest
@@ -16,6 +15,8 @@ from worldflow.turns.turns import Turns
 from worldflow.worlds import World, items
 from worldflow.worlds.messages import Poke
 from worldflow.worlds.records import HookRecord
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @workflow
@@ -53,11 +54,6 @@ async def changing(n: int = 3) -> list[Any]:
         with create_hook(token="door") as hook:
             got.append(await hook)
     return got
-
-
-@pytest.fixture(autouse=True)
-def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
 
 
 def holder(world: CrashingWorld) -> str | None:
@@ -268,12 +264,6 @@ def test_a_task_that_waits_at_a_hook_that_is_disposed_of_does_not_wait_for_ever(
     begun(world, "run-1", disposed)
     end(world, "run-1")
     assert world.read_run("run-1").result in ("HookError", "HookNotFoundError", "CancelledError")
-
-
-def test_a_signal_is_no_value_of_a_hook(world: CrashingWorld, turns: Turns):
-    office = Office(world, holding)
-    turns.take("run-1", [office.start(), office.fact(SignalReceived(signal_id="1", name="door"))])
-    assert office.status() == "running"
 
 
 @workflow

@@ -1,9 +1,8 @@
 """Inline steps run in the orchestrator's own turn: one write a step, and nothing else."""
 
 import asyncio
-import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -14,7 +13,6 @@ from tests.support.inline_flows import breaks, during, inline_chain, inline_unst
 from tests.support.office import Office
 from tests.support.steps import work
 from worldflow import (
-    FatalError,
     RetryPolicy,
     StepTimeoutError,
     step,
@@ -26,13 +24,13 @@ from worldflow.engine.workflow.guarantees import Guarantee
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import StepDue
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh() -> None:
     ran.clear()
     during.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-    yield
 
 
 @pytest.fixture
@@ -234,14 +232,6 @@ def test_all_attempts_are_used(world: CrashingWorld, interval: object, guarantee
     assert record.error
     assert record.error.message == "attempt 3"
     assert ran == [1, 2, 3]
-
-
-def test_a_fatal_error_is_the_last(world: CrashingWorld, turns: Turns):
-    office = Office(world, inline_unsteady_run)
-    during[:] = [breaks(FatalError("no"))]
-    turns.take("run-1", [office.start()])
-    assert office.status() == "failed"
-    assert len(ran) == 1
 
 
 def test_an_async_attempt_ends_at_its_timeout(world: CrashingWorld, turns: Turns):

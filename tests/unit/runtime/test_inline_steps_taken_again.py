@@ -1,9 +1,7 @@
 """Inline steps whose turn is taken twice, ends in the middle, or dies: each runs as often as it may."""
 
-import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -37,13 +35,13 @@ from worldflow.runtime import sending
 from worldflow.turns.turns import Turns
 from worldflow.worlds.messages import FactArrived, Poke, StepDue
 
+pytestmark = pytest.mark.usefixtures("quiet")
+
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh() -> None:
     ran.clear()
     during.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-    yield
 
 
 @pytest.fixture

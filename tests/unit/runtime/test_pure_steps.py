@@ -1,7 +1,6 @@
 """Steps that may run again at any time: inline ones share a write, queued ones have no ledger."""
 
 import asyncio
-import logging
 from collections import Counter
 from typing import Any
 
@@ -17,6 +16,8 @@ from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, StepTask
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 ran: list[Any] = []
 
@@ -45,9 +46,8 @@ async def pure_counting(to: int) -> list[int]:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh() -> None:
     ran.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """A step that takes too long has failed: also where its function died."""
 
 import asyncio
-import logging
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +16,8 @@ from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import FactArrived, Poke, StepDue, StepTask
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 RETRY = RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0)
 ONCE = RetryPolicy(max_attempts=1)
@@ -53,10 +53,8 @@ async def limited_once_run() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _fresh() -> None:
     ran.clear()
-    monkeypatch.setattr(logging.getLogger("worldflow"), "disabled", True)
-    yield
 
 
 @pytest.fixture
