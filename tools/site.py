@@ -19,7 +19,12 @@ from mkdocs.structure.pages import Page
 
 PROJECT = Path(__file__).parents[1]
 
-COPIED = {"index.md": "README.md", "changelog.md": "CHANGELOG.md"}
+COPIED = {
+    "benchmarks.md": "benchmarks/results.md",
+    "changelog.md": "CHANGELOG.md",
+    "index.md": "README.md",
+    "peers.md": "benchmarks/peers.md",
+}
 """Pages of the site, with the files of the project that they are."""
 
 _COMMANDS = re.compile(r"<!-- The commands: .*? -->")
