@@ -6,6 +6,7 @@ files outside docs/ lead to the repository.
 
 from __future__ import annotations
 
+import logging
 import posixpath
 import re
 import subprocess
@@ -17,7 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 COPIED = {
     "benchmarks.md": "benchmarks/results.md",
@@ -29,6 +30,11 @@ COPIED = {
 
 _COMMANDS = re.compile(r"<!-- The commands: .*? -->")
 
+log = logging.getLogger("mkdocs.hooks.site")
+
+_LOADED_FROM_ELSEWHERE = re.compile(
+    r'<(?:script|img|iframe)[^>]+src="(https?:[^"]+)|<link rel="stylesheet" href="(https?:[^"]+)'
+)
 _LINK = re.compile(r"(\]\(|\bsrc=\")(?![a-z]+:|#|/)([^)\s#\"]+)")
 
 
@@ -54,6 +60,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
         return f"{match[1]}{config.repo_url}blob/main/{target}"
 
     return _COMMANDS.sub(lambda _: _commands(), _LINK.sub(link, markdown))
+
+
+def on_post_page(output: str, page: Page, **_: Any) -> str:
+    """Warns of what a reader's browser would load from another host."""
+    for found in _LOADED_FROM_ELSEWHERE.findall(output):
+        log.warning("%s loads %s", page.file.src_uri, found)
+    return output
 
 
 def _commands() -> str:
