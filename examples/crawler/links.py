@@ -6,9 +6,9 @@ class _Links(HTMLParser):
         super().__init__()
         self.found: list[str] = []
 
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag == "a":
-            self.found += [value for name, value in attributes if name == "href" and value]
+            self.found += [value for name, value in attrs if name == "href" and value]
 
 
 def links_in(html: str) -> list[str]:

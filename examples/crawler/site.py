@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -31,12 +31,12 @@ class Site(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 @contextmanager
-def serving(delay: float = 0.0) -> Iterator[str]:
+def serving(delay: float = 0.0) -> Generator[str]:
     """The address of the site, which answers after so many seconds."""
     handler = type("SlowSite", (Site,), {"delay": delay})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:

@@ -71,7 +71,8 @@ async def crawl_site(start: str, limits: Limits | None = None) -> Report:
 
 
 async def crawl(start: str, limits: Limits, report: Report) -> None:
-    known, layer = {start}, [start]
+    known = {start}
+    layer: list[str] = [start]
     at_once, turnstile = asyncio.Semaphore(limits.at_once), asyncio.Lock()
 
     async def visit(url: str) -> list[str]:

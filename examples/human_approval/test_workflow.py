@@ -40,7 +40,7 @@ async def test_an_approver_decides() -> None:
 
 
 async def test_reminders_come_at_nine_on_working_days_through_the_change_to_summer_time() -> None:
-    times = []
+    times: list[str] = []
     async with WorkflowEnvironment(start_time=datetime(2026, 3, 26, 15, 30, tzinfo=UTC)) as env:
         run = await env.start(approve_expense, EXPENSE, ["Grace"])
         while await env.skip():

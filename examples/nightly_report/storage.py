@@ -38,4 +38,4 @@ def _split(address: str) -> tuple[str, str]:
 def _s3() -> Any:
     import boto3  # only where there is S3
 
-    return boto3.client("s3")
+    return boto3.client("s3")  # pyright: ignore[reportUnknownMemberType]

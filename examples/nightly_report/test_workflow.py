@@ -29,7 +29,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        boto3.client("s3").create_bucket(Bucket="shop")
+        boto3.client("s3").create_bucket(Bucket="shop")  # pyright: ignore[reportUnknownMemberType]
         yield "s3://shop/data"
 
 

@@ -101,3 +101,5 @@ async def captured(webhook: Webhook) -> None:
                 return
             case "failed":
                 raise NotPaid("the payment failed")
+            case _:
+                continue

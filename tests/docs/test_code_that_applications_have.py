@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from worldflow.testing import WorkflowEnvironment
 from worldflow.worker import Worker
 from worldflow.worlds import LocalWorld
 
-ORDER = Order(order_id="1", customer="Ada", card="4242", lines=[Line(sku="A", quantity=2, unit_price=900)])
+ORDER = Order(order_id="1", customer="Ada", card="4242", lines=[Line(sku="A", quantity=2, unit_price=Decimal(900))])
 
 SQS = "https://sqs.eu-west-1.amazonaws.com/111122223333"
 VARIABLES = {
@@ -46,7 +47,7 @@ async def env(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WorkflowEnvironm
 
 @pytest.mark.usefixtures(own_page.__name__)
 async def test_the_workflow_on_the_first_screen_of_readme(tmp_path: Path, env: WorkflowEnvironment) -> None:
-    charged = []
+    charged: list[int] = []
 
     async def charge(card: str, amount: int) -> str:
         charged.append(amount)
@@ -119,7 +120,7 @@ async def test_a_schedule_of_docs_guide_recurring_md(env: WorkflowEnvironment) -
 
 
 async def test_the_code_of_docs_guide_tracing_md(monkeypatch: pytest.MonkeyPatch) -> None:
-    instrumented = []
+    instrumented: list[str] = []
     httpx: Any = ModuleType("opentelemetry.instrumentation.httpx")
     httpx.HTTPXClientInstrumentor = lambda: SimpleNamespace(instrument=lambda: instrumented.append("httpx"))
     monkeypatch.setitem(sys.modules, "opentelemetry.instrumentation", ModuleType("opentelemetry.instrumentation"))

@@ -7,6 +7,7 @@ import re
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -38,7 +39,7 @@ class _Api(BaseHTTPRequestHandler):
 @pytest.mark.parametrize("token", ["", "a-session-token"])
 def test_it_is_what_botocore_computes(token: str) -> None:
     (command,) = (code for code in blocks("README.md", "sh") if "--aws-sigv4" in code)
-    api = type("Api", (_Api,), {"requests": []})
+    api: Any = type("Api", (_Api,), {"requests": []})
     with HTTPServer(("127.0.0.1", 0), api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
