@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -122,5 +123,37 @@ if child:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
 def test_a_forked_process_starts_a_loop_of_its_own() -> None:
-    forked = subprocess.run([sys.executable, "-c", FORKS], timeout=30, capture_output=True, text=True, check=False)
+    forked = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKS], timeout=30, capture_output=True, text=True, check=False
+    )
     assert (forked.returncode, forked.stderr) == (0, "")
+
+
+FORKS_TOO_LATE = """
+import os, sys
+from worldflow.runtime import Orchestrator
+from worldflow.worlds import LocalWorld
+
+world = LocalWorld(sys.argv[1])
+orchestrator = Orchestrator(world).sync
+orchestrator.start_workflow("r1", "any")
+child = os.fork()
+if not child:
+    try:
+        orchestrator.start_workflow("r2", "any")
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+    world.close()
+    sys.exit()
+os.waitpid(child, 0)
+assert [run.run_id for run in world.list_runs().runs] == ["r1"]
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+def test_a_file_that_was_opened_before_a_fork_is_refused_after_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKS_TOO_LATE, str(tmp_path / "runs.db")]
+    forked = subprocess.run(command, timeout=30, capture_output=True, text=True, check=False)
+    advice = "was opened before a fork: open it in the process that uses it"
+    expected = f"ConfigurationError: the LocalWorld {tmp_path / 'runs.db'} {advice}\n"
+    assert (forked.returncode, forked.stdout, forked.stderr) == (0, expected, "")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from io import FileIO
 from typing import Literal
 
-from worldflow.engine.errors import WorldClosedError
+from worldflow.engine.errors import ConfigurationError, WorldClosedError
 from worldflow.worlds.served import Durable
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -51,6 +51,7 @@ class Database:
         self._writer = 0
         """The thread whose transaction is open."""
         self._closed = False
+        self._process = os.getpid()
         self._outs = threading.Condition()
         self._writing_out = 0
         """How many threads wait for the disk, which is done outside the lock."""
@@ -76,6 +77,8 @@ class Database:
         """Closes the database when what is under way is over. Closing it again does nothing."""
         if self._writer == threading.get_ident():
             raise RuntimeError(f"{self.path} cannot be closed inside one of its own transactions")
+        if os.getpid() != self._process:
+            return  # the file is the parent's, and SQLite would let go of locks that are not this process's
         with self._lock, self._reading:
             if self._closed:
                 return
@@ -91,9 +94,17 @@ class Database:
         if self._closed:
             raise WorldClosedError(f"the LocalWorld {self.path} is closed")
 
+    def _check_process(self) -> None:
+        """To be asked before a lock is awaited: after a fork, the thread that held it may be in the parent."""
+        if os.getpid() != self._process:
+            raise ConfigurationError(
+                f"the LocalWorld {self.path} was opened before a fork: open it in the process that uses it"
+            )
+
     @contextmanager
     def transaction(self, *, durable: Durable = "first") -> Iterator[sqlite3.Connection]:
         """What is written within is written together: also by transactions within, which are parts of it."""
+        self._check_process()
         with self._lock:
             self._check_open()
             if self._db.in_transaction:
@@ -154,6 +165,7 @@ class Database:
         """What is committed, and what this thread has written and not committed yet."""
         if self._writer == threading.get_ident():
             return self._db.execute(sql, values).fetchall()
+        self._check_process()
         with self._reading:
             self._check_open()
             return self._reader.execute(sql, values).fetchall()
