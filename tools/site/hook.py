@@ -1,7 +1,7 @@
 """What MkDocs does besides for the documentation site: a hook of `mkdocs.yml`.
 
-The site's first page is the README, and its changelog the project's; the commands on their page are Typer's. Links to
-files outside docs/ lead to the repository.
+The site's first page is the README, the examples have the pages in their folders, and the commands on the page of the
+command line are Typer's. Links to other files outside docs/ lead to the repository.
 """
 
 from __future__ import annotations
@@ -20,13 +20,22 @@ from mkdocs.structure.pages import Page
 
 PROJECT = Path(__file__).parents[2]
 
+EXAMPLES = {
+    f"examples/{page.parent.name}/index.md": f"examples/{page.parent.name}/README.md"
+    for page in sorted(PROJECT.glob("examples/*/README.md"))
+}
+PICTURES = {f"examples/{path.parent.name}/{path.name}" for path in PROJECT.glob("examples/*/*.svg")}
+
 COPIED = {
     "benchmarks.md": "benchmarks/results.md",
     "changelog.md": "CHANGELOG.md",
+    "examples/index.md": "examples/README.md",
     "index.md": "README.md",
     "peers.md": "benchmarks/peers.md",
+    **EXAMPLES,
+    **dict(zip(PICTURES, PICTURES, strict=True)),
 }
-"""Pages of the site, with the files of the project that they are."""
+"""Files of the site, with the files of the project that they are."""
 
 _COMMANDS = re.compile(r"<!-- The commands: .*? -->")
 
@@ -36,6 +45,12 @@ _LOADED_FROM_ELSEWHERE = re.compile(
     r'<(?:script|img|iframe)[^>]+src="(https?:[^"]+)|<link rel="stylesheet" href="(https?:[^"]+)'
 )
 _LINK = re.compile(r"(\]\(|\bsrc=\")(?![a-z]+:|#|/)([^)\s#\"]+)")
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    (entry,) = (entry for entry in config.nav or () if "Examples" in entry)
+    entry["Examples"] += EXAMPLES
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
