@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,10 +14,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from tests.docs.pages import PROJECT, blocks
 from tests.support import clock
 from worldflow import wait_for_signal, workflow
+from worldflow.cli import app
 from worldflow.logs import about
 from worldflow.runtime import Orchestrator
 from worldflow.worker import BackgroundWorker, Worker
@@ -87,3 +91,23 @@ def test_the_log_of_an_application_names_the_runs(
     with about(run_id="order-1001", step_id="s3", attempt=1):
         root.warning("charged")
     assert capsys.readouterr().err.endswith(" WARNING [order-1001 s3/1] charged\n")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_unit_is_one(tmp_path: Path) -> None:
+    (code,) = (code for code in blocks(PAGE, "text") if code.startswith("[Unit]"))
+    unit = tmp_path / "worldflow.service"
+    unit.write_text(code.replace("/opt/shop/.venv/bin/python", sys.executable))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_services_commands_are_ours() -> None:
+    services = "\n".join(blocks(PAGE, "text"))
+    commands = re.findall(r"ExecStart=\S+ -m worldflow (.*)$", services, re.MULTILINE)
+    commands += [" ".join(json.loads(found)[3:]) for found in re.findall(r"^CMD (.*)$", services, re.MULTILINE)]
+    assert len(commands) == 2
+    for name, *options in map(str.split, commands):
+        getattr(get_command(app), "commands")[name].make_context(None, options).close()  # noqa: B009  the type is click's
+    copied = re.findall(r"^COPY (\S+)", services, re.MULTILINE)
+    assert copied and all((PROJECT / source).exists() for source in copied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,3 +171,14 @@ def test_the_same_requests_get_the_same_answers(both: Both) -> None:
     for number, (expected, answered) in enumerate(zip(stack, serve, strict=True)):
         assert answered == expected, f"request {number}"
     assert {status for status, _ in serve} >= {200, 201, 202, 204, 400, 404, 409, 422}
+
+
+def test_every_route_of_the_document_is_served(both: Both) -> None:
+    api, _ = both["serve"]
+    document = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text())
+    routes = [(method, path) for path, operations in document["paths"].items() for method in operations]
+    for method, path in routes:
+        answer = api(method.upper(), re.sub(r"\{\w+\}", "none", path), "{}")
+        assert b"PathNotFoundError" not in answer.data, (method, path)
+    assert len(routes) > 20
+    assert api.get("/nowhere").error["type"] == "PathNotFoundError"
