@@ -45,7 +45,7 @@ async def test_a_service_that_limits_requests(tmp_path: Path) -> None:
 
     @workflow
     async def fetch_one() -> str:
-        return await fetch("https://example.com")
+        return str(await fetch("https://example.com"))
 
     async with WorkflowEnvironment() as env:
         run = await env.start(fetch_one)
