@@ -1,6 +1,7 @@
 """Puts everything that a release consists of into `dist/`: `python -m tools.release [--tag v1.2.3]`.
 
-These are the sdist, the wheel, the notes from CHANGELOG.md, and the engine's layer for each runtime and architecture.
+These are the sdist, the wheel, the notes from CHANGELOG.md, a project for `sam init`, and the engine's layer for each
+runtime and architecture.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import worldflow
+from tools.starter import build_starter
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "layers" / "worldflow"
@@ -84,6 +86,7 @@ def main() -> int:
     (args.dist / "notes.md").write_text(text)
     packages = build_packages(args.dist.resolve())
     subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *packages], check=True)
+    print(build_starter(packages[0], args.dist))
     for target in args.target or sorted(folder.name for folder in TARGETS.iterdir()):
         print(build_layer(target, args.dist))
     return 0

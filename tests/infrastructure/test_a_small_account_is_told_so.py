@@ -101,5 +101,5 @@ def test_make_deploy_asks_before_it_builds(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(quota.boto3, "Session", lambda **_: Account(1000))
     quota.main()
-    makefile = Path("Makefile").read_text()
+    makefile = Path("worldflow.mk").read_text()
     assert makefile.index("worldflow.devtools.quota $(CONFIG)") < makefile.index("build --config-env $(CONFIG)")

@@ -50,7 +50,8 @@ def _headings(page: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", sorted(PROJECT.glob("docs/**/*.md")), ids=lambda page: page.name)
 def test_the_files_that_pages_name_exist(page: Path) -> None:
-    places = [PROJECT, PACKAGE.parent, PACKAGE, PROJECT / "tests/world"]
+    others = ("tests/world", "layers/workflows/workflows", "starter")
+    places = [PROJECT, PACKAGE.parent, PACKAGE, *(PROJECT / other for other in others)]
     named = re.findall(r"`([\w./]+\.py)`", page.read_text())
     known = {path.name for path in PACKAGE.rglob("*.py")}
     assert [path for path in named if path not in known and not any((at / path).exists() for at in places)] == []
@@ -83,7 +84,8 @@ def test_the_architecture_has_every_kind_of_event() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_exist(page: Path) -> None:
     text = page.read_text()
-    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    makefiles = "".join((PROJECT / name).read_text() for name in ("Makefile", "worldflow.mk", "starter/Makefile"))
+    targets = set(re.findall(r"^([a-z-]+):", makefiles, re.MULTILINE))
     assert set(re.findall(r"[`\n]make ([a-z][a-z-]*)", text)) <= targets
     assert set(re.findall(r"python -m worldflow ([a-z]+)", text)) <= _commands()
 

@@ -16,6 +16,7 @@ from worldflow.cli import (
     checking,
     costing,
     http,
+    projects,
     reading,
     redriving,
     restoring,
@@ -40,6 +41,7 @@ _COMMANDS = {
     "See runs": (reading.status, reading.events, reading.list_, reading.query, costing.cost, tracing.trace),
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
     "Operate": (http.serve, redriving.redrive, restoring.reconcile, backing.backup),
+    "Projects": (projects.new, projects.upgrade, projects.rename),
     "Develop": (serving.worker, checking.check),
 }
 """The commands by the headings of the help."""
