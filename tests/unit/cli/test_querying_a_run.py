@@ -44,6 +44,12 @@ def test_a_name_that_is_not_published(basket: Cli):
     assert error == "Error: run 'one' has not published 'price'; published: broken, items\n"
 
 
+def test_a_run_that_has_not_begun_has_published_nothing_yet(cli: Cli):
+    cli("start", "basket", "--run-id", "one")
+    error = cli.fails("query", "one", "items", "-w", FLOWS)
+    assert error == ("Error: run 'one' has not published 'items'; published: nothing yet, as the run has not begun\n")
+
+
 def test_a_query_that_fails_says_of_what(basket: Cli):
     assert basket.fails("query", "one", "broken", "-w", FLOWS) == "Error: IndexError: list index out of range\n"
 

@@ -51,7 +51,7 @@ def ask(world: World, run_id: str, name: str) -> Told:
     """
     record = newest_generation(world, read_record(world, run_id))
     history = [fetch_event(world, event) for event in reading.find_history(world, record.run_id) or []]
-    published = "nothing"
+    published = "nothing" if history else "nothing yet, as the run has not begun"
     if history:
         started = history[0]
         assert isinstance(started, RunStarted)
