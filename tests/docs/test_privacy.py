@@ -36,14 +36,14 @@ async def charge_card(card: str) -> None:
 
 
 @workflow
-async def pay(card: str) -> None:
+async def pay_by_card(card: str) -> None:
     await charge_card(card)
 
 
 async def test_a_codec_of_ones_own() -> None:
     async with WorkflowEnvironment() as env:
         env.world.codec = Zipped()
-        run = await env.start(pay, "4242424242424242")
+        run = await env.start(pay_by_card, "4242424242424242")
         with pytest.raises(RunFailedError, match="4242424242424242 is refused"):
             await run.result()
         written = dump_events(env.world.load_history(run.id))
@@ -56,6 +56,6 @@ async def test_a_redactor() -> None:
     set_redactor(lambda text: re.sub(r"\b\d{13,19}\b", "<card>", text))
 
     async with WorkflowEnvironment() as env:
-        run = await env.start(pay, "4242424242424242")
+        run = await env.start(pay_by_card, "4242424242424242")
         with pytest.raises(RunFailedError, match="<card> is refused"):
             await run.result()
