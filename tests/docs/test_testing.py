@@ -17,7 +17,7 @@ async def test_a_large_order_waits_for_approval() -> None:
 
 
 @workflow
-async def pay(order_id: str) -> str:
+async def await_payment(order_id: str) -> str:
     with create_webhook(respond="workflow") as webhook:
         request = await webhook
         request.respond(200, {"confirmed": order_id})
@@ -26,7 +26,7 @@ async def pay(order_id: str) -> str:
 
 async def test_the_bank_confirms_a_payment() -> None:
     async with WorkflowEnvironment() as env:
-        run = await env.start(pay, "order-1")
+        run = await env.start(await_payment, "order-1")
         (webhook,) = await run.hooks()
         response = await env.request(f"{webhook.url}?payment=7", body={"paid": True})
         assert response.body == b'{"confirmed": "order-1"}'

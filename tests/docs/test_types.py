@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from tests.docs.models import ORDER, Approval, Item, Order, Receipt
 from worldflow import on_update, publish, set_status, step, wait_for_signal, workflow
-from worldflow.runtime import RunHandle
+from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.testing import WorkflowEnvironment
 
 
@@ -44,21 +44,20 @@ async def test_calls_and_runs() -> None:
     async with WorkflowEnvironment() as env:
         orchestrator, order = env.orchestrator, ORDER
 
-        async def start_and_wait() -> Receipt:
-            run = await orchestrator.start_workflow("order-1001", fulfil_order, fulfil_order.input(order))
-            receipt = await run.result()  # a Receipt
-            return receipt
+        run = await orchestrator.start_workflow("order-1001", fulfil_order, fulfil_order.input(order))
+        receipt = await run.result()  # a Receipt
 
-        waiting = asyncio.create_task(start_and_wait())
-        while not waiting.done():
-            await env.settle()
-            await asyncio.sleep(0)
-        assert waiting.result() == Receipt(charge_id="4242", amount=Decimal(30))
-
-        run: RunHandle[Receipt] = orchestrator.run("order-1001")
-
-        assert_type(await run.result(), Receipt)
+        assert_type(receipt, Receipt)
+        assert receipt == Receipt(charge_id="4242", amount=Decimal(30))
         assert (await run.record()).status_text == "packing shelf of KEYBOARD"
+
+        handle = same_run(orchestrator)
+        assert_type(await handle.result(), Receipt)
+
+
+def same_run(orchestrator: Orchestrator) -> RunHandle[Receipt]:
+    run: RunHandle[Receipt] = orchestrator.run("order-1001")
+    return run
 
 
 async def test_messages() -> None:

@@ -105,8 +105,10 @@ class WorkflowEnvironment:
         self._now = start_time or clock.now()
         self._ids = itertools.count(1)
         self.world = LocalWorld(clock=lambda: self._now, webhook_url="https://example.test/webhooks")
-        self.orchestrator = Orchestrator(self.world)
-        """For what has no method here, such as schedules and forks: then call `settle()`."""
+        self.orchestrator: Orchestrator = _Orchestrator(self)
+        """For what has no method here, such as schedules and forks, and for code under test that takes an orchestrator.
+        What it asks for happens when a result is awaited, or with `settle()`.
+        """
         self._worker = Worker(self.world, live_limit=0 if replay_every_turn else LIVE_LIMIT, strict=True)
         self._turn = asyncio.Lock()
         """Whose turn it is to let things happen: one caller's after the other's, in the order in which they ask."""
@@ -288,6 +290,17 @@ class _TimeIsUp(Exception):
 
 _until: ContextVar[datetime | None] = ContextVar("until", default=None)
 """How long the caller waits at most."""
+
+
+class _Orchestrator(Orchestrator):
+    """An orchestrator whose handles let time pass."""
+
+    def __init__(self, env: WorkflowEnvironment) -> None:
+        super().__init__(env.world)
+        self._env = env
+
+    def run(self, run_id: str) -> TestRun[Any]:
+        return TestRun(self._env, run_id)
 
 
 class TestRun(RunHandle[R]):

@@ -65,7 +65,7 @@ class Orchestrator:
         known = starting.resolve(workflow, workflow_name)
         begin = functools.partial(starting.start, self._world, if_running=if_running, reuse=reuse)
         await asyncio.to_thread(begin, run_id, known, input)
-        return RunHandle(self._world, run_id)
+        return self.run(run_id)
 
     async def signal_with_start(
         self,
@@ -84,7 +84,7 @@ class Orchestrator:
         known = starting.resolve(workflow, None)
         send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
         await asyncio.to_thread(send, self._world, run_id, known, input)
-        return RunHandle(self._world, run_id)
+        return self.run(run_id)
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """A handle on a run, which may or may not exist."""
