@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.idempotency import BasePersistenceLayer
@@ -17,14 +18,16 @@ from worldflow.worlds.local.world import LocalWorld
 PREFIX = "answer#"
 
 _PAGE = 1_000
+_EVERY = timedelta(hours=1)
 
 
 class LocalAnswers(BasePersistenceLayer):
-    """Keeps answers as items, until `forget_expired` is called after they have expired."""
+    """Keeps answers as items. Once an hour, a request with a key removes those that have expired."""
 
     def __init__(self, world: LocalWorld) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._world = world
+        self._forgot_at: datetime | None = None
 
     def _get_record(self, idempotency_key: str) -> DataRecord:
         item = self._world.get_item(PREFIX + idempotency_key)
@@ -33,6 +36,9 @@ class LocalAnswers(BasePersistenceLayer):
         return _record(item)
 
     def _put_record(self, data_record: DataRecord) -> None:
+        if self._forgot_at is None or self._world.now() - self._forgot_at >= _EVERY:
+            self._forgot_at = self._world.now()
+            self._forget_expired()
         with self._world.together():
             stored = self._world.get_item(PREFIX + data_record.idempotency_key)
             if stored and not self._is_over(_record(stored)):
@@ -60,8 +66,7 @@ class LocalAnswers(BasePersistenceLayer):
     def _delete_record(self, data_record: DataRecord) -> None:
         self._world.put_item(PREFIX + data_record.idempotency_key, None)
 
-    def forget_expired(self) -> None:
-        """Removes the answers that have expired."""
+    def _forget_expired(self) -> None:
         now, after = self._world.now().timestamp(), ""
         while page := self._world.list_items(PREFIX, _PAGE, after):
             with self._world.together():

@@ -73,9 +73,7 @@ class Api:
     """The routes of the stack's API."""
 
     def __init__(self, world: LocalWorld, guard: Guard, threads: Threads) -> None:
-        answers = LocalAnswers(world)
-        answers.forget_expired()
-        self._application = Application(world, answers, ConcurrentResolver)
+        self._application = Application(world, LocalAnswers(world), ConcurrentResolver)
         self._guard = guard
         self._threads = threads
 
@@ -86,7 +84,7 @@ class Api:
     async def _answer(self, request: Request) -> Response:
         if not is_public(request.scope["path"]) and (refusal := self._guard.refusal(request)):
             return refusal
-        body = b""
+        body = bytearray()
         async for chunk in request.stream():
             body += chunk
             if len(body) > REQUEST_LIMIT:
@@ -94,7 +92,7 @@ class Api:
                 return response_of(at_once(413, "RequestTooLargeError", too_large))
         try:
             context: Any = Context()
-            return response_of(await self._threads.call(self._application, event_of(request, body), context))
+            return response_of(await self._threads.call(self._application, event_of(request, bytes(body)), context))
         except Exception as error:
             _log.error("a request could not be answered", exc_info=loggable(error))
             return _said(500, "Internal Server Error")
