@@ -40,7 +40,7 @@ RUN_BY = {
 }
 """The tests that run the Python of a page and are not named after it."""
 
-PROGRAMS = ("aws", "curl", "make", "pip", "python", "sam", "sleep")
+PROGRAMS = ("aws", "curl", "make", "pip", "python", "sam", "sleep", "uvx")
 STUB = """#!/bin/sh
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >> "$CALLS"
 case "$*" in *get-schedule-group*) exit 1;; *" environment "*) ;; *) [ "${0##*/}" = aws ] && echo value;; esac
@@ -88,8 +88,9 @@ def test_a_page_with_python_has_a_test_that_runs_it(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", SHELL, ids=_name)
-def test_the_commands_of_a_page(page: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = _calls(page, tmp_path)
+    monkeypatch.chdir(tmp_path)  # where the files are that they name
     for program, *arguments in calls:
         match program:
             case "python":
@@ -112,6 +113,7 @@ def _calls(page: Path, folder: Path) -> list[list[str]]:
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").touch()
     (folder / "concurrency.txt").write_text("function None\nfunction 5\n")
+    (folder / "worldflow-X.Y.Z-py3-none-any.whl").touch()
     log = folder / "calls"
     log.touch()
     code = "\n".join(code for language, code in all_blocks(page) if language == "sh")
@@ -145,7 +147,7 @@ def _check_python(arguments: list[str]) -> None:
 
 
 def _check_make(arguments: list[str]) -> None:
-    makefile = (PROJECT / "Makefile").read_text()
+    makefile = "".join((PROJECT / name).read_text() for name in ("Makefile", "worldflow.mk"))
     for argument in arguments:
         name, is_variable, _ = argument.partition("=")
         assert re.search(rf"\b{name}\b" if is_variable else rf"^{name}:", makefile, re.MULTILINE), argument
