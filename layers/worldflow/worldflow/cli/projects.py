@@ -42,7 +42,7 @@ def upgrade(
     own = upgrading.own_wheel(HERE)
     with tempfile.TemporaryDirectory() as folder:
         wheel = wheel or shipped.engine_wheel(Path(folder))
-        if wheel.name == own.name and wheel.read_bytes() == own.read_bytes():
+        if wheel.name == own.name and shipped.content(wheel) == shipped.content(own):
             typer.echo(f"The project already has {own.name}. To get another version, name its wheel with --wheel.")
             return
         changes = upgrading.plan(HERE, wheel)

@@ -70,14 +70,19 @@ def _add(archive: ZipFile, name: str, content: bytes) -> None:
     archive.writestr(entry, content)
 
 
-def files_in(wheel: Path, name: str) -> dict[str, str]:
-    """The files of a project by their paths, with the application's name. Raises `ConfigurationError`."""
+def content(wheel: Path) -> dict[str, bytes]:
+    """What a wheel contains, by name, apart from the list of it. Raises `ConfigurationError`."""
     try:
         with ZipFile(wheel) as archive:
-            shipped = [entry for entry in archive.namelist() if entry.startswith(DATA)]
-            texts = {entry.removeprefix(DATA): archive.read(entry).decode() for entry in shipped}
+            return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/RECORD")}
     except (OSError, BadZipFile) as error:
         raise ConfigurationError(f"{wheel} cannot be read as a wheel: {error}") from None
+
+
+def files_in(wheel: Path, name: str) -> dict[str, str]:
+    """The files of a project by their paths, with the application's name. Raises `ConfigurationError`."""
+    shipped = content(wheel).items()
+    texts = {entry.removeprefix(DATA): text.decode() for entry, text in shipped if entry.startswith(DATA)}
     if not texts:
         raise ConfigurationError(f"{wheel} is no wheel of Worldflow with the files of a project")
     return {path: renamed(path, text, ORIGINAL, name) for path, text in texts.items()}
