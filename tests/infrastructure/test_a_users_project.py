@@ -161,13 +161,16 @@ def test_the_users_own_life(project: Path, tmp_path: Path) -> None:
     built = build(project, "WorkflowsLayer", tmp_path / "built")
     path = f"{Path(worldflow.__file__).parents[1]}:{tmp_path / 'built/python'}"
     tested = run(project, "env", f"PYTHONPATH={path}", sys.executable, "-m", "pytest", "-q")
+    (project / ".local-aws").mkdir()
+    (project / ".local-aws/built.py").write_text("import  os\n")
     checked = run(project, sys.executable, "-m", "ruff", "check", ".")
+    formatted = run(project, sys.executable, "-m", "ruff", "format", "--check", ".")
 
     assert "Renamed my-shop to book-club in Makefile, README.md, pyproject.toml, samconfig.toml." in renamed.stdout
     assert not [path for path in naming.PLACES if "my-shop" in (project / path).read_text()]
     assert built.returncode == 0, built.stderr
     assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout
-    assert checked.returncode == 0, checked.stdout
+    assert checked.returncode == formatted.returncode == 0, checked.stdout + formatted.stdout
 
 
 PRICES = "import bookshop\n\nPRICE: str = bookshop.PRICE\n"
