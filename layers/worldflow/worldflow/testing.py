@@ -39,7 +39,7 @@ from worldflow.serving.worker import Worker
 from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.worlds.local.world import LocalWorld
 
-__all__ = ["TestRun", "WorkflowEnvironment", "replay", "step_context"]
+__all__ = ["TestHook", "TestRun", "WorkflowEnvironment", "replay", "step_context"]
 
 P = ParamSpec("P")
 R = TypeVar("R", default=Any)
