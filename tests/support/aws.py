@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import boto3
 import botocore.session
+import moto.core.responses
 import moto.core.utils
 import pytest
 from botocore.loaders import create_loader
@@ -195,6 +196,10 @@ RESPONSES_METHODS.clear()
 
 # Each session would read the descriptions of its services anew: a third of a second for the clients of one cold start.
 botocore.session.create_loader = functools.cache(create_loader)
+
+# moto looks through the members of a service's class on each request, which takes it a fifth of its time.
+for _name in ("method_names_from_class", "camelcase_to_underscores"):
+    setattr(moto.core.responses, _name, functools.cache(getattr(moto.core.responses, _name)))
 
 
 def _utcnow() -> datetime:
