@@ -17,10 +17,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner
 
+import examples.aws_workflow.run as aws_example
 from tests.docs.pages import PROJECT, blocks, module, own_page, run
 from tests.support.aws import deployed
 from tests.support.lambdas import close_step_handler
-from tests.support.systems import AWSSystem, Clock, clocked, finish
+from tests.support.systems import AWSSystem, Clock, aws_system, clocked, finish
 from tests.support.template import TEMPLATE
 from worldflow import worlds
 from worldflow.aws_setup.__main__ import app as aws_setup
@@ -133,6 +134,22 @@ def test_the_workflow_of_the_guide_on_its_functions(
         "StepCompleted",
         "RunCompleted",
     ]
+
+
+def test_the_example_of_the_guide(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def run_it(system: Any) -> None:
+        application = asyncio.create_task(aws_example.main("hello-1"))
+        while not system.world.list_runs().runs:
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(finish, system, "hello-1")
+        await application
+
+    with deployed() as stack, aws_system(stack) as system:
+        monkeypatch.setattr(aws_example, "AWSWorld", lambda: system.world)
+        asyncio.run(run_it(system))
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["['Hello, World!', 'Hello, World, again!']", "Status: completed"]
+    assert len(said[2:]) == 8
 
 
 # --- the template ----------------------------------------------------------------------------------------------------
