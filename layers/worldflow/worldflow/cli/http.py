@@ -21,7 +21,7 @@ from worldflow.serving.worker import Worker
 from worldflow.turns.steps import log_what_is_left
 from worldflow.worlds.local.world import LocalWorld
 
-TOKEN = "WORLDFLOW_API_TOKEN"
+VARIABLE = "WORLDFLOW_API_TOKEN"
 SHORTEST_TOKEN = 20
 
 _PATIENCE = 25
@@ -36,7 +36,7 @@ def serve(
         Path | None,
         typer.Option(
             envvar="WORLDFLOW_API_TOKEN_FILE",
-            help=f"File with the bearer token that requests must carry; default: the token in {TOKEN}.",
+            help=f"File with the bearer token that requests must carry; default: the token in {VARIABLE}.",
             dir_okay=False,
         ),
     ] = None,
@@ -60,7 +60,7 @@ def serve(
     token = _read_token(token_file)
     if token is None and not _is_loopback(host):
         raise ConfigurationError(
-            f"other machines can reach {host}: set a token in {TOKEN}, or in a file named with --token-file"
+            f"other machines can reach {host}: set a token in {VARIABLE}, or in a file named with --token-file"
         )
     _check_extra()
     prepare(context, workflows)
@@ -78,14 +78,14 @@ def serve(
 
 def _read_token(file: Path | None) -> str | None:
     try:
-        token = file.read_text().strip() if file else os.environ.get(TOKEN)
+        token = file.read_text().strip() if file else os.environ.get(VARIABLE)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the token cannot be read from {file}: {error}") from None
     if not file and not token:
         return None
     if not token or len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         rule = f"must have at least {SHORTEST_TOKEN} ASCII characters and no spaces"
-        raise ConfigurationError(f"the token in {file or TOKEN} {rule}")
+        raise ConfigurationError(f"the token in {file or VARIABLE} {rule}")
     return token
 
 
