@@ -69,11 +69,19 @@ class Bank:
 class Couriers:
     latency = 0.0
 
+    def __init__(self) -> None:
+        self.parcels: set[str] = set()
+
     async def book(self, address: str, key: str) -> str:
         await asyncio.sleep(self.latency)
         if address == "the moon":
             raise NoCourier(f"no courier goes to {address}")
+        self.parcels.add(f"PARCEL-{key}")
         return f"PARCEL-{key}"
+
+    async def cancel(self, parcel: str) -> None:
+        await asyncio.sleep(self.latency / 4)
+        self.parcels.discard(parcel)
 
 
 warehouse = Warehouse(KEYBOARD=10, SCREEN=10)

@@ -7,6 +7,7 @@ import pytest
 from examples.order_saga.services import CardDeclined, NoCourier, OutOfStock, bank, couriers, warehouse
 from examples.order_saga.workflow import Basket, Confirmation, Line, place_order
 from worldflow import RunCancelledError, RunFailedError
+from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
 
 
@@ -17,6 +18,7 @@ def services() -> Iterator[None]:
     warehouse.stock = {"KEYBOARD": 10, "SCREEN": 10}
     warehouse.reservations.clear()
     bank.charges.clear()
+    couriers.parcels.clear()
     bank.requests = 0
     yield
 
@@ -30,7 +32,8 @@ def basket(**changes: Any) -> Basket:
 
 
 def nothing_is_left() -> bool:
-    return warehouse.stock == {"KEYBOARD": 10, "SCREEN": 10} and not warehouse.reservations and not bank.charges
+    left = (warehouse.reservations, bank.charges, couriers.parcels)
+    return warehouse.stock == {"KEYBOARD": 10, "SCREEN": 10} and not any(left)
 
 
 async def test_an_order_is_shipped() -> None:
@@ -71,4 +74,20 @@ async def test_a_payment_under_way_is_returned_when_the_order_is_cancelled() -> 
         with pytest.raises(RunCancelledError, match="changed her mind"):
             await run.result()
     assert bank.requests == 2
+    assert nothing_is_left()
+
+
+async def test_a_booking_under_way_is_undone_when_the_order_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    booked = couriers.book
+
+    async def cancelled_meanwhile(address: str, key: str) -> str:
+        await Orchestrator(env.world).cancel("test-1")
+        return await booked(address, key)
+
+    monkeypatch.setattr(couriers, "book", cancelled_meanwhile)
+    async with WorkflowEnvironment() as env:
+        run = await env.start(place_order, basket())
+        with pytest.raises(RunCancelledError):
+            await run.result()
+        assert "cancel_courier" in [event.payload.get("name") for event in await run.events()]
     assert nothing_is_left()

@@ -71,6 +71,11 @@ async def book_courier(address: str) -> str:
     return await couriers.book(address, key=step_info().idempotency_key)
 
 
+@step(retry=PATIENT)
+async def cancel_courier(parcel: str) -> None:
+    await couriers.cancel(parcel)
+
+
 class Saga(AsyncExitStack):
     async def do(self, action: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[object]]) -> T:
         """Awaits an action, and undoes it if the block fails or is cancelled.
@@ -101,7 +106,7 @@ async def place_order(basket: Basket) -> Confirmation:
         set_status("charging")
         await saga.do(take_payment(basket.card, basket.total), undo=return_payment)
         set_status("booking a courier")
-        parcel = await book_courier(basket.address)
+        parcel = await saga.do(book_courier(basket.address), undo=cancel_courier)
         saga.keep()
     logger.info("%s is on its way", parcel)
     set_status("shipped")
