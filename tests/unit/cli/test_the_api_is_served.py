@@ -21,6 +21,7 @@ import pytest
 
 from tests.support import clock
 from tests.unit.cli.conftest import FLOWS, Cli
+from worldflow.serving.worker_turns import WorkerTurns
 
 pytestmark = pytest.mark.skipif(not find_spec("uvicorn"), reason="the extra serve is not installed")
 
@@ -87,6 +88,16 @@ def test_with_a_token_and_beside_a_worker(cli: Cli, tmp_path: Path) -> None:
             assert ask(f"{url}/metrics")[0] == ask(f"{url}/metrics", token=TOKEN[::-1])[0] == 401
             assert "worldflow_served 1" in ask(f"{url}/metrics", token=TOKEN)[1]
             assert ask(f"{other}/runs", token=TOKEN[::-1])[0] == 200
+
+
+def test_it_fails_with_its_worker(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> bool:
+        raise KeyError("a fault")
+
+    monkeypatch.setattr(WorkerTurns, "take", fail)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    ended = cli.run("serve", "--port", "0", "-w", FLOWS)
+    assert (ended.exit_code, ended.stderr) == (1, "Error: the worker cannot continue: KeyError: 'a fault'\n")
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "runs.example"])

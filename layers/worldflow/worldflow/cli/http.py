@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from worldflow.cli.common import AsJson, Local, Modules, Stack, open_world, print_json
-from worldflow.cli.serving import prepare, tracing
+from worldflow.cli.serving import failing_in_a_line, prepare, tracing
 from worldflow.engine.errors import ConfigurationError
 from worldflow.serving.worker import Worker
 from worldflow.turns.steps import log_what_is_left
@@ -136,5 +136,6 @@ async def _serve(world: LocalWorld, token: str | None, listening: socket.socket,
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,
     )
-    async with worker or contextlib.nullcontext():
-        await uvicorn.Server(config).serve(sockets=[listening])
+    with failing_in_a_line():
+        async with worker or contextlib.nullcontext():
+            await uvicorn.Server(config).serve(sockets=[listening])

@@ -146,10 +146,18 @@ async def _serve(worker: Worker) -> None:
     for number in _ENDING:
         loop.add_signal_handler(number, end)
     try:
-        await worker.serve()
+        with failing_in_a_line():
+            await worker.serve()
     except asyncio.CancelledError:
         if not is_told:
             raise WorldflowError("the worker was cancelled by code running in it") from None
+
+
+@contextmanager
+def failing_in_a_line() -> Iterator[None]:
+    """Logs an error after which a worker cannot continue, and raises one that says it in a line."""
+    try:
+        yield
     except Exception as error:
         if not is_explained(error) and not isinstance(error, sqlite3.Error):
             _log.error("the worker cannot continue", exc_info=loggable(error))
