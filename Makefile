@@ -18,6 +18,12 @@ $(VENV)/docs/ready: requirements-docs.txt $(VENV)/ready
 	@$(call install,$(VENV)/docs/bin/python,--no-deps --editable layers/worldflow)
 	@touch $@
 
+# What infrastructure/cdk needs, apart: jsii asks for versions of its own.
+$(VENV)/cdk/ready: infrastructure/cdk/requirements.txt $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/cdk
+	@$(call install,$(VENV)/cdk/bin/python,--requirement infrastructure/cdk/requirements.txt)
+	@touch $@
+
 # What Worldflow is compared with. Restate's server comes by npm: without it, its rows say so.
 $(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json package-lock.json) $(VENV)/ready
 	@python -m venv --clear --without-pip $(VENV)/peers
@@ -32,6 +38,7 @@ requirements: $(VENV)/ready ## Pin the newest versions that fit in every require
 	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra dev layers/worldflow/pyproject.toml \
 		--output-file starter/requirements-dev.txt
 	$(COMPILE) requirements-checkov.in --output-file requirements-checkov.txt
+	$(COMPILE) infrastructure/cdk/requirements.in --output-file infrastructure/cdk/requirements.txt
 	$(COMPILE) --constraint requirements-dev.txt --extra cli requirements-docs.in layers/worldflow/pyproject.toml \
 		--output-file requirements-docs.txt
 	$(COMPILE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
@@ -45,7 +52,7 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 # ------------------------------------------------------------------------------------------------------------------ tests
 
 .PHONY: test
-test: $(VENV)/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
+test: $(VENV)/ready $(VENV)/cdk/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
 	python -m pytest -n 2 --ignore tests/e2e
 	@$(MAKE) --no-print-directory test-hours
 	python -m pytest tests/e2e
@@ -156,6 +163,10 @@ openapi: $(VENV)/ready ## Write docs/openapi.json, the document of the HTTP API
 .PHONY: aws-setup
 aws-setup: $(VENV)/ready ## Copy what worldflow.aws_setup creates from template.yaml
 	@python -m tools.aws_setup
+
+.PHONY: cdk
+cdk: $(VENV)/ready ## Write the parameters and outputs of infrastructure/cdk from template.yaml
+	@python -m tools.cdk
 
 .PHONY: costs
 costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them

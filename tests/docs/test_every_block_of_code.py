@@ -36,11 +36,12 @@ RUN_BY = {
     "docs/guide/recurring.md": "tests/docs/test_code_that_applications_have.py",
     "docs/guide/testing.md": "tests/unit/test_the_documentation.py",
     "docs/guide/tracing.md": "tests/docs/test_code_that_applications_have.py",
+    "docs/hosting/cdk.md": "tests/infrastructure/test_the_cdk_and_terraform_follow_the_template.py",
     "docs/hosting/frameworks.md": "tests/examples/test_web_frameworks.py",
 }
 """The tests that run the Python of a page and are not named after it."""
 
-PROGRAMS = ("aws", "curl", "make", "pip", "python", "sam", "sleep", "uvx")
+PROGRAMS = ("aws", "curl", "make", "npx", "pip", "python", "sam", "sleep", "uvx")
 STUB = """#!/bin/sh
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >> "$CALLS"
 case "$*" in *get-schedule-group*) exit 1;; *" environment "*) ;; *) [ "${0##*/}" = aws ] && echo value;; esac
