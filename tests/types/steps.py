@@ -6,7 +6,7 @@ from typing import assert_type
 
 from pydantic import BaseModel
 
-from worldflow import RetryPolicy, StepInfo, step, step_info, workflow
+from worldflow import RetryPolicy, StepInfo, create_hook, sleep, step, step_info, wait_for_signal, workflow
 from worldflow.testing import step_context
 
 
@@ -49,6 +49,9 @@ async def steps(sku: str) -> Receipt:
     return await charge("4242", Decimal(2))
 
 
+_Outcomes = tuple[Receipt | BaseException, int | BaseException]
+
+
 @workflow(name="types_gather")
 async def together(skus: list[str]) -> None:
     receipt, place, days = await asyncio.gather(charge("4242", Decimal(1)), reserve("a"), ship("a"))
@@ -61,10 +64,24 @@ async def together(skus: list[str]) -> None:
         task = group.create_task(charge("4242", Decimal(1)))
     assert_type(task.result(), Receipt)
 
-    racers = [asyncio.create_task(ship(sku)) for sku in skus]
-    done, _ = await asyncio.wait(racers, return_when=asyncio.FIRST_COMPLETED)
+    pending = {asyncio.create_task(ship(sku)) for sku in skus}
+    done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
     assert_type(done.pop().result(), int)
+    for each in asyncio.as_completed([ship("a"), ship("b")]):
+        assert_type(await each, int)
     assert_type(await asyncio.wait_for(reserve("a"), 10), str | None)
+    assert_type(await asyncio.shield(ship("a")), int)
+
+
+@workflow(name="types_gather_signals")
+async def together_with_signals() -> None:
+    days, receipt, _ = await asyncio.gather(ship("a"), wait_for_signal("receipt", Receipt), sleep("1h"))
+    assert_type(days, int)
+    assert_type(receipt, Receipt)
+    assert_type(asyncio.create_task(wait_for_signal("receipt", Receipt)), asyncio.Task[Receipt])
+    with create_hook(Receipt) as hook:
+        assert_type(await asyncio.gather(hook, ship("a"), return_exceptions=True), _Outcomes)
+    print(wait_for_signal("receipt", Receipt).amount)  # type: ignore[attr-defined]  # pyright: ignore
 
 
 async def called_directly() -> None:

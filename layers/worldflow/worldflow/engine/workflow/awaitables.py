@@ -11,7 +11,7 @@ import contextvars
 import sys
 from collections import deque
 from collections.abc import Coroutine, Generator, Iterator
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from worldflow.engine.here import refuse_the_collector
 from worldflow.engine.unawaited import Made, Origin, is_dropped_by_its_maker
@@ -130,13 +130,14 @@ class Call(Coroutine[Any, Any, T]):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    def __getattr__(self, name: str) -> Any:
-        problem = f"{type(self).__name__!r} object has no attribute {name!r}"
-        if not name.startswith("_") and name != "origin" and self.origin:
-            problem = (
-                f"{Origin(*self.origin)} but not awaited: the call has no attribute {name!r}; its result may have it"
-            )
-        raise AttributeError(problem, name=name, obj=self)
+    if not TYPE_CHECKING:  # to a type checker it would have every attribute, and be a generator, too
+
+        def __getattr__(self, name: str) -> Any:
+            problem = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_") and name != "origin" and self.origin:
+                advice = f"the call has no attribute {name!r}; its result may have it"
+                problem = f"{Origin(*self.origin)} but not awaited: {advice}"
+            raise AttributeError(problem, name=name, obj=self)
 
     def _take(self) -> None:
         self._is_taken = True
