@@ -1,4 +1,8 @@
+import pytest
+
 from tests.unit.cli.conftest import FLOWS, Cli
+from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.registry import Registry
 
 
 def test_the_value_arrives(cli: Cli):
@@ -38,6 +42,15 @@ def test_the_declared_type_is_checked_where_the_code_is_named(cli: Cli):
     cli("start", "judged", "--run-id", "one")
     refused = cli.fails("signal", "one", "verdict", "--value", '"maybe"', "--workflows", FLOWS)
     assert "does not fit the signal 'verdict' of judged" in refused
+
+
+def test_a_signal_is_sent_unchecked_where_the_code_is_missing(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    cli("start", "judged", "--run-id", "one")
+    monkeypatch.setattr(definitions, "_workflows", Registry("workflow"))
+    sent = cli.run("signal", "one", "verdict", "--value", "true", "--workflows", "no_such_module")
+    assert sent.exit_code == 0
+    assert sent.stderr.startswith("Warning: the value is not checked: there is no workflow 'judged'")
+    assert "not imported: no_such_module" in sent.stderr
 
 
 def test_a_name_that_the_workflow_does_not_declare_gets_a_warning(cli: Cli):

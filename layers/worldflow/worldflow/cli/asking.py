@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -45,7 +45,7 @@ def signal(
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
         if workflows:
-            _warn_of_undeclared(known_workflow(sending.open_run(world, run_id).workflow_name, workflows), name)
+            _warn(sending.open_run(world, run_id).workflow_name, workflows, name)
         signal_id = sending.signal(world, run_id, name, sent)
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
@@ -53,8 +53,15 @@ def signal(
         typer.echo(f"Sent signal {name} to {run_id}.")
 
 
-def _warn_of_undeclared(workflow: Workflow[..., Any] | str, name: str) -> None:
-    if isinstance(workflow, Workflow) and (warning := sending.undeclared(workflow, name)):
+def _warn(workflow: str, modules: str, signal: str) -> None:
+    """Says on stderr why the workflow may not receive the signal, which is sent nevertheless."""
+    try:
+        known = known_workflow(workflow, modules)
+    except WorldflowError as error:
+        warning: str | None = f"the value is not checked: {error}"
+    else:
+        warning = sending.undeclared(known, signal) if isinstance(known, Workflow) else None
+    if warning:
         typer.echo(f"Warning: {warning}", err=True)
 
 
