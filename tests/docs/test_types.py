@@ -32,7 +32,7 @@ async def test_calls_and_runs() -> None:
         return await bank.charge(card, amount)
 
     @step
-    def reserve(sku: str) -> str:  # a plain function is awaited, too
+    def reserve(sku: str) -> str:  # a plain function is awaited as well
         return warehouse.reserve(sku)
 
     @workflow
