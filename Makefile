@@ -168,6 +168,10 @@ aws-setup: $(VENV)/ready ## Copy what worldflow.aws_setup creates from template.
 cdk: $(VENV)/ready ## Write the parameters and outputs of infrastructure/cdk from template.yaml
 	@python -m tools.cdk
 
+.PHONY: terraform
+terraform: $(VENV)/ready ## Write the variables and outputs of infrastructure/terraform from template.yaml
+	@python -m tools.terraform
+
 .PHONY: costs
 costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the code has them
 	@PYTHONPATH=layers/workflows python -m tools.costs

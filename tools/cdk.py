@@ -37,20 +37,20 @@ def properties() -> str:
     parts = [HEAD]
     for name, parameter in parameters.items():
         description = parameter["Description"].replace(", separated by commas", "")
-        parts.append(f"    {_snake(name)}: {_type(parameter)}\n{_docstring(description, 4)}")
-    names = "".join(f'    "{_snake(name)}": "{name}",\n' for name in parameters)
+        parts.append(f"    {snake(name)}: {_type(parameter)}\n{_docstring(description, 4)}")
+    names = "".join(f'    "{snake(name)}": "{name}",\n' for name in parameters)
     parts.append(f"\n\nNAMES = {{\n{names}}}\n")
     needed = "".join(f'    "{name}": "{parameters[name]["Default"]}",\n' for name in ("Runtime", "Architecture"))
     parts.append(f'\nDEFAULTS = {{\n{needed}}}\n"""What the build needs to know."""\n')
     parts.append('\n\nclass Outputs:\n    """The outputs of the stack."""\n\n    @abstractmethod\n')
     parts.append("    def _output(self, name: str) -> str: ...\n")
     for name, output in outputs.items():
-        parts.append(f"\n    @property\n    def {_snake(name)}(self) -> str:\n{_docstring(output['Description'], 8)}")
+        parts.append(f"\n    @property\n    def {snake(name)}(self) -> str:\n{_docstring(output['Description'], 8)}")
         parts.append(f'        return self._output("{name}")\n')
     return "".join(parts)
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
@@ -62,8 +62,11 @@ def _type(parameter: Mapping[str, Any]) -> str:
         return f"Literal[{', '.join(json.dumps(value) for value in values)}]"
     if parameter["Type"] == "Number":
         return "int"
-    is_list = parameter["Type"] == "CommaDelimitedList" or "separated by commas" in parameter["Description"]
-    return "Sequence[str]" if is_list else "str"
+    return "Sequence[str]" if is_list(parameter) else "str"
+
+
+def is_list(parameter: Mapping[str, Any]) -> bool:
+    return parameter["Type"] == "CommaDelimitedList" or "separated by commas" in parameter["Description"]
 
 
 def _docstring(text: str, indent: int) -> str:

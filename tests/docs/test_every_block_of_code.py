@@ -58,7 +58,15 @@ def _name(page: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_block_is_of_a_known_kind(page: Path) -> None:
-    kinds = {"json": json.loads, "python": str, "sh": str, "text": str, "toml": tomllib.loads, "yaml": _yaml}
+    kinds = {
+        "json": json.loads,
+        "python": str,
+        "sh": str,
+        "terraform": str,
+        "text": str,
+        "toml": tomllib.loads,
+        "yaml": _yaml,
+    }
     for language, code in all_blocks(page):
         assert language in kinds, f"is this sh, or text that is printed? {code}"
         kinds[language](code)
@@ -101,7 +109,7 @@ def test_the_commands_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.
             case "aws":
                 _check_aws(arguments)
             case "sam":
-                assert arguments[0] in ("build", "deploy", "init")
+                assert arguments[0] in ("build", "deploy", "init", "package")
 
 
 def _calls(page: Path, folder: Path) -> list[list[str]]:

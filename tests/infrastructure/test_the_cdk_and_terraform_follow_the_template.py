@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tests.infrastructure.stack import ROOT
-from tools import cdk
+from tools import cdk, terraform
 
 PAGE = (ROOT / "docs/hosting/cdk.md").read_text()
 
@@ -19,3 +19,7 @@ def test_the_page_shows_the_app() -> None:
     assert shown in (ROOT / "infrastructure/cdk/app.py").read_text()
     attributes = set(re.findall(r"worldflow\.(\w+)[,}\n]", environment))
     assert attributes <= set(re.findall(r"def (\w+)\(self\)", cdk.properties()))
+
+
+def test_the_variables_of_the_module_are_the_templates() -> None:
+    assert terraform.FILE.read_text() == terraform.properties(), "make terraform"
