@@ -36,7 +36,7 @@ FastAPI, Django or Flask | `AWSWorld` | DynamoDB: events, runs | SQS: a queue of
 EventBridge: timers | `aws configure` | Python 3.11 or later | pip install "worldflow[aws]"
 python -m worldflow.aws_setup setup | pip install "worldflow[aws]" -t . | aws lambda create-function
 --runtime python3.11 | --timeout 300 | --memory-size 1024 | step_handler.py
-npm install -g aws-cdk | cdk bootstrap | cdk deploy | API Gateway, IAM
+npm install -g aws-cdk | infrastructure/cdk | npm install | cdk bootstrap | cdk deploy | API Gateway, IAM
 ApiUrl | EventsTableName | RunsTableName | StepQueueUrl | OrchestratorFunctionName
 WORLDFLOW_EVENTS_TABLE | WORLDFLOW_RUNS_TABLE | WORLDFLOW_STEP_QUEUE_URL | WORLDFLOW_ORCHESTRATOR_FUNCTION
 WORLDFLOW_API_GATEWAY_URL | AWS_REGION
@@ -175,5 +175,6 @@ def test_the_table_of_permissions_is_the_templates() -> None:
 def test_the_outputs_and_parameters_that_the_page_names_are_the_templates() -> None:
     outputs = re.findall(r"`(\w+(?:Url|Name))`", PAGE)
     assert set(outputs) <= TEMPLATE["Outputs"].keys()
+    assert (PROJECT / "infrastructure/cdk/requirements.txt").exists()
     parameters = re.findall(r"`(\w+(?:Memory|Concurrency|Days|Ids|Arn))`", PAGE)
     assert set(parameters) <= TEMPLATE["Parameters"].keys()
