@@ -10,9 +10,8 @@ from contextlib import closing
 import pytest
 
 from worldflow import FatalError, logger, step, step_info, workflow
-from worldflow.logs import RunIds
 from worldflow.runtime import Orchestrator
-from worldflow.worker import BackgroundWorker, Worker
+from worldflow.worker import BackgroundWorker, RunIds, Worker
 from worldflow.worlds import LocalWorld
 
 _log = logging.getLogger(__name__)
