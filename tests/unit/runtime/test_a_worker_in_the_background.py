@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from worldflow import step, workflow
+from worldflow import step, step_info, workflow
 from worldflow.engine.errors import ConfigurationError, WorldClosedError
 from worldflow.runtime import Orchestrator
 from worldflow.serving import worker as worker_module
 from worldflow.worker import BackgroundWorker, Worker
 from worldflow.worlds import LocalWorld
 
+greeted: list[str] = []
+
 
 @step(name="background_greet")
 async def greet() -> str:
+    greeted.append(step_info().run_id)
     return "hello"
 
 
@@ -44,6 +47,21 @@ def test_a_standby_takes_over_when_the_worker_ends(tmp_path: Path, monkeypatch: 
         with BackgroundWorker(Worker(other, standby=True)):
             first.close()
             assert Orchestrator(world).sync.start_workflow("r1", greets).result(timeout="20s") == "hello"
+
+
+def test_of_several_with_one_file_one_runs_each_step(tmp_path: Path) -> None:
+    greeted.clear()
+    file = tmp_path / "runs.db"
+    with (
+        closing(LocalWorld(file)) as world,
+        closing(LocalWorld(file)) as other,
+        BackgroundWorker(Worker(world, standby=True)),
+        BackgroundWorker(Worker(other, standby=True)),
+    ):
+        worlds = [world, other] * 10
+        runs = [Orchestrator(each).sync.start_workflow(f"r{n}", greets) for n, each in enumerate(worlds)]
+        assert [run.result(timeout="20s") for run in runs] == ["hello"] * 20
+    assert sorted(greeted) == sorted(run.id for run in runs)
 
 
 def test_a_standby_can_be_closed(tmp_path: Path) -> None:
