@@ -48,7 +48,8 @@ def _headings(page: Path) -> set[str]:
     return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", sorted(PROJECT.glob("docs/**/*.md")), ids=lambda page: page.name)
+# The reader of the tutorial creates the files that it names.
+@pytest.mark.parametrize("page", sorted({*PAGES[1:]} - {PROJECT / "docs/tutorial.md"}), ids=lambda page: page.name)
 def test_the_files_that_pages_name_exist(page: Path) -> None:
     others = ("tests/world", "layers/workflows/workflows", "starter")
     places = [PROJECT, PACKAGE.parent, PACKAGE, *(PROJECT / other for other in others)]
