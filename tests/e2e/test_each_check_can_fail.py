@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import visible_again_after
 from worldflow.devtools.local_aws.launcher import LocalAws
 from worldflow.devtools.stack import Stack
-from worldflow.devtools.verify.checks import api, caretaker, operation, queues, runs, timers
+from worldflow.devtools.verify.checks import api, applications, caretaker, operation, queues, runs, timers
 from worldflow.devtools.verify.forgetting import forget
 from worldflow.devtools.verify.outcome import Check, Outcome, run_checks
 from worldflow.devtools.verify.target import PATIENCE, Target
@@ -113,6 +113,33 @@ def disabled(queue: str) -> Break:
     return broken
 
 
+def changed_policy(name: str, *, without: str = "", allowing: str = "") -> Break:
+    """A managed policy of the stack lacks a statement, or allows an action on everything."""
+
+    @contextmanager
+    def broken(target: Target) -> Iterator[None]:
+        iam, arn = target.client("iam"), {"PolicyArn": target.outputs[f"{name}Arn"]}
+        version = iam.get_policy(**arn)["Policy"]["DefaultVersionId"]
+        before = iam.get_policy_version(**arn, VersionId=version)["PolicyVersion"]["Document"]
+
+        def put(document: Any) -> None:
+            nonlocal version
+            made = iam.create_policy_version(**arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+            iam.delete_policy_version(**arn, VersionId=version)
+            version = made["PolicyVersion"]["VersionId"]
+
+        statements = [one for one in before["Statement"] if one["Sid"] != without]
+        if allowing:
+            statements.append({"Effect": "Allow", "Action": allowing, "Resource": "*"})
+        put(before | {"Statement": statements})
+        try:
+            yield
+        finally:
+            put(before)
+
+    return broken
+
+
 @contextmanager
 def an_open_route(target: Target) -> Iterator[None]:
     """One route takes requests of anybody."""
@@ -131,6 +158,12 @@ def an_open_route(target: Target) -> Iterator[None]:
         (api.authorisation, an_open_route, "routes whose authorisation is not AWS_IAM: {'GET /runs/{run_id}': 'NONE'}"),
         (api.idempotent_start, without_right("Signal", "Requests"), "POST /runs: 500"),
         (api.listing, without_right("Signal", "ListRuns"), "GET /runs?status=completed&workflow=hello&limit=100: 500"),
+        (applications.start_policy, changed_policy("StartPolicy", without="Send"), "refused what it is for"),
+        (applications.start_policy, changed_policy("StartPolicy", allowing="dynamodb:Query"), "not for: list_runs"),
+        (applications.read_policy, changed_policy("ReadPolicy", without="ListRuns"), "refused what it is for"),
+        (applications.read_policy, changed_policy("ReadPolicy", allowing="s3:PutObject"), "not for: write_a_payload"),
+        (applications.read_policy, changed_policy("ReadPolicy", allowing="execute-api:Invoke"), "allows POST /runs"),
+        (applications.operate_policy, changed_policy("OperatePolicy", without="Schedule"), "refused what it is for"),
         (caretaker.rotation, without_right("Caretaker", "RotateWebhookKeys"), "is not the current one"),
         (caretaker.sweep, without_right("Caretaker", "Send"), "the caretaker failed: "),
         (operation.event_sources, disabled("TimerDeadLetterQueue"), "is Disabled"),

@@ -83,6 +83,10 @@ def application(target: Target, *policies: str) -> Iterator[Application]:
         made = Application(target, _session(target, role))
         _wait_for_rights(made, target)
         yield made
+    except ClientError as error:
+        if error.response["Error"]["Code"] in REFUSED:
+            raise Failed(f"{' and '.join(policies)}: refused what it is for: {error}") from None
+        raise
     finally:
         for arn in arns:
             with suppress(ClientError):
