@@ -91,6 +91,13 @@ def test_a_name_is_one_that_a_stack_can_have(name: str, tmp_path: Path) -> None:
     assert not (tmp_path / "project").exists()
 
 
+def test_a_folder_may_have_another_name(tmp_path: Path) -> None:
+    made = CliRunner().invoke(app, ["new", str(tmp_path / "my_shop")])
+
+    assert made.exit_code == 1
+    assert "'my_shop' cannot be the name of a stack: give the application one with --name" in made.output
+
+
 def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from worldflow.engine.errors import WorldflowError
+from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.project import creating, naming, shipped, upgrading
 
 HERE = Path()
@@ -23,6 +23,8 @@ def new(
 ) -> None:
     """Create a project: a SAM application with an example workflow, its test, and this version of Worldflow."""
     folder = folder.resolve()
+    if name is None and not naming.NAME.fullmatch(folder.name):
+        raise ConfigurationError(f"{folder.name!r} cannot be the name of a stack: give the application one with --name")
     files = creating.create(folder, name or folder.name)
     typer.echo(f"Created {folder} with {len(files)} files. Next:\n\n  cd {folder}\n  make demo\n")
 
