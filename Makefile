@@ -54,8 +54,14 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 .PHONY: test
 test: $(VENV)/ready $(VENV)/cdk/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
 	python -m pytest -n 2 --ignore tests/e2e
-	@$(MAKE) --no-print-directory test-hours
+	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) test-e2e test-beside
+
+# A stack waits more than it works: what no stack serves runs beside its tests.
+.PHONY: test-e2e test-beside
+test-e2e: $(VENV)/ready
 	python -m pytest tests/e2e
+test-beside: $(VENV)/ready
+	@$(MAKE) --no-print-directory test-hours
 	@$(MAKE) --no-print-directory test-pythons
 
 # The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import boto3
 import pytest
 
-from tests.e2e.conftest import visible_again_after
+from tests.e2e.conftest import until, visible_again_after
 from worldflow.devtools.local_aws.launcher import LocalAws
 from worldflow.devtools.stack import Stack
 from worldflow.devtools.verify.checks import api, applications, caretaker, operation, queues, runs, timers
@@ -83,7 +83,9 @@ def without_right(function: str, sid: str, *actions: str, cold: bool = False) ->
         changed["Statement"] = [one for one in changed["Statement"] if one["Action"]]
         iam.put_role_policy(**policy, PolicyDocument=json.dumps(changed))
         if cold:
-            target.aws.kill_workers(target.outputs[f"{function}FunctionName"])
+            name = target.outputs[f"{function}FunctionName"]
+            killed = set(target.aws.kill_workers(name))
+            until(lambda: killed.isdisjoint(target.aws.worker_pids(name)) or None, 10)
         try:
             yield
         finally:
