@@ -53,8 +53,13 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_DEFAULT_REGION", *OPTIONS, *OUTPUTS):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_REGION", REGION)
-        create_stack("prod", setup_worldflow_infrastructure().environment())
         yield
+
+
+@pytest.fixture
+def prod() -> None:
+    """A stack of that name, with its resources."""
+    create_stack("prod", setup_worldflow_infrastructure().environment())
 
 
 def create_stack(name: str, variables: dict[str, str]) -> None:
@@ -71,6 +76,7 @@ def said(result: Any) -> str:
     return " ".join(result.stderr.replace("│", " ").split())
 
 
+@pytest.mark.usefixtures("prod")
 @pytest.mark.parametrize("environment", [{}, {"WORLDFLOW_RUNS_TABLE": "another"}])
 def test_a_run_is_started_and_shown(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch):
     for name, value in environment.items():
@@ -79,11 +85,13 @@ def test_a_run_is_started_and_shown(environment: dict[str, str], monkeypatch: py
     assert json.loads(run("status", "one", "--stack", "prod", "--json").stdout)["status"] == "pending"
 
 
+@pytest.mark.usefixtures("prod")
 def test_the_environment_may_name_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLDFLOW_STACK", "prod")
     assert run("list").stderr == "No runs.\n"
 
 
+@pytest.mark.usefixtures("prod")
 @pytest.mark.parametrize(("given", "step_batch"), [([], 5), (["--step-batch", "2"], 2)])
 def test_a_bill_is_that_of_the_stacks_parameters(given: list[str], step_batch: int):
     cloudformation.parameters.update(StepBatchSize="5", Tracing="XRay", EventBusName="orders")
@@ -153,6 +161,7 @@ def test_a_file_and_a_stack_are_not_given_together(first: str, tmp_path: Path):
     assert "both a LocalWorld file and a stack are set: choose one" in said(result)
 
 
+@pytest.mark.usefixtures("prod")
 def test_what_is_typed_wins_over_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WORLDFLOW_LOCAL", str(tmp_path / "runs.db"))
     assert run("list", "--stack", "prod").stderr == "No runs.\n"
