@@ -68,7 +68,9 @@ class Worldflow(Construct, Outputs):
         self._grant("Operate", role, self.operate_policy_arn)
 
     def _grant(self, use: str, role: iam.IRole, arn: str) -> None:
-        role.add_managed_policy(iam.ManagedPolicy.from_managed_policy_arn(self, f"{use}{role.node.addr}", arn))
+        id = f"{use}{role.node.addr}"
+        if self.node.try_find_child(id) is None:  # a role may be granted the same twice
+            role.add_managed_policy(iam.ManagedPolicy.from_managed_policy_arn(self, id, arn))
 
     def _output(self, name: str) -> str:
         resource = self.stack.nested_stack_resource
