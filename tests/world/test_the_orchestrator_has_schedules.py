@@ -72,10 +72,11 @@ def test_the_workflow_is_given_as_function_or_by_name(orchestrator: Orchestrator
 
 
 def test_an_id_belongs_to_one_schedule(orchestrator: Orchestrator) -> None:
-    wait(orchestrator.create_schedule("nightly", hello, schedule=DAILY))
-    with pytest.raises(ScheduleExistsError) as raised:
-        wait(orchestrator.create_schedule("nightly", hello, schedule="rate(1 day)"))
-    assert raised.value.schedule_id == "nightly"
+    wait(orchestrator.create_schedule("nightly", hello, {"name": "Ada"}, schedule=DAILY))
+    for name, schedule in (("Ada", "rate(1 day)"), ("Grace", DAILY)):
+        with pytest.raises(ScheduleExistsError) as raised:
+            wait(orchestrator.create_schedule("nightly", hello, {"name": name}, schedule=schedule))
+        assert raised.value.schedule_id == "nightly"
 
 
 @pytest.mark.parametrize(
