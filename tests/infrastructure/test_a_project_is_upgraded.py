@@ -126,6 +126,43 @@ def test_without_git_the_new_version_is_put_beside(
     assert "git is not installed" in done.output
 
 
+def test_the_ends_of_lines_stay(project: Path, upgrade: Upgrade) -> None:
+    newer = edit("worldflow.mk", "PORT ?= 4566", "PORT ?= 5000")
+    own = edit("worldflow.mk", "SAM ?= sam", "SAM ?= samdev")
+    Path("worldflow.mk").write_bytes(own.replace("\n", "\r\n").encode())
+    Path("Makefile").write_bytes(Path("Makefile").read_bytes().replace(b"\n", b"\r\n"))
+
+    done = upgrade({"worldflow.mk": newer})
+    CliRunner().invoke(app, ["rename", "book-club"])
+
+    assert done.exit_code == 0, done.output
+    merged = own.replace("PORT ?= 4566", "PORT ?= 5000")
+    assert Path("worldflow.mk").read_bytes() == merged.replace("\n", "\r\n").encode()
+    assert b"NAME := book-club\r\n" in Path("Makefile").read_bytes()
+
+
+def test_a_file_in_another_encoding_is_refused(project: Path, upgrade: Upgrade) -> None:
+    Path(TEMPLATE).write_bytes(b"# caf\xe9\n")
+
+    done = upgrade({TEMPLATE: "Newer: true\n"})
+
+    assert done.exit_code == 1
+    assert "template.yaml is not in UTF-8" in done.output
+    assert Path(TEMPLATE).read_bytes() == b"# caf\xe9\n"
+
+
+def test_a_disk_that_is_full_leaves_the_wheel(project: Path, upgrade: Upgrade, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Path, to: Path) -> None:
+        Path(to).write_bytes(b"PK")
+        raise OSError(28, "No space left on device")
+
+    own = upgrading.own_wheel(project)
+    monkeypatch.setattr(upgrading.shutil, "copyfile", fail)
+    upgrade({TEMPLATE: "Newer: true\n"})
+
+    assert upgrading.own_wheel(project) == own
+
+
 def test_what_is_the_users_stays(project: Path, upgrade: Upgrade) -> None:
     """Files that they deleted, those that only they still have, and those that were theirs from the beginning."""
     Path("events/signal-start-run.json").unlink()

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
+from worldflow.project.texts import read, write
 
 ORIGINAL = "worldflow"
 """The name in the files that the wheel contains."""
@@ -42,8 +43,7 @@ def renamed(path: str, text: str, old: str, new: str) -> str:
 
 def current_name(project: Path) -> str:
     """The name of an application. Raises `ConfigurationError` where its Makefile has none."""
-    makefile = project / "Makefile"
-    found = re.search(r"^NAME := (\S+)$", makefile.read_text(), re.MULTILINE) if makefile.is_file() else None
+    found = re.search(r"^NAME := (\S+)$", read(project / "Makefile") or "", re.MULTILINE)
     if found is None:
         raise ConfigurationError(
             f"{project.resolve()} is no Worldflow project: it has no Makefile with a line `NAME := ...`"
@@ -58,8 +58,8 @@ def rename(project: Path, new: str) -> list[str]:
     changed = []
     for path in PLACES:
         file = project / path
-        text = file.read_text() if file.is_file() else ""
+        text = read(file) or ""
         if (replaced := renamed(path, text, old, new)) != text:
-            file.write_text(replaced)
+            write(file, replaced)
             changed.append(path)
     return changed

@@ -20,6 +20,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.project.manifest import ENGINE, EXAMPLES
 from worldflow.project.naming import current_name
 from worldflow.project.shipped import files_in
+from worldflow.project.texts import read, write
 
 
 class Outcome(StrEnum):
@@ -63,13 +64,9 @@ def plan(project: Path, wheel: Path) -> list[Change]:
     name = current_name(project)
     base, new = files_in(own_wheel(project), name), files_in(wheel, name)
     paths = sorted({*base, *new} - EXAMPLES)
-    texts = {path: _read(project / path) for path in paths}
+    texts = {path: read(project / path) for path in paths}
     changes = (_change(path, base.get(path), texts[path], new.get(path)) for path in paths)
     return [change for change in changes if change]
-
-
-def _read(file: Path) -> str | None:
-    return file.read_text() if file.is_file() else None
 
 
 def _change(path: str, base: str | None, yours: str | None, new: str | None) -> Change | None:
@@ -101,10 +98,10 @@ def merge(yours: str, base: str, new: str) -> tuple[str, bool] | None:
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("yours", "base", "new")]
         for file, text in zip(files, (yours, base, new), strict=True):
-            file.write_text(text)
+            write(file, text)
         labels = ("-L", "yours", "-L", "before", "-L", "worldflow")
         command = [git, "merge-file", "--stdout", *labels, *map(str, files)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
     if done.returncode > 127:
         raise ConfigurationError(f"git merge-file failed: {done.stderr.strip()}")
     return done.stdout, done.returncode == 0
@@ -117,12 +114,12 @@ def apply(project: Path, wheel: Path, changes: list[Change]) -> None:
         if change.outcome is Outcome.REMOVED:
             file.unlink()
         elif change.after is not None and change.after != change.before:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(change.after)
+            write(file, change.after)
     old = own_wheel(project)
-    content = wheel.read_bytes()
+    partial = old.with_name(f"{wheel.name}.partial")
+    shutil.copyfile(wheel, partial)
     old.unlink()
-    (project / ENGINE / wheel.name).write_bytes(content)
+    partial.rename(project / ENGINE / wheel.name)
 
 
 def report(changes: list[Change]) -> Iterator[str]:
