@@ -1,6 +1,8 @@
 # What `make` does in every project: the tools in .venv, the local AWS, and deployments. The Makefile sets NAME and
 # includes it; your own targets belong there, and `python -m worldflow upgrade` keeps this file up to date.
 
+$(if $(word 2,$(CURDIR)),$(error make needs a path without spaces: move the project from "$(CURDIR)"))
+
 PYTHON ?= $(call first-that-runs,python3.11 python3,sys.version_info >= (3, 11))
 CONFIG ?= default
 STACK ?= $(NAME)-dev

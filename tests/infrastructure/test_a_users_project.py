@@ -110,6 +110,24 @@ def test_a_folder_in_use_is_left_alone(tmp_path: Path) -> None:
         creating.create(tmp_path / "mine", "my-shop")
 
 
+def test_a_path_with_spaces_is_refused(project: Path, tmp_path: Path) -> None:
+    """By `new`, and by `make` in a project that has got there in another way."""
+    spaced = tmp_path / "my shop"
+
+    with pytest.raises(ConfigurationError, match="make needs a path without spaces"):
+        creating.create(spaced, "my-shop")
+    assert not spaced.exists()
+    assert "make needs a path without spaces" in run(project.rename(spaced), "make", "help").stderr
+
+
+def test_a_project_that_cannot_be_made_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(creating, "engine_wheel", lambda _: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        creating.create(tmp_path / "my-shop", "my-shop")
+    assert not (tmp_path / "my-shop").exists()
+
+
 def test_an_installed_package_becomes_the_wheel_that_it_was(made: Path, tmp_path: Path) -> None:
     with ZipFile(wheel_of(made)) as wheel:
         wheel.extractall(tmp_path / "site-packages")
