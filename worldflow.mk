@@ -92,10 +92,10 @@ environment: $(VENV)/ready ## Print the variables with which an application reac
 	@python -m worldflow.devtools.environment $(STACK)
 
 .PHONY: deploy
-deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for the second table of samconfig.toml
+deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for samconfig.toml's second table, YES=1
 	@python -m worldflow.devtools.quota $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
-	$(SAM) deploy --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG)$(if $(filter yes 1,$(YES)), --no-confirm-changeset)
 
 .PHONY: delete
 delete: $(VENV)/ready ## Delete a stack whose Stage is dev, with its data: STACK=NAME-dev

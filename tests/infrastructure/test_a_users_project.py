@@ -128,6 +128,15 @@ def test_a_project_that_cannot_be_made_leaves_no_folder(tmp_path: Path, monkeypa
     assert not (tmp_path / "my-shop").exists()
 
 
+def test_the_deployment_of_a_workflow_on_github_asks_nobody(project: Path) -> None:
+    (command,) = re.findall(r"run: (make deploy.*)", (project / ".github/workflows/deploy.yml").read_text())
+
+    by_workflow, by_hand = (run(project, *line.split(), "-n").stdout for line in (command, "make deploy CONFIG=prod"))
+
+    assert "sam deploy --config-env prod --no-confirm-changeset\n" in by_workflow
+    assert "--no-confirm-changeset" not in by_hand
+
+
 def test_an_installed_package_becomes_the_wheel_that_it_was(made: Path, tmp_path: Path) -> None:
     with ZipFile(wheel_of(made)) as wheel:
         wheel.extractall(tmp_path / "site-packages")
