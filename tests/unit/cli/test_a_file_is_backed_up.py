@@ -82,3 +82,18 @@ def test_no_file_is_replaced(cli: Cli, is_the_file_itself: bool) -> None:
     copy = cli.file if is_the_file_itself else cli.file.with_name("copy.db")
     copy.touch()
     assert cli.fails("backup", str(cli.file), str(copy)) == f"Error: {copy} already exists\n"
+
+
+def test_a_file_beside_the_copy_is_left_alone(cli: Cli) -> None:
+    cli("start", "ask", "--run-id", "r1")
+    beside = cli.file.with_name("copy.db.partial")
+    beside.write_text("mine")
+    cli("backup", str(cli.file), str(cli.file.with_name("copy.db")))
+    assert beside.read_text() == "mine"
+
+
+def test_the_copy_is_as_private_as_the_file(cli: Cli) -> None:
+    cli("start", "ask", "--run-id", "r1")
+    cli.file.chmod(0o600)
+    cli("backup", str(cli.file), str(cli.file.with_name("copy.db")))
+    assert cli.file.with_name("copy.db").stat().st_mode & 0o777 == 0o600

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +16,7 @@ def back_up(path: Path, to: Path) -> int:
     """Copies the file as it is at one moment, checks the copy, and returns its size in bytes.
 
     Writers are not blocked; their write-ahead log grows until the copy is made. The copy appears under its name when it
-    is whole and on the disk.
+    is whole and on the disk, with the permissions of the file.
     Raises `ConfigurationError` for a file that does not exist or is not a LocalWorld's, and for a copy that does, and
     `sqlite3.Error`.
     """
@@ -22,7 +24,9 @@ def back_up(path: Path, to: Path) -> int:
         raise ConfigurationError(f"there is no file {path}")
     if to.exists():
         raise ConfigurationError(f"{to} already exists")
-    partial = to.with_name(f"{to.name}.partial")
+    descriptor, name = tempfile.mkstemp(prefix=f".{to.name}.", suffix=".partial", dir=to.parent)
+    os.close(descriptor)
+    partial = Path(name)
     try:
         with closing(sqlite3.connect(path, timeout=30)) as source, closing(sqlite3.connect(partial)) as copy:
             if not source.execute("select 1 from sqlite_master where name = 'commits'").fetchone():
@@ -33,6 +37,7 @@ def back_up(path: Path, to: Path) -> int:
             problem = copy.execute("pragma quick_check(1)").fetchone()[0]
             if problem != "ok":
                 raise sqlite3.DatabaseError(f"the copy is damaged: {problem}")
+        shutil.copymode(path, partial)
         os.link(partial, to)  # and not over a file that has appeared meanwhile
     except FileExistsError:
         raise ConfigurationError(f"{to} already exists") from None
