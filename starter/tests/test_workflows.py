@@ -9,7 +9,7 @@ from pathlib import Path
 from worldflow.runtime import load_workflows
 from worldflow.turns.loading import import_failures
 
-WORKFLOWS = Path(__file__).parents[1] / "layers/workflows/workflows"
+WORKFLOWS = Path(__file__).parents[1] / "layers/workflows"
 
 
 def test_every_module_can_be_imported() -> None:

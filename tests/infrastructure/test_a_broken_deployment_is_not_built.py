@@ -100,6 +100,17 @@ def test_dependencies_come_from_the_layer(layers: Path) -> None:
     assert build(layers).returncode == 0
 
 
+def test_a_module_beside_the_workflows_is_in_the_layer(layers: Path) -> None:
+    write(layers, rates="import shop_prices\n")
+    (layers / "workflows/shop_prices").mkdir()
+    (layers / "workflows/shop_prices/__init__.py").write_text("from shop_prices.euro import PRICE\n")
+    (layers / "workflows/shop_prices/euro.py").write_text("PRICE = '9.50'\n")
+
+    assert build(layers).returncode == 0
+    assert (layers / "built/python/shop_prices/euro.py").exists()
+    assert not (layers / "built/python/requirements.txt").exists()
+
+
 def test_a_dependency_built_for_another_machine_is_named_as_not_checked(layers: Path) -> None:
     write(layers, rates="import only_in_the_layer\n")
     content = layers / "built/python"

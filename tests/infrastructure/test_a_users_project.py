@@ -180,13 +180,15 @@ def build(project: Path, layer: str, folder: Path) -> subprocess.CompletedProces
 
 
 def test_the_users_own_life(project: Path, tmp_path: Path) -> None:
-    """Without the examples, with another name, a second module and a dependency, all that came still passes."""
+    """Without the examples, with another name, policy, module and dependency, all that came with it still passes."""
     for example in (
         "layers/workflows/workflows/order.py",
         "layers/workflows/workflows/hello.py",
         "tests/test_order.py",
     ):
         (project / example).unlink()
+    config = project / "samconfig.toml"
+    config.write_text(config.read_text().replace('"LogRetentionDays=7"', f'"LogRetentionDays=7", "{POLICY}"'))
     renamed = run(project, sys.executable, "-m", "worldflow", "rename", "book-club")
     (project / "layers/workflows/requirements.txt").write_text(f"{package(tmp_path)}\n")
     (project / "layers/workflows/workflows/prices.py").write_text(PRICES)
@@ -201,12 +203,14 @@ def test_the_users_own_life(project: Path, tmp_path: Path) -> None:
     formatted = run(project, sys.executable, "-m", "ruff", "format", "--check", ".")
 
     assert "Renamed my-shop to book-club in Makefile, README.md, pyproject.toml, samconfig.toml." in renamed.stdout
+    assert POLICY in config.read_text() and POLICY.partition("=")[0] in (project / "template.yaml").read_text()
     assert not [path for path in naming.PLACES if "my-shop" in (project / path).read_text()]
     assert built.returncode == 0, built.stderr
     assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout
     assert checked.returncode == formatted.returncode == 0, checked.stdout + formatted.stdout
 
 
+POLICY = "StepPolicies=arn:aws:iam::123456789012:policy/books"
 PRICES = "import bookshop\n\nPRICE: str = bookshop.PRICE\n"
 BOOKS = """from workflows.prices import PRICE
 from worldflow import step, workflow

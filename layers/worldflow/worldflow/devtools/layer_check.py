@@ -24,9 +24,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-PACKAGE = "workflows"
 PLACE = "layers/workflows"
-"""Where the package is in a project."""
+"""SOURCE, in a project."""
 
 RUNTIME = {"awslambdaric", "boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
 """Modules that Lambda's Python runtime brings."""
@@ -80,24 +79,27 @@ def failures(name: str) -> Iterator[tuple[str, BaseException]]:
         yield from failures(found.name)
 
 
-def described(name: str, error: BaseException, root: Path) -> str:
-    """One line: the last place in the workflows that the error passed, and what to do about a missing dependency."""
+def described(name: str, error: BaseException, root: Path, own: set[str]) -> str:
+    """One line: the last place in the project's own modules that the error passed, and what to do about a missing
+    dependency.
+    """
     path, line = name.replace(".", "/"), 1
     frames = [(frame.filename, frame.lineno or 1) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError) and error.filename:
         frames.append((error.filename, error.lineno or 1))
     for filename, number in frames:
-        if Path(filename).is_relative_to(root / PACKAGE):
-            path, line = str(Path(filename).relative_to(root)), number
+        file = Path(filename)
+        if file.is_relative_to(root) and file.relative_to(root).parts[0].removesuffix(".py") in own:
+            path, line = str(file.relative_to(root)), number
     advice = ""
-    if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith(f"{PACKAGE}."):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] not in own:
         advice = f": the functions do not have it; add its distribution to {PLACE}/requirements.txt"
     return f"{PLACE}/{path}:{line}: {type(error).__name__}: {error}{advice}"
 
 
-def is_unchecked(error: BaseException, in_the_layer: set[str]) -> bool:
+def is_unchecked(error: BaseException, dependencies: set[str]) -> bool:
     """Whether an import failed only because this Python does not have a dependency that the layer has."""
-    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in in_the_layer - {PACKAGE}
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in dependencies
 
 
 def main() -> None:
@@ -111,11 +113,12 @@ def main() -> None:
     sys.meta_path.insert(0, OnlyWhatFunctionsHave(allowed | sys.stdlib_module_names))
     sys.dont_write_bytecode = True
     os.environ.update({name: os.environ.get(name, value) for name, value in REGION.items()})
-    found = list(failures(PACKAGE))
-    unchecked = [] if is_loadable else [one for one in found if is_unchecked(one[1], in_the_layer)]
+    own = {module.name for module in pkgutil.iter_modules([str(source)])}
+    found = [failure for name in sorted(own) for failure in failures(name)]
+    unchecked = [] if is_loadable else [one for one in found if is_unchecked(one[1], in_the_layer - own)]
     for name, error in unchecked:
         print(f"Not checked: {name}: {error}. The layer has it for {target}, this Python has not.", file=sys.stderr)
-    if faults := [described(*one, root) for one in found if one not in unchecked]:
+    if faults := [described(*one, root, own) for one in found if one not in unchecked]:
         sys.exit("\n".join(faults))
 
 
