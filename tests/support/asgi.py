@@ -26,14 +26,20 @@ class AsgiApi:
         key: str | None = None,
         headers: dict[str, str] | None = None,
         query: Sequence[tuple[str, str]] = (),
+        leaves: bool = False,
     ) -> Answer:
-        """body: text as it is, bytes too, anything else as JSON. key: the `Idempotency-Key`."""
+        """body: text as it is, bytes too, anything else as JSON. key: the `Idempotency-Key`.
+
+        leaves: before the body is sent.
+        """
         data = body if isinstance(body, bytes | str) or body is None else json.dumps(body)
         content = data.encode() if isinstance(data, str) else data or b""
         sent = {**self._headers, **(headers or {}), **({"Idempotency-Key": key} if key else {})}
-        return asyncio.run(self._send(method, path, content, sent, urlencode(query)))
+        return asyncio.run(self._send(method, path, content, sent, urlencode(query), leaves))
 
-    async def _send(self, method: str, path: str, body: bytes, headers: dict[str, str], query: str) -> Answer:
+    async def _send(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], query: str, leaves: bool
+    ) -> Answer:
         scope = {
             "type": "http",
             "http_version": "1.1",
@@ -50,7 +56,7 @@ class AsgiApi:
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            return {"type": "http.disconnect"} if leaves else {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

@@ -68,11 +68,24 @@ def test_a_webhook_needs_no_token_but_its_own(local: LocalSystem) -> None:
     assert served(local, TOKEN).post("/webhooks/forged").status == 404
 
 
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
+OTHERS = ["evil.example", "{.evil.example", "[evil.example", "evil.example:99999", "127.0.0.1.evil.example", ""]
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, *({"Host": host} for host in OTHERS)])
 def test_without_a_token_no_page_of_a_browser_may_call(local: LocalSystem, headers: dict[str, str]) -> None:
     answer = served(local, **headers).post("/runs", {"workflow": "callers_wait", "run_id": "r1"})
     assert (answer.status, answer.body) == (403, {"message": "Forbidden"})
     assert local.world.get_run("r1") is None
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.2:8000", "[::1]:8000"])
+def test_without_a_token_this_machine_may_call(local: LocalSystem, host: str) -> None:
+    assert served(local, Host=host).get("/runs").status == 200
+
+
+def test_a_caller_that_leaves_is_no_error(local: LocalSystem, api: AsgiApi, caplog: pytest.LogCaptureFixture) -> None:
+    api.post("/runs/r1/signals/go", None, leaves=True)
+    assert caplog.messages == []
 
 
 def test_a_request_has_the_limit_of_the_stack(api: AsgiApi) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import signal as signals
 import socket
@@ -17,6 +16,7 @@ import typer
 from worldflow.cli.common import AsJson, Local, Modules, Stack, open_world, print_json
 from worldflow.cli.serving import failing_in_a_line, prepare, tracing
 from worldflow.engine.errors import ConfigurationError
+from worldflow.serving.http.hosts import is_loopback
 from worldflow.serving.worker import Worker
 from worldflow.turns.steps import log_what_is_left
 from worldflow.worlds.local.world import LocalWorld
@@ -58,7 +58,7 @@ def serve(
         whose = f"stack {stack!r} has" if stack else "a stack has"
         raise ConfigurationError(f"{whose} its own API; name a LocalWorld file with --local FILE")
     token = _read_token(token_file)
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         raise ConfigurationError(
             f"other machines can reach {host}: set a token in {VARIABLE}, or in a file named with --token-file"
         )
@@ -87,13 +87,6 @@ def _read_token(file: Path | None) -> str | None:
         rule = f"must have at least {SHORTEST_TOKEN} ASCII characters and no spaces"
         raise ConfigurationError(f"the token in {file or VARIABLE} {rule}")
     return token
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -132,6 +125,7 @@ async def _serve(world: LocalWorld, token: str | None, listening: socket.socket,
     config = uvicorn.Config(
         create_application(world, token),
         lifespan="off",
+        ws="none",
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
@@ -16,6 +16,7 @@ from worldflow.serving.api.application import Application
 from worldflow.serving.api.errors import at_once
 from worldflow.serving.http.answers import LocalAnswers
 from worldflow.serving.http.events import Context, event_of, is_public, response_of
+from worldflow.serving.http.hosts import names_this_machine
 from worldflow.serving.http.metrics import exposition
 from worldflow.serving.http.resolver import ConcurrentResolver
 from worldflow.turns.threads import Threads
@@ -31,8 +32,6 @@ REQUEST_LIMIT = 6 * 1024 * 1024
 
 AT_ONCE = 100
 """Requests that are answered at once. One that waits for an update takes a thread for up to 20 seconds."""
-
-_LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def create_application(world: LocalWorld, token: str | None) -> Starlette:
@@ -64,7 +63,7 @@ class Guard:
             given = request.headers.get("authorization", "").encode("latin-1")
             return None if hmac.compare_digest(given, self._expected) else _said(401, "Unauthorized")
         # A browser names the site that a page is from, and its host, also where its address is made to lead here.
-        if "origin" in request.headers or request.url.hostname not in _LOCAL_HOSTS:
+        if "origin" in request.headers or not names_this_machine(request.headers.get("host", "")):
             return _said(403, "Forbidden")
         return None
 
@@ -85,14 +84,16 @@ class Api:
         if not is_public(request.scope["path"]) and (refusal := self._guard.refusal(request)):
             return refusal
         body = bytearray()
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > REQUEST_LIMIT:
-                too_large = f"the request has more than {REQUEST_LIMIT} bytes"
-                return response_of(at_once(413, "RequestTooLargeError", too_large))
         try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > REQUEST_LIMIT:
+                    too_large = f"the request has more than {REQUEST_LIMIT} bytes"
+                    return response_of(at_once(413, "RequestTooLargeError", too_large))
             context: Any = Context()
             return response_of(await self._threads.call(self._application, event_of(request, bytes(body)), context))
+        except ClientDisconnect:
+            return Response(status_code=400)  # which nobody receives
         except Exception as error:
             _log.error("a request could not be answered", exc_info=loggable(error))
             return _said(500, "Internal Server Error")
