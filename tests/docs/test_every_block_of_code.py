@@ -41,7 +41,7 @@ RUN_BY = {
 }
 """The tests that run the Python of a page and are not named after it."""
 
-PROGRAMS = ("aws", "curl", "make", "npx", "pip", "python", "sam", "sleep", "uvx")
+PROGRAMS = ("aws", "curl", "make", "npx", "pip", "python", "python3", "sam", "sleep", "uvx")
 STUB = """#!/bin/sh
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >> "$CALLS"
 case "$*" in *get-schedule-group*) exit 1;; *" environment "*) ;; *) [ "${0##*/}" = aws ] && echo value;; esac
@@ -114,11 +114,11 @@ def test_the_commands_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.
 
 def _calls(page: Path, folder: Path) -> list[list[str]]:
     """What the shell of a page calls, in a folder where every program that could do something is a stub."""
-    bin = folder / "bin"
-    bin.mkdir()
-    for program in PROGRAMS:
-        (bin / program).write_text(STUB)
-        (bin / program).chmod(0o755)
+    bin, tools = folder / "bin", folder / "worldflow-tools/bin"
+    for path in (*(bin / program for program in PROGRAMS), tools / "python"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(STUB)
+        path.chmod(0o755)
     (folder / ".venv/bin").mkdir(parents=True)
     (folder / ".venv/bin/activate").touch()
     (folder / "concurrency.txt").write_text("function None\nfunction 5\n")
