@@ -25,7 +25,12 @@ from worldflow.cli import app
 
 pytestmark = pytest.mark.one_python
 
-PAGES = [PROJECT / "README.md", PROJECT / "events/README.md", *sorted(PROJECT.glob("docs/**/*.md"))]
+PAGES = [
+    PROJECT / "README.md",
+    PROJECT / "events/README.md",
+    *sorted(PROJECT.glob("examples/**/README.md")),
+    *sorted(PROJECT.glob("docs/**/*.md")),
+]
 SHELL = [page for page in PAGES if any(language == "sh" for language, _ in all_blocks(page))]
 
 RUN_BY = {
@@ -41,7 +46,7 @@ RUN_BY = {
 }
 """The tests that run the Python of a page and are not named after it."""
 
-PROGRAMS = ("aws", "curl", "make", "npx", "pip", "python", "python3", "sam", "sleep", "uvx")
+PROGRAMS = ("aws", "curl", "gunicorn", "make", "npx", "pip", "python", "python3", "sam", "sleep", "uvicorn", "uvx")
 STUB = """#!/bin/sh
 { printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >> "$CALLS"
 case "$*" in *get-schedule-group*) exit 1;; *" environment "*) ;; *) [ "${0##*/}" = aws ] && echo value;; esac

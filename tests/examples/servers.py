@@ -24,7 +24,7 @@ class Page:
 
     def __init__(self, framework: str) -> None:
         self.text = (ROOT / "examples" / framework / "README.md").read_text()
-        self._server, self.session, self._printed, _ = re.findall(r"^```\n(.*?)^```$", self.text, re.M | re.S)
+        self._server, self.session, self._printed, _ = re.findall(r"^```\w+\n(.*?)^```$", self.text, re.M | re.S)
 
     @property
     def command(self) -> list[str]:

@@ -46,7 +46,7 @@ def histories() -> dict[str, list[Event]]:
 
 
 def blocks(page: Path) -> list[str]:
-    return re.findall(r"^```\n(.*?)^```$", page.read_text(), re.M | re.S)
+    return re.findall(r"^```\w+\n(.*?)^```$", page.read_text(), re.M | re.S)
 
 
 def labels(svg: str) -> list[str]:
