@@ -400,3 +400,11 @@ def test_an_observer_cannot_suppress_what_a_turn_raises(world: CrashingWorld):
     with pytest.raises(Crash):
         turns.take("run-1", [office.start()])
     turns.close()
+
+
+def test_an_observer_that_does_nothing_is_no_trouble(world: CrashingWorld):
+    office = Office(world, watched_inline_chain)
+    turns = Turns(world, observer=Observer())
+    turns.take("run-1", [office.start()])
+    assert office.status() == "completed"
+    turns.close()
