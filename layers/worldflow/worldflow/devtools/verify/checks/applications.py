@@ -21,6 +21,8 @@ from worldflow.worlds import AWSWorld
 REFUSED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "AuthorizationErrorException"}
 PATIENCE = 60.0
 """Seconds until a role that has just been created can be assumed and has its policies."""
+SETTLING = 15.0
+"""Seconds from the first right of a role to the last."""
 POLICIES = ("Start", "Read", "Operate")
 
 
@@ -68,19 +70,12 @@ def application(target: Target, *policies: str) -> Iterator[Application]:
     """An application with these policies of the stack. Raises `Skipped` if your identity may not create its role."""
     iam, name = target.client("iam"), f"{target.prefix}-{'-'.join(policies).lower()}"
     arns = [target.outputs[f"{policy}PolicyArn"] for policy in policies]
-    caller = target.client("sts").get_caller_identity()
-    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": caller["Account"]}}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     try:
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] in REFUSED:
-            raise Skipped("your identity may not create a role (iam:CreateRole)") from None
-        raise
-    try:
-        for arn in arns:
-            iam.attach_role_policy(RoleName=name, PolicyArn=arn)
-        made = Application(target, _session(target, role))
+        with _skipped_if_refused():
+            role = _create_role(target, name)
+            for arn in arns:
+                iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+            made = Application(target, _session(target, role))
         _wait_for_rights(made, target)
         yield made
     except ClientError as error:
@@ -91,10 +86,30 @@ def application(target: Target, *policies: str) -> Iterator[Application]:
         for arn in arns:
             with suppress(ClientError):
                 iam.detach_role_policy(RoleName=name, PolicyArn=arn)
-        iam.delete_role(RoleName=name)
+        with suppress(ClientError):
+            iam.delete_role(RoleName=name)
+
+
+@contextmanager
+def _skipped_if_refused() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in REFUSED:
+            raise Skipped(f"your identity may not create and assume a role: {error}") from None
+        raise
+
+
+def _create_role(target: Target, name: str) -> str:
+    caller = target.client("sts").get_caller_identity()
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": caller["Account"]}}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    made = target.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)
+    return str(made["Role"]["Arn"])
 
 
 def _session(target: Target, role: str) -> boto3.Session:
+    """With the credentials of a role, which can be assumed some seconds after it was created."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -113,8 +128,10 @@ def _session(target: Target, role: str) -> boto3.Session:
 
 
 def _wait_for_rights(made: Application, target: Target) -> None:
-    """Until a right that all policies but one give is there: IAM takes seconds to know a new role's policies."""
+    """IAM takes seconds to apply the policies of a new role, each in its own time. One right is asked for."""
     target.until(lambda: not made.is_refused(lambda: made.world.load_history("nobody")) or None, PATIENCE, "no rights")
+    if not target.is_local:
+        time.sleep(SETTLING)
 
 
 @check(
