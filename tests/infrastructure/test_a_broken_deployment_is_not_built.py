@@ -22,6 +22,16 @@ PYTHON = Path(sys.executable).parent
 SYNTAX = "async def pay(:\n    pass\n"
 CLOCK = "import time\nfrom worldflow import workflow\n@workflow\nasync def broken() -> float:\n    return time.time()\n"
 KEY = "RATES = {}\n\nEURO = RATES['EUR']\n"
+OPTIONAL = """from importlib import metadata, util
+
+assert util.find_spec("pytest") is None
+assert util.find_spec("pydantic") is not None
+assert metadata.version("pydantic")
+try:
+    import pytest
+except ImportError:
+    pytest = None
+"""
 DEPENDENCY = "import os\nimport pytest\n"
 
 
@@ -109,6 +119,15 @@ def test_a_module_beside_the_workflows_is_in_the_layer(layers: Path) -> None:
     assert build(layers).returncode == 0
     assert (layers / "built/python/shop_prices/euro.py").exists()
     assert not (layers / "built/python/requirements.txt").exists()
+
+
+def test_a_module_may_ask_for_what_functions_do_not_have(layers: Path) -> None:
+    """As libraries do for what is optional; and for the version of what they do have."""
+    write(layers, rates=OPTIONAL)
+
+    built = build(layers)
+
+    assert built.returncode == 0, built.stderr
 
 
 def test_a_dependency_built_for_another_machine_is_named_as_not_checked(layers: Path) -> None:

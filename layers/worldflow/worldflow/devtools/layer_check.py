@@ -23,6 +23,7 @@ from importlib import metadata
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 PLACE = "layers/workflows"
 """SOURCE, in a project."""
@@ -35,15 +36,26 @@ REGION = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 class OnlyWhatFunctionsHave(importlib.abc.MetaPathFinder):
-    """Finds nothing, but refuses top-level modules that a function does not have."""
+    """Takes the place of other finders, and finds no top-level module that a function does not have.
 
-    def __init__(self, names: set[str]) -> None:
+    It raises nothing: libraries ask for optional modules with `importlib.util.find_spec`.
+    """
+
+    def __init__(self, names: set[str], finders: Sequence[Any]) -> None:
         self.names = names
+        self.finders = finders
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if path is None and name not in self.names:
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-        return None
+            return None
+        found = (finder.find_spec(name, path, target) for finder in self.finders)
+        return next(filter(None, found), None)
+
+    def find_distributions(self, context: metadata.DistributionFinder.Context) -> Iterator[metadata.Distribution]:
+        """What `importlib.metadata` asks each finder for."""
+        for finder in self.finders:
+            if find := getattr(finder, "find_distributions", None):
+                yield from find(context)
 
 
 def machine() -> str:
@@ -110,7 +122,7 @@ def main() -> None:
     allowed = modules_of_the_engine(source.parent / "worldflow/requirements.txt") | in_the_layer | RUNTIME
     root = content if is_loadable else source
     sys.path[:] = [str(root), *(path for path in sys.path if Path(path).resolve() not in (Path.cwd(), source))]
-    sys.meta_path.insert(0, OnlyWhatFunctionsHave(allowed | sys.stdlib_module_names))
+    sys.meta_path[:] = [OnlyWhatFunctionsHave(allowed | sys.stdlib_module_names, sys.meta_path[:])]
     sys.dont_write_bytecode = True
     os.environ.update({name: os.environ.get(name, value) for name, value in REGION.items()})
     own = {module.name for module in pkgutil.iter_modules([str(source)])}
