@@ -72,6 +72,18 @@ def test_a_standby_can_be_closed(tmp_path: Path) -> None:
         standby.close()
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_it_starts_once(is_closed: bool) -> None:
+    with closing(LocalWorld()) as world:
+        worker = BackgroundWorker(Worker(world))
+        worker.start()
+        if is_closed:
+            worker.close()
+        with pytest.raises(RuntimeError, match="a BackgroundWorker starts once: create another"):
+            worker.start()
+        worker.close()
+
+
 def test_what_ends_a_worker_is_logged_and_raised_by_close(caplog: pytest.LogCaptureFixture) -> None:
     world = LocalWorld()
     worker = BackgroundWorker(Worker(world))

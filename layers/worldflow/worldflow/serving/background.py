@@ -22,7 +22,8 @@ class BackgroundWorker:
             run.result()
 
     Where no block surrounds the life of the application, call `start()`: the worker ends with the process, as when a
-    block is left. An error after which it cannot continue is logged, and raised by `close()`.
+    block is left. It starts once, as a thread does. An error after which it cannot continue is logged, and raised by
+    `close()`.
     """
 
     def __init__(self, worker: Worker) -> None:
@@ -31,6 +32,7 @@ class BackgroundWorker:
         self._ended: Future[None] = Future()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
+        self._is_started = False
 
     def __enter__(self) -> BackgroundWorker:
         self.start()
@@ -40,7 +42,12 @@ class BackgroundWorker:
         self.close()
 
     def start(self) -> None:
-        """Returns when the worker serves or, with `standby`, waits to. Raises what keeps it from that."""
+        """Returns when the worker serves or, with `standby`, waits to. Raises what keeps it from that, and
+        `RuntimeError` when it is called again.
+        """
+        if self._is_started:
+            raise RuntimeError("a BackgroundWorker starts once: create another")
+        self._is_started = True
         threading.Thread(target=self._run, name="worldflow-background", daemon=True).start()
         # Before those of concurrent.futures, which waits for the worker's threads: `atexit` would come after it.
         threading._register_atexit(self._end)  # type: ignore[attr-defined]
