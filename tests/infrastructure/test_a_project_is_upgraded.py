@@ -126,6 +126,27 @@ def test_without_git_the_new_version_is_put_beside(
     assert "git is not installed" in done.output
 
 
+@pytest.mark.parametrize("end", ["echo 'xcrun: error' >&2; exit 1", "kill -9 $$"])
+def test_a_git_that_fails_changes_nothing(
+    project: Path, upgrade: Upgrade, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    git = tmp_path / "bin/git"
+    git.parent.mkdir()
+    git.write_text(f"#!/bin/sh\n{end}\n")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(git.parent), prepend=":")
+    newer = edit("worldflow.mk", "PORT ?= 4566", "PORT ?= 5000")
+    own = edit("worldflow.mk", "SAM ?= sam", "SAM ?= samdev")
+    write("worldflow.mk", own)
+
+    done = upgrade({"worldflow.mk": newer})
+
+    assert done.exit_code == 1
+    assert "git merge-file failed" in done.output
+    assert Path("worldflow.mk").read_text() == own
+    assert upgrading.own_wheel(project).name != "worldflow-99.0.0-py3-none-any.whl"
+
+
 def test_the_ends_of_lines_stay(project: Path, upgrade: Upgrade) -> None:
     newer = edit("worldflow.mk", "PORT ?= 4566", "PORT ?= 5000")
     own = edit("worldflow.mk", "SAM ?= sam", "SAM ?= samdev")

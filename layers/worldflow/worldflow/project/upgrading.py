@@ -91,7 +91,10 @@ def _change(path: str, base: str | None, yours: str | None, new: str | None) -> 
 
 
 def merge(yours: str, base: str, new: str) -> tuple[str, bool] | None:
-    """The texts merged, and whether without a conflict; None if there is no git to merge them with."""
+    """The texts merged, and whether without a conflict; None if there is no git to merge them with.
+
+    Raises `ConfigurationError` if git fails.
+    """
     git = shutil.which("git")
     if git is None:
         return None
@@ -102,9 +105,10 @@ def merge(yours: str, base: str, new: str) -> tuple[str, bool] | None:
         labels = ("-L", "yours", "-L", "before", "-L", "worldflow")
         command = [git, "merge-file", "--stdout", *labels, *map(str, files)]
         done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", check=False)
-    if done.returncode > 127:
-        raise ConfigurationError(f"git merge-file failed: {done.stderr.strip()}")
-    return done.stdout, done.returncode == 0
+    is_clean, has_conflicts = done.returncode == 0, 0 < done.returncode <= 127 and "<<<<<<< yours\n" in done.stdout
+    if not is_clean and not has_conflicts:
+        raise ConfigurationError(f"git merge-file failed with {done.returncode}: {done.stderr.strip()}")
+    return done.stdout, is_clean
 
 
 def apply(project: Path, wheel: Path, changes: list[Change]) -> None:
