@@ -116,6 +116,13 @@ def test_a_token_that_is_easy_to_guess_or_no_token_is_refused(cli: Cli, tmp_path
     )
 
 
+def test_a_variable_that_has_come_out_empty_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDFLOW_API_TOKEN", "")
+    assert cli.fails("serve", "-w", FLOWS) == (
+        "Error: the token in WORLDFLOW_API_TOKEN must have at least 20 ASCII characters and no spaces\n"
+    )
+
+
 def test_an_address_that_is_taken_is_named(cli: Cli) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])

@@ -81,9 +81,9 @@ def _read_token(file: Path | None) -> str | None:
         token = file.read_text().strip() if file else os.environ.get(VARIABLE)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"the token cannot be read from {file}: {error}") from None
-    if not file and not token:
+    if token is None:
         return None
-    if not token or len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+    if len(token) < SHORTEST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         rule = f"must have at least {SHORTEST_TOKEN} ASCII characters and no spaces"
         raise ConfigurationError(f"the token in {file or VARIABLE} {rule}")
     return token
