@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -67,6 +68,23 @@ def test_the_page_has_the_actions_of_each_policy(with_keys: Stack, use: str) -> 
             allowed[row(resource)] |= set(listed(statement["Action"]))
     assert allowed == documented
     assert not [action for actions in allowed.values() for action in actions if "*" in action]
+
+
+def test_an_application_may_call_its_routes_and_no_other(stack: Stack) -> None:
+    """IAM's * takes slashes too, and an id is what its caller chooses, such as `hooks`."""
+    (call,) = (one for one in statements(stack, "StartPolicy") if one["Action"] == "execute-api:Invoke")
+    patterns = [str(resource).partition("$default/")[2].rstrip("'}") for resource in call["Resource"]]
+    allowed = {
+        f"{method.upper()} {path}"
+        for path, methods in json.loads((ROOT / "docs/openapi.json").read_text())["paths"].items()
+        for method in methods
+        if any(fnmatchcase(method.upper() + path.replace("{run_id}", "hooks"), pattern) for pattern in patterns)
+    }
+    assert allowed == {
+        "POST /runs", "GET /runs/{run_id}", "GET /runs/{run_id}/events", "GET /runs/{run_id}/queries/{name}",
+        "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/signals/{name}", "POST /runs/{run_id}/updates/{name}",
+        "GET /hooks/{token}", "POST /hooks/{token}",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
