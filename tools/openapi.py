@@ -26,7 +26,6 @@ ANYTHING: Schema = {}
 TEXT: Schema = {"type": "string"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-RUN_ID: Schema = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.:=@+-]{0,99}$"}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
 STATUSES = ["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 

@@ -25,7 +25,7 @@ VARIABLE = "WORLDFLOW_API_TOKEN"
 SHORTEST_TOKEN = 20
 
 _PATIENCE = 25
-"""Seconds that requests have to be answered in when the server is told to end: more than an update waits."""
+"""Seconds for requests in progress when the server ends: more than an update waits."""
 
 
 def serve(

@@ -41,7 +41,7 @@ _of_parents: list[_Background] = []
 
 
 def _forget() -> None:
-    """In a forked process: the thread of the loop, and whoever holds the lock, have stayed in the parent."""
+    """In a forked process: the threads of the loop and of the holder of the lock have stayed in the parent."""
     global _background
     _of_parents.append(_background)
     _background = _Background()

@@ -20,7 +20,7 @@ _WEBHOOK = re.compile(r"/webhooks/([^/]+)")
 
 
 class Context:
-    """What a function is told of its invocation."""
+    """What a function receives about its invocation."""
 
     function_name = "worldflow-serve"
     memory_limit_in_mb = 0

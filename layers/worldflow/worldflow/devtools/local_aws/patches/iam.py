@@ -11,7 +11,7 @@ Wrong, and what AWS does:
   `sqs:SendMessage` allows both.
 - Requests come over plain HTTP, so that `aws:SecureTransport` is false and a policy that asks for TLS refuses them all.
   On AWS ours come over TLS.
-- Whoever may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
+- A caller that may create a schedule may give it any role. AWS asks for `iam:PassRole` on that role.
 - A log stream is looked for as its group. AWS checks `log-group:<group>:log-stream:<stream>`, which is what a policy
   means with the `:*` at the end of a group's ARN.
 """
