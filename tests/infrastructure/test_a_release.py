@@ -45,6 +45,16 @@ def test_a_tag_names_the_version_of_the_code():
         release.check_tag("v1.2.4", "1.2.3")
 
 
+def test_only_tags_of_versions_are_released():
+    """The name of a tag becomes part of a command."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())
+    (pattern,) = workflow[True]["push"]["tags"]  # `on`, which is true in YAML
+    expression = pattern.replace(".", r"\.")
+    assert re.fullmatch(expression, f"v{worldflow.__version__}")
+    for other in ("v1", "v1.2.3;id", "v1.2.3$(id)", "v1.2.3`id`"):
+        assert not re.fullmatch(expression, other)
+
+
 def test_the_packages_are_as_pypi_wants_them(packages: list[Path]):
     assert [path.name.removeprefix(f"worldflow-{worldflow.__version__}") for path in packages] == [
         "-py3-none-any.whl",
