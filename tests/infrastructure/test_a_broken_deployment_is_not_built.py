@@ -14,6 +14,7 @@ import worldflow
 from tests.infrastructure.stack import ROOT
 from worldflow.devtools.layer_check import machine
 from worldflow.devtools.stack import parameters_of_this_machine
+from worldflow.project import creating
 
 OTHER_MACHINE = "python3.14-x86_64" if machine().endswith("arm64") else "python3.14-arm64"
 
@@ -160,3 +161,22 @@ def test_a_python_without_worldflow_checks_the_syntax(layers: Path, tmp_path: Pa
     assert "broken.py" in built.stdout + built.stderr and "SyntaxError" in built.stdout + built.stderr
     assert rebuilt.returncode == 0
     assert "Activate .venv" in rebuilt.stderr
+
+
+def test_make_deploy_stops_at_types_that_do_not_fit(tmp_path: Path) -> None:
+    project = tmp_path / "my-shop"
+    creating.create(project, "my-shop")
+    (project / "layers/workflows/workflows/totals.py").write_text("def total() -> int:\n    return 'many'\n")
+    (project / ".venv").mkdir()
+    (project / ".venv/ready").touch()
+
+    done = subprocess.run(
+        ["make", "--old-file", ".venv/ready", "deploy", "SAM=false", f"PYTHON={sys.executable}"],
+        cwd=project,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == 2
+    assert "layers/workflows/workflows/totals.py:2: error: Incompatible return value type" in done.stdout
