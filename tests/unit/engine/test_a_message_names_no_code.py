@@ -186,7 +186,10 @@ def _used(node: ast.AST) -> list[str]:
     match node:
         case ast.Import(names=names):
             return [name for alias in names if (name := alias.name.partition(".")[0]) in {*DANGEROUS, "importlib"}]
-        case ast.ImportFrom(module="importlib.resources"):
+        case (
+            ast.ImportFrom(module="importlib.resources")
+            | ast.ImportFrom(module="importlib", names=[ast.alias(name="metadata")])
+        ):
             return []  # reads files, and imports nothing
         case ast.ImportFrom(module=str(module)):
             return [name for name in [module.partition(".")[0]] if name in {*DANGEROUS, "importlib"}]
