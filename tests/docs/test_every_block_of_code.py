@@ -48,7 +48,8 @@ RUN_BY = {
 
 PROGRAMS = ("aws", "curl", "gunicorn", "make", "npx", "pip", "python", "python3", "sam", "sleep", "uvicorn", "uvx")
 STUB = """#!/bin/sh
-{ printf '%s\\037' "${0##*/}" "$@"; printf '\\036'; } >> "$CALLS"
+call=$(printf '%s\\037' "${0##*/}" "$@"; printf '\\036')
+printf %s "$call" >> "$CALLS" # in one piece: programs in the background write to it too
 case "$*" in *get-schedule-group*) exit 1;; *" environment "*) ;; *) [ "${0##*/}" = aws ] && echo value;; esac
 exit 0
 """
