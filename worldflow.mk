@@ -28,6 +28,10 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export SAM_CLI_TELEMETRY ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
+# SAM does not read AWS_REGION.
+ifdef AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+endif
 # uv has certificates of its own and would not know a company's.
 export UV_SYSTEM_CERTS ?= 1
 # Nor would anybody want each of some hundred processes to compile all that it imports.

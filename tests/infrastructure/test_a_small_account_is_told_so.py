@@ -60,6 +60,9 @@ class Account:
     def __init__(self, concurrency: int) -> None:
         self._concurrency = concurrency
 
+    def get_credentials(self) -> object:
+        return object()
+
     def client(self, service: str) -> Any:
         return self
 

@@ -1,6 +1,7 @@
-"""`python -m worldflow.devtools.quota CONFIG`: finds concurrency settings that a deployment could not have.
+"""`python -m worldflow.devtools.quota CONFIG`: finds what a deployment would fail for after a build of minutes.
 
-New accounts may run far fewer functions at once than the 1,000 that AWS documents, ten for instance.
+That is a missing region, missing credentials, or concurrency settings that the account could not have: new accounts may
+run far fewer functions at once than the 1,000 that AWS documents, ten for instance.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ RESERVATIONS = ("OrchestratorReservedConcurrency", "StepReservedConcurrency", "A
 
 DEAD_LETTERS = 6
 """What reads the queues of dead letters: two for each."""
+
+WITHOUT_AWS = "`make local-aws` and `make deploy-local` need no account"
 
 ADVICE = "request an increase (Service Quotas, L-B99A9384)"
 
@@ -81,15 +84,36 @@ def of_config(environment: str) -> dict[str, str]:
     """The parameters of a table of the project's samconfig.toml, and its template's defaults."""
     template = yaml_parse(Path("template.yaml").read_text())
     defaults = {name: str(parameter["Default"]) for name, parameter in template["Parameters"].items()}
-    overrides = tomllib.loads(Path("samconfig.toml").read_text())[environment]["global"]["parameters"]
-    return defaults | dict(override.split("=", 1) for override in overrides["parameter_overrides"])
+    overrides = _settings(environment, "global")["parameter_overrides"]
+    return defaults | dict(override.split("=", 1) for override in overrides)
+
+
+def _settings(environment: str, command: str) -> dict[str, Any]:
+    table = tomllib.loads(Path("samconfig.toml").read_text())[environment]
+    return dict(table.get(command, {}).get("parameters", {}))
+
+
+def session_of_config(environment: str) -> boto3.Session:
+    """The account and the region that `sam deploy` uses. Raises `SystemExit` if there is none."""
+    settings = _settings(environment, "global") | _settings(environment, "deploy")
+    region = settings.get("region") or os.environ.get("AWS_REGION")
+    try:
+        session = boto3.Session(region_name=region, profile_name=settings.get("profile"))
+        has_credentials = session.get_credentials() is not None
+    except BotoCoreError as error:
+        sys.exit(f"Error: {error}")
+    if not has_credentials:
+        sys.exit(f"Error: there are no AWS credentials in this environment; {WITHOUT_AWS}")
+    if not session.region_name:
+        sys.exit(f"Error: there is no AWS region: set AWS_REGION; {WITHOUT_AWS}")
+    return session
 
 
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m worldflow.devtools.quota CONFIG")
     parameters = of_config(sys.argv[1])
-    allowed = quota(boto3.Session(region_name=os.environ.get("AWS_REGION")))
+    allowed = quota(session_of_config(sys.argv[1]))
     if text := warning(parameters, allowed):
         print(f"Warning: {text}", file=sys.stderr)
     if found := faults(parameters, allowed):
