@@ -26,6 +26,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from worldflow.devtools.local_aws import LocalAws, LocalAwsError
+from worldflow.devtools.local_aws.__main__ import explain
 
 ROOT = Path(__file__).parents[2]
 
@@ -260,6 +261,14 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
         taken.listen()
         with pytest.raises(LocalAwsError, match="is in use"):
             LocalAws(tmp_path, taken.getsockname()[1]).start()
+
+
+@pytest.mark.parametrize(("port", "command"), [(4566, "`make deploy-local`"), (4777, "`make deploy-local PORT=4777`")])
+def test_the_way_to_deploy_has_the_port(
+    port: int, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explain(LocalAws(tmp_path, port))
+    assert f"Deploy the template to it with {command}, " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])

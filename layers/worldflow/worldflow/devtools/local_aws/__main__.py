@@ -9,12 +9,15 @@ from pathlib import Path
 
 from worldflow.devtools.local_aws import LocalAws, LocalAwsError
 
+PORT = 4566
+"""Where `make deploy-local` deploys without PORT=."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m worldflow.devtools.local_aws", description="Run a local AWS until Ctrl-C."
     )
-    parser.add_argument("--port", type=int, default=4566)
+    parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--directory", type=Path, help="directory for its state and log (default: a temporary one)")
     parser.add_argument("--enforce-iam", action="store_true", help="deny requests that the roles do not allow")
     options = parser.parse_args()
@@ -23,7 +26,7 @@ def main() -> None:
         directory = options.directory or Path(temporary)
         try:
             with LocalAws(directory, options.port, enforce_iam=options.enforce_iam) as aws:
-                _explain(aws)
+                explain(aws)
                 aws.wait()
         except KeyboardInterrupt:
             print()
@@ -31,12 +34,14 @@ def main() -> None:
             sys.exit(str(error))
 
 
-def _explain(aws: LocalAws) -> None:
+def explain(aws: LocalAws) -> None:
+    """Prints how to reach it."""
     print(f"The local AWS listens on {aws.endpoint_url}; its log is {aws.log_file}.\n")
     print("Point aws, sam and your application at it:\n")
     for name, value in aws.env.items():
         print(f"  export {name}={shlex.quote(value)}")
-    print("\nDeploy the template to it with `make deploy-local`, which builds for this machine.")
+    port = "" if aws.port == PORT else f" PORT={aws.port}"
+    print(f"\nDeploy the template to it with `make deploy-local{port}`, which builds for this machine.")
     print("An API whose URL is https://<id>.execute-api.<region>.amazonaws.com answers on")
     print(f"  {aws.endpoint_url}/_aws/execute-api/<id>")
     print("\nStop it with Ctrl-C; its data is then lost.", flush=True)
