@@ -145,6 +145,7 @@ def test_a_file_that_is_not_python_is_a_finding(text: bytes, where: str):
     assert result.exit_code == 1
     first, second = result.stdout.splitlines()
     assert first.startswith(f"{where}: syntax error: ")
+    assert "Instead" not in first
     assert second.startswith("worse.py")
 
 

@@ -71,7 +71,7 @@ def _check(file: Path) -> Report:
             column=column or 1,
             what="syntax error",
             why=error.msg if isinstance(error, SyntaxError) else str(error),
-            instead="Python",
+            instead="",
             function="",
             workflow="",
         )
@@ -134,7 +134,8 @@ def _line(finding: Finding) -> str:
             where += f", which {finding.workflow} uses"
     hint = "hint: " if finding.is_hint else ""
     place = f"{finding.path}:{finding.line}:{finding.column}"
-    return f"{place}: {hint}{finding.what}{where}: {finding.why}. Instead: {finding.instead}"
+    instead = f". Instead: {finding.instead}" if finding.instead else ""
+    return f"{place}: {hint}{finding.what}{where}: {finding.why}{instead}"
 
 
 def _count(number: int, what: str) -> str:

@@ -18,6 +18,7 @@ class Finding:
     what: str
     why: str
     instead: str
+    """What to write in its place. Empty for a syntax error."""
     function: str
     """The function that does it. Empty for an option of a step, and for a name."""
     workflow: str
