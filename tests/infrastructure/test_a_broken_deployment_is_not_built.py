@@ -102,6 +102,14 @@ def test_modules_that_functions_cannot_import(layers: Path) -> None:
     ) in built.stderr
 
 
+def test_a_module_that_others_import_is_named_once(layers: Path) -> None:
+    write(layers, rates=KEY, prices="from workflows import rates\n", taxes="from workflows import rates\n")
+
+    built = build(layers)
+
+    assert built.stderr.count("layers/workflows/workflows/rates.py:3: KeyError: 'EUR'") == 1
+
+
 def test_dependencies_come_from_the_layer(layers: Path) -> None:
     write(layers, rates="import only_in_the_layer\n")
     content = layers / "built/python"

@@ -131,7 +131,7 @@ def main() -> None:
     for name, error in unchecked:
         print(f"Not checked: {name}: {error}. The layer has it for {target}, this Python has not.", file=sys.stderr)
     if faults := [described(*one, root, own) for one in found if one not in unchecked]:
-        sys.exit("\n".join(faults))
+        sys.exit("\n".join(dict.fromkeys(faults)))  # once, however many modules import the one that fails
 
 
 if __name__ == "__main__":
