@@ -18,9 +18,10 @@ from worldflow.testing import WorkflowEnvironment, replay
 pytestmark = pytest.mark.usefixtures(own_page.__name__)
 
 FIRST, FIRST_TEST, SECOND, SECOND_TESTS, THIRD = blocks("docs/tutorial.md")
+CHANGED = SECOND.partition("@workflow")[0] + THIRD
 
 
-@pytest.mark.parametrize(("code", "tests"), [(FIRST, FIRST_TEST), (SECOND, SECOND_TESTS)])
+@pytest.mark.parametrize(("code", "tests"), [(FIRST, FIRST_TEST), (SECOND, SECOND_TESTS), (CHANGED, SECOND_TESTS)])
 async def test_the_tests_of_the_tutorial_pass(
     code: str, tests: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,7 +52,7 @@ async def test_an_order_that_waits_goes_on_with_the_changed_code(
             for event in await run.events()
         )
     forget_names()
-    changed = module(tmp_path, SECOND.partition("@workflow")[0], THIRD)
+    changed = module(tmp_path, CHANGED)
     await asyncio.to_thread(replay, history)
     async with WorkflowEnvironment() as env:
         run = await env.start(changed.sell_coffee, changed.Coffee(customer="Ada", kilos=2))
