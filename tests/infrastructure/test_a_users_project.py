@@ -137,6 +137,13 @@ def test_the_deployment_of_a_workflow_on_github_asks_nobody(project: Path) -> No
     assert "--no-confirm-changeset" not in by_hand
 
 
+def test_ci_passes_when_the_example_is_deleted(project: Path) -> None:
+    commands = re.findall(r"run: make (.*)", (project / ".github/workflows/ci.yml").read_text())
+
+    assert commands
+    assert "demo" not in " ".join(commands).split()
+
+
 def test_an_installed_package_becomes_the_wheel_that_it_was(made: Path, tmp_path: Path) -> None:
     with ZipFile(wheel_of(made)) as wheel:
         wheel.extractall(tmp_path / "site-packages")

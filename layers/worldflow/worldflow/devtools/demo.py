@@ -80,7 +80,10 @@ def run_order(stack: Stack) -> None:
         "POST", "/runs", {"workflow": "fulfil_order", "run_id": "order-1001", "input": {"order": ORDER}}
     )
     if answer.status == 422:
-        raise DemoFailed("the stack has no workflow `fulfil_order`: the demo runs the example of a new project")
+        raise DemoFailed(
+            "the project has no workflow `fulfil_order`, the example that the demo runs. `make local-aws` and "
+            "`make deploy-local` run your workflows."
+        )
     expect(201, answer)
     console.print(f"{answer.status} {answer.body}")
 
