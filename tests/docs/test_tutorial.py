@@ -11,8 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
-from tests.docs.pages import blocks, forget_names, module, own_page
+from tests.docs.pages import PROJECT, blocks, forget_names, module, own_page
+from worldflow.cli import app
 from worldflow.testing import WorkflowEnvironment, replay
 
 pytestmark = pytest.mark.usefixtures(own_page.__name__)
@@ -36,6 +38,16 @@ def _tests_of(shown: ModuleType) -> list[Any]:
     found = [value for name, value in vars(shown).items() if name.startswith("test_")]
     assert found
     return found
+
+
+def test_the_check_finds_what_the_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    coffee = tmp_path / "layers/workflows/workflows/coffee.py"
+    coffee.parent.mkdir(parents=True)
+    coffee.write_text(FIRST)
+    monkeypatch.chdir(tmp_path)
+    checked = CliRunner().invoke(app, ["check"])
+    assert checked.exit_code == 1
+    assert f"```text\n{checked.output.splitlines()[0]}\n" in (PROJECT / "docs/tutorial.md").read_text()
 
 
 async def test_an_order_that_waits_goes_on_with_the_changed_code(
