@@ -50,7 +50,8 @@ def test_the_variables_of_a_stack_are_printed(stack: Stack) -> None:
     env = {**os.environ, **stack.aws.env}
     done = subprocess.run(command, env=env, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
-    printed = dict(shlex.split(line)[1].split("=", 1) for line in done.stdout.splitlines())
+    exports = [shlex.split(line)[1] for line in done.stdout.splitlines() if line.startswith("export ")]
+    printed = dict(export.split("=", 1) for export in exports)
     told = {name: value for name, value in stack.environment.items() if name.startswith("WORLDFLOW_")}
     assert printed == {**told, "WORLDFLOW_API_GATEWAY_URL": stack.outputs["ApiUrl"]}
 

@@ -85,7 +85,7 @@ def test_make_environment_warns_beside_what_it_prints(
     environment.main()
 
     printed = capsys.readouterr()
-    assert printed.out == "export WORLDFLOW_RUNS_TABLE=worldflow-dev-runs\n"
+    assert "export WORLDFLOW_RUNS_TABLE=worldflow-dev-runs\n" in printed.out
     assert (
         printed.err.startswith(
             "Warning: the stack's maximum concurrency is 86, but the account's quota in this region is 10"

@@ -1,4 +1,4 @@
-"""`python -m worldflow.devtools.environment STACK`: what an application needs to reach a stack, as exports.
+"""`python -m worldflow.devtools.environment STACK`: prints the shell commands that lead an application to a stack.
 
 What the account's concurrency is too little for goes to stderr.
 """
@@ -29,6 +29,7 @@ def main() -> None:
         sys.exit(f"Error: {describe_error(error)}")
     if warning:
         print(f"Warning: {warning}", file=sys.stderr)
+    print("unset WORLDFLOW_LOCAL WORLDFLOW_STACK")  # with which the command line would use a file or another stack
     for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
