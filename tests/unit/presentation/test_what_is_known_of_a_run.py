@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Failure, Parent
 from worldflow.presentation import run_details, run_table
 from worldflow.worlds.records import Fork, RunRecord
@@ -44,6 +45,13 @@ def shown(table: RenderableType) -> list[str]:
 )
 def test_each_on_its_line(fields: dict[str, Any], line: str):
     assert line in shown(run_details(record(**fields)))
+
+
+def test_what_is_wrong_with_an_input_is_told_apart():
+    wrong = InvalidInputError("it does not fit", [FieldError("a", "no such parameter"), FieldError("b", "required")])
+    error = Failure(type="worldflow:InvalidInputError", message=str(wrong))
+    line = "error InvalidInputError: it does not fit; a: no such parameter; b: required"
+    assert line in shown(run_details(record(error=error)))
 
 
 def test_what_is_not_known_has_no_line():

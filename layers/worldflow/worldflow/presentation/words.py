@@ -40,9 +40,10 @@ def describe_attributes(attributes: Mapping[str, Json]) -> str:
 
 
 def describe_failure(failure: Failure, limit: int = VALUE_LIMIT) -> str:
-    """An error on a line: the name of its type and its message."""
+    """An error on a line: the name of its type and its message, with a semicolon before each indented line of it."""
     name = type_name(failure)
-    return shortened(f"{name}: {failure.message}" if failure.message else name, limit)
+    message = failure.message.replace("\n  ", "; ")  # as InvalidInputError lists what is wrong
+    return shortened(f"{name}: {message}" if message else name, limit)
 
 
 def type_name(failure: Failure) -> str:
