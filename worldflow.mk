@@ -97,7 +97,8 @@ environment: $(VENV)/ready ## Print the variables with which an application reac
 
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for samconfig.toml's second table, YES=1
-	$(if $(filter no,$(CHECK_WORKFLOWS)),,mypy layers/workflows)
+	@$(if $(filter no,$(CHECK_WORKFLOWS)),,mypy layers/workflows \
+		|| { echo "The types of the workflows do not fit. CHECK_WORKFLOWS=no deploys them all the same." >&2; exit 1; })
 	@python -m worldflow.devtools.quota $(CONFIG)
 	$(SAM) build --config-env $(CONFIG)
 	$(SAM) deploy --config-env $(CONFIG)$(if $(filter yes 1,$(YES)), --no-confirm-changeset)

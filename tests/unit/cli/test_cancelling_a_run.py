@@ -11,4 +11,4 @@ def test_the_run_ends_and_keeps_the_reason(cli: Cli):
 
 def test_a_run_that_does_not_exist(cli: Cli):
     cli("start", "ask", "--run-id", "one")
-    assert cli.fails("cancel", "two") == "Error: there is no run 'two'\n"
+    assert cli.fails("cancel", "two") == f"Error: there is no run 'two' in {cli.file}\n"

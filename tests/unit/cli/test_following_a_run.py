@@ -39,7 +39,7 @@ def test_a_run_that_has_not_begun_is_waited_for(cli: Cli, worked: Worked):
 
 def test_a_run_that_does_not_exist_is_not_waited_for(cli: Cli):
     cli("start", "ask")
-    assert cli.fails("events", "two", "--follow") == "Error: there is no run 'two'\n"
+    assert cli.fails("events", "two", "--follow") == f"Error: there is no run 'two' in {cli.file}\n"
 
 
 def send_answer(cli: Cli) -> None:

@@ -27,7 +27,7 @@ def test_json_is_the_new_run(asked: Cli):
 
 def test_events_that_it_cannot_go_on_from(asked: Cli):
     assert asked.fails("fork", "one", "two", "--after", "99").startswith("Error: a run cannot be forked at event 99")
-    assert asked.fails("fork", "nobody", "two", "--after", "1") == "Error: there is no run 'nobody'\n"
+    assert asked.fails("fork", "nobody", "two", "--after", "1") == f"Error: there is no run 'nobody' in {asked.file}\n"
 
 
 def test_an_id_that_is_taken(asked: Cli):

@@ -86,4 +86,4 @@ def test_an_application_without_the_code_hears_what_it_must_import(basket: Cli, 
 
 
 def test_a_run_that_does_not_exist(basket: Cli):
-    assert basket.fails("query", "two", "items", "-w", FLOWS) == "Error: there is no run 'two'\n"
+    assert basket.fails("query", "two", "items", "-w", FLOWS) == f"Error: there is no run 'two' in {basket.file}\n"

@@ -22,5 +22,5 @@ def test_a_blocked_run_goes_on_when_its_code_is_mended(cli: Cli):
 def test_a_run_that_there_is_nothing_to_do_for(cli: Cli, run_id: str):
     cli("start", "doomed", "--run-id", "one")
     cli.settle()
-    expected = {"one": "run 'one' has already ended (failed)", "two": "there is no run 'two'"}
+    expected = {"one": "run 'one' has already ended (failed)", "two": f"there is no run 'two' in {cli.file}"}
     assert cli.fails("resume", run_id) == f"Error: {expected[run_id]}\n"

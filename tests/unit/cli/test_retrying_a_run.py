@@ -26,4 +26,4 @@ def test_a_run_that_has_not_failed(cli: Cli):
     cli("start", "ask", "--run-id", "one")
     cli.settle()
     assert cli.fails("retry", "one") == "Error: run 'one' is running: only a failed run can be retried\n"
-    assert cli.fails("retry", "two") == "Error: there is no run 'two'\n"
+    assert cli.fails("retry", "two") == f"Error: there is no run 'two' in {cli.file}\n"

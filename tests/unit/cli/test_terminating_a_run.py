@@ -24,4 +24,4 @@ def test_a_run_that_has_ended_already(cli: Cli):
     cli("start", "doomed", "--run-id", "one")
     cli.settle()
     assert cli.fails("terminate", "one") == "Error: run 'one' has already ended (failed)\n"
-    assert cli.fails("terminate", "two") == "Error: there is no run 'two'\n"
+    assert cli.fails("terminate", "two") == f"Error: there is no run 'two' in {cli.file}\n"

@@ -131,7 +131,7 @@ def test_of_the_newest_generation_unless_another_is_named(cli: Cli, args: list[s
 
 @pytest.mark.usefixtures("three_generations")
 def test_a_generation_that_there_is_not(cli: Cli):
-    assert cli.fails("cost", "one", "--generation", "4") == "Error: there is no run 'one~4'\n"
+    assert cli.fails("cost", "one", "--generation", "4") == f"Error: there is no run 'one~4' in {cli.file}\n"
 
 
 @pytest.mark.usefixtures("one")

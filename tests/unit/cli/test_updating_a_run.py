@@ -62,4 +62,4 @@ def test_a_run_that_has_ended_gives_none(basket: Cli):
     basket("signal", "one", "pay")
     basket.settle()
     assert basket.fails("update", "one", "add") == "Error: run 'one' has already ended (completed)\n"
-    assert basket.fails("update", "two", "add") == "Error: there is no run 'two'\n"
+    assert basket.fails("update", "two", "add") == f"Error: there is no run 'two' in {basket.file}\n"

@@ -12,18 +12,21 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic_core import to_json
 
-from worldflow.engine.errors import ConfigurationError, WorldflowError
+from worldflow.engine.errors import ConfigurationError, RunNotFoundError, WorldflowError
 from worldflow.engine.history import Json
 from worldflow.runtime import load_workflows
 from worldflow.settings import Settings
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import load_codec
 from worldflow.worlds.local.world import LocalWorld
+
+if TYPE_CHECKING:
+    from worldflow.worlds.aws.world import AWSWorld
 
 _FIRST_POLL = 0.1
 _LONGEST_POLL = 2.0
@@ -107,20 +110,31 @@ def open_world(
     webhook_url: that of a file, where WORLDFLOW_WEBHOOK_URL is not set.
     """
     if local is None:
-        yield _aws_world(stack)
+        on_aws = _aws_world(stack)
+        with _saying_where(f"stack {stack}" if stack else f"table {on_aws.settings.runs_table}"):
+            yield on_aws
         return
     if not create and not local.exists():
         raise ConfigurationError(f"there is no file {local}")
     codec = load_codec(os.environ.get("WORLDFLOW_PAYLOAD_CODEC"))
     webhook_url = os.environ.get("WORLDFLOW_WEBHOOK_URL") or webhook_url
     try:
-        with closing(LocalWorld(local, webhook_url=webhook_url, codec=codec)) as world:
+        with closing(LocalWorld(local, webhook_url=webhook_url, codec=codec)) as world, _saying_where(str(local)):
             yield world
     except sqlite3.Error as error:
         raise WorldflowError(f"the LocalWorld file {local} cannot be used: {error}") from None
 
 
-def _aws_world(stack: str | None) -> World:
+@contextmanager
+def _saying_where(place: str) -> Iterator[None]:
+    """Adds to the error of a missing run where it was looked for: variables that are left set lead elsewhere."""
+    try:
+        yield
+    except RunNotFoundError as error:
+        raise WorldflowError(f"{error} in {place}") from None
+
+
+def _aws_world(stack: str | None) -> AWSWorld:
     try:
         from worldflow.stacks import read_environment
         from worldflow.worlds.aws.world import AWSWorld
