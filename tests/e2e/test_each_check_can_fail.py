@@ -190,3 +190,5 @@ def test_what_is_broken_fails(target: Impatient, check: Check, broken: Break, de
         (result,) = run_checks(target, [check])
     assert result.outcome is Outcome.FAILED
     assert detail in result.detail
+    left = [one["schedule_id"] for one in target.expect(200, "GET", "/schedules")["schedules"]]
+    assert [name for name in left if name.startswith(target.prefix)] == []
