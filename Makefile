@@ -183,7 +183,7 @@ costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the 
 	@PYTHONPATH=layers/workflows python -m tools.costs
 
 .PHONY: pictures
-pictures: $(VENV)/ready ## Draw the timelines of the examples
+pictures: $(VENV)/ready ## Draw the timelines of the examples, and a terminal
 	@python -m tools.pictures
 
 .PHONY: dist

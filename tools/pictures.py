@@ -1,24 +1,31 @@
-"""Pictures of runs: `make pictures` draws the timeline of each example's demo, in light and in dark.
+"""Pictures of runs: `make pictures` draws the timeline of each example's demo, in light and in dark, and one terminal.
 
-They show what `python -m worldflow status` shows: what was open in a run, from when to when.
+The timelines show what `python -m worldflow status` shows: what was open in a run, from when to when.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from html import escape
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
 
 from worldflow.engine.history import Event
 from worldflow.engine.history.spans import Span, spans_of
-from worldflow.presentation import duration
+from worldflow.presentation import EventLines, duration, is_internal, timeline
 from worldflow.presentation.timelines import LIMIT, label, note, style
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+PROJECT = Path(__file__).parent.parent
+EXAMPLES = PROJECT / "examples"
+TERMINAL = PROJECT / "docs" / "pictures" / "events.svg"
 
 WIDTH, LABELS, NOTES = 860, 190, 190
 ROW, TOP = 22, 34
@@ -86,15 +93,30 @@ def _row(span: Span, top: int, first: datetime, last: datetime) -> list[str]:
     ]
 
 
-def draw(name: str) -> str:
-    """Runs the demo of an example, and draws it."""
-    events: list[Event] = asyncio.run(import_module(f"examples.{name}.demo").demo())
-    return picture(events, f"What was open in a run of the example {name}, and for how long")
+def terminal(events: Sequence[Event], command: str) -> str:
+    """A terminal after the command that shows the events, and their timeline, as SVG."""
+    console = Console(record=True, file=StringIO(), width=120, force_terminal=True, highlight=False)
+    lines = EventLines()
+    for event in events:
+        line = lines.line(event)
+        if not is_internal(event):
+            console.print(line, no_wrap=True, overflow="ellipsis")
+    console.print()
+    console.print(timeline(events))
+    without_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)  # of another host
+    return console.export_svg(title=command, code_format=without_fonts, unique_id="events")
 
 
 def main() -> int:
-    for demo in sorted(EXAMPLES.glob("*/demo.py")):
-        (demo.parent / "timeline.svg").write_text(draw(demo.parent.name))
+    histories: dict[str, list[Event]] = {
+        demo.parent.name: asyncio.run(import_module(f"examples.{demo.parent.name}.demo").demo())
+        for demo in sorted(EXAMPLES.glob("*/demo.py"))
+    }
+    for name, events in histories.items():
+        title = f"What was open in a run of the example {name}, and for how long"
+        (EXAMPLES / name / "timeline.svg").write_text(picture(events, title))
+    TERMINAL.parent.mkdir(exist_ok=True)
+    TERMINAL.write_text(terminal(histories["order_saga"], "python -m examples.order_saga.demo"))
     return 0
 
 

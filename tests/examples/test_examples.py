@@ -20,9 +20,9 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.support import clock
-from tools.pictures import picture
+from tools.pictures import TERMINAL, picture, terminal
 from worldflow.cli import app
-from worldflow.engine.history import Event
+from worldflow.engine.history import Event, StepScheduled
 from worldflow.worker import BackgroundWorker, Worker
 from worldflow.worlds import LocalWorld
 
@@ -63,6 +63,15 @@ def test_the_picture_is_of_this_demo(name: str, histories: dict[str, list[Event]
     """Up to how long each thing took: `make pictures` draws it anew."""
     drawn = picture(histories[name], name)
     assert labels((EXAMPLES / name / "timeline.svg").read_text()) == labels(drawn)
+
+
+def test_the_picture_of_a_terminal_is_of_this_demo(histories: dict[str, list[Event]]) -> None:
+    """By the names of what it shows. It loads nothing, so that the site loads nothing from other hosts."""
+    steps = [event.name for event in histories["order_saga"] if isinstance(event, StepScheduled)]
+    for svg in (TERMINAL.read_text(), terminal(histories["order_saga"], "python -m examples.order_saga.demo")):
+        shown = svg.replace("&#160;", " ")
+        assert [name for name in steps if f"step {name} (" not in shown] == []
+        assert re.findall(r"url\((?!#)|@font-face|<image", svg) == []
 
 
 def test_the_first_command_of_each_page_is_its_demo() -> None:
