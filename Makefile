@@ -18,6 +18,13 @@ $(VENV)/docs/ready: requirements-docs.txt $(VENV)/ready
 	@$(call install,$(VENV)/docs/bin/python,--no-deps --editable layers/worldflow)
 	@touch $@
 
+# The agent frameworks of examples/agents, apart: they ask for versions of their own.
+$(VENV)/agents/ready: requirements-agents.txt $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/agents
+	@$(call install,$(VENV)/agents/bin/python,--requirement requirements-agents.txt)
+	@$(call install,$(VENV)/agents/bin/python,--no-deps --editable layers/worldflow)
+	@touch $@
+
 # What infrastructure/cdk needs, apart: jsii asks for versions of its own.
 $(VENV)/cdk/ready: infrastructure/cdk/requirements.txt $(VENV)/ready
 	@python -m venv --clear --without-pip $(VENV)/cdk
@@ -38,6 +45,7 @@ requirements: $(VENV)/ready ## Pin the newest versions that fit in every require
 	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra dev layers/worldflow/pyproject.toml \
 		--output-file starter/requirements-dev.txt
 	$(COMPILE) requirements-checkov.in --output-file requirements-checkov.txt
+	$(COMPILE) --extra cli requirements-agents.in layers/worldflow/pyproject.toml --output-file requirements-agents.txt
 	$(COMPILE) infrastructure/cdk/requirements.in --output-file infrastructure/cdk/requirements.txt
 	$(COMPILE) --constraint requirements-dev.txt --extra cli requirements-docs.in layers/worldflow/pyproject.toml \
 		--output-file requirements-docs.txt
