@@ -26,3 +26,33 @@ async def test_the_first_workflow() -> None:
         await run.result()  # ["Hello, Ada!", "Hello, Ada, again!"]
 
         assert await run.result() == ["Hello, Ada!", "Hello, Ada, again!"]
+
+
+class Bank:
+    async def rate(self, currency: str) -> float:
+        return 1.25
+
+
+async def test_code_that_is_used_in_workflows_and_elsewhere() -> None:
+    from worldflow import in_workflow
+
+    bank = Bank()
+
+    @step
+    async def recorded_rate(currency: str) -> float:
+        return await bank.rate(currency)
+
+    async def exchange_rate(currency: str) -> float:
+        if in_workflow():
+            return await recorded_rate(currency)
+        return await bank.rate(currency)
+
+    @workflow
+    async def convert(amount: float) -> float:
+        return amount * await exchange_rate("CHF")
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(convert, 8.0)
+        assert await run.result() == 10
+        assert "StepCompleted" in [event.event_type for event in await run.events()]
+    assert await exchange_rate("CHF") == 1.25

@@ -15,6 +15,7 @@ from worldflow import (
     continue_as_new,
     create_hook,
     create_webhook,
+    in_workflow,
     now,
     on_update,
     patched,
@@ -100,6 +101,7 @@ async def others() -> None:
     assert_type(uuid4(), uuid.UUID)
     assert_type(random(), _random.Random)
     assert_type(workflow_info(), WorkflowInfo)
+    assert_type(in_workflow(), bool)
     assert_type(patched("change"), bool)
     set_attributes(customer="Ada", total=3, paid=True, gone=None)
     set_attributes(customer=["Ada"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -302,6 +302,14 @@ def workflow_info() -> WorkflowInfo:
     return _execution("workflow_info()").info
 
 
+def in_workflow() -> bool:
+    """Whether this code runs in a workflow, so that calling a step schedules it. False in steps and everywhere else.
+
+    For libraries that are used in both. Also True in the `finally` of code that is discarded, where calls do nothing.
+    """
+    return running_loop() is not None
+
+
 def step_info() -> StepInfo:
     """The attempt of the step that this code runs in. Raises `OutsideError` elsewhere."""
     try:
