@@ -6,13 +6,14 @@ from worldflow.engine.errors import StepInterruptedError, StepTimeoutError
 from worldflow.engine.history import Event, StepFailed
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenStep
+from worldflow.engine.usage import Entry
 from worldflow.engine.workflow.retry import retry_after
 from worldflow.worlds.messages import StepTask
 
 _TIMEOUT = f"{StepTimeoutError.__module__}:{StepTimeoutError.__qualname__}"
 
 
-def failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFailed:
+def failed(task: StepTask, error: BaseException, *, retryable: bool, usage: list[Entry] | None = None) -> StepFailed:
     """The failure of the attempt that a task asks for."""
     return StepFailed(
         step_id=task.step_id,
@@ -20,6 +21,7 @@ def failed(task: StepTask, error: BaseException, *, retryable: bool) -> StepFail
         error=encode_exception(error),
         retryable=retryable,
         retry_after=retry_after(error),
+        usage=usage or None,
     )
 
 

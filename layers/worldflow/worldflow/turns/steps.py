@@ -29,6 +29,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.history import Json, StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
+from worldflow.engine.usage import Entry
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import find_step
 from worldflow.turns.attempts import failed, interruption
@@ -303,7 +304,7 @@ class StepExecutor:
         except (ConfigurationError, PayloadTooLargeError) as error:
             if is_outage(error):
                 raise
-            return failed(task, error, retryable=False)  # there is no place for data of this size
+            return failed(task, error, retryable=False, usage=fact.usage)  # there is no place for data of this size
 
     def _tell(self, outcome: StepOutcome, *, unrecorded: bool = False) -> None:
         call = outcome.call if unrecorded else None
@@ -351,27 +352,27 @@ class StepExecutor:
             arguments = step.signature.decode(values or {})
         except WorldflowError as error:
             return failed(task, error, retryable=isinstance(error, PayloadCodecError))
-        token = current_step.set(info or await self._info(task))
+        token = current_step.set(info := info or await self._info(task))
         try:
             ended = await call_step(self._threads, step, arguments, task.timeout)
         finally:
             current_step.reset(token)
         if ended.error is not None:  # whatever it raises, it is this step that fails, and no other
-            return self._failure(task, ended.error)
+            return self._failure(task, ended.error, info.usage)
         try:
             result = step.signature.result.encode(ended.value)
         except WorldflowError as error:
-            return failed(task, error, retryable=False)
-        return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result)
+            return failed(task, error, retryable=False, usage=info.usage)
+        return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result, usage=info.usage or None)
 
-    def _failure(self, task: StepTask, error: BaseException) -> StepFailed:
+    def _failure(self, task: StepTask, error: BaseException, usage: list[Entry]) -> StepFailed:
         name = type(error).__name__
         _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
         retryable = not isinstance(error, FatalError)
         if isinstance(error, StepTimeoutError):
             error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
             retryable = not task.at_most_once
-        return failed(task, error, retryable=retryable)
+        return failed(task, error, retryable=retryable, usage=usage)
 
     async def _observed(
         self, attempt: Attempt, run: Callable[[StepTask], Awaitable[StepCompleted | StepFailed]]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from worldflow.engine.history.base import Decision, Fact, Failure, Json
+from worldflow.engine.usage import Entry
 
 __all__ = [
     "StepAbandoned",
@@ -43,6 +44,8 @@ class StepCompleted(Fact):
     step_id: str
     attempt: int = 1
     result: Json = None
+    usage: list[Entry] | None = None
+    """The tokens that the attempt has recorded."""
 
     @property
     def fact_id(self) -> str:
@@ -57,6 +60,8 @@ class StepFailed(Fact):
     retryable: bool = True
     retry_after: float | None = None
     """Seconds, where the step asked for its own interval."""
+    usage: list[Entry] | None = None
+    """The tokens that the attempt had recorded by then."""
 
     @property
     def fact_id(self) -> str:

@@ -22,6 +22,7 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
+from worldflow.engine.usage import Entry, Usage
 from worldflow.engine.values.serialization import ANYTHING, check_text
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
@@ -50,6 +51,7 @@ class StepInfo:
     origin: str | None = None
     """The run in which the step was first called, if this one continues it."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
+    _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
 
     def heartbeat(self, details: Any = None) -> None:
         """Reports that the attempt is still running, for steps with a `heartbeat_timeout`. Each call is one write.
@@ -59,6 +61,11 @@ class StepInfo:
         """
         if not self._beat(ANYTHING.encode(details)):
             raise asyncio.CancelledError("the workflow no longer needs this step")
+
+    @property
+    def usage(self) -> list[Entry]:
+        """The tokens that this attempt has recorded so far, one entry for each model; see `record_usage`."""
+        return self._usage.entries()
 
     @property
     def idempotency_key(self) -> str:
@@ -316,6 +323,22 @@ def step_info() -> StepInfo:
         return current_step.get()
     except LookupError:
         raise OutsideError("step_info() only works inside a step that a workflow called") from None
+
+
+def record_usage(model: str, *, input_tokens: int = 0, output_tokens: int = 0, **other: int) -> None:
+    """Records tokens that this attempt of a step has used. Calls add up for each model.
+
+    They stand in the history with the attempt's outcome, also where it fails, and `worldflow cost` has their price.
+
+    model: the name that the provider reports, or that the request named.
+    other: further counts, such as `cache_read_input_tokens`, named after OpenTelemetry's `gen_ai.usage.*`.
+    Raises `OutsideError` outside a step.
+    """
+    try:
+        info = current_step.get()
+    except LookupError:
+        raise OutsideError("record_usage() only works inside a step that a workflow called") from None
+    info._usage.record(model, {"input_tokens": input_tokens, "output_tokens": output_tokens, **other})
 
 
 class _Once(logging.Filter):
