@@ -31,6 +31,10 @@ $(VENV)/cdk/ready: infrastructure/cdk/requirements.txt $(VENV)/ready
 	@$(call install,$(VENV)/cdk/bin/python,--requirement infrastructure/cdk/requirements.txt)
 	@touch $@
 
+# The browser of tests/browser: the machine's own, Debian's or Playwright's. Without one, they skip and say so.
+$(VENV)/chromium/ready: $(VENV)/ready
+	@if python -m tools.chromium; then mkdir -p $(@D) && touch $@; fi
+
 # What Worldflow is compared with. Restate's server comes by npm: without it, its rows say so.
 $(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json package-lock.json) $(VENV)/ready
 	@python -m venv --clear --without-pip $(VENV)/peers
@@ -60,7 +64,7 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 # ------------------------------------------------------------------------------------------------------------------ tests
 
 .PHONY: test
-test: $(VENV)/ready $(VENV)/cdk/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
+test: $(VENV)/ready $(VENV)/cdk/ready $(VENV)/chromium/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
 	python -m pytest -n 2 --ignore tests/e2e
 	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) test-e2e test-beside
 
