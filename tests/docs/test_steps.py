@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from worldflow import (
     RetryPolicy,
     StepInterruptedError,
     StepTimeoutError,
+    record_usage,
     step,
     step_info,
     workflow,
@@ -297,3 +299,30 @@ async def test_outside_a_workflow_a_step_is_the_function() -> None:
         return number * 2
 
     assert double(2) == 4  # type: ignore[comparison-overlap]  # its type is that of a call in a workflow
+
+
+async def test_a_step_records_tokens() -> None:
+    class client:
+        @staticmethod
+        async def ask(model: str, question: str) -> Any:
+            usage = SimpleNamespace(input_tokens=len(question), output_tokens=2)
+            return SimpleNamespace(model=model, usage=usage, text="42")
+
+    @step
+    async def answer(question: str) -> str:
+        response = await client.ask("claude-sonnet-4-5", question)
+        record_usage(
+            response.model,
+            input_tokens=response.usage.input_tokens,
+            output_tokens=response.usage.output_tokens,
+        )
+        return response.text  # type: ignore[no-any-return]
+
+    @workflow
+    async def conversation(question: str) -> str:
+        return await answer(question)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(conversation, "six times seven?")
+        assert await run.result() == "42"
+        assert await run.usage() == [{"model": "claude-sonnet-4-5", "input_tokens": 16, "output_tokens": 2}]

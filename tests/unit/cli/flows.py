@@ -8,6 +8,7 @@ from worldflow import (
     create_hook,
     on_update,
     publish,
+    record_usage,
     set_attributes,
     set_status,
     step,
@@ -29,6 +30,13 @@ async def give_up(reason: str) -> str:
     if hope:
         return "carried on"
     raise FatalError(reason)
+
+
+@step
+async def ask_models(*, own: bool = False) -> None:
+    record_usage("large", input_tokens=1_000_000, output_tokens=2_000, cache_read_input_tokens=500_000)
+    if own:
+        record_usage("own", input_tokens=50, output_tokens=5)
 
 
 @step(guarantee="at_most_once")
@@ -98,3 +106,8 @@ async def countdown(left: int) -> str:
     if left:
         continue_as_new(left - 1)
     return "done"
+
+
+@workflow
+async def asks_models(own: bool = False) -> None:
+    await ask_models(own=own)

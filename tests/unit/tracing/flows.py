@@ -10,6 +10,7 @@ from worldflow import (
     continue_as_new,
     create_hook,
     on_update,
+    record_usage,
     sleep,
     step,
     wait_for_signal,
@@ -34,6 +35,17 @@ async def traced_charge(order: str) -> str:
 @step
 async def traced_refusal() -> None:
     raise FatalError("nothing of this is told")
+
+
+@step
+async def traced_model(models: int) -> None:
+    for model in ["large", "small"][:models]:
+        record_usage(model, input_tokens=20, output_tokens=3, cache_read_input_tokens=5)
+
+
+@workflow
+async def traced_models(models: int) -> None:
+    await traced_model(models)
 
 
 @workflow

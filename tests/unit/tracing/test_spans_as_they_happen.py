@@ -12,6 +12,7 @@ from tests.unit.tracing.flows import (
     traced_calls,
     traced_countdown,
     traced_failure,
+    traced_models,
     traced_order,
     traced_start,
 )
@@ -277,3 +278,15 @@ def test_a_turn_whose_commit_becomes_durable_later_has_a_span_then(collector: Ot
 
     assert [span.attributes["worldflow.run_id"] for span in collector.named("turn traced_countdown")] == ["a", "b"]
     assert len(collector.named("run traced_countdown")) == 2
+
+
+async def test_an_attempt_has_its_tokens_when_it_ends(traced: TracedEnvironment, collector: OtlpCollector):
+    async with traced() as env:
+        run = await env.start(traced_models, 1)
+        await run.result()
+        await env.settle()
+
+    attributes = collector.one("step traced_model").attributes
+    assert attributes["gen_ai.request.model"] == "large"
+    assert attributes["gen_ai.usage.input_tokens"] == 20
+    assert attributes["gen_ai.usage.cache_read.input_tokens"] == 5

@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.unit.tracing.flows import fails_once, traced_countdown, traced_failure, traced_order
+from tests.unit.tracing.flows import fails_once, traced_countdown, traced_failure, traced_models, traced_order
 from worldflow import RunFailedError, RunNotFoundError
 from worldflow.runtime import starting
 from worldflow.testing import WorkflowEnvironment
@@ -184,3 +184,19 @@ async def test_no_such_run():
     async with WorkflowEnvironment() as env:
         with pytest.raises(RunNotFoundError):
             list(whole_trace(env.world, "nobody"))
+
+
+@pytest.mark.parametrize("models", [1, 2])
+async def test_an_attempt_has_its_tokens(models: int):
+    async with WorkflowEnvironment() as env:
+        run = await env.start(traced_models, models)
+        spans = await whole(env, run.id)
+
+    attributes = named(spans, "step traced_model").attributes
+    assert {name: value for name, value in attributes.items() if name.startswith("gen_ai.")} == {
+        **({"gen_ai.request.model": "large"} if models == 1 else {}),
+        "gen_ai.usage.input_tokens": 20 * models,
+        "gen_ai.usage.output_tokens": 3 * models,
+        "gen_ai.usage.cache_read.input_tokens": 5 * models,
+    }
+    assert not any(name.startswith("gen_ai.") for name in named(spans, "run traced_models").attributes)

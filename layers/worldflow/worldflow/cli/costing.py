@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,9 +19,11 @@ from worldflow.cli.common import (
     print_json,
 )
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation as generation_of
 from worldflow.engine.ids import generation_id
 from worldflow.terminal import console
+from worldflow.token_prices import VARIABLE, Priced, load_prices, priced, sum_of, unpriced
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
 
@@ -32,6 +35,17 @@ EXACT = (
     "signalled with the library, plus logs and storage. Not included: compute, child runs (each has its own bill), and "
     "the monthly cost of the stack."
 )
+
+
+TokenPrices = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        help='JSON with dollars per million tokens: {"model": {"input": 3, "output": 15}}; '
+        "default: that of WORLDFLOW_TOKEN_PRICES.",
+    ),
+]
 
 
 def cost(
@@ -53,19 +67,19 @@ def cost(
     event_bus: Annotated[
         bool, typer.Option("--event-bus", help="Include status events, as sent by a stack with an EventBusName.")
     ] = False,
+    token_prices: TokenPrices = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show which AWS requests a run made, derived from its history, and what a million such runs would cost."""
-    try:
-        from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of
-    except ModuleNotFoundError as error:
-        if error.name not in ("boto3", "botocore"):
-            raise
-        raise ConfigurationError('`cost` requires boto3: pip install "worldflow[aws]"') from None
+    """Show which AWS requests a run made, derived from its history, what a million such runs would cost, and the price
+    of the tokens that its steps recorded.
+    """
+    _require_boto3()
+    from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of
     from worldflow.stacks import read_parameters
 
+    prices = load_prices(token_prices)
     with open_world(local, stack) as world:
         run_id, which = _generation(world, run_id, generation)
         commits, as_written = commits_of(world, run_id)
@@ -81,16 +95,26 @@ def cost(
         traced=traced or parameters.get("Tracing") == "XRay",
     )
     bills = [bill_of(asked, size, deployment) for size in ([batch] if batch else [1, 10])]
-    others = elsewhere(shape_of([event for commit in commits for event in commit]))
+    history = [event for commit in commits for event in commit]
+    others, tokens = elsewhere(shape_of(history)), priced(RunState(history).usage.entries(), prices)
     if as_json:
-        print_json(_as_json(run_id, asked, bills, others, deployment, event_bus))
+        print_json({**_as_json(run_id, asked, bills, others, deployment, event_bus), **_tokens(tokens, bills)})
         return
     if not commits:
         typer.echo("The run has not started yet.", err=True)
         return
     out = console()
     out.print(f"{run_id}{which}\n")
-    _print(out, asked, bills, others)
+    _print(out, asked, bills, others, tokens)
+
+
+def _require_boto3() -> None:
+    try:
+        import worldflow.costs  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name not in ("boto3", "botocore"):
+            raise
+        raise ConfigurationError('`cost` requires boto3: pip install "worldflow[aws]"') from None
 
 
 def _as_json(
@@ -126,9 +150,26 @@ def _as_json(
     }
 
 
-def _print(out: Console, asked: Asked, bills: Sequence[Bill], others: Sequence[Elsewhere]) -> None:
+def _tokens(tokens: Sequence[Priced], bills: Sequence[Bill]) -> dict[str, Any]:
+    """The tokens in JSON, and the dollars of AWS and of tokens together, where there are tokens."""
+    if not tokens:
+        return {}
+    dollars = sum_of(tokens)
+    return {
+        "tokens": [{**part.entry, "dollars": part.dollars} for part in tokens],
+        "token_dollars": dollars,
+        "without_price": unpriced(tokens),
+        "dollars": {bill.batch: bill.dollars + dollars for bill in bills},
+    }
+
+
+def _print(
+    out: Console, asked: Asked, bills: Sequence[Bill], others: Sequence[Elsewhere], tokens: Sequence[Priced]
+) -> None:
     from worldflow.costs import prices
     from worldflow.presentation.costs import bill_table, elsewhere_table
+    from worldflow.presentation.usage import usage_table
+    from worldflow.presentation.words import printable
 
     out.print(bill_table(bills))
     out.print("\nThe same run on other services, without Lambda compute")
@@ -136,7 +177,17 @@ def _print(out: Console, asked: Asked, bills: Sequence[Bill], others: Sequence[E
     out.print(f"\nPrices: {prices.REGION}, {prices.AS_OF}. {EXACT}")
     for what in asked.estimated:
         out.print(f"Estimated or not counted: {what}")
-    out.print(f"One run: ${bills[-1].dollars:.8f} at batch {bills[-1].batch}.", style="dim")
+    bill = bills[-1]
+    if not tokens:
+        out.print(f"One run: ${bill.dollars:.8f} at batch {bill.batch}.", style="dim")
+        return
+    out.print("\nTokens of this run, by the prices that you gave")
+    out.print(usage_table(tokens))
+    for model in unpriced(tokens):
+        out.print(f"No price for {printable(model)}: name one in --token-prices or {VARIABLE}. Its tokens cost extra.")
+    dollars = sum_of(tokens)
+    total = f"${bill.dollars + dollars:.6f}: ${bill.dollars:.6f} of AWS at batch {bill.batch}, ${dollars:.6f} of tokens"
+    out.print(f"\nOne run: {total}.", style="bold")
 
 
 def _generation(world: World, run_id: str, wanted: int | None) -> tuple[str, str]:

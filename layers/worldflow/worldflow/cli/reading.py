@@ -24,6 +24,7 @@ from worldflow.cli.common import (
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Attribute, Event, RunEnded
 from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.state import RunState
 from worldflow.presentation import (
     EventLines,
     describe_failure,
@@ -35,6 +36,7 @@ from worldflow.presentation import (
 )
 from worldflow.runtime import queries
 from worldflow.terminal import console
+from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import not_imported
 from worldflow.worlds.base import World
@@ -62,9 +64,10 @@ def status(
             print_json(record.describe())
             return
         history = world.read_events(run_id)
+        record = record.model_copy(update={"usage": RunState(history).usage.entries() or None})
         newest = newest_generation(world, record)
     out = console()
-    out.print(run_details(record))
+    out.print(run_details(record, load_prices() if record.usage else None))
     if newest.run_id != run_id:
         out.print(f"followed by {newest.run_id} ({newest.status})")
     if history:

@@ -28,6 +28,7 @@ from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation import run_details
 from worldflow.runtime import starting
 from worldflow.terminal import console
+from worldflow.token_prices import load_prices
 from worldflow.turns import generations
 from worldflow.turns.loading import explain_failures
 from worldflow.worlds import reading
@@ -74,7 +75,7 @@ def start(
     if as_json:
         print_json({**record.describe(), "created": is_new})
     elif wait:
-        console().print(run_details(record))
+        console().print(run_details(record, load_prices() if record.usage else None))
     else:
         typer.echo(record.run_id)
         if not is_new:

@@ -28,12 +28,9 @@ _LARGEST = 10**15
 class Usage:
     """Adds up entries by model, in the order in which the models came. May be used from several threads."""
 
-    def __init__(self, entries: Iterable[Mapping[str, str | int]] = ()) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._models: dict[str, dict[str, int]] = {}
-        for entry in entries:
-            counts = {name: count for name, count in entry.items() if isinstance(count, int)}
-            self._add(str(entry.get("model", "")), counts)
 
     def record(self, model: str, counts: Mapping[str, int]) -> None:
         """Adds the tokens of a request. Raises `ValueError` and `TypeError` for what is no model or no count."""
@@ -54,6 +51,13 @@ class Usage:
                 raise ValueError(f"one model can have {COUNTS_LIMIT} counts")
             self._add(model, counts)
 
+    def add(self, entries: Iterable[Mapping[str, str | int]]) -> None:
+        """Adds what was recorded before."""
+        with self._lock:
+            for entry in entries:
+                counts = {name: count for name, count in entry.items() if isinstance(count, int)}
+                self._add(str(entry.get("model", "")), counts)
+
     def _add(self, model: str, counts: Mapping[str, int]) -> None:
         known = self._models.setdefault(model, {})
         for name, count in counts.items():
@@ -64,6 +68,8 @@ class Usage:
             return [{"model": model, **counts} for model, counts in self._models.items()]
 
 
-def total(usages: Iterable[Iterable[Mapping[str, str | int]] | None]) -> list[Entry]:
-    """The sum of the usage of several steps or runs, by model."""
-    return Usage(entry for usage in usages for entry in usage or ()).entries()
+def total(entries: Iterable[Mapping[str, str | int]]) -> list[Entry]:
+    """The sum of several entries, by model."""
+    usage = Usage()
+    usage.add(entries)
+    return usage.entries()

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from worldflow.engine import history as h
 from worldflow.engine.history import AnyDecision, AnyFact, Event, Fact
+from worldflow.presentation.usage import describe_usage
 from worldflow.presentation.words import describe_attributes, describe_failure, describe_value, duration, printable
 
 _STYLES: Mapping[type[object], str] = {
@@ -78,11 +79,10 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
         case h.RunRestored():
             return "run restored", "its later events were lost"
         case h.StepCompleted():
-            return f"{_named('step', event.step_id, names)} completed", describe_value(event.result)
+            return f"{_named('step', event.step_id, names)} completed", _with_usage(event, describe_value(event.result))
         case h.StepFailed():
-            return f"{_named('step', event.step_id, names)} failed, attempt {event.attempt}", describe_failure(
-                event.error
-            )
+            failed = f"{_named('step', event.step_id, names)} failed, attempt {event.attempt}"
+            return failed, _with_usage(event, describe_failure(event.error))
         case h.TimerFired():
             return f"timer {event.timer_id} fired", ""
         case h.SignalReceived():
@@ -150,6 +150,10 @@ def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[st
             return f"run continued as {event.next_run_id}", describe_value(event.input)
         case _:
             assert_never(event)
+
+
+def _with_usage(event: h.StepCompleted | h.StepFailed, said: str) -> str:
+    return "  ".join(filter(None, [said, describe_usage(event.usage or ())]))
 
 
 def _named(kind: str, id: str, names: Mapping[str, str]) -> str:

@@ -8,7 +8,9 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from worldflow.presentation.usage import describe_priced
 from worldflow.presentation.words import as_json, describe_attributes, describe_failure, duration, printable
+from worldflow.token_prices import Prices, priced
 from worldflow.worlds.records import RunRecord
 
 _STYLES = {
@@ -22,8 +24,11 @@ _STYLES = {
 }
 
 
-def run_details(record: RunRecord) -> Table:
-    """All that the record of a run says."""
+def run_details(record: RunRecord, prices: Prices | None = None) -> Table:
+    """All that the record of a run says.
+
+    prices: those of tokens.
+    """
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
@@ -50,6 +55,8 @@ def run_details(record: RunRecord) -> Table:
     table.add_row("input", Text(printable(as_json(record.input))))
     if record.status == "completed":
         table.add_row("result", Text(printable(as_json(record.result))))
+    if record.usage:
+        table.add_row("tokens", Text(describe_priced(priced(record.usage, prices or {}))))
     if record.error:
         table.add_row("error", Text(describe_failure(record.error, limit=2_000), style="red"))
     if record.reason:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from worldflow.engine.history import Event
 from worldflow.engine.history.spans import Span, spans_of
+from worldflow.presentation.usage import usage_in_short
 from worldflow.presentation.words import duration, type_name
 
 BAR_WIDTH = 32
@@ -61,12 +62,22 @@ def label(span: Span) -> str:
 def note(span: Span) -> str:
     match span.outcome:
         case "failed" if span.error:
-            return type_name(span.error)
+            return ", ".join(filter(None, [type_name(span.error), _tokens(span)]))
         case "abandoned" | "cancelled" | "refused":
             return span.outcome
     if span.asked_to_end and span.outcome is None:
         return "cancellation requested"
-    return f"attempt {span.attempts[-1].number}" if len(span.attempts) and span.attempts[-1].number > 1 else ""
+    return _after_attempts(span)
+
+
+def _after_attempts(span: Span) -> str:
+    again = span.attempts[-1].number > 1 if span.attempts else False
+    return ", ".join(filter(None, [f"attempt {span.attempts[-1].number}" if again else "", _tokens(span)]))
+
+
+def _tokens(span: Span) -> str:
+    """Those of all attempts."""
+    return usage_in_short([entry for attempt in span.attempts for entry in attempt.usage])
 
 
 def style(span: Span) -> str:

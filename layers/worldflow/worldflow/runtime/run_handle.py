@@ -21,12 +21,16 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.history import Event, Json
 from worldflow.engine.history.failures import decode_exception
+from worldflow.engine.history.state import RunState
+from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.usage import Entry, total
 from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.inbox import read
 from worldflow.runtime import queries, sending, starting, updates
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -95,6 +99,22 @@ class RunHandle(Generic[T]):
     async def events(self, after: int = 0) -> list[Event]:
         """The history of this generation: the events after event number `after`."""
         return await self._world.load_events(self.id, after)
+
+    async def usage(self) -> list[Entry]:
+        """The tokens that steps have recorded with `record_usage`, one entry for each model: `model`, `input_tokens`,
+        `output_tokens` and further counts. Empty where none were.
+
+        Includes failed attempts, and the generations that follow this one. Children have their own.
+        """
+
+        def add_up() -> list[Entry]:
+            first = reading.stored_run(self._world, self.id)
+            last = generations.newest_generation(self._world, first).run_id
+            following = [generation_id(base, number) for number in range(this, generation(last)[1] + 1)]
+            return total(entry for run_id in following for entry in _usage(self._world, run_id))
+
+        base, this = generation(self.id)
+        return await asyncio.to_thread(add_up)
 
     async def signal(self, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
         """Sends a signal; see `Orchestrator.signal`."""
@@ -178,6 +198,7 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     record = waiting(RunHandle.record)
     result = waiting(RunHandle[T].result)
     events = waiting(RunHandle.events)
+    usage = waiting(RunHandle.usage)
     signal = waiting(RunHandle.signal)
     cancel = waiting(RunHandle.cancel)
     terminate = waiting(RunHandle.terminate)
@@ -202,6 +223,14 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
         wait_for(self._asynchronous.retry())
         return self
+
+
+def _usage(world: World, run_id: str) -> list[Entry]:
+    """The tokens of one generation. The record of one that has ended has them."""
+    record = reading.find_run(world, run_id)
+    if record is None or record.ended:
+        return record.usage or [] if record else []
+    return RunState(reading.find_history(world, run_id) or ()).usage.entries()
 
 
 def _polls() -> Iterator[float]:

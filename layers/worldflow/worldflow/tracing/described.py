@@ -5,6 +5,7 @@ Names have no ids in them, and attributes none of the user's data. Of an error o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,6 +29,7 @@ from worldflow.engine.traceparent import (
     run_context,
     turn_context,
 )
+from worldflow.engine.usage import Entry
 
 Attributes = Mapping[str, str | int]
 
@@ -117,7 +119,10 @@ class TracedRun:
             parent=self.context,
             begin=attempt.begin,
             end=end,
-            attributes=attempt_attributes(self.run_id, step.id, step.name, attempt.number),
+            attributes={
+                **attempt_attributes(self.run_id, step.id, step.name, attempt.number),
+                **usage_attributes(attempt.usage),
+            },
             error=error_type(attempt.error) or (attempt.outcome if attempt.outcome == "abandoned" else None),
         )
 
@@ -146,6 +151,21 @@ def attempt_attributes(run_id: str, step_id: str, name: str, attempt: int) -> At
         "worldflow.step": name,
         "worldflow.attempt": attempt,
     }
+
+
+def usage_attributes(usage: Sequence[Entry]) -> Attributes:
+    """The tokens of an attempt, by the names of OpenTelemetry's conventions; the model, where it is one."""
+    counts: dict[str, int] = {}
+    for entry in usage:
+        for name, count in entry.items():
+            if isinstance(count, int):
+                name = "gen_ai.usage." + _OF_TOKENS.sub(r".\1", name)
+                counts[name] = counts.get(name, 0) + count
+    return {"gen_ai.request.model": str(usage[0]["model"]), **counts} if len(usage) == 1 else counts
+
+
+_OF_TOKENS = re.compile(r"_((?:input|output)_tokens)$")
+"""`cache_read_input_tokens` is `cache_read.input_tokens` there."""
 
 
 def error_type(error: Failure | None) -> str | None:

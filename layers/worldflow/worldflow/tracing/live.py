@@ -13,7 +13,7 @@ from opentelemetry.trace import Link
 from worldflow import clock
 from worldflow.engine.history import StepFailed
 from worldflow.engine.traceparent import TraceContext, attempt_context, run_context
-from worldflow.tracing.described import TracedRun, attempt_attributes, error_type
+from worldflow.tracing.described import TracedRun, attempt_attributes, error_type, usage_attributes
 from worldflow.tracing.emitting import begin, emit, end, tracer_of
 from worldflow.turns.observer import Attempt, Commit, Observer, TurnReport
 
@@ -95,6 +95,8 @@ class TracingObserver(Observer):
             yield
         # One that is cut off is run again, with the same id.
         if outcome := attempt.outcome:
+            if usage := outcome.usage:
+                span.set_attributes(dict(usage_attributes(usage)))
             failed = error_type(outcome.error) if isinstance(outcome, StepFailed) else None
             end(span, failed, max(self._now(), attempt.began_at))
 

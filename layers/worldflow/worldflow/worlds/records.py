@@ -22,6 +22,7 @@ from worldflow.engine.history import (
     end_status,
 )
 from worldflow.engine.history.state import RunState
+from worldflow.engine.usage import Entry
 
 Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -112,6 +113,8 @@ class RunRecord(BaseModel):
     """Of a run that is archived: the newest of its generations."""
     traceparent: str | None = None
     """The span in which the run was started; or its own, where it begins a trace."""
+    usage: list[Entry] | None = None
+    """The tokens that its steps have recorded, by model; of an open run, as of `seq`."""
 
     @property
     def ended(self) -> bool:
@@ -206,6 +209,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
+        usage=state.usage.entries() or None,
     )
 
 

@@ -5,13 +5,14 @@ The timeline draws these as bars, and a trace has a span for each.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, assert_never
 
 from worldflow.engine import history as h
 from worldflow.engine.history import Event, Failure
+from worldflow.engine.usage import Entry
 
 SpanKind = Literal["step", "timer", "child", "hook", "webhook", "value", "signal", "update"]
 Outcome = Literal["completed", "failed", "abandoned", "cancelled", "refused"]
@@ -26,6 +27,8 @@ class Attempt:
     end: datetime | None = None
     outcome: Outcome | None = None
     error: Failure | None = None
+    usage: Sequence[Entry] = ()
+    """The tokens that it has recorded."""
 
 
 @dataclass(slots=True)
@@ -54,10 +57,12 @@ class Span:
     def close(self, end: datetime, outcome: Outcome, error: Failure | None = None) -> None:
         self.end, self.outcome, self.error = end, outcome, error
 
-    def close_attempt(self, number: int, end: datetime, outcome: Outcome, error: Failure | None = None) -> None:
-        self.close(end, outcome, error)
+    def close_attempt(self, fact: h.StepCompleted | h.StepFailed) -> None:
+        error = fact.error if isinstance(fact, h.StepFailed) else None
+        self.close(fact.at, "failed" if error else "completed", error)
         last = self.attempts[-1]
-        last.number, last.end, last.outcome, last.error = number, end, outcome, error
+        last.number, last.end, last.outcome, last.error = fact.attempt, self.end, self.outcome, error
+        last.usage = fact.usage or ()
 
     def retry(self, attempt: int, begin: datetime) -> None:
         self.end = self.outcome = self.error = None
@@ -82,10 +87,8 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
                 spans[event.step_id] = Span(
                     "step", event.step_id, event.name, event.at, attempts=[Attempt(1, event.at)]
                 )
-            case h.StepCompleted():
-                spans[event.step_id].close_attempt(event.attempt, event.at, "completed")
-            case h.StepFailed():
-                spans[event.step_id].close_attempt(event.attempt, event.at, "failed", event.error)
+            case h.StepCompleted() | h.StepFailed():
+                spans[event.step_id].close_attempt(event)
             case h.StepRetryScheduled():
                 spans[event.step_id].retry(event.attempt, max(event.due, event.at))
             case h.StepAbandoned():

@@ -14,6 +14,7 @@ from typing import assert_never
 from worldflow.engine import history as h
 from worldflow.engine.history import UNRECORDED, AnyFact, Attribute, Ended, Event, Fact
 from worldflow.engine.ids import generation
+from worldflow.engine.usage import Usage
 
 CLOSED_HOOKS = 25
 """Hooks that are remembered when they are closed, in case the process died before it could give their tokens free."""
@@ -81,6 +82,8 @@ class RunState:
         self.successor: str | None = None
         self.restored: datetime | None = None
         """When it was: the step ledger may have outcomes of steps that the history has yet to schedule."""
+        self.usage = Usage()
+        """The tokens of all attempts, less those of a run that this one continues."""
         self._seen: set[str] = set()
         self._failed: str | None = None
         """The step that failed last, until it is known whether it is tried again."""
@@ -189,7 +192,7 @@ class RunState:
         self.restored = event.at if event.restored else None
 
     def _fork(self, event: h.RunForked) -> None:
-        self.forked = event
+        self.forked, self.usage = event, Usage()
         for step in self.steps.values():
             step.due = event.at
             step.origin = (step.origin or event.run_id) if event.after is None else None
@@ -223,6 +226,8 @@ class RunState:
             del self.steps[step_id]
 
     def _answer(self, fact: h.StepCompleted | h.StepFailed) -> None:
+        if fact.usage:
+            self.usage.add(fact.usage)
         if isinstance(fact, h.StepCompleted):
             del self.steps[fact.step_id]
         else:

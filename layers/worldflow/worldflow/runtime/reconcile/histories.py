@@ -125,5 +125,5 @@ def _told(record: RunRecord, state: RunState) -> dict[str, Any]:
     if state.ended:
         return record.model_dump(exclude=kept)
     status = "running" if record.status == "blocked" else record.status
-    behind = {"seq", "version", "attributes", "status_text"}
+    behind = {"seq", "version", "attributes", "status_text", "usage"}
     return {**record.model_dump(exclude=kept | behind), "status": status}

@@ -23,7 +23,7 @@ _UNBEGUN: dict[str, Any] = {
     "seq": 0,
     "restored": True,
     "attributes": {},
-    **dict.fromkeys(("ended_at", "result", "error", "blocked_reason", "status_text", "reason", "next_run_id")),
+    **dict.fromkeys(("ended_at", "result", "error", "blocked_reason", "status_text", "reason", "next_run_id", "usage")),
 }
 """What a record says of a run that has not begun."""
 
