@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, WorkflowStuckError
@@ -17,6 +19,7 @@ from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch_event, fetch_text
+from worldflow.worlds.records import RunRecord
 
 _TAKES_THE_CODE = (
     "; a query replays the run's history in this process, so first import the module that defines the workflow, or "
@@ -50,26 +53,54 @@ def ask(world: World, run_id: str, name: str) -> Told:
     `WorkflowStuckError`.
     """
     record = newest_generation(world, read_record(world, run_id))
-    history = [fetch_event(world, event) for event in reading.find_history(world, record.run_id) or []]
-    published = "nothing" if history else "nothing yet, as the run has not begun"
-    if history:
-        started = history[0]
-        assert isinstance(started, RunStarted)
-        version = oldest_version(record.workflow_name) if started.version is None else started.version
-        workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
-        execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
-        try:
-            watched(execution, lambda: execution.replay(history))
-            if name in execution.published:
-                return _look(execution, name)
-            published = ", ".join(sorted(execution.published)) or published
-        finally:
-            execution.dispose()
+    with _replayed(world, record) as execution:
+        if execution is not None and name in execution.published:
+            return _look(execution, name)
+        published = "nothing yet, as the run has not begun"
+        if execution is not None:
+            published = ", ".join(sorted(execution.published)) or "nothing"
     if record.status == "blocked":
         raise RunBlockedError(
             f"run {record.run_id!r} is blocked: {fetch_text(world, record.blocked_reason)}", record.run_id
         )
     raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; published: {published}", record.run_id)
+
+
+@contextmanager
+def _replayed(world: World, record: RunRecord) -> Iterator[Execution | None]:
+    """The workflow of a run where its history has led it; None for a run that has not begun."""
+    history = [fetch_event(world, event) for event in reading.find_history(world, record.run_id) or []]
+    if not history:
+        yield None
+        return
+    started = history[0]
+    assert isinstance(started, RunStarted)
+    version = oldest_version(record.workflow_name) if started.version is None else started.version
+    workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
+    execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
+    try:
+        watched(execution, lambda: execution.replay(history))
+        yield execution
+    finally:
+        execution.dispose()
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What the code of a run waits for."""
+
+    where: str
+    """The line that its workflow has come to."""
+    signals: Sequence[str]
+
+
+def waiting(world: World, run_id: str) -> Waiting | None:
+    """What the code of a run waits for, as its replay in this process shows; None for a run that has not begun.
+
+    Raises as `ask` does.
+    """
+    with _replayed(world, read_record(world, run_id)) as execution:
+        return Waiting(execution.where(), execution.inbox.awaited()) if execution else None
 
 
 def _look(execution: Execution, name: str) -> Told:

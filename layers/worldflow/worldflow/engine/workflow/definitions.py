@@ -213,6 +213,8 @@ def _positive(duration: Duration, name: str) -> float:
 
 _workflows: Registry[Workflow[..., Any]] = Registry("workflow")
 _steps: Registry[Step[..., Any]] = Registry("step")
+workflow_names = _workflows.names
+"""The names of the workflows that are known here."""
 
 
 @overload
@@ -254,13 +256,9 @@ def workflow(
         _refuse_as("workflow", function)
         if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
             raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
+        known_as = name or function.__name__
         definition = Workflow(
-            function,
-            name or function.__name__,
-            version=version,
-            timeout=timeout,
-            inline_steps=inline_steps,
-            signals=signals,
+            function, known_as, version=version, timeout=timeout, inline_steps=inline_steps, signals=signals
         )
         return _workflows.add(definition, version)
 

@@ -159,6 +159,10 @@ class Inbox:
             self._signals[name] = Mailbox(self.run.loop)
         return self._signals[name]
 
+    def awaited(self) -> list[str]:
+        """The signals that the workflow waits for now."""
+        return sorted(name for name, mailbox in self._signals.items() if mailbox.is_awaited())
+
     # --- hooks ---
 
     def create_hook(self, make: Callable[[str], Hook[Any]]) -> Any:

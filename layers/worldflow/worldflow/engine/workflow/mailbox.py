@@ -44,6 +44,10 @@ class Mailbox(Generic[T]):
         """What nobody has received, in order."""
         return list(self._items)
 
+    def is_awaited(self) -> bool:
+        """Whether a receiver waits for the next item."""
+        return any(not waiter.done() for waiter in self._waiters)
+
     async def get(self) -> T:
         self._loop.check_open()
         if self._items:
