@@ -46,7 +46,10 @@ RUN_BY = {
 }
 """The tests that run the Python of a page and are not named after it."""
 
-PROGRAMS = ("aws", "curl", "gunicorn", "make", "npx", "pip", "python", "python3", "sam", "sleep", "uvicorn", "uvx")
+PROGRAMS = (
+    *("aws", "claude", "curl", "gunicorn", "make", "npx", "pip"),
+    *("python", "python3", "sam", "sleep", "uvicorn", "uvx"),
+)
 STUB = """#!/bin/sh
 call=$(printf '%s\\037' "${0##*/}" "$@"; printf '\\036')
 printf %s "$call" >> "$CALLS" # in one piece: programs in the background write to it too
@@ -110,6 +113,8 @@ def test_the_commands_of_a_page(page: Path, tmp_path: Path, monkeypatch: pytest.
         match program:
             case "python":
                 _check_python(arguments)
+            case "claude":
+                _check_python(arguments[arguments.index("--") + 2 :])
             case "make":
                 _check_make(arguments)
             case "aws":

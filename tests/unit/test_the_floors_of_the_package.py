@@ -16,6 +16,7 @@ ROOT = Path(worldflow.__file__).parent
 FLOORS = (
     "worldflow.devtools",
     "worldflow.cli",
+    "worldflow.mcp",
     "worldflow.project",
     "worldflow.serving",
     "worldflow.runtime",

@@ -4,7 +4,8 @@ import sys
 CODE = """
 import sys
 import worldflow.aws_handlers, worldflow.testing, worldflow.aws_setup
-unwanted = {"typer", "rich", "click", "worldflow.cli", "worldflow.costs", "worldflow.presentation"}
+unwanted = {"mcp", "typer", "rich", "click"}
+unwanted |= {f"worldflow.{name}" for name in ("cli", "costs", "mcp", "presentation")}
 print(sorted(unwanted & sys.modules.keys()))
 """
 

@@ -12,6 +12,7 @@ import typer
 from worldflow import __version__
 from worldflow.cli import (
     asking,
+    assistants,
     backing,
     checking,
     costing,
@@ -42,7 +43,7 @@ _COMMANDS = {
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
     "Operate": (http.serve, redriving.redrive, restoring.reconcile, backing.backup),
     "Projects": (projects.new, projects.upgrade, projects.rename),
-    "Develop": (serving.worker, checking.check),
+    "Develop": (serving.worker, checking.check, assistants.mcp),
 }
 """The commands by the headings of the help."""
 
