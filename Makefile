@@ -75,6 +75,11 @@ test-e2e: $(VENV)/ready
 test-beside: $(VENV)/ready
 	@$(MAKE) --no-print-directory test-hours
 	@$(MAKE) --no-print-directory test-pythons
+	@$(MAKE) --no-print-directory test-agents
+
+.PHONY: test-agents
+test-agents: $(VENV)/agents/ready ## Run the tests of agents with the newest Pydantic AI
+	$(VENV)/agents/bin/python -m pytest -n 2 tests/agents
 
 # The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.
 .PHONY: test-hours

@@ -14,6 +14,7 @@ import worldflow
 ROOT = Path(worldflow.__file__).parent
 
 FLOORS = (
+    "worldflow.ai",
     "worldflow.devtools",
     "worldflow.cli",
     "worldflow.mcp",

@@ -20,6 +20,9 @@ class Definition(Protocol):
 
 D = TypeVar("D", bound=Definition)
 
+FAMILY = ".*"
+"""The end of a name that stands for others: `a.*` is what `a.b` and `a.c` lead to. See `families.py`."""
+
 
 class Registry(Generic[D]):
     """Definitions by name and, of one name, by version."""
@@ -30,7 +33,7 @@ class Registry(Generic[D]):
 
     def add(self, definition: D, version: int = 1) -> D:
         try:
-            check_name(definition.name)
+            check_name(definition.name.removesuffix(FAMILY))
         except InvalidInputError as error:
             problem = f"{_place(definition)}: {error.summary}. Set a valid name: @{self._kind}(name=...)"
             raise ConfigurationError(problem) from None
@@ -63,7 +66,8 @@ class Registry(Generic[D]):
         return f"{clash}. {remedy}"
 
     def versions(self, name: str) -> Mapping[int, D]:
-        return self._versions.get(name, {})
+        """The definitions of a name, by version: if it has none of its own, those of its family."""
+        return self._versions.get(name) or self._versions.get(name.rpartition(".")[0] + FAMILY, {})
 
     def names(self) -> list[str]:
         return sorted(self._versions)

@@ -1,0 +1,13 @@
+"""Pydantic AI agents whose model requests and tool calls are steps. Needs `worldflow[pydantic-ai]`.
+
+agent = Agent("bedrock:...", name="support", capabilities=[Durable()])
+
+@workflow
+async def support(prompt: str) -> str:
+    return (await agent.run(prompt)).output
+"""
+
+from worldflow.ai.pydantic.durable import Durable
+from worldflow.ai.pydantic.options import StepOptions
+
+__all__ = ["Durable", "StepOptions"]

@@ -1,0 +1,120 @@
+"""The capability that makes an agent durable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic_ai.agent import EventStreamHandler
+from pydantic_ai.agent.abstract import AbstractAgent
+from pydantic_ai.capabilities.abstract import WrapRunHandler
+from pydantic_ai.durable_exec import JSON_CODEC, BaseDurabilityCapability, DurabilityEngineSpec
+from pydantic_ai.durable_exec._utils import disable_threads
+from pydantic_ai.models import Model
+from pydantic_ai.run import AgentRunResult
+from pydantic_ai.tools import AgentDepsT, RunContext
+
+import worldflow
+import worldflow.ai.pydantic.chance
+from worldflow.ai.pydantic.options import METADATA, StepOptions, checked
+from worldflow.ai.pydantic.running import served_by, without_retries
+from worldflow.ai.pydantic.steps import Backend, Config
+from worldflow.ai.pydantic.wire import Contexts, Transports
+from worldflow.engine.errors import ConfigurationError
+
+SPEC = DurabilityEngineSpec(
+    engine_name="Worldflow",
+    durable_unit_noun="step",
+    durable_container_noun="workflow",
+    codec=JSON_CODEC,
+    toolset_lifecycles={
+        "function": "enter-outside-durable",
+        "mcp": "enter-outside-durable",
+        "dynamic": "enter-never",
+    },
+    unsupported_runtime_toolset_kinds=frozenset({"function", "mcp", "dynamic"}),
+    tool_config_key=METADATA,
+)
+
+
+class Durable(BaseDurabilityCapability[AgentDepsT]):
+    """Makes each model request and each tool call of an agent a step, where the agent runs in a workflow. Elsewhere it
+    changes nothing.
+
+        agent = Agent("bedrock:...", name="support", capabilities=[Durable()])
+
+    The steps are named after the agent: `support.model`, `support.tool.weather`.
+
+    inline: the steps run in the orchestrator's own turn by default, as those of `@step(inline=True)`.
+    steps: options of all steps of the agent, see `StepOptions`.
+    model: options of its model requests, in place of these.
+    tools: options of its tool calls. A tool may have some of its own, or run in the workflow itself:
+        `@agent.tool(metadata={"worldflow": {"timeout": "10s"}})` or `{"worldflow": False}`.
+    models: models by name that runs may ask for, `agent.run(..., model="fast")`. Other instances cannot be passed to a
+        step; names that Pydantic AI knows can.
+    event_stream_handler: receives the events of a model's answer in the step that requests it, and those of tools one
+        by one in steps of their own.
+    name: what the steps are named after. Default: the agent's name.
+    """
+
+    engine_spec: ClassVar[DurabilityEngineSpec] = SPEC
+
+    def __init__(
+        self,
+        *,
+        inline: bool = False,
+        steps: StepOptions | None = None,
+        model: StepOptions | None = None,
+        tools: StepOptions | None = None,
+        models: Mapping[str, Model] | None = None,
+        event_stream_handler: EventStreamHandler[AgentDepsT] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
+        given = {"steps": steps or {}, "model": model or {}, "tools": tools or {}}
+        options = {name: checked(value, f"Durable({name}=...)") for name, value in given.items()}
+        every: StepOptions = {"inline": True} if inline else {}
+        self._config = Config(every=every | options["steps"], model=options["model"], tools=options["tools"])
+        self._backend: Backend | None = None
+
+    def _check_bindable(self) -> None:
+        if self.in_durable_context:
+            raise ConfigurationError(
+                "an agent with Durable() must be made outside of workflows, in a module that WORLDFLOW_WORKFLOWS names "
+                "or imports: the process that executes its steps needs it too"
+            )
+
+    def _bind_to_agent(self, agent: AbstractAgent[AgentDepsT, Any]) -> None:
+        transports = Transports(Contexts(agent, self.name, SPEC), SPEC)
+        self._backend = Backend(self.name, config=self._config, transports=transports)
+        self._bound_event_operation = None
+        if self._event_stream_handler is not None:
+            self._bound_event_operation = self._bind_event_operation(self._backend)
+        super()._bind_to_agent(agent)
+
+    def get_durable_operation_backend(self) -> Backend:
+        assert self._backend is not None
+        return self._backend
+
+    @property
+    def in_durable_context(self) -> bool:
+        return worldflow.in_workflow()
+
+    async def _resolve_model_for_request(self, model_id: str | None, run_context: RunContext[AgentDepsT]) -> Model:
+        model = await super()._resolve_model_for_request(model_id, run_context)
+        served_by.set(model.model_id)
+        registered, _ = self._registered_model_id(model)
+        return model if registered else without_retries(model)
+
+    def get_default_run_id(self) -> str | None:
+        return str(worldflow.uuid4()) if self.in_durable_context else None
+
+    def get_run_clock(self) -> Callable[[], datetime] | None:
+        return worldflow.now if self.in_durable_context else None
+
+    async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
+        if not self.in_durable_context:
+            return await handler()
+        with disable_threads():
+            return await super().wrap_run(ctx, handler=handler)
