@@ -41,6 +41,9 @@ from worldflow.engine.errors import (
     StepInterruptedError,
     StepNotFoundError,
     StepTimeoutError,
+    StreamClosedError,
+    StreamError,
+    StreamLimitError,
     UnawaitedCallError,
     UnsupportedOperationError,
     WorkflowNotFoundError,
@@ -48,6 +51,7 @@ from worldflow.engine.errors import (
     WorldClosedError,
     WorldflowError,
 )
+from worldflow.engine.history import StreamItem, StreamReset
 from worldflow.engine.privacy import set_redactor
 from worldflow.engine.workflow.context import (
     StepInfo,
@@ -75,6 +79,7 @@ from worldflow.engine.workflow.definitions import step, workflow
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
+from worldflow.engine.workflow.streams import Stream, open_stream
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
 __version__ = "0.5.0"
@@ -113,6 +118,12 @@ __all__ = [
     "StepInterruptedError",
     "StepNotFoundError",
     "StepTimeoutError",
+    "Stream",
+    "StreamClosedError",
+    "StreamError",
+    "StreamItem",
+    "StreamLimitError",
+    "StreamReset",
     "UnawaitedCallError",
     "UnsupportedOperationError",
     "Webhook",
@@ -131,6 +142,7 @@ __all__ = [
     "logger",
     "now",
     "on_update",
+    "open_stream",
     "patched",
     "publish",
     "random",

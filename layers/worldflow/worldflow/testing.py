@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -355,7 +355,7 @@ class TestRun(RunHandle[R]):
             if until:
                 self._env._limits.remove(until)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, changed: Callable[[float], Awaitable[None]] | None = None) -> None:
         until = _until.get()
         if not await self._env._wait(until):
             if until:

@@ -139,10 +139,10 @@ def test_a_run_that_comes_meanwhile_joins_in(world: World, turns: WorkerTurns, m
     start(world, "long", count=30)
     run_inline = StepExecutor.run_inline
 
-    def more(self: StepExecutor, tasks: Any) -> Any:
+    def more(self: StepExecutor, tasks: Any, began: Any) -> Any:
         if ran["long"] == 3 and not ran["short"] and world.get_run("short") is None:
             start(world, "short", count=2)
-        return run_inline(self, tasks)
+        return run_inline(self, tasks, began)
 
     monkeypatch.setattr(StepExecutor, "run_inline", more)
     turns.take(50)

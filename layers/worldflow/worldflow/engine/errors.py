@@ -20,6 +20,9 @@ WorldflowError
 ├── HookError                    about one hook; has `token`
 │   ├── HookNotFoundError        no live run holds the token
 │   └── HookConflictError        another live run holds the token
+├── StreamError                  about a stream of a run
+│   ├── StreamClosedError        the stream is closed: nothing more can be written to it
+│   └── StreamLimitError         a value is larger, or a stream longer, than the limit
 ├── HistoryLimitError            the run's history has become too long
 ├── ScheduleError                about one schedule; has `schedule_id`
 │   ├── ScheduleNotFoundError
@@ -162,6 +165,18 @@ class HookNotFoundError(HookError):
 
 class HookConflictError(HookError):
     """A live run already has a hook with this token."""
+
+
+class StreamError(WorldflowError):
+    """An error about a stream of a run."""
+
+
+class StreamClosedError(StreamError):
+    """The stream is closed: nothing more can be written to it."""
+
+
+class StreamLimitError(StreamError):
+    """A value is too large for a stream, or the stream is full. The message says what the limit is."""
 
 
 class HistoryLimitError(WorldflowError):

@@ -1,6 +1,7 @@
 """The ids and names that users may choose, and the ids of runs that runs start.
 
-Those are generations (`order-1~2`) and children (`order-1~c3`).
+Those are generations (`order-1~2`) and children (`order-1~c3`). A stream is kept under `order-1#stream#answer`, which
+is no run's id.
 
 The ids that users choose have no `~`, so that none of these is ever taken. A run's first generation is the id itself.
 """
@@ -19,6 +20,7 @@ _ID = re.compile(r".{1,256}", re.DOTALL)
 _ID_BYTES = 256
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
+_STREAM = "#stream#"
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -71,3 +73,14 @@ def child_run_id(run_id: str, child_id: str) -> str:
     """The run id of a child that was given none. Where children of children make it long, a hash stands for them."""
     parent = run_id if len(run_id) <= _LONGEST else f"{run_id[:100]}~{hashlib.sha256(run_id.encode()).hexdigest()[:32]}"
     return f"{parent}~{child_id}"
+
+
+def stream_key(run_id: str, name: str) -> str:
+    """What a stream of a run is kept under: all generations share it."""
+    return f"{generation(run_id)[0]}{_STREAM}{name}"
+
+
+def run_of_stream(key: str) -> str | None:
+    """The run whose stream is kept under this key; None where it is a run's own id."""
+    run_id, is_stream, _ = key.partition(_STREAM)
+    return run_id if is_stream else None

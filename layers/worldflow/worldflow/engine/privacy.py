@@ -37,6 +37,8 @@ _OWN_TEXT = frozenset(
         errors.StepInterruptedError,
         errors.StepNotFoundError,
         errors.StepTimeoutError,
+        errors.StreamClosedError,
+        errors.StreamLimitError,
         errors.UnawaitedCallError,
         errors.UnsupportedOperationError,
         errors.WorldClosedError,

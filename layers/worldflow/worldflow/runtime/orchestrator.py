@@ -12,7 +12,7 @@ from typing_extensions import TypeForm
 from worldflow.engine.durations import Duration
 from worldflow.engine.history import Attribute
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import schedules, sending, starting, webhooks
+from worldflow.runtime import schedules, sending, starting, streams, webhooks
 from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns.turns import Turns
@@ -20,6 +20,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
 from worldflow.worlds.records import HookRecord, RunPage, Status
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+from worldflow.worlds.streams import StreamPage
 
 P = ParamSpec("P")
 
@@ -89,6 +90,17 @@ class Orchestrator:
     def run(self, run_id: str) -> RunHandle[Any]:
         """A handle on a run, which may or may not exist."""
         return RunHandle(self._world, run_id)
+
+    async def read_stream(self, run_id: str, name: str, *, after: int = 0, wait: float = 0) -> StreamPage:
+        """A page of a stream of a run: `items`, the `after` of the `next` page, and whether the stream has `ended`.
+
+        `run.stream(name)` follows a stream. This is for servers that answer requests.
+
+        after: the offset of the last item that was read.
+        wait: seconds to wait at most for a first item.
+        Raises `RunNotFoundError`.
+        """
+        return await streams.read_page(self._world, run_id, name, after, wait)
 
     async def list_runs(
         self,
@@ -308,6 +320,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     list_runs = waiting(Orchestrator.list_runs)
     resume = waiting(Orchestrator.resume)
     advance = waiting(Orchestrator.advance)
+    read_stream = waiting(Orchestrator.read_stream)
     get_hook = waiting(Orchestrator.get_hook)
     resume_hook = waiting(Orchestrator.resume_hook)
     create_schedule = waiting(Orchestrator.create_schedule)

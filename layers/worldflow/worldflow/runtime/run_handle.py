@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any, Generic, Self
 
 from pydantic import ValidationError
@@ -19,7 +19,7 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowNotFoundError,
 )
-from worldflow.engine.history import Event, Json
+from worldflow.engine.history import Event, Json, StreamItem, StreamReset
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
@@ -27,12 +27,13 @@ from worldflow.engine.usage import Entry, total
 from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.inbox import read
-from worldflow.runtime import queries, sending, starting, updates
+from worldflow.runtime import queries, sending, starting, streams, updates
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
+from worldflow.worlds.streams import StreamReader
 
 _FIRST_POLL = 0.05
 _LONGEST_POLL = 2.0
@@ -158,6 +159,26 @@ class RunHandle(Generic[T]):
         value = await asyncio.to_thread(queries.query, self._world, self.id, name)
         return _as(type, value, "the published value", name)
 
+    async def stream(
+        self, name: str, type: TypeForm[V] = Any, *, after: int = 0
+    ) -> AsyncGenerator[StreamItem[V] | StreamReset]:
+        """Follows a stream of the run: what is there, and then what comes, until the stream is closed or the run ends.
+
+            async for item in run.stream("answer", str):
+                ...
+
+        Yields a `StreamItem` for each value, and a `StreamReset` where values are void that came before it: a later
+        attempt of their step begins anew. Works while the run is under way and afterwards, from any process.
+
+        type: the type of the values (anything that pydantic validates). Default: plain JSON.
+        after: the offset of the last item that was read: continues with the next.
+        Raises `RunNotFoundError`, and `SerializationError` for a value that does not match the type.
+        """
+        reader = StreamReader(self._world, self.id, name, after)
+        async with aclosing(streams.pages(self._world, reader, self._pause)) as found:
+            async for item in streams.follow(found, type, name):
+                yield item
+
     async def cancel(self, reason: str | None = None) -> None:
         """Cancels the run; see `Orchestrator.cancel`."""
         await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
@@ -183,8 +204,8 @@ class RunHandle(Generic[T]):
                 raise
             raise TimeoutError(problem(spoken(limit))) from None
 
-    async def _pause(self, seconds: float) -> None:
-        await self._changed(seconds)
+    async def _pause(self, seconds: float, changed: Callable[[float], Awaitable[None]] | None = None) -> None:
+        await (changed or self._changed)(seconds)
 
 
 class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
@@ -219,6 +240,15 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         """The value that the workflow publishes under this name; see `RunHandle.query`."""
         return wait_for(self._asynchronous.query(name, type))
 
+    def stream(self, name: str, type: TypeForm[V] = Any, *, after: int = 0) -> Iterator[StreamItem[V] | StreamReset]:
+        """Follows a stream of the run; see `RunHandle.stream`."""
+        items = self._asynchronous.stream(name, type, after=after)
+        try:
+            while (item := wait_for(_next(items))) is not None:
+                yield item
+        finally:
+            wait_for(items.aclose())
+
     def retry(self) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
         wait_for(self._asynchronous.retry())
@@ -231,6 +261,10 @@ def _usage(world: World, run_id: str) -> list[Entry]:
     if record is None or record.ended:
         return record.usage or [] if record else []
     return RunState(reading.find_history(world, run_id) or ()).usage.entries()
+
+
+async def _next(items: AsyncIterator[V]) -> V | None:
+    return await anext(items, None)
 
 
 def _polls() -> Iterator[float]:

@@ -11,38 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from worldflow.engine.errors import (
     ConfigurationError,
-    FatalError,
-    PayloadCodecError,
     PayloadTooLargeError,
     StepCrashedError,
-    StepNotFoundError,
-    StepTimeoutError,
-    WorldflowError,
 )
-from worldflow.engine.history import Json, StepCompleted, StepFailed
+from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
-from worldflow.engine.usage import Entry
-from worldflow.engine.workflow.context import StepInfo, current_step
-from worldflow.engine.workflow.definitions import find_step
 from worldflow.turns.attempts import failed, interruption
-from worldflow.turns.calling import call_step
 from worldflow.turns.inline_loop import InlineLoop
-from worldflow.turns.loading import explain_failures
 from worldflow.turns.observer import Attempt, Observer, Observers
+from worldflow.turns.step_runner import StepRunner
 from worldflow.turns.threads import Threads
 from worldflow.worlds import ledger
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, StepOutcome, StepTask
 from worldflow.worlds.outages import is_outage
-from worldflow.worlds.payloads import fetch, is_stand_in, stash, stash_event
+from worldflow.worlds.payloads import stash_event
 
 STEPS_AT_ONCE = 10
 """Attempts that run side by side: the most messages that SQS gives from a FIFO queue at a time."""
@@ -62,13 +52,6 @@ def recorded_outcome(world: World, task: StepTask) -> StepOutcome | None:
     """What the step ledger has of a task's call."""
     outcome = ledger.get_outcome(world, task.run_id, task.step_id, task.attempt)
     return outcome if outcome and outcome.is_of(task.call) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """A task's arguments, which may look like a reference to others."""
-
-    value: Json
 
 
 def _key(task: StepTask) -> _Attempt:
@@ -97,6 +80,7 @@ class StepExecutor:
         self._world = world
         self._observer = Observers(observer)
         self._threads = Threads(steps_at_once, "worldflow-step")
+        self._runner = StepRunner(world, self._threads)
         self._inline = InlineLoop(log_what_is_left)
         self._stops_inline = False
         self._kept: dict[_Attempt, tuple[StepTask, Callable[[], None]]] = {}
@@ -112,6 +96,7 @@ class StepExecutor:
         """Closes the event loop of inline steps, and lets go of the threads of plain ones."""
         self._inline.close()
         self._threads.close()
+        self._runner.close()
         self._stops_inline = False
 
     def stop_inline(self) -> None:
@@ -185,11 +170,13 @@ class StepExecutor:
             return None
         ready, info = task, None
         if task.at_most_once:  # what is read is read while nothing has begun, and it may come again
-            ready, info = await self._with_input(task), await self._info(task)
+            ready, info = await self._runner.with_input(task), await self._runner.info(task)
         if task.at_most_once and not await self._threads.call(self._claim, task):
             return partial(self._finish, task, failed(task, interruption(task.name), retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
-        return partial(self._finish, task, await self._observed(attempt, lambda _: self._run(ready, info)))
+        began = redelivered or task.redo or task.again is not None or task.attempt > 1 or task.origin is not None
+        run = partial(self._runner.run, ready, info, began=began)
+        return partial(self._finish, task, await self._observed(attempt, run))
 
     async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
         """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:
@@ -200,15 +187,21 @@ class StepExecutor:
             return await self._threads.call(ledger.begin, self._world, *attempt)
         return not has_waited or not await self._threads.call(ledger.is_abandoned, self._world, *attempt)
 
-    def run_inline(self, tasks: Sequence[StepTask]) -> list[StepCompleted | StepFailed]:
-        """Runs attempts here and now, side by side, and returns their outcomes. Nothing is written or sent."""
+    def run_inline(self, tasks: Sequence[StepTask], began: Collection[str] = ()) -> list[StepCompleted | StepFailed]:
+        """Runs attempts here and now, side by side, and returns their outcomes. Of these nothing is written or sent.
+
+        began: the ids of steps that may have run before.
+        """
+
+        def run_one(task: StepTask) -> Coroutine[Any, Any, StepCompleted | StepFailed]:
+            return self._run_inline(task, task.attempt > 1 or task.step_id in began)
 
         async def run_all() -> list[StepCompleted | StepFailed | BaseException]:
-            return await asyncio.gather(*map(self._run_inline, tasks), return_exceptions=True)
+            return await asyncio.gather(*map(run_one, tasks), return_exceptions=True)
 
         outcomes: list[StepCompleted | StepFailed | BaseException] = []
         if len(tasks) == 1:
-            outcomes.append(self._inline.run(self._run_inline(tasks[0])))
+            outcomes.append(self._inline.run(run_one(tasks[0])))
         elif tasks:
             outcomes += self._inline.run(run_all())
         for task, outcome in zip(tasks, outcomes, strict=True):
@@ -265,18 +258,6 @@ class StepExecutor:
             task = by_step[fact.step_id]
             self._tell(ledger.put_outcome(self._world, StepOutcome(run_id=task.run_id, fact=fact, call=task.call)))
 
-    async def _with_input(self, task: StepTask) -> StepTask:
-        """The task with its arguments, where they are stored elsewhere and can be read. Raises errors of outages."""
-        if not is_stand_in(task.input):
-            return task
-        try:
-            value = await self._threads.call(fetch, self._world, task.input)
-        except WorldflowError as error:
-            if is_outage(error):
-                raise
-            return task
-        return task.model_copy(update={"input": _Fetched(value)})
-
     def _claim(self, task: StepTask) -> bool:
         return ledger.claim(self._world, task.run_id, task.step_id, task.attempt)
 
@@ -312,83 +293,21 @@ class StepExecutor:
             [FactArrived(run_id=outcome.run_id, fact=outcome.fact, unrecorded=unrecorded or None, call=call)]
         )
 
-    async def _info(self, task: StepTask) -> StepInfo:
-        """What the step may know of itself."""
-        world, attempt = self._world, (task.run_id, task.step_id, task.attempt)
-        details = None
-        for before in range(task.attempt - 1, 0, -1) if task.heartbeats else ():
-            beat = await self._threads.call(ledger.last_beat, world, task.run_id, task.step_id, before)
-            if beat and beat.details is not None:  # not only that it has begun
-                details = await self._threads.call(fetch, world, beat.details)
-                break
-        return StepInfo(
-            *attempt,
-            heartbeat_details=details,
-            origin=task.origin,
-            # A step without a `heartbeat_timeout` that is under way is left alone.
-            _beat=lambda value: ledger.beat(world, *attempt, stash(world, task.run_id, value)) or not task.heartbeats,
-        )
-
-    async def _run(self, task: StepTask, info: StepInfo | None = None) -> StepCompleted | StepFailed:
-        """
-        info: what the step may know of itself, where that was read before.
-        """
-        try:
-            step = find_step(task.name)
-        except StepNotFoundError as error:
-            # Perhaps a deployment is under way and the next attempt finds it.
-            return failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
-        values = task.input
-        if isinstance(values, _Fetched):
-            values = values.value
-        elif is_stand_in(values):
-            try:
-                values = await self._threads.call(fetch, self._world, values)
-            except WorldflowError as error:
-                if is_outage(error):
-                    raise  # it has not begun, and no attempt has failed
-                return failed(task, error, retryable=isinstance(error, PayloadCodecError))  # perhaps of a deployment
-        try:
-            arguments = step.signature.decode(values or {})
-        except WorldflowError as error:
-            return failed(task, error, retryable=isinstance(error, PayloadCodecError))
-        token = current_step.set(info := info or await self._info(task))
-        try:
-            ended = await call_step(self._threads, step, arguments, task.timeout)
-        finally:
-            current_step.reset(token)
-        if ended.error is not None:  # whatever it raises, it is this step that fails, and no other
-            return self._failure(task, ended.error, info.usage)
-        try:
-            result = step.signature.result.encode(ended.value)
-        except WorldflowError as error:
-            return failed(task, error, retryable=False, usage=info.usage)
-        return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result, usage=info.usage or None)
-
-    def _failure(self, task: StepTask, error: BaseException, usage: list[Entry]) -> StepFailed:
-        name = type(error).__name__
-        _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
-        retryable = not isinstance(error, FatalError)
-        if isinstance(error, StepTimeoutError):
-            error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")
-            retryable = not task.at_most_once
-        return failed(task, error, retryable=retryable, usage=usage)
-
     async def _observed(
-        self, attempt: Attempt, run: Callable[[StepTask], Awaitable[StepCompleted | StepFailed]]
+        self, attempt: Attempt, run: Callable[[], Awaitable[StepCompleted | StepFailed]]
     ) -> StepCompleted | StepFailed:
         with self._observer.attempt(attempt):
-            attempt.outcome = await run(attempt.task)
+            attempt.outcome = await run()
         return attempt.outcome
 
-    async def _run_inline(self, task: StepTask) -> StepCompleted | StepFailed:
+    async def _run_inline(self, task: StepTask, began: bool) -> StepCompleted | StepFailed:
         attempt = Attempt(task, True, task.redo, None, self._world.now())
-        return await self._observed(attempt, self._run_unless_stopped)
+        return await self._observed(attempt, partial(self._run_unless_stopped, task, began))
 
-    async def _run_unless_stopped(self, task: StepTask) -> StepCompleted | StepFailed:
+    async def _run_unless_stopped(self, task: StepTask, began: bool) -> StepCompleted | StepFailed:
         scheduled_at = self._unbegun.pop(_key(task), None) if self._unbegun else None
         try:
-            return await self._run(task)
+            return await self._runner.run(task, began=began)
         except Exception as error:
             if task.at_most_once and is_outage(error):
                 _keep(self._unbegun, _key(task), scheduled_at)  # what it is to work on could not be read

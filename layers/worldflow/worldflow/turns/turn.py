@@ -350,7 +350,8 @@ class Turn:
         pairs = zip(steps, tasks, strict=True)
         facts = [fact for step, task in pairs if (fact := self._known_outcome(step, task))]
         known = {fact.step_id for fact in facts}
-        return facts + self._tools.executor.run_inline([task for task in tasks if task.step_id not in known])
+        began = {step.scheduled.step_id for step in steps if step.scheduled.pure or not self._is_new(step)}
+        return facts + self._tools.executor.run_inline([task for task in tasks if task.step_id not in known], began)
 
     def _known_outcome(self, step: OpenStep, task: StepTask) -> _Outcome | None:
         """The outcome of an attempt that a turn before this one may have begun, or the run before it was restored."""

@@ -127,7 +127,8 @@ class World(Reading, Schedules, ABC):
     @contextmanager
     def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
         """Yields an async function that waits until the record of the run, or of a run that follows it, changes, for at
-        most the given number of seconds. A World without notifications waits for that time.
+        most the given number of seconds. With the key of a stream, also until something is written to that. A World
+        without notifications waits for that time.
         """
         yield asyncio.sleep
 

@@ -111,6 +111,8 @@ class RunRecord(BaseModel):
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
     """Of a run that is archived: the newest of its generations."""
+    streams: list[str] | None = None
+    """The names of its streams, in the record of the first of archived generations."""
     traceparent: str | None = None
     """The span in which the run was started; or its own, where it begins a trace."""
     usage: list[Entry] | None = None
@@ -123,7 +125,7 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        hidden |= {"carried", "restored", "newest_run_id"}
+        hidden |= {"carried", "restored", "newest_run_id", "streams"}
         return self.model_dump(mode="json", exclude_none=True, exclude=hidden)
 
 

@@ -14,4 +14,5 @@ from worldflow.engine.history.events import *
 from worldflow.engine.history.mail import *
 from worldflow.engine.history.runs import *
 from worldflow.engine.history.steps import *
+from worldflow.engine.history.streams import *
 from worldflow.engine.history.timers import *

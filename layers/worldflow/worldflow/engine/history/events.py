@@ -7,7 +7,7 @@ from typing import Literal, assert_never, get_args
 
 from pydantic_core import from_json, to_json
 
-from worldflow.engine.history import children, mail, runs, steps, timers
+from worldflow.engine.history import children, mail, runs, steps, streams, timers
 from worldflow.engine.history.base import Json, dump_fields
 
 __all__ = [
@@ -95,7 +95,7 @@ def dump_value(value: Json, *, ours: int = 0) -> bytes:
     return text
 
 
-_KINDS: dict[str, type[Event]] = {kind.event_type: kind for kind in get_args(Event)}
+_KINDS: dict[str, type[Event]] = {kind.event_type: kind for kind in (*get_args(Event), *get_args(streams.StreamRow))}
 
 
 def dump_events(events: Sequence[Event]) -> str:

@@ -28,6 +28,7 @@ from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
 from worldflow.engine.workflow.inbox import Hook, OnMisfit
 from worldflow.engine.workflow.mailbox import Receive
+from worldflow.engine.workflow.outlets import Nowhere, Outlet
 from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE, Webhook
 
@@ -52,6 +53,8 @@ class StepInfo:
     """The run in which the step was first called, if this one continues it."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
     _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
+    _open: Callable[[str, bool], Outlet] = field(default=lambda name, _: Nowhere(), repr=False, compare=False)
+    """Opens a stream, to begin it anew or to go on with what earlier attempts wrote."""
 
     def heartbeat(self, details: Any = None) -> None:
         """Reports that the attempt is still running, for steps with a `heartbeat_timeout`. Each call is one write.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import Attribute, Event, dump_events, load_events
-from worldflow.engine.ids import generation
+from worldflow.engine.ids import generation, run_of_stream
 from worldflow.engine.privacy import close_locally, open_locally
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.items import Expected, Item
@@ -83,7 +83,7 @@ class LocalWorld(Served):
         self._clock = clock
         self._watching = threading.Lock()
         self._watchers: dict[str, list[Callable[[], None]]] = {}
-        """What waits for changes of runs, by their ids without their generations."""
+        """What waits for changes: of runs, by their ids without their generations, and of streams, by their keys."""
         schema = _SCHEMA + MESSAGES_SCHEMA + ITEMS_SCHEMA + WEBHOOKS_SCHEMA + ARCHIVE_SCHEMA + GAUGES_SCHEMA
         self._database = Database(self.path, schema, synchronous, self._tell)
         self._queues = LocalQueues(self._database, self.now)
@@ -144,6 +144,8 @@ class LocalWorld(Served):
             if found != first - 1:
                 raise ConflictError(f"run {run_id!r} is at event {found}, but the commit begins with {first}")
             db.execute("insert into commits values (?, ?, ?, ?)", (run_id, first, last, dump_events(events)))
+            if run_of_stream(run_id):
+                self._database.note(("changed", run_id))
 
     # --- records ---
 
@@ -175,7 +177,9 @@ class LocalWorld(Served):
 
     @contextmanager
     def changes(self, run_id: str) -> Iterator[Callable[[float], Awaitable[None]]]:
-        changed, loop, base = asyncio.Event(), asyncio.get_running_loop(), generation(run_id)[0]
+        changed, loop = asyncio.Event(), asyncio.get_running_loop()
+        base = generation(run_of_stream(run_id) or run_id)[0]
+        watched = {base, run_id} if run_of_stream(run_id) else {base}
         seen = self._database.writes_of_others()
 
         def watcher() -> None:
@@ -194,14 +198,16 @@ class LocalWorld(Served):
             changed.clear()
 
         with self._watching:
-            self._watchers.setdefault(base, []).append(watcher)
+            for key in watched:
+                self._watchers.setdefault(key, []).append(watcher)
         try:
             yield wait
         finally:
             with self._watching:
-                self._watchers[base].remove(watcher)
-                if not self._watchers[base]:
-                    del self._watchers[base]
+                for key in watched:
+                    self._watchers[key].remove(watcher)
+                    if not self._watchers[key]:
+                        del self._watchers[key]
 
     def _insert(self, record: RunRecord) -> None:
         with self._transaction() as db:
