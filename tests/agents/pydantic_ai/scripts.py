@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from pydantic_ai.messages import ModelMessage, ModelResponse, RetryPromptPart, TextPart, ToolCallPart, ToolReturnPart
+from pydantic_ai.messages import ModelMessage, ModelResponse, TextPart, ToolCallPart, ToolReturnPart
 from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 Call = tuple[str, dict[str, Any]]
@@ -39,8 +40,6 @@ class Script(FunctionModel):
         return ModelResponse(parts=[ToolCallPart(name, args) for name, args in line])
 
     async def _stream(self, messages: list[ModelMessage], info: AgentInfo) -> AsyncIterator[str | DeltaToolCalls]:
-        import json
-
         line = self._line(messages)
         if isinstance(line, str):
             for word in re.findall(r"\S+\s*", line):
@@ -57,6 +56,4 @@ def returned(messages: list[ModelMessage]) -> list[Any]:
 
 def told_to_retry(messages: list[ModelMessage]) -> list[str]:
     """What the model was asked to do again."""
-    return [
-        part.model_response() for message in messages for part in message.parts if isinstance(part, RetryPromptPart)
-    ]
+    return [str(part.content) for message in messages for part in message.parts if getattr(part, "retry", None)]
