@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ from pydantic_ai.agent.abstract import AbstractAgent
 from pydantic_ai.capabilities.abstract import WrapRunHandler
 from pydantic_ai.durable_exec import JSON_CODEC, BaseDurabilityCapability, DurabilityEngineSpec
 from pydantic_ai.durable_exec._utils import disable_threads
+from pydantic_ai.messages import AgentStreamEvent
 from pydantic_ai.models import Model
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import AgentDepsT, RunContext
@@ -20,8 +21,11 @@ import worldflow.ai.pydantic.chance
 from worldflow.ai.pydantic.options import METADATA, StepOptions, checked
 from worldflow.ai.pydantic.running import served_by, without_retries
 from worldflow.ai.pydantic.steps import Backend, Config
+from worldflow.ai.pydantic.streaming import into_stream, noting, writing
 from worldflow.ai.pydantic.wire import Contexts, Transports
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.ids import check_name
+from worldflow.engine.workflow.context import current_step
 
 SPEC = DurabilityEngineSpec(
     engine_name="Worldflow",
@@ -46,6 +50,8 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     The steps are named after the agent: `support.model`, `support.tool.weather`.
 
+    stream: the name of a stream of the run to which events are written as Pydantic AI's `AgentStreamEvent`: those of a
+        model's answer while the step that requests it runs, and those of tools when the workflow learns of them.
     inline: the steps run in the orchestrator's own turn by default, as those of `@step(inline=True)`.
     steps: options of all steps of the agent, see `StepOptions`.
     model: options of its model requests, in place of these.
@@ -63,6 +69,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def __init__(
         self,
         *,
+        stream: str | None = None,
         inline: bool = False,
         steps: StepOptions | None = None,
         model: StepOptions | None = None,
@@ -72,6 +79,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         name: str | None = None,
     ) -> None:
         super().__init__(models=models, event_stream_handler=event_stream_handler, name=name)
+        if stream is not None:
+            check_name(stream, "stream")
+        self._stream = stream
         given = {"steps": steps or {}, "model": model or {}, "tools": tools or {}}
         options = {name: checked(value, f"Durable({name}=...)") for name, value in given.items()}
         every: StepOptions = {"inline": True} if inline else {}
@@ -113,8 +123,32 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def get_run_clock(self) -> Callable[[], datetime] | None:
         return worldflow.now if self.in_durable_context else None
 
+    def _model_stream_event_handler(self) -> EventStreamHandler[AgentDepsT] | None:
+        handler = super()._model_stream_event_handler()
+        return handler if self._stream is None else into_stream(self._stream, handler)
+
+    @property
+    def has_wrap_run_event_stream(self) -> bool:
+        return super().has_wrap_run_event_stream or (self._stream is not None and _is_in_a_run())
+
+    async def wrap_run_event_stream(
+        self, ctx: RunContext[AgentDepsT], *, stream: AsyncIterable[AgentStreamEvent]
+    ) -> AsyncIterable[AgentStreamEvent]:
+        events = super().wrap_run_event_stream(ctx, stream=stream)
+        if self._stream is not None and _is_in_a_run():
+            # In a workflow, the events of models come again that their steps have written.
+            in_workflow = self.in_durable_context
+            events = noting(self._stream, events) if in_workflow else writing(self._stream, events)
+        async for event in events:
+            yield event
+
     async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         if not self.in_durable_context:
             return await handler()
         with disable_threads():
             return await super().wrap_run(ctx, handler=handler)
+
+
+def _is_in_a_run() -> bool:
+    """Whether a workflow runs here, or a step that one called."""
+    return worldflow.in_workflow() or current_step.get(None) is not None

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Container, Iterator
+from typing import Any, get_args
 
 from pydantic_ai.durable_exec import JSON_CODEC
-from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelRequestPart,
+    ModelResponse,
+    ModelResponsePart,
+    ModelResponsePartDelta,
+)
 from pydantic_ai.models import ModelRequestParameters
 from pydantic_ai.tools import ToolDefinition
 from pydantic_core import PydanticSerializationError
@@ -16,8 +23,33 @@ from worldflow.ai.pydantic.options import METADATA
 from worldflow.engine.errors import SerializationError
 from worldflow.engine.history import Json
 
-_DATA = ("content", "args")
-"""Fields of a part that may be null."""
+
+def _members(union: Any) -> Iterator[type[Any]]:
+    """The dataclasses of a union, however it is annotated."""
+    if isinstance(union, type) and dataclasses.is_dataclass(union):
+        yield union
+    for part in get_args(union):
+        yield from _members(part)
+
+
+def _nulls(*classes: type[Any]) -> frozenset[str]:
+    """The fields that are null by default in all of these dataclasses."""
+    first, *others = ({field.name for field in dataclasses.fields(cls) if field.default is None} for cls in classes)
+    return frozenset(first.intersection(*others))
+
+
+def _nulls_by(kind: str, union: Any) -> dict[str, frozenset[str]]:
+    """The same of a union's dataclasses, by the field that tells them apart."""
+    classes: dict[str, list[type[Any]]] = {}
+    for cls in _members(union):
+        classes.setdefault(vars(cls).get(kind) or getattr(cls, kind), []).append(cls)
+    return {name: _nulls(*same) for name, same in classes.items()}
+
+
+_OF_MESSAGES = {"request": _nulls(ModelRequest), "response": _nulls(ModelResponse)}
+_OF_PARTS = _nulls_by("part_kind", ModelRequestPart) | _nulls_by("part_kind", ModelResponsePart)
+_OF_DELTAS = _nulls_by("part_delta_kind", ModelResponsePartDelta)
+_OF_TOOLS = _nulls(ToolDefinition)
 
 
 def dump_as(type: Any, value: Any, what: str) -> Json:
@@ -32,9 +64,13 @@ def load_as(type: Any, form: Json) -> Any:
     return JSON_CODEC.load(type, form)
 
 
-def _brief(form: dict[str, Json], data: Collection[str] = ()) -> dict[str, Json]:
-    """`form` without its nulls, which are what its fields are by default, but for those in `data`."""
-    return {name: value for name, value in form.items() if value is not None or name in data}
+def _brief(form: dict[str, Json], nulls: Container[str]) -> dict[str, Json]:
+    """`form` without the nulls that these fields are by default."""
+    return {name: value for name, value in form.items() if value is not None or name not in nulls}
+
+
+def _brief_part(part: dict[str, Json]) -> dict[str, Json]:
+    return _brief(part, _OF_PARTS.get(part["part_kind"], ()))
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -55,11 +91,20 @@ def dump_response(response: ModelResponse) -> Json:
 
 def brief_message(form: dict[str, Json]) -> dict[str, Json]:
     """A message without what its fields are by default."""
-    brief = _brief(form)
-    brief["parts"] = [_brief(part, _DATA) for part in form["parts"]]
+    brief = _brief(form, _OF_MESSAGES[form["kind"]])
+    brief["parts"] = [_brief_part(part) for part in form["parts"]]
     if "usage" in brief:
         brief["usage"] = {name: count for name, count in form["usage"].items() if count}
     return brief
+
+
+def brief_event(form: dict[str, Json]) -> dict[str, Json]:
+    """An event of an agent without what its fields are by default."""
+    if isinstance(part := form.get("part"), dict) and "part_kind" in part:
+        return form | {"part": _brief_part(part)}
+    if isinstance(delta := form.get("delta"), dict) and "part_delta_kind" in delta:
+        return form | {"delta": _brief(delta, _OF_DELTAS.get(delta["part_delta_kind"], ()))}
+    return form
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
@@ -69,12 +114,12 @@ def dump_parameters(parameters: ModelRequestParameters) -> Json:
     bare = dataclasses.replace(parameters, function_tools=[_bare(tool) for tool in parameters.function_tools])
     form = dump_as(ModelRequestParameters, bare, "model_request_parameters")
     for kind in ("function_tools", "output_tools"):
-        form[kind] = [_brief(tool) for tool in form[kind]]
+        form[kind] = [_brief(tool, _OF_TOOLS) for tool in form[kind]]
     return form
 
 
 def dump_definition(tool: ToolDefinition) -> Json:
-    return _brief(dump_as(ToolDefinition, _bare(tool), f"the definition of the tool {tool.name!r}"))
+    return _brief(dump_as(ToolDefinition, _bare(tool), f"the definition of the tool {tool.name!r}"), _OF_TOOLS)
 
 
 def _bare(tool: ToolDefinition) -> ToolDefinition:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
 from pydantic_ai.durable_exec import (
     CapabilityOperationParams,
     DurabilityEngineSpec,
@@ -32,7 +31,7 @@ from pydantic_ai.durable_exec import (
     revalidate_function_call,
 )
 from pydantic_ai.exceptions import UserError
-from pydantic_ai.messages import AgentStreamEvent, ModelMessage, ModelResponse
+from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import ModelRequestContext, ModelRequestParameters
 from pydantic_ai.tools import RunContext, ToolDefinition
 from pydantic_ai.toolsets import FunctionToolset
@@ -49,6 +48,7 @@ from worldflow.ai.pydantic.messages import (
     load_as,
     load_messages,
 )
+from worldflow.ai.pydantic.streaming import dump_event, load_event
 from worldflow.engine.errors import ConfigurationError, SerializationError
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import Codec
@@ -299,10 +299,10 @@ class Transports(ParameterTransports):
 
     def event_stream_handler(self) -> Transport:
         def dump(params: EventStreamHandlerParams) -> Wire:
-            return {"event": _events.dump_python(params.event, mode="json")} | self._contexts.dump(params.run_context)
+            return {"event": dump_event(params.event)} | self._contexts.dump(params.run_context)
 
         def load(wire: Wire) -> EventStreamHandlerParams:
-            event = _events.validate_python(wire["event"])
+            event = load_event(wire["event"])
             return EventStreamHandlerParams(event, run_context=self._contexts.load(wire))
 
         return Transport(dump, load)
@@ -332,9 +332,6 @@ class Transports(ParameterTransports):
             return WorkspaceCallParams(run_context=self._contexts.load(wire), ref=ref, call=call)
 
         return Transport(dump, load)
-
-
-_events: TypeAdapter[AgentStreamEvent] = TypeAdapter(AgentStreamEvent)
 
 
 def _tool_call(name: str, args: dict[str, Any], definition: ToolDefinition | None) -> Wire:
