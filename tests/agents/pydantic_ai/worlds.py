@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from tests.support.clock import start
 from worldflow.engine.durations import seconds
 from worldflow.engine.history import Event, StepScheduled
-from worldflow.runtime import sending, starting
+from worldflow.runtime import sending, starting, webhooks
 from worldflow.runtime.run_handle import outcome
 from worldflow.serving.worker import Worker
 from worldflow.testing import TestRun, WorkflowEnvironment
@@ -30,6 +30,9 @@ class Runs(Protocol):
 
     async def signal(self, run_id: str, name: str, value: Any = None) -> None: ...
 
+    async def resume(self, token: str, value: Any) -> None:
+        """Sends a value to a hook."""
+
     async def result(self, run_id: str) -> Any:
         """What the run returns in the end; raises what it raises. Lets time pass."""
 
@@ -47,6 +50,9 @@ class InEnvironment:
 
     async def signal(self, run_id: str, name: str, value: Any = None) -> None:
         await self.env.run(run_id).signal(name, value)
+
+    async def resume(self, token: str, value: Any) -> None:
+        await self.env.resume_hook(token, value)
 
     async def result(self, run_id: str) -> Any:
         return await self.env.run(run_id).result()
@@ -80,6 +86,10 @@ class Forgetful:
 
     async def signal(self, run_id: str, name: str, value: Any = None) -> None:
         sending.signal(self.world, run_id, name, value, signal_id=None)
+        await self._settle()
+
+    async def resume(self, token: str, value: Any) -> None:
+        webhooks.resume_hook(self.world, token, value)
         await self._settle()
 
     async def result(self, run_id: str) -> Any:

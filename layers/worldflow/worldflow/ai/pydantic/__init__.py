@@ -7,7 +7,8 @@ async def support(prompt: str) -> str:
     return (await agent.run(prompt)).output
 """
 
+from worldflow.ai.pydantic.approvals import Decision, ToolRequest, run_with_approvals, wait_for_answers
 from worldflow.ai.pydantic.durable import Durable
 from worldflow.ai.pydantic.options import StepOptions
 
-__all__ = ["Durable", "StepOptions"]
+__all__ = ["Decision", "Durable", "StepOptions", "ToolRequest", "run_with_approvals", "wait_for_answers"]

@@ -22,6 +22,7 @@ from worldflow.ai.pydantic.options import METADATA, StepOptions, checked
 from worldflow.ai.pydantic.running import served_by, without_retries
 from worldflow.ai.pydantic.steps import Backend, Config
 from worldflow.ai.pydantic.streaming import into_stream, noting, writing
+from worldflow.ai.pydantic.waiting import waiting_by_hooks
 from worldflow.ai.pydantic.wire import Contexts, Transports
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.ids import check_name
@@ -145,7 +146,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     async def wrap_run(self, ctx: RunContext[AgentDepsT], *, handler: WrapRunHandler) -> AgentRunResult[Any]:
         if not self.in_durable_context:
             return await handler()
-        with disable_threads():
+        with disable_threads(), waiting_by_hooks(self.get_durable_operation_backend().steps.call_with):
             return await super().wrap_run(ctx, handler=handler)
 
 

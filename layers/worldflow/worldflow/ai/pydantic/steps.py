@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -32,12 +33,15 @@ from pydantic_ai.durable_exec import (
     ToolsetValidateToolArgumentsId,
 )
 
-from worldflow.ai.pydantic.failures import as_agent_errors
+import worldflow
+from worldflow.ai.pydantic.failures import as_agent_errors, as_step_errors
 from worldflow.ai.pydantic.options import StepOptions, of_tool
 from worldflow.ai.pydantic.running import run_operation
+from worldflow.ai.pydantic.waiting import Ask
 from worldflow.ai.pydantic.wire import Transports, Wire
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import ConfigurationError, InvalidInputError, StepNotFoundError
+from worldflow.engine.history import Json
 from worldflow.engine.ids import check_name
 from worldflow.engine.workflow.definitions import Step
 from worldflow.engine.workflow.families import add_step, found_step, member
@@ -54,6 +58,7 @@ _OTHERS: Mapping[type[Any], str] = {
 
 _NAME_LIMIT = 100
 
+_ASK = "ask"
 _REQUEST, _REQUEST_STREAM = "request", "request_stream"
 
 
@@ -84,6 +89,11 @@ class Place:
             return True
         return self.spec is other.spec and self.file == other.file and self.line != other.line
 
+    def remedy(self, other: Place) -> str:
+        if (self.file, self.line) == (other.file, other.line):
+            return "They are one, whose file was imported as two modules: import it by one name everywhere"
+        return "Their steps would have the same names: rename one, or give its steps another name: Durable(name=...)"
+
 
 def _place() -> Place:
     frame: FrameType | None = sys._getframe(1)
@@ -108,6 +118,8 @@ class AgentSteps:
 
     def __init__(self, name: str) -> None:
         self.operations: dict[str, DurableOperation[Any, Any, Any]] = {}
+        self._asking: dict[str, list[Ask]] = {}
+        self._lock = threading.Lock()
         place = _checked_place(name)
 
         async def model(
@@ -139,6 +151,8 @@ class AgentSteps:
             return await self._run(_tool_key(toolset), wire, heartbeat)
 
         async def other(operation: Any, input: Any, heartbeat: Any = None) -> Any:
+            if operation == _ASK:
+                return await self._ask(**input)
             return await self._run(operation, input, heartbeat)
 
         functions: tuple[Any, ...] = (model, tool, other)
@@ -151,6 +165,27 @@ class AgentSteps:
         self._tool = add_step(tool, f"{name}.tool", family=True)
         self._other = add_step(other, name, family=True)
         self._name = name
+
+    async def call_with(self, ask: Ask, token: str) -> Json:
+        """Calls in an inline step what the workflow has at hand, such as a function of a capability of one run."""
+        call = f"{worldflow.workflow_info().run_id}/{worldflow.uuid4()}"
+        with self._lock:
+            self._asking.setdefault(call, []).append(ask)
+        try:
+            step = member(self._other, f"{self._name}.{_ASK}", inline=True)
+            return await step(operation=_ASK, input={"call": call, "token": token})
+        finally:
+            with self._lock:
+                self._asking[call].remove(ask)
+                if not self._asking[call]:
+                    del self._asking[call]
+
+    async def _ask(self, call: str, token: str) -> Json:
+        with self._lock:
+            # A query replays the run meanwhile, perhaps: each has a function, and all are the same.
+            ask = self._asking[call][-1]
+        with as_step_errors():
+            return await ask(token)
 
     async def _run(self, key: str, wire: Wire, heartbeat: float | None) -> Any:
         try:
@@ -211,7 +246,7 @@ class Backend(RegisteredOperationBackend[StepOptions]):
 
     def __init__(self, name: str, *, config: DurableOperationConfig[StepOptions], transports: Transports) -> None:
         super().__init__(namer=JournalOperationNamer(name), config=config, parameter_transports=transports)
-        self._steps = AgentSteps(name)
+        self.steps = AgentSteps(name)
 
     def register(
         self, operation: DurableOperation[Any, Any, Any], *, name: str, config: StepOptions
@@ -222,8 +257,8 @@ class Backend(RegisteredOperationBackend[StepOptions]):
             key = _REQUEST_STREAM if id.streaming else _REQUEST
         elif isinstance(id, ToolsetCallToolId):
             key = _tool_key(id.toolset_id)
-        self._steps.operations[key] = operation
-        return Bound(operation, key, self._steps, config), ()
+        self.steps.operations[key] = operation
+        return Bound(operation, key, self.steps, config), ()
 
 
 class Config(DurableOperationConfig[StepOptions]):
@@ -257,8 +292,7 @@ def _checked_place(name: str) -> Place:
         elsewhere = getattr(other.function, "place", None)
         if elsewhere is not None and place.clashes(elsewhere):
             raise ConfigurationError(
-                f"two agents are named {name!r}: in {elsewhere} and in {place}. Their steps would have the same names: "
-                f"rename one of them, or give its steps another name: Durable(name=...)"
+                f"two agents are named {name!r}: in {elsewhere} and in {place}. {place.remedy(elsewhere)}"
             )
     return place
 
