@@ -143,19 +143,3 @@ async def ask_for_nothing() -> str:
 
 async def test_a_model_that_does_not_answer_fails_the_agents_run(runs: Runs) -> None:
     assert "maximum" in await runs.result(await runs.start(ask_for_nothing))
-
-
-class Client:
-    max_retries = 2
-
-
-class Provided(Script):
-    """A model whose client retries by itself."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__(lambda messages: f"asked with {client.max_retries} retries")
-        self.client = client
-
-
-def provided(name: str) -> Provided | None:
-    return Provided(Client()) if name == "provided" else None

@@ -98,7 +98,7 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     def _bind_to_agent(self, agent: AbstractAgent[AgentDepsT, Any]) -> None:
         transports = Transports(Contexts(agent, self.name, SPEC), SPEC)
-        self._backend = Backend(self.name, config=self._config, transports=transports)
+        self._backend = Backend(self.name, agent.deps_type, config=self._config, transports=transports)
         self._bound_event_operation = None
         if self._event_stream_handler is not None:
             self._bound_event_operation = self._bind_event_operation(self._backend)

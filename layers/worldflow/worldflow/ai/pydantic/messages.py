@@ -50,6 +50,7 @@ _OF_MESSAGES = {"request": _nulls(ModelRequest), "response": _nulls(ModelRespons
 _OF_PARTS = _nulls_by("part_kind", ModelRequestPart) | _nulls_by("part_kind", ModelResponsePart)
 _OF_DELTAS = _nulls_by("part_delta_kind", ModelResponsePartDelta)
 _OF_TOOLS = _nulls(ToolDefinition)
+_PARAMETERS = JSON_CODEC.dump(ModelRequestParameters, ModelRequestParameters())
 
 
 def dump_as(type: Any, value: Any, what: str) -> Json:
@@ -115,7 +116,10 @@ def dump_parameters(parameters: ModelRequestParameters) -> Json:
     form = dump_as(ModelRequestParameters, bare, "model_request_parameters")
     for kind in ("function_tools", "output_tools"):
         form[kind] = [_brief(tool, _OF_TOOLS) for tool in form[kind]]
-    return form
+    for name in form:
+        if isinstance(getattr(parameters, name), (set, frozenset)):
+            form[name] = sorted(form[name])  # which another process has in another order
+    return {name: value for name, value in form.items() if value != _PARAMETERS.get(name)}
 
 
 def dump_definition(tool: ToolDefinition) -> Json:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any, Literal
+from typing import Any, Literal, Optional
 
 from pydantic_ai.durable_exec import (
     BoundDurableOperation,
@@ -116,7 +116,7 @@ def _is_of_a_library(frame: FrameType) -> bool:
 class AgentSteps:
     """The steps of one agent, and what they do: its operations, by what the arguments say of them."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, deps_type: Any) -> None:
         self.operations: dict[str, DurableOperation[Any, Any, Any]] = {}
         self._asking: dict[str, list[Ask]] = {}
         self._lock = threading.Lock()
@@ -150,10 +150,12 @@ class AgentSteps:
             wire |= {"original_name": original_name, "deps": deps}
             return await self._run(_tool_key(toolset), wire, heartbeat)
 
-        async def other(operation: Any, input: Any, heartbeat: Any = None) -> Any:
+        async def other(
+            operation: Any, input: Any, context: Any = None, deps: Any = None, heartbeat: Any = None
+        ) -> Any:
             if operation == _ASK:
                 return await self._ask(**input)
-            return await self._run(operation, input, heartbeat)
+            return await self._run(operation, input | {"context": context, "deps": deps}, heartbeat)
 
         functions: tuple[Any, ...] = (model, tool, other)
         for function in functions:
@@ -161,6 +163,7 @@ class AgentSteps:
             # What tells two steps of one name apart: those of one place replace each other.
             function.__qualname__ = f"{'<locals>.' if place.in_function else ''}agent {name!r}"
             function.place = place
+            function.__annotations__ = {**function.__annotations__, "deps": Optional[deps_type]}  # noqa: UP045
         self._model = add_step(model, f"{name}.model")
         self._tool = add_step(tool, f"{name}.tool", family=True)
         self._other = add_step(other, name, family=True)
@@ -233,7 +236,8 @@ class Bound(BoundDurableOperation[Any, Any, Any]):
         elif isinstance(id, ToolsetCallToolId):
             arguments = {"toolset": id.toolset_id, **wire}
         else:
-            arguments = {"operation": self._key, "input": wire}
+            beside: dict[str, Any] = {name: wire.pop(name) for name in ("context", "deps") if name in wire}
+            arguments = {"operation": self._key, "input": wire, **beside}
         if limit := options.get("heartbeat_timeout"):
             arguments["heartbeat"] = seconds(limit) / 3
         with as_agent_errors():
@@ -244,9 +248,11 @@ class Bound(BoundDurableOperation[Any, Any, Any]):
 class Backend(RegisteredOperationBackend[StepOptions]):
     """Makes the durable operations of one agent steps."""
 
-    def __init__(self, name: str, *, config: DurableOperationConfig[StepOptions], transports: Transports) -> None:
+    def __init__(
+        self, name: str, deps_type: Any, *, config: DurableOperationConfig[StepOptions], transports: Transports
+    ) -> None:
         super().__init__(namer=JournalOperationNamer(name), config=config, parameter_transports=transports)
-        self.steps = AgentSteps(name)
+        self.steps = AgentSteps(name, deps_type)
 
     def register(
         self, operation: DurableOperation[Any, Any, Any], *, name: str, config: StepOptions

@@ -53,8 +53,8 @@ from worldflow.engine.errors import ConfigurationError, SerializationError
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import Codec
 
-Wire = dict[str, Json]
-"""The arguments of a step, by name."""
+Wire = dict[str, Any]
+"""The arguments of a step, by name: JSON, and the deps as they are."""
 
 _EMPTY: dict[str, Json] = {
     "metadata": None,
@@ -90,13 +90,13 @@ _DRAWN_ID = re.compile(r"<.*:[0-9a-f]{6}>")
 
 
 class Contexts:
-    """Contexts of runs of one agent, with the deps, to JSON and back."""
+    """Contexts of runs of one agent to JSON and back. The deps beside them have a type, by which steps carry them."""
 
     def __init__(self, agent: Any, name: str, spec: DurabilityEngineSpec) -> None:
         self._agent = agent
         self._spec = spec
         try:
-            self._deps = Codec(agent.deps_type, "deps")
+            Codec(agent.deps_type, "deps")
         except ConfigurationError as error:
             raise ConfigurationError(
                 f"the deps of agent {name!r} cannot be passed to its steps: {error}. Steps get them as JSON: let deps "
@@ -117,15 +117,11 @@ class Contexts:
                 }
             if name not in _EMPTY or form != _EMPTY[name]:
                 context[name] = form
-        wire: Wire = {"context": context}
-        if ctx.deps is not None:
-            wire["deps"] = self._deps.encode(ctx.deps)
-        return wire
+        return {"context": context} | ({} if ctx.deps is None else {"deps": ctx.deps})
 
     def load(self, wire: Mapping[str, Json]) -> RunContext[Any]:
-        deps = None if wire.get("deps") is None else self._deps.decode(wire["deps"])
         context = copy.deepcopy(_EMPTY) | wire["context"]
-        return DurableRunContext.restore(context, deps=deps, agent=self._agent, engine_spec=self._spec)
+        return DurableRunContext.restore(context, deps=wire.get("deps"), agent=self._agent, engine_spec=self._spec)
 
 
 def _json(value: Any, what: str) -> Json:
