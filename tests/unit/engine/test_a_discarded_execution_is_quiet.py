@@ -182,3 +182,122 @@ def test_nor_does_one_that_awaits_in_its_finally_keep_it_from_being_closed(await
 
     live(consumes).dispose()
     assert left == ["closing"]
+
+
+async def numbers() -> AsyncIterator[int]:
+    with spanned("span of the generator"):
+        async with owned("scope of the generator"):
+            yield 1
+            yield 2
+
+
+def test_an_async_generator_that_is_suspended_is_closed_too() -> None:
+    kept: list[Any] = []
+
+    @workflow
+    async def keeps() -> None:
+        kept.append(numbers())
+        await anext(kept[0])
+        async for _ in numbers():
+            await sleep("1h")
+
+    live(keeps).dispose()
+    assert left == ["scope of the generator", "span of the generator"] * 2
+
+
+def test_so_is_one_in_a_reference_cycle_of_a_run_that_ended(drive: Drive) -> None:
+    @workflow
+    async def ends() -> None:
+        cycle: list[Any] = [numbers()]
+        cycle.append(cycle)
+        await anext(cycle[0])
+
+    gc.disable()
+    try:
+        drive(ends)
+    finally:
+        gc.enable()
+    assert set(left) == {"scope of the generator", "span of the generator"}
+
+
+def test_one_that_is_left_early_is_closed_in_the_context_in_which_it_ran(drive: Drive) -> None:
+    async def spans() -> AsyncIterator[int]:
+        with spanned("span of the generator"):
+            yield 1
+            yield 2
+
+    @workflow
+    async def breaks_off() -> None:
+        async for _ in spans():
+            break
+        await work()
+
+    run = drive(breaks_off)
+    run.complete(work)
+    assert set(left) == {"span of the generator"}
+
+
+def test_so_is_one_that_is_collected_in_the_turn_of_another_run() -> None:
+    async def spans() -> AsyncIterator[int]:
+        with spanned("span of the generator"):
+            yield 1
+            yield 2
+
+    @workflow
+    async def leaves() -> None:
+        cycle: list[Any] = [spans()]
+        cycle.append(cycle)
+        await anext(cycle[0])
+        del cycle
+        await sleep("1h")
+
+    @workflow
+    async def innocent() -> None:
+        gc.collect()
+        await sleep("1h")
+
+    gc.disable()
+    try:
+        first = live(leaves)
+        second = live(innocent)
+    finally:
+        gc.enable()
+    assert left == ["span of the generator"]
+    first.dispose()
+    second.dispose()
+
+
+def test_a_generator_that_will_not_end_is_left_where_it_is() -> None:
+    async def stubborn() -> AsyncIterator[int]:
+        while True:
+            try:
+                yield 1
+                await sleep("1h")
+            except BaseException:
+                left.append("no")
+                if len(left) > 10_000:  # or else the test would not end
+                    raise
+
+    kept: list[Any] = []
+
+    @workflow
+    async def keeps() -> None:
+        kept.append(stubborn())
+        await anext(kept[0])
+        await sleep("1h")
+
+    live(keeps).dispose()
+    assert len(left) < 1_000
+
+
+def test_generators_that_have_ended_are_forgotten() -> None:
+    @workflow
+    async def reads_on() -> None:
+        for _ in range(1_000):
+            async for _ in numbers():
+                pass
+        await sleep("1h")
+
+    execution = live(reads_on)
+    assert len(execution.loop._generators._begun) < 200
+    execution.dispose()

@@ -20,17 +20,17 @@ def live(flow: Any) -> Execution:
 
 
 @step
-async def asks() -> bool:
+async def tells() -> bool:
     return in_workflow()
 
 
 @step
-def asks_in_a_thread() -> bool:
+def tells_in_a_thread() -> bool:
     return in_workflow()
 
 
 @step(inline=True)
-async def asks_inline() -> bool:
+async def tells_inline() -> bool:
     return in_workflow()
 
 
@@ -49,9 +49,9 @@ async def test_true_in_workflows_and_false_in_steps_and_elsewhere() -> None:
         return {
             "workflow": in_workflow(),
             "task": await asyncio.create_task(helper()),
-            "step": await asks(),
-            "plain step": await asks_in_a_thread(),
-            "inline step": await asks_inline(),
+            "step": await tells(),
+            "plain step": await tells_in_a_thread(),
+            "inline step": await tells_inline(),
         }
 
     async with WorkflowEnvironment() as env:
@@ -66,7 +66,7 @@ async def test_true_in_workflows_and_false_in_steps_and_elsewhere() -> None:
             "inline step": False,
         }
     assert not in_workflow()
-    assert not await asks()
+    assert not await tells()
 
 
 def test_true_on_replay(drive: Drive) -> None:

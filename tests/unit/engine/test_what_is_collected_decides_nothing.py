@@ -145,6 +145,61 @@ def test_in_its_own_turn(drive: Drive, ask: Callable[[], object]) -> None:
     assert run.all_decided == ["StepScheduled s1 work", "StepScheduled s2 work", "RunCompleted"]
 
 
+@pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED)
+def test_an_async_generator_in_its_own_turn(drive: Drive, ask: Callable[[], object]) -> None:
+    async def lines() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("collected")
+            ask()
+
+    @workflow
+    async def leaves() -> str:
+        cycle: list[Any] = [lines()]
+        cycle.append(cycle)
+        await anext(cycle[0])
+        del cycle
+        await work()
+        gc.collect()
+        await asyncio.create_task(work())
+        return str(uuid4())
+
+    run = drive(leaves)
+    run.complete(work)
+    run.complete(work)
+
+    assert set(seen) == {"collected"}
+    assert run.all_decided == ["StepScheduled s1 work", "StepScheduled s2 work", "RunCompleted"]
+
+
+def test_an_async_generator_does_nothing_in_an_applications_loop() -> None:
+    async def lines() -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            seen.append("collected")
+            asyncio.get_running_loop().call_soon(seen.append, "ran")
+            seen.append("went on")
+
+    @workflow
+    async def leaves() -> None:
+        cycle: list[Any] = [lines()]
+        cycle.append(cycle)
+        await anext(cycle[0])
+        del cycle
+        await sleep("1h")
+
+    async def main(execution: Execution) -> None:
+        gc.collect()
+        await asyncio.sleep(0)
+        execution.dispose()
+
+    execution, _ = live(leaves, "r")
+    asyncio.run(main(execution))
+    assert seen == ["collected"]
+
+
 def test_between_turns_and_in_other_threads() -> None:
     def lines() -> Iterator[None]:
         try:
