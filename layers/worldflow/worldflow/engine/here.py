@@ -96,6 +96,17 @@ def nobody_here() -> Iterator[None]:
         _here.loop = loop
 
 
+@contextmanager
+def nothing_runs_but_the_collector() -> Iterator[None]:
+    """Within it asyncio has no other loop either, such as the application's: for code that the collector runs."""
+    outer = events._get_running_loop()
+    events._set_running_loop(COLLECTOR)
+    try:
+        yield
+    finally:
+        events._set_running_loop(outer)
+
+
 # What it uses are defaults: the last collections come when the globals of modules are gone already.
 def _on_collection(
     phase: str,

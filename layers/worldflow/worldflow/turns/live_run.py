@@ -84,6 +84,8 @@ class LiveRun:
             self.execution.dispose()
             self.execution = None
 
+    __del__ = dispose  # such as that of a turn which failed
+
     # --- the workflow's code ---
 
     def open(self, workflow_name: str, version: int | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -27,6 +28,9 @@ class LiveRuns:
         self._is_full = is_full
         self._runs: OrderedDict[str, LiveRun] = OrderedDict()
         self._lock = threading.Lock()
+        # Holds the runs themselves. So the garbage collector, which would end their coroutines in any order, does not
+        # come to them before, nor does the end of the interpreter, when the names of modules are gone.
+        weakref.finalize(self, _dispose_of, self._runs, self._lock)
 
     def take(self, run_id: str) -> LiveRun | None:
         """The run, if this process holds it. It is the caller's then, who puts it back or disposes of it."""
@@ -74,7 +78,12 @@ class LiveRuns:
 
     def close(self) -> None:
         """Disposes of all."""
-        with self._lock:
-            runs, self._runs = list(self._runs.values()), OrderedDict()
-        for run in runs:
-            run.dispose()
+        _dispose_of(self._runs, self._lock)
+
+
+def _dispose_of(runs: OrderedDict[str, LiveRun], lock: threading.Lock) -> None:
+    with lock:
+        left = list(runs.values())
+        runs.clear()
+    for run in left:
+        run.dispose()

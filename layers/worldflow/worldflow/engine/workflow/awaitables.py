@@ -10,7 +10,8 @@ import asyncio
 import contextvars
 import sys
 from collections import deque
-from collections.abc import Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from worldflow.engine.here import refuse_the_collector
@@ -171,14 +172,37 @@ class _Disposed(BaseException):
 
 def close(task: Task, loop: CountingLoop) -> None:
     """Ends a task's coroutine, whatever the user's code makes of it. To be called in its context."""
-    coro: Any = task.get_coro()
-    outer = _swap_current_task(loop, task)
+    with current_task_is(task, loop):
+        _end(task.get_coro())
+
+
+def close_generator(generator: AsyncGenerator[Any, Any]) -> None:
+    """Closes an async generator, whatever the user's code makes of it."""
+    closing = generator.aclose()
+    try:
+        closing.send(None)
+    except BaseException:
+        pass
+    else:
+        _end(closing)
+    if generator.ag_frame is not None:  # type: ignore[attr-defined]
+        _ENDLESS.append(generator)
+
+
+def _end(coro: Any) -> None:
     try:
         for _ in range(_CLOSE_LIMIT):  # it may await something in a `finally`, and is ended there again
             coro.throw(_Disposed)
         _ENDLESS.append(coro)
     except BaseException:
         pass
+
+
+@contextmanager
+def current_task_is(task: Task | None, loop: CountingLoop) -> Iterator[None]:
+    outer = _swap_current_task(loop, task)
+    try:
+        yield
     finally:
         _swap_current_task(loop, outer)
 

@@ -20,7 +20,7 @@ import math
 import sys
 from asyncio import events
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, TypeVar, TypeVarTuple
 
@@ -29,6 +29,7 @@ from worldflow.engine.here import COLLECTOR, run_here, running_loop
 from worldflow.engine.privacy import log_context
 from worldflow.engine.unawaited import Origin
 from worldflow.engine.workflow.awaitables import CountingLoop, Future, Never, Task, Timer, close
+from worldflow.engine.workflow.generators import Generators
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -65,6 +66,7 @@ class WorkflowLoop(CountingLoop):
         self.calls, self._futures, self._task_orders = itertools.count(1), itertools.count(1), itertools.count(1)
         self._task_names = itertools.count(1)
         self._tasks: dict[Task, None] = {}
+        self._generators = Generators(self)
         self.unawaited = {}
         self.upsets = 0
         self._refusals = 0
@@ -78,20 +80,13 @@ class WorkflowLoop(CountingLoop):
         """Makes this the running loop of this thread, which may make callbacks ready and `run` them, and no other."""
         if events._get_running_loop() is not None:
             raise RuntimeError("a workflow cannot run inside a running event loop: run it in its own thread")
-        hooks = sys.get_asyncgen_hooks()
-        sys.set_asyncgen_hooks(finalizer=self._close_generator)
-        events._set_running_loop(self)
-        run_here(self)
-        try:
+        with self._running():
             yield
-        finally:
-            run_here(None)
-            events._set_running_loop(None)
-            sys.set_asyncgen_hooks(*hooks)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        outer, outer_here = events._get_running_loop(), running_loop()
+        outer, outer_here, hooks = events._get_running_loop(), running_loop(), sys.get_asyncgen_hooks()
+        sys.set_asyncgen_hooks(self._generators.begin, self._generators.leave)
         events._set_running_loop(self)
         run_here(self)
         try:
@@ -99,6 +94,7 @@ class WorkflowLoop(CountingLoop):
         finally:
             run_here(outer_here)
             events._set_running_loop(outer)
+            sys.set_asyncgen_hooks(*hooks)
 
     def run(self, until: asyncio.Future[Any]) -> None:
         """Runs what is ready, until nothing is or `until` is done. The loop is `entered`."""
@@ -107,11 +103,6 @@ class WorkflowLoop(CountingLoop):
             handle = ready.popleft()
             if not handle._cancelled:
                 handle._run()
-
-    def _close_generator(self, generator: AsyncGenerator[Any, Any]) -> None:
-        """Runs the rest of an async generator that was left early, as asyncio does; not of one that is collected."""
-        if running_loop() is self and not self.closed:
-            self.create_task(generator.aclose())
 
     def call(self, function: Callable[[], T]) -> T:
         """Calls a function as code of the workflow, with whatever loop around it; what it makes ready waits for the
@@ -150,12 +141,13 @@ class WorkflowLoop(CountingLoop):
         self.ready.clear()
         self._timers.clear()
         tasks, self._tasks = self._tasks, {}
-        if tasks:
+        if tasks or self._generators:
             with self._running():
                 for task in tasks:
                     if not task.done():
                         task._log_destroy_pending = False  # type: ignore[attr-defined]
                         task.context.run(close, task, self)
+                self._generators.close()
 
     def check_open(self) -> None:
         """Raises `GeneratorExit` where the run can do nothing more: during disposal, and in what is collected.
