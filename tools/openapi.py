@@ -247,6 +247,7 @@ def _records() -> dict[str, Schema]:
         schema["required"] = [field for field in schema["required"] if field in schema["properties"]]
         schemas[name] = schema
     schemas["Failure"]["properties"].pop("packed", None)  # encoded, and never shown
+    schemas["Fork"]["properties"].pop("edit", None)  # which the history has
     schemas["Run"]["properties"]["omitted"] = OMITTED
     schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
     return schemas
