@@ -237,7 +237,7 @@ def _records() -> dict[str, Schema]:
     """Runs and schedules, as they are described."""
     schemas: dict[str, Schema] = {}
     for name, cls, hidden in (
-        ("Run", RunRecord, {"seen", "carried"}),
+        ("Run", RunRecord, {"seen", "carried", "streams"}),
         ("Schedule", ScheduleRecord, {"counts_from", "starting", "version"}),
     ):
         schema = cls.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
