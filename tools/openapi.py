@@ -26,6 +26,8 @@ ANYTHING: Schema = {}
 TEXT: Schema = {"type": "string"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
+NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
+NULLABLE_COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
 STATUSES = ["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -65,6 +67,22 @@ SCHEMAS: dict[str, Schema] = {
     "EventPage": record(
         {"events": {"type": "array", "items": ref("Event")}, "after": {"type": ["integer", "null"]}},
     ),
+    "Streams": record({"streams": {"type": "array", "items": TEXT}}),
+    "StreamPage": record(
+        {
+            "items": {"type": "array", "items": {"anyOf": [ref("StreamItem"), ref("StreamReset")]}},
+            "next": COUNT,
+            "ended": {"type": "boolean"},
+        }
+    ),
+    "StreamItem": {
+        **record({"offset": COUNT, "value": ANYTHING, "step_id": NULLABLE_TEXT, "attempt": NULLABLE_COUNT}),
+        "description": "A value, and the step's attempt that wrote it; null if the workflow itself did.",
+    },
+    "StreamReset": {
+        **record({"offset": COUNT, "reset": {"const": True}, "step_id": TEXT, "attempt": COUNT, "since": COUNT}),
+        "description": "A later attempt of the step begins again: what the step wrote from offset `since` on is void.",
+    },
     "OfRun": record({"run_id": TEXT}),
     "Signalled": record({"run_id": TEXT, "signal_id": TEXT}),
     "Again": record({"run_id": TEXT, "workflow": TEXT}),
@@ -105,6 +123,8 @@ class Operation(NamedTuple):
     """An `Idempotency-Key` is heard."""
     body: Schema | None = None
     """Of a body that the routes do not check."""
+    events: bool = False
+    """It may be answered with Server-Sent Events."""
 
 
 OPERATIONS: dict[str, Operation] = {
@@ -112,6 +132,8 @@ OPERATIONS: dict[str, Operation] = {
     "GET /runs": Operation("List runs, newest first", {200: "RunPage"}, (413, 422)),
     "GET /runs/{run_id}": Operation("Get a run", {200: "Run"}, (404, 413, 422)),
     "GET /runs/{run_id}/events": Operation("Get a run's history", {200: "EventPage"}, (404, 413, 422)),
+    "GET /runs/{run_id}/streams": Operation("List a run's streams", {200: "Streams"}, (404, 413, 422)),
+    "GET /runs/{run_id}/streams/{name}": Operation("Read a stream", {200: "StreamPage"}, (404, 413, 422), events=True),
     "POST /runs/{run_id}/signals/{name}": Operation(
         "Send a signal", {202: "Signalled"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
@@ -143,8 +165,8 @@ OPERATIONS: dict[str, Operation] = {
 
 DESCRIPTION = """\
 Start, inspect, signal, update, query and end durable runs. API Gateway authorises requests, which are signed with SigV4
-for `execute-api` or, if the stack is deployed with a JwtIssuer, carry a JWT. Only webhooks are public; they have their
-own base URL. See docs/guide/api.md for the meaning of each response."""
+for `execute-api` or, if the stack is deployed with a JwtIssuer, carry a JWT. Only webhooks and signed stream URLs are
+public; they have their own base URL. See docs/guide/api.md for the meaning of each response."""
 
 KEY = {
     "name": "Idempotency-Key",
@@ -159,6 +181,18 @@ TRACEPARENT = {
     "required": False,
     "description": "The caller's span, in W3C Trace Context format. An invalid value is ignored.",
     "schema": {"type": "string"},
+}
+LAST_EVENT_ID = {
+    "name": "Last-Event-ID",
+    "in": "header",
+    "required": False,
+    "description": "The id of the last event that the reader has seen; wins over `after`, for Server-Sent Events only.",
+    "schema": {"type": "string", "pattern": "^[0-9]{1,9}(-end)?$"},
+}
+EVENTS = {
+    "type": "string",
+    "description": "Server-Sent Events: `id` is the offset, `data` the item as in a page. Resets are events of type "
+    "`reset`; an event `end` follows the last item.",
 }
 TRACED = (
     "POST /runs",
@@ -214,6 +248,7 @@ def document(app: Any) -> dict[str, Any]:
         raise ValueError(f"the API has no {', '.join(known)}")
     made["paths"]["/runs"]["get"]["parameters"].append(ATTRIBUTES)
     made["paths"]["/webhooks/{token}"] = _webhooks()
+    made["paths"]["/streams/{token}"] = {"get": _signed(made["paths"]["/runs/{run_id}/streams/{name}"]["get"])}
     return {**made, "paths": dict(sorted(made["paths"].items()))}
 
 
@@ -223,13 +258,18 @@ def _complete(operation: dict[str, Any], told: Operation) -> None:
         operation.setdefault("parameters", []).append(KEY)
     if told.body is not None:
         operation["requestBody"] = {"content": {"application/json": {"schema": told.body}}}
+    if told.events:
+        operation.setdefault("parameters", []).append(LAST_EVENT_ID)
     responses = {status: _answer("Done.", ref(name) if name else None) for status, name in told.answers.items()}
+    if told.events:
+        responses[200]["content"]["text/event-stream"] = {"schema": EVENTS}
+        responses[204] = _answer("The stream has ended, and its reader has seen the event `end`.")
     responses |= {status: _answer(REFUSALS[status], ref("Error")) for status in (400, *told.refusals)}
     responses |= {status: _answer(text, ref("GatewayError")) for status, text in GATEWAY.items()}
     operation["responses"] = {str(status): responses[status] for status in sorted(responses)}
 
 
-def _answer(description: str, schema: Schema | None) -> dict[str, Any]:
+def _answer(description: str, schema: Schema | None = None) -> dict[str, Any]:
     return {"description": description} | ({"content": {"application/json": {"schema": schema}}} if schema else {})
 
 
@@ -237,7 +277,7 @@ def _records() -> dict[str, Schema]:
     """Runs and schedules, as they are described."""
     schemas: dict[str, Schema] = {}
     for name, cls, hidden in (
-        ("Run", RunRecord, {"seen", "carried", "streams"}),
+        ("Run", RunRecord, {"seen", "carried"}),
         ("Schedule", ScheduleRecord, {"counts_from", "starting", "version"}),
     ):
         schema = cls.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
@@ -247,14 +287,27 @@ def _records() -> dict[str, Schema]:
         schema["required"] = [field for field in schema["required"] if field in schema["properties"]]
         schemas[name] = schema
     schemas["Failure"]["properties"].pop("packed", None)  # encoded, and never shown
-    schemas["Fork"]["properties"].pop("edit", None)  # which the history has
     schemas["Run"]["properties"]["omitted"] = OMITTED
     schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
     return schemas
 
 
+def _signed(read: dict[str, Any]) -> dict[str, Any]:
+    """The route of a stream's signed URL, which is answered as that of the stream."""
+    token = {"name": "token", "in": "path", "required": True, "schema": TEXT}
+    told = {404: "No such stream, or no such run.", 410: "The URL has expired."}
+    responses = {status: answer for status, answer in read["responses"].items() if status not in ("401", "403")}
+    return {
+        "summary": "Read a stream by its signed URL",
+        "operationId": "read_signed_stream",
+        "security": [{}],
+        "parameters": [token, *(each for each in read["parameters"] if each["in"] != "path")],
+        "responses": responses | {str(status): _answer(text, ref("Error")) for status, text in told.items()},
+    }
+
+
 def _webhooks() -> dict[str, Any]:
-    """The one route that is public: any method, any body, and what the workflow answers."""
+    """The route that is public for all methods: any method, any body, and what the workflow answers."""
     refusals = {
         400: "The request contains invalid UTF-8.",
         404: "No such webhook.",

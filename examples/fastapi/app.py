@@ -4,16 +4,26 @@ Runs are in a LocalWorld file, served by a worker in this process; or in a deplo
 are in the environment.
 """
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from workflows.order import Approval, Order, Shipment, fulfil_order
-from worldflow import RunCancelledError, RunEndedError, RunFailedError, RunNotFoundError
+from worldflow import (
+    RunCancelledError,
+    RunEndedError,
+    RunFailedError,
+    RunNotFoundError,
+    open_stream,
+    step,
+    workflow,
+)
 from worldflow.runtime import Orchestrator, RunHandle
+from worldflow.streams import sse
 from worldflow.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld
 
@@ -61,6 +71,33 @@ async def shipment(order_id: str) -> Shipment:
     """Waits until the order is shipped, for up to ten seconds."""
     shipped: Shipment = await run_of(order_id).result(timeout="10s")
     return shipped
+
+
+@step
+async def write_note(customer: str) -> str:
+    """Writes the note in a gift's parcel, word by word, as a language model does."""
+    note = f"Dear {customer}, somebody thought of you today, and so did we while we packed this."
+    async with open_stream("note", str) as out:
+        for word in note.split():
+            await out.write(f"{word} ")
+            await asyncio.sleep(0.05)
+    return note
+
+
+@workflow
+async def gift_note(customer: str) -> str:
+    return await write_note(customer)
+
+
+@app.put("/orders/{order_id}/note", status_code=202)
+async def order_note(order_id: str, customer: str) -> None:
+    await app.state.orchestrator.start_workflow(f"note-{order_id}", gift_note, {"customer": customer})
+
+
+@app.get("/orders/{order_id}/note")
+async def read_note(order_id: str, request: Request) -> Response:
+    """The words of the note as they are written, for an `EventSource`."""
+    return sse(app.state.orchestrator.run(f"note-{order_id}"), "note", request)
 
 
 STATUSES = {

@@ -2,8 +2,8 @@
 
 Shell: bash runs each block, with stubs for the programs that it calls. What they were called with is checked: commands
 and options of `python -m worldflow`, targets of make, operations and parameters of AWS.
-Python: the page's test runs it, and `tests/unit/test_the_documentation.py` compares the two. JSON, TOML and YAML are
-parsed.
+Python: the page's test runs it, and `tests/unit/test_the_documentation.py` compares the two. JavaScript: a browser runs
+it, in `tests/browser`. JSON, TOML and YAML are parsed.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ def _name(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_block_is_of_a_known_kind(page: Path) -> None:
     kinds = {
+        "javascript": str,
         "json": json.loads,
         "python": str,
         "sh": str,

@@ -12,6 +12,7 @@ from worldflow import (
     create_hook,
     create_webhook,
     on_update,
+    open_stream,
     publish,
     set_attributes,
     sleep,
@@ -38,6 +39,26 @@ def take_a_second(number: int) -> tuple[int, float, float]:
 async def whoami() -> list[str]:
     info = step_info()
     return [info.run_id, info.step_id, info.idempotency_key]
+
+
+@step(retry=RetryPolicy(initial_interval="1s", jitter=0))
+async def recite(words: list[str]) -> int:
+    async with open_stream("words", str) as out:
+        for number, word in enumerate(words):
+            if number == 2 and step_info().attempt == 1:
+                raise ConnectionError("the line is bad")
+            await out.write(word)
+            await asyncio.sleep(0.2)
+    return len(words)
+
+
+@workflow
+async def recites(words: list[str]) -> int:
+    progress = open_stream("progress", str)
+    progress.write("begun")
+    number = await recite(words)
+    progress.write("done")
+    return number
 
 
 @workflow

@@ -177,6 +177,8 @@ def an_open_route(target: Target) -> Iterator[None]:
         (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item still exists"),
         (runs.questions, without_right("Signal", "ReadHistory"), "500"),
         (runs.steps, without_right("StepExecutor", "Ledger"), "its last event is"),
+        (runs.streams, without_right("StepExecutor", "Streams"), "its last event is"),
+        (runs.streams, without_right("Orchestrator", "NamesOfStreams"), "its last event is"),
         (runs.webhooks, without_right("Signal", "CheckWebhooks", cold=True), "a forged URL got status 500"),
         (timers.recurring, without_right("Signal", "Schedule", "scheduler:CreateSchedule"), "POST /schedules: 500"),
         (timers.schedule_of_a_sleep, without_right("Orchestrator", "Schedule"), "there is no schedule for the sleep"),

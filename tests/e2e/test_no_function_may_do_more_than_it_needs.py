@@ -76,12 +76,16 @@ def deletion(table: str, key: dict[str, Any]) -> Call:
 THERE = {"ConditionExpression": "attribute_exists(run_id)"}
 FIRST = {"run_id": text("nobody's"), "seq": {"N": "1"}}
 A_RUN = {"KeyConditionExpression": "run_id = :run", "ExpressionAttributeValues": {":run": text("nobody's")}}
+OF_A_STREAM = {"run_id": text("nobody's#stream#answer")}
+A_STREAM = A_RUN | {"ExpressionAttributeValues": {":run": OF_A_STREAM["run_id"]}}
 A_SHARD = {"KeyConditionExpression": "shard = :shard", "ExpressionAttributeValues": {":shard": text("0")}}
 TOUCH = {"UpdateExpression": "SET touched = :now", "ExpressionAttributeValues": {":now": text("now")}, **THERE}
 
 call("read history", {ORCHESTRATOR, SIGNAL, CARETAKER}, on_table("Events", "query", **A_RUN))
 call("read one commit", NOBODY, on_table("Events", "get_item", Key=FIRST))
 call("write history", {ORCHESTRATOR}, on_table("Events", "put_item", Item=FIRST, **THERE))
+call("read a stream", {ORCHESTRATOR, EXECUTOR, SIGNAL, CARETAKER}, on_table("Events", "query", **A_STREAM))
+call("write a stream", {ORCHESTRATOR, EXECUTOR}, on_table("Events", "put_item", Item=FIRST | OF_A_STREAM, **THERE))
 call("change history", NOBODY, on_table("Events", "update_item", Key=FIRST, **TOUCH))
 call("delete history", NOBODY, on_table("Events", "delete_item", Key=FIRST, **THERE))
 call("delete history in a batch", {CARETAKER}, deletion("Events", FIRST))
@@ -100,6 +104,13 @@ RUNS: dict[str, tuple[set[str], ...]] = {
         {ORCHESTRATOR, SIGNAL, CARETAKER},
         {ORCHESTRATOR, SIGNAL, CARETAKER},
         NOBODY,
+        {CARETAKER},
+        {CARETAKER},
+    ),
+    "streams#nobody's": (
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        {ORCHESTRATOR, EXECUTOR},
         {CARETAKER},
         {CARETAKER},
     ),

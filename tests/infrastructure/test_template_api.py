@@ -10,9 +10,13 @@ import pytest
 
 from tests.infrastructure.stack import TEMPLATE, Properties, RefusedParameters, Stack, target, translated
 from worldflow.devtools.verify.checks.api import misscoped
+from worldflow.serving.api.streams import STREAM_ROUTE
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE
 
-PUBLIC = "ANY /webhooks/{token}"
+PUBLIC = {
+    "WebhookRoute": ("WebhookPermission", "ANY /webhooks/{token}"),
+    "StreamRoute": ("StreamPermission", "ANY /streams/{token}"),
+}
 BASE_URL = "https://hooks.example.com"
 ISSUER = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_abc"
 
@@ -38,6 +42,8 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /runs",
         "GET /runs/{run_id}",
         "GET /runs/{run_id}/events",
+        "GET /runs/{run_id}/streams",
+        "GET /runs/{run_id}/streams/{name}",
         "POST /runs/{run_id}/signals/{name}",
         "POST /runs/{run_id}/cancel",
         "POST /runs/{run_id}/terminate",
@@ -63,21 +69,23 @@ def test_every_request_needs_a_caller(stack: Stack) -> None:
         assert operation["security"] == [{"Caller": []}]
 
 
-def test_webhooks_which_need_none_have_an_api_of_their_own(stack: Stack) -> None:
-    (route,) = stack.all("ApiGatewayV2::Route").values()
-    assert target(route["ApiId"]) == "WebhookApi"
-    assert (route["RouteKey"], route["AuthorizationType"]) == (PUBLIC, "NONE")
-    assert PUBLIC_ROUTE == PUBLIC, "by which the function tells them apart"
-    assert route["Target"] == {"Fn::Sub": "integrations/${WebhookIntegration}"}
+def test_routes_which_need_none_have_an_api_of_their_own(stack: Stack) -> None:
+    assert stack.all("ApiGatewayV2::Route").keys() == PUBLIC.keys()
+    assert [key for _, key in PUBLIC.values()] == [PUBLIC_ROUTE, STREAM_ROUTE], "by which the function tells them apart"
     integration = stack["WebhookIntegration"]
     assert target(integration["ApiId"]) == "WebhookApi"
     assert "functions/${SignalFunction.Arn}/invocations" in integration["IntegrationUri"]["Fn::Sub"]
-    permission = stack["WebhookPermission"]
-    assert (permission["Principal"], target(permission["FunctionName"])) == (
-        "apigateway.amazonaws.com",
-        "SignalFunction",
-    )
-    assert permission["SourceArn"]["Fn::Sub"].endswith(":${WebhookApi}/*/*/webhooks/*")
+    for id, (permitted, key) in PUBLIC.items():
+        route, permission = stack[id], stack[permitted]
+        assert target(route["ApiId"]) == "WebhookApi"
+        assert (route["RouteKey"], route["AuthorizationType"]) == (key, "NONE")
+        assert route["Target"] == {"Fn::Sub": "integrations/${WebhookIntegration}"}
+        assert (permission["Principal"], target(permission["FunctionName"])) == (
+            "apigateway.amazonaws.com",
+            "SignalFunction",
+        )
+        path = key.removeprefix("ANY ").replace("{token}", "*")
+        assert permission["SourceArn"]["Fn::Sub"].endswith(":${WebhookApi}/*/*" + path)
     assert "Body" not in stack["WebhookApi"], "a document would have the function in it"
 
 
@@ -108,6 +116,8 @@ READS = {
     "GET /runs",
     "GET /runs/{run_id}",
     "GET /runs/{run_id}/events",
+    "GET /runs/{run_id}/streams",
+    "GET /runs/{run_id}/streams/{name}",
     "GET /runs/{run_id}/queries/{name}",
     "GET /hooks/{token}",
     "GET /schedules",
@@ -179,8 +189,9 @@ def test_a_route_that_the_document_forgets_is_not_open(stack: Stack) -> None:
     assert properties["Auth"] == {"EnableIamAuthorizer": True, "DefaultAuthorizer": "AWS_IAM"}
 
 
-def limits(stack: Stack, api: str) -> tuple[int, int]:
-    settings = stage(stack, api)["DefaultRouteSettings"]
+def limits(stack: Stack, api: str, route: str | None = None) -> tuple[int, int]:
+    found = stage(stack, api)
+    settings = found["RouteSettings"][route] if route else found["DefaultRouteSettings"]
     return settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]
 
 
@@ -189,7 +200,7 @@ def stage(stack: Stack, api: str) -> Properties:
     return found
 
 
-def test_the_public_route_is_throttled_by_itself_and_harder(stack: Stack) -> None:
+def test_webhooks_are_throttled_by_themselves_and_harder(stack: Stack) -> None:
     assert limits(stack, "WebhookApi") == (10, 20)
     assert limits(stack, "Api") == (200, 400)
 
@@ -198,6 +209,14 @@ def test_the_limits_are_parameters() -> None:
     stack = Stack(ApiRateLimit=1, ApiBurstLimit=2, WebhookRateLimit=3, WebhookBurstLimit=4)
     assert limits(stack, "Api") == (1, 2)
     assert limits(stack, "WebhookApi") == (3, 4)
+    assert limits(stack, "WebhookApi", STREAM_ROUTE) == (1, 2)
+
+
+def test_the_settings_of_a_route_come_after_it(stack: Stack) -> None:
+    (resource,) = (
+        TEMPLATE["Resources"][id] for id, found in stack.all("ApiGatewayV2::Stage").items() if "RouteSettings" in found
+    )
+    assert resource["DependsOn"] == "StreamRoute"
 
 
 def test_the_access_log_takes_no_room_in_the_accounts_policy(stack: Stack) -> None:

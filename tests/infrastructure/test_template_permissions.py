@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.stack import Properties, Stack, listed, target
+from worldflow import InvalidInputError
+from worldflow.engine.ids import check_run_id, stream_key
 
 ROLES = {
     "OrchestratorFunction": "OrchestratorRole",
@@ -36,6 +38,7 @@ ALLOWED = {
         "OrchestratorLogGroup": LOG,
     },
     "StepExecutorRole": {
+        "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
         "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "RunQueue": SEND,
         "StepQueue": RECEIVE,
@@ -163,10 +166,10 @@ KEYS = {
     "OrchestratorRole": {
         "GetItem": ["not idempotency#*"],
         "PutItem": ["not idempotency#*"],
-        "UpdateItem": ["step#* dead#*"],
+        "UpdateItem": ["step#* dead#*", "streams#*"],
         "DeleteItem": ["hook#*"],
     },
-    "StepExecutorRole": {"GetItem": ["step#*"], "PutItem": ["step#*"], "UpdateItem": ["step#*"]},
+    "StepExecutorRole": {"GetItem": ["step#*"], "PutItem": ["step#*"], "UpdateItem": ["streams#*", "step#*"]},
     "SignalRole": {
         "GetItem": ["not step#*"],
         "PutItem": ["not step#* hook#*"],
@@ -188,6 +191,15 @@ def test_what_of_the_runs_table_is_whose(stack: Stack, role: str) -> None:
             for action in listed(statement["Action"]):
                 found.setdefault(action.removeprefix("dynamodb:"), []).append(keys(statement))
     assert found == KEYS[role]
+
+
+def test_steps_write_streams_and_no_history(stack: Stack) -> None:
+    statement = stack.statements("StepExecutorRole")["Streams"]
+    assert statement["Resource"] == {"Fn::GetAtt": ["EventsTable", "Arn"]}
+    assert keys(statement) == "*#stream#*"
+    assert stream_key("order-1", "answer") == "order-1#stream#answer"
+    with pytest.raises(InvalidInputError):
+        check_run_id("order-1#stream#answer")
 
 
 def test_only_the_caretaker_can_remove_history(stack: Stack) -> None:

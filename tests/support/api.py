@@ -84,6 +84,22 @@ class Api:
             event["cookies"] = list(cookies)
         return self.send(event)
 
+    def signed_stream(
+        self,
+        url: str,
+        method: str = "GET",
+        *,
+        headers: dict[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+    ) -> Answer:
+        """A request to the public route of streams."""
+        base, _, token = url.rpartition("/")
+        assert base == WEBHOOK_URL.replace("/webhooks", "/streams")
+        event = http_event(method, f"/streams/{token}", headers=headers, query=query)
+        event |= {"routeKey": "ANY /streams/{token}", "pathParameters": {"token": token}}
+        del event["requestContext"]["authorizer"]
+        return self.send(event)
+
     def send(self, event: dict[str, Any]) -> Answer:
         answer = function("signal").handler(event, Context(function_name="signal"))
         json.dumps(answer)

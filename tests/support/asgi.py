@@ -54,8 +54,13 @@ class AsgiApi:
             "server": ("127.0.0.1", 8000),
         }
         sent: list[dict[str, Any]] = []
+        asked = 0
 
         async def receive() -> dict[str, Any]:
+            nonlocal asked
+            asked += 1
+            if asked > 1 and not leaves:
+                await asyncio.Event().wait()  # the client stays
             return {"type": "http.disconnect"} if leaves else {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:

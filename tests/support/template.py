@@ -24,6 +24,6 @@ def api_routes() -> list[tuple[str, str]]:
 
 
 def routes() -> list[tuple[str, str]]:
-    """Those, and the public one of webhooks."""
-    method, path = TEMPLATE["Resources"]["WebhookRoute"]["Properties"]["RouteKey"].split()
-    return [*api_routes(), (method, path)]
+    """Those, and the public ones."""
+    keys = [TEMPLATE["Resources"][id]["Properties"]["RouteKey"] for id in ("WebhookRoute", "StreamRoute")]
+    return [*api_routes(), *((method, path) for method, path in map(str.split, keys))]

@@ -22,6 +22,7 @@ from tests.support.systems import AWSSystem
 from tests.support.template import routes
 from tests.support.threads import replace_sleep
 from worldflow.engine.history import AnyFact
+from worldflow.runtime.stream_urls import sign_reader
 from worldflow.turns.webhook_tokens import sign
 from worldflow.worlds import ledger
 from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
@@ -129,6 +130,25 @@ def _(after: After) -> None:
     assert after.http.status == 200
     shown = [event["event_type"] for event in after.http.body["events"]]
     assert shown == ["AttributesSet", "StepScheduled", "StepCompleted", "AttributesSet", "TimerStarted"]
+
+
+# Orders write no streams: there are none, and what is read has nothing in it.
+
+
+@case("signal-list-streams")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (200, {"streams": []})
+
+
+@case("signal-read-stream")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (200, {"items": [], "next": 0, "ended": False})
+
+
+@case("signal-read-signed-stream")
+def _(after: After) -> None:
+    # Its token is genuine: one that is not is answered 404.
+    assert (after.http.status, after.http.text) == (200, "retry: 250\n\n: nothing new\n\n")
 
 
 @case("signal-query-run")
@@ -372,6 +392,8 @@ def read_for(aws: AWSSystem, name: str) -> dict[str, Any]:
         event["SecretId"] = world.settings.webhook_secret_arn
     if name == "signal-webhook":
         event["pathParameters"]["token"] = sign(world.webhooks.keys()[0], RUN, "h1", token_expires())
+    if name == "signal-read-signed-stream":
+        event["pathParameters"]["token"] = sign_reader(world.webhooks.keys()[0], RUN, "progress", token_expires())
     return event
 
 
@@ -403,11 +425,12 @@ def bodies(*names: str) -> Iterator[Message | Delayed]:
             yield load_message(record["body"])
 
 
-def test_the_token_of_the_webhook_is_signed_with_the_key_of_the_readme() -> None:
+def test_the_tokens_are_signed_with_the_key_of_the_readme() -> None:
     (key,) = re.findall(r"--secret-string (\S+)", (ROOT / "events/README.md").read_text())
-    token = read("signal-webhook")["pathParameters"]["token"]
+    webhook, stream = (read(f"signal-{name}")["pathParameters"]["token"] for name in ("webhook", "read-signed-stream"))
 
-    assert token == sign(key.encode(), RUN, "h1", token_expires())
+    assert webhook == sign(key.encode(), RUN, "h1", token_expires())
+    assert stream == sign_reader(key.encode(), RUN, "progress", token_expires())
     assert token_expires() > AGES
 
 

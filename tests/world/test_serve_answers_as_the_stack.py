@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,6 +22,7 @@ from worldflow import (
     create_hook,
     create_webhook,
     on_update,
+    open_stream,
     publish,
     set_attributes,
     set_status,
@@ -29,6 +31,7 @@ from worldflow import (
     workflow,
     workflow_info,
 )
+from worldflow.runtime.stream_urls import stream_url
 
 pytest.importorskip("starlette")
 
@@ -38,12 +41,20 @@ async def refuse() -> None:
     raise FatalError("no shelf")
 
 
+@step(name="served_tell")
+async def tell(customer: str) -> None:
+    async with open_stream("told", str) as out:
+        for word in ("Dear", customer):
+            await out.write(word)
+
+
 @workflow(name="served_waits")
 async def waits(customer: str = "Ada") -> Any:
     set_attributes(customer=customer, total=3)
     set_status("waiting")
     create_hook(token=f"of-{workflow_info().run_id}", metadata={"for": customer})
     publish("url", create_webhook().url)
+    await tell(customer)
 
     @on_update("add")
     async def add(number: int) -> int:
@@ -108,6 +119,31 @@ def conversation(api: Any, system: System) -> Iterator[Answer]:
     yield api.get("/runs", ("status", "running"), ("attribute.customer", "Grace"), ("attribute.total", "3"))
     yield api.get("/runs", ("status", "nonsense"))
     yield api.get("/runs", ("cursor", "nonsense"))
+    # --- follow ---
+    events = {"Accept": "text/event-stream"}
+    yield api.get("/runs/r1/streams")
+    yield api.get("/runs/none/streams")
+    yield api.get("/runs/r1/streams/told")
+    yield api.get("/runs/r1/streams/told", ("after", "1"), ("wait", "0.5"))
+    yield api.get("/runs/r1/streams/told", ("wait", "3"))
+    yield api.get("/runs/r1/streams/none")
+    yield api.get("/runs/none/streams/told")
+    for after in ("0", "1", "2", "x"):
+        yield api("GET", "/runs/r1/streams/told", headers=events, query=[("after", after), ("wait", "0")])
+    yield api("GET", "/runs/r1/streams/told", headers=events | {"Last-Event-ID": "2-end"})
+    yield api("GET", "/runs/r1/streams/told", headers=events | {"Last-Event-ID": "one"})
+    url = stream_url(system.world, "r1", "told")
+    if isinstance(api, Api):
+        yield api.signed_stream(url)
+        yield api.signed_stream(f"{url}x")
+        yield api.signed_stream(url, "OPTIONS")
+        yield api.signed_stream(url, "POST")
+    else:
+        path = urlsplit(url).path
+        yield api("GET", path, headers={"Origin": "https://shop.example"})
+        yield api("GET", f"{path}x")
+        yield api("OPTIONS", path, headers={"Origin": "https://shop.example"})
+        yield api("POST", path)
     # --- tell ---
     yield api.post("/runs/r1/updates/add", {"args": [1]}, key="u1")
     yield api.post("/runs/r1/updates/add", {"args": [1]}, key="u1")

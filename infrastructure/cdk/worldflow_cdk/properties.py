@@ -103,9 +103,11 @@ class Parameters(TypedDict, total=False):
     no limit and reserves none, for accounts with a small quota.
     """
     api_rate_limit: int
-    """Steady-state limit of each API route in requests per second. Requests above it get status 429."""
+    """Steady-state limit of each API route, and of signed stream URLs, in requests per second. Requests above it
+    get status 429.
+    """
     api_burst_limit: int
-    """Burst limit of each API route in requests."""
+    """Burst limit of each API route, and of signed stream URLs, in requests."""
     webhook_base_url: str
     """Base URL of a domain name that you map to the webhook API, such as https://hooks.example.com. Empty uses
     that API's generated URL.
@@ -115,8 +117,8 @@ class Parameters(TypedDict, total=False):
     webhook_burst_limit: int
     """Burst limit of the public webhook route in requests."""
     webhook_key_days: int
-    """Days between rotations of the key that signs webhook URLs. URLs already issued stay valid until they
-    expire. 0 never rotates.
+    """Days between rotations of the key that signs the URLs of webhooks and streams. URLs already issued stay
+    valid until they expire. 0 never rotates.
     """
     kms_key_arn: str
     """ARN of your KMS key in this region that encrypts all stored data. Empty uses AWS owned keys, which are

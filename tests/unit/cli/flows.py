@@ -4,14 +4,17 @@ from datetime import date
 
 from worldflow import (
     FatalError,
+    RetryPolicy,
     continue_as_new,
     create_hook,
     on_update,
+    open_stream,
     publish,
     record_usage,
     set_attributes,
     set_status,
     step,
+    step_info,
     wait_for_signal,
     workflow,
 )
@@ -52,6 +55,39 @@ def hold(folder: str) -> str:
 @workflow
 async def holds(folder: str) -> str:
     return await hold(folder)
+
+
+@step(retry=RetryPolicy(initial_interval=0))
+async def say(words: list[str], fail_after: int | None) -> None:
+    async with open_stream("notes") as notes:
+        await notes.write({"said": "\n"})
+        await notes.write([1, None])
+    async with open_stream("words", str) as out:
+        for number, word in enumerate(words):
+            if number == fail_after and step_info().attempt == 1:
+                raise ConnectionError("the line is bad")
+            await out.write(word)
+
+
+@workflow
+async def recite(words: list[str], fail_after: int | None = None) -> None:
+    await say(words, fail_after)
+
+
+@step(name="cli_dictate")
+def dictate(pipe: str) -> int:
+    """Writes the lines of a named pipe as they come."""
+    count = 0
+    with open_stream("words", str) as out, open(pipe) as lines:
+        for line in lines:
+            out.write(line.strip())
+            count += 1
+    return count
+
+
+@workflow(name="cli_dictation")
+async def dictation(pipe: str) -> int:
+    return await dictate(pipe)
 
 
 @workflow

@@ -24,6 +24,7 @@ from worldflow.cli import (
     scheduling,
     serving,
     starting,
+    streaming,
     tracing,
 )
 from worldflow.terminal import application
@@ -39,7 +40,15 @@ app = application("worldflow", "Start, inspect and control runs, on AWS or in a 
 
 _COMMANDS = {
     "Start runs": (starting.start, starting.retry, starting.fork),
-    "See runs": (reading.status, reading.events, reading.list_, reading.query, costing.cost, tracing.trace),
+    "See runs": (
+        reading.status,
+        reading.events,
+        reading.list_,
+        reading.query,
+        streaming.stream,
+        costing.cost,
+        tracing.trace,
+    ),
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
     "Operate": (http.serve, redriving.redrive, restoring.reconcile, backing.backup),
     "Projects": (projects.new, projects.upgrade, projects.rename),

@@ -122,8 +122,15 @@ async def _serve(world: LocalWorld, token: str | None, listening: socket.socket,
     asyncio.get_running_loop().set_exception_handler(log_what_is_left)
     for number in (signals.SIGINT, signals.SIGTERM):
         signals.signal(number, lambda *_: None)  # Uvicorn ends by them, and raises them again when it has
+    application = create_application(world, token)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            application.state.followers.end()
+            await super().shutdown(sockets)
+
     config = uvicorn.Config(
-        create_application(world, token),
+        application,
         lifespan="off",
         ws="none",
         log_config=None,
@@ -132,4 +139,4 @@ async def _serve(world: LocalWorld, token: str | None, listening: socket.socket,
     )
     with failing_in_a_line():
         async with worker or contextlib.nullcontext():
-            await uvicorn.Server(config).serve(sockets=[listening])
+            await Server(config).serve(sockets=[listening])

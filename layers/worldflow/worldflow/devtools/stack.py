@@ -76,6 +76,13 @@ class Stack:
         """One request to a webhook, by the URL that its run has handed out: signed by nobody."""
         return request(method, self.aws.http_api_url(url), body, {}, None, self.aws.env["AWS_REGION"])
 
+    def read_stream(self, url: str, last_event_id: str = "") -> Answer:
+        """One request for the events of a stream, by its signed URL, as a browser makes it."""
+        headers = {"Accept": "text/event-stream", "Origin": "https://shop.example"}
+        if last_event_id:
+            headers["Last-Event-ID"] = last_event_id
+        return request("GET", self.aws.http_api_url(url), None, headers, None, self.aws.env["AWS_REGION"])
+
     @property
     def environment(self) -> dict[str, str]:
         """The variables with which an application reaches this stack."""

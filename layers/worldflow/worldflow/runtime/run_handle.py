@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Generic, Self
 
@@ -27,8 +27,7 @@ from worldflow.engine.usage import Entry, total
 from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.inbox import read
-from worldflow.runtime import queries, sending, starting, streams, updates
-from worldflow.runtime.edits import Edit
+from worldflow.runtime import queries, sending, starting, stream_urls, streams, updates
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
 from worldflow.worlds import reading
@@ -180,6 +179,14 @@ class RunHandle(Generic[T]):
             async for item in streams.follow(found, type, name):
                 yield item
 
+    async def stream_url(self, name: str, expires: Duration = "1h") -> str:
+        """A URL at which whoever has it can read this stream of the run, and nothing else.
+
+        expires: how long it is good for, at most 366 days.
+        It is beside the URL of webhooks, and signed with their keys. Raises `ConfigurationError` where there is none.
+        """
+        return await asyncio.to_thread(stream_urls.stream_url, self._world, self.id, name, expires)
+
     async def cancel(self, reason: str | None = None) -> None:
         """Cancels the run; see `Orchestrator.cancel`."""
         await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
@@ -188,16 +195,10 @@ class RunHandle(Generic[T]):
         """Ends the run immediately; see `Orchestrator.terminate`."""
         await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
 
-    async def retry(self, *, input: Mapping[str, Any] | None = None) -> Self:
+    async def retry(self) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
-        await asyncio.to_thread(starting.retry, self._world, self.id, input)
+        await asyncio.to_thread(starting.retry, self._world, self.id)
         return self
-
-    async def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> RunHandle[T]:
-        """Starts a run that continues from the history of this generation; see `Orchestrator.fork`."""
-        fork = functools.partial(starting.fork, self._world, self.id, new_run_id, after=after, edit=edit)
-        await asyncio.to_thread(fork)
-        return RunHandle(self._world, new_run_id)
 
     @asynccontextmanager
     async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
@@ -228,6 +229,7 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     events = waiting(RunHandle.events)
     usage = waiting(RunHandle.usage)
     signal = waiting(RunHandle.signal)
+    stream_url = waiting(RunHandle.stream_url)
     cancel = waiting(RunHandle.cancel)
     terminate = waiting(RunHandle.terminate)
 
@@ -256,14 +258,10 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         finally:
             wait_for(items.aclose())
 
-    def retry(self, *, input: Mapping[str, Any] | None = None) -> Self:
+    def retry(self) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
-        wait_for(self._asynchronous.retry(input=input))
+        wait_for(self._asynchronous.retry())
         return self
-
-    def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> SyncRunHandle[T]:
-        """Starts a run that continues from the history of this generation; see `Orchestrator.fork`."""
-        return SyncRunHandle(wait_for(self._asynchronous.fork(new_run_id, after=after, edit=edit)))
 
 
 def _usage(world: World, run_id: str) -> list[Entry]:

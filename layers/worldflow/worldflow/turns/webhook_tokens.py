@@ -18,6 +18,9 @@ from worldflow.engine.history import HookCreated
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE
 from worldflow.worlds.base import World
 
+_WEBHOOK = "expiring webhook"
+"""What a token with an expiry is for, unless it says otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebhooksOf:
@@ -43,22 +46,22 @@ def sign(key: bytes, run_id: str, hook_id: str, expires: datetime) -> str:
     return _signed(key, _text(f"{run_id}/{hook_id}".encode()), f"{math.ceil(expires.timestamp()):x}")
 
 
-def _signed(key: bytes, name: str, expires: str | None) -> str:
-    """The token of this name. What is signed begins otherwise in each of the two forms, so that none is both."""
+def _signed(key: bytes, name: str, expires: str | None, what: str = _WEBHOOK) -> str:
+    """The token of this name. What is signed begins otherwise in each of the forms, so that none is two."""
     decoded = base64.urlsafe_b64decode(_padded(name))
     if _text(decoded) != name:
         raise ValueError("the same name has another spelling")
     if expires is None:
         return f"{name}.{_text(hmac.digest(key, b'worldflow webhook ' + decoded, hashlib.sha256))}"
-    signature = hmac.digest(key, f"worldflow expiring webhook {expires} ".encode() + decoded, hashlib.sha256)
+    signature = hmac.digest(key, f"worldflow {what} {expires} ".encode() + decoded, hashlib.sha256)
     return f"{name}.{expires}.{_text(signature)}"
 
 
-def _is_signed(token: str, keys: Sequence[bytes]) -> bool:
+def _is_signed(token: str, keys: Sequence[bytes], what: str = _WEBHOOK) -> bool:
     """Whether one of the keys has signed a token. It takes the same time whichever it was."""
     name, *rest = token.split(".")
     try:
-        expected = [_signed(key, name, rest[0] if len(rest) == 2 else None) for key in keys]
+        expected = [_signed(key, name, rest[0] if len(rest) == 2 else None, what) for key in keys]
     except ValueError:
         return False
     genuine = False

@@ -14,6 +14,7 @@ from worldflow import (
     create_hook,
     create_webhook,
     on_update,
+    open_stream,
     publish,
     set_attributes,
     sleep,
@@ -27,6 +28,20 @@ from worldflow import (
 @step
 async def verify_pass_on(value: str) -> str:
     return value
+
+
+@step
+async def verify_tell(words: list[str]) -> None:
+    async with open_stream("verify", str) as out:
+        for word in words:
+            await out.write(word)
+
+
+@workflow
+async def verify_stream(words: list[str]) -> None:
+    """Writes half of the words in the step executor, and half in the orchestrator."""
+    await verify_tell(words[:1])
+    await verify_tell.options(inline=True)(words[1:])
 
 
 @step(heartbeat_timeout="1m")

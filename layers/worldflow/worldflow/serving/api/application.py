@@ -23,6 +23,7 @@ from worldflow.serving.api.idempotency import Idempotency
 from worldflow.serving.api.queries import query_routes
 from worldflow.serving.api.runs import run_routes
 from worldflow.serving.api.schedules import schedule_routes
+from worldflow.serving.api.streams import STREAM_ROUTE, answer_reader, stream_routes
 from worldflow.serving.api.updates import update_routes
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE, answer_webhook
 from worldflow.worlds import World
@@ -59,6 +60,7 @@ class Application:
             query_routes(world),
             hook_routes(world, self._idempotency),
             schedule_routes(world),
+            stream_routes(world),
         ):
             self.resolver.include_router(routes)
         add_refusals(self.resolver)
@@ -74,6 +76,8 @@ class Application:
         event["headers"] = {**event.get("headers", {}), "content-type": "application/json"}
         if not is_readable(event):
             return UNREADABLE
+        if event["routeKey"] == STREAM_ROUTE:
+            return carried(answer_reader(self._world, event, lambda read: self.resolver.resolve(read, context)))
         with asked_by(event["headers"].get("traceparent")):
             return carried(self.resolver.resolve(event, context))
 

@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from worldflow.engine.privacy import loggable
+from worldflow.runtime import RunHandle
 from worldflow.serving.api.application import Application
 from worldflow.serving.api.errors import at_once
 from worldflow.serving.http.answers import LocalAnswers
 from worldflow.serving.http.events import Context, event_of, is_public, response_of
+from worldflow.serving.http.following import Followers, followed
 from worldflow.serving.http.hosts import names_this_machine
 from worldflow.serving.http.metrics import exposition
 from worldflow.serving.http.resolver import ConcurrentResolver
+from worldflow.streams import sse
 from worldflow.turns.threads import Threads
 from worldflow.worlds.local.world import LocalWorld
 
@@ -49,7 +52,10 @@ def create_application(world: LocalWorld, token: str | None) -> Starlette:
         gauges = await threads.call(world.measure)
         return PlainTextResponse(exposition(gauges), media_type="text/plain; version=0.0.4")
 
-    return Starlette(routes=[Route("/metrics", metrics), Mount("/", Api(world, guard, threads))])
+    api = Api(world, guard, threads)
+    application = Starlette(routes=[Route("/metrics", metrics), Mount("/", api)])
+    application.state.followers = api.followers
+    return application
 
 
 class Guard:
@@ -72,13 +78,18 @@ class Api:
     """The routes of the stack's API."""
 
     def __init__(self, world: LocalWorld, guard: Guard, threads: Threads) -> None:
+        self.followers = Followers()
+        self._world = world
         self._application = Application(world, LocalAnswers(world), ConcurrentResolver)
         self._guard = guard
         self._threads = threads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self._answer(Request(scope, receive))
-        await response(scope, receive, send)
+        if isinstance(response, StreamingResponse):
+            await self.followers.respond(response, scope, receive, send)
+        else:
+            await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         if not is_public(request.scope["path"]) and (refusal := self._guard.refusal(request)):
@@ -90,13 +101,29 @@ class Api:
                 if len(body) > REQUEST_LIMIT:
                     too_large = f"the request has more than {REQUEST_LIMIT} bytes"
                     return response_of(at_once(413, "RequestTooLargeError", too_large))
-            context: Any = Context()
-            return response_of(await self._threads.call(self._application, event_of(request, bytes(body)), context))
+            event = event_of(request, bytes(body))
+            target, answer = await self._threads.call(self._answer_event, event)
+            if target and answer["statusCode"] == 200:
+                return self._follow(target, request, answer["headers"])
+            return response_of(answer)
         except ClientDisconnect:
             return Response(status_code=400)  # which nobody receives
         except Exception as error:
             _log.error("a request could not be answered", exc_info=loggable(error))
             return _said(500, "Internal Server Error")
+
+    def _answer_event(self, event: dict[str, Any]) -> tuple[tuple[str, str] | None, dict[str, Any]]:
+        context: Any = Context()
+        if target := followed(self._world, event):
+            # Its answer says whether there is what it follows.
+            event["queryStringParameters"] = {**event.get("queryStringParameters", {}), "wait": "0"}
+        return target, self._application(event, context)
+
+    def _follow(self, target: tuple[str, str], request: Request, headers: dict[str, str]) -> Response:
+        run_id, name = target
+        response = sse(RunHandle(self._world, run_id), name, request)
+        response.headers.update(headers)
+        return response
 
 
 def _said(status: int, message: str) -> Response:

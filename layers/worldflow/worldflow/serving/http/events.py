@@ -14,9 +14,10 @@ from starlette.responses import Response
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+from worldflow.serving.api.streams import STREAM_ROUTE
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE
 
-_WEBHOOK = re.compile(r"/webhooks/([^/]+)")
+_PUBLIC = re.compile(r"/(?:webhooks|(streams))/([^/]+)")
 
 
 class Context:
@@ -34,7 +35,7 @@ class Context:
 
 def is_public(path: str) -> bool:
     """Whether a path needs no token but its own."""
-    return _WEBHOOK.fullmatch(path) is not None
+    return _PUBLIC.fullmatch(path) is not None
 
 
 def event_of(request: Request, body: bytes) -> dict[str, Any]:
@@ -68,8 +69,8 @@ def event_of(request: Request, body: bytes) -> dict[str, Any]:
         event["body"] = base64.b64encode(body).decode()
     if cookies:
         event["cookies"] = re.split("; *", cookies)
-    if webhook := _WEBHOOK.fullmatch(path):
-        event |= {"routeKey": PUBLIC_ROUTE, "pathParameters": {"token": webhook[1]}}
+    if public := _PUBLIC.fullmatch(path):
+        event |= {"routeKey": STREAM_ROUTE if public[1] else PUBLIC_ROUTE, "pathParameters": {"token": public[2]}}
     return event
 
 

@@ -44,6 +44,7 @@ CHECKS = (
     runs.again,
     runs.hooks,
     runs.webhooks,
+    runs.streams,
     runs.questions,
     runs.large_values,
     runs.codec,

@@ -8,6 +8,7 @@ from worldflow.devtools.verify.checks.timers import start_to_sleep, wait_for_del
 from worldflow.devtools.verify.failures import Failed, Skipped
 from worldflow.devtools.verify.outcome import check
 from worldflow.devtools.verify.target import PATIENCE, Target
+from worldflow.runtime.stream_urls import stream_url
 from worldflow.worlds import items, ledger
 
 LARGE = 200 * 1024
@@ -173,6 +174,38 @@ def open_webhook(target: Target) -> tuple[str, str]:
         return found
 
     return run_id, target.until(url, 60, "the run has no webhook")
+
+
+@check(
+    "Streams",
+    statements=(
+        "OrchestratorRole.NamesOfStreams",
+        "StepExecutorRole.Streams",
+        "StepExecutorRole.NamesOfStreams",
+        "SignalRole.ReadHistory",
+        "SignalRole.CheckWebhooks",
+    ),
+    look=("Signal", TURN, STEP),
+)
+def streams(target: Target) -> str:
+    """A step in each function writes to a stream, under conditions on its key and that of the names. The API reads it,
+    and so does whoever has its signed URL; a forged one is refused.
+    """
+    run_id = target.start("verify_stream", {"words": ["one", "two"]})
+    target.ended(run_id)
+    names = target.expect(200, "GET", f"/runs/{run_id}/streams")["streams"]
+    page = target.expect(200, "GET", f"/runs/{run_id}/streams/verify")
+    values = [item["value"] for item in page["items"]]
+    if (names, values) != (["verify"], ["one", "two"]):
+        raise Failed(f"the streams {names} were listed, and {values} read")
+    url = stream_url(target.world, run_id, "verify")
+    forged = target.call_webhook("GET", f"{url}x", "").status
+    if forged != 404:
+        raise Failed(f"a forged URL got status {forged}")
+    answer = target.call_webhook("GET", url, "")
+    if (answer.status, answer.body) != (200, page):
+        raise Failed(f"the signed URL got {answer.status} {answer.body}")
+    return "written by both functions, read with the API and by a signed URL; forged: 404"
 
 
 @check(

@@ -1,0 +1,43 @@
+"""A stream in a terminal: text as it comes, other values a line each, and a line for a reset."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.text import Text
+
+from worldflow.engine.history import StreamItem, StreamReset
+from worldflow.presentation.words import as_json, printable
+
+
+class StreamText:
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._is_in_line = False
+
+    def show(self, item: StreamItem | StreamReset) -> None:
+        if isinstance(item, StreamReset):
+            self.close()
+            self._out.print(
+                f"-- attempt {item.attempt} of {item.step_id} starts again: "
+                f"what the step wrote from offset {item.since} on is void --",
+                style="yellow",
+                soft_wrap=True,
+            )
+        elif isinstance(item.value, str):
+            text = _lines(item.value)
+            self._out.print(Text(text, end=""), end="", soft_wrap=True)
+            self._is_in_line = not text.endswith("\n") if text else self._is_in_line
+        else:
+            self.close()
+            self._out.print(Text(printable(as_json(item.value))), soft_wrap=True)
+
+    def close(self) -> None:
+        """Ends a line that text has begun."""
+        if self._is_in_line:
+            self._out.print()
+            self._is_in_line = False
+
+
+def _lines(text: str) -> str:
+    """Text that cannot move the cursor or change the colours of a terminal."""
+    return "".join(character if character.isprintable() or character in "\n\t" else " " for character in text)
