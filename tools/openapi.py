@@ -277,7 +277,7 @@ def _records() -> dict[str, Schema]:
     """Runs and schedules, as they are described."""
     schemas: dict[str, Schema] = {}
     for name, cls, hidden in (
-        ("Run", RunRecord, {"seen", "carried"}),
+        ("Run", RunRecord, {"seen", "carried", "streams"}),
         ("Schedule", ScheduleRecord, {"counts_from", "starting", "version"}),
     ):
         schema = cls.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
@@ -287,6 +287,7 @@ def _records() -> dict[str, Schema]:
         schema["required"] = [field for field in schema["required"] if field in schema["properties"]]
         schemas[name] = schema
     schemas["Failure"]["properties"].pop("packed", None)  # encoded, and never shown
+    schemas["Fork"]["properties"].pop("edit", None)  # which the history has
     schemas["Run"]["properties"]["omitted"] = OMITTED
     schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
     return schemas

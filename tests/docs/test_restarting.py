@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from tests.docs.models import ORDER, Order
+from tests.docs.models import ORDER, Approval, Order
 from worldflow import (
+    FatalError,
     RetryPolicy,
     RunExistsError,
     RunFailedError,
@@ -211,6 +212,54 @@ async def test_forking() -> None:
         assert [event.event_type for event in await other.events()] == [*taken_over, "RunForked"]
         await env.run(other.id).signal("approval", "yes")
         assert await env.run(other.id).result() == ["reserved", "yes"]
+
+
+async def test_forking_with_edits() -> None:
+    @step
+    async def reserve(order: Order) -> str:
+        return "reserved"
+
+    @workflow
+    async def fulfil_order(order: Order) -> list[str]:
+        reserved = await reserve(order)
+        approval = await wait_for_signal("approval", Approval)
+        return [reserved, approval.by if approval.approved else "declined"]
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(fulfil_order, ORDER)
+        await run.signal("approval", Approval(approved=False, by="Ada"))
+        assert await run.result() == ["reserved", "declined"]
+        orchestrator = Orchestrator(env.world)
+
+        other = await orchestrator.fork(run.id, "order-1001-what-if", edit={4: {"approved": True, "by": "Grace"}})
+
+        await env.settle()
+        assert await env.run(other.id).result() == ["reserved", "Grace"]
+        forked = next(event for event in await other.events() if event.event_type == "RunForked")
+        assert forked.edit == {"4": {"approved": True, "by": "Grace"}}
+
+
+async def test_a_retry_with_another_input() -> None:
+    @step
+    async def charge(order: Order) -> str:
+        if order.card == "expired":
+            raise FatalError("the card has expired")
+        return "charged"
+
+    @workflow
+    async def fulfil_order(order: Order) -> str:
+        return await charge(order)
+
+    async with WorkflowEnvironment() as env:
+        run: RunHandle = await env.start(fulfil_order, Order(card="expired"))
+        with pytest.raises(RunFailedError):
+            await run.result()
+        corrected = ORDER
+        orchestrator = Orchestrator(env.world)
+
+        run = await orchestrator.retry(run.id, input={"order": corrected})
+
+        assert await env.run("test-1").result() == "charged"
 
 
 async def test_what_stays_the_other_runs() -> None:

@@ -1,6 +1,7 @@
 """The code of docs/guide/steps.md, run."""
 
 import asyncio
+from dataclasses import dataclass
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
@@ -302,11 +303,16 @@ async def test_outside_a_workflow_a_step_is_the_function() -> None:
 
 
 async def test_a_step_records_tokens() -> None:
+    @dataclass
+    class Response:
+        model: str
+        usage: Any
+        text: str
+
     class client:
         @staticmethod
-        async def ask(model: str, question: str) -> Any:
-            usage = SimpleNamespace(input_tokens=len(question), output_tokens=2)
-            return SimpleNamespace(model=model, usage=usage, text="42")
+        async def ask(model: str, question: str) -> Response:
+            return Response(model, SimpleNamespace(input_tokens=len(question), output_tokens=2), "42")
 
     @step
     async def answer(question: str) -> str:
@@ -316,7 +322,7 @@ async def test_a_step_records_tokens() -> None:
             input_tokens=response.usage.input_tokens,
             output_tokens=response.usage.output_tokens,
         )
-        return response.text  # type: ignore[no-any-return]
+        return response.text
 
     @workflow
     async def conversation(question: str) -> str:

@@ -48,9 +48,12 @@ def test_an_id_that_is_taken_is_refused(api: Api, aws: AWSSystem, chain: str) ->
     [
         ({"run_id": "copy", "after": 99}, ["after"]),
         ({"run_id": "a copy", "after": 2}, ["new_run_id"]),
-        ({"run_id": "copy"}, ["body.after"]),
+        ({"run_id": "copy"}, ["after"]),
+        ({"run_id": "copy", "edit": {"one": 1}}, ["edit"]),
+        ({"run_id": "copy", "edit": {"3": "text"}}, ["edit.3.result"]),
+        ({"run_id": "copy", "edit": [1]}, ["body.edit"]),
         ({"after": 2}, ["body.run_id"]),
-        ({}, ["body.run_id", "body.after"]),
+        ({}, ["body.run_id"]),
         (None, ["body"]),
     ],
     ids=str,
@@ -67,3 +70,18 @@ def test_nobody_has_no_history(api: Api) -> None:
 
     assert (answer.status, answer.fields) == (404, ["run_id"])
     assert api.stack.is_untouched()
+
+
+def test_a_fork_has_other_data_in_its_history(api: Api, aws: AWSSystem, chain: str) -> None:
+    after = after_first_step(aws)
+    answer = api.post("/runs/r/fork", {"run_id": "copy", "edit": {str(after): 10}})
+
+    assert (answer.status, answer.body) == (201, {"run_id": "copy", "workflow": "chain"})
+    assert finish(aws, "copy").result == 12
+    assert api.get("/runs/copy").body["fork_of"] == {"run_id": "r", "after": after}
+    forked = next(event for event in api.get("/runs/copy/events").body["events"] if event["event_type"] == "RunForked")
+    assert forked["payload"]["edit"] == {str(after): 10}
+
+    again = api.post("/runs/r/fork", {"run_id": "short", "edit": {"input": {"length": 1}}})
+    assert again.status == 201
+    assert finish(aws, "short").result == 1

@@ -65,3 +65,28 @@ def test_a_retry_that_is_repeated_is_one_retry(api: Api, aws: AWSSystem, bank: B
     assert (first.status, first.body) == (second.status, second.body)
     assert aws.world.get_run("r~3") is None
     assert api.post("/runs/r/retry", key="k2").body["run_id"] == "r~3"
+
+
+@step
+async def api_pays(card: str) -> str:
+    if card != "good":
+        raise FatalError("the card is refused")
+    return "paid"
+
+
+@workflow
+async def api_buys(card: str, sku: str) -> list[str]:
+    return [sku, await api_pays(card)]
+
+
+def test_another_input_starts_it_from_its_beginning(api: Api, aws: AWSSystem) -> None:
+    start(aws, "r", api_buys, card="bad", sku="A")
+    assert finish(aws, "r").status == "failed"
+    refused = api.post("/runs/r/retry", {"input": {"card": 1}})
+    assert (refused.status, refused.fields) == (422, ["edit.1.card"])
+
+    answers = [api.post("/runs/r/retry", {"input": {"card": "good"}}) for _ in range(2)]
+
+    assert [(answer.status, answer.body["run_id"]) for answer in answers] == [(201, "r~2")] * 2
+    record = finish(aws, "r~2")
+    assert (record.result, record.input) == (["A", "paid"], {"card": "good", "sku": "A"})

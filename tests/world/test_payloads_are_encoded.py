@@ -189,6 +189,8 @@ def everything(system: AWSSystem) -> None:
     starting.signal_with_start(world, "r", carries, {"text": MARK, "generation": 2}, name="unread", value=MARK)
     finish(system, "r~3")
     starting.fork(world, "r", "f", after=1)
+    for size, text in enumerate((MARK, LARGE)):
+        starting.fork(world, "r", f"edited-{size}", edit={"input": {"text": text, "generation": 2}})
     schedules.create(world, "daily", carries, {"text": MARK, "generation": 2}, schedule="rate(1 day)")
     assert not schedules.create(world, "daily", carries, {"text": MARK, "generation": 2}, schedule="rate(1 day)")[1]
     for _ in range(2):

@@ -78,6 +78,7 @@ IN_BODIES: dict[str, list[Any]] = {
     "input": [{}, {"length": 1}],
     "reason": ["out of stock"],
     "after": [1, 2],
+    "edit": [{}, {"input": {}}],
     "args": [[], [1]],
     "schedule_id": ["daily", "weekly"],
     "schedule": ["rate(5 minutes)", "cron(0 8 ? * MON-FRI *)"],

@@ -10,7 +10,7 @@ import griffe
 _PARAMETER = re.compile(r"^(\w+(?:, \w+)*): (?=\S)", re.MULTILINE)
 
 
-class Parameters(griffe.Extension):  # type: ignore[misc]  # griffe is in the environment of `make docs` only
+class Parameters(griffe.Extension):
     """Makes a list of the lines `name: meaning`, with which our docstrings tell of parameters."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:

@@ -1,7 +1,8 @@
 """What MkDocs does besides for the documentation site: a hook of `mkdocs.yml`.
 
 The site's first page is the README, the examples have the pages in their folders, and the commands on the page of the
-command line are Typer's. Links to other files outside docs/ lead to the repository.
+command line are Typer's. Links to other files outside docs/ lead to the repository. Each page is there as Markdown too,
+beside `llms.txt` and `llms-full.txt`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import posixpath
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 PROJECT = Path(__file__).parents[2]
+LLMS = runpy.run_path(str(PROJECT / "tools/llms.py"))
 
 EXAMPLES = {
     f"examples/{page.parent.name}/index.md": f"examples/{page.parent.name}/README.md"
@@ -45,6 +48,10 @@ _LOADED_FROM_ELSEWHERE = re.compile(
     r'<(?:script|img|iframe)[^>]+src="(https?:[^"]+)|<link rel="stylesheet" href="(https?:[^"]+)'
 )
 _LINK = re.compile(r"(\]\(|\bsrc=\")(?![a-z]+:|#|/)([^)\s#\"]+)")
+
+
+_markdown: dict[str, str] = {}
+"""The pages as Markdown, by their files."""
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -74,7 +81,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, **_: Any) 
             return match[0]  # MkDocs says that it leads nowhere
         return f"{match[1]}{config.repo_url}blob/main/{target}"
 
-    return _COMMANDS.sub(lambda _: _commands(), _LINK.sub(link, markdown))
+    _markdown[uri] = _COMMANDS.sub(lambda _: _commands(), _LINK.sub(link, markdown))
+    return _markdown[uri]
 
 
 def on_post_page(output: str, page: Page, **_: Any) -> str:
@@ -82,6 +90,16 @@ def on_post_page(output: str, page: Page, **_: Any) -> str:
     for found in _LOADED_FROM_ELSEWHERE.findall(output):
         log.warning("%s loads %s", page.file.src_uri, found)
     return output
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Writes what language models read."""
+    site, nav, url = Path(config.site_dir), config.nav or [], config.site_url or "/"
+    for uri, text in _markdown.items():
+        if not uri.startswith("reference/"):
+            (site / uri).write_text(text)
+    (site / "llms.txt").write_text(LLMS["brief"](nav, url, _markdown))
+    (site / "llms-full.txt").write_text(LLMS["full"](nav, url, _markdown))
 
 
 def _commands() -> str:

@@ -33,6 +33,7 @@ from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import webhooks
+from worldflow.runtime.edits import Edit
 from worldflow.runtime.orchestrator import Orchestrator
 from worldflow.runtime.run_handle import RunHandle
 from worldflow.serving.worker import Worker
@@ -321,8 +322,12 @@ class TestRun(RunHandle[R]):
     async def terminate(self, reason: str | None = None) -> None:
         await self._env._settle_after(super().terminate(reason))
 
-    async def retry(self) -> Self:
-        return await self._env._settle_after(super().retry())
+    async def retry(self, *, input: Mapping[str, Any] | None = None) -> Self:
+        return await self._env._settle_after(super().retry(input=input))
+
+    async def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> TestRun[R]:
+        await self._env._settle_after(super().fork(new_run_id, after=after, edit=edit))
+        return TestRun(self._env, new_run_id)
 
     async def hooks(self) -> list[TestHook]:
         """The hooks and webhooks that this generation holds, in the order in which it created them."""

@@ -27,3 +27,13 @@ def test_a_run_that_has_not_failed(cli: Cli):
     cli.settle()
     assert cli.fails("retry", "one") == "Error: run 'one' is running: only a failed run can be retried\n"
     assert cli.fails("retry", "two") == f"Error: there is no run 'two' in {cli.file}\n"
+
+
+def test_another_input(cli: Cli):
+    cli("start", "tomorrow", "--run-id", "one", "--input", '{"day": "never"}')
+    cli.settle()
+    assert cli.json("status", "one")["status"] == "failed"
+    assert cli("retry", "one", "--input", '{"day": "2026-02-28"}') == "one~2\n"
+    cli.settle()
+    assert cli.json("status", "one~2")["result"] == "2026-03-01"
+    assert "must be a JSON object" in cli.fails("retry", "one", "--input", "[1]", code=2)

@@ -1,6 +1,19 @@
+import pytest
+
 from tests.support.assistant import Assistant
 from tests.support.systems import LocalSystem, start
 from tests.unit.cli import flows
+from worldflow import record_usage, step, workflow
+
+
+@step
+def ask_a_model_for_assistants() -> None:
+    record_usage("large", input_tokens=1_000_000, output_tokens=100_000)
+
+
+@workflow
+async def asks_a_model_for_assistants() -> None:
+    await ask_a_model_for_assistants()
 
 
 def test_runs_are_listed_newest_first_and_page_by_page(local: LocalSystem, reader: Assistant) -> None:
@@ -65,6 +78,15 @@ def test_what_a_run_costs(local: LocalSystem, reader: Assistant) -> None:
     assert cost["requests"]["dynamodb.PutItem"] == 5
     assert 0 < cost["dollars"] < cost["dollars_unbatched"]
     assert "Step Functions, Standard" in cost["elsewhere"]
+
+
+def test_what_the_tokens_of_a_run_cost(local: LocalSystem, reader: Assistant, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLDFLOW_TOKEN_PRICES", '{"large": {"input": 3, "output": 15}}')
+    start(local, "asking-1", asks_a_model_for_assistants)
+
+    (usage,) = reader.call("get_cost", run_id="asking-1")["usage"]
+
+    assert usage == {"model": "large", "input_tokens": 1_000_000, "output_tokens": 100_000, "dollars": 4.5}
 
 
 def test_a_mistake_is_answered_with_what_would_be_right(local: LocalSystem, reader: Assistant) -> None:

@@ -84,24 +84,64 @@ def start(
         raise typer.Exit(1)
 
 
-def retry(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
+def retry(
+    run_id: RunId,
+    input: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON|@FILE|-",
+            help="Arguments of the workflow to replace, as a JSON object; the run then starts from the beginning.",
+        ),
+    ] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
     """Retry a failed run from the point of failure, as the next generation of its id."""
+    arguments = read_json(input, "--input") if input is not None else None
+    if arguments is not None and not isinstance(arguments, dict):
+        raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
     with open_world(local, stack) as world:
-        _tell_new(world.read_run(starting.retry(world, run_id).run_id), as_json)
+        _tell_new(world.read_run(starting.retry(world, run_id, arguments).run_id), as_json)
 
 
 def fork(
     run_id: RunId,
     new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="Id of the new run.")],
-    after: Annotated[int, typer.Option(min=1, metavar="N", help="Last event to take over from the other run.")],
+    after: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Last event to take over from the other run; default: the last one that is edited."
+        ),
+    ] = None,
+    edit: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SEQ=JSON|@FILE|-",
+            help="Data to replace: of the event with this number, or of the run's `input`; repeat it for several.",
+        ),
+    ] = None,
+    workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a new run that continues from an event in another run's history."""
+    edits = dict(_edit(text) for text in edit or ())
+    if after is None and not edits:
+        raise typer.BadParameter("is needed, unless an event is edited", param_hint="--after")
+    if workflows:
+        load(workflows)
     with open_world(local, stack) as world:
-        starting.fork(world, run_id, new_run_id, after=after)
+        starting.fork(world, run_id, new_run_id, after=after, edit=edits)
         _tell_new(world.read_run(new_run_id), as_json)
+
+
+def _edit(text: str) -> tuple[str, Any]:
+    seq, equals, data = text.partition("=")
+    if not equals:
+        raise typer.BadParameter(f"{text!r} does not have the form SEQ=JSON", param_hint="--edit")
+    return seq, read_json(data, "--edit")
 
 
 def _tell_new(record: RunRecord, as_json: bool) -> None:

@@ -102,7 +102,9 @@ class Cost(BaseModel):
     charges: dict[str, float] = Field(description="Dollars by what is charged.")
     requests: dict[str, float] = Field(description="AWS requests by operation.")
     elsewhere: dict[str, float | None] = Field(description="Dollars of the same run on other services.")
-    usage: list[dict[str, Any]] = Field([], description="Tokens by model, as steps recorded them.")
+    usage: list[dict[str, Any]] = Field(
+        [], description="Tokens by model, and their dollars where WORLDFLOW_TOKEN_PRICES has them."
+    )
     prices: str
     not_exact: list[str] = Field([], description="What was estimated, or not counted.")
 

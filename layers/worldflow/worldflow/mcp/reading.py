@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, WorldflowError
-from worldflow.engine.history import Attribute, Event, Json
+from worldflow.engine.history import Attribute, Event, Json, StreamItem, StreamReset
+from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.definitions import find_workflow, workflow_names
 from worldflow.mcp import answers, schemas
 from worldflow.mcp.explaining import Known, explain, waits
-from worldflow.mcp.showing import Showing
+from worldflow.mcp.showing import Showing, read_with
 from worldflow.presentation import EventLines
 from worldflow.runtime import queries
+from worldflow.runtime import streams as stream_pages
+from worldflow.token_prices import load_prices, priced
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import import_failures
-from worldflow.worlds import LocalWorld, World
+from worldflow.worlds import LocalWorld, World, streams
 from worldflow.worlds.records import RunRecord
 
 _READ_ONLY = (
@@ -90,6 +94,7 @@ class Reading:
             run=self._record(record),
             followed_by=None if newest.run_id == record.run_id else newest.run_id,
             waits_for=self._waits(record, self._history(record), self._waiting(record)),
+            streams=streams.names(self._world, run_id),
         )
 
     def read_history(
@@ -147,6 +152,26 @@ class Reading:
             waits_for=self._waits(record, events, waiting),
         )
 
+    async def read_stream(
+        self,
+        run_id: RunId,
+        name: Annotated[str, Field(description="The stream's name; get_run lists the streams of a run.")],
+        after: Annotated[int, Field(ge=0, description="Skip items up to this offset.")] = 0,
+        limit: Annotated[int, Field(ge=1, le=1_000, description="Maximum number of items.")] = 200,
+        wait: Annotated[int, Field(ge=0, le=30, description="Seconds to wait for a first item.")] = 0,
+    ) -> answers.StreamPage:
+        """Read what steps or the workflow have written to a stream of a run, such as the tokens of a model's answer,
+        also while the run is under way. A long value is shown whole if it is the only one: limit 1.
+        """
+        page = await stream_pages.read_page(self._world, run_id, name, after, wait)
+        items = page.items[:limit]
+        is_all = len(items) == len(page.items)
+        return answers.StreamPage(
+            items=[self._item(item, whole=limit == 1) for item in items],
+            next=page.next if is_all else items[-1].offset,
+            ended=page.ended and is_all,
+        )
+
     def query_run(
         self,
         run_id: RunId,
@@ -170,13 +195,16 @@ class Reading:
         commits, as_written = commits_of(self._world, run_id)
         asked = count(run_id, commits)
         alone, batched = bill_of(asked, 1), bill_of(asked, 10)
+        history = [event for commit in commits for event in commit]
+        tokens = priced(RunState(history).usage.entries(), load_prices())
         return answers.Cost(
             run_id=run_id,
             dollars=batched.dollars,
             dollars_unbatched=alone.dollars,
             charges={charge.what: charge.dollars for charge in batched.charges},
             requests=dict(asked.requests),
-            elsewhere={other.name: other.dollars for other in elsewhere(shape_of([e for c in commits for e in c]))},
+            elsewhere={other.name: other.dollars for other in elsewhere(shape_of(history))},
+            usage=[{**each.entry, "dollars": each.dollars} for each in tokens],
             prices=f"{prices.REGION}, {prices.AS_OF}",
             not_exact=[*([] if as_written else ["commits, which an archive does not record"]), *asked.estimated],
         )
@@ -203,7 +231,7 @@ class Reading:
         described = record.describe()
         for field in ("input", "result"):
             if field in described:
-                described[field] = self._shown.value(described[field], f"run_id={record.run_id!r}, field={field!r}")
+                described[field] = self._shown.value(described[field], read_with(record.run_id, field))
         for field in ("status_text", "reason", "blocked_reason"):
             if field in described:
                 described[field] = self._shown.text(described[field])
@@ -237,6 +265,15 @@ class Reading:
             summary=" ".join((summary or "").split()).removeprefix(f"{event.seq} "),
             payload=self._shown.payload(run_id, event),
         )
+
+    def _item(self, item: StreamItem[Any] | StreamReset, *, whole: bool) -> dict[str, Any]:
+        described = {name: value for name, value in asdict(item).items() if value is not None}
+        if isinstance(item, StreamReset):
+            return {**described, "reset": True}
+        if not (whole and self._shown.payloads):
+            how = f"read_stream with after={item.offset - 1} and limit=1"
+            described["value"] = self._shown.value(item.value, how)
+        return described
 
     def _value(self, run_id: str, field: str, seq: int | None) -> Json:
         if seq is None:

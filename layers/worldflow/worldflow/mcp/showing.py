@@ -34,8 +34,8 @@ class Showing:
     def __init__(self, *, payloads: bool = True) -> None:
         self.payloads = payloads
 
-    def value(self, value: Json, source: str) -> Json:
-        """A value, or its beginning and the call that reads the rest. `source`: the arguments of that call."""
+    def value(self, value: Json, whole: str) -> Json:
+        """A value, or its beginning and how all of it is read."""
         if value is None:
             return None
         if not self.payloads:
@@ -47,7 +47,7 @@ class Showing:
             "cut": True,
             "characters": len(text),
             "beginning": redacted(text[:BEGINNING]),
-            "whole": f"read_value({source})",
+            "whole": whole,
         }
 
     def part(self, value: Json, offset: int) -> tuple[str, int | None, int]:
@@ -90,7 +90,7 @@ class Showing:
         fields = event.payload
         for name in event.data_fields:
             if name in fields:
-                fields[name] = self.value(fields[name], f"run_id={run_id!r}, field={name!r}, seq={event.seq}")
+                fields[name] = self.value(fields[name], read_with(run_id, name, event.seq))
         error = getattr(event, "error", None)
         if isinstance(error, Failure):
             fields["error"] = self.failure(error)
@@ -99,6 +99,11 @@ class Showing:
         if "attributes" in fields and not self.payloads:
             fields["attributes"] = HIDDEN
         return fields
+
+
+def read_with(run_id: str, field: str, seq: int | None = None) -> str:
+    """The call that reads a value of a run, or of one of its events."""
+    return f"read_value(run_id={run_id!r}, field={field!r}{'' if seq is None else f', seq={seq}'})"
 
 
 _TEXTS = frozenset({"reason", "status_text"})

@@ -75,7 +75,8 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
             version = f" (version {event.version})" if event.version not in (None, 1) else ""
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
         case h.RunForked():
-            return f"history up to here taken from {event.run_id}", ""
+            edited = f"edited: {describe_value(event.edit)}" if event.edit else ""
+            return f"history up to here taken from {event.run_id}", edited
         case h.RunRestored():
             return "run restored", "its later events were lost"
         case h.StepCompleted():

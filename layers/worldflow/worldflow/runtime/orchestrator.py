@@ -13,6 +13,7 @@ from worldflow.engine.durations import Duration
 from worldflow.engine.history import Attribute
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import schedules, sending, starting, streams, webhooks
+from worldflow.runtime.edits import Edit
 from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns.turns import Turns
@@ -153,23 +154,33 @@ class Orchestrator:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
         return await self.run(run_id).query(name, type)
 
-    async def retry(self, run_id: str) -> RunHandle[Any]:
+    async def retry(self, run_id: str, *, input: Mapping[str, Any] | None = None) -> RunHandle[Any]:
         """Continues a failed run from the point of failure, as the next generation of its id.
 
         If a step failed, it gets all its attempts again; what the workflow did in response to the failure is dropped
         from the history, but not undone. If the workflow's own code failed, the event that it was handling is applied
         again, to the current code. Raises `RunNotFoundError`, and `InvalidInputError` for a run that has not failed.
-        """
-        return await self.run(run_id).retry()
 
-    async def fork(self, run_id: str, new_run_id: str, *, after: int) -> RunHandle[Any]:
+        input: arguments of the workflow to replace, by name; the others stay. The run then starts from the beginning:
+            nothing of the history is kept.
+        """
+        return await self.run(run_id).retry(input=input)
+
+    async def fork(
+        self, run_id: str, new_run_id: str, *, after: int | None = None, edit: Edit | None = None
+    ) -> RunHandle[Any]:
         """Starts a run that continues from another run's history, up to event `after` and the decisions made with it.
 
-        Steps that were open at that point run again here. Raises `RunNotFoundError`, `RunExistsError`, and
-        `InvalidInputError` if there is no such event before the end of the run.
+        Steps that were open at that point run again here.
+
+        after: the number of an event. Default: the last one that is edited.
+        edit: data to replace in that history, by the numbers of its events: `{7: "sunny"}` for the result of a step or
+            child, a signal, an update's arguments, or a hook's value, and `{5: {"city": "Oslo"}}` for arguments, by
+            name, of a step or child that is open at that point, or of the run (1, or `"input"`).
+        Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` if there is no such event before the end of
+        the run, or for an edit that is not possible.
         """
-        await asyncio.to_thread(functools.partial(starting.fork, self._world, run_id, new_run_id, after=after))
-        return self.run(new_run_id)
+        return await self.run(run_id).fork(new_run_id, after=after, edit=edit)
 
     async def resume(self, run_id: str) -> None:
         """Requests a turn of a run, such as of a blocked run after its code is fixed.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Generic, Self
 
@@ -28,6 +28,7 @@ from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.inbox import read
 from worldflow.runtime import queries, sending, starting, stream_urls, streams, updates
+from worldflow.runtime.edits import Edit
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns import generations
 from worldflow.worlds import reading
@@ -195,10 +196,16 @@ class RunHandle(Generic[T]):
         """Ends the run immediately; see `Orchestrator.terminate`."""
         await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
 
-    async def retry(self) -> Self:
+    async def retry(self, *, input: Mapping[str, Any] | None = None) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
-        await asyncio.to_thread(starting.retry, self._world, self.id)
+        await asyncio.to_thread(starting.retry, self._world, self.id, input)
         return self
+
+    async def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> RunHandle[T]:
+        """Starts a run that continues from the history of this generation; see `Orchestrator.fork`."""
+        fork = functools.partial(starting.fork, self._world, self.id, new_run_id, after=after, edit=edit)
+        await asyncio.to_thread(fork)
+        return RunHandle(self._world, new_run_id)
 
     @asynccontextmanager
     async def _within(self, timeout: Duration | None, problem: Callable[[str], str]) -> AsyncIterator[None]:
@@ -258,10 +265,14 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         finally:
             wait_for(items.aclose())
 
-    def retry(self) -> Self:
+    def retry(self, *, input: Mapping[str, Any] | None = None) -> Self:
         """Retries a failed run, and returns this handle; see `Orchestrator.retry`."""
-        wait_for(self._asynchronous.retry())
+        wait_for(self._asynchronous.retry(input=input))
         return self
+
+    def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> SyncRunHandle[T]:
+        """Starts a run that continues from the history of this generation; see `Orchestrator.fork`."""
+        return SyncRunHandle(wait_for(self._asynchronous.fork(new_run_id, after=after, edit=edit)))
 
 
 def _usage(world: World, run_id: str) -> list[Entry]:

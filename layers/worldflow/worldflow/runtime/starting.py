@@ -22,17 +22,19 @@ from worldflow.engine.history import (
     Json,
     SignalReceived,
 )
-from worldflow.engine.history.forking import forked
+from worldflow.engine.history.editing import Edits
+from worldflow.engine.history.forking import forked, settled
 from worldflow.engine.ids import check_id, check_name, check_run_id, next_generation
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
+from worldflow.runtime.edits import Edit, by_number, read_edits
 from worldflow.runtime.sending import check_declared
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Revival, Start, termination
-from worldflow.worlds.payloads import check_size, stash
+from worldflow.worlds.payloads import check_size, fetch, stash
 from worldflow.worlds.records import Fork, RunRecord
 
 IfRunning = Literal["return_existing", "fail", "terminate_existing"]
@@ -137,14 +139,15 @@ def signal_with_start(
     return record, created
 
 
-def retry(world: World, run_id: str) -> RunRecord:
+def retry(world: World, run_id: str, input: Mapping[str, Any] | None = None) -> RunRecord:
     """Continues a failed run from the point of failure, as its next generation. Returns that one's record.
 
+    input: arguments of the workflow in place of those that the run had, by name. It then starts from the beginning.
     See `engine.forking.retried`. Raises `RunNotFoundError`, `RunArchivedError`, and `InvalidInputError` for a run that
     has not failed.
     """
     failed = newest_generation(world, read_record(world, run_id))
-    if not failed.ended and failed.fork_of and failed.fork_of.after is None:
+    if not failed.ended and failed.fork_of and _is_same_retry(world, failed.fork_of, input):
         world.send([Start(run_id=failed.run_id)])  # again: an earlier caller may have died before the last line
         return failed
     if failed.archived_at:
@@ -153,42 +156,82 @@ def retry(world: World, run_id: str) -> RunRecord:
     if failed.status != "failed":
         problem = f"run {failed.run_id!r} is {failed.status}: only a failed run can be retried"
         raise InvalidInputError(problem, [FieldError("run_id", "only a failed run can be retried")])
-    record = _fork_record(world, failed, next_generation(failed.run_id), None)
+    record = _fork_record(world, failed, next_generation(failed.run_id), *_retried_from(world, failed, input))
     existing = create_generation(world, failed, record)
     world.send([Start(run_id=record.run_id)])
     return existing or record
 
 
-def fork(world: World, run_id: str, new_run_id: str, *, after: int) -> RunRecord:
+def _retried_from(world: World, failed: RunRecord, input: Mapping[str, Any] | None) -> tuple[int | None, Edits]:
+    """The event after which a retry continues, and what is other data there."""
+    if input is None:
+        return None, {}
+    history = reading.find_history(world, failed.run_id) or []
+    return 1, read_edits(world, next_generation(failed.run_id), history, 1, {1: input})
+
+
+def _is_same_retry(world: World, made: Fork, input: Mapping[str, Any] | None) -> bool:
+    """Whether a run was made by the same request."""
+    if input is None or made.after is None:
+        return input is None and made.after is None
+    arguments = (fetch(world, made.edit) or {}).get("1")
+    return isinstance(arguments, dict) and {**arguments, **ANYTHING.encode(dict(input))} == arguments
+
+
+def fork(
+    world: World, run_id: str, new_run_id: str, *, after: int | None = None, edit: Edit | None = None
+) -> RunRecord:
     """Starts a run that continues from another's history, up to event `after` and the decisions made with it.
 
-    Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end.
+    after: default: the last event that is edited.
+    edit: see `edits.py`.
+    Raises `RunNotFoundError`, `RunExistsError`, and `InvalidInputError` where there is no such event before the end, or
+    for what cannot be edited.
     """
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
-    after = len(
-        forked(reading.find_history(world, run_id) or [], new_run_id, after)
-    )  # with what was decided by now, and no more
-    record = _fork_record(world, source, new_run_id, after)
+    history, edited = reading.find_history(world, run_id) or [], by_number(edit or {})
+    if after is None:
+        if not edited:
+            problem = "name the event after which the fork continues, or one to edit"
+            raise InvalidInputError("a fork continues after some event", [FieldError("after", problem)])
+        after = max(edited)
+    if edited:
+        edits = read_edits(world, new_run_id, history, after, edited)
+    else:
+        forked(history, new_run_id, after)
+        edits = {}
+    record = _fork_record(world, source, new_run_id, settled(history, after, edits), edits)
     existing = world.create_run(record)
-    if existing and existing.fork_of != record.fork_of:
+    if existing and not _is_same_fork(world, existing.fork_of, record.fork_of):
         raise RunExistsError(f"run {new_run_id!r} already exists", new_run_id)
     world.send([Start(run_id=new_run_id)])
     return existing or record
 
 
-def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None) -> RunRecord:
+def _is_same_fork(world: World, one: Fork | None, other: Fork | None) -> bool:
+    if one is None or other is None or (one.run_id, one.after) != (other.run_id, other.after):
+        return False
+    return bool(fetch(world, one.edit) == fetch(world, other.edit))  # a codec makes another text each time
+
+
+def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None, edits: Edits) -> RunRecord:
     now = world.now()
+    if after is None:
+        traceparent = None  # that of the history
+    else:
+        is_retry = run_id == next_generation(source.run_id)
+        traceparent = source.traceparent if is_retry else caller()  # a retry stays in the trace of the run that failed
+    edit = stash(world, run_id, {str(seq): data for seq, data in edits.items()}, "edit") if edits else None
     return RunRecord(
         run_id=run_id,
         workflow_name=source.workflow_name,
         version=source.version,
         created_at=now,
         updated_at=now,
-        input=source.input,
-        fork_of=Fork(run_id=source.run_id, after=after),
-        # A retry stays in the trace of the run that failed.
-        traceparent=None if after is None else caller(),
+        input=stash(world, run_id, edits[1], "input") if 1 in edits else source.input,
+        fork_of=Fork(run_id=source.run_id, after=after, edit=edit),
+        traceparent=traceparent,
     )
 
 

@@ -6,14 +6,15 @@ import random
 from collections.abc import Sequence
 from functools import partial
 
-from worldflow.engine.history import Event, HookCreated, RunForked, RunStarted
+from worldflow.engine.history import Applied, Event, HookCreated, RunForked, RunStarted
+from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.forking import forked, retried
 from worldflow.engine.traceparent import run_context
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
-from worldflow.worlds.payloads import adopt_events, fetch_failure
+from worldflow.worlds.payloads import adopt_events, fetch, fetch_failure, stash
 from worldflow.worlds.records import Fork, RunRecord
 
 
@@ -57,12 +58,32 @@ def fork(
     if fork_of.after is None:
         taken = retried(source, record.run_id, partial(fetch_failure, world))
     else:
-        taken = forked(source, record.run_id, fork_of.after)
+        edits = edits_of(world, fork_of)
+        stored = {seq: stash(world, record.run_id, data, "edit") for seq, data in edits.items()}
+        taken = forked(source, record.run_id, fork_of.after, stored)
     events = [
         _of_its_own(world, record, fork_of, event, traceparent) for event in adopt_events(world, record.run_id, taken)
     ]
+    if fork_of.after is not None and isinstance(start := events[0], RunStarted) and _is_unbegun(start, events):
+        events[0] = start.model_copy(update={"seed": seed(chance)})  # nothing has come of the other run's
     return events, RunForked(
-        run_id=fork_of.run_id, after=fork_of.after, seed=seed(chance), traceparent=_span_of(source, fork_of)
+        run_id=fork_of.run_id,
+        after=fork_of.after,
+        edit=fork_of.edit,
+        seed=seed(chance),
+        traceparent=_span_of(source, fork_of),
+    )
+
+
+def edits_of(world: World, fork_of: Fork) -> Edits:
+    """The data that a fork has in place of the other run's."""
+    return {int(seq): data for seq, data in (fetch(world, fork_of.edit) or {}).items()}
+
+
+def _is_unbegun(start: RunStarted, events: Sequence[Event]) -> bool:
+    """Whether the workflow has not learned of its start yet."""
+    return bool(start.held) and not any(
+        isinstance(event, Applied) and event.fact_id == start.fact_id for event in events
     )
 
 

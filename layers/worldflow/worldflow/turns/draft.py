@@ -5,8 +5,9 @@ Facts that the workflow cannot take, since its code cannot run, are held: see `t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from worldflow.engine.errors import HistoryLimitError, PayloadTooLargeError, StepCrashedError
 from worldflow.engine.history import (
@@ -14,7 +15,9 @@ from worldflow.engine.history import (
     AnyFact,
     Applied,
     CancelRequested,
+    ChildStarted,
     Event,
+    Json,
     RunCancelled,
     RunFailed,
     RunRestored,
@@ -24,6 +27,7 @@ from worldflow.engine.history import (
     StepScheduled,
     TerminateRequested,
 )
+from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
 from worldflow.turns import attempts, beginning
@@ -45,7 +49,10 @@ from worldflow.worlds.messages import (
     StepOutcome,
     termination,
 )
+from worldflow.worlds.payloads import stash_event
 from worldflow.worlds.records import RunRecord
+
+C = TypeVar("C", StepScheduled, ChildStarted)
 
 
 class Draft:
@@ -179,10 +186,30 @@ class Draft:
         assert self.state.started is not None
         if run.blocked is None:
             self.replay = run.revive(self.state.started, self.events, adopted=True)
+        if self.replay and record.fork_of.edit is not None:
+            self._call_anew(self.replay.anew, beginning.edits_of(self._world, record.fork_of))
         self.apply_fact(fork, self._world.now())
         self.redo = True
         if record.restored:
             self.record(RunRestored(), self.state.at)
+
+    def _call_anew(self, arguments: Mapping[str, Json], edits: Edits) -> None:
+        """Gives what is open in a fork the arguments that the code has for it, now that data before it is edited."""
+        state = self.state
+        anew: dict[int, Event] = {}
+        for step in state.steps.values():
+            if step.scheduled.step_id in arguments and step.scheduled.seq not in edits:
+                step.scheduled = self._with_input(step.scheduled, arguments[step.scheduled.step_id])
+                anew[step.scheduled.seq] = step.scheduled
+        for child in state.children.values():
+            is_own = not child.started.detached and child.started.seq not in edits
+            if is_own and child.started.child_id in arguments:
+                child.started = self._with_input(child.started, arguments[child.started.child_id])
+                anew[child.started.seq] = child.started
+        self.events = [anew.get(event.seq, event) for event in self.events]
+
+    def _with_input(self, call: C, input: Json) -> C:
+        return stash_event(self._world, self.run.id, call.model_copy(update={"input": input}))
 
     # --- facts ---
 

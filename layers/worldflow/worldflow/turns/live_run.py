@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from worldflow.engine.errors import (
     WorkflowNotFoundError,
     WorkflowStuckError,
 )
-from worldflow.engine.history import AnyDecision, AnyFact, BaseEvent, Event, Replied, RunStarted
+from worldflow.engine.history import AnyDecision, AnyFact, BaseEvent, Event, Json, Replied, RunStarted
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.privacy import described
@@ -62,6 +62,8 @@ class Replay:
     events: int
     difference: str | None = None
     """Where the replay differs from the history, though not in a way that blocks the run."""
+    anew: Mapping[str, Json] = field(default_factory=dict)
+    """The arguments of calls in a history that is adopted, by their ids, where the code has others now."""
 
 
 class LiveRun:
@@ -120,7 +122,7 @@ class LiveRun:
         difference = execution.recorded.differences[0] if execution.recorded.differences else None
         if difference:
             _log.warning("the replay of run %s differs from its history: %s", self.id, difference)
-        return Replay(len(events), difference)
+        return Replay(len(events), difference, execution.recorded.anew)
 
     def learn(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
         """Tells the workflow of a fact. Returns its decisions, as they are stored; None if its code cannot run.

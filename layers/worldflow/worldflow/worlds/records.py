@@ -19,6 +19,7 @@ from worldflow.engine.history import (
     RunCompleted,
     RunContinued,
     RunFailed,
+    RunForked,
     end_status,
 )
 from worldflow.engine.history.state import RunState
@@ -38,6 +39,12 @@ class Fork(BaseModel):
     run_id: str
     after: int | None = None
     """The last event that is taken over; None for all up to the failure."""
+    edit: Json = None
+    """Data in place of that of the other run, by the numbers of the events, as it is stored."""
+
+    @classmethod
+    def of(cls, forked: RunForked) -> Fork:
+        return cls(run_id=forked.run_id, after=forked.after, edit=forked.edit)
 
 
 class HookRecord(BaseModel):
@@ -126,7 +133,10 @@ class RunRecord(BaseModel):
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
         hidden |= {"carried", "restored", "newest_run_id", "streams"}
-        return self.model_dump(mode="json", exclude_none=True, exclude=hidden)
+        described = self.model_dump(mode="json", exclude_none=True, exclude=hidden)
+        if self.fork_of:
+            described["fork_of"].pop("edit", None)  # which its history has
+        return described
 
 
 LISTED = (
@@ -208,7 +218,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         attributes=state.attributes,
         status_text=state.status_text,
         parent=started.parent,
-        fork_of=Fork(run_id=state.forked.run_id, after=state.forked.after) if state.forked else None,
+        fork_of=Fork.of(state.forked) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
         usage=state.usage.entries() or None,

@@ -9,23 +9,41 @@ from typing import assert_never
 from worldflow.engine import history as h
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import AnyFact, Event, Fact, Failure, RunEnded
+from worldflow.engine.history.editing import Edits, decides_again, edited
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import child_run_id
 
 
-def forked(history: Sequence[Event], run_id: str, after: int) -> list[Event]:
+def forked(history: Sequence[Event], run_id: str, after: int, edits: Edits | None = None) -> list[Event]:
     """The history of `run_id` that begins with another's, up to event `after` and what was decided with it.
 
-    Raises `InvalidInputError` where that holds no event, or the end of the run.
+    edits: see `editing.py`.
+    Raises `InvalidInputError` where that holds no event, or the end of the run, and for what cannot be edited.
     """
+    kept = up_to(history, after)
+    if kept and after <= history[-1].seq and edits:
+        kept = edited(kept, edits)
+    if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
+        raise InvalidInputError(f"a run cannot be forked at event {after}", [FieldError("after", _possible(history))])
+    return _renamed(kept, run_id, lambda child: bool(child.detached))
+
+
+def settled(history: Sequence[Event], after: int, edits: Edits) -> int:
+    """The event after which a fork continues that was asked for after event `after`: with what was decided by now, and
+    no more.
+    """
+    kept = up_to(history, after)
+    return after if decides_again(kept, edits) else len(kept)
+
+
+def up_to(history: Sequence[Event], after: int) -> list[Event]:
+    """The events up to number `after`, and what was decided with it."""
     kept = [event for event in history if event.seq <= after]
     for event in history[len(kept) :]:
         if isinstance(event, (Fact, h.Applied)):
             break
         kept.append(event)
-    if not kept or after > history[-1].seq or isinstance(kept[-1], RunEnded):
-        raise InvalidInputError(f"a run cannot be forked at event {after}", [FieldError("after", _possible(history))])
-    return _renamed(kept, run_id, lambda child: bool(child.detached))
+    return kept
 
 
 def _possible(history: Sequence[Event]) -> str:

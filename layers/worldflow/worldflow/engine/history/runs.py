@@ -63,6 +63,8 @@ class RunForked(Fact):
     run_id: str = ""
     after: int | None = None
     """The last event that was asked for; None for all up to the failure."""
+    edit: Json = None
+    """Data that stands in place of that of the other run, by the numbers that the events have there."""
     seed: str | None = None
     """What chance comes from after it, so that it is not that of the other run."""
     traceparent: str | None = None

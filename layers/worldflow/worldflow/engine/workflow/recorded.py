@@ -61,6 +61,8 @@ class Recorded:
         """The changes that the run was marked to have."""
         self.differences: list[str] = []
         """The calls whose arguments are not those that the history holds, in words."""
+        self.anew: dict[str, Json] = {}
+        """The arguments of the calls of a history that is adopted, by their ids, where the code has others now."""
         self._other_arguments: dict[str, str] = {}
         """The same, by the ids of the calls, until the replay has come to them."""
         self._adopted = 0.0
@@ -184,7 +186,10 @@ class Recorded:
                 f"but the workflow's code now asks for {_describe(actual)}{self._run.where()}"
             )
         difference = self._other_arguments.pop(recorded.identity[1], None) if self._other_arguments else None
-        if difference and recorded.seq > self._adopted:
+        if difference and recorded.seq <= self._adopted:
+            if isinstance(actual, (h.StepScheduled, h.ChildStarted)):
+                self.anew[recorded.identity[1]] = actual.input
+        elif difference:
             self.differences.append(f"event {recorded.seq}: {difference}")
             if self._run.strict:
                 raise NonDeterminismError(

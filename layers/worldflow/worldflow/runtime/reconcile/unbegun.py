@@ -13,6 +13,7 @@ from worldflow.engine.ids import generation, generation_id
 from worldflow.runtime.reconcile.histories import Histories
 from worldflow.runtime.reconcile.work import Found, Work
 from worldflow.turns.acts import following_record
+from worldflow.turns.beginning import edits_of
 from worldflow.worlds import reading
 from worldflow.worlds.records import RunRecord
 
@@ -74,7 +75,7 @@ class Unbegun:
         if record.fork_of and record.fork_of.after is not None:
             history = reading.find_history(self._work.world, record.fork_of.run_id) or []
             try:
-                forked(history, record.run_id, record.fork_of.after)
+                forked(history, record.run_id, record.fork_of.after, edits_of(self._work.world, record.fork_of))
             except InvalidInputError:
                 return False
         if number > 1:

@@ -55,9 +55,14 @@ class EndRequest(_Request):
     reason: str | None = None
 
 
+class RetryRequest(_Request):
+    input: dict[str, Any] | None = None
+
+
 class ForkRequest(_Request):
     run_id: str
-    after: int
+    after: int | None = None
+    edit: dict[str, Any] = {}
 
 
 def run_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
@@ -157,16 +162,17 @@ def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempo
 
 def _add_starting_again(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs/<run_id>/retry")
-    def retry_run(run_id: Id) -> Response[Any]:
-        return json_response(201, idempotency("retry", key(), {"run_id": run_id}, retry))
+    def retry_run(run_id: Id, request: RetryRequest | None = None) -> Response[Any]:
+        edited = {"input": request.input} if request and request.input is not None else {}
+        return json_response(201, idempotency("retry", key(), {"run_id": run_id, **edited}, retry))
 
     def retry(request: dict[str, Any], _: str) -> dict[str, Any]:
         logger.append_keys(run_id=request["run_id"])
-        record = starting.retry(world, request["run_id"])
+        record = starting.retry(world, request["run_id"], request.get("input"))
         return {"run_id": record.run_id, "workflow": record.workflow_name}
 
     @router.post("/runs/<run_id>/fork")
     def fork_run(run_id: Id, request: ForkRequest) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        record = starting.fork(world, run_id, request.run_id, after=request.after)
+        record = starting.fork(world, run_id, request.run_id, after=request.after, edit=request.edit)
         return json_response(201, {"run_id": record.run_id, "workflow": record.workflow_name})
