@@ -10,7 +10,12 @@ import logging
 import sys
 from pathlib import Path
 
-from tests.histories import recipes_0_2_0, recipes_0_3_0, recipes_0_4_0  # noqa: F401  # they add their own to RECIPES
+from tests.histories import (  # they add their own to RECIPES
+    recipes_0_2_0,  # noqa: F401
+    recipes_0_3_0,  # noqa: F401
+    recipes_0_4_0,  # noqa: F401
+    recipes_0_5_0,  # noqa: F401
+)
 from tests.histories.recipes import RECIPES, Recipe
 from tests.histories.stored import PLACE, StoredHistory, describe
 from tests.support.systems import local_system

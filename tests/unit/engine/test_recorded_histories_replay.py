@@ -13,6 +13,7 @@ from tests.histories import (
     workflows_0_2_0,
     workflows_0_3_0,
     workflows_0_4_0,
+    workflows_0_5_0,
 )
 from tests.histories.stored import PLACE, StoredHistory, files, load
 from tests.support.driver import Chance
@@ -36,7 +37,15 @@ from worldflow.worlds import LocalWorld
 from worldflow.worlds.payloads import fetch
 from worldflow.worlds.records import run_record
 
-WORKFLOWS = (ends_0_1_0, order_0_1_0, workflows_0_1_0, workflows_0_2_0, workflows_0_3_0, workflows_0_4_0)
+WORKFLOWS = (
+    ends_0_1_0,
+    order_0_1_0,
+    workflows_0_1_0,
+    workflows_0_2_0,
+    workflows_0_3_0,
+    workflows_0_4_0,
+    workflows_0_5_0,
+)
 """Imported, so that the workflows are known."""
 
 KNOWN_TO = {
@@ -53,10 +62,10 @@ KNOWN_TO["0.2.0"] = KNOWN_TO["0.1.0"] | {
 }
 KNOWN_TO["0.3.0"] = KNOWN_TO["0.2.0"]
 KNOWN_TO["0.4.0"] = KNOWN_TO["0.3.0"] | {"RunRestored"}
-KNOWN_TO["0.5.0"] = KNOWN_TO["0.4.0"]
+KNOWN_TO["0.5.0"] = KNOWN_TO["0.4.0"] | {"StreamWritten"}
 """The kinds of event that each release has written."""
 
-IDENTIFYING = ("step_id", "timer_id", "child_id", "hook_id", "fact_id", "change_id", "name", "workflow_name")
+IDENTIFYING = ("step_id", "timer_id", "child_id", "hook_id", "fact_id", "change_id", "name", "workflow_name", "stream")
 """What replay compares, of whichever decision has it."""
 
 NO_RETRY = StepRetryScheduled(step_id="", attempt=0, due=UNRECORDED)

@@ -137,6 +137,8 @@ def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[st
             if event.status_text is None:
                 return "attributes set", describe_attributes(event.attributes)
             return "status set", " ".join([printable(event.status_text), describe_attributes(event.attributes)]).strip()
+        case h.StreamWritten():
+            return _words_of_stream(event)
         case h.VersionMarked():
             return f"took the new path of change {event.change_id}", ""
         case h.Applied():
@@ -151,6 +153,14 @@ def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[st
             return f"run continued as {event.next_run_id}", describe_value(event.input)
         case _:
             assert_never(event)
+
+
+def _words_of_stream(event: h.StreamWritten) -> tuple[str, str]:
+    if not event.count:
+        return f"stream {event.stream} closed", ""
+    values = "1 value" if event.count == 1 else f"{event.count} values"
+    closed = ", and the stream closed" if event.closed else ""
+    return f"{values} written to stream {event.stream}{closed}", describe_value(event.values)
 
 
 def _with_usage(event: h.StepCompleted | h.StepFailed, said: str) -> str:

@@ -8,7 +8,8 @@ from functools import partial
 
 from worldflow.engine.history import Applied, Event, HookCreated, RunForked, RunStarted
 from worldflow.engine.history.editing import Edits
-from worldflow.engine.history.forking import forked, retried
+from worldflow.engine.history.forking import forked, retried, streams_left
+from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import run_context
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.turns.webhook_tokens import WebhooksOf
@@ -61,6 +62,8 @@ def fork(
         edits = edits_of(world, fork_of)
         stored = {seq: stash(world, record.run_id, data, "edit") for seq, data in edits.items()}
         taken = forked(source, record.run_id, fork_of.after, stored)
+    is_next = generation(fork_of.run_id)[0] == generation(record.run_id)[0]
+    streams = streams_left(source, taken) if is_next else []
     events = [
         _of_its_own(world, record, fork_of, event, traceparent) for event in adopt_events(world, record.run_id, taken)
     ]
@@ -72,6 +75,7 @@ def fork(
         edit=fork_of.edit,
         seed=seed(chance),
         traceparent=_span_of(source, fork_of),
+        streams=streams or None,
     )
 
 

@@ -19,16 +19,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from worldflow.engine.errors import (
-    OutsideError,
-    SerializationError,
-    StepTimeoutError,
-    StreamClosedError,
-    StreamLimitError,
-)
+from worldflow.engine.errors import OutsideError, StepTimeoutError
 from worldflow.engine.history import Json, StreamClosed, StreamRow, StreamRows, StreamRowsEnd, StreamTaken, dump_value
 from worldflow.engine.ids import generation, stream_key
-from worldflow.engine.workflow.outlets import DONE
+from worldflow.engine.workflow.outlets import DONE, STREAM_LIMIT, closed, full, size_of
 from worldflow.worlds import ledger, streams
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import StepTask
@@ -41,9 +35,6 @@ BATCH_BYTES = 16 * 1024
 
 BUFFER_BYTES = 256 * 1024
 """With more than this not written yet, the step waits."""
-
-VALUE_LIMIT = 400 * 1024
-"""Bytes of one value, as JSON."""
 
 WANTED_EVERY = timedelta(seconds=5)
 """How often an attempt that writes asks whether it is still wanted."""
@@ -107,7 +98,7 @@ class Writer:
             self._log.go_to(place)
         else:
             self._look(self._log.catch_up())
-            while self._since is not None and not self._log.append([self._taken()]):
+            while self._since is not None and self._log.append([self._taken()]) is None:
                 if self._look(self._log.catch_up()):
                     break  # ours: the client has made the request again whose answer was lost
             if self._since is not None:
@@ -126,16 +117,14 @@ class Writer:
             if self._since is not None:
                 rows.append(self._taken())
             elif self._log.closed and self._log.closed.generation >= self._generation:
-                raise StreamClosedError(f"the stream {self.name!r} is closed")
-            if self._log.total + size > streams.STREAM_LIMIT:
-                raise StreamLimitError(
-                    f"the stream {self.name!r} is full: it may have {streams.STREAM_LIMIT:,} bytes of JSON"
-                )
+                raise closed(self.name)
+            if self._log.total + size > STREAM_LIMIT:
+                raise full(self.name)
             if values:
                 rows.append(StreamRows(values=held, count=len(values), total=size, **self._header))
             if close:
                 rows.append(StreamClosed(**self._header))
-            if self._log.append(rows):
+            if self._log.append(rows) is not None:
                 break
             if self._look(self._log.catch_up()):
                 break  # ours, as above
@@ -212,14 +201,7 @@ class Outlet:
         return self._writer.written
 
     def put(self, value: Json) -> Awaitable[None]:
-        try:
-            size = len(dump_value(value))
-        except ValueError as error:
-            raise SerializationError(str(error), self._writer.name) from None
-        if size > VALUE_LIMIT:
-            raise StreamLimitError(
-                f"a value of the stream {self._writer.name!r} has {size:,} bytes of JSON; the limit is {VALUE_LIMIT:,}"
-            )
+        size = size_of(value, self._writer.name)
         with self._changed:
             self._check()
             self._values.append(value)
@@ -270,7 +252,7 @@ class Outlet:
         if self.error is not None:
             raise self.error
         if self._is_closed:
-            raise StreamClosedError(f"the stream {self._writer.name!r} is closed")
+            raise closed(self._writer.name)
 
     def _run(self) -> Future[None]:
         if self._running is None:

@@ -34,16 +34,11 @@ from worldflow.engine.history import (
     load_events,
 )
 from worldflow.engine.ids import check_name, generation, generation_id, stream_key
+from worldflow.engine.workflow.outlets import NAMES_LIMIT
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.items import get_generation
 from worldflow.worlds.payloads import fetch, stash
-
-STREAM_LIMIT = 50 * 1024 * 1024
-"""Bytes of all values of one stream, as JSON."""
-
-NAMES_LIMIT = 1_000
-"""Streams of one run: their names are one item."""
 
 COMMIT_VALUES = 256
 """Values of one commit, at most: a reader that begins within one finds its beginning no further back."""
@@ -55,7 +50,7 @@ PAGE_BYTES = 1024 * 1024
 _SLOTS = 64
 """Attempts that came last, of so many steps: the item has an end."""
 
-_Row = StreamRows | StreamTaken | StreamClosed
+Row = StreamRows | StreamTaken | StreamClosed
 
 
 def names_key(run_id: str) -> str:
@@ -84,8 +79,8 @@ class Log:
         self._know(rows)
         return rows
 
-    def append(self, rows: Sequence[_Row]) -> bool:
-        """Writes rows as the next commit, with their offsets. Returns False if others have written meanwhile.
+    def append(self, rows: Sequence[Row]) -> list[StreamRow] | None:
+        """Writes rows as the next commit, and returns it. Returns None if others have written meanwhile.
 
         rows: `total` of each is the bytes of its own values.
         """
@@ -101,9 +96,9 @@ class Log:
         try:
             self.world.append(self.key, cast("Sequence[Event]", placed))
         except ConflictError:
-            return False
+            return None
         self._know(placed)
-        return True
+        return placed
 
     def _know(self, rows: Sequence[StreamRow]) -> None:
         for row in rows:
@@ -151,7 +146,7 @@ def register(
     slot = _slot(step) if step else ""
     mark = f"{step[0]}/{step[1]}/" if step else ""
     item = world.update_item(names_key(run_id), {slot: mark + latest} if latest else {}, {_field(name): ""})
-    if len(item) > NAMES_LIMIT + _SLOTS:
+    if step and sum(found.startswith("s") for found in item) > NAMES_LIMIT:
         raise StreamLimitError(f"run {run_id!r} has more than {NAMES_LIMIT:,} streams, which is the limit")
     found = str(item.get(slot, "")) if slot else ""
     return str(item[_field(name)]), found.removeprefix(mark) if mark and found.startswith(mark) else None
@@ -202,7 +197,7 @@ class StreamReader:
         self.key = stream_key(run_id, name)
         self._at_commit = after == 0
         """Whether a commit ends at `after`."""
-        self._left: list[_Row] = []
+        self._left: list[Row] = []
         """Rows that were read and did not fit into the page."""
         self._archived = False
 
@@ -235,7 +230,7 @@ class StreamReader:
         self._archived = True
         return True
 
-    def _rows(self) -> list[_Row]:
+    def _rows(self) -> list[Row]:
         """The rows that follow, of some commits."""
         if not self._archived:
             back = 0 if self._at_commit else COMMIT_VALUES
@@ -249,17 +244,17 @@ class StreamReader:
         data = self._world.archive.get(self.key)
         return [row for row in load_stream(data) if _last(row) > self.after] if data else []
 
-    def _items(self, row: _Row) -> Iterator[Item]:
+    def _items(self, row: Row) -> Iterator[Item]:
         """What a reader gets of a row."""
         if isinstance(row, StreamRows):
             values = enumerate(fetch(self._world, row.values), row.seq)
             attempt = row.attempt if row.step_id else None
             yield from (StreamItem(at, value, row.step_id, attempt) for at, value in values if at > self.after)
         elif isinstance(row, StreamTaken) and row.since is not None:
-            yield StreamReset(row.seq, row.step_id or "", row.attempt, row.since)
+            yield StreamReset(row.seq, row.step_id, row.attempt if row.step_id else None, row.since)
 
 
-def _last(row: _Row) -> int:
+def _last(row: Row) -> int:
     """The offset of the last value of a row."""
     return row.seq + row.count - 1 if isinstance(row, StreamRows) else row.seq
 
@@ -285,8 +280,8 @@ def dump_stream(rows: Sequence[StreamRow]) -> bytes:
     return gzip.compress("\n".join(lines).encode(), mtime=0)
 
 
-def load_stream(data: bytes) -> list[_Row]:
+def load_stream(data: bytes) -> list[Row]:
     """What `dump_stream` was given."""
     import gzip
 
-    return cast("list[_Row]", load_events(b"[%s]" % b",".join(gzip.decompress(data).splitlines())))
+    return cast("list[Row]", load_events(b"[%s]" % b",".join(gzip.decompress(data).splitlines())))

@@ -52,6 +52,7 @@ AnyDecision = (
     | mail.HookDisposed
     | mail.Replied
     | runs.AttributesSet
+    | streams.StreamWritten
     | runs.VersionMarked
     | runs.RunCompleted
     | runs.RunFailed

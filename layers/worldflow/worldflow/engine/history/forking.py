@@ -46,6 +46,12 @@ def up_to(history: Sequence[Event], after: int) -> list[Event]:
     return kept
 
 
+def streams_left(history: Sequence[Event], taken: Sequence[Event]) -> list[str]:
+    """The streams to which a workflow wrote after what another run takes over of its history."""
+    all_written, taken_over = RunState(history).streams, RunState(taken).streams
+    return [stream for stream, entries in all_written.items() if entries > taken_over.get(stream, 0)]
+
+
 def _possible(history: Sequence[Event]) -> str:
     """At which events a run can be forked."""
     if not history:

@@ -69,6 +69,8 @@ class RunForked(Fact):
     """What chance comes from after it, so that it is not that of the other run."""
     traceparent: str | None = None
     """The other run's span, where that is in a trace."""
+    streams: list[str] | None = None
+    """Those to which that run's workflow wrote after what is taken over, if this one continues that run."""
 
     @property
     def fact_id(self) -> str:

@@ -128,7 +128,7 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
                     hook.close(event.at, "completed")
             case h.RunStarted() | h.RunRestored() | h.CancelRequested() | h.TerminateRequested():
                 pass  # the run's own, and of one moment
-            case h.Applied() | h.AttributesSet() | h.VersionMarked():
+            case h.Applied() | h.AttributesSet() | h.StreamWritten() | h.VersionMarked():
                 pass
             case _:
                 assert_never(event)

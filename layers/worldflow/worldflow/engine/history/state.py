@@ -80,6 +80,12 @@ class RunState:
         self.status_text: str | None = None
         self.forked: h.RunForked | None = None
         self.successor: str | None = None
+        self.streams: dict[str, int] = {}
+        """How many values the workflow has written to each stream; that it has closed one counts as another."""
+        self.streams_taken: dict[str, int] = {}
+        """The same, of what a retry has taken over from the run that failed."""
+        self.streams_since: int | None = None
+        """The generation that has begun to write them, of those that a retry continues; None for this one."""
         self.restored: datetime | None = None
         """When it was: the step ledger may have outcomes of steps that the history has yet to schedule."""
         self.usage = Usage()
@@ -153,8 +159,7 @@ class RunState:
             case h.CancelRequested():
                 self.cancel_requested = True
             case h.StepRetryScheduled():
-                step = self.steps[event.step_id]
-                step.attempt, step.due = event.attempt, event.due
+                self._retry(event)
             case h.StepAbandoned():
                 self.steps.pop(event.step_id, None)
             case h.TimerStarted():
@@ -174,11 +179,12 @@ class RunState:
                 self._close_hook(event.hook_id)
             case h.AttributesSet():
                 self._set_attributes(event)
+            case h.StreamWritten():
+                self.streams[event.stream] = self.streams.get(event.stream, 0) + event.entries
             case h.Applied():
                 self._apply(event)
             case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
-                self.ended = event
-                self.successor = event.next_run_id if isinstance(event, h.RunContinued) else self.successor
+                self._end(event)
             case h.Replied() | h.VersionMarked():
                 pass  # nothing that is open
             case _:
@@ -196,6 +202,19 @@ class RunState:
         for step in self.steps.values():
             step.due = event.at
             step.origin = (step.origin or event.run_id) if event.after is None else None
+        if self.started and generation(event.run_id)[0] == generation(self.started.run_id)[0]:
+            self.streams_taken = dict.fromkeys(event.streams or (), 0) | self.streams
+            self.streams_since = self.streams_since or generation(event.run_id)[1]
+        else:
+            self.streams_taken, self.streams_since = {}, None
+
+    def _end(self, event: Ended) -> None:
+        self.ended = event
+        self.successor = event.next_run_id if isinstance(event, h.RunContinued) else self.successor
+
+    def _retry(self, event: h.StepRetryScheduled) -> None:
+        step = self.steps[event.step_id]
+        step.attempt, step.due = event.attempt, event.due
 
     def _close_hook(self, hook_id: str) -> None:
         if hook := self.hooks.pop(hook_id, None):

@@ -4,6 +4,9 @@ A stream is beside the history of its run, in commits of its own. The `seq` of a
 has one, and so has each mark. Values that are written together are one row, which has the offset of the first of them;
 a `StreamRowsEnd` that follows has that of the last. So the first and the last event of a commit say which offsets it
 takes, as in a history.
+
+What a workflow writes is decided in its history first, and is then written to the stream: the values in both places are
+the same, in the same order, so that their number says how far the one has followed the other.
 """
 
 from __future__ import annotations
@@ -13,11 +16,41 @@ from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from worldflow.engine.history.base import BaseEvent, Json
+from worldflow.engine.history.base import BaseEvent, Decision, Json
 
-__all__ = ["StreamClosed", "StreamItem", "StreamReset", "StreamRow", "StreamRows", "StreamRowsEnd", "StreamTaken"]
+__all__ = [
+    "StreamClosed",
+    "StreamItem",
+    "StreamReset",
+    "StreamRow",
+    "StreamRows",
+    "StreamRowsEnd",
+    "StreamTaken",
+    "StreamWritten",
+]
 
 T = TypeVar("T", default=Any)
+
+
+class StreamWritten(Decision):
+    """The workflow writes to a stream, or closes it."""
+
+    event_type: Literal["StreamWritten"] = "StreamWritten"
+    stream: str
+    values: Json = None
+    count: int = 0
+    """How many values these are."""
+    closed: bool | None = None
+    """Nothing more is to come after them."""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, "", self.stream)
+
+    @property
+    def entries(self) -> int:
+        """Its values, and that it closes the stream."""
+        return self.count + bool(self.closed)
 
 
 class _Row(BaseEvent):
@@ -61,8 +94,6 @@ class StreamRows(_Written):
     event_type: Literal["StreamRows"] = "StreamRows"
     values: Json = None
     count: int = 1
-    decision: int | None = None
-    """The `seq` of the decision that asks for them, if they are the workflow's own."""
 
 
 class StreamRowsEnd(_Row):
@@ -72,18 +103,17 @@ class StreamRowsEnd(_Row):
 
 
 class StreamTaken(_Written):
-    """An attempt goes on where an earlier one wrote, which may write no more."""
+    """An attempt goes on where an earlier one wrote, which may write no more; or a retry where a failed run wrote."""
 
     event_type: Literal["StreamTaken"] = "StreamTaken"
     since: int | None = None
-    """What the step has written from this offset on is void. None if it stands."""
+    """What the step, or the workflow, has written from this offset on is void. None if it stands."""
 
 
 class StreamClosed(_Written):
     """Nothing more is to come."""
 
     event_type: Literal["StreamClosed"] = "StreamClosed"
-    decision: int | None = None
 
 
 StreamRow = StreamRows | StreamRowsEnd | StreamTaken | StreamClosed
@@ -105,7 +135,8 @@ class StreamReset:
     """The values that a step wrote from offset `since` on are void: a later attempt of it begins anew."""
 
     offset: int
-    step_id: str
-    attempt: int
+    step_id: str | None
+    """None for the workflow, of a run that failed and is retried from before it wrote them."""
+    attempt: int | None
     """The attempt that begins."""
     since: int

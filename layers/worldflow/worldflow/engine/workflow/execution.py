@@ -51,6 +51,7 @@ from worldflow.engine.workflow.calls import Calls
 from worldflow.engine.workflow.definitions import Step, Workflow
 from worldflow.engine.workflow.inbox import Inbox
 from worldflow.engine.workflow.loop import WorkflowLoop
+from worldflow.engine.workflow.outlets import WorkflowStreams
 from worldflow.engine.workflow.recorded import Recorded
 from worldflow.engine.workflow.run import Webhooks, WorkflowInfo
 
@@ -90,6 +91,7 @@ class Execution:
         self.loop = WorkflowLoop(self)  # type: ignore[abstract]  # the rest is refused by name
         self.calls = Calls(self)
         self.inbox = Inbox(self)
+        self.streams = WorkflowStreams(self)
         self._main: asyncio.Future[Any] = self.loop.new_future()
         self._decisions: list[AnyDecision] = []
         self._now = datetime.fromtimestamp(0, UTC)
@@ -277,6 +279,11 @@ class Execution:
         if not self.loop.closed:  # what ends with the run, such as a `finally`, decides nothing more
             self.loop.check_open()
             self._decisions.append(decision)
+
+    @property
+    def decisions(self) -> list[AnyDecision]:
+        """What was decided since the last fact."""
+        return self._decisions
 
     def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
         return self.calls.call_step(step, args, kwargs)

@@ -15,6 +15,7 @@ from worldflow.engine.here import running_loop
 from worldflow.engine.ids import check_name
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow.context import current_step
+from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.outlets import Outlet
 
 T = TypeVar("T")
@@ -101,8 +102,9 @@ def open_stream(name: str, type: TypeForm[T] = Any, *, resume: bool = False) -> 
     """
     check_name(name, "stream")
     codec = Codec(type, name)
-    if running_loop() is not None:
-        raise OutsideError("open_stream() only works inside a step")
+    if (loop := running_loop()) is not None:
+        run: Execution = loop.host
+        return Stream(name, codec, run.streams.open(name))
     try:
         info = current_step.get()
     except LookupError:

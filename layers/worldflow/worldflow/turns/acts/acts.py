@@ -11,7 +11,7 @@ from typing import assert_never
 from worldflow.engine import history as h
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation
-from worldflow.turns.acts import children, hooks, steps
+from worldflow.turns.acts import children, hooks, steps, streams
 from worldflow.turns.acts.run import ActingRun, starts_restored
 from worldflow.turns.attempts import is_timeout
 from worldflow.worlds import items, ledger
@@ -49,6 +49,10 @@ class Obsolete:
                 self.running.append(closed)
 
 
+def _writes(event: h.Event) -> bool:
+    return isinstance(event, h.StreamWritten)
+
+
 def never() -> bool:
     """Of time: it is never out."""
     return False
@@ -78,7 +82,10 @@ class Acts:
 
     def perform(self, events: Iterable[h.Event]) -> list[Act]:
         """What the decisions among `events` ask for, unless others among them have closed it again."""
-        return [(0, partial(self._perform, event)) for event in events if isinstance(event, h.Decision)]
+        decisions = [event for event in events if isinstance(event, h.Decision)]
+        # Streams first: a step that was called after a write to one may write to it too.
+        written = [(0, partial(self._write, decisions))] if any(map(_writes, decisions)) else []
+        return [*written, *((0, partial(self._perform, event)) for event in decisions)]
 
     def _perform(self, event: h.AnyDecision) -> Iterable[Outgoing]:
         run, state = self._run, self._run.state
@@ -104,6 +111,8 @@ class Acts:
                 return hooks.release(run, hook) if hook else ()
             case h.StepAbandoned() | h.TimerCancelled():
                 return ()  # `cancel_obsolete` sees to what they have closed
+            case h.StreamWritten():
+                return ()  # `perform` sees to all of them together
             case h.Applied() | h.AttributesSet() | h.VersionMarked() | h.Replied():
                 return ()
             case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
@@ -122,7 +131,16 @@ class Acts:
         acts += [(step.scheduled.seq, partial(steps.begin_again, run, step)) for step in state.steps.values()]
         acts += [(timer.seq, partial(self._set, timer)) for timer in state.timers.values()]
         acts += [(child.started.seq, partial(children.start_again, run, child)) for child in state.children.values()]
-        return sorted((act for act in acts if act[0] > after), key=itemgetter(0))
+        acts = sorted((act for act in acts if act[0] > after), key=itemgetter(0))
+        return [(after, self._write_again), *acts] if state.streams or state.streams_taken else acts
+
+    def _write(self, events: Sequence[h.Event]) -> Iterable[Outgoing]:
+        streams.write(self._run, events)
+        return ()
+
+    def _write_again(self) -> Iterable[Outgoing]:
+        streams.redo(self._run)
+        return ()
 
     def _end_replaced(self) -> list[Outgoing]:
         """Ends the run that this one replaces, unless it has ended: the turn that was to do so may have died."""
@@ -165,12 +183,16 @@ class Acts:
     # --- the end ---
 
     def finish(self, events: Sequence[h.Event], *, redo: bool) -> Iterator[list[Outgoing]]:
-        """What the end of the run asks for: the next generation first, then the record, then the parent. Yields
-        messages to send before it continues.
+        """What the end of the run asks for: streams first, of which readers learn then that they have ended; the next
+        generation, the record, the parent. Yields messages to send before it continues.
 
         What was decided with the end is not begun, except children that outlive it.
         """
         run, state = self._run, self._run.state
+        if redo:
+            streams.redo(run)
+        else:
+            streams.write(run, events)
         if isinstance(state.ended, h.RunContinued):
             yield self._continue(state.ended, redo=redo)
         record = run_record(run.id, state, None, run.world.now())
