@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, WorkflowStuckError
 from worldflow.engine.history import (
+    Event,
     Json,
     RunStarted,
 )
@@ -69,17 +70,25 @@ def ask(world: World, run_id: str, name: str) -> Told:
 @contextmanager
 def _replayed(world: World, record: RunRecord) -> Iterator[Execution | None]:
     """The workflow of a run where its history has led it; None for a run that has not begun."""
-    history = [fetch_event(world, event) for event in reading.find_history(world, record.run_id) or []]
+    history = reading.find_history(world, record.run_id)
     if not history:
         yield None
         return
-    started = history[0]
+    with replayed(world, record, history) as execution:
+        yield execution
+
+
+@contextmanager
+def replayed(world: World, record: RunRecord, history: Sequence[Event]) -> Iterator[Execution]:
+    """The workflow of a run where a history, as it is stored, has led it. Raises as `ask` does."""
+    events = [fetch_event(world, event) for event in history]
+    started = events[0]
     assert isinstance(started, RunStarted)
     version = oldest_version(record.workflow_name) if started.version is None else started.version
     workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
     execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
     try:
-        watched(execution, lambda: execution.replay(history))
+        watched(execution, lambda: execution.replay(events))
         yield execution
     finally:
         execution.dispose()

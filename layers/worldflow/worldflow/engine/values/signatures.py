@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import GenericAlias
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple, get_type_hints
 
 from pydantic import ValidationError
 
@@ -34,6 +34,19 @@ def refuse_generators(function: Callable[..., Any], what: str, instead: str) -> 
         raise ConfigurationError(f"{what}: {name} contains `yield`, which makes it {kind} without a result: {instead}")
 
 
+class Parameter(NamedTuple):
+    """A parameter of a function."""
+
+    name: str
+    annotation: Any
+    default: Any
+    """`inspect.Parameter.empty` where it must be given."""
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+
 class Signature:
     """Carries the arguments of one function, as a JSON object of them by name, and its result."""
 
@@ -54,6 +67,12 @@ class Signature:
                 f"{self._name}: an annotation cannot be resolved: {error}. Import the name at run time, not only under "
                 f"TYPE_CHECKING"
             ) from error
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """Each parameter with its annotation."""
+        found = self._signature.parameters.items()
+        return [Parameter(name, self._hints.get(name, Any), one.default) for name, one in found]
 
     @cached_property
     def _arguments(self) -> dict[str, Codec]:

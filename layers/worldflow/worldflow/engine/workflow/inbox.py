@@ -6,7 +6,7 @@ import copy
 import inspect
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import ValidationError
@@ -75,6 +75,11 @@ class Inbox:
         self._begun: dict[str, UpdateReceived] = {}
         self.running: dict[str, UpdateReceived] = {}
         self._seen: dict[str, None] = {}
+
+    @property
+    def handlers(self) -> Mapping[str, Signature]:
+        """The updates that the workflow handles, by name."""
+        return self._handlers
 
     # --- what comes ---
 

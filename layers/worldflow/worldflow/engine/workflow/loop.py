@@ -117,6 +117,10 @@ class WorkflowLoop(CountingLoop):
         if timer is not None:
             self.ready.append(timer)
 
+    def tasks(self) -> list[Task]:
+        """The tasks that have not ended, in the order of their creation."""
+        return [task for task in self._tasks if not task.done()]
+
     def forgotten(self) -> list[Origin]:
         """Where calls were made that nobody has awaited, or will. See `unawaited.py`."""
         if not self.unawaited:
