@@ -17,6 +17,7 @@ FLOORS = (
     "worldflow.ai",
     "worldflow.devtools",
     "worldflow.cli",
+    "worldflow.console",
     "worldflow.mcp",
     "worldflow.project",
     "worldflow.serving",

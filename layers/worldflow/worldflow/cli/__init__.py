@@ -15,6 +15,7 @@ from worldflow.cli import (
     assistants,
     backing,
     checking,
+    consoles,
     costing,
     http,
     projects,
@@ -50,7 +51,7 @@ _COMMANDS = {
         tracing.trace,
     ),
     "Act on runs": (asking.signal, asking.update, asking.hook, asking.cancel, asking.terminate, asking.resume),
-    "Operate": (http.serve, redriving.redrive, restoring.reconcile, backing.backup),
+    "Operate": (consoles.ui, http.serve, redriving.redrive, restoring.reconcile, backing.backup),
     "Projects": (projects.new, projects.upgrade, projects.rename),
     "Develop": (serving.worker, checking.check, assistants.mcp),
 }

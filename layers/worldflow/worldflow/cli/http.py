@@ -64,8 +64,8 @@ def serve(
         )
     _check_extra()
     prepare(context, workflows)
-    with tracing(otlp) as observer, closing(_listen(host, port)) as listening:
-        url = _url(listening)
+    with tracing(otlp) as observer, closing(listen(host, port)) as listening:
+        url = url_of(listening)
         with open_world(local, create=True, webhook_url=f"{url}/webhooks") as world:
             assert isinstance(world, LocalWorld)
             if as_json:
@@ -89,7 +89,8 @@ def _read_token(file: Path | None) -> str | None:
     return token
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens. Raises `ConfigurationError`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
@@ -98,7 +99,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigurationError(f"cannot listen at {host}, port {port}: {reason}") from None
 
 
-def _url(listening: socket.socket) -> str:
+def url_of(listening: socket.socket) -> str:
+    """Where requests to a listening socket go."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

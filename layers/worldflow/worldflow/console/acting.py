@@ -1,0 +1,210 @@
+"""What can be done about a run, each with a word on what it did.
+
+Each form carries an id that was made with the page: sent twice, it is done once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from worldflow.console import forms, viewing
+from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFoundError
+from worldflow.engine.history import Json
+from worldflow.engine.ids import generation
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.presentation.words import describe_failure, shortened
+from worldflow.runtime import sending, starting, updates, webhooks
+from worldflow.worlds.base import World
+from worldflow.worlds.records import RunRecord
+
+ANSWER_SECONDS = 10.0
+"""How long a page waits for the answer to an update."""
+
+BULK: Mapping[str, str] = {
+    "cancel": "Cancel",
+    "terminate": "Terminate",
+    "retry": "Retry",
+    "resume": "Take a turn",
+    "fork": "Fork",
+}
+"""What can be done with many runs at once."""
+
+Given = Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action did, and the run to look at then."""
+
+    message: str
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one run of many."""
+
+    run_id: str
+    message: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A form as it was sent."""
+
+    given: Given
+    id: str = ""
+    """That of the form."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self, name: str) -> str:
+        return (self.given.get(name) or [""])[0].strip()
+
+    def json(self, name: str) -> Json:
+        """Raises `InvalidInputError`."""
+        read = forms.read([forms.Field(name, name, "json", False)], self.given)
+        return read.get(name)
+
+
+def signal(world: World, run_id: str, asked: Asked) -> Done:
+    name = asked.text("name")
+    workflow = workflow_of(sending.open_run(world, run_id))
+    fields = signal_fields(workflow).get(name)
+    value = forms.read(fields, asked.given).get("value") if fields else asked.json("value")
+    sending.signal(world, run_id, name, value, signal_id=asked.id)
+    return Done(f"Sent signal {name}.", run_id)
+
+
+def signal_fields(workflow: Workflow[..., object] | None) -> dict[str, list[forms.Field]]:
+    """The fields of the signals that a workflow declares, by name."""
+    declared = workflow.signals if workflow else {}
+    return {name: forms.fields_of_type(annotation, "value") for name, annotation in declared.items()}
+
+
+def update(world: World, run_id: str, asked: Asked) -> Done:
+    name = asked.text("name")
+    if signature := viewing.view(world, run_id).standing.updates.get(name):
+        given = forms.read(forms.fields_of(signature), asked.given)
+        args = list(signature.parse(given).values())
+    else:
+        args = asked.json("args") or []
+    if not isinstance(args, list):
+        raise InvalidInputError("the arguments must be an array", [FieldError("args", "must be a JSON array")])
+    sent = updates.send_update(world, run_id, name, tuple(args), update_id=asked.id)
+    until = time.monotonic() + ANSWER_SECONDS
+    while (reply := updates.look_for_answer(world, sent)) is None:
+        if time.monotonic() > until:
+            return Done(f"Sent update {name}; the workflow has not answered yet.", run_id)
+        time.sleep(0.1)
+    if reply.error:
+        return Done(f"Update {name} was refused: {describe_failure(reply.error)}", run_id)
+    return Done(f"Update {name} answered {shortened(str(reply.result))}.", run_id)
+
+
+def hook(world: World, run_id: str, asked: Asked) -> Done:
+    held = webhooks.resume_hook(world, asked.text("hook"), asked.json("value"), resume_id=asked.id)
+    return Done(f"Sent the value to hook {held.hook_id}.", run_id)
+
+
+def cancel(world: World, run_id: str, asked: Asked) -> Done:
+    sending.cancel(world, run_id, asked.text("reason") or None)
+    return Done("Requested cancellation. The workflow cleans up, then ends.", run_id)
+
+
+def terminate(world: World, run_id: str, asked: Asked) -> Done:
+    sending.terminate(world, run_id, asked.text("reason") or None)
+    return Done("Requested termination. The workflow's code is not run again.", run_id)
+
+
+def resume(world: World, run_id: str, asked: Asked) -> Done:
+    sending.resume(world, run_id)
+    return Done("Requested a turn of the run.", run_id)
+
+
+def retry(world: World, run_id: str, asked: Asked) -> Done:
+    record = starting.retry(world, run_id)
+    return Done(f"Retries from the point of failure as {record.run_id}.", record.run_id)
+
+
+def fork(world: World, run_id: str, asked: Asked) -> Done:
+    after = asked.text("after") or str(viewing.last_before_the_end(world, run_id))
+    if not after.isdecimal():
+        raise InvalidInputError("the event must be a number", [FieldError("after", "must be the number of an event")])
+    new_run_id = asked.text("new_run_id") or f"{generation(run_id)[0][:80]}-fork-{asked.id[:6]}"
+    record = starting.fork(world, run_id, new_run_id, after=int(after))
+    return Done(f"Forked after event {after} as {record.run_id}.", record.run_id)
+
+
+ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, terminate, resume, retry, fork)}
+
+
+def start(world: World, workflow_name: str, asked: Asked) -> Done:
+    """Starts a run of a workflow by its form."""
+    run_id = asked.text("run_id") or f"{workflow_name[:60]}-{asked.id[:10]}"
+    workflow = workflow_named(workflow_name)
+    value = forms.read(forms.fields_of(workflow.signature), asked.given) if workflow else asked.json("input") or {}
+    if not isinstance(value, dict):
+        raise InvalidInputError("the input must be an object", [FieldError("input", "must be a JSON object")])
+    arguments = workflow.signature.parse(value) if workflow else value
+    record, created = starting.start(world, run_id, workflow or workflow_name, arguments)
+    return Done("Started." if created else "This run exists already.", record.run_id)
+
+
+class Work:
+    """An action that is done with many runs, one after the other."""
+
+    def __init__(self, action: str, run_ids: Sequence[str]) -> None:
+        self.action = action
+        self.run_ids = run_ids
+        self.outcomes: list[Outcome] = []
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return len(self.outcomes) == len(self.run_ids)
+
+    def run(self, world: World, asked: Asked) -> None:
+        """What is wrong with one run does not stop the others."""
+        for run_id in self.run_ids:
+            try:
+                done = ACTIONS[self.action](world, run_id, asked)
+            except Exception as error:
+                problem = f"{type(error).__name__}: {shortened(str(error), 300)}"
+                self.outcomes.append(Outcome(run_id, problem, failed=True))
+            else:
+                self.outcomes.append(Outcome(run_id, done.message))
+
+
+def preview(action: str, record: RunRecord) -> str:
+    """What will happen if `bulk` does this with a run."""
+    if action == "fork":
+        return "a new run continues from the last event before its end"
+    if action == "retry":
+        return "continues from its failure" if record.status == "failed" else f"skipped: it is {record.status}"
+    if record.ended:
+        return f"skipped: it is {record.status}"
+    match action:
+        case "cancel":
+            return "its workflow is cancelled where it waits"
+        case "terminate":
+            return "ends at once; nothing is cleaned up or undone"
+        case _:
+            return "takes a turn"
+
+
+def workflow_of(record: RunRecord) -> Workflow[..., object] | None:
+    try:
+        return find_workflow(record.workflow_name, record.version)
+    except WorkflowNotFoundError:
+        return None
+
+
+def workflow_named(name: str) -> Workflow[..., object] | None:
+    try:
+        return find_workflow(name)
+    except WorkflowNotFoundError:
+        return None

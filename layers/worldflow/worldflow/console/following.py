@@ -1,0 +1,54 @@
+"""The streams of a run, live as they are written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from worldflow.engine.history import Json, StreamItem
+from worldflow.worlds import streams
+from worldflow.worlds.base import World
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    offset: int
+    text: str
+    is_text: bool
+    """Whether it goes on where the row before ends."""
+    reset: str = ""
+    """What a reset says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    rows: Sequence[Row]
+    next: int
+    ended: bool
+
+
+def read(world: World, run_id: str, name: str, after: int) -> Rows:
+    """The rows of a stream that follow an offset. Raises `RunNotFoundError` and `InvalidInputError`."""
+    page = streams.read(world, run_id, name, after)
+    return Rows([_row(item) for item in page.items], page.next, page.ended)
+
+
+def _row(item: streams.Item) -> Row:
+    if isinstance(item, StreamItem):
+        text, is_text = _text(item.value)
+        return Row(item.offset, text, is_text)
+    said = f"Attempt {item.attempt} of {item.step_id} begins anew: what it wrote from {item.since} on is void."
+    return Row(item.offset, "", False, said)
+
+
+def _text(value: Json) -> tuple[str, bool]:
+    """A value as text: the words of a string, or of an event of an agent; JSON of anything else."""
+    if isinstance(value, str):
+        return value, True
+    if isinstance(value, dict) and value.get("event_kind") in ("part_start", "part_delta"):
+        part = value.get("part") or value.get("delta") or {}
+        for name in ("content", "content_delta"):
+            if isinstance(part.get(name), str) and part.get("part_kind", part.get("part_delta_kind")) == "text":
+                return part[name], True
+    return json.dumps(value, ensure_ascii=False), False

@@ -1,0 +1,78 @@
+// What the pages do without the server: times in the viewer's zone, keys, saved views, confirmations.
+"use strict";
+const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto" });
+const units = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+function ago(moment) {
+  const seconds = (moment - Date.now()) / 1000;
+  const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) || units[3];
+  return relative.format(Math.round(seconds / size), unit);
+}
+function localTimes(root) {
+  for (const element of root.querySelectorAll("time[datetime]")) {
+    const moment = new Date(element.dateTime);
+    element.textContent = ago(moment);
+    element.title = moment.toLocaleString();
+  }
+}
+function select() {
+  const boxes = [...document.querySelectorAll("#many input[name=run]")];
+  const chosen = boxes.filter((box) => box.checked).length;
+  const said = document.getElementById("selected");
+  if (said) said.textContent = chosen ? `${chosen} selected` : "";
+}
+const KEY = "worldflow-views";
+function savedViews() {
+  const list = document.getElementById("views"), save = document.getElementById("save-view");
+  if (!list || !save) return;
+  const views = JSON.parse(localStorage.getItem(KEY) || "{}");
+  list.replaceChildren();
+  for (const [name, query] of Object.entries(views)) {
+    const item = document.createElement("li"), link = document.createElement("a"), drop = document.createElement("button");
+    link.href = `?${query}`;
+    link.textContent = name;
+    drop.className = "plain";
+    drop.textContent = "×";
+    drop.setAttribute("aria-label", `Delete the view ${name}`);
+    drop.onclick = () => { delete views[name]; localStorage.setItem(KEY, JSON.stringify(views)); savedViews(); };
+    item.append(link, " ", drop);
+    list.append(item);
+  }
+  list.hidden = !list.children.length;
+  save.hidden = !location.search;
+  save.onclick = () => {
+    const name = prompt("Name of this view");
+    if (name) { views[name] = location.search.slice(1); localStorage.setItem(KEY, JSON.stringify(views)); savedViews(); }
+  };
+}
+document.addEventListener("change", (event) => {
+  if (event.target.id === "all") for (const box of document.querySelectorAll("#many input[name=run]")) box.checked = event.target.checked;
+  select();
+});
+document.addEventListener("submit", (event) => {
+  const question = event.target.dataset.confirm;
+  if (question && !confirm(question)) event.preventDefault();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) return;
+  const found = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (!found) return;
+  event.preventDefault();
+  found.tagName === "A" ? found.click() : found.focus();
+});
+function zoom(event) {
+  const bars = event.target.closest(".bars");
+  if (!bars || event.button) return;
+  const box = bars.getBoundingClientRect(), { begin, end } = bars.closest(".timeline").dataset;
+  const at = (x) => Number(begin) + ((x - box.left) / box.width) * (end - begin);
+  const from = event.clientX;
+  document.addEventListener("pointerup", (up) => {
+    if (Math.abs(up.clientX - from) < 5) return;
+    const [first, last] = [at(from), at(up.clientX)].sort((a, b) => a - b);
+    location.search = `?zoom=${first.toFixed(6)}-${last.toFixed(6)}`;
+  }, { once: true });
+}
+document.addEventListener("pointerdown", zoom);
+function ready(root) { localTimes(root); savedViews(); select(); }
+document.addEventListener("DOMContentLoaded", () => ready(document));
+document.addEventListener("htmx:afterSettle", () => ready(document));
+setInterval(() => localTimes(document), 10000);

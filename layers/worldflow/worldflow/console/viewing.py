@@ -1,0 +1,242 @@
+"""What the pages of one run show, read from the World in one go."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
+from worldflow.engine.history import Applied, BaseEvent, Decision, Event, Fact, Json, RunEnded
+from worldflow.engine.history.spans import Span, spans_of
+from worldflow.engine.history.state import RunState
+from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.values.signatures import Signature
+from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.standing import Frame, TaskStanding, standing
+from worldflow.presentation.doing import doing
+from worldflow.presentation.events import describe_event
+from worldflow.presentation.words import duration
+from worldflow.runtime import queries
+from worldflow.turns.watchdog import watched
+from worldflow.worlds import items, reading
+from worldflow.worlds.base import World
+from worldflow.worlds.payloads import fetch_event, size_of_reference
+from worldflow.worlds.records import RunRecord
+
+LARGE = 256 * 1024
+"""Bytes of a stored value that is read only when somebody asks for it."""
+REPLAYED = 5_000
+"""Events of a history that is replayed to say in one sentence what a run is doing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where the code stands after an event, or why that is not known."""
+
+    tasks: Sequence[TaskStanding] = ()
+    published: Mapping[str, Json] = field(default_factory=dict)
+    """What the workflow publishes, as a query would have it now."""
+    updates: Mapping[str, Signature] = field(default_factory=dict)
+    """The updates that it handles."""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run, as its page shows it."""
+
+    record: RunRecord
+    events: Sequence[Event]
+    """As they are stored: large values are references."""
+    spans: Sequence[Span]
+    state: RunState
+    standing: Standing
+    sentence: str
+    generations: Sequence[str]
+    now: datetime
+
+    @property
+    def end(self) -> datetime:
+        return self.record.ended_at or self.now
+
+
+def view(world: World, run_id: str, *, replayed: bool = True) -> RunView:
+    """Raises `RunNotFoundError`.
+
+    replayed: whether the code is replayed to learn what it waits for.
+    """
+    record = read_record(world, run_id)
+    events = reading.stored_events(world, run_id)
+    spans, now = spans_of(events), world.now()
+    open_run = replayed and not record.ended and len(events) <= REPLAYED
+    stands = stand(world, record, events) if open_run else Standing()
+    waits = [task.waits_for for task in stands.tasks if task.waits_for]
+    return RunView(
+        record,
+        events,
+        spans,
+        RunState(events),
+        stands,
+        doing(record, spans, now, waits),
+        _generations(world, run_id),
+        now,
+    )
+
+
+def read_record(world: World, run_id: str) -> RunRecord:
+    """The record of a run, with the values that are not large."""
+    stored = reading.stored_run(world, run_id)
+    left_out = {name: None for name in ("input", "result") if size_of_reference(getattr(stored, name)) > LARGE}
+    return reading.with_data(world, stored.model_copy(update=left_out))
+
+
+def last_before_the_end(world: World, run_id: str) -> int:
+    """The last event that a fork can take over."""
+    events = reading.stored_events(world, run_id)
+    if not events or not isinstance(events[-1], RunEnded):
+        return len(events)
+    return max(event.seq for event in events if isinstance(event, (Fact, Applied))) - 1
+
+
+def _generations(world: World, run_id: str) -> list[str]:
+    base, number = generation(run_id)
+    newest = max(items.get_generation(world, base), number)
+    return [generation_id(base, each) for each in range(1, newest + 1)]
+
+
+def stand(world: World, record: RunRecord, events: Sequence[Event], upto: int | None = None) -> Standing:
+    """Where the code of a run stands after event `upto`, by a replay in this process. Nothing is written or run."""
+    if not events:
+        return Standing(problem="The run has not begun.")
+    try:
+        with queries.replayed(world, record, _up_to(events, upto)) as execution:
+            published = {name: _published(execution, name) for name in sorted(execution.published)}
+            return Standing(standing(execution), published, dict(execution.inbox.handlers))
+    except WorkflowNotFoundError as error:
+        return Standing(problem=f"{error.summary}. Name its module with --workflows.")
+    except WorldflowError as error:
+        return Standing(problem=f"{type(error).__name__}: {error}")
+
+
+def _published(execution: Execution, name: str) -> Json:
+    try:
+        return watched(execution, lambda: execution.query(name))
+    except Exception as error:  # whatever the user's code raises
+        return f"{type(error).__name__}: {error}"
+
+
+def _up_to(events: Sequence[Event], last: int | None) -> Sequence[Event]:
+    """The events up to one, with the decisions that the workflow took at the same moment."""
+    if last is None:
+        return events
+    end = sum(event.seq <= last for event in events)
+    while end < len(events) and isinstance(events[end], Decision) and not isinstance(events[end], Applied):
+        end += 1
+    return events[:end]
+
+
+def words(event: Event, names: dict[str, str]) -> str:
+    """An event in a line of words. Notes the name of what it begins."""
+    match event:
+        case BaseEvent(event_type="StepScheduled"):
+            names[event.step_id] = event.name  # type: ignore[union-attr]
+        case BaseEvent(event_type="ChildStarted"):
+            names[event.child_id] = event.workflow_name  # type: ignore[union-attr]
+        case BaseEvent(event_type="UpdateReceived"):
+            names[event.fact_id] = event.name  # type: ignore[union-attr]
+    return describe_event(event, names).plain
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    seq: int
+    at: datetime
+    since: str
+    """The time since the run began."""
+    kind: str
+    words: str
+    payload: Json
+    is_large: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    rows: Sequence[EventRow]
+    total: int
+    after: int | None
+    """Where the next page begins."""
+
+
+def page_of_events(
+    world: World, events: Sequence[Event], after: int, search: str, *, payloads: bool, limit: int = 200
+) -> EventPage:
+    """A page of a history: the events after one in whose words or data the text is found."""
+    names: dict[str, str] = {}
+    rows: list[EventRow] = []
+    wanted = search.casefold()
+    for event in events:
+        said = words(event, names)
+        if event.seq <= after or (wanted and not _is_found(wanted, event, said, payloads)):
+            continue
+        if len(rows) == limit:
+            return EventPage(rows, len(events), rows[-1].seq)
+        size = sum(size_of_reference(getattr(event, name)) for name in event.data_fields)
+        payload = fetch_event(world, event).payload if payloads and size <= LARGE else None
+        since = duration(event.at - events[0].at)
+        rows.append(
+            EventRow(event.seq, event.at, since, event.event_type, said if payloads else "", payload, size > LARGE)
+        )
+    return EventPage(rows, len(events), None)
+
+
+def _is_found(wanted: str, event: Event, said: str, payloads: bool) -> bool:
+    text = f"{event.event_type} {said} {event.payload}" if payloads else event.event_type
+    return wanted in text.casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Lines of a file around one."""
+
+    file: str
+    line: int
+    function: str
+    lines: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Where the code stood after an event."""
+
+    at: int
+    event: str
+    before: int | None
+    after: int | None
+    standing: Standing
+    excerpts: Mapping[str, Sequence[Excerpt]]
+    """By task."""
+
+
+AROUND = 4
+"""Lines of a file that are shown before a line and after it."""
+
+
+def code_at(world: World, seen: RunView, at: int) -> Code:
+    """Where the code of a run stood after event `at`."""
+    facts = [event.seq for event in seen.events if isinstance(event, (Fact, Applied))]
+    at = max((seq for seq in facts if seq <= at), default=facts[0] if facts else 0)
+    stands = stand(world, seen.record, seen.events, at)
+    excerpts = {task.name: [_excerpt(frame) for frame in task.frames if frame.is_users] for task in stands.tasks}
+    names: dict[str, str] = {}
+    said = [words(event, names) for event in seen.events if event.seq <= at]
+    before = max((seq for seq in facts if seq < at), default=None)
+    after = min((seq for seq in facts if seq > at), default=None)
+    return Code(at, said[-1] if said else "", before, after, stands, excerpts)
+
+
+def _excerpt(frame: Frame) -> Excerpt:
+    numbers = range(max(1, frame.line - AROUND), frame.line + AROUND + 1)
+    lines = [(number, linecache.getline(frame.file, number).rstrip("\n")) for number in numbers]
+    return Excerpt(frame.file, frame.line, frame.function, [(n, text) for n, text in lines if text or n <= frame.line])

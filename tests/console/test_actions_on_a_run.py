@@ -1,0 +1,152 @@
+"""What can be done with a run: each action says what it did, and may be sent twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.console.conftest import Pages
+from tests.support.systems import System, finish, start
+from worldflow import RetryPolicy, create_hook, on_update, publish, step, wait_for_signal, workflow
+
+BROKEN = {"broken": True}
+
+
+@step(retry=RetryPolicy(max_attempts=1))
+async def console_breaks() -> str:
+    if BROKEN["broken"]:
+        raise ValueError("broken <b>bold</b>")
+    return "mended"
+
+
+@workflow
+async def console_failing() -> str:
+    return await console_breaks()
+
+
+@workflow(signals={"approval": bool, "amount": int})
+async def console_acted_on() -> list[Any]:
+    heard: list[Any] = []
+
+    @on_update("add")
+    def add(what: str, times: int = 1) -> int:
+        heard.extend([what] * times)
+        return len(heard)
+
+    publish("heard", lambda: list(heard))
+    with create_hook(int) as hook:
+        heard.append(await wait_for_signal("approval"))
+        heard.append(await hook)
+    return heard
+
+
+@pytest.fixture
+def run(system: System) -> str:
+    start(system, "acted", console_acted_on)
+    return "/runs/acted"
+
+
+def test_a_signal_is_sent_by_the_form_of_its_type(system: System, pages: Pages, run: str) -> None:
+    assert "Send signal approval" in pages.text(run)
+    done = pages.send(f"{run}/signal", {"name": "approval", "value": "true", "action_id": "one"}, page=run)
+    assert "Sent signal approval." in pages.follow(done)
+    system.settle()
+    assert "waiting for hook h1" in pages.text(run).casefold()
+
+
+def test_a_form_that_is_sent_twice_is_done_once(system: System, pages: Pages, run: str) -> None:
+    for _ in range(2):
+        pages.send(f"{run}/signal", {"name": "approval", "value": "true", "action_id": "one"}, page=run)
+        system.settle()
+    received = [event for event in system.world.read_events("acted") if event.event_type == "SignalReceived"]
+    assert len(received) == 1
+
+
+def test_what_is_wrong_stands_beside_the_field(pages: Pages, run: str) -> None:
+    answer = pages.send(f"{run}/signal", {"name": "amount", "value": "many"}, page=run)
+    assert answer.status == 422
+    field = answer.text.partition('id="signal-amount-value"')[2].partition("</div>")[0]
+    assert 'value="many"' in field and 'aria-invalid="true"' in field and "must be a number" in field
+
+
+def test_a_value_of_another_type_is_refused_by_the_workflow(pages: Pages, run: str) -> None:
+    answer = pages.send(f"{run}/signal", {"name": "amount", "value": "1.5"}, page=run)
+    assert answer.status == 422 and "valid integer" in answer.text
+
+
+def test_any_signal_can_be_sent_as_json(system: System, pages: Pages, run: str) -> None:
+    pages.follow(pages.send(f"{run}/signal", {"name": "other", "value": '{"a": [1]}'}, page=run))
+    system.settle()
+    (event,) = [event for event in system.world.read_events("acted") if event.event_type == "SignalReceived"]
+    assert event.payload["value"] == {"a": [1]}
+
+
+def test_an_update_has_the_fields_of_its_handler(system: System, pages: Pages, run: str) -> None:
+    page = pages.text(run)
+    assert "Send update add" in page and 'id="update-add-times"' in page
+
+
+def test_a_hook_is_answered(system: System, pages: Pages, run: str) -> None:
+    token = pages.text(run).partition('<option value="')[2].partition('"')[0]
+    assert "Sent the value to hook h1." in pages.follow(
+        pages.send(f"{run}/hook", {"hook": token, "value": "7"}, page=run)
+    )
+    pages.send(f"{run}/signal", {"name": "approval", "value": "true"}, page=run)
+    assert finish(system, "acted").result == [True, 7]
+
+
+def test_what_the_workflow_publishes_is_shown(pages: Pages, run: str) -> None:
+    assert "<h3>heard</h3>" in pages.text(run)
+
+
+def test_a_run_is_cancelled_with_a_reason(system: System, pages: Pages, run: str) -> None:
+    pages.follow(pages.send(f"{run}/cancel", {"reason": "not needed"}, page=run))
+    assert finish(system, "acted").reason == "not needed"
+    assert "Cancelled after" in pages.text(run)
+
+
+def test_a_run_is_terminated(system: System, pages: Pages, run: str) -> None:
+    pages.follow(pages.send(f"{run}/terminate", page=run))
+    assert finish(system, "acted").status == "cancelled"
+
+
+def test_an_action_on_a_run_that_has_ended_is_refused(system: System, pages: Pages, run: str) -> None:
+    pages.send(f"{run}/terminate", page=run)
+    system.settle()
+    answer = pages.send(f"{run}/cancel", page=run)
+    assert answer.status == 422 and "cancelled" in answer.text
+
+
+def test_a_failed_run_is_retried(system: System, pages: Pages) -> None:
+    BROKEN["broken"] = True
+    start(system, "failing", console_failing)
+    page = pages.text("/runs/failing")
+    assert "Failed after" in page and "broken &lt;b&gt;bold&lt;/b&gt;" in page and "<b>bold" not in page
+    BROKEN["broken"] = False
+    done = pages.send("/runs/failing/retry", page="/runs/failing")
+    assert done.headers["Location"].startswith("/runs/failing~2")
+    assert finish(system, "failing~2").result == "mended"
+    assert "Retries from the point of failure as failing~2." in pages.follow(done)
+
+
+def test_a_run_is_forked_at_an_event(system: System, pages: Pages, run: str) -> None:
+    done = pages.send(f"{run}/fork", {"after": "1", "new_run_id": "other"}, page=run)
+    assert "Forked after event 1 as other." in pages.follow(done)
+    system.settle()
+    page = pages.text("/runs/other")
+    assert 'href="/runs/acted"' in page and "/compare?a=acted&amp;b=other" in page
+
+
+def test_a_fork_at_no_event_is_refused(pages: Pages, run: str) -> None:
+    for after in ("x", "99"):
+        assert pages.send(f"{run}/fork", {"after": after}, page=run).status == 422
+
+
+def test_an_action_that_does_not_exist_is_refused(pages: Pages, run: str) -> None:
+    assert pages.send(f"{run}/destroy", page=run).status == 422
+
+
+def test_a_run_that_does_not_exist_is_said_so(pages: Pages) -> None:
+    assert pages.get("/runs/nobody").status == 404
+    assert pages.send("/runs/nobody/cancel", page="/start?workflow=any").status == 404
