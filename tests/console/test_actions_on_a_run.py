@@ -25,6 +25,11 @@ async def console_failing() -> str:
     return await console_breaks()
 
 
+@workflow
+async def console_divides(by: int) -> int:
+    return 12 // by
+
+
 @workflow(signals={"approval": bool, "amount": int})
 async def console_acted_on() -> list[Any]:
     heard: list[Any] = []
@@ -141,6 +146,35 @@ def test_a_run_is_forked_at_an_event(system: System, pages: Pages, run: str) -> 
 def test_a_fork_at_no_event_is_refused(pages: Pages, run: str) -> None:
     for after in ("x", "99"):
         assert pages.send(f"{run}/fork", {"after": after}, page=run).status == 422
+
+
+def test_a_fork_has_another_value_of_an_event(system: System, pages: Pages) -> None:
+    BROKEN["broken"] = False
+    start(system, "good", console_failing)
+    page = pages.text("/runs/good/history")
+    assert "Fork with another value of the result of console_breaks (s1)" in page and "&#34;mended&#34;" in page
+    done = pages.send("/runs/good/fork", {"after": "3", "edit": '"better"', "new_run_id": "edited"})
+    assert "Forked with another value in event 3 as edited." in pages.follow(done)
+    assert finish(system, "edited").result == "better"
+    wrong = pages.send("/runs/good/fork", {"after": "3", "edit": "not json", "new_run_id": "other"})
+    assert wrong.status == 422 and "must be JSON" in wrong.text
+
+
+def test_a_failed_run_is_retried_with_another_input(system: System, pages: Pages) -> None:
+    start(system, "typo", console_divides, by=0)
+    page = pages.text("/runs/typo")
+    assert "Retry with another input" in page and 'id="rerun-by" name="by" value="0"' in page
+    wrong = pages.send("/runs/typo/rerun", {"by": "none"}, page="/runs/typo")
+    assert wrong.status == 422 and "must be a number" in wrong.text.partition('id="rerun-by"')[2]
+    done = pages.send("/runs/typo/rerun", {"by": "4"}, page="/runs/typo")
+    assert "with this input, as typo~2" in pages.follow(done)
+    assert finish(system, "typo~2").result == 3
+
+
+def test_the_run_of_a_hook_is_found_by_its_token(system: System, pages: Pages, run: str) -> None:
+    token = pages.text(run).partition('<option value="')[2].partition('"')[0]
+    assert "This run holds the token, as hook h1." in pages.follow(pages.get("/hooks", token=token))
+    assert pages.get("/hooks", token="nobody").status == 404
 
 
 def test_an_action_that_does_not_exist_is_refused(pages: Pages, run: str) -> None:

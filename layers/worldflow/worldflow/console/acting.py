@@ -130,16 +130,29 @@ def retry(world: World, run_id: str, asked: Asked) -> Done:
     return Done(f"Retries from the point of failure as {record.run_id}.", record.run_id)
 
 
+def rerun(world: World, run_id: str, asked: Asked) -> Done:
+    """Retries a run from its beginning, with another input."""
+    workflow = workflow_of(viewing.read_record(world, run_id))
+    given = forms.read(forms.fields_of(workflow.signature), asked.given) if workflow else asked.json("input")
+    if not isinstance(given, dict):
+        raise InvalidInputError("the input must be an object", [FieldError("input", "must be a JSON object")])
+    record = starting.retry(world, run_id, workflow.signature.parse(given) if workflow else given)
+    return Done(f"Retries from the beginning, with this input, as {record.run_id}.", record.run_id)
+
+
 def fork(world: World, run_id: str, asked: Asked) -> Done:
+    """Forks a run after an event, or with another value in place of the event's own."""
     after = asked.text("after") or str(viewing.last_before_the_end(world, run_id))
     if not after.isdecimal():
         raise InvalidInputError("the event must be a number", [FieldError("after", "must be the number of an event")])
+    edit = {int(after): asked.json("edit")} if asked.text("edit") else None
     new_run_id = asked.text("new_run_id") or f"{generation(run_id)[0][:80]}-fork-{asked.id[:6]}"
-    record = starting.fork(world, run_id, new_run_id, after=int(after))
-    return Done(f"Forked after event {after} as {record.run_id}.", record.run_id)
+    record = starting.fork(world, run_id, new_run_id, after=int(after), edit=edit)
+    what = f"with another value in event {after}" if edit else f"after event {after}"
+    return Done(f"Forked {what} as {record.run_id}.", record.run_id)
 
 
-ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, terminate, resume, retry, fork)}
+ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, terminate, resume, retry, rerun, fork)}
 
 
 def start(world: World, workflow_name: str, asked: Asked) -> Done:

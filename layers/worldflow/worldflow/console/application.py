@@ -24,8 +24,18 @@ from worldflow.console.drawing import draw, zoomed
 from worldflow.console.family import family
 from worldflow.console.markup import FILTERS
 from worldflow.console.security import Shield, Tokens, read_form
-from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError, WorldflowError
+from worldflow.engine.errors import (
+    FieldError,
+    HookNotFoundError,
+    InvalidInputError,
+    RunNotFoundError,
+    ScheduleNotFoundError,
+    WorldflowError,
+)
 from worldflow.engine.workflow.definitions import workflow_names
+from worldflow.presentation.usage import describe_priced
+from worldflow.runtime import webhooks
+from worldflow.token_prices import load_prices, priced
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.streams import names as stream_names
@@ -60,6 +70,7 @@ class Console:
         self._payloads = payloads
         self._any_host = any_host
         self._tokens = Tokens()
+        self._prices = load_prices()
         self._notices: dict[str, str] = {}
         self._works: dict[str, acting.Work] = {}
         self._templates = Environment(
@@ -79,6 +90,7 @@ class Console:
             Route("/schedules", self.schedules, methods=get),
             Route("/schedules/{schedule_id}/{action}", self.act_on_schedule, methods=post),
             Route("/health", self.health, methods=get),
+            Route("/hooks", self.hook, methods=get),
             Route("/health/redrive", self.redrive, methods=post),
             Route(run, self.run, methods=get),
             Route(run + "/history", self.history, methods=get),
@@ -169,6 +181,11 @@ class Console:
     async def health(self, request: Request) -> Response:
         found = await _in_thread(operating.health, self._world)
         return self._page(request, "health.html", found=found)
+
+    async def hook(self, request: Request) -> Response:
+        """Leads to the run that holds a token."""
+        held = await _in_thread(webhooks.get_hook, self._world, request.query_params.get("token", "").strip())
+        return self._redirect(request, "run", f"This run holds the token, as hook {held.hook_id}.", run_id=held.run_id)
 
     async def redrive(self, request: Request) -> Response:
         await self._asked(request)
@@ -284,6 +301,8 @@ class Console:
 
     def _fields(self, seen: viewing.RunView, action: str, name: str) -> list[forms.Field]:
         """The fields of the form of a signal or an update, where their types are known."""
+        if action == "rerun":
+            return self._inputs(seen.record)
         if action == "update" and (signature := seen.standing.updates.get(name)):
             return forms.fields_of(signature)
         return acting.signal_fields(acting.workflow_of(seen.record)).get(name, []) if action == "signal" else []
@@ -311,8 +330,16 @@ class Console:
             "zoom": (begin, end) != whole,
             "signals": acting.signal_fields(acting.workflow_of(seen.record)),
             "updates": {name: forms.fields_of(one) for name, one in seen.standing.updates.items()},
+            "inputs": self._inputs(seen.record),
+            "tokens": describe_priced(priced(seen.record.usage or [], self._prices)),
             "links": self._links(seen.record),
         }
+
+    def _inputs(self, run: RunRecord) -> list[forms.Field]:
+        """The fields of the workflow's arguments, filled with those of a run."""
+        workflow = acting.workflow_of(run)
+        fields = forms.fields_of(workflow.signature) if workflow else [forms.Field("input", "input", "json", True)]
+        return forms.filled(fields, run.input if workflow else {"input": run.input}) if self._payloads else fields
 
     def _links(self, run: RunRecord) -> dict[str, str]:
         try:
@@ -360,7 +387,8 @@ class Console:
         return HTMLResponse(text, status)
 
     async def _failed(self, request: Request, error: Exception) -> Response:
-        status = 404 if isinstance(error, RunNotFoundError) else 422 if isinstance(error, InvalidInputError) else 500
+        missing = (RunNotFoundError, HookNotFoundError, ScheduleNotFoundError)
+        status = 404 if isinstance(error, missing) else 422 if isinstance(error, InvalidInputError) else 500
         message = str(error) if self._payloads or status != 500 else type(error).__name__
         return self._page(request, "failed.html", status, message=message)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Applied, BaseEvent, Decision, Event, Fact, Json, RunEnded
+from worldflow.engine.history.editing import editable
 from worldflow.engine.history.spans import Span, spans_of
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
@@ -159,6 +160,14 @@ class EventRow:
     words: str
     payload: Json
     is_large: bool
+    edits: str
+    """What a fork can have another value of, if anything."""
+
+    @property
+    def data(self) -> Json:
+        """The value that a fork can have another one of."""
+        payload = self.payload if isinstance(self.payload, dict) else {}
+        return next((payload[name] for name in ("result", "value", "input", "args") if name in payload), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +184,7 @@ def page_of_events(
     """A page of a history: the events after one in whose words or data the text is found."""
     names: dict[str, str] = {}
     rows: list[EventRow] = []
-    wanted = search.casefold()
+    wanted, edits = search.casefold(), editable(events)
     for event in events:
         said = words(event, names)
         if event.seq <= after or (wanted and not _is_found(wanted, event, said, payloads)):
@@ -186,7 +195,16 @@ def page_of_events(
         payload = fetch_event(world, event).payload if payloads and size <= LARGE else None
         since = duration(event.at - events[0].at)
         rows.append(
-            EventRow(event.seq, event.at, since, event.event_type, said if payloads else "", payload, size > LARGE)
+            EventRow(
+                event.seq,
+                event.at,
+                since,
+                event.event_type,
+                said if payloads else "",
+                payload,
+                is_large=size > LARGE,
+                edits=edits.get(event.seq, "") if payloads else "",
+            )
         )
     return EventPage(rows, len(events), None)
 
