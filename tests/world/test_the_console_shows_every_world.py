@@ -45,8 +45,8 @@ def test_a_run_is_found_acted_on_and_watched(system: System) -> None:
     [
         ("/", {"dynamodb.Query": 8}),
         ("/?status=running", {"dynamodb.Query": 8}),
-        ("/runs/order-1", {"dynamodb.GetItem": 2, "dynamodb.Query": 2}),
-        ("/runs/order-1/history", {"dynamodb.GetItem": 2, "dynamodb.Query": 2}),
+        ("/runs/order-1", {"dynamodb.GetItem": 3, "dynamodb.Query": 2}),
+        ("/runs/order-1/history", {"dynamodb.GetItem": 3, "dynamodb.Query": 2}),
     ],
 )
 def test_what_a_page_asks_of_aws(aws: AWSSystem, path: str, expected: dict[str, int]) -> None:

@@ -8,7 +8,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
-from worldflow.engine.history import Applied, BaseEvent, Decision, Event, Fact, Json, RunEnded
+from worldflow.engine.history import (
+    Applied,
+    ChildStarted,
+    Decision,
+    Event,
+    Fact,
+    Json,
+    RunEnded,
+    StepScheduled,
+    UpdateReceived,
+)
 from worldflow.engine.history.editing import editable
 from worldflow.engine.history.spans import Span, spans_of
 from worldflow.engine.history.state import RunState
@@ -140,14 +150,17 @@ def _up_to(events: Sequence[Event], last: int | None) -> Sequence[Event]:
 
 def words(event: Event, names: dict[str, str]) -> str:
     """An event in a line of words. Notes the name of what it begins."""
-    match event:
-        case BaseEvent(event_type="StepScheduled"):
-            names[event.step_id] = event.name  # type: ignore[union-attr]
-        case BaseEvent(event_type="ChildStarted"):
-            names[event.child_id] = event.workflow_name  # type: ignore[union-attr]
-        case BaseEvent(event_type="UpdateReceived"):
-            names[event.fact_id] = event.name  # type: ignore[union-attr]
+    note(event, names)
     return describe_event(event, names).plain
+
+
+def note(event: Event, names: dict[str, str]) -> None:
+    """Notes the name of what an event begins, by its id."""
+    match event:
+        case StepScheduled(step_id=id, name=name) | UpdateReceived(fact_id=id, name=name):
+            names[id] = name
+        case ChildStarted(child_id=id, workflow_name=name):
+            names[id] = name
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,13 +194,13 @@ class EventPage:
 def page_of_events(
     world: World, events: Sequence[Event], after: int, search: str, *, payloads: bool, limit: int = 200
 ) -> EventPage:
-    """A page of a history: the events after one in whose words or data the text is found."""
+    """A page of a history: the events after one that hold each word of a search."""
     names: dict[str, str] = {}
     rows: list[EventRow] = []
-    wanted, edits = search.casefold(), editable(events)
+    wanted, edits = search.casefold().split(), editable(events)
     for event in events:
-        said = words(event, names)
-        if event.seq <= after or (wanted and not _is_found(wanted, event, said, payloads)):
+        note(event, names)
+        if event.seq <= after or (wanted and not _is_found(wanted, event, names, payloads)):
             continue
         if len(rows) == limit:
             return EventPage(rows, len(events), rows[-1].seq)
@@ -200,7 +213,7 @@ def page_of_events(
                 event.at,
                 since,
                 event.event_type,
-                said if payloads else "",
+                describe_event(event, names).plain if payloads else "",
                 payload,
                 is_large=size > LARGE,
                 edits=edits.get(event.seq, "") if payloads else "",
@@ -209,9 +222,12 @@ def page_of_events(
     return EventPage(rows, len(events), None)
 
 
-def _is_found(wanted: str, event: Event, said: str, payloads: bool) -> bool:
-    text = f"{event.event_type} {said} {event.payload}" if payloads else event.event_type
-    return wanted in text.casefold()
+def _is_found(wanted: Sequence[str], event: Event, names: Mapping[str, str], payloads: bool) -> bool:
+    """Whether each word is in what an event holds: its kind, its data, the name of its step or child."""
+    data = event.__dict__
+    name = names.get(data.get("step_id") or data.get("child_id") or "", "")
+    text = f"{event.event_type} {name} {data if payloads else ''}".casefold()
+    return all(word in text for word in wanted)
 
 
 @dataclass(frozen=True, slots=True)

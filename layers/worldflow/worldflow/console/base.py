@@ -1,0 +1,109 @@
+"""What all pages of the console have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from pydantic_core import to_jsonable_python
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from worldflow.console import acting
+from worldflow.console.markup import FILTERS
+from worldflow.console.security import Tokens, read_form
+from worldflow.engine.errors import (
+    FieldError,
+    HookNotFoundError,
+    InvalidInputError,
+    RunNotFoundError,
+    ScheduleNotFoundError,
+)
+from worldflow.token_prices import load_prices
+from worldflow.worlds.base import World
+
+HERE = Path(__file__).parent
+T = TypeVar("T")
+
+_NOTICES = 200
+
+
+class Pages:
+    """Pages of one World."""
+
+    def __init__(self, world: World, *, read_only: bool, payloads: bool) -> None:
+        self.world = world
+        self.read_only = read_only
+        self.payloads = payloads
+        self._tokens = Tokens()
+        self.prices = load_prices()
+        self._notices: dict[str, str] = {}
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._templates.filters.update(FILTERS)
+
+    async def asked(self, request: Request) -> acting.Asked:
+        """The form of an action. Raises `InvalidInputError` for one that did not come from a page of this console."""
+        given = await read_form(request)
+        token = {name: values[0] for name, values in (given or {}).items() if values}
+        if given is None or not self._tokens.is_valid(token):
+            raise InvalidInputError("this form is from another console: load the page again, and repeat the action")
+        if self.read_only:
+            raise InvalidInputError("this console is read-only")
+        return acting.Asked(given, id=token.get("action_id") or uuid.uuid4().hex)
+
+    def redirect(self, request: Request, name: str, message: str, **params: Any) -> Response:
+        notice = uuid.uuid4().hex
+        self._notices[notice] = message
+        if len(self._notices) > _NOTICES:
+            del self._notices[next(iter(self._notices))]
+        return RedirectResponse(f"{request.url_for(name, **params).path}?notice={notice}", 303)
+
+    def page(self, request: Request, template: str, status: int = 200, **context: Any) -> Response:
+        def link(name: str, **params: Any) -> str:
+            return str(request.url_for(name, **params).path)
+
+        text = self._templates.get_template(template).render(
+            link=link,
+            static=lambda path: link("static", path=path),
+            path=request.url.path,
+            token=self._tokens.token,
+            new_id=lambda: uuid.uuid4().hex,
+            notice=self._notices.get(request.query_params.get("notice", "")),
+            read_only=self.read_only,
+            payloads=self.payloads,
+            now=self.world.now(),
+            **context,
+        )
+        return HTMLResponse(text, status)
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        missing = (RunNotFoundError, HookNotFoundError, ScheduleNotFoundError)
+        status = 404 if isinstance(error, missing) else 422 if isinstance(error, InvalidInputError) else 500
+        message = str(error) if self.payloads or status != 500 else type(error).__name__
+        return self.page(request, "failed.html", status, message=message)
+
+
+def number_of(request: Request, name: str) -> int:
+    """A number of the address; 0 without. Raises `InvalidInputError`."""
+    text = request.query_params.get(name, "0") or "0"
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InvalidInputError(f"{text!r} is not the number of an event", [FieldError(name, "must be a number")])
+    return int(text)
+
+
+def errors_of(error: InvalidInputError) -> list[FieldError]:
+    return [FieldError(field, message) for field, message in error.details] or [FieldError("", error.summary)]
+
+
+def jsonable(value: Any) -> Any:
+    return to_jsonable_python(value, inf_nan_mode="strings")
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    return await asyncio.to_thread(function, *args)

@@ -1,0 +1,200 @@
+"""The pages of one run, and its actions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from worldflow.console import acting, costing, following, forms, viewing
+from worldflow.console.base import Pages, errors_of, in_thread, jsonable, number_of
+from worldflow.console.conversing import conversations
+from worldflow.console.drawing import draw, zoomed
+from worldflow.console.family import family
+from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError, WorldflowError
+from worldflow.presentation.usage import describe_priced
+from worldflow.token_prices import priced
+from worldflow.worlds.records import RunRecord
+from worldflow.worlds.streams import names as stream_names
+
+LONG = 5_000
+"""Events of a run whose pages are shown in two parts."""
+
+_LIVE = 1.0
+"""Seconds between two looks at a run whose World does not say that it has changed."""
+_KEEP_ALIVE = 15
+"""Looks without news after which a comment is sent, so that a closed connection is noticed."""
+
+
+class RunPages(Pages):
+    def in_two_parts(self, page: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """A page of a run. That of a long one says first what its record says, and asks for the rest by itself."""
+
+        async def answer(request: Request) -> Response:
+            if "hx-request" not in request.headers:
+                run = await in_thread(self.world.get_run, request.path_params["run_id"])
+                if run and run.seq > LONG:
+                    here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+                    return self.page(request, "loading.html", run=run, here=here)
+            return await page(request)
+
+        return answer
+
+    async def run(self, request: Request) -> Response:
+        seen = await self._view(request)
+        return self._run_page(request, "run.html", seen)
+
+    async def history(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        after, search = number_of(request, "after"), request.query_params.get("q", "").strip()
+        page = viewing.page_of_events(self.world, seen.events, after, search, payloads=self.payloads)
+        return self._run_page(request, "history.html", seen, events=page, search=search)
+
+    async def code(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        last = seen.events[-1].seq if seen.events else 0
+        at = number_of(request, "at") or last
+        shown = await in_thread(viewing.code_at, self.world, seen, at)
+        return self._run_page(request, "code.html", seen, shown=shown)
+
+    async def streams(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        run_id = seen.record.run_id
+        names = await in_thread(stream_names, self.world, run_id)
+        name = request.query_params.get("name", "") or (names[0] if names else "")
+        rows = await in_thread(following.read, self.world, run_id, name, 0) if name and self.payloads else None
+        return self._run_page(request, "streams.html", seen, names=names, name=name, rows=rows, run_id=run_id)
+
+    async def rows(self, request: Request) -> Response:
+        run_id, name = request.path_params["run_id"], request.query_params.get("name", "")
+        if not self.payloads:
+            return JSONResponse({"error": "there is no such stream to show"}, 404)
+        rows = await in_thread(following.read, self.world, run_id, name, number_of(request, "after"))
+        return self.page(request, "rows.html", rows=rows, name=name, run_id=run_id)
+
+    async def agents(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        events = await in_thread(self.world.read_events, seen.record.run_id) if self.payloads else []
+        return self._run_page(request, "agents.html", seen, talks=conversations(events))
+
+    async def family(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        found = await in_thread(family, self.world, seen.record, seen.spans)
+        return self._run_page(request, "family.html", seen, family=found)
+
+    async def cost(self, request: Request) -> Response:
+        seen = await self._view(request, replayed=False)
+        bill = await in_thread(costing.bill, self.world, seen.record.run_id)
+        return self._run_page(request, "cost.html", seen, bill=bill)
+
+    async def event(self, request: Request) -> Response:
+        run_id, seq = request.path_params["run_id"], request.path_params["seq"]
+        events = await in_thread(self.world.read_events, run_id, seq - 1)
+        if not events or not self.payloads:
+            return JSONResponse({"error": "there is no such event to show"}, 404)
+        event = events[0]
+        return JSONResponse({"seq": event.seq, "event_type": event.event_type, "payload": jsonable(event.payload)})
+
+    async def value(self, request: Request) -> Response:
+        """The input or the result of a run, whole."""
+        field = request.path_params["field"]
+        if field not in ("input", "result") or not self.payloads:
+            return JSONResponse({"error": "there is no such value to show"}, 404)
+        record = await in_thread(self.world.read_run, request.path_params["run_id"])
+        return JSONResponse(jsonable(getattr(record, field)))
+
+    async def live(self, request: Request) -> Response:
+        """An event of the stream for each change of the run, for as long as the page is open."""
+        run_id = request.path_params["run_id"]
+        await in_thread(viewing.read_record, self.world, run_id)
+        return StreamingResponse(self._changes(run_id, request), media_type="text/event-stream")
+
+    async def _changes(self, run_id: str, request: Request) -> AsyncIterator[str]:
+        yield "retry: 1000\n\n"
+        last, quiet = None, 0
+        with self.world.changes(run_id) as changed:
+            while not await request.is_disconnected():
+                record = await in_thread(self.world.get_run, run_id)
+                now = (record.seq, record.status, record.updated_at) if record else None
+                if last is not None and now != last:
+                    yield "event: changed\ndata: \n\n"
+                    quiet = 0
+                if record is None or record.ended:
+                    yield "event: ended\ndata: \n\n"
+                    return
+                last, quiet = now, quiet + 1
+                if quiet % _KEEP_ALIVE == 0:
+                    yield ": open\n\n"
+                await changed(_LIVE)
+
+    async def act(self, request: Request) -> Response:
+        run_id, name = request.path_params["run_id"], request.path_params["action"]
+        asked = await self.asked(request)
+        action = acting.ACTIONS.get(name)
+        if action is None:
+            raise InvalidInputError(f"there is no action {name!r}", [FieldError("action", "no such action")])
+        try:
+            done = await in_thread(action, self.world, run_id, asked)
+        except RunNotFoundError:
+            raise
+        except WorldflowError as error:
+            seen = await self._view(request)
+            errors = errors_of(error) if isinstance(error, InvalidInputError) else [FieldError("", str(error))]
+            again, left = forms.with_errors(self._fields(seen, name, asked.text("name")), asked.given, errors)
+            problem = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in left)
+            context = {"failed": name, "given": asked.given, "problem": problem, "again": again}
+            return self._run_page(request, "run.html", seen, 422, **context)
+        return self.redirect(request, "run", done.message, run_id=done.run_id or run_id)
+
+    def _fields(self, seen: viewing.RunView, action: str, name: str) -> list[forms.Field]:
+        """The fields of the form of a signal or an update, where their types are known."""
+        if action == "rerun":
+            return self._inputs(seen.record)
+        if action == "update" and (signature := seen.standing.updates.get(name)):
+            return forms.fields_of(signature)
+        return acting.signal_fields(acting.workflow_of(seen.record)).get(name, []) if action == "signal" else []
+
+    async def _view(self, request: Request, *, replayed: bool = True) -> viewing.RunView:
+        look = functools.partial(viewing.view, self.world, request.path_params["run_id"], replayed=replayed)
+        return await in_thread(look)
+
+    def _run_page(
+        self, request: Request, template: str, seen: viewing.RunView, status: int = 200, **more: Any
+    ) -> Response:
+        context: dict[str, Any] = {"failed": "", "given": {}, "problem": "", "again": [], **more}
+        if template == "run.html":
+            context |= self._overview(request, seen)
+        here = request.url.path if request.method == "GET" else request.url_for("run", run_id=seen.record.run_id).path
+        if request.method == "GET" and request.url.query:
+            here += f"?{request.url.query}"
+        return self.page(request, template, status, view=seen, run=seen.record, here=here, **context)
+
+    def _overview(self, request: Request, seen: viewing.RunView) -> dict[str, Any]:
+        whole = seen.events[0].at if seen.events else seen.record.created_at, seen.end
+        begin, end = zoomed(request.query_params.get("zoom", ""), *whole)
+        return {
+            "drawing": draw(seen.spans, begin, max(begin, end)),
+            "zoom": (begin, end) != whole,
+            "signals": acting.signal_fields(acting.workflow_of(seen.record)),
+            "updates": {name: forms.fields_of(one) for name, one in seen.standing.updates.items()},
+            "inputs": self._inputs(seen.record),
+            "tokens": describe_priced(priced(seen.record.usage or [], self.prices)),
+            "links": self._links(seen.record),
+        }
+
+    def _inputs(self, run: RunRecord) -> list[forms.Field]:
+        """The fields of the workflow's arguments, filled with those of a run."""
+        workflow = acting.workflow_of(run)
+        fields = forms.fields_of(workflow.signature) if workflow else [forms.Field("input", "input", "json", True)]
+        return forms.filled(fields, run.input if workflow else {"input": run.input}) if self.payloads else fields
+
+    def _links(self, run: RunRecord) -> dict[str, str]:
+        try:
+            from worldflow.console.links import links
+            from worldflow.worlds.aws.world import AWSWorld
+        except ModuleNotFoundError:  # boto3
+            return {}
+        return links(self.world, run) if isinstance(self.world, AWSWorld) else {}
