@@ -57,6 +57,20 @@ async def test_the_events_of_answers_are_written_to_a_stream(runs: Runs) -> None
     assert names(runs, run_id) == ["speaker.model", "speaker.tool.fetch", "speaker.model"]
 
 
+async def test_events_of_tools_are_written_between_them(runs: Runs) -> None:
+    run_id = await runs.start(speak)
+    await runs.result(run_id)
+
+    found = items(runs, run_id)
+    told = {item.value["event_kind"]: item for item in found if item.value["event_kind"].startswith("function_tool")}
+    assert set(told) == {"function_tool_call", "function_tool_result"}
+    assert told["function_tool_call"].offset < told["function_tool_result"].offset
+    assert told["function_tool_result"].value["part"]["content"] == "no news is good news"
+    assert [item.step_id for item in told.values()] == [None, None]
+    answer = [item.offset for item in found if item.step_id == "s3"]
+    assert told["function_tool_result"].offset < min(answer)
+
+
 heard: list[tuple[str, bool]] = []
 
 

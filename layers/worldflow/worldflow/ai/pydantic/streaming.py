@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import Any, get_args
 
@@ -12,7 +11,7 @@ from pydantic_ai.agent import EventStreamHandler
 from pydantic_ai.messages import AgentStreamEvent, ModelResponseStreamEvent
 from pydantic_ai.tools import RunContext
 
-from worldflow import OutsideError, Stream, open_stream
+from worldflow import Stream, open_stream
 from worldflow.ai.pydantic.messages import brief_event
 from worldflow.engine.history import Json
 
@@ -59,12 +58,10 @@ async def writing(name: str, events: AsyncIterable[AgentStreamEvent]) -> AsyncGe
 
 async def noting(name: str, events: AsyncIterable[AgentStreamEvent]) -> AsyncIterator[AgentStreamEvent]:
     """Events as they come to a workflow, which writes to a stream those that no step has written."""
-    out: Stream[Any] | None = None
-    with contextlib.suppress(OutsideError):  # workflows cannot write to streams yet
-        out = open_stream(name, Any)
+    out: Stream[Any] = open_stream(name, Any)
     try:
         async for event in events:
-            if out and not isinstance(event, _OF_MODELS):
+            if not isinstance(event, _OF_MODELS):
                 out.write(dump_event(event))
             yield event
     finally:
