@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -59,6 +60,11 @@ class Project:
     def notes(self) -> Path:
         """Where the steps of the load note that they ran."""
         return self.folder / "notes"
+
+    @property
+    def notes_of_agents(self) -> Path:
+        """Where the tools of `agents.py` note that they are at work."""
+        return self.folder / "notes-of-agents"
 
     def release(self, number: int, stack: Stack) -> None:
         """Deploys the next release: its code differs in its number."""
@@ -110,6 +116,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copy(verification.WORKFLOWS, workflows / "verification.py")
     shop = Path(__file__).with_name("shop.py").read_text()
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
+    agents = Path(__file__).with_name("agents.py").read_text()
+    (workflows / "agents.py").write_text(agents.replace('NOTES = ""', f"NOTES = {str(project.notes_of_agents)!r}", 1))
+    project.notes_of_agents.mkdir()
+    (copy / "layers/workflows/requirements.txt").write_text(f"pydantic-ai-slim=={version('pydantic-ai-slim')}\n")
     (workflows / "rates.py").write_text(block(PERMISSIONS, "python", "def call_api("))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))
     open_shop(project.shop, STOCK)
