@@ -28,10 +28,11 @@ from typing_extensions import TypeVar
 
 from worldflow import audit, clock
 from worldflow.engine.durations import Duration, seconds, spoken
-from worldflow.engine.history import HookConflicted, HookCreated, HookDisposed, Json, RunStarted, load_events
+from worldflow.engine.history import HookConflicted, HookCreated, HookDisposed, Json, RunStarted
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.evaluating import NO_MATTER, ReplayedCall, ReplayedRun, read_history, replay_with
 from worldflow.runtime import webhooks
 from worldflow.runtime.edits import Edit
 from worldflow.runtime.orchestrator import Orchestrator
@@ -40,7 +41,16 @@ from worldflow.serving.worker import Worker
 from worldflow.turns.live_runs import LIVE_LIMIT
 from worldflow.worlds.local.world import LocalWorld
 
-__all__ = ["TestHook", "TestRun", "WorkflowEnvironment", "replay", "step_context"]
+__all__ = [
+    "ReplayedCall",
+    "ReplayedRun",
+    "TestHook",
+    "TestRun",
+    "WorkflowEnvironment",
+    "replay",
+    "replay_with",
+    "step_context",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R", default=Any)
@@ -64,16 +74,6 @@ def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> 
         current_step.reset(token)
 
 
-class _NoMatter:
-    """Webhooks of a replay, which asks for nothing with their URLs."""
-
-    def token(self, run_id: str, hook_id: str, expires: datetime) -> str:
-        return f"{run_id}/{hook_id}"
-
-    def url(self, token: str) -> str:
-        return token
-
-
 def replay(history: str) -> None:
     """Replays a run's history with the current code of its workflow.
 
@@ -81,13 +81,12 @@ def replay(history: str) -> None:
     Raises `NonDeterminismError` if the code makes different calls than the history has, and `SerializationError` if it
     cannot read a recorded value: deploying it would block the run. Cannot be called from an `async def` function.
     """
-    lines = [json.loads(line) for line in history.splitlines()]
-    events = load_events(json.dumps([line.pop("payload") | line for line in lines]))
+    events = read_history(history)
     started = events[0]
     assert isinstance(started, RunStarted), "a history begins with RunStarted"
     version = oldest_version(started.workflow_name) if started.version is None else started.version
     workflow = find_workflow(started.workflow_name, version)
-    execution = Execution(started.run_id, workflow, webhooks=_NoMatter())
+    execution = Execution(started.run_id, workflow, webhooks=NO_MATTER)
     try:
         execution.replay(events)
     finally:

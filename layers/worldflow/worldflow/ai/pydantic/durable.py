@@ -19,7 +19,7 @@ from pydantic_ai.tools import AgentDepsT, RunContext
 import worldflow
 import worldflow.ai.pydantic.chance
 from worldflow.ai.pydantic.options import METADATA, StepOptions, checked
-from worldflow.ai.pydantic.running import served_by, without_retries
+from worldflow.ai.pydantic.running import replaced, served_by, without_retries
 from worldflow.ai.pydantic.steps import Backend, Config
 from worldflow.ai.pydantic.streaming import into_stream, noting, writing
 from worldflow.ai.pydantic.waiting import waiting_by_hooks
@@ -113,6 +113,9 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         return worldflow.in_workflow()
 
     async def _resolve_model_for_request(self, model_id: str | None, run_context: RunContext[AgentDepsT]) -> Model:
+        if model := replaced.get().get(str(self.name)):
+            served_by.set(model.model_id)
+            return model
         model = await super()._resolve_model_for_request(model_id, run_context)
         served_by.set(model.model_id)
         registered, _ = self._registered_model_id(model)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from pydantic_ai.durable_exec import DurableOperation, ModelRequestParams, durable_unit_scope
@@ -20,6 +21,9 @@ from worldflow.ai.pydantic.wire import Wire
 
 served_by: ContextVar[str] = ContextVar("worldflow_agent_model")
 """The id of the model that serves the request of this step."""
+
+replaced: ContextVar[Mapping[str, Model]] = ContextVar("worldflow_agent_models", default=MappingProxyType({}))
+"""The models that answer instead of those of agents, by the names of the agents: in evaluations."""
 
 
 async def run_operation(operation: DurableOperation[Any, Any, Any], wire: Wire, heartbeat: float | None) -> Any:

@@ -164,6 +164,8 @@ class AgentSteps:
             function.__qualname__ = f"{'<locals>.' if place.in_function else ''}agent {name!r}"
             function.place = place
             function.__annotations__ = {**function.__annotations__, "deps": Optional[deps_type]}  # noqa: UP045
+        # What tells calls apart in an evaluation: not the conversation so far.
+        tool.told_by = ("toolset", "name", "args")  # type: ignore[attr-defined]
         self._model = add_step(model, f"{name}.model")
         self._tool = add_step(tool, f"{name}.tool", family=True)
         self._other = add_step(other, name, family=True)
