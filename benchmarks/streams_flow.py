@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import TypedDict
+
+from typing_extensions import TypedDict
 
 from worldflow import open_stream, step, workflow
 

@@ -237,7 +237,7 @@ class StreamReader:
             found = self._world.load_history(self.key, max(0, self.after - back), commits=PAGE_COMMITS + back)
             rows = [row for row in cast("list[StreamRow]", found) if not isinstance(row, StreamRowsEnd)]
             rows = [row for row in rows if _last(row) > self.after]
-            self._at_commit = self._at_commit or bool(rows)
+            self._at_commit = self._at_commit or bool(rows) or bool(found and found[-1].seq == self.after)
             if not rows or rows[0].seq <= self.after + 1:
                 return rows
             self._archived = True  # what was before these rows is removed already
