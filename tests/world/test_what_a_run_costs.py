@@ -20,6 +20,7 @@ from worldflow import (
     RetryPolicy,
     continue_as_new,
     create_hook,
+    open_stream,
     set_attributes,
     sleep,
     step,
@@ -27,7 +28,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.costs import Asked, commits_of, count
+from worldflow.costs import Asked, commits_of, count, streams_of
 from worldflow.costs.commits import guessed_commits
 from worldflow.runtime import sending, starting, webhooks
 from worldflow.worlds import reading
@@ -147,6 +148,38 @@ async def costs_a_generation(number: int = 1) -> None:
         continue_as_new(2)
 
 
+@step(retry=AGAIN)
+async def costed_tell(values: list[str], fail_after: int | None, resume: bool) -> None:
+    async with open_stream("told", str, resume=resume) as out:
+        for number, value in enumerate(values):
+            if number == fail_after and step_info().attempt == 1:
+                raise ConnectionError("again")
+            await out.write(value)
+
+
+@workflow
+async def costs_a_stream(
+    values: list[str], inline: bool = False, fail_after: int | None = None, resume: bool = False
+) -> None:
+    await costed_tell.options(inline=inline)(values, fail_after, resume)
+
+
+@workflow
+async def costs_a_large_value_in_a_stream(size: int) -> None:
+    open_stream("progress", str).write("x" * size)
+    await STEPS["queued"](1)
+
+
+@workflow
+async def costs_a_workflows_stream(count: int) -> None:
+    out = open_stream("progress", int)
+    for number in range(count):
+        out.write(number)
+        out.write(-number)
+        await STEPS["queued"](number)
+    out.close()
+
+
 class Wire:
     """What has gone over it."""
 
@@ -165,6 +198,12 @@ class Wire:
                 self.write_units += _ministack._index_write_units(
                     {"pk_name": "run_id", "sk_name": None}, index, before, item
                 )
+        size = max(_ministack._item_size_bytes(item), _ministack._item_size_bytes(before or {}))
+        self.write_units += max(1, math.ceil(size / 1024))
+
+    def updated(self, parsed: dict[str, Any], **_: Any) -> None:
+        item = parsed["Attributes"]
+        before, self.before[item["run_id"]["S"]] = self.before.get(item["run_id"]["S"]), item
         size = max(_ministack._item_size_bytes(item), _ministack._item_size_bytes(before or {}))
         self.write_units += max(1, math.ceil(size / 1024))
 
@@ -196,6 +235,7 @@ class Wire:
             {
                 "provide-client-params.dynamodb.PutItem": self.written,
                 "provide-client-params.dynamodb.DeleteItem": self.deleted,
+                "after-call.dynamodb.UpdateItem": self.updated,
                 "after-call.dynamodb.GetItem": self.read,
                 "after-call.dynamodb.Query": self.read,
             },
@@ -270,6 +310,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
     "a large commit": (costs_at_once, {"count": 2_000, "kind": "inline"}, alone),
     "large data for a step": (costs_large_data, {"size": 150_000, "kind": "queued"}, alone),
     "large data for an inline step": (costs_large_data, {"size": 150_000, "kind": "inline"}, alone),
+    "a stream": (costs_a_stream, {"values": ["a", "b", "c"]}, alone),
+    "a stream of an inline step": (costs_a_stream, {"values": ["a", "b", "c"], "inline": True}, alone),
+    "a stream of large values": (costs_a_stream, {"values": ["a" * 30_000] * 9}, alone),
+    "a stream in S3": (costs_a_stream, {"values": ["a" * 300_000]}, alone),
+    "a stream that begins anew": (costs_a_stream, {"values": ["a", "b", "c"], "fail_after": 2}, alone),
+    "a stream that goes on": (costs_a_stream, {"values": ["a", "b"], "fail_after": 1, "resume": True}, alone),
+    "a stream of the workflow": (costs_a_workflows_stream, {"count": 4}, alone),
+    "a large value of the workflow": (costs_a_large_value_in_a_stream, {"size": 150_000}, alone),
     "data in S3": (workflows.big_values, {"size": 150_000}, tell_much),
 }
 
@@ -285,7 +333,8 @@ def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.Monke
         drive(aws)
 
     runs = [record.run_id for record in aws.world.list_runs().runs]
-    asked = total(*(count(run_id, commits_of(aws.world, run_id)[0]) for run_id in runs))
+    told = ((run_id, commits_of(aws.world, run_id)[0], streams_of(aws.world, run_id)) for run_id in runs)
+    asked = total(*(count(*each) for each in told))
     ends = {record.status for record in aws.world.list_runs().runs}
     assert ends == ENDS.get(name, {"completed"})
     assert asked.estimated == []

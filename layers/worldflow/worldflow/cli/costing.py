@@ -76,16 +76,17 @@ def cost(
     of the tokens that its steps recorded.
     """
     _require_boto3()
-    from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of
+    from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of, streams_of
     from worldflow.stacks import read_parameters
 
     prices = load_prices(token_prices)
     with open_world(local, stack) as world:
         run_id, which = _generation(world, run_id, generation)
         commits, as_written = commits_of(world, run_id)
+        streams = streams_of(world, run_id)
     parameters = read_parameters(stack) if stack else {}
     event_bus = event_bus or bool(parameters.get("EventBusName"))
-    asked = count(run_id, commits, event_bus=event_bus)
+    asked = count(run_id, commits, streams, event_bus=event_bus)
     if not as_written:
         asked.estimated.insert(
             0, "commits: an archive does not record them, so they are derived from the times of the events"

@@ -2,6 +2,7 @@
 
     commits.py    a run's history, commit by commit
     counting.py   from a run's history to the requests that it has made
+    streams.py    from a run's streams to the requests of the steps that wrote them
     metering.py   the AWS that counts them
     logs.py       the bytes that functions write to their logs
     bills.py      from requests to dollars, here and with what people use instead
@@ -12,7 +13,7 @@ Nothing that runs in Lambda imports this.
 """
 
 from worldflow.costs.bills import Bill, Charge, Deployment, Elsewhere, Shape, bill_of, elsewhere, shape_of
-from worldflow.costs.commits import commits_of
+from worldflow.costs.commits import commits_of, streams_of
 from worldflow.costs.counting import count
 from worldflow.costs.metering import Asked
 
@@ -28,4 +29,5 @@ __all__ = [
     "count",
     "elsewhere",
     "shape_of",
+    "streams_of",
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import cast
 
+from worldflow.costs.streams import StreamCommits
 from worldflow.engine import history as h
 from worldflow.engine.history import Event
+from worldflow.engine.ids import stream_key
 from worldflow.turns.turn import PURE_EVENTS, PURE_SECONDS
-from worldflow.worlds import reading
+from worldflow.worlds import reading, streams
 from worldflow.worlds.base import World
 
 Commits = Sequence[Sequence[Event]]
@@ -23,6 +26,20 @@ def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
         return commits, True
     events = reading.stored_events(world, run_id)
     return guessed_commits(events), not events
+
+
+def streams_of(world: World, run_id: str) -> StreamCommits:
+    """What was written to the streams of a run, of all its generations. An archive does not record the commits, which
+    are then derived. Raises `RunNotFoundError`.
+    """
+    found: dict[str, Sequence[Sequence[h.StreamRow]]] = {}
+    for name in streams.names(world, run_id):
+        key = stream_key(run_id, name)
+        commits = cast("list[list[h.StreamRow]]", world.load_commits(key))
+        if not commits and (data := world.archive.get(key)):
+            commits = [[row] for row in streams.load_stream(data)]
+        found[name] = commits
+    return found
 
 
 def guessed_commits(events: Iterable[Event]) -> Commits:

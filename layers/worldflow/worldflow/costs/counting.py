@@ -16,6 +16,7 @@ from typing import assert_never
 
 from worldflow.costs.commits import Commits, Outcome
 from worldflow.costs.metering import Asked, MeteredWorld
+from worldflow.costs.streams import StreamCommits, count_streams, with_values
 from worldflow.engine import history as h
 from worldflow.engine.history import AnyFact, Event, Fact
 from worldflow.engine.history.base import UNRECORDED
@@ -44,11 +45,12 @@ CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
 
 
-def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
+def count(run_id: str, commits: Commits, streams: StreamCommits | None = None, *, event_bus: bool = False) -> Asked:
     """The requests of a run, from its start to the last message after its end.
 
     Children are runs of their own: their requests are not included, except their start.
 
+    streams: what was written to the run's streams.
     event_bus: whether its status events go to a bus of EventBridge.
     """
     account = _Account(run_id, event_bus=event_bus)
@@ -56,6 +58,7 @@ def count(run_id: str, commits: Commits, *, event_bus: bool = False) -> Asked:
         account.commit(commit)
     if commits:
         account.close()
+    count_streams(account.world, run_id, streams or {}, account.say)
     return account.world.asked
 
 
@@ -97,10 +100,10 @@ class _Account:
         """What comes when the run has ended, or is under way."""
         if not self._state.ended:
             if self._tasks:
-                self._say("steps in progress: counted once their results are recorded")
+                self.say("steps in progress: counted once their results are recorded")
             return
         if self._tasks:
-            self._say("outcomes of abandoned steps: assumed to be small")
+            self.say("outcomes of abandoned steps: assumed to be small")
         for step_id, attempt in list(self._tasks):
             self._execute(h.StepCompleted(step_id=step_id, attempt=attempt))
         self._let_idle()
@@ -121,6 +124,7 @@ class _Account:
         forked = any(isinstance(event, h.RunForked) for event in events)
         if events:
             self.world.append(self._run_id, events)
+        events = [with_values(event) if isinstance(event, h.StreamWritten) else event for event in events]
         if events and state.ended:
             for out in acts.finish(events, redo=forked):
                 self._send(out)
@@ -139,7 +143,7 @@ class _Account:
                     self._watch(message)
             held = any(isinstance(event, Fact) and event.held for event in events)
             if held:
-                self._say("turns without the workflow's code while the run was blocked")
+                self.say("turns without the workflow's code while the run was blocked")
             told = (h.Applied, h.AttributesSet)
             if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
@@ -173,7 +177,7 @@ class _Account:
         """The turns of messages that bring nothing new."""
         while self._inbox:
             if self._idle_at and self.world.moment - self._idle_at < CLOSE:
-                self._say("messages without news that arrive close together: each is counted as a turn")
+                self.say("messages without news that arrive close together: each is counted as a turn")
             self._idle_at = self.world.moment
             later, self._inbox = self._inbox[1:], self._inbox[:1]
             self._turn(())
@@ -200,14 +204,14 @@ class _Account:
             case h.ChildCompleted() | h.ChildFailed():
                 self._inbox.append(self._arrived(fact))  # the child has sent it
             case h.HookConflicted():
-                self._say("requests to find that another run holds a hook")
+                self.say("requests to find that another run holds a hook")
                 world.send([self._arrived(fact)])
             case h.CancelRequested() | h.TerminateRequested() if fact.by_parent:
                 self._inbox.append(self._arrived(fact))  # the parent has sent it
                 return
             case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested() | h.TerminateRequested():
                 if isinstance(fact, h.UpdateReceived):
-                    self._say("polls for the answers to updates: not counted")
+                    self.say("polls for the answers to updates: not counted")
                 self._look_up()
                 world.send([self._arrived(fact)])
             case h.HookResumed():
@@ -237,7 +241,7 @@ class _Account:
         )
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:
-            self._say("requests to start from the history of another run")
+            self.say("requests to start from the history of another run")
         if forked or (started.parent is None and generation(self._run_id)[1] == 1):
             world.create_run(record)
             world.send([start])
@@ -270,7 +274,7 @@ class _Account:
             ledger.claim(world, self._run_id, task.step_id, task.attempt)
         if task.heartbeats:
             ledger.begin(world, self._run_id, task.step_id, task.attempt)
-            self._say("heartbeats: not in the history, each is one more write")
+            self.say("heartbeats: not in the history, each is one more write")
         if size_of_reference(task.input):
             world.access.s3.get_object()
         outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
@@ -373,14 +377,17 @@ class _Account:
         for value in values:
             if size_of_reference(value):
                 self.world.access.s3.put_object()
-                if isinstance(event, Fact) or (isinstance(event, h.StepScheduled) and event.inline):
+                is_inline = isinstance(event, h.StepScheduled) and event.inline
+                if isinstance(event, Fact | h.StreamWritten) or is_inline:
                     self.world.access.s3.get_object()
+            if size_of_reference(value) and isinstance(event, h.StreamWritten) and event.count > 1:
+                self.say("the sizes of large values that a workflow writes to a stream at once: taken to be the same")
             if is_stand_in(value) and not size_of_reference(value):
-                self._say("requests of the payload codec, such as those to KMS: not counted")
+                self.say("requests of the payload codec, such as those to KMS: not counted")
         if isinstance(event, h.ChildStarted) and size_of_reference(event.input):
-            self._say("copies of large values for children")
+            self.say("copies of large values for children")
 
-    def _say(self, what: str) -> None:
+    def say(self, what: str) -> None:
         if what not in self.world.asked.estimated:
             self.world.asked.estimated.append(what)
 

@@ -114,6 +114,16 @@ class MeteredWorld(AWSWorld):
         self.access.dynamodb._keep(as_attributes(record_item(record)), 1)
         self.access.dynamodb.runs[record.run_id] = as_attributes(record_item(record))
 
+    def remember_commit(self, run_id: str, events: Sequence[Any]) -> None:
+        """Has a commit that was not written at this run's cost."""
+        self.access.dynamodb.is_silent = True
+        self.append(run_id, events)
+        self.access.dynamodb.is_silent = False
+
+    def forget_commits(self, run_id: str) -> None:
+        """Has no history of this id."""
+        self.access.dynamodb.forget_commits(run_id)
+
     def delivered(self, message: Message | Delayed) -> None:
         """Counts what a message costs that a function is given."""
         self.asked.messages += 1
@@ -157,13 +167,21 @@ class _DynamoDB(_Client):
     def __init__(self, world: MeteredWorld) -> None:
         super().__init__(world)
         self.runs: dict[str, dict[str, Any]] = {}
-        self._commits: list[tuple[int, int]] = []
-        """The number of the first event, and bytes."""
+        self._commits: dict[str, list[tuple[int, int]]] = {}
+        """Of each history and stream: the number of the first event, and bytes."""
+        self.is_silent = False
+        """Commits are kept, and not counted."""
+
+    def forget_commits(self, run_id: str) -> None:
+        self._commits.pop(run_id, None)
 
     def put_item(self, TableName: str, Item: dict[str, Any], **_: Any) -> None:
+        if TableName == _SETTINGS.events_table:
+            self._commits.setdefault(Item["run_id"]["S"], []).append((int(Item["seq"]["N"]), item_size(Item)))
+        if self.is_silent:
+            return
         self._count("PutItem")
         if TableName == _SETTINGS.events_table:
-            self._commits.append((int(Item["seq"]["N"]), item_size(Item)))
             self.asked.write_units += _write_units(item_size(Item))
             self.asked.kept_bytes += item_size(Item) + ITEM_OVERHEAD
         else:
@@ -189,8 +207,9 @@ class _DynamoDB(_Client):
     def query(self, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
         # Of a history. Who asks knows it, and is interested in the price.
         self._count("Query")
-        after = values_of(ExpressionAttributeValues)[":after"]
-        self.asked.read_units += _read_units(sum(size for first, size in self._commits if first > after))
+        asked = values_of(ExpressionAttributeValues)
+        commits = self._commits.get(asked[":run"], ())
+        self.asked.read_units += _read_units(sum(size for first, size in commits if first > asked[":after"]))
         return {"Items": []}
 
     def _write(self, key: str, item: dict[str, Any]) -> None:

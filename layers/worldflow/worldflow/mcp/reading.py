@@ -188,12 +188,12 @@ class Reading:
         other services. A run of a LocalWorld costs nothing: this is what it would cost on AWS.
         """
         try:
-            from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of
+            from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of, streams_of
         except ModuleNotFoundError as error:
             raise ConfigurationError('get_cost requires boto3: pip install "worldflow[aws]"') from error
         self._world.read_run(run_id)
         commits, as_written = commits_of(self._world, run_id)
-        asked = count(run_id, commits)
+        asked = count(run_id, commits, streams_of(self._world, run_id))
         alone, batched = bill_of(asked, 1), bill_of(asked, 10)
         history = [event for commit in commits for event in commit]
         tokens = priced(RunState(history).usage.entries(), load_prices())

@@ -42,7 +42,7 @@ WANTED_EVERY = timedelta(seconds=5)
 _LOOK_EVERY = 0.01
 """Seconds between two looks at whether there is room."""
 
-_REMEMBER_EVERY = 64
+REMEMBER_EVERY = 64
 """Commits after which the item of names learns how far the stream goes."""
 
 _BATCH_VALUES = streams.COMMIT_VALUES - 2
@@ -130,7 +130,7 @@ class Writer:
                 break  # ours, as above
         self._has_written, self._since = True, None
         self._commits += 1
-        if close or self._commits % _REMEMBER_EVERY == 0:
+        if close or self._commits % REMEMBER_EVERY == 0:
             streams.remember(self._world, self._task.run_id, self.name, self._log)
 
     def _taken(self) -> StreamTaken:
