@@ -80,8 +80,17 @@ SCHEMAS: dict[str, Schema] = {
         "description": "A value, and the step's attempt that wrote it; null if the workflow itself did.",
     },
     "StreamReset": {
-        **record({"offset": COUNT, "reset": {"const": True}, "step_id": TEXT, "attempt": COUNT, "since": COUNT}),
-        "description": "A later attempt of the step begins again: what the step wrote from offset `since` on is void.",
+        **record(
+            {
+                "offset": COUNT,
+                "reset": {"const": True},
+                "step_id": NULLABLE_TEXT,
+                "attempt": NULLABLE_COUNT,
+                "since": COUNT,
+            }
+        ),
+        "description": "What this step, or the workflow itself, wrote from offset `since` on is void: a later attempt "
+        "of the step, or a retry of the run, begins again.",
     },
     "OfRun": record({"run_id": TEXT}),
     "Signalled": record({"run_id": TEXT, "signal_id": TEXT}),

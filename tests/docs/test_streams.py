@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from tests.docs.pages import own_page  # noqa: F401
 from tests.support.asgi import AsgiApi
@@ -53,6 +54,30 @@ async def test_a_step_writes_and_others_read() -> None:
         (last,) = [item async for item in run.stream("answer", str, after=1)]
         assert not isinstance(last, StreamReset)
         assert (last.offset, last.value, last.step_id, last.attempt) == (2, "answer.", "s1", 1)
+
+
+class Progress(BaseModel):
+    phase: str
+
+
+async def test_a_workflow_writes() -> None:
+    @step
+    async def answer(question: str) -> str:
+        return "An answer."
+
+    @workflow
+    async def research(question: str) -> str:
+        progress = open_stream("progress", Progress)
+        progress.write(Progress(phase="answering"))
+        text = await answer(question)
+        progress.write(Progress(phase="done"))
+        return text
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(research, "Why?")
+        await run.result()
+        items = [item async for item in run.stream("progress", Progress)]
+        assert [item.value.phase for item in items if not isinstance(item, StreamReset)] == ["answering", "done"]
 
 
 async def test_an_attempt_goes_on_where_the_last_one_stopped() -> None:

@@ -21,6 +21,7 @@ async def tell(values: list[Any], fail_after: int | None = None) -> int:
 @workflow
 async def tells(values: list[Any], fail_after: int | None = None, waits: bool = False) -> int:
     """waits: for the signal `go`, before it ends."""
+    open_stream("progress").write("begun")
     number = await tell(values, fail_after)
     if waits:
         await wait_for_signal("go")

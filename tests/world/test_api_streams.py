@@ -37,7 +37,7 @@ def test_the_streams_of_a_run_are_listed(api: Api, aws: AWSSystem) -> None:
     start(aws, "r", tells, values=["a"], waits=True)
     start(aws, "none", workflows.chain, length=1)
 
-    assert api.get("/runs/r/streams").body == {"streams": ["told"]}
+    assert api.get("/runs/r/streams").body == {"streams": ["progress", "told"]}
     assert api.get("/runs/none/streams").body == {"streams": []}
 
 
@@ -57,6 +57,13 @@ def test_a_page_has_the_items_after_an_offset(api: Api, aws: AWSSystem) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert items(api.get(PATH, ("after", "2"))) == [(3, None)]
     assert api.get(PATH, ("after", "3")).body == {"items": [], "next": 3, "ended": False}
+
+
+def test_what_the_workflow_writes_is_of_no_step(api: Api, aws: AWSSystem) -> None:
+    start(aws, "r", tells, values=[], waits=True)
+
+    (item,) = api.get("/runs/r/streams/progress").body["items"]
+    assert item == {"offset": 1, "value": "begun", "step_id": None, "attempt": None}
 
 
 def test_the_end_of_the_run_ends_its_streams(api: Api, aws: AWSSystem) -> None:

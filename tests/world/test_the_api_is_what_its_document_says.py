@@ -35,6 +35,7 @@ from worldflow import (
     create_hook,
     create_webhook,
     on_update,
+    open_stream,
     publish,
     step,
     wait_for_signal,
@@ -42,6 +43,7 @@ from worldflow import (
     workflow_info,
 )
 from worldflow.runtime import queries, schedules, starting
+from worldflow.runtime.stream_urls import stream_url
 
 DOCUMENT = json.loads(openapi.PATH.read_text())
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
@@ -98,6 +100,7 @@ async def waits_for_the_api() -> Any:
     create_hook(token=f"of-{workflow_info().run_id}", metadata={"for": "the API"})
     publish("url", create_webhook().url)
     publish("status", "waits")
+    open_stream("told").write("waits")
 
     @on_update("add")
     async def add(number: int = 0, *rest: Any) -> int:
@@ -125,12 +128,17 @@ class Deployment:
             starting.start(self.aws.world, run_id, flow, {"length": 1} if flow is workflows.chain else {})
         self.aws.settle()
         url = queries.query(self.aws.world, ids[0], "url")
+        token_of = {
+            "webhook": url.rpartition("/")[2],
+            "signed_stream": stream_url(self.aws.world, ids[0], "told").rpartition("/")[2],
+            "hook": f"of-{ids[0]}",
+        }
         schedules.create(self.aws.world, name, workflows.chain, {"length": 1}, schedule="rate(1 day)")
         return {
             "run_id": ids,
             "schedule_id": [name],
             "name": ["add", "status", "go"],
-            "token": [url.rpartition("/")[2] if "webhook" in name else f"of-{ids[0]}"],
+            "token": [token_of[next((kind for kind in token_of if kind in name), "hook")]],
         }
 
 
@@ -141,6 +149,7 @@ def deployment() -> Iterator[Deployment]:
         waiting = api_module("updates")
         patch.setattr(waiting, "time", SimpleNamespace(sleep=lambda _: aws.settle()))
         patch.setattr(waiting, "PAUSES", (0, 0))
+        patch.setattr(api_module("streams"), "time", SimpleNamespace(sleep=lambda _: None))
         yield Deployment(aws, Gateway(routes()))
 
 

@@ -45,7 +45,7 @@ def test_a_reset_is_shown(cli: Cli):
     cli("start", "recite", "--run-id", "one", "--input", '{"words": ["Hel", "lo"], "fail_after": 1}')
     cli.settle()
     assert cli("stream", "one", "words") == (
-        "Hel\n-- attempt 2 of s1 starts again: what the step wrote from offset 1 on is void --\nHello\n"
+        "Hel\n-- attempt 2 of s1 starts again: what it wrote from offset 1 on is void --\nHello\n"
     )
     items = [json.loads(line) for line in cli("stream", "one", "words", "--json").splitlines()]
     assert items[1] == {"offset": 2, "reset": True, "step_id": "s1", "attempt": 2, "since": 1}

@@ -17,12 +17,9 @@ class StreamText:
     def show(self, item: StreamItem | StreamReset) -> None:
         if isinstance(item, StreamReset):
             self.close()
-            self._out.print(
-                f"-- attempt {item.attempt} of {item.step_id} starts again: "
-                f"what the step wrote from offset {item.since} on is void --",
-                style="yellow",
-                soft_wrap=True,
-            )
+            who = f"attempt {item.attempt} of {item.step_id}" if item.step_id else "the workflow"
+            told = f"-- {who} starts again: what it wrote from offset {item.since} on is void --"
+            self._out.print(told, style="yellow", soft_wrap=True)
         elif isinstance(item.value, str):
             text = _lines(item.value)
             self._out.print(Text(text, end=""), end="", soft_wrap=True)
