@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn
 from tests.support.driver import START, Chance
 from tests.support.items import name_of_write
 from worldflow.engine.history import Event
+from worldflow.engine.ids import run_of_stream
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.turns.steps import StepExecutor
@@ -93,17 +94,23 @@ class CrashingWorld(LocalWorld):
         if self.crashes(number, "before"):
             self.crashed.append(f"before {name}")
             raise Crash(f"before {name} ({number})")
-        result = method(*args)
-        if self.crashes(number, "after"):
-            self.crashed.append(f"after {name}")
-            raise Crash(f"after {name} ({number})")
-        return result
+        try:
+            return method(*args)
+        finally:  # also where it was refused
+            if self.crashes(number, "after"):
+                self.crashed.append(f"after {name}")
+                raise Crash(f"after {name} ({number})")
 
     def together(self) -> AbstractContextManager[object]:
         return nullcontext()  # each write by itself, as on AWS
 
     def append(self, run_id: str, events: Sequence[Event]) -> None:
-        self._call("append", super().append, run_id, events)
+        try:
+            self._call("append", super().append, run_id, events)
+        except Crash:
+            if run_of_stream(run_id):
+                _dying[:] = [True]  # a step, perhaps, which is not to fail of it and go on
+            raise
 
     def create_run(self, record: RunRecord) -> RunRecord | None:
         return self._call("create_run", super().create_run, record)  # type: ignore[no-any-return]

@@ -15,7 +15,7 @@ afterwards is not sealed, and else has the archive; a turn that comes late does 
 without a record, which a new run of the same id would take for its own.
 
 **Generations.** One in the middle is archived by itself. The first, which the id leads to, goes with the newest, in the
-same steps, when no other is left.
+same steps, when no other is left. With them go the streams, which all generations share.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
-from worldflow.worlds import items
+from worldflow.worlds import items, streams
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
@@ -116,10 +116,13 @@ def _archive_together(
     records = [record for run_id in run_ids if (record := world.get_run(run_id))]
     if len(records) < len(run_ids) or not all(_is_over(record, before) for record in records):
         return 0  # the index is stale, or another of its generations has not ended
-    if records[0].archived_at is None and not _seal(world, records, reserved):
+    names = streams.found_names(world, base) if base else None
+    if records[0].archived_at is None and not _seal(world, records, reserved, names):
         return 0
     for record in records:
         _clear(world, record.run_id)
+    if base and names is not None:
+        streams.clear(world, base, names)
     world.archive.forget(run_ids, base, reserved)
     return len(records)
 
@@ -128,10 +131,17 @@ def _is_over(record: RunRecord, before: datetime) -> bool:
     return record.ended and record.ended_at is not None and record.ended_at <= before
 
 
-def _seal(world: World, records: Sequence[RunRecord], reserved: str | None) -> bool:
-    """Writes the archives of runs and seals them. Returns False if they continue after all."""
+def _seal(world: World, records: Sequence[RunRecord], reserved: str | None, names: Sequence[str] | None) -> bool:
+    """Writes the archives of runs and seals them. Returns False if they continue after all.
+
+    names: the streams that all of their generations have written.
+    """
     newest = records[-1].run_id if reserved else None
     sealed = [record.model_copy(update={"archived_at": world.now(), "newest_run_id": newest}) for record in records]
+    if names:
+        sealed[0] = sealed[0].model_copy(update={"streams": list(names)})
+        for name in names:
+            streams.archive(world, records[0].run_id, name)
     for record in sealed:
         events = world.load_history(record.run_id)
         if not events or events[0].seq != 1 or events[-1].seq != record.seq or not isinstance(events[-1], RunEnded):

@@ -255,7 +255,7 @@ class Outlet:
             raise closed(self._writer.name)
 
     def _run(self) -> Future[None]:
-        if self._running is None:
+        if self._running is None or self._running.done():
             self._running = self._threads.submit(self._write)
         elif self._size >= BATCH_BYTES or self._is_closing:
             self._changed.notify_all()

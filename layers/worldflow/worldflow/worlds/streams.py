@@ -47,6 +47,9 @@ PAGE_COMMITS = 64
 PAGE_BYTES = 1024 * 1024
 """A page has no more commits than this, and ends with the one with which it has so many bytes."""
 
+_NAME = "s"
+"""How the field of a stream begins, in the item of names."""
+
 _SLOTS = 64
 """Attempts that came last, of so many steps: the item has an end."""
 
@@ -128,7 +131,7 @@ def encode(world: World, key: str, values: list[Any]) -> Any:
 
 
 def _field(name: str) -> str:
-    return f"s{name.encode().hex()}"
+    return f"{_NAME}{name.encode().hex()}"
 
 
 def _slot(step: tuple[int, str]) -> str:
@@ -146,7 +149,7 @@ def register(
     slot = _slot(step) if step else ""
     mark = f"{step[0]}/{step[1]}/" if step else ""
     item = world.update_item(names_key(run_id), {slot: mark + latest} if latest else {}, {_field(name): ""})
-    if step and sum(found.startswith("s") for found in item) > NAMES_LIMIT:
+    if step and sum(found.startswith(_NAME) for found in item) > NAMES_LIMIT:
         raise StreamLimitError(f"run {run_id!r} has more than {NAMES_LIMIT:,} streams, which is the limit")
     found = str(item.get(slot, "")) if slot else ""
     return str(item[_field(name)]), found.removeprefix(mark) if mark and found.startswith(mark) else None
@@ -157,15 +160,30 @@ def remember(world: World, run_id: str, name: str, log: Log) -> None:
     world.update_item(names_key(run_id), {_field(name): log.place()}, {})
 
 
+def forget_places(world: World, run_id: str) -> None:
+    """Forgets how far the streams of a run go: writers read them from their beginning."""
+    item = world.get_item(names_key(run_id)) or {}
+    if places := {name: "" for name in item if name.startswith(_NAME)}:
+        world.update_item(names_key(run_id), places, {})
+
+
+def found_names(world: World, run_id: str) -> list[str] | None:
+    """The streams of a run that is not archived. None if it has none, or is archived."""
+    item = world.get_item(names_key(run_id))
+    if item is None:
+        return None
+    return sorted(bytes.fromhex(name.removeprefix(_NAME)).decode() for name in item if name.startswith(_NAME))
+
+
 def names(world: World, run_id: str) -> list[str]:
     """The streams of a run, by name. Raises `RunNotFoundError`."""
-    item = world.get_item(names_key(run_id))
-    if item is not None:
-        return sorted(bytes.fromhex(name[1:]).decode() for name in item if name.startswith("s"))
-    record = reading.find_run(world, generation(run_id)[0])
-    if record is None:
-        raise RunNotFoundError(run_id)
-    return sorted(record.streams or ())
+    found = found_names(world, run_id)
+    if found is None:
+        record = reading.find_run(world, generation(run_id)[0])
+        if record is None:
+            raise RunNotFoundError(run_id)
+        return sorted(record.streams or ())
+    return found
 
 
 # --- reading ---
@@ -194,6 +212,7 @@ class StreamReader:
         """The stream is closed, and all of it was read."""
         self._world = world
         self._run_id = run_id
+        self._name = name
         self.key = stream_key(run_id, name)
         self._at_commit = after == 0
         """Whether a commit ends at `after`."""
@@ -203,6 +222,8 @@ class StreamReader:
 
     def read(self) -> list[Item]:
         """What follows, up to a page of it. Nothing where nothing more is written yet."""
+        if self.ended:
+            return []
         rows = self._left or self._rows()
         items: list[Item] = []
         closed, before = False, None
@@ -225,9 +246,10 @@ class StreamReader:
         newest = self._world.get_run(generation_id(base, get_generation(self._world, base)))
         if newest is not None and newest.archived_at is None:
             return newest.ended and newest.status != "continued"
-        if reading.find_run(self._world, base) is None:
+        record = reading.find_run(self._world, base)
+        if record is None:
             raise RunNotFoundError(self._run_id)
-        self._archived = True
+        self._archived = self._name in (record.streams or ())  # else the archive may have one of an older run
         return True
 
     def _rows(self) -> list[Row]:
@@ -272,11 +294,29 @@ def read(world: World, run_id: str, name: str, after: int = 0) -> StreamPage:
 # --- archived streams ---
 
 
-def dump_stream(rows: Sequence[StreamRow]) -> bytes:
+def archive(world: World, run_id: str, name: str) -> None:
+    """Writes the archive of a stream of a run that has ended. Harmless to repeat."""
+    key = stream_key(run_id, name)
+    rows = [row for row in cast("list[StreamRow]", world.load_history(key)) if not isinstance(row, StreamRowsEnd)]
+    data = dump_stream(rows)
+    if rows and not world.archive.put(key, data):
+        other = load_stream(world.archive.get(key) or data)[0].at
+        is_another = other != rows[0].at  # of a run that had this id before
+        world.archive.put(key, data, replace=True, keep_as=f"{other:%Y%m%dT%H%M%S.%fZ}" if is_another else None)
+
+
+def clear(world: World, run_id: str, names: Sequence[str]) -> None:
+    """Removes the streams of a run that is archived. Harmless to repeat."""
+    for name in names:
+        world.archive.clear(stream_key(run_id, name), ())
+    world.put_item(names_key(run_id), None)
+
+
+def dump_stream(rows: Sequence[Row]) -> bytes:
     """A stream as it is archived: gzip of a line of JSON for each row."""
     import gzip  # which hardly any process needs
 
-    lines = [dump_events([cast("Event", row)])[1:-1] for row in rows if not isinstance(row, StreamRowsEnd)]
+    lines = [dump_events([cast("Event", row)])[1:-1] for row in rows]
     return gzip.compress("\n".join(lines).encode(), mtime=0)
 
 

@@ -11,6 +11,7 @@ from worldflow.runtime.reconcile.work import Found, Work, is_whole
 from worldflow.worlds import items
 from worldflow.worlds.archives import Attempt
 from worldflow.worlds.records import HookRecord, RunRecord
+from worldflow.worlds.streams import forget_places
 
 
 class Table:
@@ -49,6 +50,8 @@ class Table:
         elif kind == "schedule":
             with self._work.lock:
                 self.schedule_ids.add(rest)
+        elif kind == "streams" and not self._work.dry_run:
+            forget_places(self._work.world, rest)  # which may be from after what was restored
         elif kind == "step" and "abandoned" in item:
             self._abandoned(rest)
         elif kind == "idempotency":
