@@ -13,6 +13,8 @@ def name_of_write(key: str, item: Item | None, defaults: Item | None = None) -> 
             return "put_generation"
         case "hook", _:
             return "put_hook" if item else "delete_hook"
+        case "streams", _:
+            return "put_streams" if item or defaults else "delete_streams"
         case "schedule", _:
             return "put_schedule" if item else "remove_schedule"
         case _, "claim":

@@ -16,12 +16,13 @@ import pytest
 from tests.support.crashes import Crash, CrashingWorld, When, never, once, serve, settle
 from tests.support.driver import START
 from tests.support.local_tables import rows
-from worldflow import FatalError, continue_as_new, create_hook, step, wait_for_signal, workflow
+from worldflow import FatalError, continue_as_new, create_hook, open_stream, step, wait_for_signal, workflow
 from worldflow.engine.errors import RunArchivedError
 from worldflow.engine.history import SignalReceived
 from worldflow.runtime import starting
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.turns import generations
+from worldflow.worlds import streams
 from worldflow.worlds.messages import FactArrived, Poke, Revival, Start
 
 RUNS = ("failing", "loop", "loop~2", "loop~3")
@@ -42,6 +43,7 @@ async def failing() -> str:
 
 @workflow
 async def looping(left: int) -> str:
+    open_stream("progress").write(left)
     if left:
         continue_as_new(left=left - 1)
     return "done"
@@ -87,15 +89,16 @@ def archive(world: CrashingWorld) -> None:
 def views(world: CrashingWorld) -> list[Any]:
     read = [(world.read_run(run_id), world.read_events(run_id)) for run_id in RUNS]
     # A redo of the end writes the record once more.
-    hidden = {"archived_at", "newest_run_id", "updated_at"}
-    return [(run.model_dump(exclude=hidden), events) for run, events in read]
+    hidden = {"archived_at", "newest_run_id", "updated_at", "streams"}
+    written = [(streams.names(world, run_id), streams.read(world, run_id, "progress").items) for run_id in RUNS]
+    return [*((run.model_dump(exclude=hidden), events) for run, events in read), written]
 
 
 def all_calls(opened: Callable[[], Any]) -> list[tuple[int, When]]:
     """Each moment at which something may come between."""
     with opened() as world:
         archive(world)
-        assert {"archive", "seal", "delete_hook", "clear", "forget"} == set(world.calls)
+        assert {"archive", "seal", "delete_hook", "clear", "delete_streams", "forget"} == set(world.calls)
         return [(call, when) for call in range(len(world.calls)) for when in ("before", "after")]
 
 
