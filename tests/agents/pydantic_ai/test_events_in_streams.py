@@ -143,6 +143,19 @@ async def test_readers_learn_that_an_answer_begins_anew(runs: Runs) -> None:
     assert said([item.value for item in found[resets[0] + 1 :]]) == "one two three"
 
 
+async def test_a_broken_answer_has_cost_tokens_too(runs: Runs) -> None:
+    run_id = await runs.start(stumble)
+    await runs.result(run_id)
+
+    outcomes = [
+        event for event in runs.world.read_events(run_id) if event.event_type in ("StepFailed", "StepCompleted")
+    ]
+    assert [(event.event_type, event.usage[0]["model"], event.usage[0]["output_tokens"]) for event in outcomes] == [
+        ("StepFailed", "script", 2),
+        ("StepCompleted", "script", 3),
+    ]
+
+
 alone = Agent(Script([("sing", {})], "la la"), name="alone", capabilities=[Durable(stream="song")])
 
 

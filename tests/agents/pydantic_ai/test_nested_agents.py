@@ -73,3 +73,5 @@ async def test_an_agent_in_a_tool_that_is_a_step_is_a_part_of_that_step(runs: Ru
 
     assert await runs.result(run_id) == "from inside"
     assert names(runs, run_id) == ["caller.model", "caller.tool.ask_inside", "caller.model"]
+    outcomes = [event.usage for event in runs.world.read_events(run_id) if event.event_type == "StepCompleted"]
+    assert [len(usage or []) for usage in outcomes] == [1, 1, 1]

@@ -8,16 +8,17 @@ from typing import Any, ClassVar
 
 from pydantic_ai.agent import EventStreamHandler
 from pydantic_ai.agent.abstract import AbstractAgent
-from pydantic_ai.capabilities.abstract import WrapRunHandler
+from pydantic_ai.capabilities.abstract import WrapModelRequestHandler, WrapRunHandler
 from pydantic_ai.durable_exec import JSON_CODEC, BaseDurabilityCapability, DurabilityEngineSpec
 from pydantic_ai.durable_exec._utils import disable_threads
-from pydantic_ai.messages import AgentStreamEvent
-from pydantic_ai.models import Model
+from pydantic_ai.messages import AgentStreamEvent, ModelResponse
+from pydantic_ai.models import Model, ModelRequestContext
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import AgentDepsT, RunContext
 
 import worldflow
 import worldflow.ai.pydantic.chance
+from worldflow.ai.pydantic import usage
 from worldflow.ai.pydantic.options import METADATA, StepOptions, checked
 from worldflow.ai.pydantic.running import replaced, served_by, without_retries
 from worldflow.ai.pydantic.steps import Backend, Config
@@ -126,6 +127,14 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
 
     def get_run_clock(self) -> Callable[[], datetime] | None:
         return worldflow.now if self.in_durable_context else None
+
+    async def wrap_model_request(
+        self, ctx: RunContext[AgentDepsT], *, request_context: ModelRequestContext, handler: WrapModelRequestHandler
+    ) -> ModelResponse:
+        response = await super().wrap_model_request(ctx, request_context=request_context, handler=handler)
+        if not self.in_durable_context and _is_in_a_run():  # as a part of a step
+            usage.record(response, request_context.model.model_id)
+        return response
 
     def _model_stream_event_handler(self) -> EventStreamHandler[AgentDepsT] | None:
         handler = super()._model_stream_event_handler()

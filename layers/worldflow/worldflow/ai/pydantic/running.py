@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -11,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pydantic_ai.durable_exec import DurableOperation, ModelRequestParams, durable_unit_scope
+from pydantic_ai.durable_exec._utils import streamed_before_failing
 from pydantic_ai.models import Model
 
 import worldflow
@@ -18,6 +20,9 @@ from worldflow.ai.pydantic import usage
 from worldflow.ai.pydantic.failures import as_step_errors
 from worldflow.ai.pydantic.messages import brief_message
 from worldflow.ai.pydantic.wire import Wire
+from worldflow.engine.privacy import loggable
+
+_log = logging.getLogger("worldflow")
 
 served_by: ContextVar[str] = ContextVar("worldflow_agent_model")
 """The id of the model that serves the request of this step."""
@@ -34,7 +39,12 @@ async def run_operation(operation: DurableOperation[Any, Any, Any], wire: Wire, 
     with durable_unit_scope(), as_step_errors():
         params = operation.parameter_transport.load(wire, runtime=None)
         async with _beating(heartbeat):
-            result = await operation.handler(params)
+            try:
+                result = await operation.handler(params)
+            except Exception as error:
+                if partial := streamed_before_failing(error):
+                    usage.record(partial, served_by.get())
+                raise
         if not isinstance(params, ModelRequestParams):
             return operation.result_codec.dump(result)
         usage.record(result, served_by.get())
@@ -71,11 +81,13 @@ async def _beating(interval: float | None) -> AsyncIterator[None]:
                 if here is not None:
                     here.cancel()
                 raise
+            except Exception as error:  # the next one may arrive
+                _log.warning("a heartbeat could not be sent", exc_info=loggable(error))
 
     beats = asyncio.create_task(beat())
     try:
         yield
     finally:
         beats.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
+        with contextlib.suppress(asyncio.CancelledError):
             await beats

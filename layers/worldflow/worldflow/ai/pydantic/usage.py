@@ -6,6 +6,9 @@ from pydantic_ai.messages import ModelResponse
 
 import worldflow
 
+MODEL_LIMIT = 200
+"""Characters of a model's name. That of a fallback names all of its models."""
+
 _CACHE = {
     "cache_read_tokens": "cache_read_input_tokens",
     "cache_write_tokens": "cache_creation_input_tokens",
@@ -21,7 +24,7 @@ def record(response: ModelResponse, default: str) -> None:
     usage = response.usage
     other = {name: getattr(usage, ours) for ours, name in _CACHE.items() if getattr(usage, ours)}
     worldflow.record_usage(
-        response.model_name or default,
+        (response.model_name or default)[:MODEL_LIMIT],
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         **other,
