@@ -39,6 +39,7 @@ from worldflow.terminal import console
 from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import not_imported
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -170,8 +171,9 @@ def _without_code(error: WorkflowNotFoundError, modules: str) -> str:
 def _events(world: World, run_id: str, follow: bool) -> Iterator[Event]:
     """The events of a run; if they are followed, those to come too, until it has ended."""
     after, waiting, quiet = 0, pauses(), Quiet(world, run_id)
+    history = reading.history_of(world, run_id)
     while True:
-        news = world.read_events(run_id, after)
+        news = [history.read(event) for event in reading.stored_events(world, run_id, after)]
         yield from news
         if not follow or any(isinstance(event, RunEnded) for event in news):
             return

@@ -33,7 +33,8 @@ from worldflow.runtime import queries
 from worldflow.turns.watchdog import watched
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
-from worldflow.worlds.payloads import fetch_event, size_of_reference
+from worldflow.worlds.histories import History, borrower
+from worldflow.worlds.payloads import size_of_reference
 from worldflow.worlds.records import RunRecord
 
 LARGE = 256 * 1024
@@ -198,14 +199,16 @@ def page_of_events(
     names: dict[str, str] = {}
     rows: list[EventRow] = []
     wanted, edits = search.casefold().split(), editable(events)
-    for event in events:
+    history = History(world, lambda: events)
+    for stored in events:
+        size = sum(size_of_reference(getattr(stored, name)) for name in stored.data_fields)
+        event = history.read(stored) if borrower(stored) and size <= LARGE else stored
         note(event, names)
         if event.seq <= after or (wanted and not _is_found(wanted, event, names, payloads)):
             continue
         if len(rows) == limit:
             return EventPage(rows, len(events), rows[-1].seq)
-        size = sum(size_of_reference(getattr(event, name)) for name in event.data_fields)
-        payload = fetch_event(world, event).payload if payloads and size <= LARGE else None
+        payload = history.read(stored).payload if payloads and size <= LARGE else None
         since = duration(event.at - events[0].at)
         rows.append(
             EventRow(

@@ -23,7 +23,7 @@ from worldflow.engine.history import (
     UpdateReceived,
 )
 from worldflow.worlds.ledger import OUTCOME_DAYS
-from worldflow.worlds.payloads import size_of_reference
+from worldflow.worlds.payloads import Whole, size_of_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ def shape_of(events: Sequence[Event]) -> Shape:
 
 
 def _size(value: object) -> int:
+    value = value.stored if isinstance(value, Whole) else value
     return size_of_reference(value) or (0 if value is None else len(to_json(value, inf_nan_mode="constants")))
 
 

@@ -12,6 +12,7 @@ from worldflow.engine.ids import stream_key
 from worldflow.turns.turn import PURE_EVENTS, PURE_SECONDS
 from worldflow.worlds import reading, streams
 from worldflow.worlds.base import World
+from worldflow.worlds.histories import with_whole
 
 Commits = Sequence[Sequence[Event]]
 Outcome = h.StepCompleted | h.StepFailed
@@ -20,11 +21,13 @@ Outcome = h.StepCompleted | h.StepFailed
 def commits_of(world: World, run_id: str) -> tuple[Commits, bool]:
     """The history of a run, commit by commit; and whether that is how it was written. Raises `RunNotFoundError`.
 
+    Data of which earlier events hold parts is `Whole`: messages carry it so.
+
     An archive has no commits: their ends are derived from the times of the events.
     """
     if reading.stored_run(world, run_id).archived_at is None and (commits := world.load_commits(run_id)):
-        return commits, True
-    events = reading.stored_events(world, run_id)
+        return _with_whole(world, commits), True
+    events = with_whole(reading.stored_events(world, run_id), world)
     return guessed_commits(events), not events
 
 
@@ -40,6 +43,11 @@ def streams_of(world: World, run_id: str) -> StreamCommits:
             commits = [[row] for row in streams.load_stream(data)]
         found[name] = commits
     return found
+
+
+def _with_whole(world: World, commits: Commits) -> Commits:
+    events = iter(with_whole([event for commit in commits for event in commit], world))
+    return [[next(events) for _ in commit] for commit in commits]
 
 
 def guessed_commits(events: Iterable[Event]) -> Commits:

@@ -26,6 +26,7 @@ from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.turns.acts import Acts, Obsolete, carry_out
 from worldflow.turns.announcing import status_events
 from worldflow.worlds import items, ledger, reading
+from worldflow.worlds.histories import as_sent, as_stored
 from worldflow.worlds.messages import (
     Delayed,
     FactArrived,
@@ -38,7 +39,7 @@ from worldflow.worlds.messages import (
     StepOutcome,
     StepTask,
 )
-from worldflow.worlds.payloads import is_stand_in, size_of_reference
+from worldflow.worlds.payloads import is_encoded, is_in_store
 from worldflow.worlds.records import RunRecord, run_record
 
 CLOSE = timedelta(seconds=2)
@@ -123,7 +124,7 @@ class _Account:
         acts = Acts(self.world, self._run_id, state)
         forked = any(isinstance(event, h.RunForked) for event in events)
         if events:
-            self.world.append(self._run_id, events)
+            self.world.append(self._run_id, [as_stored(event) for event in events])
         events = [with_values(event) if isinstance(event, h.StreamWritten) else event for event in events]
         if events and state.ended:
             for out in acts.finish(events, redo=forked):
@@ -260,7 +261,7 @@ class _Account:
         self.world.get_run(self._run_id)
 
     def _arrived(self, fact: Fact) -> FactArrived:
-        return FactArrived(run_id=self._run_id, fact=_unrecorded(fact))
+        return FactArrived(run_id=self._run_id, fact=self._unrecorded(fact))
 
     def _execute(self, fact: Outcome) -> None:
         """What the step executor does with a task, of which this comes."""
@@ -275,9 +276,9 @@ class _Account:
         if task.heartbeats:
             ledger.begin(world, self._run_id, task.step_id, task.attempt)
             self.say("heartbeats: not in the history, each is one more write")
-        if size_of_reference(task.input):
+        if is_in_store(task.input):
             world.access.s3.get_object()
-        outcome = StepOutcome(run_id=self._run_id, fact=_unrecorded(fact), call=task.call)
+        outcome = StepOutcome(run_id=self._run_id, fact=self._unrecorded(fact), call=task.call)
         if task.ledger is not False:
             ledger.put_outcome(world, outcome)
         world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])
@@ -371,28 +372,27 @@ class _Account:
 
     def _count_data(self, event: Event) -> None:
         """Values that are too large for a history were put into S3, and are read where they are used."""
-        values = [getattr(event, name) for name in event.data_fields]
+        values = [getattr(as_stored(event), name) for name in event.data_fields]
         if error := getattr(event, "error", None):
             values.append(error.packed)
         for value in values:
-            if size_of_reference(value):
+            if is_in_store(value):
                 self.world.access.s3.put_object()
                 is_inline = isinstance(event, h.StepScheduled) and event.inline
                 if isinstance(event, Fact | h.StreamWritten) or is_inline:
                     self.world.access.s3.get_object()
-            if size_of_reference(value) and isinstance(event, h.StreamWritten) and event.count > 1:
+            if is_in_store(value) and isinstance(event, h.StreamWritten) and event.count > 1:
                 self.say("the sizes of large values that a workflow writes to a stream at once: taken to be the same")
-            if is_stand_in(value) and not size_of_reference(value):
+            if is_encoded(value):
                 self.say("requests of the payload codec, such as those to KMS: not counted")
-        if isinstance(event, h.ChildStarted) and size_of_reference(event.input):
+        if isinstance(event, h.ChildStarted) and is_in_store(event.input):
             self.say("copies of large values for children")
+
+    def _unrecorded(self, fact: Fact) -> Fact:
+        """A fact as a message has it."""
+        unrecorded = as_sent(self.world, self._run_id, fact)
+        return unrecorded.model_copy(update={"seq": 0, "at": UNRECORDED, "held": None})
 
     def say(self, what: str) -> None:
         if what not in self.world.asked.estimated:
             self.world.asked.estimated.append(what)
-
-
-def _unrecorded(fact: Fact) -> Fact:
-    """A fact as a message has it."""
-    unrecorded: Fact = fact.model_copy(update={"seq": 0, "at": UNRECORDED, "held": None})
-    return unrecorded

@@ -19,7 +19,8 @@ from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
-from worldflow.worlds.payloads import fetch_event, fetch_text
+from worldflow.worlds.histories import History
+from worldflow.worlds.payloads import fetch_text
 from worldflow.worlds.records import RunRecord
 
 _TAKES_THE_CODE = (
@@ -81,7 +82,7 @@ def _replayed(world: World, record: RunRecord) -> Iterator[Execution | None]:
 @contextmanager
 def replayed(world: World, record: RunRecord, history: Sequence[Event]) -> Iterator[Execution]:
     """The workflow of a run where a history, as it is stored, has led it. Raises as `ask` does."""
-    events = [fetch_event(world, event) for event in history]
+    events = list(map(History(world).read, history))
     started = events[0]
     assert isinstance(started, RunStarted)
     version = oldest_version(record.workflow_name) if started.version is None else started.version

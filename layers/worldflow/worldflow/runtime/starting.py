@@ -33,6 +33,7 @@ from worldflow.runtime.sending import check_declared
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
+from worldflow.worlds.histories import with_whole
 from worldflow.worlds.messages import FactArrived, Revival, Start, termination
 from worldflow.worlds.payloads import check_size, fetch, stash
 from worldflow.worlds.records import Fork, RunRecord
@@ -166,7 +167,7 @@ def _retried_from(world: World, failed: RunRecord, input: Mapping[str, Any] | No
     """The event after which a retry continues, and what is other data there."""
     if input is None:
         return None, {}
-    history = reading.find_history(world, failed.run_id) or []
+    history = with_whole(reading.find_history(world, failed.run_id) or [], world)
     return 1, read_edits(world, next_generation(failed.run_id), history, 1, {1: input})
 
 
@@ -190,7 +191,7 @@ def fork(
     """
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
-    history, edited = reading.find_history(world, run_id) or [], by_number(edit or {})
+    history, edited = with_whole(reading.find_history(world, run_id) or [], world), by_number(edit or {})
     if after is None:
         if not edited:
             problem = "name the event after which the fork continues, or one to edit"

@@ -15,6 +15,7 @@ from worldflow.engine.workflow.definitions import Workflow
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
+from worldflow.worlds.histories import taken_over, with_whole
 from worldflow.worlds.payloads import adopt_events, fetch, fetch_failure, stash
 from worldflow.worlds.records import Fork, RunRecord
 
@@ -55,7 +56,7 @@ def fork(
 
     traceparent: the span of the new run.
     """
-    source = reading.find_history(world, fork_of.run_id) or []
+    source = with_whole(reading.find_history(world, fork_of.run_id) or [], world)
     if fork_of.after is None:
         taken = retried(source, record.run_id, partial(fetch_failure, world))
     else:
@@ -69,7 +70,7 @@ def fork(
     ]
     if fork_of.after is not None and isinstance(start := events[0], RunStarted) and _is_unbegun(start, events):
         events[0] = start.model_copy(update={"seed": seed(chance)})  # nothing has come of the other run's
-    return events, RunForked(
+    return taken_over(world, record.run_id, events), RunForked(
         run_id=fork_of.run_id,
         after=fork_of.after,
         edit=fork_of.edit,

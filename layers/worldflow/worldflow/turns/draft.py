@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
 
 from worldflow.engine.errors import HistoryLimitError, PayloadTooLargeError, StepCrashedError
 from worldflow.engine.history import (
@@ -39,6 +38,7 @@ from worldflow.turns.live_run import LiveRun, Replay, Rules
 from worldflow.turns.observer import Observer
 from worldflow.worlds import ledger
 from worldflow.worlds.base import World
+from worldflow.worlds.histories import as_stored, taken_over
 from worldflow.worlds.messages import (
     FactArrived,
     HeartbeatDue,
@@ -49,10 +49,8 @@ from worldflow.worlds.messages import (
     StepOutcome,
     termination,
 )
-from worldflow.worlds.payloads import stash_event
+from worldflow.worlds.payloads import Whole
 from worldflow.worlds.records import RunRecord
-
-C = TypeVar("C", StepScheduled, ChildStarted)
 
 
 class Draft:
@@ -107,7 +105,7 @@ class Draft:
 
     def _keep(self, event: Event) -> None:
         self.obsolete.add(event, self.state.record(event))
-        self.events.append(event)
+        self.events.append(as_stored(event) if event.data_fields else event)
         if isinstance(event, StepScheduled):
             self.scheduled.add(event.step_id)
 
@@ -187,29 +185,27 @@ class Draft:
         if run.blocked is None:
             self.replay = run.revive(self.state.started, self.events, adopted=True)
         if self.replay and record.fork_of.edit is not None:
-            self._call_anew(self.replay.anew, beginning.edits_of(self._world, record.fork_of))
+            self._call_anew(adopted, self.replay.anew, beginning.edits_of(self._world, record.fork_of))
         self.apply_fact(fork, self._world.now())
         self.redo = True
         if record.restored:
             self.record(RunRestored(), self.state.at)
 
-    def _call_anew(self, arguments: Mapping[str, Json], edits: Edits) -> None:
+    def _call_anew(self, adopted: Sequence[Event], arguments: Mapping[str, Json], edits: Edits) -> None:
         """Gives what is open in a fork the arguments that the code has for it, now that data before it is edited."""
-        state = self.state
+        steps, children = self.state.steps.values(), self.state.children.values()
+        calls: list[StepScheduled | ChildStarted] = [step.scheduled for step in steps]
+        calls += [child.started for child in children if not child.started.detached]
         anew: dict[int, Event] = {}
-        for step in state.steps.values():
-            if step.scheduled.step_id in arguments and step.scheduled.seq not in edits:
-                step.scheduled = self._with_input(step.scheduled, arguments[step.scheduled.step_id])
-                anew[step.scheduled.seq] = step.scheduled
-        for child in state.children.values():
-            is_own = not child.started.detached and child.started.seq not in edits
-            if is_own and child.started.child_id in arguments:
-                child.started = self._with_input(child.started, arguments[child.started.child_id])
-                anew[child.started.seq] = child.started
-        self.events = [anew.get(event.seq, event) for event in self.events]
-
-    def _with_input(self, call: C, input: Json) -> C:
-        return stash_event(self._world, self.run.id, call.model_copy(update={"input": input}))
+        for call in calls:
+            if call.identity[1] in arguments and call.seq not in edits:
+                anew[call.seq] = call.model_copy(update={"input": Whole(arguments[call.identity[1]], None)})
+        if not anew:
+            return
+        # What other events have borrowed from these, they cannot any more.
+        events = taken_over(self._world, self.run.id, [anew.get(event.seq, event) for event in adopted])
+        self.events = list(map(as_stored, events))
+        self.run.read_anew(self.events)
 
     # --- facts ---
 
@@ -224,15 +220,16 @@ class Draft:
             self._give_up(fact, at, self._too_long())
             return
         try:
-            decisions = self.run.learn(fact, at)
+            learned = self.run.learn(fact, at)
         except PayloadTooLargeError as error:
             self._give_up(fact, at, error)
             return
-        if decisions is None:
+        if learned is None:
             self.record(fact.model_copy(update={"held": True}), at)
             if isinstance(fact, CancelRequested):
                 self.record(RunCancelled(reason=fact.reason, forced=True), at)
             return
+        fact, decisions = learned
         self.record(fact, at)
         for decision in decisions:
             self.record(decision, at)
@@ -245,13 +242,13 @@ class Draft:
             applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
             fact = with_what_was_unknown(fact, applied)
         try:
-            decisions = self.run.learn(fact, at)
+            learned = self.run.learn(fact, at)
         except PayloadTooLargeError as error:
             self.record(RunFailed(error=encode_exception(error), forced=True), at)
             return
-        if decisions is not None:
+        if learned is not None:
             self.record(applied, at)
-            for decision in decisions:
+            for decision in learned[1]:
                 self.record(decision, at)
 
     def _too_long(self) -> HistoryLimitError:

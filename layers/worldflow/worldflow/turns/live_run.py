@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
@@ -17,26 +17,46 @@ from worldflow.engine.errors import (
     WorkflowNotFoundError,
     WorkflowStuckError,
 )
-from worldflow.engine.history import AnyDecision, AnyFact, BaseEvent, Event, Json, Replied, RunStarted
+from worldflow.engine.history import (
+    AnyDecision,
+    AnyFact,
+    ChildCompleted,
+    ChildStarted,
+    Event,
+    HookResumed,
+    Json,
+    Replied,
+    RunStarted,
+    SignalReceived,
+    StepCompleted,
+    StepScheduled,
+    UpdateReceived,
+)
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.privacy import described
 from worldflow.engine.texts import escaped
+from worldflow.engine.values.repeats import Repeats
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds.base import World
+from worldflow.worlds.histories import History, as_stored, share
 from worldflow.worlds.outages import OutageError, is_outage
 from worldflow.worlds.payloads import fetch_event, stash_event
 
-E = TypeVar("E", bound=BaseEvent)
+T = TypeVar("T")
 
 BLOCKED_LIMIT = 8_000
 """Characters of the reason why a run is blocked, which stands in its record."""
 
 _BLOCKING = (WorkflowNotFoundError, NonDeterminismError, SerializationError, ConfigurationError, WorkflowStuckError)
+
+_CALLS = (StepScheduled, ChildStarted)
+_BRINGS_DATA = (StepCompleted, ChildCompleted, SignalReceived, HookResumed, UpdateReceived)
+"""Events whose data is written once, as the calls' is. What others have is read without the events before them."""
 
 _log = logging.getLogger("worldflow")
 
@@ -79,6 +99,7 @@ class LiveRun:
         """False where a turn is taken without the workflow's code, which may be what kills its turns."""
         self._world = world
         self._rules = rules
+        self._repeats = Repeats()
 
     def dispose(self) -> None:
         """Lets go of the execution."""
@@ -110,7 +131,8 @@ class LiveRun:
                 version = oldest_version(started.workflow_name)
             execution = self._execution(started.workflow_name, version)
             try:
-                events = [self._fetched(event) for event in history]
+                reader = History(self._world)
+                events = self._read(lambda: list(map(reader.read, history)))
                 watched(execution, lambda: execution.replay(events, adopted=adopted), self._rules.cpu_limit)
             except BaseException:
                 execution.dispose()
@@ -119,13 +141,35 @@ class LiveRun:
             self._block(error)
             return None
         self.execution = execution
+        self._note(reader)
         difference = execution.recorded.differences[0] if execution.recorded.differences else None
         if difference:
             _log.warning("the replay of run %s differs from its history: %s", self.id, difference)
         return Replay(len(events), difference, execution.recorded.anew)
 
-    def learn(self, fact: AnyFact, at: datetime) -> list[AnyDecision] | None:
-        """Tells the workflow of a fact. Returns its decisions, as they are stored; None if its code cannot run.
+    def read_anew(self, history: Sequence[Event]) -> None:
+        """Takes other data of open calls than that of the history that the run was revived with."""
+        steps, children = self.state.steps, self.state.children
+        for event in history:
+            if isinstance(event, StepScheduled) and event.step_id in steps:
+                steps[event.step_id].scheduled = event
+            elif isinstance(event, ChildStarted) and event.child_id in children:
+                children[event.child_id].started = event
+        reader = History(self._world)
+        self._read(lambda: list(map(reader.read, history)))
+        self._note(reader)
+
+    def _note(self, reader: History) -> None:
+        """Keeps what is known of a history that was read."""
+        self._repeats = reader.repeats()
+        for step in self.state.steps.values():
+            step.scheduled = reader.whole(step.scheduled)
+        for child in self.state.children.values():
+            child.started = reader.whole(child.started)
+
+    def learn(self, fact: AnyFact, at: datetime) -> tuple[AnyFact, list[AnyDecision]] | None:
+        """Tells the workflow of a fact. Returns the fact and the workflow's decisions, to be recorded next; None if its
+        code cannot run.
 
         Raises `PayloadTooLargeError` for decisions that cannot be stored: the run must fail then.
         """
@@ -133,7 +177,7 @@ class LiveRun:
         if execution is None:
             return None
         try:
-            known = self._fetched(fact)
+            known = self._read(lambda: fetch_event(self._world, fact))
             decisions = watched(execution, lambda: execution.apply(known, at), self._rules.cpu_limit)
         except _BLOCKING as error:
             self._block(error)
@@ -142,7 +186,9 @@ class LiveRun:
             code = next((arg for arg in error.args if isinstance(arg, int)), "")  # and not a text, which may be data
             self._block(ConfigurationError(f"the workflow's code raised {type(error).__name__}({code})"))
             return None
-        return [self._stashed(decision) for decision in decisions]
+        seq = self.state.seq + 1
+        recorded = fact if fact.seq else self._noted(fact, known, seq)  # one that was held is in the history
+        return recorded, [self._stashed(decision, seq + place) for place, decision in enumerate(decisions, 1)]
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         workflow = find_workflow(workflow_name, version)
@@ -156,17 +202,31 @@ class LiveRun:
         _log.error("run %s is blocked: %s", self.id, logged)
         self.dispose()
 
-    def _fetched(self, event: E) -> E:
-        """The event as the workflow sees it. An outage blocks no run, whatever a codec makes of it."""
+    def _read(self, read: Callable[[], T]) -> T:
+        """What `read` returns, which reads the user's data. An outage blocks no run, whatever a codec makes of it."""
         try:
-            return fetch_event(self._world, event)
+            return read()
         except _BLOCKING as error:
             if is_outage(error):
                 raise OutageError(f"run {self.id}: its data cannot be read at the moment") from error
             raise
 
-    def _stashed(self, decision: AnyDecision) -> AnyDecision:
+    def _noted(self, fact: AnyFact, known: AnyFact, seq: int) -> AnyFact:
+        """A fact as event `seq` has it.
+
+        known: the fact with its data.
+        """
+        if isinstance(known, _BRINGS_DATA) and (shared := share(self._world, self.id, known, seq, self._repeats)):
+            return as_stored(shared)
+        if isinstance(known, RunStarted):
+            self._repeats.share(seq, known.input)
+        return fact
+
+    def _stashed(self, decision: AnyDecision, seq: int) -> AnyDecision:
+        """A decision as event `seq` has it, or with its data `Whole`."""
         try:
+            if isinstance(decision, _CALLS) and (shared := share(self._world, self.id, decision, seq, self._repeats)):
+                return shared
             return stash_event(self._world, self.id, decision)
         except PayloadTooLargeError as error:
             if not (isinstance(decision, Replied) and decision.fact_id.startswith("update/")):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from worldflow.engine.errors import (
     FatalError,
@@ -15,7 +15,7 @@ from worldflow.engine.errors import (
     StepTimeoutError,
     WorldflowError,
 )
-from worldflow.engine.history import Json, StepCompleted, StepFailed
+from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import loggable
 from worldflow.engine.usage import Entry
 from worldflow.engine.workflow.context import StepInfo, current_step
@@ -29,19 +29,12 @@ from worldflow.worlds import ledger
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import StepTask
 from worldflow.worlds.outages import is_outage
-from worldflow.worlds.payloads import fetch, is_stand_in, stash
+from worldflow.worlds.payloads import Whole, fetch, is_stand_in, stash
 
 STREAM_THREADS = 256
 """Streams that are written side by side: each has a thread while there is something to write."""
 
 _log = logging.getLogger("worldflow")
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetched:
-    """A task's arguments, which may look like a reference to others."""
-
-    value: Json
 
 
 class StepRunner:
@@ -75,7 +68,7 @@ class StepRunner:
             if is_outage(error):
                 raise
             return task
-        return task.model_copy(update={"input": _Fetched(value)})
+        return task.model_copy(update={"input": Whole(value, task.input)})
 
     async def info(self, task: StepTask) -> StepInfo:
         """What the step may know of itself."""
@@ -106,7 +99,7 @@ class StepRunner:
             # Perhaps a deployment is under way and the next attempt finds it.
             return failed(task, StepNotFoundError(f"{error}{explain_failures()}"), retryable=True)
         values = task.input
-        if isinstance(values, _Fetched):
+        if isinstance(values, Whole):
             values = values.value
         elif is_stand_in(values):
             try:

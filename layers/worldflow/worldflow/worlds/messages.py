@@ -192,6 +192,11 @@ class Poke(_RunMessage):
         return safe_id(f"{self.run_id}:poke:{self.nonce}")
 
 
+def call_id(name: str, recorded_input: Json) -> str:
+    called = to_json([name, recorded_input], inf_nan_mode="constants")
+    return hashlib.blake2b(called, digest_size=8).hexdigest()
+
+
 class StepTask(BaseMessage):
     """Run one attempt of a step."""
 
@@ -217,12 +222,13 @@ class StepTask(BaseMessage):
     """The run in which the step was scheduled, if this one continues that run."""
     traceparent: str | None = None
     """The span of the run, where it is in a trace."""
+    call_id: str | None = None
+    """The `call`, where the history has something else in place of `input`, which may be encoded anew each time."""
 
     @property
     def call(self) -> str:
         """What is called with what, in a few characters: another call under the same id has others."""
-        called = to_json([self.name, self.input], inf_nan_mode="constants")
-        return hashlib.blake2b(called, digest_size=8).hexdigest()
+        return self.call_id or call_id(self.name, self.input)
 
     @property
     def group(self) -> str:

@@ -7,6 +7,11 @@ was encoded for: it stays when another run takes the value over. What was record
 
 A value of the user's that looks like one of these is stored too, so that no value is ever mistaken.
 
+Of a value of which the history of its run holds parts already, an event has only the rest, and the places of these
+parts (`engine/values/repeats.py`): `{"$encoded": 0, "$same": [places, rest], "bytes": n}`, where the pair is stashed as
+any value is. To code that knows nothing of this it is encoded data that cannot be read, and never a value. Such an
+event is read with the events before it: see `histories.py`. Everything else, such as a message, has the value whole.
+
 What is stored has one owner, the run that its key begins with, and goes where that run goes. A reference that comes
 from another run, with a child's input or its result, with what a generation leaves to the next, with the history of a
 fork, is adopted: the data is copied to a key of the new owner before anything refers to it there.
@@ -19,6 +24,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -26,6 +32,7 @@ from pydantic_core import from_json
 
 from worldflow.engine.errors import PayloadCodecError, PayloadTooLargeError
 from worldflow.engine.history import BaseEvent, Failure, Json, dump_value
+from worldflow.engine.values.repeats import Shared
 from worldflow.worlds.codec import PayloadCodec
 
 PAYLOAD_LIMIT = 50 * 1024 * 1024
@@ -34,11 +41,20 @@ PAYLOAD_LIMIT = 50 * 1024 * 1024
 _KEY = "$payload"
 _ENCODED = "$encoded"
 _ENCODED_FOR = "encoded_for"
+_SAME = "$same"
 
 _COPIES = 8
 """Payloads that are copied side by side."""
 
 E = TypeVar("E", bound=BaseEvent)
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The data of an event that is kept in memory, where the history has something else in its place."""
+
+    value: Json
+    stored: Json
 
 
 class PayloadStore(Protocol):
@@ -78,6 +94,25 @@ def stash(world: PayloadStore, run_id: str, value: Json, field: str = "value") -
     return {_KEY: key, "bytes": len(data), **mark}
 
 
+def stash_shared(world: PayloadStore, run_id: str, value: Json, shared: Shared, field: str) -> Json:
+    """What stands for a value in an event, where the history holds parts of it. Raises `PayloadTooLargeError`."""
+    size = len(dump_value(value, ours=5))
+    if size > PAYLOAD_LIMIT:
+        raise PayloadTooLargeError(field, size, PAYLOAD_LIMIT)
+    return {_ENCODED: 0, _SAME: stash(world, run_id, [shared.borrowed, shared.rest]), "bytes": size}
+
+
+def has_borrowed(value: Json) -> bool:
+    """Whether what is stored of a value is not all of it: parts are in earlier events."""
+    return is_stand_in(value) and _SAME in value and value[_ENCODED] == 0
+
+
+def fetch_shared(world: PayloadStore, value: Json) -> Shared:
+    """What an event has of a value that `has_borrowed`. Raises `PayloadCodecError`."""
+    borrowed, rest = fetch(world, value[_SAME])
+    return Shared(borrowed, rest)
+
+
 _ENGINES_OWN = ("carried",)
 """Fields that hold many values of the user's, each of which was let in before."""
 
@@ -91,8 +126,12 @@ def check_size(value: Json, field: str) -> None:
 
 def fetch(world: PayloadStore, value: Json) -> Json:
     """The value itself, of what `stash` made of it. Raises `PayloadCodecError`."""
+    if isinstance(value, Whole):
+        return value.value
     if not is_stand_in(value):
         return value
+    if has_borrowed(value):
+        raise PayloadCodecError("parts of the data are in earlier events of its history")
     if _KEY in value:
         data, encoded_for = world.get_payload(value[_KEY]), value.get(_ENCODED_FOR)
     else:
@@ -127,8 +166,26 @@ def fetch_text(world: PayloadStore, text: str | None) -> str | None:
 
 
 def size_of_reference(value: Json) -> int:
-    """Bytes of the value, where `value` is a reference; else 0."""
-    return int(value.get("bytes", 0)) if is_stand_in(value) and _KEY in value else 0
+    """Bytes of the value, where `value` is a reference, or has borrowed parts; else 0."""
+    is_reference = is_stand_in(value) and (_KEY in value or _SAME in value)
+    return int(value.get("bytes", 0)) if is_reference else 0
+
+
+def is_in_store(value: Json) -> bool:
+    """Whether a stored value, or what it has of its own, is in the payload store."""
+    return is_stand_in(value) and (_KEY in value or (has_borrowed(value) and is_in_store(value[_SAME])))
+
+
+def is_encoded(value: Json) -> bool:
+    """Whether a codec has encoded a stored value that is not in the payload store."""
+    if has_borrowed(value):
+        return is_encoded(value[_SAME])
+    return is_stand_in(value) and _KEY not in value
+
+
+def given_to(world: PayloadStore, run_id: str, value: Json | Whole) -> Json:
+    """The data of an event as a message or a record of the run `run_id` carries it."""
+    return stash(world, run_id, value.value) if isinstance(value, Whole) else adopt(world, run_id, value)
 
 
 def adopt(world: PayloadStore, run_id: str, value: Json) -> Json:
@@ -150,18 +207,18 @@ def stash_event(world: PayloadStore, run_id: str, event: E) -> E:
 
 
 def fetch_event(world: PayloadStore, event: E) -> E:
-    """The event as the workflow sees it."""
-    if _stands_for_itself(event):
+    """The event as the workflow sees it, of those that have no borrowed parts."""
+    if stands_for_itself(event):
         return event
     return _with_data(event, lambda _, value: fetch(world, value), lambda failure: fetch_failure(world, failure))
 
 
-def _stands_for_itself(event: BaseEvent) -> bool:
+def stands_for_itself(event: BaseEvent) -> bool:
     """Whether nothing of an event is stored elsewhere or encoded. A replay asks this of every event."""
     data = event.__dict__
     for field in event.data_fields:
         value = data.get(field)
-        if type(value) is dict and is_stand_in(value):
+        if (type(value) is dict and is_stand_in(value)) or type(value) is Whole:
             return False
     return data.get("error") is None
 

@@ -1,7 +1,7 @@
 """Reading runs, wherever they are: in the tables or in the archive.
 
-As they are stored, with references in place of large data: `find_run` and `find_history`, or `stored_run` and
-`stored_events`, which raise `RunNotFoundError`. With the user's data: the methods of `Reading`, which every World has.
+As they are stored, with references in place of large data and of what came before: `find_run` and `find_history`, or
+`stored_run` and `stored_events`, which raise `RunNotFoundError`. With the user's data: the methods of `Reading`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Protocol
 from worldflow.engine.errors import ConfigurationError, RunNotFoundError
 from worldflow.engine.history import Event
 from worldflow.worlds.archives import Archive, load_archive
-from worldflow.worlds.payloads import PayloadStore, fetch, fetch_event, fetch_failure, fetch_text
+from worldflow.worlds.histories import History
+from worldflow.worlds.payloads import PayloadStore, fetch, fetch_failure, fetch_text
 from worldflow.worlds.records import RunRecord
 
 QUIET = timedelta(hours=12)
@@ -83,6 +84,11 @@ def stored_events(world: Readable, run_id: str, after: int = 0, commits: int | N
     return events
 
 
+def history_of(world: Readable, run_id: str) -> History:
+    """Reads the events of a run, whole."""
+    return History(world, lambda: find_history(world, run_id) or ())
+
+
 def is_quiet(world: Readable, since: datetime) -> bool:
     """Whether nothing has happened to a run for so long that it may have ended in another process and be archived."""
     return world.now() - since > QUIET
@@ -131,4 +137,4 @@ class Reading:
 
     def read_events(self: Readable, run_id: str, after: int = 0) -> list[Event]:
         """The events of a run with a `seq` above `after`. Raises `RunNotFoundError`."""
-        return [fetch_event(self, event) for event in stored_events(self, run_id, after)]
+        return list(map(history_of(self, run_id).read, stored_events(self, run_id, after)))

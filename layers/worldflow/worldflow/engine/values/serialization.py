@@ -17,7 +17,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -28,6 +28,7 @@ from worldflow.engine.history import Json, dump_value
 from worldflow.engine.texts import is_text
 from worldflow.engine.values.adapters import Adapter
 from worldflow.engine.values.differences import Difference
+from worldflow.engine.values.forms import Seen, items_are_form, parts_are_form
 from worldflow.engine.values.shapes import ALIASES, NAMES
 
 P = ParamSpec("P")
@@ -35,6 +36,7 @@ R = TypeVar("R")
 
 _PLAIN = (int, str, bool, type(None))
 _LARGE = 2**63
+_ANY = (Any, dict, dict[str, Any], list, list[Any])
 
 
 def _in_own_time(method: Callable[Concatenate[Codec, P], R]) -> Callable[Concatenate[Codec, P], R]:
@@ -68,6 +70,12 @@ class Codec:
         self._plain = _PLAIN if annotation is Any else (annotation,) if annotation in _PLAIN else ()
 
     @cached_property
+    def _item(self) -> Codec | None:
+        """What carries the items of a list, where they are more than texts and numbers."""
+        of = get_args(self._annotation) if get_origin(self._annotation) is list else ()
+        return Codec(of[0], self.where) if of and of[0] not in _PLAIN and of[0] is not float else None
+
+    @cached_property
     def _adapter(self) -> Adapter:
         return Adapter(self._annotation, self.where)
 
@@ -82,14 +90,26 @@ class Codec:
             return False
         return (kind is not str or value.isascii()) and (kind is not int or -_LARGE < value < _LARGE)
 
-    def is_form(self, value: Any, form: Json) -> bool:
-        """Whether `form` is the JSON form of `value`. It was once encoded, so that it comes back."""
+    def is_form(self, value: Any, form: Json, seen: Seen | None = None) -> bool:
+        """Whether `form` is the JSON form of `value`. It was once encoded, so that it comes back.
+
+        seen: items of lists that were found to be, and need not be looked at again.
+        """
         if self._is_plain(value):
             return type(form) is type(value) and bool(form == value)
-        return self._is_form(value, form)
+        return self._is_form(value, form, seen)
 
     @_in_own_time
-    def _is_form(self, value: Any, form: Json) -> bool:
+    def _is_form(self, value: Any, form: Json, seen: Seen | None) -> bool:
+        return (seen is not None and self._parts_are_form(value, form, seen)) or self._is_all_form(value, form)
+
+    def _parts_are_form(self, value: Any, form: Json, seen: Seen) -> bool:
+        """Whether `form` is the JSON form of `value`, where each part has a form of its own."""
+        if self._annotation in _ANY:
+            return parts_are_form(value, form, seen, ANYTHING._is_all_form)
+        return self._item is not None and items_are_form(value, form, seen, self._item._is_all_form)
+
+    def _is_all_form(self, value: Any, form: Json) -> bool:
         adapter = self._adapter
         try:
             ours = adapter.dump(value)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, SerializationError
 from worldflow.engine.history import Json
+from worldflow.engine.values.forms import Seen
 from worldflow.engine.values.serialization import Codec, field_errors
 
 
@@ -136,13 +137,13 @@ class Signature:
         """
         return self._read(values, Codec.validate)
 
-    def is_form(self, arguments: Mapping[str, Any], values: Json) -> bool:
-        """Whether `values` is the JSON form of arguments by name."""
+    def is_form(self, arguments: Mapping[str, Any], values: Json, seen: Seen | None = None) -> bool:
+        """Whether `values` is the JSON form of arguments by name. `seen` is that of `Codec.is_form`."""
         if not isinstance(values, dict) or values.keys() != arguments.keys():
             return False
         for name, value in arguments.items():
             codec = self._arguments[name]
-            if not codec.is_form(value, values[name]):
+            if not codec.is_form(value, values[name], seen):
                 return False
         return True
 

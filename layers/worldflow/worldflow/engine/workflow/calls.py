@@ -72,7 +72,8 @@ class Calls:
         self._run.loop.check_open()
         step_id = f"s{self._step_count + 1}"
         scheduled = self._run.recorded.steps.get(step_id)
-        if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input)):
+        seen = self._run.recorded.seen
+        if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input, seen)):
             recorded, scheduled = scheduled, self._scheduled(step, step_id, _encode(step, arguments))
             if recorded and recorded.name == step.name:
                 self._run.recorded.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
@@ -172,7 +173,7 @@ class Calls:
         child_id = f"c{self._child_count + 1}"
         recorded = self._run.recorded.children.get(child_id)
         if recorded and recorded.workflow_name == workflow.name:
-            is_form = workflow.signature.is_form(arguments, recorded.input)
+            is_form = workflow.signature.is_form(arguments, recorded.input, self._run.recorded.seen)
             values = recorded.input if is_form else _encode(workflow, arguments)
         else:
             values = _encode(workflow, arguments)

@@ -17,6 +17,7 @@ from worldflow.engine.errors import NonDeterminismError
 from worldflow.engine.history import AnyDecision, AnyFact, Decision, Event, Fact, Json
 from worldflow.engine.history.state import with_what_was_unknown
 from worldflow.engine.unawaited import Made, Origin
+from worldflow.engine.values.forms import Seen
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.comparing import other_arguments
 
@@ -63,6 +64,8 @@ class Recorded:
         """The calls whose arguments are not those that the history holds, in words."""
         self.anew: dict[str, Json] = {}
         """The arguments of the calls of a history that is adopted, by their ids, where the code has others now."""
+        self.seen: Seen | None = None if run.strict else {}
+        """The items of arguments that were found to be those that the history holds."""
         self._other_arguments: dict[str, str] = {}
         """The same, by the ids of the calls, until the replay has come to them."""
         self._adopted = 0.0
@@ -89,6 +92,7 @@ class Recorded:
         finally:
             self._events = ()
             self.steps.clear()
+            self.seen = None
             self.children.clear()
 
     def _index(self) -> None:

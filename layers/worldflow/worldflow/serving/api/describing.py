@@ -11,7 +11,7 @@ from pydantic_core import to_json
 from worldflow.engine.history import BaseEvent, Event
 from worldflow.serving.api.errors import at_once
 from worldflow.worlds import RunRecord, ScheduleRecord, World, reading
-from worldflow.worlds.payloads import fetch, fetch_event, size_of_reference
+from worldflow.worlds.payloads import fetch, size_of_reference
 
 BODY_LIMIT = 4_500_000
 """Bytes of a body: base64, which is of a known length, makes four of three."""
@@ -69,10 +69,11 @@ def describe_events(world: World, run_id: str, after: int, limit: int) -> dict[s
     """A page of a history: up to `limit` events, or as many as fit."""
     shown: list[dict[str, Any]] = []
     room = DATA_LIMIT
+    history = reading.history_of(world, run_id)
     for event in _events(world, run_id, after):
         stored, omitted = leave_out(event, event.data_fields, room)
         described = {"event_type": event.event_type, "seq": event.seq, "at": event.at}
-        described = _with({**described, "payload": fetch_event(world, stored).payload}, omitted)
+        described = _with({**described, "payload": history.read(stored).payload}, omitted)
         room -= len(to_json(described))
         # What no page has room for is left out of the one that begins with it.
         if shown and (len(shown) == limit or room < 0 or omitted):

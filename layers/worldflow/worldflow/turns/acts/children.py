@@ -18,7 +18,7 @@ from worldflow.engine.history.state import OpenChild
 from worldflow.engine.ids import generation
 from worldflow.turns.acts.run import ActingRun, starts_restored
 from worldflow.worlds.messages import FactArrived, Outgoing, Start
-from worldflow.worlds.payloads import adopt, adopt_event
+from worldflow.worlds.payloads import adopt_event, given_to
 from worldflow.worlds.records import RunRecord
 
 _log = logging.getLogger("worldflow")
@@ -56,7 +56,7 @@ def _create(run: ActingRun, started: ChildStarted, parent: Parent) -> RunRecord 
             version=started.version,
             created_at=now,
             updated_at=now,
-            input=adopt(run.world, run_id, started.input),
+            input=given_to(run.world, run_id, run.input_of(started)),
             parent=parent,
             restored=starts_restored(run.state, now),
             traceparent=run.traceparent(),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from worldflow.engine.history import ChildStarted, Json, StepScheduled
 from worldflow.engine.history.state import RunState
 from worldflow.engine.traceparent import run_context
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
+from worldflow.worlds.payloads import Whole, has_borrowed
 
 REMEMBERED = timedelta(days=35)
 """The step ledger keeps the outcomes of steps for this long after a run was restored."""
@@ -20,6 +23,12 @@ class ActingRun:
     world: World
     id: str
     state: RunState
+
+    def input_of(self, call: StepScheduled | ChildStarted) -> Json | Whole:
+        """The arguments of an open call, as they are stored; `Whole` where they have borrowed parts."""
+        if has_borrowed(call.input):  # of a history that was not replayed
+            return reading.history_of(self.world, self.id).whole(call).input
+        return call.input
 
     def traceparent(self) -> str | None:
         """The span of this run, where it is in a trace."""

@@ -10,19 +10,25 @@ from worldflow.engine.history.state import OpenStep
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.attempts import timed_out
 from worldflow.worlds import ledger
-from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Outgoing, StepDue, StepTask
+from worldflow.worlds.messages import Delayed, FactArrived, HeartbeatDue, Outgoing, StepDue, StepTask, call_id
+from worldflow.worlds.payloads import Whole, stash
 
 
 def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
     """The task of a step's open attempt."""
     scheduled = step.scheduled
     assert step.attempt is not None
+    values, known_as = run.input_of(scheduled), None
+    if isinstance(values, Whole):
+        known_as = call_id(scheduled.name, values.stored)
+        values = values if scheduled.inline else stash(run.world, run.id, values.value, "input")
     return StepTask(
         run_id=run.id,
         step_id=scheduled.step_id,
         attempt=step.attempt,
         name=scheduled.name,
-        input=scheduled.input,
+        input=values,
+        call_id=known_as,
         redo=redo,
         timeout=scheduled.timeout,
         deadline=None if scheduled.inline else step.deadline,
