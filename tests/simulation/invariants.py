@@ -50,9 +50,10 @@ from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.turns.attempts import is_timeout
 from worldflow.turns.webhook_tokens import WebhooksOf
+from worldflow.worlds.histories import History
 from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import FactArrived, load_message
-from worldflow.worlds.payloads import fetch, fetch_event, fetch_failure
+from worldflow.worlds.payloads import fetch, fetch_failure
 from worldflow.worlds.records import RunRecord, run_record
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ def the_history_replays(run: Run) -> Problems:
         workflow = find_workflow(started.workflow_name, version)
         execution = Exactly(run.id, workflow, webhooks=WebhooksOf(client.world))
         try:
-            execution.replay([fetch_event(client.world, event) for event in run.history])
+            execution.replay(list(map(History(client.world).read, run.history)))
             if execution.ended != (run.state.ended is not None):
                 yield "its replay does not end as it does"
         except (Exception, Crash) as error:

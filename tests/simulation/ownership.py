@@ -27,8 +27,9 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.recorded import Recorded, Replayed
 from worldflow.turns.attempts import is_timeout
+from worldflow.worlds.histories import History, borrower
 from worldflow.worlds.messages import FactArrived, load_message
-from worldflow.worlds.payloads import fetch_event
+from worldflow.worlds.payloads import fetch
 
 if TYPE_CHECKING:
     from tests.simulation.invariants import Run
@@ -43,14 +44,19 @@ CLOSE = 0.05
 def what_was_sent_is_recorded(run: Run) -> Problems:
     """Unless the run has made it itself: the end of an inline step, and that of an attempt that took too long."""
     inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
-    sent = sent_facts(run.sim)
+    sent, world = sent_facts(run.sim), run.sim.client().world
+    history = History(world, lambda: run.history)
     for event in run.own:
         if not isinstance(event, Fact) or (run.id, _id(event)) not in sent or is_timeout(event):
             continue
         if isinstance(event, (StepCompleted, StepFailed)) and event.step_id in inline:
             continue
-        if _payload(event) not in (known := sent[run.id, _id(event)]):
-            yield f"{_id(event)} was sent as {known}, and is recorded as {_payload(event)}"
+        recorded, known = _payload(event), sent[run.id, _id(event)]
+        if borrower(event):
+            recorded = _payload(history.read(event))
+            known = [{name: fetch(world, value) for name, value in each.items()} for each in known]
+        if recorded not in known:
+            yield f"{_id(event)} was sent as {known}, and is recorded as {recorded}"
 
 
 def what_happened_first_is_applied_first(run: Run) -> Problems:
@@ -100,8 +106,9 @@ def _payload(event: Event) -> dict[str, Any]:
 def nothing_that_was_used_is_recorded(run: Run) -> Problems:
     """Nor is anything that the collector would have decided."""
     client = run.sim.client()
+    history = History(client.world, lambda: run.history)
     for event in run.own:
-        if problem := out_of_place(fetch_event(client.world, event)):
+        if problem := out_of_place(history.read(event)):
             yield problem
 
 

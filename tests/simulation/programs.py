@@ -46,6 +46,17 @@ def _plain(item: int) -> Any:
     return "x" * item * 100
 
 
+def _words(number: int) -> str:
+    return f"word {number} " * 40
+
+
+async def _hear(said: list[dict[str, Any]]) -> Any:
+    """Takes all that was said until now, which the history has from calls before."""
+    if any(one["words"] != _words(one["n"]) for one in said):
+        raise AssertionError("what was said has come to be something else")
+    return {"n": len(said), "words": _words(len(said))}
+
+
 class Unanswered(TimeoutError):
     """What a step makes of a timeout of its own."""
 
@@ -122,6 +133,7 @@ beating: Any = Step(
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
 pure: Any = Step(_limited, "simulated.pure", guarantee="pure")
 cancelling: Any = Step(_cancelling, "simulated.cancelling", retry=RetryPolicy(max_attempts=1))
+hear: Any = Step(_hear, "simulated.hear", retry=RetryPolicy(max_attempts=3, initial_interval="5s"))
 weigh: Any = Step(_weigh, "simulated.weigh")
 unrecorded: Any = Step(_limited, "simulated.unrecorded", guarantee="repeatable")
 
@@ -139,6 +151,7 @@ STEPS: dict[str, Step[..., Any]] = {
         pure,
         unrecorded,
         cancelling,
+        hear,
         weigh,
         shop.reserve,
         shop.release,
@@ -169,6 +182,15 @@ heavy_child: Any = Workflow(_heavy_child, "simulated.heavy")
 
 class _Program(Interpreter):
     """What the interpreter of the unit tests has, and what takes a real executor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: list[dict[str, Any]] = []
+
+    async def talk(self, number: int, inline: bool) -> Any:
+        self._said.append({"n": number, "words": _words(number)})
+        self._said.append(await hear.options(inline=inline)(self._said))
+        return len(self._said)
 
     async def once(self, item: int, inline: bool) -> Any:
         return await once.options(inline=inline)(item)
@@ -302,7 +324,9 @@ def _several(chance: random.Random, size: int) -> list[Program]:
 
 
 def _leaf(chance: random.Random) -> Program:
-    match chance.randrange(31):
+    match chance.randrange(34):
+        case 31 | 32 | 33:
+            return ["talk", chance.randint(0, 9), chance.random() < 0.5]
         case 24 | 25:
             return litter(chance)
         case 26 | 27:

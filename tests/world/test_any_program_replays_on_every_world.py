@@ -33,8 +33,8 @@ from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import starting
 from worldflow.worlds import World, items
+from worldflow.worlds.histories import History
 from worldflow.worlds.messages import FactArrived, Poke
-from worldflow.worlds.payloads import fetch_event
 from worldflow.worlds.records import run_record
 
 RUN = "r"
@@ -194,12 +194,13 @@ def check(system: System, run_id: str, sent: Sequence[AnyFact], at_rest: bool) -
     assert not [event for event in history[:-1] if isinstance(event, RunEnded)], f"{run_id} goes on after its end"
     assert run_record(run_id, state, None, record.updated_at).status == record.status
     facts = {fact.fact_id: fact.payload for fact in sent}
-    for event in (fetch_event(world, event) for event in history):
+    whole = list(map(History(world).read, history))
+    for event in whole:
         assert out_of_place(event) is None
         if isinstance(event, (SignalReceived, UpdateReceived, HookResumed)):
             assert {**event.payload, "held": None} == {**facts[event.fact_id], "held": None}, "it is not as it was sent"
     execution = Execution(run_id, find_workflow(record.workflow_name), Chance(0.5))
-    execution.replay(fetch_event(world, event) for event in history)
+    execution.replay(whole)
     assert execution.ended == record.ended
     execution.dispose()
     if at_rest:
