@@ -5,40 +5,21 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tools import chromium
-from worldflow.console import console
+from worldflow.console.server import beside
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import starting
 from worldflow.serving.background import BackgroundWorker
 from worldflow.serving.worker import Worker
-from worldflow.worlds import LocalWorld, RunRecord, World
+from worldflow.worlds import LocalWorld, RunRecord
 
 expect.set_options(timeout=20_000)  # machines are slow where much runs at once
-
-
-@contextmanager
-def served(world: World, **options: Any) -> Iterator[str]:
-    """The address of a console."""
-    app = console(world, **{"any_host": False, **options})
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            thread.join(0.01)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 class Viewer:
@@ -113,7 +94,7 @@ def runs(world: LocalWorld) -> Iterator[Runs]:
 
 @pytest.fixture
 def viewer(browser: Browser, world: LocalWorld) -> Iterator[Viewer]:
-    with served(world) as url:
+    with beside(world) as url:
         viewer = Viewer(browser, url)
         yield viewer
         viewer.close()

@@ -8,8 +8,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from tests.browser.console.conftest import Runs, Viewer, served
+from tests.browser.console.conftest import Runs, Viewer
 from worldflow import RetryPolicy, create_hook, open_stream, publish, set_attributes, step, wait_for_signal, workflow
+from worldflow.console.server import beside
 from worldflow.runtime import schedules
 from worldflow.worlds import LocalWorld
 
@@ -59,7 +60,7 @@ def some_runs(runs: Runs) -> None:
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_no_page_breaks_a_rule(browser: Browser, world: LocalWorld, scheme: Any, width: int) -> None:
     axe, broken = Axe(), {}
-    with served(world) as url:
+    with beside(world) as url:
         viewer = Viewer(browser, url, color_scheme=scheme, viewport={"width": width, "height": 800}, bypass_csp=True)
         for path in PAGES:
             page = viewer.open(path)

@@ -12,9 +12,6 @@ from worldflow.cli.common import AsJson, Local, Modules, Stack, load, open_world
 from worldflow.cli.http import listen, url_of
 from worldflow.engine.errors import ConfigurationError
 
-_PATIENCE = 2
-"""Seconds for requests in progress when the console ends: pages that follow a run never end by themselves."""
-
 
 def ui(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen at; 0: one that is free.")] = 8080,
@@ -29,26 +26,16 @@ def ui(
 ) -> None:
     """Open the console: what every run does, in a browser on this machine, until Ctrl-C."""
     try:
-        import uvicorn
-
-        from worldflow.console import console
+        from worldflow.console.server import HOST, server
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] == "worldflow":
             raise
         raise ConfigurationError('ui needs the extra of that name: pip install "worldflow[ui]"') from None
     load(workflows)
-    with open_world(local, stack) as world, closing(listen("127.0.0.1", port)) as listening:
+    with open_world(local, stack) as world, closing(listen(HOST, port)) as listening:
         url = url_of(listening)
         if as_json:
             print_json({"url": url})
         else:
             typer.echo(f"The console is at {url}. Stop with Ctrl-C.")
-        config = uvicorn.Config(
-            console(world, read_only=read_only, payloads=payloads, any_host=False),
-            lifespan="off",
-            ws="none",
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_PATIENCE,
-        )
-        asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
+        asyncio.run(server(world, read_only=read_only, payloads=payloads).serve([listening]))

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
+from worldflow.console.server import beside
 from worldflow.devtools.bills import COMPUTE, bill
 from worldflow.devtools.local_aws import LocalAws
 from worldflow.devtools.local_aws.launcher import LocalAwsError, Usage
@@ -74,7 +75,12 @@ def run_order(stack: Stack) -> None:
     os.environ.update(stack.aws.env)
     world = AWSWorld(Settings.from_environment(stack.environment), session=stack.aws.observer())
     stack.aws.reset_usage()
+    with beside(world) as url:
+        console.print(f"The console shows it at {url} until the demo ends.\n")
+        run_order_of(stack, world)
 
+
+def run_order_of(stack: Stack, world: AWSWorld) -> None:
     console.print("POST /runs", style="bold", end="  ")
     answer = stack.call(
         "POST", "/runs", {"workflow": "fulfil_order", "run_id": "order-1001", "input": {"order": ORDER}}

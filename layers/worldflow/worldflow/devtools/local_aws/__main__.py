@@ -44,6 +44,7 @@ def explain(aws: LocalAws) -> None:
     print(f"\nDeploy the template to it with `make deploy-local{port}`, which builds for this machine.")
     print("An API whose URL is https://<id>.execute-api.<region>.amazonaws.com answers on")
     print(f"  {aws.endpoint_url}/_aws/execute-api/<id>")
+    print("\nOf a stack that is deployed to it, `python -m worldflow ui --stack NAME` opens the console.")
     print("\nStop it with Ctrl-C; its data is then lost.", flush=True)
 
 
