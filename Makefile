@@ -200,8 +200,9 @@ costs: $(VENV)/ready ## Write the dollars in README.md and docs/costs.md as the 
 	@PYTHONPATH=layers/workflows python -m tools.costs
 
 .PHONY: pictures
-pictures: $(VENV)/ready ## Draw the timelines of the examples, and a terminal
+pictures: $(VENV)/ready $(VENV)/chromium/ready ## Draw the timelines of the examples, a terminal, and the console
 	@python -m tools.pictures
+	@PYTHONPATH=layers/workflows python -m tools.screenshots
 
 .PHONY: dist
 dist: $(VENV)/ready ## Build what a release consists of, in dist/; TAG=v1.2.3 must be the version of the code

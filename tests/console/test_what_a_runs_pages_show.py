@@ -8,6 +8,7 @@ from tests.console.conftest import Pages
 from tests.support.systems import System, start
 from worldflow import step, wait_for_signal, workflow
 from worldflow.console import viewing
+from worldflow.runtime import starting
 
 
 @step
@@ -114,8 +115,14 @@ def test_a_large_value_is_read_when_it_is_asked_for(
 
 
 def test_two_runs_side_by_side(system: System, pages: Pages, parent: str) -> None:
-    start(system, "other", console_parent)
-    page = pages.text("/compare", a="parent", b="other")
-    assert "The first difference is at event" in page
-    assert "The histories are the same." in pages.text("/compare", a="parent", b="parent")
+    start(system, "same", console_parent)
+    assert "Both went the same way." in pages.text("/compare", a="parent", b="same")
+    starting.fork(system.world, "parent", "other", after=1)
+    system.settle()
+    assert "Both went the same way." in pages.text("/compare", a="parent", b="other")
+    start(system, "child", console_child, number=1)
+    starting.fork(system.world, "child", "edited", edit={3: "made 9"})
+    system.settle()
+    page = pages.text("/compare", a="child", b="edited")
+    assert "They part at line 3." in page and "made 9" in page
     assert pages.get("/compare", a="parent", b="none").status == 404

@@ -11,6 +11,7 @@ from typer.main import get_command
 
 from tests.docs.pages import PROJECT
 from tests.support.asgi import AsgiApi
+from tools.screenshots import PAGES, SCHEMES
 from worldflow.cli import app as commands
 from worldflow.console import console
 from worldflow.worlds import LocalWorld
@@ -26,6 +27,11 @@ def test_the_table_has_the_options_of_the_command() -> None:
     options = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert told <= options
     assert {"--read-only", "--no-payloads", "--port", "--workflows"} <= told
+
+
+def test_the_page_shows_each_page_in_light_and_in_dark() -> None:
+    shown = set(re.findall(r"\(\.\./pictures/(console-[a-z-]+\.png)\)", (PROJECT / PAGE).read_text()))
+    assert shown == {f"console-{name}-{scheme}.png" for name in PAGES for scheme in SCHEMES}
 
 
 class AWSWorld(LocalWorld):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
 from worldflow.console.markup import pretty
-from worldflow.console.viewing import words
-from worldflow.engine.history import Event, RunForked
+from worldflow.console.viewing import note
+from worldflow.engine.history import Applied, Event, RunForked
+from worldflow.presentation.events import describe_event, is_internal
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -28,8 +30,20 @@ class Comparison:
     other: RunRecord
     rows: Sequence[Row]
     first: int | None
-    """The number of the first event that differs."""
+    """The number of the first line that differs."""
 
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    words: str
+    data: str
+    same: str
+
+
+_OF_ONE_RUN = frozenset(
+    {"run_id", "created_at", "seed", "held", "due", "traceparent", "version", "child_run_id", "token", "usage"}
+)
+"""What differs between two runs in any case."""
 
 LEAST, AROUND = 5, 200
 """Rows before the first difference, and rows in all."""
@@ -44,12 +58,26 @@ def compare(world: World, one: str, other: str) -> Comparison:
     return Comparison(*records, rows[begin : begin + AROUND], None if first is None else first + 1)
 
 
-def _lines(world: World, run_id: str) -> list[tuple[str, str]]:
+def _lines(world: World, run_id: str) -> list[_Line]:
+    """What happened in a run, less what is only about how its history came about."""
     names: dict[str, str] = {}
-    events: list[Event] = world.read_events(run_id)
-    return [(words(event, names), pretty(event.payload)) for event in events if not isinstance(event, RunForked)]
+    told = []
+    for event in world.read_events(run_id):
+        note(event, names)
+        if not isinstance(event, (RunForked, Applied)) and not is_internal(event):
+            event = event.model_copy(update={"held": None})
+            told.append(_Line(describe_event(event, names).plain, pretty(event.payload), _same(event, run_id)))
+    return told
 
 
-def _row(one: tuple[str, str] | None, other: tuple[str, str] | None) -> Row:
-    (a, a_data), (b, b_data) = one or ("", ""), other or ("", "")
-    return Row(a, b, a_data, b_data, (a, a_data) != (b, b_data))
+def _same(event: Event, run_id: str) -> str:
+    """What two runs have in common where they went the same way."""
+    data = {name: value for name, value in event.payload.items() if name not in _OF_ONE_RUN}
+    own_id = rf"(?<![\w.:=@+~-]){re.escape(run_id)}(?![\w.:=@+-])"
+    return re.sub(own_id, "RUN", f"{event.event_type} {pretty(data)}")
+
+
+def _row(one: _Line | None, other: _Line | None) -> Row:
+    differs = (one and one.same) != (other and other.same)
+    a, b = one or _Line("", "", ""), other or _Line("", "", "")
+    return Row(a.words, b.words, a.data, b.data, differs)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -48,20 +47,20 @@ class RunPages(Pages):
         return self._run_page(request, "run.html", seen)
 
     async def history(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         after, search = number_of(request, "after"), request.query_params.get("q", "").strip()
         page = viewing.page_of_events(self.world, seen.events, after, search, payloads=self.payloads)
         return self._run_page(request, "history.html", seen, events=page, search=search)
 
     async def code(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         last = seen.events[-1].seq if seen.events else 0
         at = number_of(request, "at") or last
         shown = await in_thread(viewing.code_at, self.world, seen, at)
         return self._run_page(request, "code.html", seen, shown=shown)
 
     async def streams(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         run_id = seen.record.run_id
         names = await in_thread(stream_names, self.world, run_id)
         name = request.query_params.get("name", "") or (names[0] if names else "")
@@ -76,17 +75,17 @@ class RunPages(Pages):
         return self.page(request, "rows.html", rows=rows, name=name, run_id=run_id)
 
     async def agents(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         events = await in_thread(self.world.read_events, seen.record.run_id) if self.payloads else []
         return self._run_page(request, "agents.html", seen, talks=conversations(events))
 
     async def family(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         found = await in_thread(family, self.world, seen.record, seen.spans)
         return self._run_page(request, "family.html", seen, family=found)
 
     async def cost(self, request: Request) -> Response:
-        seen = await self._view(request, replayed=False)
+        seen = await self._view(request)
         bill = await in_thread(costing.bill, self.world, seen.record.run_id)
         return self._run_page(request, "cost.html", seen, bill=bill)
 
@@ -157,9 +156,8 @@ class RunPages(Pages):
             return forms.fields_of(signature)
         return acting.signal_fields(acting.workflow_of(seen.record)).get(name, []) if action == "signal" else []
 
-    async def _view(self, request: Request, *, replayed: bool = True) -> viewing.RunView:
-        look = functools.partial(viewing.view, self.world, request.path_params["run_id"], replayed=replayed)
-        return await in_thread(look)
+    async def _view(self, request: Request) -> viewing.RunView:
+        return await in_thread(viewing.view, self.world, request.path_params["run_id"])
 
     def _run_page(
         self, request: Request, template: str, seen: viewing.RunView, status: int = 200, **more: Any

@@ -6,6 +6,7 @@ import linecache
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import (
@@ -74,16 +75,12 @@ class RunView:
         return self.record.ended_at or self.now
 
 
-def view(world: World, run_id: str, *, replayed: bool = True) -> RunView:
-    """Raises `RunNotFoundError`.
-
-    replayed: whether the code is replayed to learn what it waits for.
-    """
+def view(world: World, run_id: str) -> RunView:
+    """Raises `RunNotFoundError`."""
     record = read_record(world, run_id)
     events = reading.stored_events(world, run_id)
     spans, now = spans_of(events), world.now()
-    open_run = replayed and not record.ended and len(events) <= REPLAYED
-    stands = stand(world, record, events) if open_run else Standing()
+    stands = Standing() if record.ended or len(events) > REPLAYED else stand(world, record, events)
     waits = [task.waits_for for task in stands.tasks if task.waits_for]
     return RunView(
         record,
@@ -276,4 +273,12 @@ def code_at(world: World, seen: RunView, at: int) -> Code:
 def _excerpt(frame: Frame) -> Excerpt:
     numbers = range(max(1, frame.line - AROUND), frame.line + AROUND + 1)
     lines = [(number, linecache.getline(frame.file, number).rstrip("\n")) for number in numbers]
-    return Excerpt(frame.file, frame.line, frame.function, [(n, text) for n, text in lines if text or n <= frame.line])
+    return Excerpt(
+        _place(frame.file), frame.line, frame.function, [(n, text) for n, text in lines if text or n <= frame.line]
+    )
+
+
+def _place(file: str) -> str:
+    """The path of a file, from the folder that the console runs in if it is there."""
+    path = Path(file)
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file
