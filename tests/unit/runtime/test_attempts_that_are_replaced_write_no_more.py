@@ -10,7 +10,10 @@ import pytest
 
 from tests.support.driver import START
 from tests.support.stream_values import all_items, what_stands
-from worldflow import StreamClosedError, StreamItem, StreamReset
+from worldflow import RetryPolicy, StreamClosedError, StreamItem, StreamReset, open_stream, step, step_info
+from worldflow.engine.errors import ConflictError
+from worldflow.engine.history import StepFailed
+from worldflow.turns.steps import StepExecutor
 from worldflow.turns.streams import Writer
 from worldflow.worlds import LocalWorld, ledger, streams
 from worldflow.worlds.messages import StepTask
@@ -235,3 +238,45 @@ def test_an_attempt_that_is_not_wanted_any_more_learns_of_it_in_seconds(world: W
 
     with pytest.raises(asyncio.CancelledError, match="no longer needs"):
         write(one, "b")
+
+
+@step(retry=RetryPolicy(max_attempts=1))
+async def stream_while_it_is_replaced(attempts: int) -> str:
+    info = step_info()
+    async with open_stream("answer", str) as out:
+        await out.write("a")
+        task = StepTask(run_id=info.run_id, step_id=info.step_id, attempt=attempts, name="n")
+        other = Writer(worlds[0], task, "answer", "other", False, False)
+        await asyncio.to_thread(other.open)
+        await out.write("b")
+    return "done"
+
+
+worlds: list[LocalWorld] = []
+
+
+async def test_the_outcome_of_an_attempt_is_told_by_the_execution_that_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that is replaced has none: a cancellation that only it has seen would be the attempt's."""
+    monkeypatch.setattr(f"{__name__}.worlds", [world := World()])
+    executor, task = StepExecutor(world), task_of(1)
+
+    with pytest.raises(ConflictError, match="another execution of attempt 1 goes on"):
+        await executor.attempt(task)
+    executor.close()
+
+
+async def test_an_attempt_that_a_later_one_replaced_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.worlds", [world := World()])
+    executor, task = StepExecutor(world), task_of(2)
+
+    finish = await executor.attempt(task)
+    assert finish
+    finish()
+    outcome = ledger.get_outcome(world, "r", "s1", 1)
+    assert outcome and isinstance(outcome.fact, StepFailed) and "CancelledError" in outcome.fact.error.type
+    executor.close()
+
+
+def task_of(attempts: int) -> StepTask:
+    """A task of the first attempt, which is replaced by an execution of attempt number `attempts`."""
+    return StepTask(run_id="r", step_id="s1", name=stream_while_it_is_replaced.name, input={"attempts": attempts})

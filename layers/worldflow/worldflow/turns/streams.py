@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
-from worldflow.engine.errors import OutsideError, StepTimeoutError
+from worldflow.engine.errors import ConflictError, OutsideError, StepTimeoutError
 from worldflow.engine.history import Json, StreamClosed, StreamRow, StreamRows, StreamRowsEnd, StreamTaken, dump_value
 from worldflow.engine.ids import generation, stream_key
 from worldflow.engine.workflow.outlets import DONE, STREAM_LIMIT, closed, full, size_of
@@ -49,8 +49,12 @@ _BATCH_VALUES = streams.COMMIT_VALUES - 2
 """A commit may begin with one mark, and end with another."""
 
 
-def _replaced() -> asyncio.CancelledError:
-    return asyncio.CancelledError("another attempt of this step has replaced this one")
+class Replaced(asyncio.CancelledError):
+    """A later attempt of the step has its streams, or a later execution of the same attempt."""
+
+    def __init__(self, *, is_same_attempt: bool) -> None:
+        super().__init__("another attempt of this step has replaced this one")
+        self.is_same_attempt = is_same_attempt
 
 
 class Writer:
@@ -94,7 +98,7 @@ class Writer:
         place, latest = streams.register(self._world, self._task.run_id, self.name, self._step, mark)
         if self.is_first:
             if latest:
-                raise _replaced()
+                raise Replaced(is_same_attempt=latest.startswith(f"{self._generation}.{self._task.attempt}."))
             self._log.go_to(place)
         else:
             self._look(self._log.catch_up())
@@ -148,7 +152,7 @@ class Writer:
             if row.writer == self._header["writer"]:
                 ours = True
             elif self._is_replaced_by(row):
-                raise _replaced()
+                raise Replaced(is_same_attempt=row.turn == self._turn)
             elif isinstance(row, StreamTaken) and row.since is not None:
                 self._since, self.written = row.seq, 0
             else:
@@ -195,6 +199,8 @@ class Outlet:
         """What writes, while there is something to write."""
         self.error: BaseException | None = None
         """Why nothing more can be written."""
+        self.goes_on_elsewhere = False
+        """Another execution of the same attempt has the stream."""
 
     @property
     def written(self) -> int:
@@ -277,6 +283,9 @@ class Outlet:
                 self._writer.open()
                 if values or close:
                     self._writer.write(values, size, close=close)
+            except Replaced as error:
+                self.goes_on_elsewhere |= error.is_same_attempt
+                self.end(asyncio.CancelledError(*error.args))
             except BaseException as error:
                 self.end(error)
             self._is_to_open = False
@@ -344,12 +353,15 @@ class AttemptStreams:
         does.
 
         error: what it has raised.
+        Raises `ConflictError` if another execution of this attempt goes on: the outcome is its to tell.
         """
-        if isinstance(error, (asyncio.CancelledError, StepTimeoutError)):
-            return error  # an attempt that is given up writes no more
-        for outlet in self._outlets.values():
-            if writing := outlet.flush():
-                await asyncio.shield(asyncio.wrap_future(writing))
+        # An attempt that is given up writes no more.
+        if not isinstance(error, (asyncio.CancelledError, StepTimeoutError)):
+            for outlet in self._outlets.values():
+                if writing := outlet.flush():
+                    await asyncio.shield(asyncio.wrap_future(writing))
+        if any(outlet.goes_on_elsewhere for outlet in self._outlets.values()):
+            raise ConflictError(f"step {self._task.step_id}: another execution of attempt {self._task.attempt} goes on")
         if error is not None:
             return error
         return next((outlet.error for outlet in self._outlets.values() if outlet.error is not None), None)
