@@ -10,6 +10,10 @@ async def narrate_for_assistants() -> None:
     async with open_stream("tale", str) as tale:
         for word in ("once", "upon", "a time", "long " * 1_000):
             await tale.write(word)
+    async with open_stream("moral", str) as moral:
+        for word in ("be", "kind"):
+            await moral.write(word)
+        await moral.close()
 
 
 @workflow
@@ -21,7 +25,7 @@ async def narrates_for_assistants() -> None:
 def test_a_stream_is_read_page_by_page(local: LocalSystem, reader: Assistant) -> None:
     start(local, "tale-1", narrates_for_assistants)
 
-    assert reader.call("get_run", run_id="tale-1")["streams"] == ["tale"]
+    assert reader.call("get_run", run_id="tale-1")["streams"] == ["moral", "tale"]
     first = reader.call("read_stream", run_id="tale-1", name="tale", limit=2)
     rest = reader.call("read_stream", run_id="tale-1", name="tale", after=first["next"])
 
@@ -29,6 +33,14 @@ def test_a_stream_is_read_page_by_page(local: LocalSystem, reader: Assistant) ->
     assert [item["offset"] for item in rest["items"]] == [3, 4]
     assert (first["ended"], rest["ended"]) == (False, False)
     assert first["note"] == NOTE
+
+
+def test_a_page_that_is_cut_is_not_the_end(local: LocalSystem, reader: Assistant) -> None:
+    start(local, "tale-1", narrates_for_assistants)
+
+    pages = [reader.call("read_stream", run_id="tale-1", name="moral", limit=limit) for limit in (1, 200)]
+
+    assert [page["ended"] for page in pages] == [False, True]
 
 
 def test_a_stream_ends_with_its_run(local: LocalSystem, reader: Assistant) -> None:

@@ -43,6 +43,18 @@ async def test_over_standard_streams(tmp_path: Path) -> None:
     assert "judged" in [workflow["name"] for workflow in workflows.structured_content["workflows"]]
 
 
+def test_what_modules_print_does_not_reach_the_protocol(tmp_path: Path) -> None:
+    LocalWorld(tmp_path / "runs.db").close()
+    command = [sys.executable, *_command(tmp_path / "runs.db")]
+
+    done = subprocess.run(
+        command, env=_environment(tmp_path), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == ""
+    assert "loading" in done.stderr
+
+
 async def test_over_http_on_this_machine_only(tmp_path: Path, unused_tcp_port: int) -> None:
     file = tmp_path / "runs.db"
     command = [sys.executable, *_command(file, "--allow-writes", "--http", str(unused_tcp_port))]

@@ -5,7 +5,15 @@ import pytest
 from tests.support.assistant import Assistant
 from tests.support.systems import LocalSystem, start
 from tests.unit.cli import flows
+from worldflow import workflow
 from worldflow.mcp.server import WRITING
+
+
+@workflow
+async def picky_for_assistants(number: int) -> int:
+    if number < 0:
+        raise ValueError("negative")
+    return number // 2
 
 
 def test_a_server_reads_only_unless_it_may_write(reader: Assistant, assistant: Assistant) -> None:
@@ -105,3 +113,30 @@ def test_a_failed_run_is_retried_and_a_run_forked(
     for run_id in (retried["run_id"], forked["run_id"]):
         assert assistant.call("get_run", run_id=run_id)["run"]["result"] == "carried on"
     assert "only a failed run can be retried" in assistant.fails("retry_run", run_id="doomed-2")
+
+
+def test_a_run_is_forked_with_another_signal(local: LocalSystem, assistant: Assistant) -> None:
+    start(local, "asked-1", flows.ask)
+    assistant.call("send_signal", run_id="asked-1", name="answer", value="no")
+    local.settle()
+    (received,) = (
+        event["seq"]
+        for event in assistant.call("read_history", run_id="asked-1")["events"]
+        if event["event_type"] == "SignalReceived"
+    )
+
+    assistant.call("fork_run", run_id="asked-1", new_run_id="asked-2", edit={str(received): "yes"})
+    local.settle()
+
+    assert assistant.call("get_run", run_id="asked-2")["run"]["result"] == {"Well?": "yes"}
+    told = assistant.fails("fork_run", run_id="asked-1", new_run_id="asked-3", edit={"last": "yes"})
+    assert "neither the number of an event nor 'input'" in told
+
+
+def test_a_failed_run_is_retried_with_another_input(local: LocalSystem, assistant: Assistant) -> None:
+    start(local, "picky-1", picky_for_assistants, number=-1)
+
+    assistant.call("retry_run", run_id="picky-1", input={"number": 4})
+    local.settle()
+
+    assert assistant.call("get_run", run_id="picky-1~2")["run"]["result"] == 2

@@ -99,22 +99,39 @@ class Acting:
         call = RunHandle(self._world, run_id).update(name, *(args or ()), update_id=update_id, timeout=timeout)
         return answers.Replied(reply=self._shown.value(await call, "unavailable: ask for less"))
 
-    def retry_run(self, run_id: RunId) -> answers.Started:
+    def retry_run(
+        self,
+        run_id: RunId,
+        input: Annotated[
+            dict[str, Any] | None,
+            Field(description="Arguments by name in place of those of the run, which then starts from the beginning."),
+        ] = None,
+    ) -> answers.Started:
         """Retry a failed run from the point of failure, as the next generation of its id. Completed steps don't run
         again. Fix the cause first: a retry with the same code and the same world fails again.
         """
-        return _started(starting.retry(self._world, run_id))
+        return _started(starting.retry(self._world, run_id, input))
 
     def fork_run(
         self,
         run_id: RunId,
         new_run_id: Annotated[str, Field(description="Id of the new run.")],
-        after: Annotated[int, Field(ge=1, description="`seq` of the last event to take over.")],
+        after: Annotated[
+            int | None,
+            Field(ge=1, description="`seq` of the last event to take over. Default: the last one that is edited."),
+        ] = None,
+        edit: Annotated[
+            dict[str, Any] | None,
+            Field(
+                description="Data to replace in that history, by `seq`: the result of a step, the value of a signal, "
+                "arguments of a step that is open at that point, such as another prompt; `input` for those of the run."
+            ),
+        ] = None,
     ) -> answers.Started:
-        """Start a new run that continues from an event in another run's history. The other run is not changed. Steps
-        that were open at that event run again, with all that they do.
+        """Start a new run that continues from an event in another run's history, with other data in it if you like. The
+        other run is not changed. Steps that were open at that event run again, with all that they do.
         """
-        return _started(starting.fork(self._world, run_id, new_run_id, after=after))
+        return _started(starting.fork(self._world, run_id, new_run_id, after=after, edit=edit))
 
     def cancel_run(
         self,
