@@ -43,6 +43,14 @@ $(VENV)/peers/ready: $(addprefix benchmarks/peers/,requirements.txt package.json
 	@npm ci --prefix $(VENV)/peers --ignore-scripts --no-audit --no-fund --silent || echo "npm has not installed Restate's server."
 	@touch $@
 
+# What agents are compared on, apart: Pydantic AI's harness asks for an older Pydantic AI.
+$(VENV)/agent-peers/ready: benchmarks/agents/requirements.txt $(addprefix benchmarks/peers/,package.json package-lock.json) $(VENV)/ready
+	@python -m venv --clear --without-pip $(VENV)/agent-peers
+	@$(call install,$(VENV)/agent-peers/bin/python,--requirement benchmarks/agents/requirements.txt)
+	@cp benchmarks/peers/package.json benchmarks/peers/package-lock.json $(VENV)/agent-peers
+	@npm ci --prefix $(VENV)/agent-peers --ignore-scripts --no-audit --no-fund --silent || echo "npm has not installed Restate's server."
+	@touch $@
+
 .PHONY: requirements
 requirements: $(VENV)/ready ## Pin the newest versions that fit in every requirements*.txt
 	$(COMPILE) --all-extras requirements-dev.in layers/worldflow/pyproject.toml --output-file requirements-dev.txt
@@ -54,6 +62,7 @@ requirements: $(VENV)/ready ## Pin the newest versions that fit in every require
 	$(COMPILE) --constraint requirements-dev.txt --extra cli requirements-docs.in layers/worldflow/pyproject.toml \
 		--output-file requirements-docs.txt
 	$(COMPILE) benchmarks/peers/requirements.in --output-file benchmarks/peers/requirements.txt
+	$(COMPILE) benchmarks/agents/requirements.in --output-file benchmarks/agents/requirements.txt
 	$(COMPILE) --no-annotate --constraint requirements-dev.txt --extra functions $(WITH_THE_RUNTIME:%=--no-emit-package %) \
 		layers/worldflow/pyproject.toml --output-file layers/worldflow/requirements.txt
 
@@ -102,6 +111,10 @@ bench: build ## Measure, and write benchmarks/results.md; PART=counts measures o
 .PHONY: bench-peers
 bench-peers: $(VENV)/peers/ready ## Worldflow beside its peers on this machine, into benchmarks/peers.md: TIMES=3
 	@python -m benchmarks.peers --times $(or $(TIMES),3)
+
+.PHONY: bench-agents
+bench-agents: $(VENV)/agent-peers/ready ## The same agents on Worldflow and its peers, into benchmarks/agents.md
+	@python -m benchmarks.agents
 
 .PHONY: test-pythons
 test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are
