@@ -35,6 +35,7 @@ from worldflow.costs import (
     shape_of,
 )
 from worldflow.costs.months import idle_month, more_a_month
+from worldflow.engine.history import StreamRows, StreamRowsEnd, dump_value
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
@@ -57,6 +58,10 @@ ORDER = {
         {"sku": "SCREEN", "quantity": 3, "unit_price": "320.50"},
     ],
 }
+
+TOKENS_A_SECOND = 50
+FLUSHES_A_SECOND = 10
+"""A stream is written every 100 ms."""
 
 COMPUTE = 0.025 * 0.5
 """GB-seconds of an invocation: 25 ms of a warm one, with 512 MB. A step's own time comes on top."""
@@ -217,6 +222,36 @@ def _months(title: str, charges: Sequence[Charge], *, total: bool = True) -> Tab
     return [*rows, ["**total**", "", f"**{_dollars(sum(charge.dollars for charge in charges))}**"]] if total else rows
 
 
+def of_streams() -> Table:
+    """What a step adds to its run that writes tokens, as they come from a language model."""
+    rows = [["a million times", "write units", "requests", "storage, a month", "**total**"]]
+    for seconds in (10, 60):
+        began, texts = datetime(2026, 11, 1, tzinfo=UTC), ["token "] * (TOKENS_A_SECOND // FLUSHES_A_SECOND)
+        commits = [
+            [
+                StreamRows(
+                    seq=1 + number * len(texts),
+                    at=began + timedelta(seconds=number / FLUSHES_A_SECOND),
+                    writer="0" * 16,
+                    step_id="s1",
+                    attempt=1,
+                    values=texts,
+                    count=len(texts),
+                    total=(number + 1) * len(dump_value(texts)),
+                ),
+                StreamRowsEnd(seq=(number + 1) * len(texts)),
+            ]
+            for number in range(seconds * FLUSHES_A_SECOND)
+        ]
+        asked = count(RUN, (), {"answer": commits})
+        bill = bill_of(asked, 1)
+        parts = [bill.requests * prices.MILLION, part(bill, "KB of history")]
+        name = f"{seconds} s of tokens at {TOKENS_A_SECOND} a second"
+        total = f"**{_dollars(sum(parts))}**"
+        rows.append([name, f"{asked.write_units:,} M", *map(_dollars, parts), total])
+    return rows
+
+
 def of_days() -> Table:
     """Workflows a day, for the examples."""
     examples = {"hello": counted(hello, {}), "order": counted(fulfil_order, {"order": ORDER}, APPROVAL)}
@@ -252,6 +287,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "a step": of_a_step,
     "months": of_months,
     "additions": of_additions,
+    "streams": of_streams,
     "days": of_days,
     "examples": of_examples,
 }
