@@ -85,7 +85,7 @@ def test_each_message_of_a_conversation_is_shown_once() -> None:
         StepScheduled(step_id="s3", name="bot.model", input={"messages": [PROMPT, CALL, RETURN]}),
         StepCompleted(step_id="s3", attempt=1, result=ANSWER).model_copy(update={"seq": 9}),
     ]
-    (one,) = conversations(events)
+    (one,) = conversations(events, {"m": {"input": 3, "output": 15}})
     assert one.agent == "bot"
     assert [part for said in one.messages for part in said.parts] == [
         Part("user", "weather?"),
@@ -93,8 +93,11 @@ def test_each_message_of_a_conversation_is_shown_once() -> None:
         Part("returns", "sunny", "weather"),
         Part("answer", "It is sunny."),
     ]
-    assert [(said.seq, said.tokens) for said in one.messages if said.seq] == [(3, "51 + 10 tokens"), (9, "")]
+    assert [(said.seq, said.tokens) for said in one.messages if said.seq] == [
+        (3, "51 + 10 tokens of m ($0.000303)"),
+        (9, ""),
+    ]
 
 
 def test_steps_that_ask_no_model_are_no_conversation() -> None:
-    assert conversations([StepScheduled(step_id="s1", name="send", input={"messages": ["hi"]})]) == []
+    assert conversations([StepScheduled(step_id="s1", name="send", input={"messages": ["hi"]})], {}) == []

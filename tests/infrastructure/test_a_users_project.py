@@ -177,7 +177,7 @@ def test_the_engines_layer_is_built_from_the_wheel(project: Path, tmp_path: Path
     assert built.returncode == 0, built.stderr
     engine = tmp_path / "built/python/worldflow"
     assert (engine / "serving/api").is_dir() and (engine / "layer_target.txt").read_text() == f"{machine()}\n"
-    assert not {"devtools", "project"} & {path.name for path in engine.iterdir()}
+    assert not {"console", "devtools", "mcp", "project"} & {path.name for path in engine.iterdir()}
 
 
 def build(project: Path, layer: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,8 @@ BANK = {"open": False}
 
 @step(retry=RetryPolicy(max_attempts=1))
 async def browser_charge(order: str, amount: int) -> str:
+    if amount < 0:
+        raise ValueError(f"an amount of {amount}")
     if not BANK["open"]:
         raise ConnectionError(f"the bank is closed for {order}")
     return f"charged {amount}"
@@ -53,6 +55,16 @@ def test_an_operators_morning(viewer: Viewer, runs: Runs) -> None:
     expect(page.locator(".notice")).to_have_text("Retries from the point of failure as order-1~2.")
     expect(page.locator(".sentence")).to_contain_text("Completed after")
     expect(page.get_by_text("charged 5")).to_be_visible()
+
+    runs.start("order-3", browser_order, order="C", amount=-5)
+    runs.until("order-3", "failed")
+    page.goto(f"{viewer.url}/runs/order-3")
+    expect(page.locator(".sentence")).to_contain_text("ValueError: an amount of -5")
+    page.get_by_text("Retry with another input").first.click()
+    page.locator("#rerun-amount").fill("15")
+    page.get_by_role("button", name="Retry with another input").click()
+    expect(page.locator(".sentence")).to_contain_text("Completed after")
+    expect(page.get_by_text("charged 15")).to_be_visible()
 
     page.get_by_role("link", name="Runs", exact=True).first.click()
     page.get_by_label("Attributes").fill('order="B"')

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from worldflow.engine.history import Event, Json, StepCompleted, StepScheduled
-from worldflow.presentation.usage import usage_in_short
+from worldflow.presentation.usage import describe_priced
+from worldflow.token_prices import Prices, priced
 
 _ROLES = {
     "system-prompt": "system",
@@ -49,8 +50,11 @@ class Conversation:
     """Messages of the last request, and its answer."""
 
 
-def conversations(events: Sequence[Event]) -> list[Conversation]:
-    """The conversations of a history with its data, in the order in which they began."""
+def conversations(events: Sequence[Event], prices: Prices) -> list[Conversation]:
+    """The conversations of a history with its data, in the order in which they began.
+
+    prices: those of tokens.
+    """
     found: dict[tuple[str, str], Conversation] = {}
     asked: dict[str, Conversation] = {}
     for event in events:
@@ -62,7 +66,8 @@ def conversations(events: Sequence[Event]) -> list[Conversation]:
             asked[event.step_id] = one
         elif isinstance(event, StepCompleted) and event.step_id in asked and _is_message(event.result):
             one = asked[event.step_id]
-            one.messages.append(Said(list(_parts(event.result)), event.seq, usage_in_short(event.usage or ())))
+            tokens = describe_priced(priced(event.usage or [], prices))
+            one.messages.append(Said(list(_parts(event.result)), event.seq, tokens))
             one.count += 1
     return list(found.values())
 

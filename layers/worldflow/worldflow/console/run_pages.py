@@ -77,7 +77,7 @@ class RunPages(Pages):
     async def agents(self, request: Request) -> Response:
         seen = await self._view(request)
         events = await in_thread(self.world.read_events, seen.record.run_id) if self.payloads else []
-        return self._run_page(request, "agents.html", seen, talks=conversations(events))
+        return self._run_page(request, "agents.html", seen, talks=conversations(events, self.prices))
 
     async def family(self, request: Request) -> Response:
         seen = await self._view(request)
