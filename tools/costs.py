@@ -35,7 +35,7 @@ from worldflow.costs import (
     shape_of,
 )
 from worldflow.costs.months import idle_month, more_a_month
-from worldflow.engine.history import StreamRows, StreamRowsEnd, dump_value
+from worldflow.engine.history import StreamRow, StreamRows, StreamRowsEnd, dump_value
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
@@ -226,23 +226,8 @@ def of_streams() -> Table:
     """What a step adds to its run that writes tokens, as they come from a language model."""
     rows = [["a million times", "write units", "requests", "storage, a month", "**total**"]]
     for seconds in (10, 60):
-        began, texts = datetime(2026, 11, 1, tzinfo=UTC), ["token "] * (TOKENS_A_SECOND // FLUSHES_A_SECOND)
-        commits = [
-            [
-                StreamRows(
-                    seq=1 + number * len(texts),
-                    at=began + timedelta(seconds=number / FLUSHES_A_SECOND),
-                    writer="0" * 16,
-                    step_id="s1",
-                    attempt=1,
-                    values=texts,
-                    count=len(texts),
-                    total=(number + 1) * len(dump_value(texts)),
-                ),
-                StreamRowsEnd(seq=(number + 1) * len(texts)),
-            ]
-            for number in range(seconds * FLUSHES_A_SECOND)
-        ]
+        texts = ["token "] * (TOKENS_A_SECOND // FLUSHES_A_SECOND)
+        commits = [_flush(number, texts) for number in range(seconds * FLUSHES_A_SECOND)]
         asked = count(RUN, (), {"answer": commits})
         bill = bill_of(asked, 1)
         parts = [bill.requests * prices.MILLION, part(bill, "KB of history")]
@@ -250,6 +235,15 @@ def of_streams() -> Table:
         total = f"**{_dollars(sum(parts))}**"
         rows.append([name, f"{asked.write_units:,} M", *map(_dollars, parts), total])
     return rows
+
+
+def _flush(number: int, texts: list[str]) -> list[StreamRow]:
+    """A commit of a stream, as a step writes it."""
+    at = datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=number / FLUSHES_A_SECOND)
+    total = (number + 1) * len(dump_value(texts))
+    rows = StreamRows(writer="0" * 16, step_id="s1", attempt=1, values=texts, count=len(texts), total=total)
+    end = StreamRowsEnd().model_copy(update={"seq": (number + 1) * len(texts)})
+    return [rows.model_copy(update={"seq": 1 + number * len(texts), "at": at}), end]
 
 
 def of_days() -> Table:
