@@ -25,6 +25,8 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowStuckError,
 )
+from worldflow.engine.history.editing import editable
+from worldflow.engine.history.forking import up_to
 from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
@@ -168,6 +170,8 @@ class Users:
                 return f"retry {run_id}", lambda world: starting.retry(world, run_id)
             case 21:
                 after, new = chance.randint(1, 12), f"fork-{n}"
+                if n % 2:
+                    return f"fork {run_id} with its own data", lambda world: _edit(world, run_id, new, after)
                 return f"fork {run_id}", lambda world: starting.fork(world, run_id, new, after=after)
             case 22:
                 given = self._arguments(2)
@@ -189,3 +193,16 @@ class Users:
         tokens = sorted(hook.token for hook in self._sim.store.hooks.values() if hook.webhook)
         if tokens:
             webhooks.receive(world, self._chance.choice(tokens), method="POST", request_id=f"n{n}")
+
+
+def _edit(world: World, run_id: str, new: str, after: int) -> None:
+    """Forks a run with edits that change nothing: what was decided on the last of them is decided again."""
+    events = {event.seq: event for event in world.read_events(run_id)}
+    kept = editable(up_to(list(events.values()), after)) if events else {}
+    fields = ("input", "result", "value", "args")
+    data = {
+        seq: next((getattr(events[seq], name) for name in fields if hasattr(events[seq], name)), None) for seq in kept
+    }
+    starting.fork(
+        world, run_id, new, after=after, edit={seq: data[seq] for seq in [*data][-2:] if data[seq] is not None}
+    )
