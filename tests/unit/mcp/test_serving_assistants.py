@@ -58,7 +58,7 @@ def test_what_modules_print_does_not_reach_the_protocol(tmp_path: Path) -> None:
 async def test_over_http_on_this_machine_only(tmp_path: Path, unused_tcp_port: int) -> None:
     file = tmp_path / "runs.db"
     command = [sys.executable, *_command(file, "--allow-writes", "--http", str(unused_tcp_port))]
-    with subprocess.Popen(command, env=_environment(tmp_path), stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(command, env=_environment(tmp_path), stderr=subprocess.PIPE, text=True) as process:
         try:
             async with asyncio.timeout(LIMIT):
                 await _listens(unused_tcp_port)
@@ -66,8 +66,10 @@ async def test_over_http_on_this_machine_only(tmp_path: Path, unused_tcp_port: i
                     started = await client.call_tool("start_run", {"workflow": "judged", "run_id": "judged-1"})
         finally:
             process.terminate()
+            _, said = process.communicate()
 
     assert started.structured_content and started.structured_content["created"] is True
+    assert f"Serving at http://127.0.0.1:{unused_tcp_port}/mcp." in said
 
 
 async def _listens(port: int) -> None:

@@ -24,7 +24,7 @@ def mcp(
     ] = False,
     http: Annotated[
         int | None,
-        typer.Option("--http", metavar="PORT", min=0, max=65535, help="Serve HTTP on 127.0.0.1 in place of stdio."),
+        typer.Option("--http", metavar="PORT", min=1, max=65535, help="Serve HTTP on 127.0.0.1 in place of stdio."),
     ] = None,
     local: Local = None,
     stack: Stack = None,
@@ -43,4 +43,5 @@ def mcp(
         if http is None:
             server.run("stdio")
         else:
+            typer.echo(f"Serving at http://127.0.0.1:{http}/mcp. Stop with Ctrl-C.", err=True)
             server.run("streamable-http", host="127.0.0.1", port=http)
