@@ -87,7 +87,7 @@ test-beside: $(VENV)/ready
 	@$(MAKE) --no-print-directory test-agents
 
 .PHONY: test-agents
-test-agents: $(VENV)/agents/ready ## Run the tests of agents with the newest Pydantic AI
+test-agents: $(VENV)/agents/ready ## Run the tests of agents, with the newest Pydantic AI and other frameworks
 	$(VENV)/agents/bin/python -m pytest -n 2 tests/agents
 
 # The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.
@@ -151,8 +151,9 @@ check: $(VENV)/ready $(VENV)/checkov/ready $(VENV)/docs/ready ## Check formattin
 GATES := check-types check-checkov check-sam check-cfn check-docs check-workflows check-bandit check-github check-format check-lint audit
 .PHONY: $(GATES)
 
-check-types:
+check-types: $(VENV)/agents/ready
 	mypy
+	mypy --python-executable $(VENV)/agents/bin/python examples/agents/*.py
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 pyright # which otherwise asks npm for a newer one
 check-checkov:
 	$(VENV)/checkov/bin/checkov --config-file .checkov.yaml

@@ -35,6 +35,9 @@ SHELL = [page for page in PAGES if any(language == "sh" for language, _ in all_b
 
 RUN_BY = {
     "README.md": "tests/docs/test_code_that_applications_have.py",
+    "docs/guide/agents/langgraph.md": "tests/agents/recipes/test_langgraph.py",
+    "docs/guide/agents/openai-agents.md": "tests/agents/recipes/test_openai_agents_sdk.py",
+    "docs/guide/agents/strands.md": "tests/agents/recipes/test_strands.py",
     "docs/guide/deploying.md": "tests/docs/test_code_that_applications_have.py",
     "docs/guide/determinism.md": "tests/unit/test_the_documentation.py",
     "docs/guide/permissions.md": "tests/e2e/test_steps_use_aws.py",
