@@ -21,6 +21,14 @@ def test_the_streams_of_a_run_are_listed(cli: Cli):
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "No streams.\n")
 
 
+def test_the_status_of_a_run_names_its_streams(cli: Cli):
+    cli("start", "recite", "--run-id", "one", "--input", '{"words": ["Hel", "lo"]}')
+    cli("start", "tomorrow", "--run-id", "two", "--input", '{"day": "2026-02-28"}')
+    cli.settle()
+    assert cli("status", "one").endswith("\nstreams: notes, words\n")
+    assert "streams" not in cli("status", "two")
+
+
 def test_text_is_shown_as_it_is_written(cli: Cli):
     cli("start", "recite", "--run-id", "one", "--input", '{"words": ["Hel", "lo,\\nyou", ":smile: [bold]"]}')
     cli.settle()

@@ -39,7 +39,7 @@ from worldflow.terminal import console
 from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import not_imported
-from worldflow.worlds import reading
+from worldflow.worlds import reading, streams
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -67,6 +67,7 @@ def status(
         history = world.read_events(run_id)
         record = record.model_copy(update={"usage": RunState(history).usage.entries() or None})
         newest = newest_generation(world, record)
+        names = streams.names(world, run_id)
     out = console()
     out.print(run_details(record, load_prices() if record.usage else None))
     if newest.run_id != run_id:
@@ -74,6 +75,8 @@ def status(
     if history:
         out.print()
         out.print(timeline(history))
+    if names:
+        out.print(f"\nstreams: {', '.join(names)}", soft_wrap=True)
     if record.error and (local is not None if traceback is None else traceback):
         for text in tracebacks(record.error, history):
             out.print()
