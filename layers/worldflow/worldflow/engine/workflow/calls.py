@@ -84,6 +84,7 @@ class Calls:
             except (ValidationError, SerializationError):
                 pass  # `complete` says what is wrong
             else:
+                self._run.loop.next_future()  # sets of futures are in the order of their numbers
                 self._run.recorded.pass_over(completed)
                 return result
         future = self._enter(step_id, step)
