@@ -9,6 +9,7 @@ from functools import partial
 
 from tests.simulation import invariants
 from tests.simulation.simulation import Report, Simulation, Stuck, simulation
+from tests.simulation.streaming import written_by
 from tests.simulation.users import Users
 from worldflow.runtime import sending
 from worldflow.runtime.archive import archive_old_runs
@@ -77,12 +78,13 @@ def _run(sim: Simulation, users: Users) -> list[str]:
 def _archive(sim: Simulation, users: Users) -> list[str]:
     """All runs leave the tables, while things go wrong again."""
     known = {run_id: invariants.told(sim, run_id) for run_id in sim.run_ids()}
+    written = written_by(sim, known)
     sim.now += 3 * 86_400
     for goes_wrong in (True, True, True, False):
         sim.faults.active = goes_wrong
         users.ask("archive", partial(archive_old_runs, older_than=timedelta(days=1)), tries=1, copies=0)
         sim.settle()
-    return invariants.after_archiving(sim, known)
+    return invariants.after_archiving(sim, known, written)
 
 
 def _end(way: Callable[[World, str], None], run_id: str, world: World) -> None:

@@ -13,7 +13,10 @@ from typing import Any
 from unittest import mock
 
 from tests.simulation.faults import INJECTED
+from tests.support.stream_values import AtOnce
 from worldflow.engine.errors import ConflictError
+from worldflow.turns import streams
+from worldflow.turns.step_runner import StepRunner
 from worldflow.turns.threads import Threads
 from worldflow.worlds import payloads
 
@@ -59,6 +62,8 @@ def held_still(seed: int) -> Iterator[None]:
         mock.patch.object(random, "SystemRandom", source),
         mock.patch.object(uuid, "uuid4", uuid4),
         mock.patch.object(payloads, "ThreadPoolExecutor", _NoThreads),
+        mock.patch.object(StepRunner, "_threads_of_streams", lambda _: AtOnce()),
+        mock.patch.object(streams, "INTERVAL", 0.0),
         mock.patch.dict(os.environ, WORLDFLOW_LOG_PAYLOADS="true"),
     ):
         yield

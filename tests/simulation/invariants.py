@@ -17,6 +17,7 @@ from tests.simulation.ownership import (
     what_happened_first_is_applied_first,
     what_was_sent_is_recorded,
 )
+from tests.simulation.streaming import streams_agree, written_by
 from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
@@ -171,7 +172,9 @@ def told(sim: Simulation, run_id: str) -> tuple[RunRecord, list[Event]]:
     return client.world.read_run(run_id), client.world.read_events(run_id)
 
 
-def after_archiving(sim: Simulation, known: Mapping[str, tuple[RunRecord, list[Event]]]) -> list[str]:
+def after_archiving(
+    sim: Simulation, known: Mapping[str, tuple[RunRecord, list[Event]]], written: Mapping[str, object]
+) -> list[str]:
     """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
     store, problems = sim.store, []
     kept = [key for key in store.items if not key.endswith(("#claim", "#beat"))]
@@ -179,9 +182,11 @@ def after_archiving(sim: Simulation, known: Mapping[str, tuple[RunRecord, list[E
     problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]
     for run_id, (record, events) in known.items():
         found, history = told(sim, run_id)
-        names = {"archived_at", "newest_run_id", "updated_at"}
+        names = {"archived_at", "newest_run_id", "updated_at", "streams"}
         if found.model_dump(exclude=names) != record.model_dump(exclude=names) or history != events:
             problems.append(f"an_archived_run_is_read_as_before: {run_id}: it was {record}, and is {found}")
+    if written != (now := written_by(sim, known)):
+        problems.append(f"archived streams are read as before: they were {written}, and are {now}")
     return problems
 
 
@@ -291,6 +296,7 @@ OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     nothing_comes_twice_to_those_that_follow,
     one_generation_lives,
     attempts_do_not_wait_for_others,
+    streams_agree,
 ]
 
 

@@ -15,7 +15,7 @@ from tests.simulation import processor
 from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
 from tests.support.values import spoil
-from worldflow import RetryPolicy, continue_as_new, create_webhook, publish, step_info, wait_for_signal
+from worldflow import RetryPolicy, continue_as_new, create_webhook, open_stream, publish, step_info, wait_for_signal
 from worldflow.engine.workflow.definitions import Step, Workflow
 
 Change = Literal["new", "old", "another order", "raises", "spins"]
@@ -111,6 +111,24 @@ async def _weigh(value: Heavy, more: int = 0) -> Heavy:
     return value
 
 
+STREAMS = ("letters", "news")
+
+
+async def _stream(item: int, name: str) -> int:
+    """Writes numbers from 0 on to a stream, and fails at the second in some first attempts. Some resume."""
+    async with open_stream(name, resume=item % 3 == 1) as out:
+        for number in range(out.written, count_of(item)):
+            if number == 1 and item > 6 and step_info().attempt == 1:
+                raise ConnectionError("again")
+            await out.write([item, number])
+    return item
+
+
+def count_of(item: int) -> int:
+    """How many numbers the step writes that is given this."""
+    return item % 4 + 1
+
+
 CANCELLED: dict[int, str] = {
     0: "StepCompleted",
     1: f"{Unanswered.__module__}:Unanswered",
@@ -135,6 +153,7 @@ pure: Any = Step(_limited, "simulated.pure", guarantee="pure")
 cancelling: Any = Step(_cancelling, "simulated.cancelling", retry=RetryPolicy(max_attempts=1))
 hear: Any = Step(_hear, "simulated.hear", retry=RetryPolicy(max_attempts=3, initial_interval="5s"))
 weigh: Any = Step(_weigh, "simulated.weigh")
+stream: Any = Step(_stream, "simulated.stream", retry=RetryPolicy(max_attempts=3, initial_interval="5s"))
 unrecorded: Any = Step(_limited, "simulated.unrecorded", guarantee="repeatable")
 
 STEPS: dict[str, Step[..., Any]] = {
@@ -151,6 +170,7 @@ STEPS: dict[str, Step[..., Any]] = {
         pure,
         unrecorded,
         cancelling,
+        stream,
         hear,
         weigh,
         shop.reserve,
@@ -191,6 +211,14 @@ class _Program(Interpreter):
         self._said.append({"n": number, "words": _words(number)})
         self._said.append(await hear.options(inline=inline)(self._said))
         return len(self._said)
+
+    async def stream(self, item: int, name: str, inline: bool) -> Any:
+        return await stream.options(inline=inline)(item, name)
+
+    async def write(self, name: str, count: int) -> None:
+        out = open_stream(name)
+        for number in range(count):
+            out.write(f"{len(self.trace)} {number}")
 
     async def once(self, item: int, inline: bool) -> Any:
         return await once.options(inline=inline)(item)
@@ -324,7 +352,11 @@ def _several(chance: random.Random, size: int) -> list[Program]:
 
 
 def _leaf(chance: random.Random) -> Program:
-    match chance.randrange(34):
+    match chance.randrange(38):
+        case 34 | 35:
+            return ["stream", chance.randint(0, 9), chance.choice(STREAMS), chance.random() < 0.3]
+        case 36 | 37:
+            return ["write", chance.choice(STREAMS), chance.randint(1, 3)]
         case 31 | 32 | 33:
             return ["talk", chance.randint(0, 9), chance.random() < 0.5]
         case 24 | 25:

@@ -39,6 +39,12 @@ def all_items(world: World, run_id: str, name: str, after: int = 0) -> list[Any]
     return items
 
 
+def followed(world: World, run_id: str, name: str) -> list[Any]:
+    """What there is of a stream of a run that has ended, wherever it is stored."""
+    reader = StreamReader(world, run_id, name)
+    return reader.read() if reader.is_over() else []
+
+
 def what_stands(items: Iterable[StreamItem[Any] | StreamReset]) -> list[StreamItem[Any]]:
     """What is not void."""
     kept: list[StreamItem[Any]] = []

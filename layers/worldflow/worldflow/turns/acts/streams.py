@@ -63,7 +63,7 @@ class _Writing:
         """Something of this generation is there."""
         self._commits = 0
         self.is_over = False
-        """A later generation has begun to write."""
+        """A run that retries this one has begun to write."""
         self.seen_at = run.world.now()
 
     @property
@@ -119,8 +119,11 @@ class _Writing:
         for row in rows:
             if isinstance(row, StreamRowsEnd) or row.step_id is not None or row.generation < self._first:
                 continue
+            if row.generation > self._generation:
+                # Another run has the id by now. If it retries this one, what was void is not written again.
+                self.is_over |= isinstance(row, StreamTaken)
+                continue
             self._has_begun |= row.generation == self._generation
-            self.is_over |= row.generation > self._generation
             if not isinstance(row, StreamTaken):
                 self._rows.append((row.seq, row.count if isinstance(row, StreamRows) else 1))
             elif row.since is not None:
