@@ -61,11 +61,6 @@ class Project:
         """Where the steps of the load note that they ran."""
         return self.folder / "notes"
 
-    @property
-    def notes_of_agents(self) -> Path:
-        """Where the tools of `agents.py` note that they are at work."""
-        return self.folder / "notes-of-agents"
-
     def release(self, number: int, stack: Stack) -> None:
         """Deploys the next release: its code differs in its number."""
         code = self.template.parent / "WorkflowsLayer/python/workflows/shop.py"
@@ -80,8 +75,9 @@ class Project:
         content = io.BytesIO()
         folder = self.template.parent / "WorkflowsLayer"
         with zipfile.ZipFile(content, "w") as layer:
-            for file in folder.rglob("*.py"):
-                layer.writestr(str(file.relative_to(folder)), files.get(file.name, file.read_text()))
+            for file in (*folder.rglob("*.py"), *folder.rglob("*.dist-info/METADATA")):
+                text = files[file.name] if file.parent.name == "workflows" and file.name in files else file.read_text()
+                layer.writestr(str(file.relative_to(folder)), text)
         lambdas = stack.aws.client("lambda")
         published = lambdas.publish_layer_version(LayerName="other", Content={"ZipFile": content.getvalue()})
         before = {}
@@ -116,9 +112,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copy(verification.WORKFLOWS, workflows / "verification.py")
     shop = Path(__file__).with_name("shop.py").read_text()
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
-    agents = Path(__file__).with_name("agents.py").read_text()
-    (workflows / "agents.py").write_text(agents.replace('NOTES = ""', f"NOTES = {str(project.notes_of_agents)!r}", 1))
-    project.notes_of_agents.mkdir()
+    # The layer has what agents need, and none: to import them takes a second of each cold start.
+    (workflows / "agents.py").touch()
     (copy / "layers/workflows/requirements.txt").write_text(f"pydantic-ai-slim=={version('pydantic-ai-slim')}\n")
     (workflows / "rates.py").write_text(block(PERMISSIONS, "python", "def call_api("))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,9 +14,16 @@ from worldflow.runtime import Orchestrator
 from worldflow.worlds import AWSWorld
 
 
-@pytest.mark.usefixtures("application")
+@pytest.fixture
+def agents(project: Project, stack: Stack, tmp_path: Path) -> Iterator[None]:
+    """The stack has the agents of `agents.py`."""
+    code = Path(__file__).with_name("agents.py").read_text().replace('NOTES = ""', f"NOTES = {str(tmp_path)!r}", 1)
+    with project.other_workflows(stack, {"agents.py": code}):
+        yield
+
+
+@pytest.mark.usefixtures("application", "agents")
 async def test_an_agent_plans_a_journey(
-    project: Project,
     stack: Stack,
     start: Callable[..., str],
     ended: Callable[..., dict[str, Any]],
