@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Container, Iterator
 from typing import Any, get_args
+from weakref import WeakKeyDictionary
 
 from pydantic_ai.durable_exec import JSON_CODEC
 from pydantic_ai.messages import (
@@ -21,6 +22,7 @@ from pydantic_core import PydanticSerializationError
 
 from worldflow.ai.pydantic.options import METADATA
 from worldflow.engine.errors import SerializationError
+from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Json
 
 
@@ -78,7 +80,33 @@ def _brief_part(part: dict[str, Json]) -> dict[str, Json]:
 
 
 def dump_messages(messages: list[ModelMessage]) -> list[Json]:
-    return [brief_message(form) for form in dump_as(list[ModelMessage], messages, "messages")]
+    known = _of_a_replay()
+    if known is None:
+        return [form for _, form in _dumped(messages)]
+    known |= {id(message): (message, form) for message, form in _dumped([m for m in messages if id(m) not in known])}
+    return [known[id(message)][1] for message in messages]
+
+
+def _dumped(messages: list[ModelMessage]) -> Iterator[tuple[ModelMessage, Json]]:
+    forms = dump_as(list[ModelMessage], messages, "messages")
+    return zip(messages, map(brief_message, forms), strict=True)
+
+
+_Known = dict[int, tuple[ModelMessage, Json]]
+_known: WeakKeyDictionary[Any, _Known] = WeakKeyDictionary()
+
+
+def _of_a_replay() -> _Known | None:
+    """The messages of earlier requests, by their identities, where a replay makes the requests again: nobody gets what
+    it makes, which is compared with the history by identity, too (`engine/values/forms.py`). Tests look at all.
+    """
+    loop = running_loop()
+    if loop is None or loop is COLLECTOR:
+        return None
+    if not loop.host.replaying or loop.host.strict:
+        _known.pop(loop.host, None)
+        return None
+    return _known.setdefault(loop.host, {})
 
 
 def load_messages(forms: list[Json]) -> list[ModelMessage]:
