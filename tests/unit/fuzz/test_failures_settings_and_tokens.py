@@ -19,6 +19,7 @@ from worldflow.engine.errors import ConfigurationError, ContinueAsNew
 from worldflow.engine.history import Failure
 from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.runtime import webhooks
+from worldflow.runtime.stream_urls import reader_of, stream_url
 from worldflow.settings import Settings
 from worldflow.turns import webhook_tokens
 from worldflow.worlds import LocalWorld
@@ -146,6 +147,16 @@ def test_requests_to_webhooks(world: LocalWorld, data: st.DataObject) -> None:
         query=data.draw(pairs, "query"),
     )
     assert answer.status == (410 if token == genuine else 404)
+
+
+@fuzz
+@given(st.data())
+def test_tokens_of_streams(world: LocalWorld, data: st.DataObject) -> None:
+    genuine = stream_url(world, "r", "answer").rpartition("/")[2]
+    cut = data.draw(st.integers(0, len(genuine)), "cut")
+    forged = texts | st.just(genuine[:cut]) | texts.map(lambda text: genuine[:cut] + text)
+    token = data.draw(forged | st.just(genuine), "token")
+    assert (reader_of(world, token) is not None) == (token == genuine)
 
 
 @fuzz
