@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from tests.docs.pages import own_page  # noqa: F401
+from tests.docs.pages import own_page  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from tests.support.asgi import AsgiApi
 from tests.support.event_source import Parser, values
 from worldflow import StreamReset, open_stream, step, workflow

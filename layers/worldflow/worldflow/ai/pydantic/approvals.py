@@ -101,17 +101,17 @@ def _takes_requests(output_type: Any) -> bool:
 
 
 async def wait_for_answers(
-    requests: DeferredToolRequests, *, ask: Ask, timeout: Duration | None = None, webhooks: bool = False
+    deferred: DeferredToolRequests, *, ask: Ask, timeout: Duration | None = None, webhooks: bool = False
 ) -> DeferredToolResults:
     """Asks for each of the tool calls, side by side, and returns the answers. See `run_with_approvals`.
 
     As the handler of Pydantic AI's `HandleDeferredToolCalls`, it waits within a run of the agent.
     """
-    kinds: list[tuple[Kind, ToolCallPart]] = [("approval", call) for call in requests.approvals]
-    kinds += [("call", call) for call in requests.calls]
+    kinds: list[tuple[Kind, ToolCallPart]] = [("approval", call) for call in deferred.approvals]
+    kinds += [("call", call) for call in deferred.calls]
 
     async def answered(kind: Kind, call: ToolCallPart) -> Any:
-        metadata = requests.metadata.get(call.tool_call_id, {})
+        metadata = deferred.metadata.get(call.tool_call_id, {})
         return await _answer(kind, call, metadata, ask=ask, timeout=timeout, webhooks=webhooks)
 
     answers = await asyncio.gather(*(answered(kind, call) for kind, call in kinds))
