@@ -167,7 +167,7 @@ async def test_an_agent_cannot_be_made_in_a_workflow() -> None:
     runs = InEnvironment()
     async with runs.env:
         run_id = await runs.start(make_an_agent)
-        with pytest.raises(RunFailedError, match="must be made outside of workflows"):
+        with pytest.raises(RunFailedError, match="must be defined outside of workflows"):
             await runs.result(run_id)
 
 

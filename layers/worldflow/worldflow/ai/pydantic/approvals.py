@@ -1,4 +1,4 @@
-"""Tool calls that a person approves, or answers: the workflow waits for it, for days if need be."""
+"""Tool calls that wait for a person's approval or for a result from outside, for days if necessary."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from worldflow.engine.values.serialization import explain
 class ToolRequest(BaseModel):
     """A tool call that waits for an answer.
 
-    kind: `"approval"`, or `"call"` for one whose result comes from outside.
-    token: of the hook that takes the answer: `await orchestrator.resume_hook(request.token, True)`.
-    url: with `webhooks=True`, where anybody may POST the answer as JSON who has it.
+    kind: `"approval"`, or `"call"` if the tool's result comes from outside.
+    token: the token of the hook that receives the answer: `await orchestrator.resume_hook(request.token, True)`.
+    url: with `webhooks=True`, a signed URL. Anyone who has it can send the answer, as the JSON body of a POST.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,8 +42,8 @@ class ToolRequest(BaseModel):
 class Decision(BaseModel):
     """An answer that says more than yes or no.
 
-    message: what the model is told of a call that is not approved.
-    args: arguments to call the tool with, in place of the model's.
+    message: what the model is told if the call is not approved.
+    args: arguments to call the tool with instead of the model's.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -68,16 +68,16 @@ async def run_with_approvals(
     webhooks: bool = False,
     **options: Any,
 ) -> AgentRunResult[Any]:
-    """Runs an agent in a workflow, and waits where its tools need an approval or a result from outside.
+    """Runs an agent in a workflow, and waits when its tools need an approval or a result from outside.
 
         @step
-        async def notify(request: ToolRequest) -> None: ...  # send somebody request.token, or request.url
+        async def notify(request: ToolRequest) -> None: ...  # send a person request.token, or request.url
 
         result = await run_with_approvals(agent, prompt, ask=notify, timeout="3d")
 
-    ask: a step that tells somebody of a request, one call for each. The answer to an approval is true, false, or a
-        `Decision` as JSON; to another call, its result as JSON.
-    timeout: how long to wait. After it, the model is told that nobody has answered. Default: no limit.
+    ask: called with each request, usually a step that notifies a person. The answer to an approval is true, false or a
+        `Decision`, as JSON. The answer to any other call is its result, as JSON.
+    timeout: how long to wait for each answer. Then the model is told that nobody has answered. Default: no limit.
     webhooks: whether requests have a signed `url`.
     options: those of `agent.run`.
     """
@@ -103,9 +103,9 @@ def _takes_requests(output_type: Any) -> bool:
 async def wait_for_answers(
     deferred: DeferredToolRequests, *, ask: Ask, timeout: Duration | None = None, webhooks: bool = False
 ) -> DeferredToolResults:
-    """Asks for each of the tool calls, side by side, and returns the answers. See `run_with_approvals`.
+    """Asks about all of the tool calls at the same time, and returns the answers. See `run_with_approvals`.
 
-    As the handler of Pydantic AI's `HandleDeferredToolCalls`, it waits within a run of the agent.
+    Use it as the handler of Pydantic AI's `HandleDeferredToolCalls` to wait within one run of the agent.
     """
     kinds: list[tuple[Kind, ToolCallPart]] = [("approval", call) for call in deferred.approvals]
     kinds += [("call", call) for call in deferred.calls]
@@ -154,7 +154,7 @@ async def _next(hook: Any, request: ToolRequest) -> Any:
             answer = _read(request, received.json() if request.url else received)
         except ValueError as error:
             problem = explain(error, "value") if isinstance(error, ValidationError) else str(error)
-            worldflow.logger.warning("an answer to %s is left out: %s", request.tool_name, problem)
+            worldflow.logger.warning("an answer to the tool call %s is ignored: %s", request.tool_name, problem)
             if request.url:
                 received.respond(422, {"error": problem})
         else:

@@ -45,24 +45,24 @@ SPEC = DurabilityEngineSpec(
 
 
 class Durable(BaseDurabilityCapability[AgentDepsT]):
-    """Makes each model request and each tool call of an agent a step, where the agent runs in a workflow. Elsewhere it
+    """Makes each model request and each tool call of an agent a step when the agent runs in a workflow. Elsewhere it
     changes nothing.
 
         agent = Agent("bedrock:...", name="support", capabilities=[Durable()])
 
     The steps are named after the agent: `support.model`, `support.tool.weather`.
 
-    stream: the name of a stream of the run to which events are written as Pydantic AI's `AgentStreamEvent`: those of a
-        model's answer while the step that requests it runs, and those of tools when the workflow learns of them.
-    inline: the steps run in the orchestrator's own turn by default, as those of `@step(inline=True)`.
-    steps: options of all steps of the agent, see `StepOptions`.
-    model: options of its model requests, in place of these.
-    tools: options of its tool calls. A tool may have some of its own, or run in the workflow itself:
-        `@agent.tool(metadata={"worldflow": {"timeout": "10s"}})` or `{"worldflow": False}`.
-    models: models by name that runs may ask for, `agent.run(..., model="fast")`. Other instances cannot be passed to a
-        step; names that Pydantic AI knows can.
-    event_stream_handler: receives the events of a model's answer in the step that requests it, and those of tools one
-        by one in steps of their own.
+    stream: the name of a stream of the run that receives the agent's events as Pydantic AI's `AgentStreamEvent`. The
+        step that makes a model request writes the model's events as they arrive; the workflow writes those of tools.
+    inline: runs the steps in the orchestrator's own turn by default, as `@step(inline=True)` does.
+    steps: options of all steps of the agent; see `StepOptions`.
+    model: options of model requests, which override `steps`.
+    tools: options of tool calls, which override `steps`. A tool's metadata overrides both, or runs the tool in the
+        workflow: `@agent.tool(metadata={"worldflow": {"timeout": "10s"}})` or `{"worldflow": False}`.
+    models: models by name, for `agent.run(..., model="fast")`. Names that Pydantic AI knows need not be listed. Other
+        model instances cannot be passed to a step.
+    event_stream_handler: called in steps: with the events of a model's response in the step that makes the request, and
+        with each event of a tool in a step of its own.
     name: what the steps are named after. Default: the agent's name.
     """
 
@@ -93,8 +93,8 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def _check_bindable(self) -> None:
         if self.in_durable_context:
             raise ConfigurationError(
-                "an agent with Durable() must be made outside of workflows, in a module that WORLDFLOW_WORKFLOWS names "
-                "or imports: the process that executes its steps needs it too"
+                "an agent with Durable() must be defined outside of workflows, in a module that WORLDFLOW_WORKFLOWS "
+                "names or imports: the process that executes its steps needs it too"
             )
 
     def _bind_to_agent(self, agent: AbstractAgent[AgentDepsT, Any]) -> None:

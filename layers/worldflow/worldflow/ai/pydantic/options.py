@@ -20,9 +20,9 @@ METADATA = "worldflow"
 
 
 class StepOptions(TypedDict, total=False):
-    """Options of the steps of an agent: see `worldflow.step`.
+    """Options of an agent's steps: see `worldflow.step`.
 
-    With a `heartbeat_timeout`, heartbeats are sent for as long as the model or the tool is at work.
+    With a `heartbeat_timeout`, heartbeats are sent automatically while the model or the tool works.
     """
 
     timeout: Duration

@@ -99,8 +99,8 @@ class Contexts:
             Codec(agent.deps_type, "deps")
         except ConfigurationError as error:
             raise ConfigurationError(
-                f"the deps of agent {name!r} cannot be passed to its steps: {error}. Steps get them as JSON: let deps "
-                f"be plain data, such as a dataclass or a pydantic model, and make clients and connections in the tools"
+                f"the deps of agent {name!r} cannot be passed to its steps: {error}. Steps receive them as JSON: make "
+                f"deps plain data, such as a dataclass or a pydantic model, and create clients in the tools"
             ) from None
 
     def dump(self, ctx: RunContext[Any] | None) -> Wire:
