@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
@@ -81,8 +80,6 @@ class CrashingWorld(LocalWorld):
         self.announced: list[StatusEvent] = []
         self.asks_to_announce = False
         """Whether announcing is a request, in which the process may die."""
-        self._serving = threading.current_thread()
-        self._is_dead = False
 
     def _tick(self) -> datetime:
         self.time += timedelta(microseconds=1)
@@ -94,25 +91,15 @@ class CrashingWorld(LocalWorld):
         if _dying:
             _dying.clear()
             raise Crash(f"in a step, before {name} ({number})")
-        if self._is_dead:
-            raise Crash(f"dead before {name} ({number})")
         if self.crashes(number, "before"):
-            raise self._crash(f"before {name}", number)
+            self.crashed.append(f"before {name}")
+            raise Crash(f"before {name} ({number})")
         try:
             return method(*args)
         finally:  # also where it was refused
             if self.crashes(number, "after"):
-                raise self._crash(f"after {name}", number)
-
-    def _crash(self, where: str, number: int) -> Crash:
-        self.crashed.append(where)
-        # Of what another thread asked for, such as a stream's, the one that serves learns when it asks for something.
-        self._is_dead = threading.current_thread() is not self._serving
-        return Crash(f"{where} ({number})")
-
-    def recover(self) -> None:
-        self._is_dead = False
-        super().recover()
+                self.crashed.append(f"after {name}")
+                raise Crash(f"after {name} ({number})")
 
     def together(self) -> AbstractContextManager[object]:
         return nullcontext()  # each write by itself, as on AWS
