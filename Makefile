@@ -70,6 +70,16 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make requirements" uv pip compile --quiet 
 # aws-xray-sdk asks for botocore, which the Lambda runtime brings, with what botocore asks for.
 WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 
+# ------------------------------------------------------------------------------------------------------------------ agents
+
+.PHONY: agent
+agent: $(VENV)/ready ## Run an agent on a local AWS, and kill what serves and reads it: MODEL=provider:name
+	@python -m tools.agent
+
+.PHONY: chat
+chat: $(VENV)/ready ## Serve a page to talk with that agent: http://127.0.0.1:8000
+	@uvicorn examples.chat.app:app
+
 # ------------------------------------------------------------------------------------------------------------------ tests
 
 .PHONY: test

@@ -14,7 +14,17 @@ from rich.console import Console
 
 from benchmarks.results import Section, machine, report, sections_of
 
-PARTS = ("counts", "replay", "conversation", "local", "streams", "console", "cold_start", "step_functions")
+PARTS = (
+    "counts",
+    "replay",
+    "conversation",
+    "local",
+    "streams",
+    "console",
+    "cold_start",
+    "step_functions",
+    "agents",
+)
 RESULTS = Path(__file__).with_name("results.md")
 WIDTH = 180
 

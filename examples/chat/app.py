@@ -17,11 +17,11 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from worldflow.streams import sse
 
 from examples.chat import conversation
 from worldflow import HookNotFoundError, InvalidInputError, RunEndedError, RunNotFoundError
 from worldflow.runtime import Orchestrator
+from worldflow.streams import sse
 from worldflow.worker import Worker
 from worldflow.worlds import AWSWorld, LocalWorld
 
