@@ -16,16 +16,19 @@ from unittest import mock
 from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimDeaths, SimWorld
 from worldflow.engine import here
+from worldflow.engine.history import StreamRowsEnd
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.workflow import inbox
 from worldflow.turns import calling, draft, forwarding, generations
 from worldflow.turns.acts import Acts, children
+from worldflow.turns.acts import streams as acting_streams
 from worldflow.turns.arrivals import Arrival
 from worldflow.turns.draft import Draft
 from worldflow.turns.live_run import LiveRun
 from worldflow.turns.steps import StepExecutor
+from worldflow.turns.streams import Writer
 from worldflow.turns.turn import Turn
 from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import _Watchdog
@@ -142,6 +145,11 @@ def _as_they_come(messages: Any, arrived: Any, state: Any) -> list[Arrival]:
     return [Arrival(message, None) for message in messages]
 
 
+def _count_blindly(self: Any, rows: Any) -> None:
+    """Takes whatever is there for what was to be written."""
+    self._rows += [(row.seq, getattr(row, "count", 1)) for row in rows if not isinstance(row, StreamRowsEnd)]
+
+
 async def _wanted(*_: Any, **__: Any) -> bool:
     return True
 
@@ -181,6 +189,10 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a step has a task of its own": (calling, "_awaited", _awaited_here),
     "what is received is a copy": (inbox, "read", _read_by_reference),
     "an outage is no death": (SimDeaths, "take_back", lambda *_: None),
+    "a replaced attempt writes no more": (Writer, "_is_replaced_by", lambda *_: False),
+    "a later attempt looks at what is there": (Writer, "_look", lambda *_: False),
+    "streams are written again": (acting_streams, "redo", lambda run: None),
+    "what a stream has is counted": (acting_streams._Writing, "_look", _count_blindly),
     "what is collected decides nothing": (
         here._on_collection,
         "__defaults__",

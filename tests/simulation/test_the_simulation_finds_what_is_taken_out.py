@@ -31,6 +31,9 @@ SEEDS = 500
         "what is received is a copy",
         "an outage is no death",
         "what is collected decides nothing",
+        "a later attempt looks at what is there",
+        "streams are written again",
+        "what a stream has is counted",
     ],
 )
 def test_a_guard_that_is_missing_is_found(guard: str) -> None:
