@@ -37,8 +37,8 @@ class Pages:
         self, path: str, fields: Mapping[str, Any] | None = None, *, page: str = "/start?workflow=any", **headers: str
     ) -> Answer:
         """Sends a form with the token of a page."""
-        found = re.search(r'name="token" value="([^"]+)"', self.get(page).text)
-        token = {"token": found[1]} if found else {}
+        found = re.search(r'name=".token" value="([^"]+)"', self.get(page).text)
+        token = {".token": found[1]} if found else {}
         body = urlencode({**token, **(fields or {})}, doseq=True)
         path, _, query = path.partition("?")
         return self.request("POST", path, body, headers={"Origin": f"http://{HOST}", **headers}, query=parse_qsl(query))

@@ -45,12 +45,29 @@ def runs(system: System) -> None:
         ({"prefix": "run-3"}, [3]),
         ({"prefix": "run"}, [5, 4, 3, 2, 1, 0]),
         ({"prefix": "ru-"}, []),
+        ({"prefix": "run-3", "status": "running"}, []),
+        ({"prefix": "run-3", "workflow": "other"}, []),
+        ({"prefix": "run-3", "attributes": "customer=c0"}, []),
+        ({"prefix": "run-3", "attributes": "customer=c1"}, [3]),
         ({"sort": "run"}, [0, 1, 2, 3, 4, 5]),
         ({"sort": "-status"}, [5, 4, 3, 2, 1, 0]),
     ],
 )
 def test_the_address_says_which_runs_are_shown(pages: Pages, query: dict[str, str], expected: list[int]) -> None:
     assert shown(pages.text("/", **query)) == [f"run-{number}" for number in expected]
+
+
+def test_the_run_whose_id_is_typed_comes_before_those_whose_ids_begin_with_it(system: System, pages: Pages) -> None:
+    for run_id in ("order", "order-2", "order-3"):
+        start(system, run_id, console_listed, customer="c1")
+    assert shown(pages.text("/", prefix="order")) == ["order", "order-3", "order-2"]
+
+
+def test_runs_are_sorted_by_the_time_that_is_shown(system: System, pages: Pages) -> None:
+    start(system, "waits", console_listed, customer="c1", waits=True)
+    start(system, "over", console_listed, customer="c1")
+    system.clock.forward(system.clock.now() + timedelta(hours=1))
+    assert shown(pages.text("/", sort="-took")) == ["waits", "over"]
 
 
 @pytest.mark.usefixtures("runs")

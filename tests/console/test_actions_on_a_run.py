@@ -54,7 +54,7 @@ def run(system: System) -> str:
 
 def test_a_signal_is_sent_by_the_form_of_its_type(system: System, pages: Pages, run: str) -> None:
     assert "Send signal approval" in pages.text(run)
-    done = pages.send(f"{run}/signal", {"name": "approval", "value": "true", "action_id": "one"}, page=run)
+    done = pages.send(f"{run}/signal", {".name": "approval", "value": "true", ".action_id": "one"}, page=run)
     assert "Sent signal approval." in pages.follow(done)
     system.settle()
     assert "waiting for hook h1" in pages.text(run).casefold()
@@ -62,26 +62,26 @@ def test_a_signal_is_sent_by_the_form_of_its_type(system: System, pages: Pages, 
 
 def test_a_form_that_is_sent_twice_is_done_once(system: System, pages: Pages, run: str) -> None:
     for _ in range(2):
-        pages.send(f"{run}/signal", {"name": "approval", "value": "true", "action_id": "one"}, page=run)
+        pages.send(f"{run}/signal", {".name": "approval", "value": "true", ".action_id": "one"}, page=run)
         system.settle()
     received = [event for event in system.world.read_events("acted") if event.event_type == "SignalReceived"]
     assert len(received) == 1
 
 
 def test_what_is_wrong_stands_beside_the_field(pages: Pages, run: str) -> None:
-    answer = pages.send(f"{run}/signal", {"name": "amount", "value": "many"}, page=run)
+    answer = pages.send(f"{run}/signal", {".name": "amount", "value": "many"}, page=run)
     assert answer.status == 422
     field = answer.text.partition('id="signal-amount-value"')[2].partition("</div>")[0]
     assert 'value="many"' in field and 'aria-invalid="true"' in field and "must be a number" in field
 
 
 def test_a_value_of_another_type_is_refused_by_the_workflow(pages: Pages, run: str) -> None:
-    answer = pages.send(f"{run}/signal", {"name": "amount", "value": "1.5"}, page=run)
+    answer = pages.send(f"{run}/signal", {".name": "amount", "value": "1.5"}, page=run)
     assert answer.status == 422 and "valid integer" in answer.text
 
 
 def test_any_signal_can_be_sent_as_json(system: System, pages: Pages, run: str) -> None:
-    pages.follow(pages.send(f"{run}/signal", {"name": "other", "value": '{"a": [1]}'}, page=run))
+    pages.follow(pages.send(f"{run}/signal", {".name": "other", "value": '{"a": [1]}'}, page=run))
     system.settle()
     (event,) = [event for event in system.world.read_events("acted") if event.event_type == "SignalReceived"]
     assert event.payload["value"] == {"a": [1]}
@@ -97,7 +97,7 @@ def test_a_hook_is_answered(system: System, pages: Pages, run: str) -> None:
     assert "Sent the value to hook h1." in pages.follow(
         pages.send(f"{run}/hook", {"hook": token, "value": "7"}, page=run)
     )
-    pages.send(f"{run}/signal", {"name": "approval", "value": "true"}, page=run)
+    pages.send(f"{run}/signal", {".name": "approval", "value": "true"}, page=run)
     assert finish(system, "acted").result == [True, 7]
 
 

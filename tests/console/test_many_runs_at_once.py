@@ -53,8 +53,8 @@ async def _confirmed(pages: Pages, fields: dict[str, Any]) -> str:
     from urllib.parse import urlencode
 
     request = pages.request
-    token = re.findall(r'name="token" value="([^"]+)"', await _get(request, "/"))[0]
-    body = urlencode({"token": token, "confirmed": "yes", "action_id": "work", **fields}, doseq=True)
+    token = re.findall(r'name=".token" value="([^"]+)"', await _get(request, "/"))[0]
+    body = urlencode({".token": token, "confirmed": "yes", ".action_id": "work", **fields}, doseq=True)
     headers = {"Host": HOST, "Origin": f"http://{HOST}"}
     answer = await request._send("POST", "/bulk", body.encode(), headers, "", False)
     assert answer.status == 303

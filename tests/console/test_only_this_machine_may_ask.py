@@ -42,7 +42,7 @@ def test_an_action_without_an_origin_is_refused(system: System, pages: Pages) ->
 
 def test_an_action_without_the_pages_token_is_refused(system: System, pages: Pages) -> None:
     _waiting(system)
-    for token in ("", "token=", "token=guessed"):
+    for token in ("", ".token=", ".token=guessed"):
         answer = pages.request("POST", "/runs/open/terminate", token, headers={"Origin": f"http://{HOST}"})
         assert answer.status == 422 and "another console" in answer.text
     system.settle()
@@ -51,7 +51,7 @@ def test_an_action_without_the_pages_token_is_refused(system: System, pages: Pag
 
 def test_a_form_that_is_too_large_is_refused(system: System, pages: Pages) -> None:
     _waiting(system)
-    answer = pages.send("/runs/open/signal", {"name": "x", "value": "1" * 1_100_000}, page="/runs/open")
+    answer = pages.send("/runs/open/signal", {".name": "x", "value": "1" * 1_100_000}, page="/runs/open")
     assert answer.status == 422
 
 
@@ -69,8 +69,8 @@ def test_a_read_only_console_shows_and_takes_no_action(system: System, open_page
     closed, other = open_pages(read_only=True), open_pages()
     for path in ("/", "/runs/open", "/start", "/schedules", "/health"):
         assert 'method="post"' not in closed.text(path)
-    token = other.get("/").text.partition('name="token" value="')[2].partition('"')[0]
-    answer = closed.request("POST", "/runs/open/cancel", f"token={token}", headers={"Origin": f"http://{HOST}"})
+    token = other.get("/").text.partition('name=".token" value="')[2].partition('"')[0]
+    answer = closed.request("POST", "/runs/open/cancel", f".token={token}", headers={"Origin": f"http://{HOST}"})
     assert answer.status == 422
     system.settle()
     assert system.world.read_run("open").status == "running"
@@ -82,7 +82,7 @@ def test_an_action_with_the_token_of_a_read_only_console_is_refused(
     _waiting(system)
     monkeypatch.setattr("worldflow.console.security.secrets.token_urlsafe", lambda _: "known")
     closed = open_pages(read_only=True)
-    answer = closed.request("POST", "/runs/open/cancel", "token=known", headers={"Origin": f"http://{HOST}"})
+    answer = closed.request("POST", "/runs/open/cancel", ".token=known", headers={"Origin": f"http://{HOST}"})
     assert answer.status == 422 and "read-only" in answer.text
 
 
@@ -100,7 +100,7 @@ def test_without_payloads_no_page_has_data_of_runs(system: System, open_pages: C
     assert SECRET in open_pages().text("/runs/private")
     assert blind.get("/runs/private/values/input").status == 404
     assert blind.get("/runs/private/events/1").status == 404
-    blind.send("/runs/private/signal", {"name": "go", "value": "1"}, page="/runs/private")
+    blind.send("/runs/private/signal", {".name": "go", "value": "1"}, page="/runs/private")
     system.settle()
     assert system.world.read_run("private").status == "failed"
     for path in paths:

@@ -50,14 +50,14 @@ def test_each_part_of_a_type_has_a_field_of_its_kind(pages: Pages) -> None:
 
 
 def test_a_run_is_started_with_what_was_typed(system: System, pages: Pages) -> None:
-    given = {**GIVEN, "order.colour": "green", "order.gift": "true", "order.tags": '["new"]', "run_id": "typed"}
+    given = {**GIVEN, "order.colour": "green", "order.gift": "true", "order.tags": '["new"]', ".run_id": "typed"}
     done = pages.send("/start?workflow=console_order", given, page=FORM + "?workflow=console_order")
     assert done.status == 303, done.text
     assert finish(system, "typed").result == "Ada 1.5 Graz green True ['new'] none"
 
 
 def test_what_is_left_empty_has_its_default(system: System, pages: Pages) -> None:
-    pages.send("/start?workflow=console_order", {**GIVEN, "order.colour": "red", "run_id": "empty"})
+    pages.send("/start?workflow=console_order", {**GIVEN, "order.colour": "red", ".run_id": "empty"})
     assert finish(system, "empty").result == "Ada 1.5 Graz red False [] none"
 
 
@@ -77,7 +77,7 @@ def test_what_the_type_refuses_stands_beside_its_field(pages: Pages) -> None:
 
 
 def test_a_workflow_whose_code_is_not_here_is_started_with_json(system: System, pages: Pages) -> None:
-    done = pages.send("/start?workflow=elsewhere", {"input": '{"a": 1}', "run_id": "far"})
+    done = pages.send("/start?workflow=elsewhere", {"input": '{"a": 1}', ".run_id": "far"})
     assert done.status == 303
     assert system.world.read_run("far").input == {"a": 1}
-    assert pages.send("/start?workflow=elsewhere", {"input": "[1]", "run_id": "f"}).status == 422
+    assert pages.send("/start?workflow=elsewhere", {"input": "[1]", ".run_id": "f"}).status == 422

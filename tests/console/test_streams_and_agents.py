@@ -40,7 +40,7 @@ def test_a_stream_is_shown_and_followed(system: System, pages: Pages) -> None:
     (more,) = re.findall(r'hx-get="(/runs/telling/streams/rows[^"]+)"', page)
     more = more.replace("&amp;", "&")
     assert words(pages.text(more)) == "" and "hx-get" in pages.text(more)
-    pages.send("/runs/telling/signal", {"name": "go", "value": "1"})
+    pages.send("/runs/telling/signal", {".name": "go", "value": "1"})
     system.settle()
     assert "The stream has ended." in pages.text(more)
 

@@ -6,16 +6,17 @@ Each form carries an id that was made with the page: sent twice, it is done once
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from worldflow.console import forms, viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFoundError
 from worldflow.engine.history import Json
 from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
-from worldflow.presentation.words import describe_failure, shortened
+from worldflow.presentation.words import describe_failure, shortened, type_name
 from worldflow.runtime import sending, starting, updates, webhooks
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
@@ -59,7 +60,8 @@ class Asked:
     given: Given
     id: str = ""
     """That of the form."""
-    extra: Mapping[str, str] = field(default_factory=dict)
+    payloads: bool = True
+    """Whether data of the run may be in what is said."""
 
     def text(self, name: str) -> str:
         return (self.given.get(name) or [""])[0].strip()
@@ -71,7 +73,7 @@ class Asked:
 
 
 def signal(world: World, run_id: str, asked: Asked) -> Done:
-    name = asked.text("name")
+    name = asked.text(".name")
     workflow = workflow_of(sending.open_run(world, run_id))
     fields = signal_fields(workflow).get(name)
     value = forms.read(fields, asked.given).get("value") if fields else asked.json("value")
@@ -86,7 +88,7 @@ def signal_fields(workflow: Workflow[..., object] | None) -> dict[str, list[form
 
 
 def update(world: World, run_id: str, asked: Asked) -> Done:
-    name = asked.text("name")
+    name = asked.text(".name")
     if signature := viewing.view(world, run_id).standing.updates.get(name):
         given = forms.read(forms.fields_of(signature), asked.given)
         args = list(signature.parse(given).values())
@@ -101,8 +103,10 @@ def update(world: World, run_id: str, asked: Asked) -> Done:
             return Done(f"Sent update {name}; the workflow has not answered yet.", run_id)
         time.sleep(0.1)
     if reply.error:
-        return Done(f"Update {name} was refused: {describe_failure(reply.error)}", run_id)
-    return Done(f"Update {name} answered {shortened(str(reply.result))}.", run_id)
+        because = describe_failure(reply.error) if asked.payloads else type_name(reply.error)
+        return Done(f"Update {name} was refused: {because}", run_id)
+    answer = shortened(str(reply.result)) if asked.payloads else "with data that is not shown"
+    return Done(f"Update {name} answered {answer}.", run_id)
 
 
 def hook(world: World, run_id: str, asked: Asked) -> Done:
@@ -136,20 +140,29 @@ def rerun(world: World, run_id: str, asked: Asked) -> Done:
     given = forms.read(forms.fields_of(workflow.signature), asked.given) if workflow else asked.json("input")
     if not isinstance(given, dict):
         raise InvalidInputError("the input must be an object", [FieldError("input", "must be a JSON object")])
-    record = starting.retry(world, run_id, workflow.signature.parse(given) if workflow else given)
+    if workflow:
+        # What is not given here is what the run had: an emptied field has its default instead.
+        given = {**workflow.signature.encode(workflow.signature.defaults), **given}
+        workflow.signature.parse(given)
+    record = starting.retry(world, run_id, given)
     return Done(f"Retries from the beginning, with this input, as {record.run_id}.", record.run_id)
 
 
 def fork(world: World, run_id: str, asked: Asked) -> Done:
     """Forks a run after an event, or with another value in place of the event's own."""
     after = asked.text("after") or str(viewing.last_before_the_end(world, run_id))
-    if not after.isdecimal():
+    if not (after.isascii() and after.isdecimal() and len(after) < 10):
         raise InvalidInputError("the event must be a number", [FieldError("after", "must be the number of an event")])
     edit = {int(after): asked.json("edit")} if asked.text("edit") else None
-    new_run_id = asked.text("new_run_id") or f"{generation(run_id)[0][:80]}-fork-{asked.id[:6]}"
+    new_run_id = asked.text("new_run_id") or _fork_id(run_id, asked.id)
     record = starting.fork(world, run_id, new_run_id, after=int(after), edit=edit)
     what = f"with another value in event {after}" if edit else f"after event {after}"
     return Done(f"Forked {what} as {record.run_id}.", record.run_id)
+
+
+def _fork_id(run_id: str, form: str) -> str:
+    """An id for the fork of one run by one form: also of two runs whose ids begin alike."""
+    return f"{generation(run_id)[0][:80]}-fork-{hashlib.sha256(f'{form} {run_id}'.encode()).hexdigest()[:8]}"
 
 
 ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, terminate, resume, retry, rerun, fork)}
@@ -157,7 +170,7 @@ ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, 
 
 def start(world: World, workflow_name: str, asked: Asked) -> Done:
     """Starts a run of a workflow by its form."""
-    run_id = asked.text("run_id") or f"{workflow_name[:60]}-{asked.id[:10]}"
+    run_id = asked.text(".run_id") or f"{workflow_name[:60]}-{asked.id[:10]}"
     workflow = workflow_named(workflow_name)
     value = forms.read(forms.fields_of(workflow.signature), asked.given) if workflow else asked.json("input") or {}
     if not isinstance(value, dict):
@@ -186,7 +199,8 @@ class Work:
             try:
                 done = ACTIONS[self.action](world, run_id, asked)
             except Exception as error:
-                problem = f"{type(error).__name__}: {shortened(str(error), 300)}"
+                said = f": {shortened(str(error), 300)}" if asked.payloads else ""
+                problem = f"{type(error).__name__}{said}"
                 self.outcomes.append(Outcome(run_id, problem, failed=True))
             else:
                 self.outcomes.append(Outcome(run_id, done.message))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,8 +20,10 @@ from worldflow.engine.errors import (
     FieldError,
     HookNotFoundError,
     InvalidInputError,
+    PayloadCodecError,
     RunNotFoundError,
     ScheduleNotFoundError,
+    WorldflowError,
 )
 from worldflow.token_prices import load_prices
 from worldflow.worlds.base import World
@@ -30,6 +32,14 @@ HERE = Path(__file__).parent
 T = TypeVar("T")
 
 _NOTICES = 200
+_FORMS = 200
+
+_STATUSES: Sequence[tuple[Any, int]] = (
+    ((RunNotFoundError, HookNotFoundError, ScheduleNotFoundError), 404),
+    (InvalidInputError, 422),
+    (PayloadCodecError, 503),
+)
+_ABOUT_THE_REQUEST = (404, 422)
 
 
 class Pages:
@@ -42,6 +52,7 @@ class Pages:
         self._tokens = Tokens()
         self.prices = load_prices()
         self._notices: dict[str, str] = {}
+        self._done: dict[tuple[Any, ...], asyncio.Task[acting.Done]] = {}
         self._templates = Environment(
             loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -55,7 +66,20 @@ class Pages:
             raise InvalidInputError("this form is from another console: load the page again, and repeat the action")
         if self.read_only:
             raise InvalidInputError("this console is read-only")
-        return acting.Asked(given, id=token.get("action_id") or uuid.uuid4().hex)
+        return acting.Asked(given, token.get(".action_id") or uuid.uuid4().hex, self.payloads)
+
+    async def once(self, asked: acting.Asked, action: Callable[..., acting.Done], *of: Any) -> acting.Done:
+        """Does what a form asks for; for one that is sent again, nothing but say the same."""
+        key = (asked.id, action.__name__, *of[1:])
+        if (task := self._done.get(key)) is None:
+            task = self._done[key] = asyncio.create_task(in_thread(action, *of, asked))
+            if len(self._done) > _FORMS:
+                del self._done[next(iter(self._done))]
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._done.pop(key, None)
+            raise
 
     def redirect(self, request: Request, name: str, message: str, **params: Any) -> Response:
         notice = uuid.uuid4().hex
@@ -83,9 +107,8 @@ class Pages:
         return HTMLResponse(text, status)
 
     async def failed(self, request: Request, error: Exception) -> Response:
-        missing = (RunNotFoundError, HookNotFoundError, ScheduleNotFoundError)
-        status = 404 if isinstance(error, missing) else 422 if isinstance(error, InvalidInputError) else 500
-        message = str(error) if self.payloads or status != 500 else type(error).__name__
+        status = next((status for kinds, status in _STATUSES if isinstance(error, kinds)), 500)
+        message = str(error) if self.payloads or status in _ABOUT_THE_REQUEST else type(error).__name__
         return self.page(request, "failed.html", status, message=message)
 
 
@@ -97,7 +120,10 @@ def number_of(request: Request, name: str) -> int:
     return int(text)
 
 
-def errors_of(error: InvalidInputError) -> list[FieldError]:
+def errors_of(error: WorldflowError) -> list[FieldError]:
+    """What was wrong with a form, by field."""
+    if not isinstance(error, InvalidInputError):
+        return [FieldError("", str(error))]
     return [FieldError(field, message) for field, message in error.details] or [FieldError("", error.summary)]
 
 

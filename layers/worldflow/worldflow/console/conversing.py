@@ -79,7 +79,10 @@ def _messages(given: Json) -> list[Json]:
 
 
 def _is_message(value: Json) -> bool:
-    return isinstance(value, dict) and value.get("kind") in ("request", "response") and "parts" in value
+    if not isinstance(value, dict) or value.get("kind") not in ("request", "response"):
+        return False
+    parts = value.get("parts")
+    return isinstance(parts, list) and all(isinstance(part, dict) for part in parts)
 
 
 def _call(messages: Sequence[Json]) -> str:
@@ -89,7 +92,7 @@ def _call(messages: Sequence[Json]) -> str:
 
 def _parts(message: Json) -> Iterator[Part]:
     for part in message["parts"]:
-        role = _ROLES.get(part.get("part_kind", ""))
+        role = _ROLES.get(str(part.get("part_kind")))
         if role:
             content: Any = part.get("args") if role == "calls" else part.get("content")
             yield Part(role, _text(content), str(part.get("tool_name") or ""))

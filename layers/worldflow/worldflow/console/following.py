@@ -47,8 +47,12 @@ def _text(value: Json) -> tuple[str, bool]:
     if isinstance(value, str):
         return value, True
     if isinstance(value, dict) and value.get("event_kind") in ("part_start", "part_delta"):
-        part = value.get("part") or value.get("delta") or {}
+        part = value.get("part") or value.get("delta")
         for name in ("content", "content_delta"):
-            if isinstance(part.get(name), str) and part.get("part_kind", part.get("part_delta_kind")) == "text":
+            if (
+                isinstance(part, dict)
+                and isinstance(part.get(name), str)
+                and part.get("part_kind", part.get("part_delta_kind")) == "text"
+            ):
                 return part[name], True
     return json.dumps(value, ensure_ascii=False), False

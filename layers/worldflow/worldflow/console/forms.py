@@ -4,73 +4,86 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
-
-from pydantic import TypeAdapter
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Json
 from worldflow.engine.values.signatures import Signature
+from worldflow.presentation.schemas import input_schema, schema_of
 
 DEPTH = 3
 """Objects within objects that have fields of their own; what is deeper is typed as JSON."""
 
 Schema = Mapping[str, Any]
 
+UNSET: Any = object()
+"""No value, where null is one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
     name: str
-    """Its place in the value, with dots: `order.address.city`."""
+    """Its place in the value, with dots: `order.address.city`. What a form has besides begins with a dot: `.token`."""
     label: str
     kind: str
-    """`text`, `number`, `integer`, `boolean`, `choice`, `datetime-local`, `date` or `json`."""
+    """`text`, `number`, `integer`, `boolean`, `date`, `json`, `choice` of texts or `value`: one of JSON values."""
     required: bool
     value: str = ""
     help: str = ""
     choices: Sequence[str] = ()
     error: str = ""
+    cleared: Json = UNSET
+    """What an empty field stands for; without, its part of the value is left out."""
 
 
 def fields_of(signature: Signature) -> list[Field]:
     """The fields of a function's arguments."""
+    schema = input_schema(signature)
+    needed = schema.get("required", ())
     return [
         field
-        for one in signature.parameters
-        for field in fields_of_type(
-            one.annotation, one.name, required=one.is_required, default=None if one.is_required else one.default
-        )
+        for name, part in schema["properties"].items()
+        for field in _fields(part, name, name in needed, part.get("default"), schema.get("$defs", {}), 0)
     ]
 
 
-def fields_of_type(annotation: Any, name: str, *, required: bool = True, default: Any = None) -> list[Field]:
+def fields_of_type(annotation: Any, name: str) -> list[Field]:
     """The fields of one value."""
-    try:
-        schema = TypeAdapter(annotation).json_schema() if annotation is not Any else {}
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema):
-        schema = {}
-    return list(_fields(schema, name, required, default, schema.get("$defs", {}), 0))
+    schema = schema_of(annotation)
+    return list(_fields(schema, name, True, None, schema.get("$defs", {}), 0))
 
 
 def _fields(
-    schema: Schema, name: str, required: bool, default: Any, definitions: Schema, depth: int
+    schema: Schema, name: str, required: bool, default: Json, definitions: Schema, depth: int
 ) -> Sequence[Field]:
-    schema, optional = _resolved(schema, definitions)
-    if schema.get("type") == "object" and schema.get("properties") and depth < DEPTH and not optional:
+    schema, nullable = _resolved(schema, definitions)
+    properties = schema.get("properties", {})
+    is_named = properties and "." not in "".join(properties)
+    if schema.get("type") == "object" and is_named and depth < DEPTH and not nullable:
         needed = schema.get("required", ())
+        given = default if isinstance(default, dict) else {}
         return [
             field
-            for key, part in schema["properties"].items()
+            for key, part in properties.items()
             for field in _fields(
-                part, f"{name}.{key}", required and key in needed, part.get("default"), definitions, depth + 1
+                part,
+                f"{name}.{key}",
+                required and key in needed,
+                given.get(key, part.get("default")),
+                definitions,
+                depth + 1,
             )
         ]
-    kind, choices = _kind(schema)
+    kind, choices = _kind(schema, nullable)
     value = "" if default is None else _typed(default, kind)
-    label = name.rpartition(".")[2]
-    return [Field(name, label, kind, required and not optional, value, str(schema.get("description", "")), choices)]
+    cleared = UNSET
+    if nullable and (required or value):
+        cleared = None
+    elif value and kind == "text" and "format" not in schema:
+        cleared = ""
+    label, about = name.rpartition(".")[2], str(schema.get("description", ""))
+    return [Field(name, label, kind, required and not nullable, value, about, choices, cleared=cleared)]
 
 
 def _resolved(schema: Schema, definitions: Schema) -> tuple[Schema, bool]:
@@ -92,11 +105,13 @@ def _resolved(schema: Schema, definitions: Schema) -> tuple[Schema, bool]:
     return schema, optional
 
 
-def _kind(schema: Schema) -> tuple[str, Sequence[str]]:
+def _kind(schema: Schema, nullable: bool) -> tuple[str, Sequence[str]]:
     if values := schema.get("enum"):
         if all(isinstance(value, str) for value in values):
             return "choice", tuple(values)
-        return "json", ()
+        return "value", tuple(json.dumps(value, ensure_ascii=False) for value in values)
+    if nullable and schema.get("type") == "boolean":
+        return "value", ("true", "false")
     match schema.get("type"), schema.get("format"):
         case "string", "date-time":
             return "text", ()
@@ -113,15 +128,12 @@ def _kind(schema: Schema) -> tuple[str, Sequence[str]]:
     return "json", ()
 
 
-def _typed(value: Any, kind: str) -> str:
+def _typed(value: Json, kind: str) -> str:
     if kind == "boolean":
         return "true" if value else ""
-    if isinstance(value, str) and kind != "json":
+    if isinstance(value, str) and kind not in ("json", "value"):
         return value
-    try:
-        return json.dumps(TypeAdapter(Any).dump_python(value, mode="json"), ensure_ascii=False)
-    except ValueError:
-        return ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def filled(fields: Sequence[Field], value: Json) -> list[Field]:
@@ -134,7 +146,7 @@ def filled(fields: Sequence[Field], value: Json) -> list[Field]:
                 found = False
                 break
             part = part[key]
-        shown.append(_with(field, value=_typed(part, field.kind)) if found and part is not None else field)
+        shown.append(replace(field, value=_typed(part, field.kind)) if found and part is not None else field)
     return shown
 
 
@@ -143,13 +155,14 @@ def read(fields: Sequence[Field], given: Mapping[str, Sequence[str]]) -> dict[st
     value: dict[str, Json] = {}
     problems: list[FieldError] = []
     for field in fields:
-        text = "\n".join(given.get(field.name, ()))
+        text = _text(field, given)
         if not text and field.kind != "boolean":
-            if field.required:
-                if field.kind in ("text",):
-                    _put(value, field.name, "")
-                else:
-                    problems.append(FieldError(field.name, "required"))
+            if field.required and field.kind == "text":
+                _put(value, field.name, "")
+            elif field.required:
+                problems.append(FieldError(field.name, "required"))
+            elif field.cleared is not UNSET and field.name in given:
+                _put(value, field.name, field.cleared)
             continue
         try:
             _put(value, field.name, _read(field.kind, text))
@@ -160,18 +173,27 @@ def read(fields: Sequence[Field], given: Mapping[str, Sequence[str]]) -> dict[st
     return value
 
 
+def _text(field: Field, given: Mapping[str, Sequence[str]]) -> str:
+    return "\n".join(given.get(field.name, ())).replace("\r\n", "\n")  # which is how browsers send lines
+
+
 def _read(kind: str, text: str) -> Json:
     match kind:
         case "boolean":
             return text == "true"
-        case "integer" | "number" | "json":
-            try:
-                return json.loads(text)
-            except ValueError:
-                raise ValueError(
-                    "must be a number" if kind != "json" else 'must be JSON; text stands in quotes: "text"'
-                ) from None
+        case "integer" | "number":
+            return parse_json(text, "must be a number")
+        case "json" | "value":
+            return parse_json(text, 'must be JSON; text stands in quotes: "text"')
     return text
+
+
+def parse_json(text: str, problem: str) -> Json:
+    """Raises `ValueError` with a problem."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError(problem) from None
 
 
 def _put(value: dict[str, Json], name: str, part: Json) -> None:
@@ -193,10 +215,6 @@ def with_errors(
             if error.field == field.name or error.field.startswith((f"{field.name}.", f"{field.name}["))
         ]
         left = [error for error in left if error not in mine]
-        text = "\n".join(given.get(field.name, ()))
-        shown.append(_with(field, value=text, error="; ".join(error.message for error in mine)))
+        text = _text(field, given)
+        shown.append(replace(field, value=text, error="; ".join(error.message for error in mine)))
     return shown, left
-
-
-def _with(field: Field, *, value: str, error: str = "") -> Field:
-    return Field(field.name, field.label, field.kind, field.required, value, field.help, field.choices, error)

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from worldflow.console import acting, forms, listing, operating, viewing
+from worldflow.console import acting, forms, listing, operating
 from worldflow.console.base import Pages, errors_of, in_thread
 from worldflow.console.comparing import compare
-from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.workflow.definitions import workflow_names
 from worldflow.runtime import webhooks
 
@@ -41,8 +41,8 @@ class ListPages(Pages):
         if action not in acting.BULK or not run_ids:
             raise InvalidInputError("choose an action, and at least one run", [FieldError("action", "choose one")])
         if not asked.text("confirmed"):
-            records = [await in_thread(viewing.read_record, self.world, run_id) for run_id in run_ids]
-            planned = [(record, acting.preview(action, record)) for record in records]
+            records = [await in_thread(self.world.get_run, run_id) for run_id in run_ids]
+            planned = [(record, acting.preview(action, record)) for record in records if record]
             return self.page(request, "bulk.html", action=action, planned=planned, work=None)
         if asked.id not in self._works:
             self._works[asked.id] = work = acting.Work(action, list(run_ids))
@@ -63,16 +63,17 @@ class ListPages(Pages):
         workflow = acting.workflow_named(name) if name else None
         fields = forms.fields_of(workflow.signature) if workflow else [forms.Field("input", "input", "json", False)]
         left: list[FieldError] = []
-        status = 200
+        status, run_id = 200, ""
         if request.method == "POST":
             asked = await self.asked(request)
             try:
-                done = await in_thread(acting.start, self.world, name, asked)
+                done = await self.once(asked, acting.start, self.world, name)
                 return self.redirect(request, "run", done.message, run_id=done.run_id)
-            except InvalidInputError as error:
+            except WorldflowError as error:
+                run_id = asked.text(".run_id")
                 fields, left = forms.with_errors(fields, asked.given, errors_of(error))
                 status = 422
-        return self.page(request, "start.html", status, names=names, name=name, fields=fields, left=left)
+        return self.page(request, "start.html", status, names=names, name=name, fields=fields, left=left, run_id=run_id)
 
     async def compare(self, request: Request) -> Response:
         one, other = request.query_params.get("a", "").strip(), request.query_params.get("b", "").strip()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from worldflow.console import forms
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Attribute
 from worldflow.worlds.base import World
@@ -75,9 +75,7 @@ def list_page(world: World, wanted: Filter) -> Listed:
     attributes = _attributes(wanted.attributes)
     since, until = _moment(wanted.since, "since"), _moment(wanted.until, "until")
     cursor = wanted.cursor or (f"{time_text(until)}#{_LAST_ID}" if until else None)
-    found: list[RunRecord] = []
-    if not wanted.cursor and wanted.prefix and (exact := world.get_run(wanted.prefix)):
-        return Listed([exact], None)
+    found = _named(world, wanted, attributes, since, until)
     for _ in range(_LOOKS):
         page = world.list_runs(
             status=wanted.status,
@@ -87,21 +85,39 @@ def list_page(world: World, wanted: Filter) -> Listed:
             cursor=cursor,
         )
         runs = [run for run in page.runs if since is None or run.created_at >= since]
-        found += [run for run in runs if run.run_id.startswith(wanted.prefix)]
+        found += [run for run in runs if run.run_id.startswith(wanted.prefix) and run.run_id != wanted.prefix]
         cursor = page.cursor if len(runs) == len(page.runs) else None
         if cursor is None or len(found) >= PAGE:
-            return Listed(_sorted(found, wanted.sort), cursor)
-    return Listed(_sorted(found, wanted.sort), cursor, has_looked_far=True)
+            return Listed(_sorted(found, wanted.sort, world.now()), cursor)
+    return Listed(_sorted(found, wanted.sort, world.now()), cursor, has_looked_far=True)
 
 
-def _sorted(runs: Sequence[RunRecord], sort: str) -> Sequence[RunRecord]:
+def _named(
+    world: World,
+    wanted: Filter,
+    attributes: Mapping[str, Attribute] | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> list[RunRecord]:
+    """The run whose whole id is typed, if it matches: however old it is, it comes first."""
+    run = world.get_run(wanted.prefix) if wanted.prefix and not wanted.cursor else None
+    if run is None or wanted.status not in (None, run.status) or wanted.workflow not in ("", run.workflow_name):
+        return []
+    if (since and run.created_at < since) or (until and run.created_at > until):
+        return []
+    has = {(name, type(value), value) for name, value in run.attributes.items()}
+    wants = {(name, type(value), value) for name, value in (attributes or {}).items()}
+    return [run] if wants <= has else []
+
+
+def _sorted(runs: Sequence[RunRecord], sort: str, now: datetime) -> Sequence[RunRecord]:
     """The runs of a page in another order: `-` before the name of a column turns it round."""
     name = sort.removeprefix("-")
     keys = {
         "run": lambda run: run.run_id,
         "workflow": lambda run: (run.workflow_name, run.run_id),
         "status": lambda run: (run.status, run.run_id),
-        "took": lambda run: (run.ended_at or run.updated_at) - run.created_at,
+        "took": lambda run: (run.ended_at or now) - run.created_at,
         "started": lambda run: run.created_at,
     }
     return sorted(runs, key=keys[name], reverse=sort.startswith("-")) if name in keys else runs
@@ -115,7 +131,7 @@ def _attributes(text: str) -> dict[str, Attribute] | None:
         if not name or not equals:
             raise InvalidInputError(f"{pair!r} is not an attribute", [FieldError("attributes", "must be NAME=VALUE")])
         try:
-            parsed = json.loads(value)
+            parsed = forms.parse_json(value, "")
         except ValueError:
             parsed = value
         attributes[name] = parsed if isinstance(parsed, Attribute) else value
@@ -126,9 +142,8 @@ def _moment(text: str, name: str) -> datetime | None:
     if not text:
         return None
     try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise InvalidInputError(
             f"{text!r} is not a time", [FieldError(name, "must be like 2026-11-29T14:00")]
         ) from None
-    return moment.astimezone(UTC)

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from worldflow.console import viewing
 from worldflow.console.listing import STATUSES
-from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.runtime import schedules as schedules_of
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
 from worldflow.worlds.local.world import LocalWorld
-from worldflow.worlds.payloads import fetch_text
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.schedules import ScheduleRecord
 
@@ -79,8 +79,10 @@ def health(world: World) -> Health:
 
 
 def _why(world: World, run_id: str) -> str:
-    record = world.get_run(run_id)
-    return (fetch_text(world, record.blocked_reason) if record else None) or ""
+    try:
+        return viewing.read_record(world, run_id).blocked_reason or ""
+    except RunNotFoundError:
+        return ""
 
 
 def redrive(world: World) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from worldflow.console.family import family
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError, WorldflowError
 from worldflow.presentation.usage import describe_priced
 from worldflow.token_prices import priced
+from worldflow.worlds import reading
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.streams import names as stream_names
 
@@ -24,6 +26,8 @@ LONG = 5_000
 
 _LIVE = 1.0
 """Seconds between two looks at a run whose World does not say that it has changed."""
+_LONGEST = 30.0
+"""Seconds after which a browser has to ask again."""
 _KEEP_ALIVE = 15
 """Looks without news after which a comment is sent, so that a closed connection is noticed."""
 
@@ -91,8 +95,9 @@ class RunPages(Pages):
 
     async def event(self, request: Request) -> Response:
         run_id, seq = request.path_params["run_id"], request.path_params["seq"]
-        events = await in_thread(self.world.read_events, run_id, seq - 1)
-        if not events or not self.payloads:
+        is_number = 0 < seq < 10**9 and self.payloads
+        events = await in_thread(self.world.read_events, run_id, seq - 1) if is_number else []
+        if not events:
             return JSONResponse({"error": "there is no such event to show"}, 404)
         event = events[0]
         return JSONResponse({"seq": event.seq, "event_type": event.event_type, "payload": jsonable(event.payload)})
@@ -108,21 +113,32 @@ class RunPages(Pages):
     async def live(self, request: Request) -> Response:
         """An event of the stream for each change of the run, for as long as the page is open."""
         run_id = request.path_params["run_id"]
-        await in_thread(viewing.read_record, self.world, run_id)
+        await in_thread(reading.stored_run, self.world, run_id)
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
         return StreamingResponse(self._changes(run_id, request), media_type="text/event-stream")
 
     async def _changes(self, run_id: str, request: Request) -> AsyncIterator[str]:
+        """Ends now and then, so that a server that waits for its answers can end.
+
+        Browsers then ask again by themselves, and say by `Last-Event-ID` what they know.
+        """
         yield "retry: 1000\n\n"
-        last, quiet = None, 0
+        last, quiet = request.headers.get("last-event-id"), 0
+        until = asyncio.get_running_loop().time() + _LONGEST
         with self.world.changes(run_id) as changed:
             while not await request.is_disconnected():
                 record = await in_thread(self.world.get_run, run_id)
-                now = (record.seq, record.status, record.updated_at) if record else None
+                now = f"{record.seq} {record.status} {record.updated_at.isoformat()}" if record else "gone"
                 if last is not None and now != last:
-                    yield "event: changed\ndata: \n\n"
+                    yield f"id: {now}\nevent: changed\ndata: \n\n"
                     quiet = 0
+                elif last is None:
+                    yield f"id: {now}\n\n"
                 if record is None or record.ended:
                     yield "event: ended\ndata: \n\n"
+                    return
+                if asyncio.get_running_loop().time() > until:
                     return
                 last, quiet = now, quiet + 1
                 if quiet % _KEEP_ALIVE == 0:
@@ -136,13 +152,13 @@ class RunPages(Pages):
         if action is None:
             raise InvalidInputError(f"there is no action {name!r}", [FieldError("action", "no such action")])
         try:
-            done = await in_thread(action, self.world, run_id, asked)
+            done = await self.once(asked, action, self.world, run_id)
         except RunNotFoundError:
             raise
         except WorldflowError as error:
             seen = await self._view(request)
-            errors = errors_of(error) if isinstance(error, InvalidInputError) else [FieldError("", str(error))]
-            again, left = forms.with_errors(self._fields(seen, name, asked.text("name")), asked.given, errors)
+            fields = self._fields(seen, name, asked.text(".name"))
+            again, left = forms.with_errors(fields, asked.given, errors_of(error))
             problem = "; ".join(f"{one.field}: {one.message}" if one.field else one.message for one in left)
             context = {"failed": name, "given": asked.given, "problem": problem, "again": again}
             return self._run_page(request, "run.html", seen, 422, **context)

@@ -76,7 +76,7 @@ class Tokens:
         self.token = secrets.token_urlsafe(32)
 
     def is_valid(self, form: Mapping[str, str]) -> bool:
-        return hmac.compare_digest(form.get("token", ""), self.token)
+        return hmac.compare_digest(form.get(".token", "").encode(), self.token.encode())
 
 
 async def read_form(request: Request) -> dict[str, list[str]] | None:

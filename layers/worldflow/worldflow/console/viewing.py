@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
+from worldflow.engine.errors import PayloadCodecError, WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import (
     Applied,
     ChildStarted,
     Decision,
     Event,
     Fact,
+    Failure,
     Json,
     RunEnded,
     StepScheduled,
@@ -54,6 +55,8 @@ class Standing:
     updates: Mapping[str, Signature] = field(default_factory=dict)
     """The updates that it handles."""
     problem: str | None = None
+    because: str = ""
+    """What the problem says about the run's data and code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,18 @@ def read_record(world: World, run_id: str) -> RunRecord:
     """The record of a run, with the values that are not large."""
     stored = reading.stored_run(world, run_id)
     left_out = {name: None for name in ("input", "result") if size_of_reference(getattr(stored, name)) > LARGE}
-    return reading.with_data(world, stored.model_copy(update=left_out))
+    shown = stored.model_copy(update=left_out)
+    try:
+        return reading.with_data(world, shown)
+    except PayloadCodecError as error:
+        said = _unreadable(error)
+        texts = {name: said for name in ("input", "result", "blocked_reason") if getattr(shown, name)}
+        failure = shown.error and Failure(type=shown.error.type, bases=shown.error.bases, message=said)
+        return shown.model_copy(update={**texts, "error": failure})
+
+
+def _unreadable(error: PayloadCodecError) -> str:
+    return f"Cannot be read here: {error}"
 
 
 def last_before_the_end(world: World, run_id: str) -> int:
@@ -126,7 +140,7 @@ def stand(world: World, record: RunRecord, events: Sequence[Event], upto: int | 
     except WorkflowNotFoundError as error:
         return Standing(problem=f"{error.summary}. Name its module with --workflows.")
     except WorldflowError as error:
-        return Standing(problem=f"{type(error).__name__}: {error}")
+        return Standing(problem=f"The code cannot be replayed: {type(error).__name__}", because=str(error))
 
 
 def _published(execution: Execution, name: str) -> Json:
@@ -199,13 +213,18 @@ def page_of_events(
     history = History(world, lambda: events)
     for stored in events:
         size = sum(size_of_reference(getattr(stored, name)) for name in stored.data_fields)
-        event = history.read(stored) if borrower(stored) and size <= LARGE else stored
+        event = stored
+        if borrower(stored) and size <= LARGE:
+            event, _ = _read(history, stored)
         note(event, names)
         if event.seq <= after or (wanted and not _is_found(wanted, event, names, payloads)):
             continue
         if len(rows) == limit:
             return EventPage(rows, len(events), rows[-1].seq)
-        payload = history.read(stored).payload if payloads and size <= LARGE else None
+        payload, problem = None, ""
+        if payloads and size <= LARGE:
+            whole, problem = _read(history, stored)
+            payload = problem or whole.payload
         since = duration(event.at - events[0].at)
         rows.append(
             EventRow(
@@ -216,10 +235,18 @@ def page_of_events(
                 describe_event(event, names).plain if payloads else "",
                 payload,
                 is_large=size > LARGE,
-                edits=edits.get(event.seq, "") if payloads else "",
+                edits=edits.get(event.seq, "") if payloads and not problem else "",
             )
         )
     return EventPage(rows, len(events), None)
+
+
+def _read(history: History, stored: Event) -> tuple[Event, str]:
+    """An event with its data; as it is stored, and why, where this process cannot read that."""
+    try:
+        return history.read(stored), ""
+    except PayloadCodecError as error:
+        return stored, _unreadable(error)
 
 
 def _is_found(wanted: Sequence[str], event: Event, names: Mapping[str, str], payloads: bool) -> bool:

@@ -13,10 +13,10 @@ from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInput
 from worldflow.engine.history import Attribute, Event, Json, StreamItem, StreamReset
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.definitions import find_workflow, workflow_names
-from worldflow.mcp import answers, schemas
+from worldflow.mcp import answers
 from worldflow.mcp.explaining import Known, explain, waits
 from worldflow.mcp.showing import Showing, read_with
-from worldflow.presentation import EventLines
+from worldflow.presentation import EventLines, schemas
 from worldflow.runtime import queries
 from worldflow.runtime import streams as stream_pages
 from worldflow.token_prices import load_prices, priced
@@ -56,8 +56,8 @@ class Reading:
                     name=name,
                     version=workflow.version,
                     description=(workflow.function.__doc__ or "").strip(),
-                    input_schema=schemas.input_schema(workflow.function),
-                    result_schema=schemas.result_schema(workflow.function),
+                    input_schema=schemas.input_schema(workflow.signature),
+                    result_schema=schemas.schema_of(workflow.signature.returns),
                     signals={signal: schemas.schema_of(type) for signal, type in workflow.signals.items()},
                 )
             )

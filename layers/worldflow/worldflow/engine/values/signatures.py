@@ -40,12 +40,14 @@ class Parameter(NamedTuple):
 
     name: str
     annotation: Any
+    """That of its JSON form: a list for `*args`, an object for `**kwargs`."""
     default: Any
-    """`inspect.Parameter.empty` where it must be given."""
+    """`inspect.Parameter.empty` where there is none."""
+    is_variadic: bool
 
     @property
     def is_required(self) -> bool:
-        return self.default is inspect.Parameter.empty
+        return self.default is inspect.Parameter.empty and not self.is_variadic
 
 
 class Signature:
@@ -72,24 +74,36 @@ class Signature:
     @property
     def parameters(self) -> list[Parameter]:
         """Each parameter with its annotation."""
-        found = self._signature.parameters.items()
-        return [Parameter(name, self._hints.get(name, Any), one.default) for name, one in found]
-
-    @cached_property
-    def _arguments(self) -> dict[str, Codec]:
-        codecs = {}
+        found = []
         for name, parameter in self._signature.parameters.items():
             annotation: Any = self._hints.get(name, Any)
+            is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
             if parameter.kind is parameter.VAR_POSITIONAL:
                 annotation = GenericAlias(list, (annotation,))
             elif parameter.kind is parameter.VAR_KEYWORD:
                 annotation = GenericAlias(dict, (str, annotation))
-            codecs[name] = Codec(annotation, name)
-        return codecs
+            found.append(Parameter(name, annotation, parameter.default, is_variadic))
+        return found
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The arguments that a call without any has, by name, but for those that must be given."""
+        bound = self._signature.bind_partial()
+        bound.apply_defaults()
+        return {name: list(value) if self._is_variadic(name) else value for name, value in bound.arguments.items()}
+
+    @cached_property
+    def _arguments(self) -> dict[str, Codec]:
+        return {one.name: Codec(one.annotation, one.name) for one in self.parameters}
+
+    @property
+    def returns(self) -> Any:
+        """The annotation of the result."""
+        return self._hints.get("return", Any)
 
     @cached_property
     def result(self) -> Codec:
-        return Codec(self._hints.get("return", Any), f"{self._name}()")
+        return Codec(self.returns, f"{self._name}()")
 
     @cached_property
     def _simple(self) -> tuple[list[str], int] | None:
@@ -193,10 +207,9 @@ class Signature:
         for name in values:
             if name not in parameters:
                 yield FieldError(name, "no such parameter")
-        for name, parameter in parameters.items():
-            variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-            if name not in values and parameter.default is parameter.empty and not variadic:
-                yield FieldError(name, "required, but missing")
+        for one in self.parameters:
+            if one.is_required and one.name not in values:
+                yield FieldError(one.name, "required, but missing")
 
     def _is_variadic(self, name: str) -> bool:
         return self._signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
