@@ -98,7 +98,7 @@ test-beside: $(VENV)/ready
 
 .PHONY: test-agents
 test-agents: $(VENV)/agents/ready ## Run the tests of agents, with the newest Pydantic AI and other frameworks
-	$(VENV)/agents/bin/python -m pytest -n 2 tests/agents
+	$(VENV)/agents/bin/python -m pytest -n 2 tests/agents/pydantic_ai tests/agents/recipes
 
 # The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.
 .PHONY: test-hours

@@ -16,7 +16,7 @@ from worldflow.ai.pydantic import Durable, messages
 from worldflow.engine.history import Event
 from worldflow.engine.workflow.execution import Execution
 
-REQUESTS = 12
+REQUESTS = 6
 
 
 def _go_on(said: list[ModelMessage]) -> Any:
