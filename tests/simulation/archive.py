@@ -40,11 +40,13 @@ class SimArchive(Archive):
 
         return self._world.write("archive.put", run_id, put)
 
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+    def seal(self, records: Sequence[RunRecord], reserved: str | None, absent: str | None = None) -> bool:
         store = self._store
 
         def seal() -> bool:
             if reserved and (reserved in store.records or reserved in store.reserved):
+                return False
+            if absent and absent in store.items:
                 return False
             for record in records:
                 if record.run_id in store.sealed or store.records.get(record.run_id, (-1,))[0] != record.seq:

@@ -165,8 +165,8 @@ class CrashingArchive(LocalArchive):
         put = functools.partial(self._archive.put, replace=replace, keep_as=keep_as)
         return self._world._call("archive", put, run_id, data)  # type: ignore[no-any-return]
 
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
-        return self._world._call("seal", self._archive.seal, records, reserved)  # type: ignore[no-any-return]
+    def seal(self, records: Sequence[RunRecord], reserved: str | None, absent: str | None = None) -> bool:
+        return self._world._call("seal", self._archive.seal, records, reserved, absent)  # type: ignore[no-any-return]
 
     def clear(self, run_id: str, attempts: Sequence[Attempt]) -> None:
         self._world._call("clear", self._archive.clear, run_id, attempts)

@@ -62,3 +62,12 @@ def test_nothing_follows_a_sealed_run_until_it_is_forgotten(system: System) -> N
     assert world.get_run("r") is None
     assert items.get_generation(world, "r") == 1
     assert world.create_run(following) is None
+
+
+def test_a_run_is_not_sealed_if_an_item_exists(system: System) -> None:
+    record = ended(system, "r")
+    system.world.update_item("streams#r", {"s1": ""}, {})
+
+    assert not system.world.archive.seal([sealed(record)], "r~2", "streams#r")
+    assert system.world.get_run("r") == record
+    assert system.world.archive.seal([sealed(record)], "r~2", "streams#other")

@@ -116,12 +116,15 @@ def _archive_together(
     records = [record for run_id in run_ids if (record := world.get_run(run_id))]
     if len(records) < len(run_ids) or not all(_is_over(record, before) for record in records):
         return 0  # the index is stale, or another of its generations has not ended
-    names = streams.found_names(world, base) if base else None
-    if records[0].archived_at is None and not _seal(world, records, reserved, names):
-        return 0
+    names = records[0].streams
+    if records[0].archived_at is None and not _seal(world, records, reserved):
+        # They may have streams, which is not asked before: hardly any run has.
+        names = streams.found_names(world, base) if base else None
+        if names is None or not _seal(world, records, reserved, names):
+            return 0
     for record in records:
         _clear(world, record.run_id)
-    if base and names is not None:
+    if base and names:
         streams.clear(world, base, names)
     world.archive.forget(run_ids, base, reserved)
     return len(records)
@@ -131,10 +134,10 @@ def _is_over(record: RunRecord, before: datetime) -> bool:
     return record.ended and record.ended_at is not None and record.ended_at <= before
 
 
-def _seal(world: World, records: Sequence[RunRecord], reserved: str | None, names: Sequence[str] | None) -> bool:
-    """Writes the archives of runs and seals them. Returns False if they continue after all.
+def _seal(world: World, records: Sequence[RunRecord], reserved: str | None, names: Sequence[str] = ()) -> bool:
+    """Writes the archives of runs and seals them. Returns False if they continue after all, or have streams.
 
-    names: the streams that all of their generations have written.
+    names: the streams of all their generations, which are archived too.
     """
     newest = records[-1].run_id if reserved else None
     sealed = [record.model_copy(update={"archived_at": world.now(), "newest_run_id": newest}) for record in records]
@@ -147,7 +150,7 @@ def _seal(world: World, records: Sequence[RunRecord], reserved: str | None, name
         if not events or events[0].seq != 1 or events[-1].seq != record.seq or not isinstance(events[-1], RunEnded):
             raise WorldflowError(f"the history and the record of run {record.run_id!r} do not match")
         _put(world, record, events)
-    return world.archive.seal(sealed, reserved)
+    return world.archive.seal(sealed, reserved, streams.names_key(newest) if newest and not names else None)
 
 
 def _put(world: World, record: RunRecord, events: Sequence[Event]) -> None:

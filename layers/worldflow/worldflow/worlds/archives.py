@@ -62,11 +62,12 @@ class Archive(ABC):
         """
 
     @abstractmethod
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+    def seal(self, records: Sequence[RunRecord], reserved: str | None, absent: str | None = None) -> bool:
         """Replaces the records, all or none, if nobody has changed or sealed them since they were read.
 
         reserved: the id of the run that would follow. From now on nobody can create it: `RunArchivedError`.
-        Returns False, and does nothing, where one was changed, or where that run exists.
+        absent: the key of an item that must not exist.
+        Returns False, and does nothing, where one was changed, or where that run or that item exists.
         """
 
     @abstractmethod

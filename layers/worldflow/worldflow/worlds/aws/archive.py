@@ -80,7 +80,7 @@ class AWSArchive(Archive):
 
     # --- out of the tables ---
 
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+    def seal(self, records: Sequence[RunRecord], reserved: str | None, absent: str | None = None) -> bool:
         writes = [
             self._write(
                 "Put",
@@ -93,6 +93,10 @@ class AWSArchive(Archive):
         if reserved:
             item = {"run_id": reserved, "reserved": 1}
             writes.append(self._write("Put", Item=item, ConditionExpression="attribute_not_exists(run_id)"))
+        if absent:  # to remove what is not there asks for no right beyond those that archiving needs
+            writes.append(
+                self._write("Delete", Key={"run_id": absent}, ConditionExpression="attribute_not_exists(run_id)")
+            )
         try:
             self._access.dynamodb.transact_write_items(TransactItems=writes)
         except self._access.dynamodb.exceptions.TransactionCanceledException as error:

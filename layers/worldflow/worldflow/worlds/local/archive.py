@@ -39,9 +39,11 @@ class LocalArchive(Archive):
             verb = "insert or replace" if replace else "insert or ignore"
             return db.execute(f"{verb} into archives values (?, '', ?)", (run_id, data)).rowcount > 0
 
-    def seal(self, records: Sequence[RunRecord], reserved: str | None) -> bool:
+    def seal(self, records: Sequence[RunRecord], reserved: str | None, absent: str | None = None) -> bool:
         with self._database.transaction() as db:
             if reserved and db.execute("select 1 from runs where run_id = ?", (reserved,)).fetchone():
+                return False
+            if absent and db.execute("select 1 from items where key = ?", (absent,)).fetchone():
                 return False
             for record in records:
                 sql = "select 1 from runs where run_id = ? and seq = ? and run_id not in (select run_id from sealed)"
