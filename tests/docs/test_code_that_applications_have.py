@@ -15,11 +15,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic_ai.models import Model
+from pydantic_ai.models.test import TestModel
 
 from tests.docs.pages import PROJECT, blocks, module, own_page, run, while_time_passes
 from workflows.hello import hello
 from workflows.order import Line, Order, fulfil_order
 from worldflow import workflow, worlds
+from worldflow.ai.pydantic import Durable
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
 from worldflow.worker import Worker
@@ -66,6 +69,17 @@ async def test_the_workflow_on_the_first_screen_of_readme(tmp_path: Path, env: W
     assert charged == [2_000]
 
 
+async def test_the_agent_of_readme(tmp_path: Path, env: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolve(self: Durable[Any], ctx: Any, *, model_id: str) -> Model:
+        return TestModel(custom_output_text="It will be sunny in Graz.")
+
+    monkeypatch.setattr(Durable, "resolve_model_id", resolve)
+    page = module(tmp_path, blocks("README.md")[1])
+    run = await env.start(page.support, "Where will it be sunny?")
+    assert await run.result() == "It will be sunny in Graz."
+    assert [item async for item in run.stream("answer")]
+
+
 def test_the_readme_is_short() -> None:
     assert len((PROJECT / "README.md").read_text().splitlines()) < 200
 
@@ -83,9 +97,9 @@ def test_the_shell_session_of_readme(tmp_path: Path) -> None:
 async def test_the_application_of_readme(
     tmp_path: Path, env: WorkflowEnvironment, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    greet = module(tmp_path, blocks("README.md")[1])
+    greet = module(tmp_path, blocks("README.md")[2])
     monkeypatch.setitem(sys.modules, "workflows.greet", greet)
-    application = module(tmp_path, blocks("README.md")[3].replace("asyncio.run(main())", ""))
+    application = module(tmp_path, blocks("README.md")[4].replace("asyncio.run(main())", ""))
     await while_time_passes(env, application.main())
     assert capsys.readouterr().out == "['Greeted Ada', 'Greeted Ada again']\n"
 

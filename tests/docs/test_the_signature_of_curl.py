@@ -38,7 +38,8 @@ class _Api(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize("token", ["", "a-session-token"])
 def test_it_is_what_botocore_computes(token: str) -> None:
-    (command,) = (code for code in blocks("README.md", "sh") if "--aws-sigv4" in code)
+    (command,) = (code for code in blocks("docs/guide/api.md", "sh") if "--aws-sigv4" in code)
+    command = command.partition("\n")[2]  # the environment is there
     api: Any = type("Api", (_Api,), {"requests": []})
     with HTTPServer(("127.0.0.1", 0), api) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -1,4 +1,4 @@
-"""A run that is started with curl, as the README shows it.
+"""A run that is started with curl, as the page of the API shows it.
 
 The local AWS asks for a signature and does not verify it: `tests/docs/test_the_signature_of_curl.py` does.
 """
@@ -16,7 +16,8 @@ from tests.docs.pages import blocks
 def test_a_run_starts_and_a_repeated_request_has_its_answer(
     application: dict[str, str], ended: Callable[..., dict[str, Any]]
 ) -> None:
-    (command,) = (code for code in blocks("README.md", "sh") if "--aws-sigv4" in code)
+    (command,) = (code for code in blocks("docs/guide/api.md", "sh") if "--aws-sigv4" in code)
+    command = command.partition("\n")[2]  # the environment is there
     command = command.replace("greet_twice", "hello")
 
     def curl(environment: dict[str, str]) -> Any:

@@ -147,7 +147,7 @@ def test_the_page_of_the_guide_for_testing(tmp_path: Path) -> None:
 
 
 def test_the_workflow_and_the_test_of_the_readme(tmp_path: Path) -> None:
-    workflow, test = _python(PROJECT / "README.md")[1:3]
+    workflow, test = _python(PROJECT / "README.md")[2:4]
     assert _run_tests(tmp_path, test, greet=workflow) == "1 passed"
 
 
