@@ -72,6 +72,31 @@ function zoom(event) {
   }, { once: true });
 }
 document.addEventListener("pointerdown", zoom);
+// A page that refreshes itself leaves a form alone that is being filled in, and keeps what is open and has the focus.
+function isBusy(target) {
+  return target.querySelector("details.act[open]") || (target.contains(document.activeElement) && document.activeElement.matches("input, textarea, select"));
+}
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (event.detail.target.id === "body" && isBusy(event.detail.target)) event.preventDefault();
+});
+function pathOf(element) {
+  const href = element.getAttribute("href");
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  if (href) return `${element.tagName}[href="${CSS.escape(href)}"]`;
+  return element.tagName === "SUMMARY" && element.closest("[id] > details") === element.parentElement ? `#${CSS.escape(element.parentElement.parentElement.id)} > details > summary` : null;
+}
+let opened = [], focused = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.target.id !== "body") return;
+  if (isBusy(event.detail.target)) { event.detail.shouldSwap = false; return; }
+  opened = [...event.detail.target.querySelectorAll("[id] > details[open]")].map((each) => each.parentElement.id);
+  focused = event.detail.target.contains(document.activeElement) ? pathOf(document.activeElement) : null;
+});
+document.addEventListener("htmx:afterSwap", () => {
+  for (const id of opened) { const found = document.querySelector(`#${CSS.escape(id)} > details`); if (found) found.open = true; }
+  if (focused) document.querySelector(`#body ${focused}`)?.focus({ preventScroll: true });
+  opened = []; focused = null;
+});
 function ready(root) { localTimes(root); savedViews(); select(); }
 document.addEventListener("DOMContentLoaded", () => ready(document));
 document.addEventListener("htmx:afterSettle", () => ready(document));
