@@ -365,3 +365,9 @@ async def test_by_the_functions_that_wait() -> None:
         second = seq_of(events, "StepCompleted", 1)
         starting.fork(env.world, run.id, "copy", edit={second: "sunshine in Oslo"})
         assert await env.run("copy").result() == "answer Oslo, sunshine in Oslo"
+
+
+@pytest.mark.parametrize("edit", [{1: {}, "input": {}}, {3: "a", "3": "b"}, {"9" * 5_000: 1}, {"³": 1}, {True: {}}])
+def test_an_edit_that_names_no_event_or_one_twice_is_refused(edit: Any) -> None:
+    with pytest.raises(InvalidInputError, match="edit"):
+        edits.by_number(edit)

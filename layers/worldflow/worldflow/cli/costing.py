@@ -19,11 +19,10 @@ from worldflow.cli.common import (
     print_json,
 )
 from worldflow.engine.errors import ConfigurationError
-from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation as generation_of
 from worldflow.engine.ids import generation_id
 from worldflow.terminal import console
-from worldflow.token_prices import VARIABLE, Priced, load_prices, priced, sum_of, unpriced
+from worldflow.token_prices import VARIABLE, Priced, load_prices, sum_of, unpriced
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds.base import World
 
@@ -76,32 +75,25 @@ def cost(
     of the tokens that its steps recorded.
     """
     _require_boto3()
-    from worldflow.costs import Deployment, bill_of, commits_of, count, elsewhere, shape_of, streams_of
+    from worldflow.costs import Deployment, costs_of
     from worldflow.stacks import read_parameters
 
     prices = load_prices(token_prices)
-    with open_world(local, stack) as world:
-        run_id, which = _generation(world, run_id, generation)
-        commits, as_written = commits_of(world, run_id)
-        streams = streams_of(world, run_id)
     parameters = read_parameters(stack) if stack else {}
     event_bus = event_bus or bool(parameters.get("EventBusName"))
-    asked = count(run_id, commits, streams, event_bus=event_bus)
-    if not as_written:
-        asked.estimated.insert(
-            0, "commits: an archive does not record them, so they are derived from the times of the events"
-        )
     deployment = Deployment(
         step_batch=step_batch or int(parameters.get("StepBatchSize", 1)),
         traced=traced or parameters.get("Tracing") == "XRay",
     )
-    bills = [bill_of(asked, size, deployment) for size in ([batch] if batch else [1, 10])]
-    history = [event for commit in commits for event in commit]
-    others, tokens = elsewhere(shape_of(history)), priced(RunState(history).usage.entries(), prices)
+    batches = [batch] if batch else [1, 10]
+    with open_world(local, stack) as world:
+        run_id, which = _generation(world, run_id, generation)
+        found = costs_of(world, run_id, prices, batches=batches, deployment=deployment, event_bus=event_bus)
+    asked, bills, others, tokens = found.asked, found.bills, found.elsewhere, found.tokens
     if as_json:
         print_json({**_as_json(run_id, asked, bills, others, deployment, event_bus), **_tokens(tokens, bills)})
         return
-    if not commits:
+    if not found.has_begun:
         typer.echo("The run has not started yet.", err=True)
         return
     out = console()

@@ -16,7 +16,7 @@ from worldflow.console.drawing import draw, zoomed
 from worldflow.console.family import family
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError, WorldflowError
 from worldflow.presentation.usage import describe_priced
-from worldflow.token_prices import priced
+from worldflow.token_prices import priced, sum_of
 from worldflow.worlds import reading
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.streams import names as stream_names
@@ -90,8 +90,10 @@ class RunPages(Pages):
 
     async def cost(self, request: Request) -> Response:
         seen = await self._view(request)
-        bill = await in_thread(costing.bill, self.world, seen.record.run_id)
-        return self._run_page(request, "cost.html", seen, bill=bill)
+        found = await in_thread(costing.costs, self.world, seen.record.run_id, self.prices)
+        costs, prices = found or (None, "")
+        dollars = sum_of(costs.tokens) if costs else 0
+        return self._run_page(request, "cost.html", seen, costs=costs, prices=prices, token_dollars=dollars)
 
     async def event(self, request: Request) -> Response:
         run_id, seq = request.path_params["run_id"], request.path_params["seq"]
@@ -195,7 +197,7 @@ class RunPages(Pages):
             "signals": acting.signal_fields(acting.workflow_of(seen.record)),
             "updates": {name: forms.fields_of(one) for name, one in seen.standing.updates.items()},
             "inputs": self._inputs(seen.record),
-            "tokens": describe_priced(priced(seen.record.usage or [], self.prices)),
+            "tokens": describe_priced(priced(seen.state.usage.entries(), self.prices)),
             "links": self._links(seen.record),
         }
 

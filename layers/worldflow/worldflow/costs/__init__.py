@@ -6,6 +6,7 @@
     metering.py   the AWS that counts them
     logs.py       the bytes that functions write to their logs
     bills.py      from requests to dollars, here and with what people use instead
+    runs.py       all of it for one run
     months.py     what a stack costs a month
     prices.py     what AWS asks for
 
@@ -16,6 +17,7 @@ from worldflow.costs.bills import Bill, Charge, Deployment, Elsewhere, Shape, bi
 from worldflow.costs.commits import commits_of, streams_of
 from worldflow.costs.counting import count
 from worldflow.costs.metering import Asked
+from worldflow.costs.runs import RunCosts, costs_of
 
 __all__ = [
     "Asked",
@@ -23,9 +25,11 @@ __all__ = [
     "Charge",
     "Deployment",
     "Elsewhere",
+    "RunCosts",
     "Shape",
     "bill_of",
     "commits_of",
+    "costs_of",
     "count",
     "elsewhere",
     "shape_of",

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.history import Attribute, Event, Json, StreamItem, StreamReset
-from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.definitions import find_workflow, workflow_names
 from worldflow.mcp import answers
 from worldflow.mcp.explaining import Known, explain, waits
@@ -19,7 +18,7 @@ from worldflow.mcp.showing import Showing, read_with
 from worldflow.presentation import EventLines, schemas
 from worldflow.runtime import queries
 from worldflow.runtime import streams as stream_pages
-from worldflow.token_prices import load_prices, priced
+from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld, World, streams
@@ -188,25 +187,22 @@ class Reading:
         other services. A run of a LocalWorld costs nothing: this is what it would cost on AWS.
         """
         try:
-            from worldflow.costs import bill_of, commits_of, count, elsewhere, prices, shape_of, streams_of
+            from worldflow.costs import costs_of, prices
         except ModuleNotFoundError as error:
             raise ConfigurationError('get_cost requires boto3: pip install "worldflow[aws]"') from error
         self._world.read_run(run_id)
-        commits, as_written = commits_of(self._world, run_id)
-        asked = count(run_id, commits, streams_of(self._world, run_id))
-        alone, batched = bill_of(asked, 1), bill_of(asked, 10)
-        history = [event for commit in commits for event in commit]
-        tokens = priced(RunState(history).usage.entries(), load_prices())
+        found = costs_of(self._world, run_id, load_prices())
+        alone, batched = found.bills
         return answers.Cost(
             run_id=run_id,
             dollars=batched.dollars,
             dollars_unbatched=alone.dollars,
             charges={charge.what: charge.dollars for charge in batched.charges},
-            requests=dict(asked.requests),
-            elsewhere={other.name: other.dollars for other in elsewhere(shape_of(history))},
-            usage=[{**each.entry, "dollars": each.dollars} for each in tokens],
+            requests=dict(found.asked.requests),
+            elsewhere={other.name: other.dollars for other in found.elsewhere},
+            usage=[{**each.entry, "dollars": each.dollars} for each in found.tokens],
             prices=f"{prices.REGION}, {prices.AS_OF}",
-            not_exact=[*([] if as_written else ["commits, which an archive does not record"]), *asked.estimated],
+            not_exact=list(found.asked.estimated),
         )
 
     # --- parts of answers ---

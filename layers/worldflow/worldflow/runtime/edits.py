@@ -43,9 +43,11 @@ def by_number(edit: Edit) -> dict[int, Any]:
     numbers: dict[int, Any] = {}
     for key, data in edit.items():
         text = "1" if key == "input" else str(key)
-        if isinstance(key, bool) or not (text.isascii() and text.isdecimal()):
+        if isinstance(key, bool) or not (text.isascii() and text.isdecimal() and len(text) < 10):
             problem = f"{key!r} is neither the number of an event nor 'input'"
             raise InvalidInputError("an edit names events by their numbers", [FieldError("edit", problem)])
+        if int(text) in numbers:
+            raise InvalidInputError("an event has one edit", [FieldError("edit", f"names event {text} twice")])
         numbers[int(text)] = data
     return numbers
 
