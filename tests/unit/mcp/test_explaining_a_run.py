@@ -27,7 +27,7 @@ def test_what_a_run_waits_for_and_where(local: LocalSystem, assistant: Assistant
 
     line = flows.judged.function.__code__.co_firstlineno + 2
     assert f"{Path(flows.__file__)}:{line}, in judged" in told["explanation"]
-    assert told["explanation"].endswith("It waits for the signal 'verdict'.")
+    assert told["explanation"].endswith("Waiting for signal 'verdict'.")
     assert "send the signal 'verdict' (send_signal)" in told["what_to_do"][-1]
 
 
@@ -36,8 +36,8 @@ def test_a_step_that_is_retried(local: LocalSystem, reader: Assistant) -> None:
 
     told = reader.call("explain_run", run_id="bank-1")
 
-    assert "whose attempt 2 begins in" in told["explanation"]
-    assert "after ConnectionError: the bank is closed" in told["explanation"]
+    assert "Attempt 2 of flaky_for_assistants in " in told["explanation"]
+    assert "the last failed with ConnectionError." in told["explanation"]
     assert told["waits_for"][0]["last_error"] == "ConnectionError: the bank is closed"
 
 

@@ -35,7 +35,7 @@ SIGNAL = "wait_for_signal('approval')"
 @pytest.mark.parametrize(
     ("spans", "waits_for", "sentence"),
     [
-        ([charge(Attempt(1, BEGUN))], [], "Running charge since 13:57:07."),
+        ([charge(Attempt(1, BEGUN))], [], "Running charge for 5 min."),
         (
             [charge(FAILED, Attempt(2, NOW + timedelta(seconds=12)))],
             [],
@@ -44,9 +44,10 @@ SIGNAL = "wait_for_signal('approval')"
         (
             [charge(FAILED, Attempt(2, NOW))],
             [],
-            "Running attempt 2 of charge since 14:02:07, the last failed with ConnectionError.",
+            "Running attempt 2 of charge for 0 ms, the last failed with ConnectionError.",
         ),
         ([TIMER], [SIGNAL], "Waiting for signal 'approval', times out in 2 d 21 h."),
+        ([TIMER], [SIGNAL, "sleep()"], "Waiting for signal 'approval'; sleeping, wakes in 2 d 21 h."),
         ([], [SIGNAL], "Waiting for signal 'approval'."),
         ([TIMER], ["sleep()"], "Sleeping, wakes in 2 d 21 h."),
         ([TIMER], [], "Its next timer is due in 2 d 21 h."),
@@ -57,14 +58,18 @@ SIGNAL = "wait_for_signal('approval')"
         (
             [Span("child", "c1", "pay", BEGUN, child_run_id="r.c1")],
             [],
-            "Waiting for child pay (r.c1) since 13:57:07.",
+            "Waiting for child pay (r.c1) for 5 min.",
         ),
-        ([Span("step", "s1", "charge", BEGUN, NOW, "completed")], [], "Waiting for a signal, an update or a hook."),
+        (
+            [Span("step", "s1", "charge", BEGUN, NOW, "completed")],
+            [],
+            "Waiting for a signal or an update, or taking a turn.",
+        ),
         ([], [], "Running its code."),
         (
             [charge(Attempt(1, BEGUN))] * 5,
             [],
-            "Running charge since 13:57:07; running charge since 13:57:07; running charge since 13:57:07; 2 more.",
+            "Running charge for 5 min; running charge for 5 min; running charge for 5 min; 2 more.",
         ),
     ],
 )
@@ -75,7 +80,7 @@ def test_a_run_that_is_under_way(spans: list[Span], waits_for: list[str], senten
 @pytest.mark.parametrize(
     ("run", "sentence"),
     [
-        (record("pending"), "Waiting for its first turn since 13:57:07."),
+        (record("pending"), "Waiting for its first turn for 5 min."),
         (record("blocked", blocked_reason="no code"), "Blocked: no code. Deploy a fix, then resume the run."),
         (record("completed"), "Completed after 5 min."),
         (

@@ -14,14 +14,13 @@ from worldflow.engine.history import CancelRequested, Event, Failure, RunStarted
 from worldflow.engine.history.spans import Span, spans_of
 from worldflow.mcp.answers import Wait
 from worldflow.mcp.showing import Showing, causes
+from worldflow.presentation.doing import doing
 from worldflow.presentation.words import as_json, duration, printable, type_name
 from worldflow.runtime.queries import Waiting
 from worldflow.worlds.records import RunRecord
 
 SAID = 500
 """Characters of an error or a value in the paragraph."""
-LISTED = 8
-"""Waits that the paragraph names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,15 +85,10 @@ def _pending(record: RunRecord, _: Sequence[Event], __: Sequence[Wait], known: K
 
 def _running(record: RunRecord, events: Sequence[Event], open_waits: Sequence[Wait], known: Known) -> Told:
     sentences = [f"{_name(record)} has been running for {duration(known.now - _begun(record, events))}."]
-    described = [_describe(wait, known.now) for wait in open_waits]
     if known.waiting:
-        described += [f"the signal {name!r}" for name in known.waiting.signals]
         sentences.append(f"Its code is{known.waiting.where.replace(' (at', ' at').rstrip(')')}.")
-    more = f", and {len(described) - LISTED} more" if len(described) > LISTED else ""
-    if described:
-        sentences.append(f"It waits for {'; '.join(described[:LISTED])}{more}.")
-    else:
-        sentences.append("Nothing is open in its history, so it waits for a signal or an update, or is taking a turn.")
+    calls = known.waiting.calls if known.waiting else ()
+    sentences.append(doing(record, spans_of(events), known.now, calls))
     if any(isinstance(event, CancelRequested) for event in events):
         sentences.append("Its cancellation was requested, and it has not ended yet.")
     advice = _unserved(known)
@@ -194,19 +188,6 @@ def _failed_step(error: Failure, events: Sequence[Event]) -> tuple[Span, int] | 
             span = next(span for span in spans_of(events) if span.kind == "step" and span.id == event.step_id)
             return span, event.attempt
     return None
-
-
-def _describe(wait: Wait, now: datetime) -> str:
-    named = f"{wait.kind} {wait.name!r}" + (f" ({wait.id})" if wait.id and wait.id != wait.name else "")
-    if wait.kind == "timer" and wait.due:
-        return f"timer {wait.id}, due in {duration(wait.due - now)}" if wait.due > now else f"timer {wait.id}, now due"
-    if wait.due and wait.due > now:
-        return f"{named}, whose attempt {wait.attempt} begins in {duration(wait.due - now)} after {wait.last_error}"
-    attempt = f", in attempt {wait.attempt}" if wait.attempt and wait.attempt > 1 else ""
-    error = f" after {wait.last_error}" if wait.last_error else ""
-    child = f", which is run {wait.child_run_id}" if wait.child_run_id else ""
-    since = f", for {duration(now - wait.since)}" if wait.since and wait.since < now else ""
-    return f"{named}{child}{attempt}{since}{error}"
 
 
 def _unserved(known: Known) -> list[str]:

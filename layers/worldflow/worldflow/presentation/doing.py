@@ -24,11 +24,11 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
     if record.status == "blocked":
         return f"Blocked: {printable(record.blocked_reason or '')}. Deploy a fix, then resume the run."
     if record.status == "pending":
-        return f"Waiting for its first turn since {_clock(record.created_at)}."
+        return f"Waiting for its first turn for {duration(now - record.created_at)}."
     open_spans = [span for span in spans if span.end is None]
     parts = [*_working(open_spans, now), *_waiting(open_spans, waits_for, now)]
     if not parts:
-        return "Waiting for a signal, an update or a hook." if spans else "Running its code."
+        return "Waiting for a signal or an update, or taking a turn." if spans else "Running its code."
     more = f"; {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
     sentence = "; ".join(parts[:_NAMED]) + more
     return f"{sentence[0].upper()}{sentence[1:]}."
@@ -52,7 +52,7 @@ def _working(spans: Sequence[Span], now: datetime) -> list[str]:
     """What somebody works on."""
     parts = [_step(span, now) for span in spans if span.kind == "step"]
     parts += [
-        f"waiting for child {span.name} ({span.child_run_id}) since {_clock(span.begin)}"
+        f"waiting for child {span.name} ({span.child_run_id}) for {duration(now - span.begin)}"
         for span in spans
         if span.kind == "child"
     ]
@@ -67,7 +67,7 @@ def _waiting(spans: Sequence[Span], waits_for: Sequence[str], now: datetime) -> 
     if not timers:
         return parts
     left = f"in {duration(timers[0] - now)}" if timers[0] > now else "now"
-    if len(parts) == 1:
+    if len(parts) == 1 and "sleep()" not in waits_for:
         return [f"{parts[0]}, times out {left}"]
     sleeps = "sleeping, wakes" if "sleep()" in waits_for else "its next timer is due"
     return [*parts, f"{sleeps} {left}"]
@@ -85,8 +85,4 @@ def _step(span: Span, now: datetime) -> str:
     if last.begin > now:
         return f"attempt {last.number} of {span.name} in {duration(last.begin - now)}{because}"
     number = f"attempt {last.number} of " if last.number > 1 else ""
-    return f"running {number}{span.name} since {_clock(last.begin)}{because}"
-
-
-def _clock(moment: datetime) -> str:
-    return f"{moment:%H:%M:%S}"
+    return f"running {number}{span.name} for {duration(now - last.begin)}{because}"

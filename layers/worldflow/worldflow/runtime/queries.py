@@ -14,6 +14,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.standing import standing
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
@@ -102,6 +103,8 @@ class Waiting:
     where: str
     """The line that its workflow has come to."""
     signals: Sequence[str]
+    calls: Sequence[str]
+    """Of each task that waits for one of Worldflow's, such as `wait_for_signal('approval')`."""
 
 
 def waiting(world: World, run_id: str) -> Waiting | None:
@@ -110,7 +113,10 @@ def waiting(world: World, run_id: str) -> Waiting | None:
     Raises as `ask` does.
     """
     with _replayed(world, read_record(world, run_id)) as execution:
-        return Waiting(execution.where(), execution.inbox.awaited()) if execution else None
+        if execution is None:
+            return None
+        calls = [task.waits_for for task in standing(execution) if task.waits_for]
+        return Waiting(execution.where(), execution.inbox.awaited(), calls)
 
 
 def _look(execution: Execution, name: str) -> Told:
