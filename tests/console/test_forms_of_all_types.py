@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from html import unescape
 from typing import Any, Literal
 
+import pytest
 from pydantic import BaseModel
 
 from tests.console.conftest import Pages
 from tests.support.systems import System, finish, start
 from worldflow import on_update, wait_for_signal, workflow
+from worldflow.console import viewing
 
 
 class Size(enum.Enum):
@@ -145,3 +148,21 @@ def _shown(page: str) -> dict[str, str]:
         chosen = re.search(r"<option selected>([^<]*)", options) or re.search(r"<option[^>]*>([^<]*)", options)
         sent[name] = unescape(chosen[1]) if chosen else ""
     return sent
+
+
+def test_an_input_that_is_not_shown_is_kept_but_for_what_is_given(
+    system: System, pages: Pages, open_pages: Callable[..., Pages], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(system, "big", console_fails_on, text="x" * 300_000, by=0)
+    monkeypatch.setattr(viewing, "LARGE", 100_000)
+    start(system, "small", console_fails_on, text="kept", by=0)
+    blind = open_pages(payloads=False)
+    assert "Too large for this page." in pages.text("/runs/big")
+    for console, run, size in ((pages, "big", 300_000), (blind, "small", 4)):
+        form = console.text(f"/runs/{run}").partition("Retry with another input")[2].partition("</form>")[0]
+        assert re.findall(r'<textarea [^>]*\bname="([^"]+)"', form) == [".input"]
+        wrong = console.send(f"/runs/{run}/rerun", {".input": "[1]"})
+        assert wrong.status == 422 and "must be a JSON object" in wrong.text.partition('name=".input"')[2]
+        console.send(f"/runs/{run}/rerun", {".input": '{"by": 4}'})
+        result = finish(system, f"{run}~2").result
+        assert (len(result[0]), result[1]) == (size, 3)

@@ -98,6 +98,7 @@ def test_without_payloads_no_page_has_data_of_runs(system: System, open_pages: C
     for path in paths:
         assert SECRET not in blind.text(path)
     assert SECRET in open_pages().text("/runs/private")
+    assert "As JSON" not in blind.text("/runs/private")
     assert blind.get("/runs/private/values/input").status == 404
     assert blind.get("/runs/private/events/1").status == 404
     blind.send("/runs/private/signal", {".name": "go", "value": "1"}, page="/runs/private")

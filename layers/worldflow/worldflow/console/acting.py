@@ -33,6 +33,9 @@ BULK: Mapping[str, str] = {
 }
 """What can be done with many runs at once."""
 
+SOME_INPUT = ".input"
+"""The field of the arguments that are to be others, where a form cannot show those that the run had."""
+
 Given = Mapping[str, Sequence[str]]
 
 
@@ -68,8 +71,10 @@ class Asked:
 
     def json(self, name: str) -> Json:
         """Raises `InvalidInputError`."""
-        read = forms.read([forms.Field(name, name, "json", False)], self.given)
-        return read.get(name)
+        try:
+            return forms.parse_json(text, forms.NO_JSON) if (text := self.text(name)) else None
+        except ValueError as error:
+            raise InvalidInputError("some fields are not valid", [FieldError(name, str(error))]) from None
 
 
 def signal(world: World, run_id: str, asked: Asked) -> Done:
@@ -137,13 +142,14 @@ def retry(world: World, run_id: str, asked: Asked) -> Done:
 def rerun(world: World, run_id: str, asked: Asked) -> Done:
     """Retries a run from its beginning, with another input."""
     workflow = workflow_of(viewing.read_record(world, run_id))
-    given = forms.read(forms.fields_of(workflow.signature), asked.given) if workflow else asked.json("input")
-    if not isinstance(given, dict):
-        raise InvalidInputError("the input must be an object", [FieldError("input", "must be a JSON object")])
-    if workflow:
+    given = asked.json(SOME_INPUT)
+    if workflow and SOME_INPUT not in asked.given:
         # What is not given here is what the run had: an emptied field has its default instead.
-        given = {**workflow.signature.encode(workflow.signature.defaults), **given}
+        typed = forms.read(forms.fields_of(workflow.signature), asked.given)
+        given = {**workflow.signature.encode(workflow.signature.defaults), **typed}
         workflow.signature.parse(given)
+    if not isinstance(given, dict):
+        raise InvalidInputError("the input must be an object", [FieldError(SOME_INPUT, "must be a JSON object")])
     record = starting.retry(world, run_id, given)
     return Done(f"Retries from the beginning, with this input, as {record.run_id}.", record.run_id)
 

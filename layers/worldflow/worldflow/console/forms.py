@@ -17,6 +17,8 @@ DEPTH = 3
 
 Schema = Mapping[str, Any]
 
+NO_JSON = 'must be JSON; text stands in quotes: "text"'
+
 UNSET: Any = object()
 """No value, where null is one."""
 
@@ -184,7 +186,7 @@ def _read(kind: str, text: str) -> Json:
         case "integer" | "number":
             return parse_json(text, "must be a number")
         case "json" | "value":
-            return parse_json(text, 'must be JSON; text stands in quotes: "text"')
+            return parse_json(text, NO_JSON)
     return text
 
 

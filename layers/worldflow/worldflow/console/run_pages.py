@@ -204,8 +204,9 @@ class RunPages(Pages):
     def _inputs(self, run: RunRecord) -> list[forms.Field]:
         """The fields of the workflow's arguments, filled with those of a run."""
         workflow = acting.workflow_of(run)
-        fields = forms.fields_of(workflow.signature) if workflow else [forms.Field("input", "input", "json", True)]
-        return forms.filled(fields, run.input if workflow else {"input": run.input}) if self.payloads else fields
+        if workflow and self.payloads and isinstance(run.input, dict):
+            return forms.filled(forms.fields_of(workflow.signature), run.input)
+        return [forms.Field(acting.SOME_INPUT, "Arguments to replace", "json", True)]
 
     def _links(self, run: RunRecord) -> dict[str, str]:
         try:

@@ -41,6 +41,7 @@ from worldflow.worlds.records import RunRecord
 
 LARGE = 256 * 1024
 """Bytes of a stored value that is read only when somebody asks for it."""
+LEFT_OUT = "Too large for this page."
 REPLAYED = 5_000
 """Events of a history that is replayed to say in one sentence what a run is doing."""
 
@@ -98,9 +99,9 @@ def view(world: World, run_id: str) -> RunView:
 
 
 def read_record(world: World, run_id: str) -> RunRecord:
-    """The record of a run, with the values that are not large."""
+    """The record of a run, with the values that are not large and can be read, and a word in place of the others."""
     stored = reading.stored_run(world, run_id)
-    left_out = {name: None for name in ("input", "result") if size_of_reference(getattr(stored, name)) > LARGE}
+    left_out = {name: LEFT_OUT for name in ("input", "result") if size_of_reference(getattr(stored, name)) > LARGE}
     shown = stored.model_copy(update=left_out)
     try:
         return reading.with_data(world, shown)
