@@ -114,6 +114,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (workflows / "shop.py").write_text(shop.replace('SHOP = ""', f"SHOP = {project.shop!r}", 1))
     # The layer has what agents need, and none: to import them takes a second of each cold start.
     (workflows / "agents.py").touch()
+    for name in ("research_agent", "chat"):
+        shutil.copytree(PROJECT / "examples" / name, copy / "layers/workflows/examples" / name)
     (copy / "layers/workflows/requirements.txt").write_text(f"pydantic-ai-slim=={version('pydantic-ai-slim')}\n")
     (workflows / "rates.py").write_text(block(PERMISSIONS, "python", "def call_api("))
     (workflows / "load_flow.py").write_text(load.flow(project.notes))
