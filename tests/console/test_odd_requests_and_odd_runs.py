@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ import pytest
 from tests.console.conftest import HOST, Pages
 from tests.support.systems import System, start
 from worldflow import RetryPolicy, open_stream, step, wait_for_signal, workflow
+from worldflow.console.base import in_thread
 
 
 @step(retry=RetryPolicy(max_attempts=1))
@@ -132,3 +134,12 @@ def test_an_action_that_is_sent_twice_at_once_is_done_once(system: System, pages
 
     one, other = asyncio.run(both())
     assert one == other
+
+
+def test_actions_that_wait_do_not_hold_up_the_pages() -> None:
+    together = threading.Barrier(40)
+
+    async def wait() -> None:
+        await asyncio.gather(*(in_thread(together.wait, 20) for _ in range(40)))
+
+    asyncio.run(wait())

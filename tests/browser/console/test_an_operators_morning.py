@@ -122,6 +122,7 @@ def test_keys_lead_through_the_pages(viewer: Viewer, runs: Runs) -> None:
     page.goto(f"{viewer.url}/runs/keys/code")
     page.keyboard.press("j")
     expect(page.locator(".here")).to_contain_text('wait_for_signal("approval")')
+    page.wait_for_load_state()  # with the script that knows the keys
     page.keyboard.press("k")
     expect(page.get_by_text("none of its tasks is left")).to_be_visible()
 

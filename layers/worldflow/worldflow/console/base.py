@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +34,8 @@ HERE = Path(__file__).parent
 T = TypeVar("T")
 
 _NOTICES = 200
+_THREADS = ThreadPoolExecutor(64, "console")
+"""More than asyncio's, which are six on a small machine: an update that is not answered holds one for seconds."""
 _FORMS = 200
 
 _STATUSES: Sequence[tuple[Any, int]] = (
@@ -132,4 +136,5 @@ def jsonable(value: Any) -> Any:
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    return await asyncio.to_thread(function, *args)
+    context = contextvars.copy_context()  # an application's trace
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, lambda: context.run(function, *args))
