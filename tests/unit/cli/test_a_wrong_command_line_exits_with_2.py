@@ -22,7 +22,7 @@ from tests.unit.cli.conftest import Cli
         (["update", "one", "add", "--args", "["], "not JSON"),
         (["update", "one", "add", "--timeout", "soon"], "'soon' is not a duration"),
         (["hook", "front-door", "--value", "yes"], "not JSON"),
-        (["fork", "one", "two"], "Missing option '--after'"),
+        (["fork", "one", "two"], "is needed, unless an event is edited"),
         (["fork", "one", "two", "--after", "0"], "'--after'"),
         (["dance"], "No such command"),
     ],
