@@ -133,6 +133,7 @@ class _Account:
             acts.cancel_obsolete(acts.all_open())
         elif not state.ended:
             if forked:
+                self.world.copied[self._run_id] = events
                 carry_out(self.world, self._run_id, acts.redo())
             else:
                 carry_out(self.world, self._run_id, acts.perform(events))

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import boto3
 
+from worldflow.engine.history import Event
 from worldflow.engine.history.base import UNRECORDED
 from worldflow.settings import Settings
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
@@ -104,10 +105,16 @@ class MeteredWorld(AWSWorld):
         self.sent: list[tuple[datetime, Message | Delayed]] = []
         """Messages, and when they can be received."""
         self.scheduled: dict[str, tuple[datetime, Delayed]] = {}
+        self.copied: dict[str, Sequence[Event]] = {}
+        """Histories that a fork has copied, by run. It reads its own to write the streams again."""
         super().__init__(settings)
 
     def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:
         return _MeteredAccess(self, settings)
+
+    def load_history(self, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:
+        super().load_history(run_id, after, commits)  # counted
+        return [event for event in self.copied.get(run_id, ()) if event.seq > after]
 
     def remember(self, record: RunRecord) -> None:
         """Has a record that was not written at this run's cost."""
