@@ -143,3 +143,18 @@ def test_actions_that_wait_do_not_hold_up_the_pages() -> None:
         await asyncio.gather(*(in_thread(together.wait, 20) for _ in range(40)))
 
     asyncio.run(wait())
+
+
+def test_data_is_read_beside_the_event_loop(system: System, pages: Pages, monkeypatch: pytest.MonkeyPatch) -> None:
+    start(system, "odd", console_odd, messages=["x" * 200_000])
+    reads: list[str] = []
+    get_payload = system.world.get_payload
+
+    def noted(key: str) -> bytes:
+        reads.append(threading.current_thread().name)
+        return get_payload(key)
+
+    monkeypatch.setattr(system.world, "get_payload", noted)
+    for path in ("", "/history", "/agents", "/events/1", "/values/input", "/family", "/cost"):
+        pages.text(f"/runs/odd{path}")
+    assert reads and all(name.startswith("console") for name in reads)

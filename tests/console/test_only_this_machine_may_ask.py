@@ -8,7 +8,7 @@ import pytest
 
 from tests.console.conftest import HOST, Pages
 from tests.support.systems import System, start
-from worldflow import wait_for_signal, workflow
+from worldflow import create_hook, wait_for_signal, workflow
 
 SECRET = "-".join("secret")  # which the source of the workflow does not contain
 
@@ -84,6 +84,23 @@ def test_an_action_with_the_token_of_a_read_only_console_is_refused(
     closed = open_pages(read_only=True)
     answer = closed.request("POST", "/runs/open/cancel", ".token=known", headers={"Origin": f"http://{HOST}"})
     assert answer.status == 422 and "read-only" in answer.text
+
+
+def test_a_read_only_console_has_no_token_of_a_hook(system: System, open_pages: Callable[..., Pages]) -> None:
+    @workflow
+    async def console_hooked() -> None:
+        with create_hook(token=SECRET) as hook:
+            await hook
+
+    start(system, "hooked", console_hooked)
+    _waiting(system)
+    closed = open_pages(read_only=True)
+    (seq,) = [event.seq for event in system.world.read_events("hooked") if event.event_type == "HookCreated"]
+    paths = ["/history", "/code", "", f"/events/{seq}"]
+    for path in [*(f"/runs/hooked{path}" for path in paths), "/compare?a=hooked&b=open"]:
+        assert SECRET not in closed.text(path), path
+    assert "No event matches" in closed.text("/runs/hooked/history", q=SECRET)
+    assert SECRET in open_pages().text("/runs/hooked/history")
 
 
 def test_without_payloads_no_page_has_data_of_runs(system: System, open_pages: Callable[..., Pages]) -> None:

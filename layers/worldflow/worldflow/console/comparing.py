@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from worldflow.console.markup import pretty
-from worldflow.console.viewing import note
+from worldflow.console.viewing import note, without_token
 from worldflow.engine.history import Applied, Event, RunForked
 from worldflow.presentation.events import describe_event, is_internal
 from worldflow.worlds.base import World
@@ -49,20 +49,21 @@ LEAST, AROUND = 5, 200
 """Rows before the first difference, and rows in all."""
 
 
-def compare(world: World, one: str, other: str) -> Comparison:
-    """Raises `RunNotFoundError`."""
+def compare(world: World, one: str, other: str, tokens: bool = True) -> Comparison:
+    """Raises `RunNotFoundError`. tokens: whether those of hooks are shown."""
     records = world.read_run(one), world.read_run(other)
-    rows = [_row(a, b) for a, b in zip_longest(_lines(world, one), _lines(world, other))]
+    rows = [_row(a, b) for a, b in zip_longest(_lines(world, one, tokens), _lines(world, other, tokens))]
     first = next((number for number, row in enumerate(rows) if row.differs), None)
     begin = max(0, (first or 0) - LEAST)
     return Comparison(*records, rows[begin : begin + AROUND], None if first is None else first + 1)
 
 
-def _lines(world: World, run_id: str) -> list[_Line]:
+def _lines(world: World, run_id: str, tokens: bool) -> list[_Line]:
     """What happened in a run, less what is only about how its history came about."""
     names: dict[str, str] = {}
     told = []
-    for event in world.read_events(run_id):
+    events = world.read_events(run_id)
+    for event in events if tokens else map(without_token, events):
         note(event, names)
         if not isinstance(event, (RunForked, Applied)) and not is_internal(event):
             event = event.model_copy(update={"held": None})

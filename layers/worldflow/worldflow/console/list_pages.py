@@ -77,7 +77,7 @@ class ListPages(Pages):
 
     async def compare(self, request: Request) -> Response:
         one, other = request.query_params.get("a", "").strip(), request.query_params.get("b", "").strip()
-        found = await in_thread(compare, self.world, one, other) if one and other else None
+        found = await in_thread(compare, self.world, one, other, not self.read_only) if one and other else None
         return self.page(request, "compare.html", one=one, other=other, found=found)
 
     async def schedules(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -53,14 +54,15 @@ class RunPages(Pages):
     async def history(self, request: Request) -> Response:
         seen = await self._view(request)
         after, search = number_of(request, "after"), request.query_params.get("q", "").strip()
-        page = viewing.page_of_events(self.world, seen.events, after, search, payloads=self.payloads)
+        read = partial(viewing.page_of_events, payloads=self.payloads, tokens=not self.read_only)
+        page = await in_thread(read, self.world, seen.events, after, search)
         return self._run_page(request, "history.html", seen, events=page, search=search)
 
     async def code(self, request: Request) -> Response:
         seen = await self._view(request)
         last = seen.events[-1].seq if seen.events else 0
         at = number_of(request, "at") or last
-        shown = await in_thread(viewing.code_at, self.world, seen, at)
+        shown = await in_thread(partial(viewing.code_at, tokens=not self.read_only), self.world, seen, at)
         return self._run_page(request, "code.html", seen, shown=shown)
 
     async def streams(self, request: Request) -> Response:
@@ -101,7 +103,7 @@ class RunPages(Pages):
         events = await in_thread(self.world.read_events, run_id, seq - 1) if is_number else []
         if not events:
             return JSONResponse({"error": "there is no such event to show"}, 404)
-        event = events[0]
+        event = viewing.without_token(events[0]) if self.read_only else events[0]
         return JSONResponse({"seq": event.seq, "event_type": event.event_type, "payload": jsonable(event.payload)})
 
     async def value(self, request: Request) -> Response:

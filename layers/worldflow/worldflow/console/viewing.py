@@ -16,6 +16,7 @@ from worldflow.engine.history import (
     Event,
     Fact,
     Failure,
+    HookCreated,
     Json,
     RunEnded,
     StepScheduled,
@@ -161,6 +162,13 @@ def _up_to(events: Sequence[Event], last: int | None) -> Sequence[Event]:
     return events[:end]
 
 
+def without_token(event: Event) -> Event:
+    """An event as those see it who may only look: whoever has the token of a hook may send to it."""
+    if isinstance(event, HookCreated) and event.token:
+        return event.model_copy(update={"token": "not shown"})
+    return event
+
+
 def words(event: Event, names: dict[str, str]) -> str:
     """An event in a line of words. Notes the name of what it begins."""
     note(event, names)
@@ -205,14 +213,24 @@ class EventPage:
 
 
 def page_of_events(
-    world: World, events: Sequence[Event], after: int, search: str, *, payloads: bool, limit: int = 200
+    world: World,
+    events: Sequence[Event],
+    after: int,
+    search: str,
+    *,
+    payloads: bool,
+    tokens: bool = True,
+    limit: int = 200,
 ) -> EventPage:
-    """A page of a history: the events after one that hold each word of a search."""
+    """A page of a history: the events after one that hold each word of a search.
+
+    tokens: whether those of hooks are shown.
+    """
     names: dict[str, str] = {}
     rows: list[EventRow] = []
     wanted, edits = search.casefold().split(), editable(events)
     history = History(world, lambda: events)
-    for stored in events:
+    for stored in events if tokens else map(without_token, events):
         size = sum(size_of_reference(getattr(stored, name)) for name in stored.data_fields)
         event = stored
         if borrower(stored) and size <= LARGE:
@@ -285,14 +303,15 @@ AROUND = 4
 """Lines of a file that are shown before a line and after it."""
 
 
-def code_at(world: World, seen: RunView, at: int) -> Code:
-    """Where the code of a run stood after event `at`."""
+def code_at(world: World, seen: RunView, at: int, *, tokens: bool = True) -> Code:
+    """Where the code of a run stood after event `at`. tokens: whether those of hooks are shown."""
     facts = [event.seq for event in seen.events if isinstance(event, (Fact, Applied))]
     at = max((seq for seq in facts if seq <= at), default=facts[0] if facts else 0)
     stands = stand(world, seen.record, seen.events, at)
     excerpts = {task.name: [_excerpt(frame) for frame in task.frames if frame.is_users] for task in stands.tasks}
     names: dict[str, str] = {}
-    said = [words(event, names) for event in seen.events if event.seq <= at]
+    shown = seen.events if tokens else map(without_token, seen.events)
+    said = [words(event, names) for event in shown if event.seq <= at]
     before = max((seq for seq in facts if seq < at), default=None)
     after = min((seq for seq in facts if seq > at), default=None)
     return Code(at, said[-1] if said else "", before, after, stands, excerpts)
