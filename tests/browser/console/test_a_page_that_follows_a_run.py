@@ -57,6 +57,29 @@ def test_a_form_is_left_alone_while_it_is_filled_in(viewer: Viewer, runs: Runs) 
     expect(event.get_by_label("Value")).to_have_value('"another"')
 
 
+def test_a_tab_that_is_not_looked_at_gives_up_its_connection(viewer: Viewer, runs: Runs) -> None:
+    page = _history(viewer, runs)
+    for event in ("htmx:sseClose", "htmx:sseOpen"):
+        page.evaluate(f"document.addEventListener('{event}', () => document.body.classList.add('{event[4:]}'), true)")
+    page.evaluate(f"({_SHOW})(true)")
+    page.wait_for_selector("body[class*=seClose]")
+    sending.signal(runs.world, "followed", "go", None)
+    page.evaluate(f"({_SHOW})(false)")
+    page.wait_for_selector("body[class*=seOpen]")
+    expect(page.get_by_text("4 events")).to_be_visible()
+    page.evaluate("document.addEventListener('sse:ended', () => document.body.classList.add('ended'), true)")
+    sending.signal(runs.world, "followed", "end", None)
+    page.wait_for_selector("body.ended")
+    expect(page.locator(".sentence")).to_contain_text("Completed after")
+    assert viewer.problems == []
+
+
+_SHOW = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def _history(viewer: Viewer, runs: Runs) -> Page:
     runs.start("followed", browser_followed)
     runs.until("followed", "running")

@@ -97,6 +97,13 @@ document.addEventListener("htmx:afterSwap", () => {
   if (focused) document.querySelector(`#body ${focused}`)?.focus({ preventScroll: true });
   opened = []; focused = null;
 });
+// A browser has six connections to a host: a tab that nobody looks at gives up the one on which it hears of changes.
+document.addEventListener("visibilitychange", () => {
+  const run = document.querySelector("#run[sse-connect]"), body = document.querySelector("#body[hx-trigger]");
+  if (!run || !body) return;
+  htmx.trigger(run, document.hidden ? "htmx:beforeCleanupElement" : "htmx:afterProcessNode");
+  if (!document.hidden) { htmx.trigger(body, "htmx:afterProcessNode"); htmx.trigger(body, "sse:changed"); }
+});
 function ready(root) { localTimes(root); savedViews(); select(); }
 document.addEventListener("DOMContentLoaded", () => ready(document));
 document.addEventListener("htmx:afterSettle", () => ready(document));
