@@ -56,6 +56,7 @@ function show({ value, step_id }) {
     case "question":
       pending.get(value.id)?.remove();
       pending.delete(value.id);
+      answers.clear(); // the ids of steps begin anew where a conversation continues with a new history
       busy(true);
       return log.append(element("p", "question", value.text));
     case "approval":
@@ -125,7 +126,7 @@ function finishTools() {
 function askApproval({ tool_call_id: id, tool_name: tool, args, token }) {
   tools.get(id)?.classList.add("asks");
   const card = element("section", "approval");
-  const title = element("h3", "", `Allow “${tool.replaceAll("_", " ")}”?`);
+  const title = element("h2", "", `Allow “${tool.replaceAll("_", " ")}”?`);
   card.setAttribute("aria-label", title.textContent);
   const list = element("dl", "");
   for (const [name, value] of Object.entries(args)) {

@@ -76,9 +76,9 @@ class Site:
     def __init__(self, url: str, line: Line, gate: Gate) -> None:
         self.url, self.line, self.gate = url, line, gate
 
-    def events(self, page: Page) -> list[Event]:
+    def events(self, page: Page, generation: str = "") -> list[Event]:
         """The history of the page's conversation. In a thread: this one's loop is Playwright's."""
-        run = chat.app.state.orchestrator.sync.run(f"chat-{page.url.rpartition('/')[2]}")
+        run = chat.app.state.orchestrator.sync.run(f"chat-{page.url.rpartition('/')[2]}{generation}")
         with ThreadPoolExecutor(1) as thread:
             found: list[Event] = thread.submit(run.events).result()
         return found

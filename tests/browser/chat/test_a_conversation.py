@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from examples.chat import conversation
 from examples.research_agent.sources import sources
 from tests.browser.chat.conftest import Site, Tabs
 from worldflow.engine.history import StepCompleted, StepScheduled
@@ -133,6 +137,23 @@ def test_a_second_question_is_answered_in_the_same_conversation(site: Site, tabs
     assert sources.sold == ["Where to eat in Lisbon", "Where to eat in Turin"]
 
 
+def test_a_conversation_goes_on_with_a_new_history(site: Site, tabs: Tabs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversation, "LONG", 3)
+    site.gate.allow()
+    page = tabs.open()
+    for city in ("Lisbon", "Turin"):
+        say(page, f"What about {city}?")
+        approve(page)
+        expect(page.get_by_role("log")).to_contain_text(f"A café in {city} would pay ")
+        finished(page)
+    said = [text.splitlines()[0] for text in paragraphs(page)]
+    assert [said[0], said[3]] == ["You ask: What about Lisbon?", "You ask: What about Turin?"]
+    assert site.events(page, "~2") != []
+    again = tabs.open(page.url)
+    finished(again)
+    assert paragraphs(again) == paragraphs(page)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -162,16 +183,35 @@ def test_a_message_that_cannot_be_sent_is_kept(site: Site, tabs: Tabs) -> None:
     tabs.problems.clear()  # the browser's own line about the answer
 
 
-def test_a_page_on_a_phone_and_in_the_dark(site: Site, browser: Browser) -> None:
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_no_rule_of_accessibility_is_broken(site: Site, browser: Browser, scheme: Any, width: int) -> None:
+    """By axe-core, before a conversation, while a tool waits for approval, and after the answer."""
     site.gate.allow()
+    size = {"width": width, "height": 740}
+    tabs = Tabs(browser, site, viewport=size, color_scheme=scheme, bypass_csp=True, reduced_motion="reduce")
+    page = tabs.open()
+    broken = [rules_broken(page)]
+    say(page, "x" * 400 + " in Lisbon?")
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    broken.append(rules_broken(page))
+    approve(page)
+    finished(page)
+    broken.append(rules_broken(page))
+    tabs.close()
+    assert tabs.problems == []
+    assert broken == [[], [], []]
+
+
+def rules_broken(page: Page) -> list[Any]:
+    violations: list[Any] = Axe().run(page).response["violations"]
+    return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in violations]
+
+
+def test_the_page_in_the_dark_is_dark(site: Site, browser: Browser) -> None:
     colours = set()
     for scheme in ("light", "dark"):
-        tabs = Tabs(browser, site, viewport={"width": 360, "height": 740}, color_scheme=scheme)
-        page = tabs.open()
-        say(page, "x" * 400 + " in Lisbon?")
-        expect(page.get_by_role("button", name="Approve")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-        colours.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        tabs = Tabs(browser, site, color_scheme=scheme)
+        colours.add(tabs.open().evaluate("getComputedStyle(document.body).backgroundColor"))
         tabs.close()
-        assert tabs.problems == []
     assert len(colours) == 2
