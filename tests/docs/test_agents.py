@@ -16,9 +16,11 @@ from pydantic_ai.messages import (
     TextPartDelta,
     ToolCallPart,
     ToolReturnPart,
+    UserPromptPart,
 )
 from pydantic_ai.models import Model
 from pydantic_ai.models.function import AgentInfo, FunctionModel
+from pydantic_ai.models.test import TestModel
 
 from worldflow import (
     RetryPolicy,
@@ -30,7 +32,7 @@ from worldflow import (
     wait_for_signal,
     workflow,
 )
-from worldflow.ai.pydantic import Durable, ToolRequest, run_with_approvals
+from worldflow.ai.pydantic import Durable, ToolRequest, answered_by, run_with_approvals
 from worldflow.runtime import Orchestrator, RunHandle
 from worldflow.testing import WorkflowEnvironment
 
@@ -77,6 +79,9 @@ def no_real_model(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 async def test_an_agent_is_durable_by_one_line() -> None:
+    from worldflow import workflow
+    from worldflow.ai.pydantic import Durable
+
     models["support"] = Scripted(("weather", {"city": "Graz"}), ("weather", {"city": "Linz"}))
 
     agent = Agent("bedrock:anthropic.claude-sonnet-4-5", name="support", deps_type=Customer, capabilities=[Durable()])
@@ -239,3 +244,54 @@ async def test_a_conversation_goes_on() -> None:
         for prompt in ("Hello", "How are you?", "Goodbye"):
             await run.signal("prompt", prompt)
         assert await run.result() == "answer 3"
+
+
+async def test_another_model_answers_in_tests() -> None:
+    models["support"] = Scripted()
+    agent = Agent("bedrock:anthropic.claude-sonnet-4-5", name="support", deps_type=Customer, capabilities=[Durable()])
+
+    @workflow
+    async def support(prompt: str) -> str:
+        result = await agent.run(prompt, deps=Customer("Ada"))
+        return result.output
+
+    async def test_support() -> None:
+        with answered_by(agent, TestModel(custom_output_text="Take an umbrella.")):
+            async with WorkflowEnvironment() as env:
+                run = await env.start(support, "Where is it sunny?")
+                assert await run.result() == "Take an umbrella."
+
+    await test_support()
+
+
+async def test_a_request_is_made_again_with_another_prompt() -> None:
+    prompts: list[Any] = []
+
+    def echo(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
+        prompts.extend(
+            part.content for message in messages for part in message.parts if isinstance(part, UserPromptPart)
+        )
+        return ModelResponse(parts=[TextPart(f"answer {len(prompts)}")])
+
+    models["support"] = FunctionModel(echo)
+    agent = Agent("bedrock:anthropic.claude-sonnet-4-5", name="support", deps_type=Customer, capabilities=[Durable()])
+
+    @workflow
+    async def support(prompt: str) -> str:
+        result = await agent.run(prompt, deps=Customer("Ada"))
+        return result.output
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = env.orchestrator
+
+        async def ask_differently(run: RunHandle[str], prompt: str) -> RunHandle[str]:
+            requests = [event for event in await run.events() if event.payload.get("name") == "support.model"]
+            messages = requests[-1].payload["input"]["messages"]
+            messages[0]["parts"][0]["content"] = prompt
+            return await orchestrator.fork(run.id, f"{run.id}-other", edit={requests[-1].seq: {"messages": messages}})
+
+        run = await env.start(support, "Where is it sunny?")
+        assert await run.result() == "answer 1"
+        forked = await ask_differently(run, "Where does it rain?")
+        assert await forked.result() == "answer 2"
+    assert prompts == ["Where is it sunny?", "Where does it rain?"]

@@ -15,12 +15,13 @@ from worldflow.devtools.demo import DemoFailed
 from worldflow.devtools.local_aws import LocalAws
 from worldflow.devtools.local_aws.launcher import LocalAwsError
 from worldflow.devtools.stack import DeploymentError
+from worldflow.terminal import WIDTH_OF_FILES
 
 DIRECTORY = Path(".local-aws/agent")
 
 
 def main() -> int:
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
     model = os.environ.get("MODEL", "")
     began = time.monotonic()
     try:

@@ -192,7 +192,7 @@ async def run_blocking() -> str:
     ("flow", "problem"),
     [
         (bring_tools, "cannot be added at runtime with Worldflow"),
-        (bring_a_model, "was not registered with `Durable`"),
+        (bring_a_model, "was not registered with `Durable`.* use `worldflow.ai.pydantic.answered_by"),
         (run_blocking, "Worldflow runs the loop; await the coroutine"),
     ],
 )

@@ -12,7 +12,7 @@ from pydantic_ai.capabilities.abstract import WrapModelRequestHandler, WrapRunHa
 from pydantic_ai.durable_exec import JSON_CODEC, BaseDurabilityCapability, DurabilityEngineSpec
 from pydantic_ai.durable_exec._utils import disable_threads
 from pydantic_ai.messages import AgentStreamEvent, ModelResponse
-from pydantic_ai.models import Model, ModelRequestContext
+from pydantic_ai.models import KnownModelName, Model, ModelRequestContext, ModelResolutionContext
 from pydantic_ai.run import AgentRunResult
 from pydantic_ai.tools import AgentDepsT, RunContext
 
@@ -113,6 +113,11 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
     def in_durable_context(self) -> bool:
         return worldflow.in_workflow()
 
+    async def resolve_model_id(
+        self, ctx: ModelResolutionContext[AgentDepsT], *, model_id: KnownModelName | str
+    ) -> Model | None:
+        return replaced.get().get(str(self.name)) or await super().resolve_model_id(ctx, model_id=model_id)
+
     async def _resolve_model_for_request(self, model_id: str | None, run_context: RunContext[AgentDepsT]) -> Model:
         if model := replaced.get().get(str(self.name)):
             served_by.set(model.model_id)
@@ -121,6 +126,10 @@ class Durable(BaseDurabilityCapability[AgentDepsT]):
         served_by.set(model.model_id)
         registered, _ = self._registered_model_id(model)
         return model if registered else without_retries(model)
+
+    def _model_rebuild_escape_hatches(self) -> str:
+        ways = super()._model_rebuild_escape_hatches()
+        return f"{ways} In tests, use `worldflow.ai.pydantic.answered_by(agent, model)`."
 
     def get_default_run_id(self) -> str | None:
         return str(worldflow.uuid4()) if self.in_durable_context else None

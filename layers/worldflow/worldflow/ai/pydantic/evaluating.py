@@ -1,4 +1,4 @@
-"""An agent whose model requests another model answers: for `worldflow.testing.replay_with`."""
+"""An agent whose model requests another model answers: in tests, and for `worldflow.testing.replay_with`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,14 @@ def model_step_of(agent: AbstractAgent[Any, Any]) -> str:
 
 @contextmanager
 def answered_by(agent: AbstractAgent[Any, Any], model: Model | str | None) -> Iterator[None]:
-    """Within it, a model answers the requests of an agent, in steps too. None leaves the agent its own."""
+    """Within it, a model answers the requests of an agent in this process, in workflows and steps too.
+
+        with answered_by(agent, TestModel()):
+            async with WorkflowEnvironment() as env:
+                ...
+
+    model: the model or its name. None leaves the agent its own.
+    """
     if model is None:
         yield
         return
