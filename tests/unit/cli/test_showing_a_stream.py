@@ -37,6 +37,15 @@ def test_text_is_shown_as_it_is_written(cli: Cli):
     assert cli("stream", "one", "words", "--after", "3") == ""
 
 
+def test_a_stream_that_an_ended_run_does_not_have_is_named_with_those_that_it_has(cli: Cli):
+    cli("start", "recite", "--run-id", "one", "--input", '{"words": ["Hel", "lo"]}')
+    cli.settle()
+    result = cli.run("stream", "one", "wrods")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "one has ended without a stream 'wrods'; it has: notes, words\n"
+    assert cli.run("stream", "one", "words", "--after", "9").stderr == ""
+
+
 def test_text_cannot_move_the_cursor(cli: Cli):
     cli("start", "recite", "--run-id", "one", "--input", '{"words": ["\\u001b[2J\\u0007\\r\\u009b1mred"]}')
     cli.settle()

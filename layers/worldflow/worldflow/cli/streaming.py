@@ -45,6 +45,8 @@ def stream(
             typer.echo(f"Continue with --after {last}", err=True)
             raise
         text.close()
+        if last == after and name not in (there := streams.names(world, run_id)):
+            typer.echo(f"{run_id} has ended without a stream {name!r}; it has: {', '.join(there) or 'none'}", err=True)
 
 
 def _list(world: World, run_id: str, *, as_json: bool) -> None:
