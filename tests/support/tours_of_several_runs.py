@@ -127,13 +127,13 @@ def a_child(tour: Tour) -> None:
 
 
 @workflow(name="wire_large_child")
-async def large_child(value: str) -> int:
-    return len(value)
+async def large_child(value: str) -> str:
+    return f"{value}!"
 
 
 @workflow(name="wire_large_parent")
 async def large_parent(value: str) -> int:
-    return await large_child(value)
+    return len(await large_child(value))
 
 
 @scenario()

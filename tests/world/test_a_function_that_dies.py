@@ -22,7 +22,7 @@ from worldflow import RetryPolicy, StepCrashedError, StepInterruptedError, step,
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting
-from worldflow.turns.steps import StepExecutor
+from worldflow.turns.step_runner import StepRunner
 from worldflow.worlds import World, ledger
 from worldflow.worlds.messages import StepOutcome, StepTask
 
@@ -88,21 +88,21 @@ def deadly_steps(
 ) -> list[Callable[[StepTask], bool]]:
     """What says of a step that it kills its function."""
     found: list[Callable[[StepTask], bool]] = []
-    run, put_outcome = StepExecutor._run, ledger.put_outcome
+    run, put_outcome = StepRunner.run, ledger.put_outcome
     recorded: dict[str, StepOutcome] = {}
 
     def record(world: World, outcome: StepOutcome) -> StepOutcome:
         recorded[outcome.run_id] = stored = put_outcome(world, outcome)
         return stored
 
-    async def run_or_die(executor: StepExecutor, task: StepTask, *given: Any) -> Any:
+    async def run_or_die(runner: StepRunner, task: StepTask, *given: Any, **options: Any) -> Any:
         if any(is_deadly(task) for is_deadly in found):
             while not recorded.keys() >= to_be_recorded:
                 await asyncio.sleep(0.001)
             system.die()
-        return await run(executor, task, *given)
+        return await run(runner, task, *given, **options)
 
-    monkeypatch.setattr(StepExecutor, "_run", run_or_die)
+    monkeypatch.setattr(StepRunner, "run", run_or_die)
     monkeypatch.setattr(ledger, "put_outcome", record)
     return found
 

@@ -23,6 +23,7 @@ from worldflow.engine.history import Fact, StepCompleted, StepFailed
 from worldflow.engine.workflow.execution import Execution
 from worldflow.runtime import sending, starting, updates
 from worldflow.serving.outages import LIFE_RECEIVES, TURN_DEATHS
+from worldflow.turns.step_runner import StepRunner
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger
@@ -304,14 +305,14 @@ def test_deaths_fail_an_attempt_among_outages_as_they_do_alone(
 ) -> None:
     begun: Counter[str] = Counter()
 
-    async def fail_or_die(executor: StepExecutor, *given: Any) -> Any:
+    async def fail_or_die(runner: StepRunner, *given: Any, **options: Any) -> Any:
         begun["all"] += 1
         if begun["all"] % 2:
             raise AWAY
         begun["died"] += 1
         system.die()
 
-    monkeypatch.setattr(StepExecutor, "_run", fail_or_die)
+    monkeypatch.setattr(StepRunner, "run", fail_or_die)
     starting.start(system.world, "r", runs_once_more, {})
     record = finish(system, "r")
 
@@ -336,14 +337,14 @@ async def runs_once_more() -> None:
 def test_what_is_run_at_most_once_keeps_its_outcome_through_an_outage(
     system: WiredSystem, monkeypatch: pytest.MonkeyPatch, service: str
 ) -> None:
-    run = StepExecutor._run
+    run = StepRunner.run
 
-    async def run_and_break(executor: StepExecutor, *given: Any) -> Any:
-        outcome = await run(executor, *given)
+    async def run_and_break(runner: StepRunner, *given: Any, **options: Any) -> Any:
+        outcome = await run(runner, *given, **options)
         away(system, service, AWAY, system.clock.now() + timedelta(minutes=20))
         return outcome
 
-    monkeypatch.setattr(StepExecutor, "_run", run_and_break)
+    monkeypatch.setattr(StepRunner, "run", run_and_break)
     starting.start(system.world, "r", runs_once, {})
 
     assert finish(system, "r").result == "once"
@@ -353,14 +354,14 @@ def test_what_is_run_at_most_once_keeps_its_outcome_through_an_outage(
 def test_another_process_does_not_interrupt_what_this_one_could_tell(
     system: WiredSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = StepExecutor._run
+    run = StepRunner.run
 
-    async def run_and_break(executor: StepExecutor, *given: Any) -> Any:
-        outcome = await run(executor, *given)
+    async def run_and_break(runner: StepRunner, *given: Any, **options: Any) -> Any:
+        outcome = await run(runner, *given, **options)
         away(system, "dynamodb", AWAY, system.clock.now() + timedelta(minutes=5))
         return outcome
 
-    monkeypatch.setattr(StepExecutor, "_run", run_and_break)
+    monkeypatch.setattr(StepRunner, "run", run_and_break)
     starting.start(system.world, "r", runs_once, {})
     system.poll("runs")
     system.poll("steps")

@@ -29,7 +29,7 @@ def test_a_run_is_found_acted_on_and_watched(system: System) -> None:
     pages = Pages(system.world)
     assert 'href="/runs/order-1"' in pages.text("/", attributes="order=A", status="running")
     assert "Waiting for signal &#39;paid&#39;." in pages.text("/runs/order-1")
-    pages.send("/runs/order-1/signal", {"name": "paid", "value": "true"}, page="/runs/order-1")
+    pages.send("/runs/order-1/signal", {".name": "paid", "value": "true"}, page="/runs/order-1")
     assert finish(system, "order-1").result == "shipped A"
     page = pages.text("/runs/order-1")
     assert "Completed after" in page and "shipped A" in page

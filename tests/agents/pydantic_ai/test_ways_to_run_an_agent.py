@@ -39,13 +39,13 @@ async def say_the_year() -> str:
 
 
 @workflow
-async def report() -> str:
+async def report_of_the_agent() -> str:
     return (await reporter.run("Report", deps="Ada")).output
 
 
 async def test_instructions_are_made_in_the_workflow(runs: Runs) -> None:
     reporter_script.asked.clear()
-    run_id = await runs.start(report)
+    run_id = await runs.start(report_of_the_agent)
 
     assert await runs.result(run_id) == "it is all quiet"
     request = reporter_script.asked[0][0]
