@@ -40,6 +40,7 @@ from worldflow.worlds.histories import History, borrower
 from worldflow.worlds.payloads import size_of_reference
 from worldflow.worlds.records import RunRecord
 
+NOT_SHOWN = "not shown"
 LARGE = 256 * 1024
 """Bytes of a stored value that is read only when somebody asks for it."""
 LEFT_OUT = "Too large for this page."
@@ -165,7 +166,7 @@ def _up_to(events: Sequence[Event], last: int | None) -> Sequence[Event]:
 def without_token(event: Event) -> Event:
     """An event as those see it who may only look: whoever has the token of a hook may send to it."""
     if isinstance(event, HookCreated) and event.token:
-        return event.model_copy(update={"token": "not shown"})
+        return event.model_copy(update={"token": NOT_SHOWN})
     return event
 
 
