@@ -23,7 +23,7 @@ PARTS = (
     "console",
     "cold_start",
     "step_functions",
-    "agents",
+    "tools_in_parallel",
 )
 RESULTS = Path(__file__).with_name("results.md")
 WIDTH = 180

@@ -1,4 +1,4 @@
-"""How long an agent takes whose five tools take a second each: `python -m benchmarks agents`.
+"""How long an agent takes whose five tools take a second each: `python -m benchmarks tools_in_parallel`.
 
 On a local AWS, with warm functions. From the request that starts the run until its result is in its record.
 """
@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.agents_flow import SECONDS, TOOLS
 from benchmarks.results import Section
+from benchmarks.tools_in_parallel_flow import SECONDS, TOOLS
 from tools.agent.deployment import build, deployed
 from worldflow.devtools.local_aws import LocalAws
 from worldflow.devtools.stack import Stack
@@ -24,7 +24,7 @@ from worldflow.worlds import AWSWorld
 TIMES = 5
 WARM_UPS = 2
 PATIENCE = 60.0
-CODE = Path(__file__).with_name("agents_flow.py")
+CODE = Path(__file__).with_name("tools_in_parallel_flow.py")
 
 
 def one_run(stack: Stack, world: AWSWorld, run_id: str) -> float:
@@ -66,7 +66,7 @@ def sections() -> Iterator[Section]:
     ]
     yield Section(
         title="An agent's tools side by side",
-        command="python -m benchmarks agents",
+        command="python -m benchmarks tools_in_parallel",
         how=f"Two requests to a model that answers at once, and between them {TOOLS} tools of {SECONDS:g} s each, on a "
         f"local AWS with warm functions. {TIMES} runs, one after the other.",
         columns=["seconds", "median", "slowest"],
