@@ -45,6 +45,13 @@ def test_a_stream_is_shown_and_followed(system: System, pages: Pages) -> None:
     assert "The stream has ended." in pages.text(more)
 
 
+def test_the_timeline_shows_when_a_stream_was_written(system: System, pages: Pages) -> None:
+    start(system, "telling", console_telling)
+    page = pages.text("/runs/telling")
+    assert '<span class="kind ">stream</span> <span>answer</span>' in page
+    assert "<title>stream answer: written for" in page and 'class="stream"' in page
+
+
 def test_a_run_without_streams_says_what_writes_one(system: System, pages: Pages) -> None:
     @workflow
     async def console_silent() -> None: ...

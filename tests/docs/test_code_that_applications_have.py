@@ -69,6 +69,7 @@ async def test_the_workflow_on_the_first_screen_of_readme(tmp_path: Path, env: W
     assert charged == [2_000]
 
 
+@pytest.mark.usefixtures(own_page.__name__)
 async def test_the_agent_of_readme(tmp_path: Path, env: WorkflowEnvironment, monkeypatch: pytest.MonkeyPatch) -> None:
     async def resolve(self: Durable[Any], ctx: Any, *, model_id: str) -> Model:
         return TestModel(custom_output_text="It will be sunny in Graz.")

@@ -7,7 +7,7 @@ from typing import Any
 from worldflow import RetryPolicy, open_stream, step, step_info, wait_for_signal, workflow
 
 
-@step(retry=RetryPolicy(initial_interval="1s", jitter=0))
+@step(name="tell_by_a_stream", retry=RetryPolicy(initial_interval="1s", jitter=0))
 async def tell(values: list[Any], fail_after: int | None = None) -> int:
     """Writes values, and fails at the first attempt after so many of them."""
     async with open_stream("told") as out:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.console.conftest import Pages
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import set_attributes, step, wait_for_signal, workflow
+from worldflow.worlds.messages import Start
 
 
 @step
@@ -45,8 +49,8 @@ def test_a_run_is_found_acted_on_and_watched(system: System) -> None:
     [
         ("/", {"dynamodb.Query": 8}),
         ("/?status=running", {"dynamodb.Query": 8}),
-        ("/runs/order-1", {"dynamodb.GetItem": 3, "dynamodb.Query": 2}),
-        ("/runs/order-1/history", {"dynamodb.GetItem": 3, "dynamodb.Query": 2}),
+        ("/runs/order-1", {"dynamodb.GetItem": 4, "dynamodb.Query": 2}),
+        ("/runs/order-1/history", {"dynamodb.GetItem": 4, "dynamodb.Query": 2}),
     ],
 )
 def test_what_a_page_asks_of_aws(aws: AWSSystem, path: str, expected: dict[str, int]) -> None:
@@ -57,3 +61,26 @@ def test_what_a_page_asks_of_aws(aws: AWSSystem, path: str, expected: dict[str, 
     aws.stack.requests.clear()
     pages.text(path)
     assert Counter(aws.stack.requests) == expected
+
+
+def test_the_queues_of_a_stack(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws.world.send([Start(run_id="order-1")])
+    page = Pages(aws.world).text("/health")
+    assert '<td>runs</td><td class="number">1</td><td class="number">0</td>' in page
+    monkeypatch.setattr(aws.world.access.session, "client", lambda _: SimpleNamespace(get_metric_data=ages))
+    assert '<td class="number">0</td><td class="number">42 s</td>' in Pages(aws.world).text("/health")
+
+
+def ages(MetricDataQueries: list[dict[str, Any]], **_: object) -> dict[str, Any]:
+    """CloudWatch, which moto has no figures of queues for."""
+    asked = {query["Id"]: query["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for query in MetricDataQueries}
+    assert asked["runs"].endswith("runs.fifo")
+    return {"MetricDataResults": [{"Id": "runs", "Values": [42.0, 41.0]}, {"Id": "steps", "Values": []}]}
+
+
+def test_what_the_operator_may_not_ask_is_left_out(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetQueueAttributes")
+
+    monkeypatch.setattr(aws.world.access.sqs, "get_queue_attributes", denied)
+    assert "These credentials may not read the queues" in Pages(aws.world).text("/health")

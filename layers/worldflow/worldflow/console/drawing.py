@@ -58,10 +58,13 @@ def zoomed(text: str, begin: datetime, end: datetime) -> tuple[datetime, datetim
     return moments if moments[0] < moments[1] else (begin, end)
 
 
-def draw(spans: Sequence[Span], begin: datetime, end: datetime) -> Drawing:
+def draw(
+    spans: Sequence[Span], begin: datetime, end: datetime, streams: Sequence[tuple[str, datetime, datetime]] = ()
+) -> Drawing:
     """The lines of a timeline between two moments.
 
     begin, end: what is shown; spans outside are left out.
+    streams: when each was written, from its first row to its last.
     """
     total = max((end - begin).total_seconds(), 1e-6)
 
@@ -75,8 +78,11 @@ def draw(spans: Sequence[Span], begin: datetime, end: datetime) -> Drawing:
         took = "open" if span.end is None else duration(span.end - span.begin)
         label = span.name if span.kind != "timer" else f"timer {span.id}"
         lines.append(Line(label, span.kind, span.outcome or "open", took, number * ROW, bars, href=span.child_run_id))
+    for name, first, last in streams:
+        bar = _bar(first, last, "stream", f"stream {name}: written for {duration(last - first)}", x)
+        lines.append(Line(name, "stream", "", duration(last - first), len(lines) * ROW, [bar]))
     ticks = [(WIDTH * part / 4, f"+{duration(timedelta(seconds=total * part / 4))}") for part in range(5)]
-    return Drawing(begin, end, lines, ticks, len(lines) * ROW, len(shown) - len(lines))
+    return Drawing(begin, end, lines, ticks, len(lines) * ROW, max(0, len(shown) - LINES))
 
 
 def _bars(span: Span, end: datetime, x: Callable[[datetime], float]) -> list[Bar]:

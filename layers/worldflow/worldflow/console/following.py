@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from worldflow.engine.history import Json, StreamItem
+from worldflow.engine.history import UNRECORDED, Json, StreamItem
+from worldflow.engine.ids import stream_key
 from worldflow.worlds import streams
 from worldflow.worlds.base import World
+
+DRAWN = 20
+"""Streams of a run in its timeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +61,18 @@ def _text(value: Json) -> tuple[str, bool]:
             ):
                 return part[name], True
     return json.dumps(value, ensure_ascii=False), False
+
+
+def written(world: World, run_id: str) -> list[tuple[str, datetime, datetime]]:
+    """When the streams of a run were written, from the first row to the last: nothing of a run that is archived. A
+    request for a run without streams.
+    """
+    found = []
+    for name, end in streams.places(world, run_id)[:DRAWN]:
+        key = stream_key(run_id, name)
+        first = world.load_history(key, commits=1)
+        last = world.load_history(key, max(0, end - streams.COMMIT_VALUES))
+        moments = [row.at for row in (*first, *last) if row.at > UNRECORDED]
+        if moments:
+            found.append((name, moments[0], max(moments)))
+    return found

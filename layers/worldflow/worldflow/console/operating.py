@@ -29,8 +29,10 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Health:
+    queues: Mapping[str, tuple[int, int, float | None]]
+    """Messages that wait, those in flight, and the age of the oldest in seconds, by the names of queues."""
     gauges: Gauges | None
-    """Of a LocalWorld. On AWS they are metrics of CloudWatch."""
+    """Of a LocalWorld."""
     blocked: Sequence[tuple[RunRecord, str]]
     redrives: bool
 
@@ -75,7 +77,18 @@ def health(world: World) -> Health:
     gauges = world.measure() if isinstance(world, LocalWorld) else None
     listed = world.list_runs(status="blocked", limit=50).runs
     blocked = [(run, _why(world, run.run_id)) for run in listed]
-    return Health(gauges, blocked, isinstance(world, Redrives))
+    return Health(_queues(world, gauges), gauges, blocked, isinstance(world, Redrives))
+
+
+def _queues(world: World, gauges: Gauges | None) -> Mapping[str, tuple[int, int, float | None]]:
+    if gauges:
+        return {name: (queue.waiting, queue.in_flight, queue.oldest) for name, queue in gauges.queues.items()}
+    try:
+        from worldflow.console.queues import queues_of
+        from worldflow.worlds.aws.world import AWSWorld
+    except ModuleNotFoundError:  # boto3
+        return {}
+    return queues_of(world) if isinstance(world, AWSWorld) else {}
 
 
 def _why(world: World, run_id: str) -> str:

@@ -194,7 +194,7 @@ class RunPages(Pages):
         whole = seen.events[0].at if seen.events else seen.record.created_at, seen.end
         begin, end = zoomed(request.query_params.get("zoom", ""), *whole)
         return {
-            "drawing": draw(seen.spans, begin, max(begin, end)),
+            "drawing": draw(seen.spans, begin, max(begin, end), seen.streams),
             "zoom": (begin, end) != whole,
             "signals": acting.signal_fields(acting.workflow_of(seen.record)),
             "updates": {name: forms.fields_of(one) for name, one in seen.standing.updates.items()},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from worldflow.console.following import written
 from worldflow.engine.errors import PayloadCodecError, WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import (
     Applied,
@@ -74,6 +75,8 @@ class RunView:
     standing: Standing
     sentence: str
     generations: Sequence[str]
+    streams: Sequence[tuple[str, datetime, datetime]]
+    """When each was written, from its first row to its last."""
     now: datetime
 
     @property
@@ -96,6 +99,7 @@ def view(world: World, run_id: str) -> RunView:
         stands,
         doing(record, spans, now, waits),
         _generations(world, run_id),
+        written(world, run_id),
         now,
     )
 

@@ -186,6 +186,13 @@ def names(world: World, run_id: str) -> list[str]:
     return found
 
 
+def places(world: World, run_id: str) -> list[tuple[str, int]]:
+    """The streams of a run that is not archived, each with an offset that it has reached; 0 where none is noted."""
+    item = world.get_item(names_key(run_id)) or {}
+    fields = sorted((name, str(place)) for name, place in item.items() if name.startswith(_NAME))
+    return [(bytes.fromhex(name[1:]).decode(), int(place.partition(":")[0] or 0)) for name, place in fields]
+
+
 # --- reading ---
 
 Item = StreamItem[Any] | StreamReset

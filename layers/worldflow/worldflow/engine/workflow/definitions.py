@@ -15,6 +15,7 @@ from worldflow.engine.errors import (
     OutsideError,
     StepNotFoundError,
     WorkflowNotFoundError,
+    loaded,
 )
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
@@ -392,7 +393,5 @@ def find_step(name: str) -> Step[..., Any]:
     """The step of this name. Raises `StepNotFoundError`."""
     versions = _steps.versions(name)
     if not versions:
-        names = ", ".join(_steps.names())
-        loaded = f"loaded steps: {names}" if names else "no steps are loaded"
-        raise StepNotFoundError(f"there is no step {name!r}; {loaded}")
+        raise StepNotFoundError(f"there is no step {name!r}; {loaded('step', _steps.names())}")
     return versions[1]
