@@ -13,6 +13,7 @@ from tests.support.stream_values import all_items, what_stands
 from worldflow import RetryPolicy, StreamClosedError, StreamItem, StreamReset, open_stream, step, step_info
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import StepFailed
+from worldflow.engine.ids import stream_key
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.streams import Writer
 from worldflow.worlds import LocalWorld, ledger, streams
@@ -245,6 +246,8 @@ async def stream_while_it_is_replaced(attempts: int) -> str:
     info = step_info()
     async with open_stream("answer", str) as out:
         await out.write("a")
+        while not worlds[0].load_history(stream_key("r", "answer")):  # it is written in another thread
+            await asyncio.sleep(0.001)
         task = StepTask(run_id=info.run_id, step_id=info.step_id, attempt=attempts, name="n")
         other = Writer(worlds[0], task, "answer", "other", False, False)
         await asyncio.to_thread(other.open)

@@ -227,23 +227,12 @@ class InvalidInputError(WorldflowError):
         return tuple(FieldError(*detail) for detail in self.details)
 
 
-NAMED = 50
-"""Names of what is loaded that a message lists."""
-
-
-def loaded(kind: str, names: Sequence[str]) -> str:
-    """What is loaded, for a message about what is not: the first names, and how many more there are."""
-    if not names:
-        return f"no {kind}s are loaded"
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"loaded {kind}s: {', '.join(sorted(names)[:NAMED])}{more}"
-
-
 class WorkflowNotFoundError(InvalidInputError):
     """The deployed code has no workflow of this name."""
 
     def __init__(self, name: str, known: Sequence[str], advice: str = "") -> None:
-        message = f"there is no workflow {name!r}; {loaded('workflow', known)}{advice}"
+        loaded = f"loaded workflows: {', '.join(sorted(known))}" if known else "no workflows are loaded"
+        message = f"there is no workflow {name!r}; {loaded}{advice}"
         super().__init__(message, [FieldError("workflow", f"unknown workflow {name!r}")])
         self.summary = message
 

@@ -197,7 +197,8 @@ class LiveRun:
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""
         summary = error.summary if isinstance(error, WorkflowNotFoundError) else error
-        self.blocked = escaped(f"{type(error).__name__}: {summary}{because}")[:BLOCKED_LIMIT]
+        known = str(summary)[: BLOCKED_LIMIT // 2]  # which may name hundreds of workflows
+        self.blocked = escaped(f"{type(error).__name__}: {known}{because}")[:BLOCKED_LIMIT]
         logged = self.blocked if isinstance(error, WorkflowNotFoundError) else described(error)
         _log.error("run %s is blocked: %s", self.id, logged)
         self.dispose()

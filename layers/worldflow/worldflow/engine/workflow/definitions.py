@@ -15,7 +15,6 @@ from worldflow.engine.errors import (
     OutsideError,
     StepNotFoundError,
     WorkflowNotFoundError,
-    loaded,
 )
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
@@ -393,5 +392,7 @@ def find_step(name: str) -> Step[..., Any]:
     """The step of this name. Raises `StepNotFoundError`."""
     versions = _steps.versions(name)
     if not versions:
-        raise StepNotFoundError(f"there is no step {name!r}; {loaded('step', _steps.names())}")
+        names = ", ".join(_steps.names())
+        loaded = f"loaded steps: {names}" if names else "no steps are loaded"
+        raise StepNotFoundError(f"there is no step {name!r}; {loaded}")
     return versions[1]
