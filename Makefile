@@ -137,7 +137,7 @@ test-python-%: $(VENV)/ready
 	@python='$(call first-that-runs,python$* $(wildcard $(PYENVS:%=%/versions/$*.*/bin/python$*)),True)'; \
 	test -n "$$python" || { echo "Python $*: not on this machine."; exit 0; }; \
 	test -e $(VENV)/python$*/ready || { "$$python" -m venv --clear --without-pip $(VENV)/python$* \
-		&& $(call install,$(VENV)/python$*/bin/python,--constraint requirements-dev.txt $(UNIT_TEST_TOOLS) --editable 'layers/worldflow[aws$(,)cli$(,)encryption$(,)functions$(,)otel]') \
+		&& $(call install,$(VENV)/python$*/bin/python,--constraint requirements-dev.txt $(UNIT_TEST_TOOLS) --editable 'layers/worldflow[aws$(,)cli$(,)encryption$(,)functions$(,)mcp$(,)otel$(,)pydantic-ai$(,)serve$(,)ui]') \
 		&& touch $(VENV)/python$*/ready; } || exit 1; \
 	echo "Python $*:"; \
 	$(VENV)/python$*/bin/python -m pytest -n 2 -m "not one_python" tests/unit
