@@ -130,7 +130,7 @@ bench-agents: $(VENV)/agent-peers/ready ## The same agents on Worldflow and its 
 test-pythons: $(addprefix test-python-,3.12 3.13 3.14) ## Run the unit tests on Python 3.12, 3.13 and 3.14 where they are
 
 PYENVS := $(sort $(HOME)/.pyenv $(patsubst %/shims,%,$(filter %/shims,$(subst :, ,$(PATH)))))
-UNIT_TEST_TOOLS = hypothesis "moto[dynamodb$(,)s3$(,)scheduler$(,)sqs]" pytest pytest-asyncio pytest-timeout pytest-xdist pyyaml
+UNIT_TEST_TOOLS := hypothesis pytest pytest-asyncio pytest-timeout pytest-xdist pyyaml
 
 .PHONY: test-python-%
 test-python-%: $(VENV)/ready
