@@ -1,6 +1,6 @@
 """Agents on Worldflow and on its peers: `make bench-agents`, or `python -m benchmarks.agents`.
 
-Each row is tried in a process of its own. What crashes or hangs is a row that says so.
+Each row runs in its own process, so a crash or a hang is an outcome of that row.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _try_all(system: System, limit: float) -> dict[str, Tried]:
 
 
 def _try(command: Sequence[str], limit: float) -> Tried:
-    """A process group of its own, so that what a program has started ends with it."""
+    """Runs a program in its own process group, so that its child processes end with it."""
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as program:

@@ -27,7 +27,7 @@ Row = Callable[[Path], Awaitable[tuple[str, str]]]
 
 
 def answer(rows: Mapping[str, Row]) -> None:
-    """Tries the row that the command line names, and prints what came of it. What raises has failed, with its error."""
+    """Runs the row named on the command line and prints its outcome, which may be an error."""
     row = sys.argv[1]
     with tempfile.TemporaryDirectory(prefix="agents-", ignore_cleanup_errors=True) as folder:
         try:

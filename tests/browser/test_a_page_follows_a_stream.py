@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -14,10 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.docs.pages import blocks
-from tools import chromium
 from worldflow import RetryPolicy, open_stream, step, step_info, workflow
 from worldflow.runtime import starting
 from worldflow.runtime.stream_urls import stream_url
@@ -64,19 +62,6 @@ def served(application: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium.executable()
-    if path is None:
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(chromium.ADVICE)
-    with sync_playwright() as playwright:
-        # Chromium does not sandbox what root runs.
-        arguments = [] if os.geteuid() else ["--no-sandbox"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

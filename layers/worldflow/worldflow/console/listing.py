@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import get_args
 from urllib.parse import urlencode
@@ -67,7 +67,6 @@ class Listed:
     cursor: str | None
     has_looked_far: bool = False
     """Nothing more was found in many pages, and there are more to look through."""
-    totals: Mapping[str, int] = field(default_factory=dict)
 
 
 def list_page(world: World, wanted: Filter) -> Listed:
