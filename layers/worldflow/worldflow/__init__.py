@@ -75,7 +75,7 @@ from worldflow.engine.workflow.context import (
     wait_for_signal,
     workflow_info,
 )
-from worldflow.engine.workflow.definitions import step, workflow
+from worldflow.engine.workflow.decorators import step, workflow
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo

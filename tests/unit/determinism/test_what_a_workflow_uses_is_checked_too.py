@@ -116,7 +116,7 @@ def test_a_function_that_two_workflows_use_is_told_once():
         ("import worldflow", "@worldflow.workflow\nasync def flow():"),
         ("import worldflow as wf", "@wf.workflow(timeout='3d')\nasync def flow():"),
         ("from worldflow import *", "@workflow\nasync def flow():"),
-        ("from worldflow.engine.workflow.definitions import workflow", "@workflow\nasync def flow():"),
+        ("from worldflow.engine.workflow.decorators import workflow", "@workflow\nasync def flow():"),
         ("import worldflow\ndurable = worldflow.workflow(name='x')", "@durable\nasync def flow():"),
         ("from worldflow import workflow", "@other\n@workflow\nasync def flow():"),
     ],

@@ -10,9 +10,9 @@ from worldflow.determinism.names import Function, FunctionNode, Scope
 
 _MARKS: Mapping[str, Kind] = {
     "worldflow.workflow": "workflow",
-    "worldflow.engine.workflow.definitions.workflow": "workflow",
+    "worldflow.engine.workflow.decorators.workflow": "workflow",
     "worldflow.step": "step",
-    "worldflow.engine.workflow.definitions.step": "step",
+    "worldflow.engine.workflow.decorators.step": "step",
 }
 _REMEDIES: Mapping[Kind, str] = {
     "workflow": "@workflow(name=...), or the same name with another version=...",

@@ -1,0 +1,154 @@
+"""`@workflow` and `@step`: how the user's functions become definitions."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, ParamSpec, TypeVar, overload
+
+from worldflow.engine.durations import Duration
+from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.values.signatures import refuse_generators
+from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
+from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
+from worldflow.engine.workflow.retry import RetryPolicy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def workflow(function: Callable[P, Coroutine[Any, Any, R]], /) -> Workflow[P, R]: ...
+@overload
+def workflow(
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
+) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
+def workflow(
+    function: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    version: int = 1,
+    timeout: Duration | None = None,
+    inline_steps: bool = False,
+    signals: Mapping[str, Any] | None = None,
+) -> Any:
+    """Makes an `async def` function a workflow.
+
+    name: its name in runs and messages. Default: the function's name.
+    version: an integer of at least 1. Two workflows cannot share a name and a version. New runs use the highest version
+        of a name, and a run keeps its version.
+    timeout: a duration after which a run is cancelled where it waits and fails with `TimeoutError`, as if all of it
+        were in an `asyncio.timeout`. A run keeps the timeout with which it started.
+    inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
+    signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
+        type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.
+    """
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
+
+    def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
+        _refuse_as("workflow", function)
+        if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
+            raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
+        known_as = name or function.__name__
+        definition = Workflow(
+            function, known_as, version=version, timeout=timeout, inline_steps=inline_steps, signals=signals
+        )
+        return add_workflow(definition, version)
+
+    return decorate if function is None else decorate(function)
+
+
+@overload
+def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    guarantee: Guarantee = "at_least_once",
+    inline: bool | None = None,
+) -> _StepDecorator: ...
+@overload  # with the deprecated names of guarantees
+def step(
+    *,
+    name: str | None = None,
+    retry: RetryPolicy | None = None,
+    timeout: Duration | None = None,
+    heartbeat_timeout: Duration | None = None,
+    at_most_once: bool = False,
+    inline: bool | None = None,
+    pure: bool = False,
+    idempotent: bool = True,
+) -> _StepDecorator: ...
+def step(function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Makes a function a step. A plain function runs in a thread; an `async def` function, or an awaitable that a plain
+    function returns, runs on the executor's event loop.
+
+    name: its name in histories and messages. Default: the function's name. Two steps cannot share a name. A
+        `functools.partial` and an object with `__call__` have no name, and need one.
+    retry: when to retry a failed attempt. Default: three retries with exponential backoff.
+    timeout: how long an attempt may take, from when it is sent to the executor. After that it fails with
+        `StepTimeoutError`, even if its function died. Default: no limit. A plain inline function is not interrupted.
+    heartbeat_timeout: how long an attempt may go without `step_info().heartbeat()`. After that it fails in the same
+        way.
+    guarantee: how often the step may run.
+        "at_least_once": an attempt whose process dies runs again. The outcome of a step that goes through the queue is
+            in the ledger, so that a copy of its task does not run it again.
+        "at_most_once": an attempt that has started never runs again. If its outcome is unknown, the step fails with
+            `StepInterruptedError`. Such a step is not retried unless `retry` is given.
+        "repeatable": the step may run again although nothing went wrong. It has no ledger, which saves a write for each
+            attempt that goes through the queue.
+        "pure": the step changes nothing outside, and may run again at any time. It has no ledger, and a chain of such
+            steps that are `inline` has one write for up to a second's work.
+    inline: runs the step in the orchestrator's own turn, without a message. For short steps that need neither the role
+        nor the function of the step executor.
+
+    `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
+    """
+    options = replacing_deprecated(options)
+
+    def decorate(function: Callable[..., Any]) -> Step[..., Any]:
+        _refuse_as("step", function)
+        if not callable(function):
+            raise ConfigurationError(f"@step needs a function, not {function!r}")
+        known_as = name or getattr(function, "__name__", None)
+        if known_as is None:
+            raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
+        return add_step(Step(function, known_as, **options))
+
+    return decorate if function is None else decorate(function)
+
+
+class _StepDecorator:
+    """The type of `step(...)`: only for type checkers, which need the two kinds of function apart."""
+
+    @overload
+    def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Step[P, R]: ...
+    def __call__(self, function: Any, /) -> Any: ...
+
+
+def _refuse_as(kind: str, function: Any) -> None:
+    """Raises `ConfigurationError` for what is called and gives neither a result nor something to await."""
+    if isinstance(function, (Workflow, Step)):
+        this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
+        article = f"a {kind}"
+        also = f" and cannot also be {that}" if article == that else ""
+        raise ConfigurationError(f"@{kind} on {function!r}: it is already {this}{also}. Remove one of the decorators")
+    instead = "return a list, or call one step per item"
+    if kind == "workflow":
+        instead = "await what it needs and return one result; report progress with publish() or set_status()"
+    if callable(function):
+        refuse_generators(function, f"@{kind}", instead)
