@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,6 +31,13 @@ async def console_divides(by: int) -> int:
     return 12 // by
 
 
+def heard_of(heard: list[Any]) -> Callable[[str], int]:
+    def count(what: str) -> int:
+        return heard.count(what)
+
+    return count
+
+
 @workflow(signals={"approval": bool, "amount": int})
 async def console_acted_on() -> list[Any]:
     heard: list[Any] = []
@@ -40,6 +48,7 @@ async def console_acted_on() -> list[Any]:
         return len(heard)
 
     publish("heard", lambda: list(heard))
+    publish("count", heard_of(heard))
     with create_hook(int) as hook:
         heard.append(await wait_for_signal("approval"))
         heard.append(await hook)
@@ -90,6 +99,14 @@ def test_any_signal_can_be_sent_as_json(system: System, pages: Pages, run: str) 
 def test_an_update_has_the_fields_of_its_handler(system: System, pages: Pages, run: str) -> None:
     page = pages.text(run)
     assert "Send update add" in page and 'id="update-add-times"' in page
+
+
+def test_a_query_has_the_fields_of_its_function(pages: Pages, run: str) -> None:
+    page = pages.text(run)
+    assert "Send query count" in page and 'id="query-count-what"' in page and "<h3>count</h3>" not in page
+    done = pages.send(f"{run}/query", {".name": "count", "what": "tea"}, page=run)
+    assert "Query count answered 0." in pages.follow(done)
+    assert pages.send(f"{run}/query", {".name": "price"}, page=run).status == 422
 
 
 def test_a_hook_is_answered(system: System, pages: Pages, run: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.docs.models import Item
 from worldflow import (
+    InvalidInputError,
     QueryNotFoundError,
     SerializationError,
     logger,
@@ -69,6 +70,11 @@ async def test_queries() -> None:
         items: list[Item] = []
         publish("items", items)
         publish("count", lambda: sum(item.quantity for item in items))
+
+        def quantity(sku: str) -> int:
+            return sum(item.quantity for item in items if item.sku == sku)
+
+        publish("quantity", quantity)
         async for item in wait_for_signal("item", Item):
             items.append(item)
             if len(items) == 3:
@@ -85,8 +91,13 @@ async def test_queries() -> None:
 
         assert count == 3
         assert await run.query("items") == [{"sku": "KEYBOARD", "quantity": 2}, {"sku": "SCREEN", "quantity": 1}]
+        keyboards = await run.query("quantity", int, sku="KEYBOARD")
+
+        assert keyboards == 2
+        with pytest.raises(InvalidInputError, match="sku: required, but missing"):
+            await run.query("quantity", int)
         assert len(await run.events()) == before
-        with pytest.raises(QueryNotFoundError, match="count, items"):
+        with pytest.raises(QueryNotFoundError, match="count, items, quantity"):
             await run.query("price")
         await run.signal("item", {"sku": "MOUSE"})
         assert await run.result() == 3

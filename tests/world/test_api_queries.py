@@ -37,6 +37,21 @@ def test_it_is_as_the_workflow_has_it_now(api: Api, aws: AWSSystem, run_id: str)
     assert api.get(f"/runs/{run_id}/queries/stage").body == {"result": "packing"}
 
 
+def test_a_function_gets_the_arguments_of_the_request(api: Api, aws: AWSSystem) -> None:
+    @workflow
+    async def counted() -> None:
+        publish("count", lambda of, more=0: of.count("e") + more)
+        await wait_for_signal("end")
+
+    start(aws, "c", counted)
+    path = "/runs/c/queries/count"
+    assert api("GET", path, query=[("args", '{"of": "pear", "more": 2}')]).body == {"result": 3}
+
+    for args, field in ((None, "of"), ('{"of": "pear", "is": 1}', "is"), ("[1]", "args"), ("{", "args")):
+        answer = api("GET", path, query=[("args", args)] if args else [])
+        assert (answer.status, answer.error["type"], answer.fields) == (422, "InvalidInputError", [field])
+
+
 def test_it_is_there_when_the_run_has_ended(api: Api, aws: AWSSystem, run_id: str) -> None:
     for item in ("pear", "plum"):
         api.post(f"/runs/{run_id}/signals/item", f'"{item}"')

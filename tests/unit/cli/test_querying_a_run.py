@@ -54,6 +54,17 @@ def test_a_query_that_fails_says_of_what(basket: Cli):
     assert basket.fails("query", "one", "broken", "-w", FLOWS) == "Error: IndexError: list index out of range\n"
 
 
+def test_arguments_go_to_the_published_function(basket: Cli):
+    error = basket.fails("query", "one", "items", "--args", '{"of": "Ada"}', "-w", FLOWS)
+    assert "of: no such parameter" in error
+
+
+def test_arguments_are_an_object(basket: Cli):
+    assert "must be a JSON object of arguments by name" in basket.fails(
+        "query", "one", "items", "--args", "[1]", code=2
+    )
+
+
 def test_a_run_of_a_workflow_whose_code_is_elsewhere(basket: Cli):
     basket("start", "elsewhere", "--run-id", "two")
     basket.settle()

@@ -20,6 +20,7 @@ from worldflow.cli.common import (
     open_world,
     pauses,
     print_json,
+    read_json,
 )
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.history import Attribute, Event, RunEnded
@@ -144,15 +145,22 @@ def list_(
 def query(
     run_id: RunId,
     name: Annotated[str, typer.Argument(help="Name under which the workflow publishes the value.")],
+    args: Annotated[
+        str | None,
+        typer.Option(metavar="JSON|@FILE|-", help="Arguments by name as a JSON object; @FILE reads a file, - stdin."),
+    ] = None,
     workflows: Modules = "workflows",
     local: Local = None,
     stack: Stack = None,
 ) -> None:
     """Print a value that a run's workflow publishes, as JSON. Replays the history here, with the workflow's code."""
+    given = read_json(args, "--args") if args is not None else {}
+    if not isinstance(given, dict):
+        raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--args")
     load(workflows)
     with open_world(local, stack) as world:
         try:
-            told = queries.ask(world, run_id, name)
+            told = queries.ask(world, run_id, name, given)
         except WorkflowNotFoundError as error:
             raise WorldflowError(_without_code(error, workflows)) from None
     if told.error is not None:

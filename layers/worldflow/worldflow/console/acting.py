@@ -17,7 +17,7 @@ from worldflow.engine.history import Json
 from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation.words import describe_failure, shortened, type_name
-from worldflow.runtime import sending, starting, updates, webhooks
+from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -114,6 +114,17 @@ def update(world: World, run_id: str, asked: Asked) -> Done:
     return Done(f"Update {name} answered {answer}.", run_id)
 
 
+def query(world: World, run_id: str, asked: Asked) -> Done:
+    """Asks a published function that takes arguments. Changes nothing."""
+    name = asked.text(".name")
+    signature = viewing.view(world, run_id).standing.queries.get(name)
+    if signature is None:
+        raise InvalidInputError(f"no function is published as {name!r}", [FieldError(".name", "is not published")])
+    value = queries.query(world, run_id, name, forms.read(forms.fields_of(signature), asked.given))
+    said = shortened(str(value)) if asked.payloads else "with data that is not shown"
+    return Done(f"Query {name} answered {said}.", run_id)
+
+
 def hook(world: World, run_id: str, asked: Asked) -> Done:
     held = webhooks.resume_hook(world, asked.text("hook"), asked.json("value"), resume_id=asked.id)
     return Done(f"Sent the value to hook {held.hook_id}.", run_id)
@@ -171,7 +182,8 @@ def _fork_id(run_id: str, form: str) -> str:
     return f"{generation(run_id)[0][:80]}-fork-{hashlib.sha256(f'{form} {run_id}'.encode()).hexdigest()[:8]}"
 
 
-ACTIONS = {action.__name__: action for action in (signal, update, hook, cancel, terminate, resume, retry, rerun, fork)}
+_ACTIONS = (signal, update, query, hook, cancel, terminate, resume, retry, rerun, fork)
+ACTIONS = {action.__name__: action for action in _ACTIONS}
 
 
 def start(world: World, workflow_name: str, asked: Asked) -> Done:

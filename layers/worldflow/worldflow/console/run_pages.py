@@ -169,11 +169,12 @@ class RunPages(Pages):
         return self.redirect(request, "run", done.message, run_id=done.run_id or run_id)
 
     def _fields(self, seen: viewing.RunView, action: str, name: str) -> list[forms.Field]:
-        """The fields of the form of a signal or an update, where their types are known."""
+        """The fields of the form of a signal, an update or a query, where their types are known."""
         if action == "rerun":
             return self._inputs(seen.record)
-        if action == "update" and (signature := seen.standing.updates.get(name)):
-            return forms.fields_of(signature)
+        if action in ("update", "query"):
+            asked = seen.standing.updates if action == "update" else seen.standing.queries
+            return forms.fields_of(asked[name]) if name in asked else []
         return acting.signal_fields(acting.workflow_of(seen.record)).get(name, []) if action == "signal" else []
 
     async def _view(self, request: Request) -> viewing.RunView:
@@ -198,6 +199,7 @@ class RunPages(Pages):
             "zoom": (begin, end) != whole,
             "signals": acting.signal_fields(acting.workflow_of(seen.record)),
             "updates": {name: forms.fields_of(one) for name, one in seen.standing.updates.items()},
+            "queries": {name: forms.fields_of(one) for name, one in sorted(seen.standing.queries.items())},
             "inputs": self._inputs(seen.record),
             "tokens": describe_priced(priced(seen.state.usage.entries(), self.prices)),
             "links": self._links(seen.record),

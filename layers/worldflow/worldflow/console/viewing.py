@@ -29,6 +29,7 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.queries import asks
 from worldflow.engine.workflow.standing import Frame, TaskStanding, standing
 from worldflow.presentation.doing import doing
 from worldflow.presentation.events import describe_event
@@ -58,6 +59,8 @@ class Standing:
     """What the workflow publishes, as a query would have it now."""
     updates: Mapping[str, Signature] = field(default_factory=dict)
     """The updates that it handles."""
+    queries: Mapping[str, Signature] = field(default_factory=dict)
+    """The functions that it publishes and that take arguments."""
     problem: str | None = None
     because: str = ""
     """What the problem says about the run's data and code."""
@@ -142,8 +145,9 @@ def stand(world: World, record: RunRecord, events: Sequence[Event], upto: int | 
         return Standing(problem="The run has not begun.")
     try:
         with queries.replayed(world, record, _up_to(events, upto)) as execution:
-            published = {name: _published(execution, name) for name in sorted(execution.published)}
-            return Standing(standing(execution), published, dict(execution.inbox.handlers))
+            asking = {name: Signature(one, name) for name, one in execution.published.items() if asks(one)}
+            published = {name: _published(execution, name) for name in sorted(execution.published.keys() - asking)}
+            return Standing(standing(execution), published, dict(execution.inbox.handlers), asking)
     except WorkflowNotFoundError as error:
         return Standing(problem=f"{error.summary}. Name its module with --workflows.")
     except WorldflowError as error:

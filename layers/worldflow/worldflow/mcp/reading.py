@@ -175,11 +175,12 @@ class Reading:
         self,
         run_id: RunId,
         name: Annotated[str, Field(description="The name under which the workflow publishes the value.")],
+        args: Annotated[dict[str, Any] | None, Field(description="Arguments by name, where it is a function.")] = None,
     ) -> answers.Published:
         """Get a value that a run's workflow publishes about itself. Needs the workflow's code in this server; a wrong
         name is answered with the names that are published. Changes nothing.
         """
-        value = queries.query(self._world, run_id, name)
+        value = queries.query(self._world, run_id, name, args)
         return answers.Published(value=self._shown.value(value, "unavailable: ask for less than all of it"))
 
     def get_cost(self, run_id: RunId) -> answers.Cost:

@@ -150,9 +150,9 @@ class Orchestrator:
         """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
         return await self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
 
-    async def query(self, run_id: str, name: str, type: TypeForm[V] = Any) -> V:
+    async def query(self, run_id: str, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
-        return await self.run(run_id).query(name, type)
+        return await self.run(run_id).query(name, type, **arguments)
 
     async def retry(self, run_id: str, *, input: Mapping[str, Any] | None = None) -> RunHandle[Any]:
         """Continues a failed run from the point of failure, as the next generation of its id.
@@ -321,9 +321,9 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
         """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
         return self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
 
-    def query(self, run_id: str, name: str, type: TypeForm[V] = Any) -> V:
+    def query(self, run_id: str, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
-        return self.run(run_id).query(name, type)
+        return self.run(run_id).query(name, type, **arguments)
 
     signal = waiting(Orchestrator.signal)
     cancel = waiting(Orchestrator.cancel)

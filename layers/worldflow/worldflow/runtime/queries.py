@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, WorkflowStuckError
 from worldflow.engine.history import (
@@ -12,6 +13,7 @@ from worldflow.engine.history import (
     Json,
     RunStarted,
 )
+from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.standing import standing
@@ -39,26 +41,28 @@ class Told:
     """What the published function raised, or why its value cannot be carried."""
 
 
-def query(world: World, run_id: str, name: str) -> Json:
+def query(world: World, run_id: str, name: str, arguments: Mapping[str, Any] | None = None) -> Json:
     """The value that `ask` returns. Raises what the published callable raises."""
-    told = ask(world, run_id, name)
+    told = ask(world, run_id, name, arguments)
     if told.error is not None:
         raise told.error
     return told.value
 
 
-def ask(world: World, run_id: str, name: str) -> Told:
+def ask(world: World, run_id: str, name: str, arguments: Mapping[str, Any] | None = None) -> Told:
     """What the run's workflow has published under `name`, as JSON: of an open run, or of one that has ended.
 
+    arguments: those of a published function, by name.
     Replays the run's history here, which takes the workflow's code, and writes nothing.
 
-    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError` and
-    `WorkflowStuckError`.
+    Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`,
+    `WorkflowStuckError`. Arguments that the function does not accept are told as its error.
     """
+    encoded = ANYTHING.encode(dict(arguments)) if arguments else {}
     record = newest_generation(world, read_record(world, run_id))
     with _replayed(world, record) as execution:
         if execution is not None and name in execution.published:
-            return _look(execution, name)
+            return _look(execution, name, encoded)
         published = "nothing yet, as the run has not begun"
         if execution is not None:
             published = ", ".join(sorted(execution.published)) or "nothing"
@@ -119,9 +123,9 @@ def waiting(world: World, run_id: str) -> Waiting | None:
         return Waiting(execution.where(), execution.inbox.awaited(), calls)
 
 
-def _look(execution: Execution, name: str) -> Told:
+def _look(execution: Execution, name: str, arguments: Mapping[str, Json]) -> Told:
     try:
-        return Told(watched(execution, lambda: execution.query(name)))
+        return Told(watched(execution, lambda: execution.query(name, arguments)))
     except (WorkflowStuckError, KeyboardInterrupt):
         raise
     except BaseException as error:  # whatever the user's code raises

@@ -151,13 +151,17 @@ class RunHandle(Generic[T]):
                 await self._pause(next(polls))
         return _as(type, updates.answer(reply), "the answer to the update", name)
 
-    async def query(self, name: str, type: TypeForm[V] = Any) -> V:
+    async def query(self, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """The value that the workflow publishes under this name. Does not write, and does not affect the run.
 
+            total = await run.query("total", Decimal, currency="EUR")
+
         type: the type of the value (anything that pydantic validates). Default: plain JSON.
-        Replays the history in this process, so it needs the workflow's code. Raises `QueryNotFoundError`.
+        arguments: those of a published function, validated against its annotations.
+        Replays the history in this process, so it needs the workflow's code. Raises `QueryNotFoundError`, what the
+        function raises, and `InvalidInputError` for arguments that it does not accept.
         """
-        value = await asyncio.to_thread(queries.query, self._world, self.id, name)
+        value = await asyncio.to_thread(queries.query, self._world, self.id, name, arguments)
         return _as(type, value, "the published value", name)
 
     async def stream(
@@ -252,9 +256,9 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         call = self._asynchronous.update(name, *args, type=type, update_id=update_id, timeout=timeout)
         return wait_for(call)
 
-    def query(self, name: str, type: TypeForm[V] = Any) -> V:
+    def query(self, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """The value that the workflow publishes under this name; see `RunHandle.query`."""
-        return wait_for(self._asynchronous.query(name, type))
+        return wait_for(self._asynchronous.query(name, type, **arguments))
 
     def stream(self, name: str, type: TypeForm[V] = Any, *, after: int = 0) -> Iterator[StreamItem[V] | StreamReset]:
         """Follows a stream of the run; see `RunHandle.stream`."""

@@ -22,6 +22,7 @@ from typing import TypeVar
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import WorkflowStuckError
 from worldflow.engine.own_time import OwnTime
+from worldflow.engine.workflow import queries
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.loop import WorkflowLoop
 
@@ -38,7 +39,7 @@ the template's orchestrator has 60 s.
 _INTERVAL = 0.2
 
 _OURS = str(Path(__file__).parent.parent)
-_ENTRANCES = (WorkflowLoop.run.__code__, Execution.query.__code__)
+_ENTRANCES = (WorkflowLoop.run.__code__, queries.answer.__code__)
 """Where the workflow's code is entered: what is outside is not its own."""
 
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))

@@ -45,7 +45,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.unawaited import never_awaited, returned
-from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.workflow import queries
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.calls import Calls
 from worldflow.engine.workflow.definitions import Step, Workflow
@@ -324,19 +324,9 @@ class Execution:
                 self.decide(h.VersionMarked(change_id=change_id, deprecated=deprecated or None))
         return self.patches[change_id]
 
-    def query(self, name: str) -> Json:
-        """What the workflow has published under `name`, as JSON. Raises `KeyError`, and what the published callable
-        raises.
-        """
-        value = self.published[name]
-        if callable(value):
-            value = self.loop.call(value)
-        if self._decisions:
-            raise WorldflowError(
-                f"query {name!r} must be read-only, but its function changed the run, such as by calling a step"
-            )
-        with self.own_time:
-            return ANYTHING.encode(value)
+    def query(self, name: str, arguments: Mapping[str, Json] | None = None) -> Json:
+        """What the workflow answers to a query, as JSON; see `queries.py`."""
+        return queries.answer(self, name, arguments or {})
 
     @property
     def info(self) -> WorkflowInfo:

@@ -44,6 +44,20 @@ def read_input(workflow: Workflow[..., Any], input: dict[str, Any]) -> dict[str,
         return workflow.signature.parse(input)
 
 
+def read_arguments(text: str | None) -> dict[str, Any]:
+    """The arguments of a query, by name: `args={"currency": "EUR"}`."""
+    if text is None:
+        return {}
+    try:
+        given = json.loads(text)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        rule = "must be a JSON object of arguments by name"
+        raise InvalidInputError(f"the arguments of a query {rule}", [FieldError("args", rule)])
+    return given
+
+
 def read_attributes(query: dict[str, str]) -> dict[str, Attribute]:
     """The attributes of a list's query: `attribute.customer=c1`."""
     given = {name.removeprefix(ATTRIBUTE): text for name, text in query.items() if name.startswith(ATTRIBUTE)}
