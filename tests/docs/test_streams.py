@@ -56,6 +56,24 @@ async def test_a_step_writes_and_others_read() -> None:
         assert (last.offset, last.value, last.step_id, last.attempt) == (2, "answer.", "s1", 1)
 
 
+async def test_a_generator_writes_what_it_yields() -> None:
+    @step(stream="tokens", returns="".join)
+    async def tell(question: str) -> AsyncIterator[str]:
+        async for token in model(question):
+            yield token
+
+    @workflow
+    async def ask_to_tell(question: str) -> str:
+        return await tell(question)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(ask_to_tell, "Why?")
+
+        assert await run.result() == "An answer." == await tell("Why?")
+        items = [item async for item in run.stream("tokens", str)]
+        assert [item.value for item in items if not isinstance(item, StreamReset)] == TOKENS
+
+
 class Progress(BaseModel):
     phase: str
 

@@ -1,6 +1,7 @@
 """Steps, and what is awaited together."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import assert_type
 
@@ -47,6 +48,39 @@ async def steps(sku: str) -> Receipt:
     await reserve()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await pack_parcel("a", presents=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     return await charge("4242", Decimal(2))
+
+
+@step(stream="tokens", name="types_tokens")
+async def tokens(question: str) -> AsyncIterator[str]:
+    yield question
+
+
+@step(stream="numbers", name="types_numbers", timeout="10s")
+def numbers(limit: int) -> Iterator[int]:
+    yield from range(limit)
+
+
+def joined(tokens: list[str]) -> str:
+    return "".join(tokens)
+
+
+@step(stream="tokens", name="types_text", returns=joined)
+async def text(question: str) -> AsyncIterator[str]:
+    yield question
+
+
+@step(stream="numbers", name="types_count", returns=len, retry=RetryPolicy(max_attempts=5))
+def count(limit: int) -> Iterator[int]:
+    yield from range(limit)
+
+
+@workflow(name="types_generators")
+async def generators() -> None:
+    assert_type(await tokens("why"), list[str])
+    assert_type(await numbers(limit=3), list[int])
+    assert_type(await text("why"), str)
+    assert_type(await count(3), int)
+    await tokens(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 _Outcomes = tuple[Receipt | BaseException, int | BaseException]

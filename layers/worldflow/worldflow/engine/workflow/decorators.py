@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from typing import Any, ParamSpec, TypeVar, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from worldflow.engine.durations import Duration
 from worldflow.engine.errors import ConfigurationError
@@ -15,6 +15,18 @@ from worldflow.engine.workflow.retry import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
+
+
+class _Options(TypedDict, total=False):
+    """The options of every step, for type checkers."""
+
+    name: str | None
+    retry: RetryPolicy | None
+    timeout: Duration | None
+    heartbeat_timeout: Duration | None
+    guarantee: Guarantee
+    inline: bool | None
 
 
 @overload
@@ -79,6 +91,10 @@ def step(
     guarantee: Guarantee = "at_least_once",
     inline: bool | None = None,
 ) -> _StepDecorator: ...
+@overload
+def step(*, stream: str, **options: Unpack[_Options]) -> _YieldingDecorator: ...
+@overload
+def step(*, stream: str, returns: Callable[[list[Any]], R], **options: Unpack[_Options]) -> _CollectingDecorator[R]: ...
 @overload  # with the deprecated names of guarantees
 def step(
     *,
@@ -113,18 +129,30 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             steps that are `inline` has one write for up to a second's work.
     inline: runs the step in the orchestrator's own turn, without a message. For short steps that need neither the role
         nor the function of the step executor.
+    stream: for a generator, plain or async: each value that it yields goes to the run's stream of this name, and the
+        list of them is the result.
+    returns: with `stream`, a function of that list whose result is the step's, such as `"".join` or `len`.
 
     `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """
     options = replacing_deprecated(options)
+    stream, returns = options.pop("stream", None), options.pop("returns", None)
+    if returns is not None and stream is None:
+        raise ConfigurationError(
+            "@step(returns=...) needs a stream=...: it makes the result of what a generator yields"
+        )
 
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
-        _refuse_as("step", function)
+        _refuse_as("step", function, may_yield=stream is not None)
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, not {function!r}")
         known_as = name or getattr(function, "__name__", None)
         if known_as is None:
             raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
+        if stream is not None:
+            from worldflow.engine.workflow.yielding import yielding_step  # which hardly any application needs
+
+            return add_step(yielding_step(function, known_as, stream, list if returns is None else returns, options))
         return add_step(Step(function, known_as, **options))
 
     return decorate if function is None else decorate(function)
@@ -140,15 +168,31 @@ class _StepDecorator:
     def __call__(self, function: Any, /) -> Any: ...
 
 
-def _refuse_as(kind: str, function: Any) -> None:
+class _YieldingDecorator:
+    """The type of `step(stream=...)`: only for type checkers."""
+
+    @overload
+    def __call__(self, function: Callable[P, AsyncIterator[T]], /) -> Step[P, list[T]]: ...
+    @overload
+    def __call__(self, function: Callable[P, Iterator[T]], /) -> Step[P, list[T]]: ...
+    def __call__(self, function: Any, /) -> Any: ...
+
+
+class _CollectingDecorator(Generic[R]):
+    """The type of `step(stream=..., returns=...)`: only for type checkers."""
+
+    def __call__(self, function: Callable[P, AsyncIterator[Any] | Iterator[Any]], /) -> Step[P, R]: ...  # type: ignore[empty-body]
+
+
+def _refuse_as(kind: str, function: Any, *, may_yield: bool = False) -> None:
     """Raises `ConfigurationError` for what is called and gives neither a result nor something to await."""
     if isinstance(function, (Workflow, Step)):
         this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
         article = f"a {kind}"
         also = f" and cannot also be {that}" if article == that else ""
         raise ConfigurationError(f"@{kind} on {function!r}: it is already {this}{also}. Remove one of the decorators")
-    instead = "return a list, or call one step per item"
+    instead = "return a list, call one step per item, or let it write to a stream with @step(stream=...)"
     if kind == "workflow":
         instead = "await what it needs and return one result; report progress with publish() or set_status()"
-    if callable(function):
+    if callable(function) and not may_yield:
         refuse_generators(function, f"@{kind}", instead)
