@@ -77,6 +77,7 @@ from worldflow.engine.workflow.context import (
 )
 from worldflow.engine.workflow.decorators import step, workflow
 from worldflow.engine.workflow.inbox import Hook
+from worldflow.engine.workflow.limits import Limit
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.streams import Stream, open_stream
@@ -93,6 +94,7 @@ __all__ = [
     "HookError",
     "HookNotFoundError",
     "InvalidInputError",
+    "Limit",
     "NonDeterminismError",
     "OutsideError",
     "PayloadCodecError",

@@ -1,7 +1,7 @@
 """The ids and names that users may choose, and the ids of runs that runs start.
 
-Those are generations (`order-1~2`) and children (`order-1~c3`). A stream is kept under `order-1#stream#answer`, which
-is no run's id.
+Those are generations (`order-1~2`) and children (`order-1~c3`). A stream is kept under `order-1#stream#answer`, and a
+limit under `limit#...`, which are no runs' ids.
 
 The ids that users choose have no `~`, so that none of these is ever taken. A run's first generation is the id itself.
 """
@@ -21,6 +21,7 @@ _ID_BYTES = 256
 _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
 _STREAM = "#stream#"
+_LIMIT = "limit#"
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -84,3 +85,13 @@ def run_of_stream(key: str) -> str | None:
     """The run whose stream is kept under this key; None where it is a run's own id."""
     run_id, is_stream, _ = key.partition(_STREAM)
     return run_id if is_stream else None
+
+
+def limit_key(name: str, what: str) -> str:
+    """What is kept of a limit is under this key."""
+    return f"{_LIMIT}{name}#{what}"
+
+
+def is_of_run(key: str) -> bool:
+    """Whether a history is that of a run, and not of something beside it."""
+    return _STREAM not in key and not key.startswith(_LIMIT)

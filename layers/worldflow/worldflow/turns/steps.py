@@ -20,6 +20,7 @@ from worldflow.engine.errors import (
     ConfigurationError,
     PayloadTooLargeError,
     StepCrashedError,
+    StepInterruptedError,
 )
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
@@ -157,6 +158,9 @@ class StepExecutor:
         waited for, until it is cancelled once more. Returns all the same if the step returns a value, or has ended;
         raises `CancelledError` otherwise.
         """
+        if task.report:
+            error = StepInterruptedError(f"step {task.name!r}, attempt {task.attempt}, was given up")
+            return partial(self._tell, StepOutcome(run_id=task.run_id, fact=failed(task, error, retryable=True)))
         has_record = task.ledger is not False and (redelivered or task.redo)
         outcome = await self._threads.call(recorded_outcome, self._world, task) if has_record else None
         if outcome:

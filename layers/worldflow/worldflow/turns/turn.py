@@ -21,6 +21,7 @@ from worldflow.engine.history import Applied, AttributesSet, Event, Fact, StepCo
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.turns import attempts, forwarding
 from worldflow.turns.acts import Acts, carry_out, never
+from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.announcing import status_events
 from worldflow.turns.draft import Draft
 from worldflow.turns.live_run import LiveRun, Rules
@@ -224,6 +225,7 @@ class Turn:
         for message in draft.messages:
             if isinstance(message, StepDue):
                 self._send(acts.wake_step(message))
+        self._settle_limits()
         self._update_record()
         self._announce()
 
@@ -267,6 +269,7 @@ class Turn:
             acts.cancel_obsolete(draft.obsolete, self._out_of_time)
             acts.cancel_obsolete(acts.all_open(), self._out_of_time)
             self._announce()
+        self._settle_limits()
         for start in starts:
             # One that comes when all is over is a parent's, which does not know of the end.
             if start.asked_by and (draft.redo or not draft.events):
@@ -279,6 +282,18 @@ class Turn:
             recorded={event.fact_id for event in draft.events if isinstance(event, Fact)},
             begin_following=None if is_finished else lambda: self._send(acts.begin_following()),
         )
+
+    def _settle_limits(self) -> None:
+        """Asks for places of attempts at their limits, and gives back those of attempts that are over."""
+        draft, state = self._drafted, self._state
+        if state.has_limits:
+            from worldflow.turns.acts.limits import LimitedSteps  # which runs without limits do not need
+
+            limited = LimitedSteps(ActingRun(self._world, self._run_id, state))
+            limited.note(draft.messages, draft.events, draft.obsolete.attempts)
+            if draft.redo or (state.ended and draft.events):
+                limited.note_all()
+            self._send(limited.settle())
 
     def _announce(self) -> None:
         draft = self._drafted

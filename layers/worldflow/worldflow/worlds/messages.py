@@ -158,10 +158,16 @@ class StepDue(_RunMessage):
     kind: Literal["step_due"] = "step_due"
     step_id: str
     attempt: int
+    granted: datetime | None = None
+    """When its limit has let the attempt through."""
+    look: datetime | None = None
+    """It waits at its limit: look whether those that hold a place are alive. When this is due."""
 
     @property
     def dedup_id(self) -> str:
-        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}")
+        granted = f":granted:{self.granted.isoformat()}" if self.granted else ""
+        look = f":look:{self.look.isoformat()}" if self.look else ""
+        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}{granted}{look}")
 
 
 class HeartbeatDue(_RunMessage):
@@ -224,6 +230,8 @@ class StepTask(BaseMessage):
     """The span of the run, where it is in a trace."""
     call_id: str | None = None
     """The `call`, where the history has something else in place of `input`, which may be encoded anew each time."""
+    report: bool | None = None
+    """Nothing is to be run: the run has given the attempt up, and wants to know when no process has it any more."""
 
     @property
     def call(self) -> str:

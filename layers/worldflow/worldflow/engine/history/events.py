@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, assert_never, get_args
+from typing import Any, Literal, assert_never, get_args
 
 from pydantic_core import from_json, to_json
 
-from worldflow.engine.history import children, mail, runs, steps, streams, timers
+from worldflow.engine.history import children, limits, mail, runs, steps, streams, timers
 from worldflow.engine.history.base import Json, dump_fields
 
 __all__ = [
@@ -96,7 +96,8 @@ def dump_value(value: Json, *, ours: int = 0) -> bytes:
     return text
 
 
-_KINDS: dict[str, type[Event]] = {kind.event_type: kind for kind in (*get_args(Event), *get_args(streams.StreamRow))}
+_BESIDE_RUNS: tuple[Any, ...] = (*get_args(streams.StreamRow), limits.LimitRow, limits.LimitNoted)
+_KINDS: dict[str, type[Event]] = {kind.event_type: kind for kind in (*get_args(Event), *_BESIDE_RUNS)}
 
 
 def dump_events(events: Sequence[Event]) -> str:

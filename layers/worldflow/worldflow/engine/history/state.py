@@ -16,6 +16,9 @@ from worldflow.engine.history import UNRECORDED, AnyFact, Attribute, Ended, Even
 from worldflow.engine.ids import generation
 from worldflow.engine.usage import Usage
 
+CLOSED_ATTEMPTS = 100
+"""Attempts of limited steps that are remembered when they are closed, in case their place was not given back."""
+
 CLOSED_HOOKS = 25
 """Hooks that are remembered when they are closed, in case the process died before it could give their tokens free."""
 
@@ -35,17 +38,24 @@ class OpenStep:
     due: datetime | None = None
     origin: str | None = None
     """The run that it was scheduled in, if not this one."""
+    granted: datetime | None = None
+    """When its limit has let the attempt through, if this process knows: no history says."""
 
     @property
     def dispatched(self) -> datetime:
         """When the attempt was sent to the executor, or is to be."""
-        return self.due or self.scheduled.at
+        return self.granted or self.due or self.scheduled.at
+
+    @property
+    def waits_for_limit(self) -> bool:
+        """Whether the attempt may still wait for a place at its limit."""
+        return self.scheduled.is_limited and self.granted is None
 
     @property
     def deadline(self) -> datetime | None:
         """When the attempt has taken too long."""
         timeout = self.scheduled.timeout
-        return None if timeout is None else self.dispatched + timedelta(seconds=timeout)
+        return None if timeout is None or self.waits_for_limit else self.dispatched + timedelta(seconds=timeout)
 
 
 @dataclass(slots=True)
@@ -71,6 +81,10 @@ class RunState:
         self.ended: Ended | None = None
         self.cancel_requested = False
         self.steps: dict[str, OpenStep] = {}
+        self.left: dict[tuple[str, int], OpenStep] = {}
+        """The closed attempts of limited steps, the newest of them."""
+        self.has_limits = False
+        """Whether a step of it was limited."""
         self.timers: dict[str, h.TimerStarted] = {}
         self.children: dict[str, OpenChild] = {}
         self.hooks: dict[str, h.HookCreated] = {}
@@ -142,7 +156,7 @@ class RunState:
             self.held[event.fact_id] = event
         match event:
             case h.StepScheduled():
-                self.steps[event.step_id] = OpenStep(event)
+                self._schedule(event)
             case h.StepCompleted() | h.StepFailed():
                 self._answer(event)
             case h.RunStarted():
@@ -191,6 +205,10 @@ class RunState:
                 assert_never(event)
         return closed
 
+    def _schedule(self, event: h.StepScheduled) -> None:
+        self.steps[event.step_id] = OpenStep(event)
+        self.has_limits = self.has_limits or event.is_limited
+
     def _start(self, event: h.RunStarted) -> None:
         self.started = event
         self._seen.update(event.seen or ())
@@ -214,7 +232,7 @@ class RunState:
 
     def _retry(self, event: h.StepRetryScheduled) -> None:
         step = self.steps[event.step_id]
-        step.attempt, step.due = event.attempt, event.due
+        step.attempt, step.due, step.granted = event.attempt, event.due, None
 
     def _close_hook(self, hook_id: str) -> None:
         if hook := self.hooks.pop(hook_id, None):
@@ -233,10 +251,17 @@ class RunState:
         match event:
             case h.StepCompleted() | h.StepFailed() | h.StepAbandoned():
                 step = self.steps.get(event.step_id)
+                if step and step.attempt and step.scheduled.is_limited:
+                    self._leave(step, step.attempt)
                 return replace(step) if step and step.attempt else None
             case h.TimerCancelled():
                 return self.timers.get(event.timer_id)
         return None
+
+    def _leave(self, step: OpenStep, attempt: int) -> None:
+        self.left[step.scheduled.step_id, attempt] = replace(step)
+        if len(self.left) > CLOSED_ATTEMPTS:
+            del self.left[next(iter(self.left))]
 
     def _forget_failed(self) -> None:
         step_id, self._failed = self._failed, None

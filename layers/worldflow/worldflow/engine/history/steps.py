@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from worldflow.engine.history.base import Decision, Fact, Failure, Json
 from worldflow.engine.usage import Entry
@@ -33,10 +33,17 @@ class StepScheduled(Decision):
     """May run again at any time, so that its result may be committed later, with others."""
     ledger: bool | None = None
     """`False`: the outcome of a task is not written to the ledger."""
+    limit: dict[str, Any] | None = None
+    """The call's place at a limit: `Place.dump()`."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
         return (self.event_type, self.step_id, self.name)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether its attempts wait for a place at a limit."""
+        return self.limit is not None and not self.limit.get("approximate")
 
 
 class StepCompleted(Fact):

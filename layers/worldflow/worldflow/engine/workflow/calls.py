@@ -74,7 +74,7 @@ class Calls:
         scheduled = self._run.recorded.steps.get(step_id)
         seen = self._run.recorded.seen
         if not (scheduled and scheduled.name == step.name and step.signature.is_form(arguments, scheduled.input, seen)):
-            recorded, scheduled = scheduled, self._scheduled(step, step_id, _encode(step, arguments))
+            recorded, scheduled = scheduled, self._scheduled(step, step_id, arguments)
             if recorded and recorded.name == step.name:
                 self._run.recorded.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
         self._step_count += 1
@@ -96,8 +96,10 @@ class Calls:
                 self._run.decide(h.StepAbandoned(step_id=step_id))
             raise
 
-    def _scheduled(self, step: Step[..., Any], step_id: str, values: Json) -> h.StepScheduled:
-        inline = self._run.workflow.inline_steps if step.inline is None else step.inline
+    def _scheduled(self, step: Step[..., Any], step_id: str, arguments: dict[str, Any]) -> h.StepScheduled:
+        values = _encode(step, arguments)
+        inline = self._run.workflow.inline_steps and not step.limit if step.inline is None else step.inline
+        place = step.limit.place(step.signature, arguments, step.priority, step.fairness) if step.limit else None
         return h.StepScheduled(
             step_id=step_id,
             name=step.name,
@@ -108,6 +110,7 @@ class Calls:
             inline=inline or None,
             pure=step.guarantee == "pure" or None,
             ledger=False if step.guarantee in ("repeatable", "pure") else None,
+            limit=place.dump() if place else None,
         )
 
     def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:

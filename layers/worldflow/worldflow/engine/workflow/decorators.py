@@ -11,6 +11,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.values.signatures import refuse_generators
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
+from worldflow.engine.workflow.limits import ByCall, Limit
 from worldflow.engine.workflow.retry import RetryPolicy
 
 P = ParamSpec("P")
@@ -27,6 +28,9 @@ class _Options(TypedDict, total=False):
     heartbeat_timeout: Duration | None
     guarantee: Guarantee
     inline: bool | None
+    limit: Limit | None
+    priority: int | Callable[..., int]
+    fairness: ByCall | None
 
 
 @overload
@@ -90,6 +94,9 @@ def step(
     heartbeat_timeout: Duration | None = None,
     guarantee: Guarantee = "at_least_once",
     inline: bool | None = None,
+    limit: Limit | None = None,
+    priority: int | Callable[..., int] = 0,
+    fairness: ByCall | None = None,
 ) -> _StepDecorator: ...
 @overload
 def step(*, stream: str, **options: Unpack[_Options]) -> _YieldingDecorator: ...
@@ -132,6 +139,10 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     stream: for a generator, plain or async: each value that it yields goes to the run's stream of this name, and the
         list of them is the result.
     returns: with `stream`, a function of that list whose result is the step's, such as `"".join` or `len`.
+    limit: attempts wait for a place at this `Limit`. Their timeouts count from when they get it.
+    priority: of those that wait at a limit, the lowest goes first: an integer, or a function of the call's arguments.
+        Default: 0.
+    fairness: a function of the call's arguments. Of those of the same priority, the values that it returns take turns.
 
     `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """

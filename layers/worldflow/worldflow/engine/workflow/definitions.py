@@ -22,6 +22,7 @@ from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
+from worldflow.engine.workflow.limits import ByCall, Limit, check_options
 from worldflow.engine.workflow.registry import Registry
 from worldflow.engine.workflow.retry import RetryPolicy
 
@@ -152,6 +153,9 @@ class Step(Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         guarantee: Guarantee = "at_least_once",
         inline: bool | None = None,
+        limit: Limit | None = None,
+        priority: int | Callable[..., int] = 0,
+        fairness: ByCall | None = None,
     ) -> None:
         check_guarantee(guarantee)
         functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isroutine(function) else [])
@@ -164,7 +168,11 @@ class Step(Generic[P, R]):
         self.retry = RetryPolicy(max_attempts=1) if guarantee == "at_most_once" else RetryPolicy()
         self.timeout: float | None = None
         self.heartbeat_timeout: float | None = None
+        self.limit = limit
+        self.priority = priority
+        self.fairness = fairness
         self._set(retry, timeout, heartbeat_timeout)
+        self._check_limit()
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
@@ -179,6 +187,7 @@ class Step(Generic[P, R]):
         timeout: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
         inline: bool | None = None,
+        priority: int | Callable[..., int] | None = None,
     ) -> Step[P, R]:
         """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`.
 
@@ -188,7 +197,16 @@ class Step(Generic[P, R]):
         step._set(retry, timeout, heartbeat_timeout)
         if inline is not None:
             step.inline = inline
+        if priority is not None:
+            step.priority = priority
+        step._check_limit()
         return step
+
+    def _check_limit(self) -> None:
+        what = f"@step {self.name}"
+        check_options(what, self.limit, self.priority, self.fairness)
+        if self.limit:
+            self.limit.check_step(what, self.inline)
 
     def _set(self, retry: RetryPolicy | None, timeout: Duration | None, heartbeat_timeout: Duration | None) -> None:
         if retry is not None:

@@ -167,7 +167,7 @@ class Acts:
         before.
         """
         step = self._run.state.steps.get(message.step_id)
-        if step is None or step.attempt != message.attempt or step.scheduled.inline:
+        if step is None or step.attempt != message.attempt or step.scheduled.inline or step.scheduled.is_limited:
             return []
         return [steps.task(self._run, step, redo=True)]
 

@@ -40,8 +40,23 @@ def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
     )
 
 
+def report(run: ActingRun, step: OpenStep) -> StepTask:
+    """Asks for a report of an attempt that was given up, when no process has it any more."""
+    assert step.attempt is not None
+    return StepTask(
+        run_id=run.id,
+        step_id=step.scheduled.step_id,
+        attempt=step.attempt,
+        name=step.scheduled.name,
+        again="report",
+        report=True,
+    )
+
+
 def begin(run: ActingRun, step: OpenStep) -> list[Outgoing]:
-    """Sends the first attempt."""
+    """Sends the first attempt, unless its limit is to let it through first."""
+    if step.waits_for_limit:
+        return []
     # The ledger of a run that was restored may have an outcome of a step that is scheduled once more.
     return [task(run, step, redo=run.state.restored is not None), *watches(run, step)]
 
@@ -52,7 +67,9 @@ def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
         return []
     if step.due and step.due > run.world.now():
         return begin_later(run, step)
-    return [] if step.scheduled.inline else [task(run, step, redo=True), *watches(run, step)]
+    if step.scheduled.inline or step.scheduled.is_limited:
+        return []
+    return [task(run, step, redo=True), *watches(run, step)]
 
 
 def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
@@ -65,7 +82,7 @@ def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
 
 def watches(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """The messages that end an attempt which takes too long."""
-    if step.scheduled.inline:
+    if step.scheduled.inline or step.waits_for_limit:
         return []
     found: list[Outgoing] = []
     if step.deadline:
@@ -99,7 +116,8 @@ def check_heartbeat(run: ActingRun, message: HeartbeatDue) -> StepFailed | Delay
     beat = ledger.last_beat(run.world, run.id, message.step_id, message.attempt)
     now = run.world.now()
     # Without a beat, at times that do not depend on this check, so that copies of it lead to copies of the next.
-    due = beat.at + limit if beat else step.dispatched + ((now - step.dispatched) // limit + 1) * limit
+    since = message.due - limit if step.waits_for_limit else step.dispatched
+    due = beat.at + limit if beat else since + ((now - since) // limit + 1) * limit
     if due > now:
         return _heartbeat(run, step, due)
     return timed_out(step, f"it sent no heartbeat for {spoken(step.scheduled.heartbeat_timeout)}")

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from worldflow.engine.history import Event
-from worldflow.engine.ids import run_of_stream
+from worldflow.engine.ids import is_of_run
 from worldflow.worlds.archives import Attempt
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, is_missing, values_of
 from worldflow.worlds.aws.archive import AWSArchive
@@ -65,10 +65,10 @@ class AWSRestored:
     # --- histories ---
 
     def histories(self) -> Iterator[tuple[str, list[Item]]]:
-        """The histories as they are stored, run by run. Consistent reads. Streams are as they were restored."""
+        """The histories as they are stored, run by run. Consistent reads. Streams and limits stay as restored."""
         items = self._scan(TableName=self._events, ConsistentRead=True)
         for run_id, commits in groupby(items, key=lambda item: str(item["run_id"])):
-            if run_of_stream(run_id):
+            if not is_of_run(run_id):
                 continue
             yield run_id, sorted(commits, key=lambda item: int(item["seq"]))
 

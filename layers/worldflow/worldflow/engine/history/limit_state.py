@@ -1,0 +1,270 @@
+"""Who holds a place at a limit and who waits, as its history says; and what its next commit is to say.
+
+    applied       the state after a row
+    plan          the row that says what is to change, with the grants that follow from it
+    in_turn       those that wait, in the order in which they are granted a place
+
+A token is an attempt of a step, or a run. It asks once, waits, holds, and ends; what is asked again changes nothing.
+A state is a value: nothing here reads a clock or changes a state that exists.
+
+Of those that wait, the lowest priority number goes first. Among equals the values of `fairness` take turns: the one
+that was granted a place longest ago is next. Within one value, and where there are none, it is age that counts.
+
+A rate is a GCRA: `next_free` is the time at which the next one may begin if no burst is left. A grant takes a time
+that no other has, and the time may lie ahead.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from worldflow.engine.history.limits import Declared, LimitRow
+
+RECENT = 1_000
+"""Ended tokens that are remembered, so that a turn that comes late does not ask for one again; and values of fairness,
+so that one that comes and goes does not overtake those that wait.
+"""
+
+UNLIMITED = Declared()
+
+SLOTS_SECONDS = 3_600.0
+"""How long a limit without holders remembers the time of a token."""
+
+LEASE_SECONDS = 16 * 60.0
+"""How much longer than its own time an attempt may run where its process is not known to have ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who waits."""
+
+    token: str
+    priority: int = 0
+    fairness: str | None = None
+    seconds: float = 0.0
+    """How long it may hold its place, by its timeout."""
+    since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a place, from the time `at` on."""
+
+    asker: Asker
+    at: float
+    by: tuple[str, ...] = ()
+    """The tokens whose end made room, and the change: if their commit was not acted on, it is again."""
+
+    @property
+    def lease(self) -> float:
+        """Until when it is not asked whether it is alive."""
+        return self.at + self.asker.seconds + LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """The projection of a limit's history."""
+
+    seq: int = 0
+    at: float = 0.0
+    declared: Declared = UNLIMITED
+    declared_at: float = 0.0
+    changed: Mapping[str, Any] = field(default_factory=dict)
+    """What an operator has set."""
+    holders: Mapping[str, Holder] = field(default_factory=dict)
+    waiting: Mapping[str, Asker] = field(default_factory=dict)
+    """By age."""
+    turns: Mapping[str | None, int] = field(default_factory=dict)
+    """When each value of fairness was granted a place last, by the number of the grant."""
+    granted: int = 0
+    ended: Mapping[str, None] = field(default_factory=dict)
+    next_free: float = 0.0
+    watch: str | None = None
+    sealed: bool = False
+
+    @property
+    def effective(self) -> Declared:
+        """What counts: what an operator has set, and otherwise what the code declares."""
+        if not self.changed:
+            return self.declared
+        rate = Declared.load(self.changed).rate if "rate" in self.changed else self.declared.rate
+        return Declared(self.changed.get("concurrency", self.declared.concurrency), rate)
+
+    @property
+    def room(self) -> int:
+        """How many may be granted a place now."""
+        limit = self.effective.concurrency
+        return len(self.waiting) if limit is None else min(len(self.waiting), limit - len(self.holders))
+
+    # --- reading ---
+
+    def applied(self, row: LimitRow) -> LimitState:
+        """The state after a row."""
+        if row.snapshot is not None:
+            return replace(_loaded(row.snapshot), seq=row.seq, at=row.at.timestamp())
+        at = row.at.timestamp()
+        holders, waiting, ended = self.holders, self.waiting, self.ended
+        if row.ends:
+            gone = dict.fromkeys(row.ends)
+            holders = {token: holder for token, holder in holders.items() if token not in gone}
+            waiting = {token: asker for token, asker in waiting.items() if token not in gone}
+            ended = _newest({**ended, **gone})
+        if row.asks:
+            waiting = {**waiting, **{token: Asker(token, p, f, s, at) for token, p, f, s in row.asks}}
+        state = replace(
+            self,
+            seq=row.seq,
+            at=at,
+            declared=self.declared if row.declared is None else Declared.load(row.declared),
+            declared_at=row.declared_at or self.declared_at,
+            changed=self.changed if row.changed is None else row.changed,
+            holders=holders,
+            waiting=waiting,
+            ended=ended,
+            watch=row.watch or self.watch,
+            sealed=bool(row.sealed),
+        )
+        return state._with_grants(row, at) if row.grants else state
+
+    def _with_grants(self, row: LimitRow, at: float) -> LimitState:
+        by = (*row.ends, row.change) if row.change else tuple(row.ends)
+        holders, waiting, turns = dict(self.holders), dict(self.waiting), dict(self.turns)
+        granted, next_free, rate = self.granted, self.next_free, self.effective.rate
+        if self.effective.concurrency is None:
+            holders = {token: holder for token, holder in holders.items() if holder.at > at - SLOTS_SECONDS}
+        for token, time in row.grants:
+            asker = waiting.pop(token)
+            holders[token] = Holder(asker, time, by)
+            granted += 1
+            turns.pop(asker.fairness, None)
+            turns[asker.fairness] = granted
+            if rate:
+                next_free = max(next_free, time) + rate.interval
+        return replace(
+            self, holders=holders, waiting=waiting, turns=_newest(turns), granted=granted, next_free=next_free
+        )
+
+    def in_turn(self) -> Iterator[Asker]:
+        """Those that wait, in the order in which they are granted a place."""
+        by_priority: dict[int, dict[str | None, deque[Asker]]] = {}
+        for asker in self.waiting.values():
+            by_priority.setdefault(asker.priority, {}).setdefault(asker.fairness, deque()).append(asker)
+        last, turns = self.granted, dict(self.turns)
+        for _, lines in sorted(by_priority.items()):
+            queue = [(turns.get(fairness, 0), place, fairness) for place, fairness in enumerate(lines)]
+            heapq.heapify(queue)
+            while queue:
+                _, place, fairness = heapq.heappop(queue)
+                yield lines[fairness].popleft()
+                last += 1
+                turns[fairness] = last
+                if lines[fairness]:
+                    heapq.heappush(queue, (last, place, fairness))
+
+    # --- what is to change ---
+
+    def plan(
+        self,
+        now: datetime,
+        *,
+        ends: Iterable[str] = (),
+        asks: Iterable[Asker] = (),
+        declared: Declared | None = None,
+        declared_at: float = 0.0,
+        changed: Mapping[str, Any] | None = None,
+        change: str | None = None,
+    ) -> LimitRow | None:
+        """The next row; None if nothing changes.
+
+        ends: tokens that leave. One that is unknown has left.
+        asks: those that ask. One that is known, or was, has asked.
+        declared, declared_at: what the code declares, and since when: what was declared last counts.
+        changed, change: what an operator sets, and the id of this change.
+        """
+        fields: dict[str, Any] = {}
+        known = self.holders.keys() | self.waiting.keys()
+        if gone := [token for token in dict.fromkeys(ends) if token in known]:
+            fields["ends"] = gone
+        new = {a.token: a for a in asks if a.token not in known and a.token not in self.ended}
+        if new:
+            fields["asks"] = [[a.token, a.priority, a.fairness, a.seconds] for a in new.values()]
+        if declared is not None and declared != self.declared and declared_at >= self.declared_at:
+            fields["declared"], fields["declared_at"] = declared.dump(), declared_at
+        if changed is not None and changed != self.changed:
+            fields["changed"], fields["change"] = dict(changed), change
+        row = LimitRow(**fields).recorded(self.seq + 1, now)
+        state = self.applied(row)
+        if grants := state._grants(now.timestamp()):
+            row = row.model_copy(update={"grants": grants})
+            state = self.applied(row)
+        elif not fields:
+            return None
+        if state.waiting and state.watch not in state.waiting:
+            row = row.model_copy(update={"watch": next(reversed(state.waiting))})
+        return row
+
+    def _grants(self, now: float) -> list[tuple[str, float]]:
+        """Who is granted a place next, and from when on."""
+        rate, free = self.effective.rate, self.next_free
+        grants = []
+        for asker, _ in zip(self.in_turn(), range(self.room), strict=False):
+            at = now
+            if rate:
+                at = max(now, free - (rate.burst - 1) * rate.interval)
+                free = max(free, at) + rate.interval
+            grants.append((asker.token, at))
+        return grants
+
+    def made_room_for(self, tokens: Sequence[str]) -> list[Holder]:
+        """Those that hold a place since these have left."""
+        left = set(tokens)
+        return [holder for holder in self.holders.values() if not left.isdisjoint(holder.by)]
+
+    # --- the next history ---
+
+    def snapshot(self) -> LimitRow:
+        """The row with which the next history begins."""
+        state = {
+            "declared": self.declared.dump(),
+            "declared_at": self.declared_at,
+            "changed": dict(self.changed),
+            "holders": [[*_fields(holder.asker), holder.at, list(holder.by)] for holder in self.holders.values()],
+            "waiting": [_fields(asker) for asker in self.waiting.values()],
+            "turns": list(map(list, self.turns.items())),
+            "granted": self.granted,
+            "ended": list(self.ended),
+            "next_free": self.next_free,
+            "watch": self.watch,
+        }
+        return LimitRow(snapshot=state)
+
+
+def _fields(asker: Asker) -> list[Any]:
+    return [asker.token, asker.priority, asker.fairness, asker.seconds, asker.since]
+
+
+def _loaded(state: Mapping[str, Any]) -> LimitState:
+    """The state of a snapshot."""
+    holders = [Holder(Asker(*fields), at, tuple(by)) for *fields, at, by in state["holders"]]
+    waiting = [Asker(*fields) for fields in state["waiting"]]
+    return LimitState(
+        declared=Declared.load(state["declared"]),
+        declared_at=state["declared_at"],
+        changed=state["changed"],
+        holders={holder.asker.token: holder for holder in holders},
+        waiting={asker.token: asker for asker in waiting},
+        turns={fairness: number for fairness, number in state["turns"]},
+        granted=state["granted"],
+        ended=dict.fromkeys(state["ended"]),
+        next_free=state["next_free"],
+        watch=state["watch"],
+    )
+
+
+def _newest(items: dict[Any, Any]) -> dict[Any, Any]:
+    return items if len(items) <= RECENT else dict(list(items.items())[-RECENT:])

@@ -1,0 +1,268 @@
+"""The acts of limited steps: an attempt is sent when its limit grants it a place, and its place is free when it ends.
+
+Attempts ask for a place when they are due, after the commit that decided on them: neither history nor replay knows of
+places. One commit to the limit's history says who leaves and who asks, and grants what is free; the runs of those that
+were granted a place, and waited, get a `StepDue` that says so. All of it is known by tokens and harmless to repeat.
+
+A place is free when a process has reported the attempt's outcome. An attempt that its run has given up may be running
+still: then a task is sent after it that asks for a report only. It is of the same group of the queue, and so it is
+received when no process has the attempt any more.
+
+Who waits looks from time to time whether a holder is dead: by its history, not by a clock. A lease only says when it is
+worth looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from worldflow.engine import history as h
+from worldflow.engine.history.limit_state import Asker, Holder, LimitState
+from worldflow.engine.history.limits import LimitRow, Place
+from worldflow.engine.history.state import OpenStep, RunState
+from worldflow.engine.ids import generation, generation_id
+from worldflow.turns.acts import steps
+from worldflow.turns.acts.run import ActingRun
+from worldflow.worlds import items, limits
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, RunMessage, StepDue
+
+LOOK_AFTER = timedelta(minutes=1)
+"""After a lease has passed, or where it has: so long until somebody looks."""
+
+LONGEST_LOOK = timedelta(hours=1)
+
+
+def attempt_token(run_id: str, step_id: str, attempt: int | None) -> str:
+    """What an attempt is known by at its limit."""
+    return f"{run_id}/{step_id}/{attempt}"
+
+
+@dataclass(slots=True)
+class _Change:
+    """What the turn of one run changes at one limit."""
+
+    ends: list[str] = field(default_factory=list)
+    leaving: dict[str, OpenStep] = field(default_factory=dict)
+    asking: dict[str, OpenStep] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+    """Of those that ask, those that may have been sent before."""
+    looks: bool = False
+
+
+class LimitedSteps:
+    """What a turn changes at the limits of the run's steps."""
+
+    def __init__(self, run: ActingRun) -> None:
+        self._run = run
+        self._changes: dict[tuple[str, str], _Change] = {}
+        self._granted: list[Outgoing] = []
+
+    # --- what has happened ---
+
+    def note(self, messages: Sequence[RunMessage], events: Iterable[h.Event], closed: Iterable[OpenStep]) -> None:
+        """
+        closed: the attempts that this commit has closed.
+        """
+        reported = set()
+        for message in messages:
+            match message:
+                case FactArrived(fact=h.StepCompleted() | h.StepFailed() as fact) if message.nonce != "timeout":
+                    reported.add((fact.step_id, fact.attempt))
+                    if step := self._find(fact.step_id, fact.attempt):
+                        self._end(step)
+                case StepDue():
+                    self._wake(message)
+        for step in closed:
+            if step.scheduled.is_limited and step.attempt and (step.scheduled.step_id, step.attempt) not in reported:
+                self._leave(step)
+        for event in events:
+            if isinstance(event, h.StepScheduled) and event.is_limited:
+                open_step = self._open(event.step_id)
+                if open_step and open_step.attempt == 1 and open_step.due is None:
+                    self._ask(open_step, again=self._run.state.restored is not None)
+
+    def note_all(self) -> None:
+        """All that is open asks once more, and all that was closed leaves: what was to be done may not have been."""
+        state, now = self._run.state, self._run.world.now()
+        for step in state.left.values():
+            self._leave(step)
+        for step in state.steps.values():
+            if not step.scheduled.is_limited or step.attempt is None:
+                continue
+            if state.ended:
+                self._leave(step)
+            elif step.due is None or step.due <= now:
+                self._ask(step, again=True, looks=True)
+
+    def _wake(self, message: StepDue) -> None:
+        step = self._find(message.step_id, message.attempt)
+        if step is None:
+            return
+        if self._open(message.step_id, message.attempt) is None:
+            self._leave(step)  # its place may just have been granted
+        elif message.granted:
+            step.granted = message.granted
+            self._granted += _sent(self._run, step, again=True)
+        else:
+            self._ask(step, again=True, looks=message.look is not None)
+
+    def _open(self, step_id: str, attempt: int | None = None) -> OpenStep | None:
+        """A step whose open attempt is wanted."""
+        step = self._run.state.steps.get(step_id)
+        if step is None or self._run.state.ended or not step.scheduled.is_limited:
+            return None
+        return step if attempt in (None, step.attempt) else None
+
+    def _find(self, step_id: str, attempt: int) -> OpenStep | None:
+        """An attempt of a limited step, open or not."""
+        step = self._run.state.steps.get(step_id)
+        if step and step.attempt == attempt:
+            return step if step.scheduled.is_limited else None
+        return self._run.state.left.get((step_id, attempt))
+
+    def _change(self, step: OpenStep) -> tuple[_Change, str]:
+        assert step.scheduled.limit is not None
+        place = Place.load(step.scheduled.limit)
+        token = attempt_token(self._run.id, step.scheduled.step_id, step.attempt)
+        return self._changes.setdefault((place.limit, place.key), _Change()), token
+
+    def _end(self, step: OpenStep) -> None:
+        if _place(step).declared.concurrency is not None:
+            change, token = self._change(step)
+            change.ends.append(token)
+
+    def _leave(self, step: OpenStep) -> None:
+        if _place(step).declared.concurrency is not None:
+            change, token = self._change(step)
+            change.leaving[token] = step
+
+    def _ask(self, step: OpenStep, *, again: bool, looks: bool = False) -> None:
+        change, token = self._change(step)
+        change.asking[token] = step
+        change.looks |= looks
+        if again:
+            change.again.add(token)
+
+    # --- what it leads to ---
+
+    def settle(self) -> list[Outgoing]:
+        """Changes the limits. Returns what is to be sent."""
+        messages = self._granted
+        for (name, key), change in self._changes.items():
+            messages += self._settle(name, key, change)
+        return messages
+
+    def _settle(self, name: str, key: str, change: _Change) -> Iterator[Outgoing]:
+        run, world = self._run, self._run.world
+        state, row = self._commit(name, key, change)
+        if change.looks and any(token in state.waiting for token in change.asking):
+            dead = [holder.asker.token for holder in state.holders.values() if _is_dead(world, holder)]
+            if dead:
+                change.ends += dead
+                state, row = self._commit(name, key, change)
+        now = world.now()
+        for token, step in change.asking.items():
+            if holder := state.holders.get(token):
+                step.granted = _time(holder.at)
+                if step.granted > now:
+                    yield grant(holder, now)
+                else:
+                    yield from _sent(run, step, again=token in change.again)
+        left = [*change.ends, *change.leaving]
+        for holder in state.made_room_for(left):
+            if holder.asker.token not in change.asking:
+                yield grant(holder, now)
+        for token, step in change.leaving.items():
+            if token in state.holders and token not in change.asking:
+                yield steps.report(run, step)
+        watch = row.watch if row else state.watch if change.looks and state.watch in change.asking else None
+        if watch:
+            yield look(state, watch, now)
+
+    def _commit(self, name: str, key: str, change: _Change) -> tuple[LimitState, LimitRow | None]:
+        newest = max((step.scheduled for step in change.asking.values()), key=lambda one: one.at, default=None)
+        declared = Place.load(newest.limit).declared if newest and newest.limit else None
+        askers = [_asker(token, step) for token, step in change.asking.items()]
+
+        def plan(state: LimitState) -> LimitRow | None:
+            leaving = [token for token in change.leaving if token in state.waiting]
+            return state.plan(
+                self._run.world.now(),
+                ends=[*change.ends, *leaving],
+                asks=askers,
+                declared=declared,
+                declared_at=newest.at.timestamp() if newest else 0.0,
+            )
+
+        return limits.change(self._run.world, name, key, plan)
+
+
+def _place(step: OpenStep) -> Place:
+    assert step.scheduled.limit is not None
+    return Place.load(step.scheduled.limit)
+
+
+def _asker(token: str, step: OpenStep) -> Asker:
+    place = _place(step)
+    return Asker(token, place.priority, place.fairness, step.scheduled.timeout or 0.0)
+
+
+def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
+    """The task of an attempt that has a place, and what ends it if it takes too long."""
+    return [steps.task(run, step, redo=again), *steps.watches(run, step)]
+
+
+def _time(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+# --- messages to others that wait ---
+
+
+def grant(holder: Holder, now: datetime) -> Outgoing:
+    """Tells a run that an attempt, or the run itself, has a place."""
+    at = _time(holder.at)
+    run_id, _, attempt = holder.asker.token.partition("/")
+    message: StepDue | Poke
+    if attempt:
+        step_id, _, number = attempt.partition("/")
+        message = StepDue(run_id=run_id, step_id=step_id, attempt=int(number), granted=at)
+    else:
+        message = Poke(run_id=run_id, nonce=f"granted-{holder.at}")
+    return Delayed(due=at, message=message) if at > now else message
+
+
+def look(state: LimitState, token: str, now: datetime) -> Outgoing:
+    """Wakes who waits, to look whether a holder is dead."""
+    lease = min((holder.lease for holder in state.holders.values()), default=0.0)
+    due = min(max(_time(lease), now) + LOOK_AFTER, now + LONGEST_LOOK)
+    run_id, _, attempt = token.partition("/")
+    message: StepDue | Poke
+    if attempt:
+        step_id, _, number = attempt.partition("/")
+        message = StepDue(run_id=run_id, step_id=step_id, attempt=int(number), look=due)
+    else:
+        message = Poke(run_id=run_id, nonce=f"look-{due.timestamp()}")
+    return Delayed(due=due, message=message)
+
+
+def _is_dead(world: World, holder: Holder) -> bool:
+    """Whether a holder's lease has passed, and its attempt is closed by the history of its run."""
+    if holder.lease > world.now().timestamp():
+        return False
+    run_id, _, attempt = holder.asker.token.partition("/")
+    if not attempt:
+        base, _ = generation(run_id)
+        run_id = generation_id(base, items.get_generation(world, base))
+    record = world.get_run(run_id)
+    if record is None or record.ended:
+        return True
+    if not attempt:
+        return False
+    state = RunState(world.load_history(run_id))
+    step_id, _, number = attempt.partition("/")
+    step = state.steps.get(step_id)
+    return state.ended is not None or step is None or step.attempt != int(number)

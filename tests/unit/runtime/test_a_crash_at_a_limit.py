@@ -1,0 +1,122 @@
+"""The process dies anywhere while steps wait for places at a limit: no place is lost, and none is given twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.support.crashes import (
+    Crashes,
+    CrashingWorld,
+    die_at_each_call,
+    die_often,
+    never,
+    persist,
+    serve,
+    settle,
+    take_turn,
+    whole_history,
+)
+from worldflow import Limit, RetryPolicy, step, workflow
+from worldflow.engine.history.limit_state import LimitState
+from worldflow.runtime import sending, starting
+from worldflow.turns.turns import Turns
+from worldflow.worlds import limits
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+TILL = Limit("till", concurrency=1)
+paid: list[int] = []
+
+
+@step(limit=TILL, retry=RetryPolicy(max_attempts=2, initial_interval="10s", jitter=0), timeout="1m")
+async def pay_at_the_till(number: int) -> int:
+    if number == 2 and not paid:
+        paid.append(number)
+        raise OSError
+    return number
+
+
+@workflow
+async def shop_at_the_till(first: int, last: int) -> list[int]:
+    return list(await asyncio.gather(*map(pay_at_the_till, range(first, last))))
+
+
+def _state(world: CrashingWorld) -> LimitState:
+    return limits.read(world, "till", "")
+
+
+def _shop(crashes: Crashes = never, live_limit: int = 200) -> CrashingWorld:
+    paid.clear()
+    world = CrashingWorld(crashes)
+    persist(lambda: starting.start(world, "ann", shop_at_the_till, {"first": 1, "last": 3}))
+    persist(lambda: starting.start(world, "bob", shop_at_the_till, {"first": 3, "last": 4}))
+    serve(world, live_limit=live_limit)
+    return world
+
+
+def _all_have_paid(world: CrashingWorld) -> None:
+    for run_id in ("ann", "bob"):
+        record = world.get_run(run_id)
+        assert record and record.status == "completed", world.crashed
+        whole_history(world, run_id, shop_at_the_till)
+    state = _state(world)
+    assert (state.holders, state.waiting) == ({}, {}), world.crashed
+
+
+def test_at_any_call() -> None:
+    die_at_each_call(_shop, _all_have_paid, "after")  # which is before the next
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_again_and_again(seed: int) -> None:
+    die_often(_shop, _all_have_paid, seed)
+
+
+def _cancelled(crashes: Crashes = never, live_limit: int = 200) -> CrashingWorld:
+    """Ann is cancelled while one of her steps holds the place and another waits; Bob waits."""
+    paid[:] = [2]
+    world = CrashingWorld(crashes)
+    persist(lambda: starting.start(world, "ann", shop_at_the_till, {"first": 1, "last": 3}))
+    persist(lambda: starting.start(world, "bob", shop_at_the_till, {"first": 3, "last": 4}))
+    persist(lambda: sending.cancel(world, "ann"))
+    serve(world, live_limit=live_limit)
+    return world
+
+
+def _bob_has_paid(world: CrashingWorld) -> None:
+    record = world.get_run("bob")
+    assert record and record.status == "completed", world.crashed
+    state = _state(world)
+    assert (state.holders, state.waiting) == ({}, {}), world.crashed
+
+
+def test_at_any_call_of_a_run_that_is_cancelled() -> None:
+    die_at_each_call(_cancelled, _bob_has_paid, "after")
+
+
+def _while_a_step_runs(world: CrashingWorld, act: Callable[[], None]) -> None:
+    """Acts while a process has the first task and has not reported its outcome."""
+    (delivery,) = world.receive("steps", 1)
+    act()
+    settle(world)
+    assert list(_state(world).holders) == [f"ann/s1/{delivery.message.attempt}"]  # type: ignore[union-attr]
+    world.put_back([delivery], timedelta())  # its process dies: the task comes again
+
+
+def test_a_step_that_is_given_up_keeps_its_place_until_no_process_has_it(world: CrashingWorld) -> None:
+    starting.start(world, "ann", shop_at_the_till, {"first": 1, "last": 2})
+    starting.start(world, "bob", shop_at_the_till, {"first": 3, "last": 4})
+    turns = Turns(world)
+    while take_turn(world, turns):
+        pass
+
+    _while_a_step_runs(world, lambda: sending.terminate(world, "ann"))
+
+    settle(world)
+    record = world.get_run("bob")
+    assert record and record.status == "completed"
+    turns.close()
