@@ -303,6 +303,8 @@ CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
     "a sleep that is over before the end": (costs_a_sleep, {"seconds": 2, "too_long": 3, "steps": 40}, alone),
     "a sleep that is over after it": (costs_a_sleep, {"seconds": 2, "too_long": 100, "steps": 40}, alone),
     "long sleeps that are given up": (costs_a_sleep, {"seconds": 2, "too_long": 86_400}, alone),
+    "a start after a minute": (costs_child, {}, alone),
+    "a start after a month": (costs_child, {}, alone),
     "a child": (costs_a_child, {}, alone),
     "a hook": (costs_a_hook, {}, resume),
     "a cancellation": (costs_a_signal, {}, cancel),
@@ -322,12 +324,15 @@ CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
 }
 
 
+DELAYS = {"a start after a minute": "1m", "a start after a month": "30d"}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     flow, arguments, outside = CASES[name]
     wire = Wire(aws.stack)
     with wire.tapped(aws, monkeypatch):
-        starting.start(aws.world, "r", flow, arguments)
+        starting.start(aws.world, "r", flow, arguments, delay=DELAYS.get(name))
         drive(aws)
         outside(aws)
         drive(aws)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -35,6 +36,17 @@ from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
+Delay = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="How long the run waits before it begins, such as 1h30m.")
+]
+StartAt = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"],
+        help="When the run begins, with its offset from UTC, such as 2026-12-24T18:00:00+01:00.",
+    ),
+]
+
 
 def start(
     workflow: Annotated[str, typer.Argument(help="The workflow's name.")],
@@ -55,6 +67,8 @@ def start(
         starting.Reuse | None,
         typer.Option(help="When to start a new run if one with this id has ended; default: never, show that run."),
     ] = None,
+    delay: Delay = None,
+    start_at: StartAt = None,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
@@ -70,7 +84,9 @@ def start(
         arguments = known.signature.parse(arguments)
     run_id = run_id or _new_run_id(workflow)
     with open_world(local, stack, create=True) as world:
-        started, is_new = starting.start(world, run_id, known, arguments, if_running=if_running, reuse=reuse)
+        started, is_new = starting.start(
+            world, run_id, known, arguments, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
+        )
         record = _wait(world, started.run_id) if wait else world.read_run(started.run_id)
     if as_json:
         print_json({**record.describe(), "created": is_new})

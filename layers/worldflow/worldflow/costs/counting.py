@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
+from worldflow.costs.asking import record_of
 from worldflow.costs.commits import Commits, Outcome
 from worldflow.costs.metering import Asked, MeteredWorld
 from worldflow.costs.streams import StreamCommits, count_streams, with_values
@@ -22,7 +23,6 @@ from worldflow.engine.history import AnyFact, Event, Fact
 from worldflow.engine.history.base import UNRECORDED
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation
-from worldflow.engine.traceparent import parent_of, run_context
 from worldflow.turns.acts import Acts, Obsolete, carry_out
 from worldflow.turns.announcing import status_events
 from worldflow.worlds import items, ledger, reading
@@ -38,6 +38,7 @@ from worldflow.worlds.messages import (
     StepDue,
     StepOutcome,
     StepTask,
+    start_of,
 )
 from worldflow.worlds.payloads import is_encoded, is_in_store
 from worldflow.worlds.records import RunRecord, run_record
@@ -227,31 +228,29 @@ class _Account:
     def _ask_for(self, started: h.RunStarted, forked: h.RunForked | None = None) -> None:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
         world = self.world
-        # One that begins a trace was started without a traceparent.
-        parent = parent_of(run_context(self._run_id, started.created_at, started.traceparent), started.traceparent)
-        record = RunRecord(
-            run_id=self._run_id,
-            workflow_name=started.workflow_name,
-            created_at=started.created_at,
-            updated_at=started.created_at,
-            input=started.input,
-            parent=started.parent,
-            attributes=started.attributes or {},
-            carried=started.carried,
-            seen=started.seen or [],
-            traceparent=str(parent) if parent else None,
-        )
+        record = record_of(self._run_id, started)
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:
             self.say("requests to start from the history of another run")
         if forked or (started.parent is None and generation(self._run_id)[1] == 1):
-            world.create_run(record)
-            world.send([start])
+            self._create(record)
         else:
             # Of its parent's account, or of the generation's before it.
             world.remember(record)
             self._inbox.append(start)
         self._collect()
+
+    def _create(self, record: RunRecord) -> None:
+        """Starts the run, some time before it begins if it is delayed."""
+        world, begins_at = self.world, self.world.moment
+        if record.start_at:
+            world.moment = record.created_at
+        world.create_run(record)
+        world.send([start_of(record.run_id, record.start_at, record.parent)])
+        if record.start_at:
+            self._collect()
+            world.moment = begins_at
+            self._bring_due(Start(run_id=record.run_id, due=record.start_at))
 
     def _look_up(self) -> None:
         """A sender to a run first checks whether the run is still open."""

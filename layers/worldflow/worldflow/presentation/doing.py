@@ -24,6 +24,8 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
     if record.status == "blocked":
         return f"Blocked: {printable(record.blocked_reason or '')}. Deploy a fix, then resume the run."
     if record.status == "pending":
+        if record.start_at and record.start_at > now:
+            return f"Starts in {duration(record.start_at - now)}."
         return f"Waiting for its first turn for {duration(now - record.created_at)}."
     open_spans = [span for span in spans if span.end is None]
     parts = [*_working(open_spans, now), *_waiting(open_spans, waits_for, now)]

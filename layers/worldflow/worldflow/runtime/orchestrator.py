@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec
 
 from typing_extensions import TypeForm
@@ -50,6 +51,8 @@ class Orchestrator:
         *,
         if_running: starting.IfRunning = "return_existing",
         reuse: starting.Reuse | None = None,
+        delay: Duration | None = None,
+        start_at: datetime | None = None,
     ) -> RunHandle[T]:
         """Starts a run and returns a handle on it. By default, if a run with this id exists, returns a handle on that.
 
@@ -62,10 +65,14 @@ class Orchestrator:
         reuse: what to do if a run with this id has ended: `allow` starts a new run, `failed_only` does so only if it
             failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. Default: None,
             returns a handle on that run. The new run is the next generation of the id.
+        delay: a duration that the run waits before it begins. It is `pending` until then, and signals are kept for it.
+        start_at: the time at which it begins, in place of a delay.
         Raises `InvalidInputError` for invalid arguments, and `RunExistsError` for the id of another workflow's run.
         """
         known = starting.resolve(workflow, workflow_name)
-        begin = functools.partial(starting.start, self._world, if_running=if_running, reuse=reuse)
+        begin = functools.partial(
+            starting.start, self._world, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
+        )
         await asyncio.to_thread(begin, run_id, known, input)
         return self.run(run_id)
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from types import NoneType
 from typing import Any, Literal, get_args
 
+from worldflow.engine.durations import Duration
 from worldflow.engine.errors import (
     FieldError,
     InvalidInputError,
@@ -28,13 +30,14 @@ from worldflow.engine.ids import check_id, check_name, check_run_id, next_genera
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.runtime.callers import caller
+from worldflow.runtime.delays import start_time
 from worldflow.runtime.edits import Edit, by_number, read_edits
 from worldflow.runtime.sending import check_declared
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.histories import with_whole
-from worldflow.worlds.messages import FactArrived, Revival, Start, termination
+from worldflow.worlds.messages import FactArrived, Revival, Start, start_of, termination
 from worldflow.worlds.payloads import check_size, fetch, stash
 from worldflow.worlds.records import Fork, RunRecord
 
@@ -50,6 +53,8 @@ def start(
     *,
     if_running: IfRunning = "return_existing",
     reuse: Reuse | None = None,
+    delay: Duration | None = None,
+    start_at: datetime | None = None,
 ) -> tuple[RunRecord, bool]:
     """Starts a run, unless it exists. Returns its record, and whether it is new.
 
@@ -60,6 +65,7 @@ def start(
     reuse: what to do if a run with this id has ended. Default: return it. `allow` starts a new run, `failed_only` only
         if it failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. The new run is
         the next generation of the id, `<id>~2`, to which requests for the id are then led.
+    delay, start_at: how long the run waits before it begins, or until when. A run that exists keeps its time.
     Raises `InvalidInputError` for an invalid id or input, and `RunExistsError` also for the id of another workflow's
     run.
     """
@@ -68,9 +74,16 @@ def start(
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = _encode_input(workflow, input)
     now = world.now()
+    begins_at = start_time(now, delay, start_at)
     stored = stash(world, run_id, values, "input")
     record = RunRecord(
-        run_id=run_id, workflow_name=name, created_at=now, updated_at=now, input=stored, traceparent=caller()
+        run_id=run_id,
+        workflow_name=name,
+        created_at=now,
+        updated_at=now,
+        input=stored,
+        traceparent=caller(),
+        start_at=begins_at,
     )
     with world.together():
         existing = world.create_run(record)
@@ -81,7 +94,7 @@ def start(
             if not _gives_way(newest, if_running, reuse):
                 if not newest.ended:
                     # Again: the process that created it may have died before this line.
-                    world.send([Start(run_id=newest.run_id)])
+                    world.send([start_of(newest.run_id, newest.start_at)])
                 return newest, False
             replaces = None if newest.ended else newest.run_id
             existing = create_generation(world, newest, record.model_copy(update={"replaces": replaces}))
@@ -89,7 +102,7 @@ def start(
                 # Now that its successor exists, to which later messages are forwarded.
                 world.send([termination(replaces, successor=next_generation(replaces))])
             record = record if existing else _named(record, next_generation(newest.run_id))
-        world.send([Start(run_id=record.run_id)])
+        world.send([start_of(record.run_id, record.start_at)])
         return record, True
 
 

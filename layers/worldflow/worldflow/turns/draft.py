@@ -45,8 +45,10 @@ from worldflow.worlds.messages import (
     Outgoing,
     Poke,
     RunMessage,
+    Start,
     StepDue,
     StepOutcome,
+    start_of,
     termination,
 )
 from worldflow.worlds.payloads import Whole
@@ -88,6 +90,10 @@ class Draft:
         """Up to this event it has."""
         self.came_again = False
         """A message was received before, so that what the history holds may not have been announced."""
+        self.is_early = False
+        """The run is delayed, and its time has not come: its code does not run, and what comes for it is held."""
+        self.is_put_off = False
+        """Nothing came for a run that is early: there is nothing to commit."""
         self.took_up = False
         """Inline steps have run that a turn before had left: perhaps of a run that was blocked."""
         self.scheduled = scheduled
@@ -125,8 +131,15 @@ class Draft:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:
                 return False  # it is archived, or about to be
+            if self._is_early(record.start_at, now) and not any(isinstance(m, FactArrived) for m in messages):
+                self.is_put_off = True
+                return False
             self._begin(record, now)
-        if self.run.execution:
+        elif "start" in self.state.held:
+            self._is_early(self.state.started.start_at, now)
+        if self.is_early:
+            pass
+        elif self.run.execution:
             for held in list(self.state.held.values()):
                 if not self.state.ended:
                     self._apply_held(held, now)
@@ -166,6 +179,18 @@ class Draft:
 
     # --- the beginning ---
 
+    def _is_early(self, start_at: datetime | None, now: datetime) -> bool:
+        """Whether a run is delayed that is to begin at `start_at`. Then its start is sent again, where it may have been
+        lost or has come early.
+        """
+        if start_at is None or start_at <= now:
+            return False
+        starts = [message for message in self.messages if isinstance(message, Start)]
+        self.is_early = all(start.due is None or start.due < start_at for start in starts)
+        if self.is_early and (starts or self.redo):
+            self.outbox.append(start_of(self.run.id, start_at))
+        return self.is_early
+
     def _begin(self, record: RunRecord, now: datetime) -> None:
         """The first events of a run, from its record."""
         run, chance = self.run, self._rules.chance
@@ -174,7 +199,8 @@ class Draft:
             # Again: the process that asked for this run may have died before it sent this.
             self.outbox.append(termination(record.replaces, successor=run.id))
         if record.fork_of is None:
-            run.open(record.workflow_name, record.version)
+            if not self.is_early:
+                run.open(record.workflow_name, record.version)
             workflow = run.execution.workflow if run.execution else None
             self.apply_fact(beginning.start(record, workflow, chance, traceparent), now)
             return
@@ -212,6 +238,8 @@ class Draft:
     def apply_fact(self, fact: AnyFact, now: datetime) -> None:
         """Records a fact that the state accepts, and what the workflow decides on learning of it."""
         at = max(now, self.state.earliest(fact))
+        if isinstance(fact, RunStarted) and fact.start_at and not self.is_early:
+            at = max(at, fact.start_at)
         if isinstance(fact, TerminateRequested):
             self.record(fact, at)
             self.record(RunCancelled(reason=fact.reason, forced=True), at)
@@ -220,7 +248,7 @@ class Draft:
             self._give_up(fact, at, self._too_long())
             return
         try:
-            learned = self.run.learn(fact, at)
+            learned = None if self.is_early else self.run.learn(fact, at)
         except PayloadTooLargeError as error:
             self._give_up(fact, at, error)
             return
@@ -237,6 +265,8 @@ class Draft:
     def _apply_held(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.at)
         applied = Applied(fact_id=fact.fact_id)
+        if isinstance(fact, RunStarted) and fact.start_at:
+            at = max(at, fact.start_at)
         if isinstance(fact, RunStarted) and self.run.execution:
             workflow = self.run.execution.workflow
             applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)

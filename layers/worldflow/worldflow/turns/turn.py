@@ -167,6 +167,9 @@ class Turn:
         is_there = draft.apply(self._messages, self._arrived, redo=self._redo, use_code=self._use_code)
         if replay := draft.replay or replay:
             self._report.replayed, self._report.difference = replay.events, replay.difference
+        if draft.is_put_off:
+            self._send(draft.outbox)
+            return False
         if not is_there:
             forwarding.forward_from_nowhere(self._world, self._run_id, self._messages)
             return False
@@ -247,6 +250,8 @@ class Turn:
     def _blocked(self) -> str | None:
         """Why the run is blocked, if it is: why its code cannot run, while something waits for it."""
         run = self._run
+        if self._drafted.is_early:
+            return None
         return run.blocked if run.blocked and run.waits_for_code(self._woken) else None
 
     def _look_again(self) -> None:

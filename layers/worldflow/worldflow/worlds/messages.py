@@ -118,11 +118,20 @@ class Start(_RunMessage):
     kind: Literal["start"] = "start"
     asked_by: Parent | None = None
     """The call that starts a child. A child that has already ended sends its outcome to this call."""
+    due: datetime | None = None
+    """The start of a delayed run: it was sent to arrive at this moment, which is over by the queue's clock."""
 
     @property
     def dedup_id(self) -> str:
         asked_by = f":{self.asked_by.run_id}/{self.asked_by.child_id}" if self.asked_by else ""
-        return safe_id(f"{self.run_id}:start{asked_by}")
+        due = f"@{self.due.astimezone(UTC).isoformat()}" if self.due else ""
+        return safe_id(f"{self.run_id}:start{asked_by}{due}")
+
+
+def start_of(run_id: str, start_at: datetime | None, asked_by: Parent | None = None) -> Start | Delayed:
+    """The message that starts a run: delayed where the run is."""
+    start = Start(run_id=run_id, asked_by=asked_by, due=start_at)
+    return Delayed(due=start_at, message=start) if start_at else start
 
 
 class Revival(BaseModel):

@@ -71,9 +71,16 @@ def stored_run(world: Readable, run_id: str) -> RunRecord:
     record = find_run(world, run_id)
     if record is None:
         raise RunNotFoundError(run_id)
-    if record.status == "running" and not world.load_history(run_id, commits=1):
+    if record.status == "running" and _is_pending(world, record):
         return record.model_copy(update={"status": "pending"})
     return record
+
+
+def _is_pending(world: Readable, record: RunRecord) -> bool:
+    """Whether a run that is open has not begun."""
+    if record.start_at and record.start_at > world.now():
+        return True
+    return not world.load_history(record.run_id, commits=1)
 
 
 def stored_events(world: Readable, run_id: str, after: int = 0, commits: int | None = None) -> list[Event]:

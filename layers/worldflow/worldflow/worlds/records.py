@@ -114,6 +114,8 @@ class RunRecord(BaseModel):
     seen: list[str] = []
     restored: bool | None = None
     """For a run that has not begun: it may have begun before, in a history that was lost."""
+    start_at: datetime | None = None
+    """The run begins no earlier than this."""
     archived_at: datetime | None = None
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
@@ -221,6 +223,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         fork_of=Fork.of(state.forked) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
+        start_at=started.start_at,
         usage=state.usage.entries() or None,
     )
 

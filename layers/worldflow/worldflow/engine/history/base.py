@@ -55,6 +55,7 @@ class Parent(BaseModel):
 _READERS: dict[str, Callable[[Any], Any]] = {
     "due": datetime.fromisoformat,
     "created_at": datetime.fromisoformat,
+    "start_at": datetime.fromisoformat,
     "error": Failure.model_validate,
     "parent": Parent.model_validate,
 }

@@ -50,6 +50,8 @@ class RunStarted(Fact):
     """The run that ends since this one takes its place."""
     restored: bool | None = None
     """The run may have begun before, in a history that was lost: see `RunRestored`."""
+    start_at: datetime | None = None
+    """The workflow does not begin before this. Until then what comes for the run is held."""
 
     @property
     def fact_id(self) -> str:

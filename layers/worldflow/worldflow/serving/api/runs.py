@@ -10,9 +10,10 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic_core import from_json
 
+from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.ids import check_name
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import sending, starting
@@ -49,6 +50,8 @@ class StartRequest(_Request):
     if_running: starting.IfRunning = "return_existing"
     reuse: starting.Reuse | None = None
     signal: FirstSignal | None = None
+    delay: str | float | None = None
+    start_at: AwareDatetime | None = None
 
 
 class EndRequest(_Request):
@@ -81,7 +84,8 @@ def run_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
 def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs")
     def start_run(request: StartRequest) -> Response[Any]:
-        answer = idempotency("start", key(), request.model_dump(mode="json"), start)
+        unset = {name for name in ("delay", "start_at") if getattr(request, name) is None}
+        answer = idempotency("start", key(), request.model_dump(mode="json", exclude=unset), start)
         return json_response(201 if answer.pop("created") else 200, answer)
 
     def start(request: dict[str, Any], id: str) -> dict[str, Any]:
@@ -90,7 +94,10 @@ def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempote
         arguments = read_input(workflow, asked.input)
         run_id = id if asked.run_id is None else asked.run_id
         logger.append_keys(run_id=run_id)
-        begin = starting.start
+        begin = partial(starting.start, delay=asked.delay, start_at=asked.start_at)
+        if asked.signal and (asked.delay is not None or asked.start_at):
+            problem = "a run that is started with a signal begins at once: leave out delay and start_at"
+            raise InvalidInputError(problem, [FieldError("signal", "must not be given with delay or start_at")])
         if asked.signal:
             with fields_of("signal"):
                 check_name(asked.signal.name)

@@ -16,7 +16,17 @@ from worldflow.turns.acts.run import ActingRun, starts_restored
 from worldflow.turns.attempts import is_timeout
 from worldflow.worlds import items, ledger
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, Start, StepDue, StepTask, termination
+from worldflow.worlds.messages import (
+    Delayed,
+    FactArrived,
+    Outgoing,
+    Poke,
+    Start,
+    StepDue,
+    StepTask,
+    start_of,
+    termination,
+)
 from worldflow.worlds.payloads import adopt
 from worldflow.worlds.records import RunRecord, run_record
 
@@ -205,6 +215,9 @@ class Acts:
         for event in events:
             if isinstance(event, h.HookDisposed) and event.hook_id in state.closed_hooks:
                 hooks.release(run, state.closed_hooks[event.hook_id])
+        if state.started and state.started.start_at and state.started.fact_id in state.held:
+            start = Start(run_id=run.id, due=state.started.start_at)
+            run.world.cancel_delayed(start, state.started.start_at, state.started.created_at)
         begun_now = {event.child_id for event in events if isinstance(event, h.ChildStarted)}
         for child in state.children.values():
             is_new = child.started.child_id in begun_now
@@ -237,7 +250,7 @@ class Acts:
         if not redo or items.get_generation(world, base) < number:  # else it was created, and may be archived by now
             world.create_run(following_record(world, self._run.state))
             items.put_generation(world, base, number)
-        return [Start(run_id=ended.next_run_id)]
+        return [start_of(ended.next_run_id, None)]
 
     def answer(self, parent: h.Parent) -> list[Outgoing]:
         """Tells the call that asked for this run how it has ended: it may be another call than the first."""
