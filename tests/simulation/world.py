@@ -20,7 +20,6 @@ from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, 
 from tests.support.items import name_of_write
 from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import (
-    Attribute,
     Event,
     dump_events,
     load_events,
@@ -28,6 +27,7 @@ from worldflow.engine.history import (
 from worldflow.settings import Settings
 from worldflow.worlds.aws.deaths import AWSDeaths
 from worldflow.worlds.base import World
+from worldflow.worlds.filters import Selection
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
@@ -258,15 +258,7 @@ class SimWorld(World):
 
         self.write("update_run", record.run_id, put)
 
-    def list_runs(
-        self,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        attributes: Mapping[str, Attribute] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunPage:
+    def page_of_runs(self, selection: Selection, limit: int, cursor: str | None) -> RunPage:
         raise NotImplementedError
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:

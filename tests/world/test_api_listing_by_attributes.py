@@ -80,3 +80,14 @@ def test_what_does_not_fit_is_refused(api: Api, names: list[str]) -> None:
     answer = api.get("/runs", *((f"attribute.{name}", "1") for name in names))
 
     assert (answer.status, answer.fields) == (422, ["attribute"])
+
+
+def test_a_list_by_times_ids_and_texts(api: Api) -> None:
+    begun = {run["run_id"]: run["created_at"] for run in api.get("/runs").body["runs"]}
+
+    assert found(api, ("started_after", begun["b"]), ("started_before", begun["d"])) == ["b", "c"]
+    assert found(api, ("ended_after", begun["a"])) == found(api, ("ended_before", begun["a"])) == []
+    assert found(api, ("id_prefix", "c")) == ["c"]
+    assert found(api, ("status_text", "for c1"), ("workflow", "order")) == ["a", "b"]
+    assert found(api, ("parent", "a")) == []
+    assert api.get("/runs", ("started_after", "2026-01-15T12:00:00")).fields == ["query.started_after"]

@@ -105,3 +105,22 @@ def test_pages_that_hold_few_runs_or_none_are_read_until_there_are_enough(three:
     assert page["cursor"]
     assert ids(three.json("list", "--workflow", "ask")) == ["c", "a"]
     assert three.run("list", "--limit", "2").stderr.startswith("More runs: --cursor ")
+
+
+def test_by_conditions_in_one_line(baskets: Cli):
+    assert ids(baskets.json("list", "--where", "workflow=basket attribute.customer=Ada started>1h")) == ["Ada"]
+    assert ids(baskets.json("list", "--where", "started<1h")) == []
+    assert ids(baskets.json("list", "--where", "id=A*", "--status", "running")) == ["Ada"]
+    wrong = baskets.fails("list", "--where", "status=lost", code=2)
+    assert "position 1: 'lost' is not a status" in " ".join(wrong.split())
+    assert "status is also an option" in baskets.fails("list", "--where", "status=failed", "--status", "failed", code=2)
+
+
+def test_how_many_match(three: Cli):
+    assert [line.split() for line in three("list", "--count").splitlines()] == [
+        ["running", "2"], ["failed", "1"], ["total", "3"],
+    ]  # fmt: skip
+    assert three.json("list", "--count", "--where", "workflow=ask status=running") == {
+        "counts": {"running": 2},
+        "total": 2,
+    }

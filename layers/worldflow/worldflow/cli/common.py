@@ -11,18 +11,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic_core import to_json
 
-from worldflow.engine.errors import ConfigurationError, RunNotFoundError, WorldflowError
+from worldflow.engine.errors import ConfigurationError, InvalidInputError, RunNotFoundError, WorldflowError
 from worldflow.engine.history import Json
 from worldflow.runtime import load_workflows
+from worldflow.runtime.where import read_where
 from worldflow.settings import Settings
 from worldflow.worlds.base import World
 from worldflow.worlds.codec import load_codec
+from worldflow.worlds.filters import Filters
 from worldflow.worlds.local.world import LocalWorld
 
 if TYPE_CHECKING:
@@ -98,6 +101,10 @@ Value = Annotated[
     typer.Option("--value", metavar="JSON|@FILE|-", help="Value as JSON; @FILE reads a file, - reads stdin."),
 ]
 Reason = Annotated[str | None, typer.Option(help="Reason, recorded in the history.")]
+Where = Annotated[
+    str | None,
+    typer.Option(metavar="CONDITIONS", help="Only runs that match, such as 'status=failed workflow=order started>1d'."),
+]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
 
 
@@ -203,6 +210,18 @@ def load(modules: str) -> None:
     # A module that does not import is reported in one line, and not with a traceback in the log.
     logging.getLogger("worldflow").addHandler(logging.NullHandler())
     load_workflows(name.strip() for name in modules.split(",") if name.strip())
+
+
+def filters_of(where: str | None, now: datetime, **options: Any) -> Filters:
+    """The filters of `--where` and of the options beside it, which must not say the same twice."""
+    try:
+        filters = read_where(where or "", now)
+    except InvalidInputError as error:
+        raise typer.BadParameter(error.summary, param_hint="--where") from None
+    for name, value in options.items():
+        if value and name in filters:
+            raise typer.BadParameter(f"{name} is also an option of its own here: give one", param_hint="--where")
+    return {**filters, **{name: value for name, value in options.items() if value}}  # type: ignore[typeddict-item]
 
 
 def read_json(text: str, option: str) -> Json:

@@ -16,6 +16,8 @@ from worldflow.cli.common import (
     Quiet,
     RunId,
     Stack,
+    Where,
+    filters_of,
     load,
     open_world,
     pauses,
@@ -28,6 +30,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState
 from worldflow.presentation import (
     EventLines,
+    count_table,
     describe_failure,
     is_internal,
     run_details,
@@ -42,7 +45,8 @@ from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import not_imported
 from worldflow.worlds import reading, streams
 from worldflow.worlds.base import World
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.filters import Filters
+from worldflow.worlds.records import STATUSES, RunRecord
 
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
 
@@ -113,6 +117,8 @@ def list_(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Only runs with this attribute; repeat it to require several."),
     ] = None,
+    where: Where = None,
+    count: Annotated[bool, typer.Option("--count", help="Show how many runs match, by status.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of runs.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Continue where the previous page ended.")] = None,
     local: Local = None,
@@ -122,11 +128,14 @@ def list_(
     """List runs, newest first."""
     attributes = _attributes(attribute or ())
     with open_world(local, stack) as world:
+        filters = filters_of(where, world.now(), status=status, workflow=workflow, attributes=attributes)
+        if count:
+            _show_counts(world, filters, as_json)
+            return
         runs: list[RunRecord] = []
         # Where matches are rare, a page may hold few of them or none.
         while len(runs) < limit:
-            room = limit - len(runs)
-            page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=room, cursor=cursor)
+            page = world.list_runs(limit=limit - len(runs), cursor=cursor, **filters)
             runs += page.runs
             cursor = page.cursor
             if cursor is None:
@@ -140,6 +149,16 @@ def list_(
         typer.echo("No runs.", err=True)
     if cursor:
         typer.echo(f"More runs: --cursor '{cursor}'", err=True)
+
+
+def _show_counts(world: World, filters: Filters, as_json: bool) -> None:
+    """How many runs match, by their statuses."""
+    statuses = [status for status in STATUSES if filters.get("status") in (None, status)]
+    counts: dict[str, int] = {status: world.count_runs(**filters | {"status": status}) for status in statuses}
+    if as_json:
+        print_json({"counts": counts, "total": sum(counts.values())})
+    else:
+        console().print(count_table(counts))
 
 
 def query(

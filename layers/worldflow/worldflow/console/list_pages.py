@@ -14,6 +14,7 @@ from worldflow.console.comparing import compare
 from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.workflow.definitions import workflow_names
 from worldflow.runtime import webhooks
+from worldflow.worlds.records import STATUSES
 
 _WORKS = 20
 
@@ -27,7 +28,7 @@ class ListPages(Pages):
     async def runs(self, request: Request) -> Response:
         wanted = listing.Filter.of(request.query_params)
         page = await in_thread(listing.list_page, self.world, wanted)
-        return self.page(request, "runs.html", page=page, wanted=wanted, statuses=listing.STATUSES, bulk=acting.BULK)
+        return self.page(request, "runs.html", page=page, wanted=wanted, statuses=STATUSES, bulk=acting.BULK)
 
     async def counts(self, request: Request) -> Response:
         wanted = listing.Filter.of(request.query_params)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import get_args
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -13,16 +12,14 @@ from starlette.datastructures import QueryParams
 from worldflow.console import forms
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Attribute
+from worldflow.runtime.where import read_where
 from worldflow.worlds.base import World
-from worldflow.worlds.records import RunRecord, Status, time_text
+from worldflow.worlds.filters import Filters, Selection
+from worldflow.worlds.records import STATUSES, RunRecord, Status
 
 PAGE = 50
 _LOOKS = 20
 """Pages of the World that one page of a list looks through at most, where matches are rare."""
-
-STATUSES: Sequence[Status] = tuple(status for status in get_args(Status) if status != "pending")
-_LAST_ID = "~"
-"""Greater than every id of a run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +34,8 @@ class Filter:
     since: str = ""
     until: str = ""
     """Both in local time as `datetime-local` fields have it, or with a UTC offset."""
+    where: str = ""
+    """As the command line's `--where`."""
     cursor: str = ""
     sort: str = ""
 
@@ -71,42 +70,41 @@ class Listed:
 
 def list_page(world: World, wanted: Filter) -> Listed:
     """The next page of runs that match. Raises `InvalidInputError`."""
-    attributes = _attributes(wanted.attributes)
-    since, until = _moment(wanted.since, "since"), _moment(wanted.until, "until")
-    cursor = wanted.cursor or (f"{time_text(until)}#{_LAST_ID}" if until else None)
-    found = _named(world, wanted, attributes, since, until)
+    filters = filters_of(wanted, world.now())
+    found, cursor = _named(world, wanted, filters), wanted.cursor or None
     for _ in range(_LOOKS):
-        page = world.list_runs(
-            status=wanted.status,
-            workflow=wanted.workflow or None,
-            attributes=attributes,
-            limit=PAGE - len(found),
-            cursor=cursor,
-        )
-        runs = [run for run in page.runs if since is None or run.created_at >= since]
-        found += [run for run in runs if run.run_id.startswith(wanted.prefix) and run.run_id != wanted.prefix]
-        cursor = page.cursor if len(runs) == len(page.runs) else None
+        page = world.list_runs(limit=PAGE - len(found), cursor=cursor, **filters)
+        found += [run for run in page.runs if run.run_id != wanted.prefix]
+        cursor = page.cursor
         if cursor is None or len(found) >= PAGE:
             return Listed(_sorted(found, wanted.sort, world.now()), cursor)
     return Listed(_sorted(found, wanted.sort, world.now()), cursor, has_looked_far=True)
 
 
-def _named(
-    world: World,
-    wanted: Filter,
-    attributes: Mapping[str, Attribute] | None,
-    since: datetime | None,
-    until: datetime | None,
-) -> list[RunRecord]:
+def filters_of(wanted: Filter, now: datetime) -> Filters:
+    """The filters of a World, from the fields of a form. Raises `InvalidInputError`."""
+    by_field: Filters = {
+        "status": wanted.status,
+        "workflow": wanted.workflow or None,
+        "attributes": _attributes(wanted.attributes),
+        "started_after": _moment(wanted.since, "since"),
+        "started_before": _moment(wanted.until, "until"),
+        "id_prefix": wanted.prefix or None,
+    }
+    typed = read_where(wanted.where, now)
+    twice = [name for name, value in by_field.items() if value is not None and name in typed]
+    if twice:
+        problem = f"{twice[0]} is in a field of its own and in the search: give one"
+        raise InvalidInputError(problem, [FieldError("where", problem)])
+    return {**by_field, **typed}
+
+
+def _named(world: World, wanted: Filter, filters: Filters) -> list[RunRecord]:
     """The run whose whole id is typed, if it matches: however old it is, it comes first."""
-    run = world.get_run(wanted.prefix) if wanted.prefix and not wanted.cursor else None
-    if run is None or wanted.status not in (None, run.status) or wanted.workflow not in ("", run.workflow_name):
+    if not wanted.prefix or wanted.cursor or filters.get("parent"):
         return []
-    if (since and run.created_at < since) or (until and run.created_at > until):
-        return []
-    has = {(name, type(value), value) for name, value in run.attributes.items()}
-    wants = {(name, type(value), value) for name, value in (attributes or {}).items()}
-    return [run] if wants <= has else []
+    run = world.get_run(wanted.prefix)
+    return [run] if run and Selection.of(filters).matches(run) else []
 
 
 def _sorted(runs: Sequence[RunRecord], sort: str, now: datetime) -> Sequence[RunRecord]:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from worldflow.console import viewing
-from worldflow.console.listing import STATUSES
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.runtime import schedules as schedules_of
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
 from worldflow.worlds.local.world import LocalWorld
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import STATUSES, RunRecord
 from worldflow.worlds.schedules import ScheduleRecord
 
 COUNTED = 1_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Unpack
 
 from pydantic import Field
 
@@ -18,10 +18,12 @@ from worldflow.mcp.showing import Showing, read_with
 from worldflow.presentation import EventLines, schemas
 from worldflow.runtime import queries
 from worldflow.runtime import streams as stream_pages
+from worldflow.runtime.where import ALLOWED, read_where
 from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
 from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld, World, streams
+from worldflow.worlds.filters import Filters
 from worldflow.worlds.records import RunRecord
 
 _READ_ONLY = (
@@ -32,6 +34,10 @@ _READ_ONLY = (
 RunId = Annotated[str, Field(description="The run's id, as list_runs shows it.")]
 _VALUES: Sequence[str] = ("input", "result", "error")
 Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+
+
+def _given(**filters: Unpack[Filters]) -> Filters:
+    return {name: value for name, value in filters.items() if value}  # type: ignore[return-value]
 
 
 class Reading:
@@ -69,16 +75,16 @@ class Reading:
         attributes: Annotated[
             dict[str, Attribute] | None, Field(description="Only runs that have set these attributes.")
         ] = None,
+        where: Annotated[str, Field(description=f"More conditions, separated by spaces: {ALLOWED}.")] = "",
         limit: Annotated[int, Field(ge=1, le=200, description="Maximum number of runs.")] = 20,
         cursor: Annotated[str | None, Field(description="The cursor of the previous page.")] = None,
     ) -> answers.RunList:
         """List runs, newest first. Start here when you don't know a run's id."""
+        filters = read_where(where, self._world.now())
+        filters |= _given(status=status, workflow=workflow, attributes=attributes)
         runs: list[RunRecord] = []
         while len(runs) < limit:  # where matches are rare, a page may hold few of them or none
-            room = limit - len(runs)
-            page = self._world.list_runs(
-                status=status, workflow=workflow, attributes=attributes, limit=room, cursor=cursor
-            )
+            page = self._world.list_runs(limit=limit - len(runs), cursor=cursor, **filters)
             runs += page.runs
             cursor = page.cursor
             if cursor is None:

@@ -4,13 +4,14 @@ Nothing that runs in Lambda imports this.
 """
 
 from worldflow.presentation.events import EventLines, describe_event, is_internal
-from worldflow.presentation.runs import run_details, run_table
+from worldflow.presentation.runs import count_table, run_details, run_table
 from worldflow.presentation.timelines import timeline
 from worldflow.presentation.tracebacks import tracebacks
 from worldflow.presentation.words import describe_failure, duration
 
 __all__ = [
     "EventLines",
+    "count_table",
     "describe_event",
     "describe_failure",
     "duration",

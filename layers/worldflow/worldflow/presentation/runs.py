@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from rich.table import Table
@@ -83,6 +83,18 @@ def run_table(records: Iterable[RunRecord]) -> Table:
         took = duration(record.ended_at - record.created_at) if record.ended_at else ""
         known = (record.run_id, record.workflow_name, _status(record.status), _moment(record.created_at), took)
         table.add_row(*known, *([Text(said)] if said else []))
+    return table
+
+
+def count_table(counts: Mapping[str, int]) -> Table:
+    """Numbers of runs by status, and their sum."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for status, number in counts.items():
+        if number:
+            table.add_row(_status(status), f"{number:,}")
+    table.add_row("total", f"{sum(counts.values()):,}")
     return table
 
 

@@ -6,12 +6,11 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Unpack
 
 from typing_extensions import TypeForm
 
 from worldflow.engine.durations import Duration
-from worldflow.engine.history import Attribute
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import schedules, sending, starting, streams, webhooks
 from worldflow.runtime.edits import Edit
@@ -20,9 +19,12 @@ from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
-from worldflow.worlds.records import HookRecord, RunPage, Status
+from worldflow.worlds.records import HookRecord, RunPage
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 from worldflow.worlds.streams import StreamPage
+
+if TYPE_CHECKING:
+    from worldflow.worlds.filters import Filters
 
 P = ParamSpec("P")
 
@@ -110,18 +112,22 @@ class Orchestrator:
         """
         return await streams.read_page(self._world, run_id, name, after, wait)
 
-    async def list_runs(
-        self,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        attributes: Mapping[str, Attribute] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunPage:
-        """Records of runs that match all that is given, newest first; see `World.list_runs`."""
-        look = functools.partial(self._world.list_runs, status=status, workflow=workflow, attributes=attributes)
-        return await asyncio.to_thread(look, limit=limit, cursor=cursor)
+    async def list_runs(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[Filters]) -> RunPage:
+        """Records of runs that match all that is given, newest first: `status`, `workflow`, `attributes`,
+        `started_after`, `started_before`, `ended_after`, `ended_before`, `id_prefix`, `parent` and `status_text`.
+
+        See `World.list_runs`.
+        """
+        look = functools.partial(self._world.list_runs, limit=limit, cursor=cursor)
+        return await asyncio.to_thread(look, **filters)
+
+    async def count_runs(self, *, at_most: int | None = None, **filters: Unpack[Filters]) -> int:
+        """How many runs match, with the filters of `list_runs`. On AWS this reads all that a list of them would.
+
+        at_most: no more than this number are counted. Default: all.
+        """
+        count = functools.partial(self._world.count_runs, at_most=at_most)
+        return await asyncio.to_thread(count, **filters)
 
     async def signal(self, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
         """Sends a signal to a run, and returns the signal's id.
@@ -336,6 +342,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     cancel = waiting(Orchestrator.cancel)
     terminate = waiting(Orchestrator.terminate)
     list_runs = waiting(Orchestrator.list_runs)
+    count_runs = waiting(Orchestrator.count_runs)
     resume = waiting(Orchestrator.resume)
     advance = waiting(Orchestrator.advance)
     read_stream = waiting(Orchestrator.read_stream)

@@ -2,7 +2,7 @@
 
     load_history / append                        a run's history, written one commit at a time
     create_run / get_run / update_run            the record of a run: its input, its status, its result
-    list_runs / walk_runs                        records of many runs
+    list_runs / count_runs / walk_runs           records of many runs
     send / cancel_delayed                        messages to the orchestrator and to the step executor, now or later
     get_item / put_item / update_item            small state under a key: `items.py`, `ledger.py`
     list_items                                   schedules: `schedules.py`
@@ -19,20 +19,24 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, Unpack, runtime_checkable
 
-from worldflow.engine.history import Attribute, Event
+from worldflow.engine.history import Event
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.codec import PayloadCodec
 from worldflow.worlds.messages import Delayed, Message
 from worldflow.worlds.reading import Reading
-from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status
+from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_limit
 from worldflow.worlds.schedules import Schedules
 from worldflow.worlds.status_events import StatusEvent
 from worldflow.worlds.webhooks import NoWebhooks, Webhooks
+
+if TYPE_CHECKING:
+    from worldflow.worlds.filters import Filters, Selection
 
 
 class World(Reading, Schedules, ABC):
@@ -89,21 +93,41 @@ class World(Reading, Schedules, ABC):
     def update_run(self, record: RunRecord) -> None:
         """Replaces the record, unless the stored one reflects a greater `seq` or is archived: then nothing happens."""
 
-    @abstractmethod
-    def list_runs(
-        self,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        attributes: Mapping[str, Attribute] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunPage:
+    def list_runs(self, *, limit: int = 50, cursor: str | None = None, **filters: Unpack[Filters]) -> RunPage:
         """Records, newest first: those of which all that is given holds, up to `limit`.
 
         A page may hold fewer, even none, and have a cursor: where matches are rare, they are looked for page by page.
-        Raises `InvalidInputError` for a status that no run has, a limit below 1, or a cursor that is not one.
+        Only a status and a time of start are looked up; all else is compared with each run in between. Children are
+        read one by one, and `limit` is then only about how many there are.
+        Raises `InvalidInputError` for a status that no run has, a time without a time zone, a limit below 1, or a
+        cursor that is not one.
         """
+        from worldflow.worlds.children import page_of_children  # which no turn needs
+        from worldflow.worlds.filters import Selection
+
+        check_limit(limit)
+        if cursor:
+            check_cursor(cursor)
+        selection = Selection.of(filters)
+        read = self.page_of_runs if selection.parent is None else partial(page_of_children, self)
+        return read(selection, limit, cursor)
+
+    @abstractmethod
+    def page_of_runs(self, selection: Selection, limit: int, cursor: str | None) -> RunPage:
+        """A page of `list_runs`, whatever the runs' parents are."""
+
+    def count_runs(self, *, at_most: int | None = None, **filters: Unpack[Filters]) -> int:
+        """How many runs `list_runs` finds; with `at_most`, no more than that are counted.
+
+        Reads all that a list of them would.
+        """
+        number, cursor = 0, None
+        while at_most is None or number < at_most:
+            page = self.list_runs(limit=1_000, cursor=cursor, **filters)
+            number, cursor = number + len(page.runs), page.cursor
+            if cursor is None:
+                break
+        return number if at_most is None else min(number, at_most)
 
     @abstractmethod
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:

@@ -163,16 +163,14 @@ class RunPage:
     cursor: str | None = None
 
 
-_WRITTEN: tuple[str, ...] = tuple(status for status in get_args(Status) if status != "pending")
+STATUSES: tuple[Status, ...] = tuple(status for status in get_args(Status) if status != "pending")
+"""Those that lists have."""
 
 
-def check_page(status: str | None, limit: int) -> None:
-    """Raises `InvalidInputError` for what no record has as its status, and for a limit that is none. `pending` runs are
-    listed as `running`.
-    """
-    check_limit(limit)
-    if status is not None and status not in _WRITTEN:
-        rule = f"one of {', '.join(_WRITTEN)}"
+def check_status(status: str | None) -> None:
+    """Raises `InvalidInputError` for what no record has as its status. `pending` runs are listed as `running`."""
+    if status is not None and status not in STATUSES:
+        rule = f"one of {', '.join(STATUSES)}"
         raise InvalidInputError(
             f"{status!r} is not a valid status: it must be {rule}", [FieldError("status", f"must be {rule}")]
         )
@@ -196,6 +194,11 @@ def check_cursor(cursor: str) -> tuple[str, str]:
             f"{cursor!r} is not a valid cursor", [FieldError("cursor", "must come from a previous page")]
         )
     return moment, run_id
+
+
+def cursor_after(record: RunRecord) -> str:
+    """The cursor of `list_runs` for the runs that follow this one."""
+    return f"{time_text(record.created_at)}#{record.run_id}"
 
 
 def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime) -> RunRecord:

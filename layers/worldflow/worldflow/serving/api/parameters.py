@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import AwareDatetime
 
 from worldflow import InvalidInputError
 from worldflow.engine.errors import FieldError
@@ -21,6 +22,12 @@ Id = Annotated[str, Path(max_length=300)]
 """A run, a schedule, a hook's token, or the name of what is asked of a run."""
 
 Cursor = Annotated[str | None, Query(max_length=300, pattern="^[ -~]*$")]
+
+Moment = Annotated[AwareDatetime | None, Query()]
+"""A time with its offset from UTC."""
+
+Part = Annotated[str | None, Query(max_length=300)]
+"""A run's id or a part of it, or of a text."""
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 """How long a list may be."""

@@ -20,7 +20,7 @@ from worldflow.runtime import sending, starting
 from worldflow.serving.api.describing import describe_events, describe_run
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.idempotency import Idempotency
-from worldflow.serving.api.parameters import Cursor, Id, Limit, fields_of, read_attributes, read_input
+from worldflow.serving.api.parameters import Cursor, Id, Limit, Moment, Part, fields_of, read_attributes, read_input
 from worldflow.worlds import World
 
 LAST = 10**9
@@ -116,11 +116,30 @@ def _add_reading(router: APIGatewayHttpRouter, world: World) -> None:
     def list_runs(
         status: Annotated[Status | None, Query()] = None,
         workflow: Annotated[str | None, Query()] = None,
+        started_after: Moment = None,
+        started_before: Moment = None,
+        ended_after: Moment = None,
+        ended_before: Moment = None,
+        id_prefix: Part = None,
+        parent: Part = None,
+        status_text: Part = None,
         limit: Limit = 50,
         cursor: Cursor = None,
     ) -> dict[str, Any]:
-        attributes = read_attributes(router.current_event.query_string_parameters)
-        page = world.list_runs(status=status, workflow=workflow, attributes=attributes, limit=limit, cursor=cursor)
+        page = world.list_runs(
+            status=status,
+            workflow=workflow,
+            attributes=read_attributes(router.current_event.query_string_parameters),
+            started_after=started_after,
+            started_before=started_before,
+            ended_after=ended_after,
+            ended_before=ended_before,
+            id_prefix=id_prefix,
+            parent=parent,
+            status_text=status_text,
+            limit=limit,
+            cursor=cursor,
+        )
         return {"runs": [record.describe() for record in page.runs], "cursor": page.cursor}
 
     @router.get("/runs/<run_id>")

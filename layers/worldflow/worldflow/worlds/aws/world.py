@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import boto3
 
 from worldflow.engine.errors import RunArchivedError
-from worldflow.engine.history import Attribute, Event
+from worldflow.engine.history import Event
 from worldflow.settings import Settings
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.aws.access import AWSAccess
@@ -28,7 +28,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.messages import Delayed, Message
-from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_page
+from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status
 from worldflow.worlds.schedules import ScheduleRecord
 from worldflow.worlds.status_events import StatusEvent
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from worldflow.worlds.aws.deaths import AWSDeaths
     from worldflow.worlds.aws.listing import AWSListing
     from worldflow.worlds.aws.status_events import AWSStatusEvents
+    from worldflow.worlds.filters import Filters, Selection
 
 
 class AWSWorld(World):
@@ -108,19 +109,13 @@ class AWSWorld(World):
         condition = "record_seq <= :seq AND attribute_not_exists(archived)"
         self.access.put(self.settings.runs_table, record_item(record), condition, {":seq": record.seq})
 
-    def list_runs(
-        self,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        attributes: Mapping[str, Attribute] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunPage:
-        check_page(status, limit)
-        if cursor:
-            check_cursor(cursor)
-        return self._listing.page(status, workflow, attributes or {}, limit, cursor)
+    def page_of_runs(self, selection: Selection, limit: int, cursor: str | None) -> RunPage:
+        return self._listing.page(selection, limit, cursor)
+
+    def count_runs(self, *, at_most: int | None = None, **filters: Unpack[Filters]) -> int:
+        if filters.get("parent") is not None:
+            return super().count_runs(at_most=at_most, **filters)
+        return self._listing.count(filters, at_most)
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
         yield from self._listing.walk(status, created_before)

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from io import FileIO
 from typing import Literal
 
 from worldflow.engine.errors import ConfigurationError, WorldClosedError
+from worldflow.worlds.records import time_text
 from worldflow.worlds.served import Durable
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -26,6 +28,11 @@ _write_out: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)
 
 _ASK_EVERY = 0.02
 """Seconds between two looks at what others have written to the file."""
+
+
+def _time_text(moment: str | None) -> str | None:
+    """A time of a record as text that sorts as the times do."""
+    return time_text(datetime.fromisoformat(moment)) if moment else None
 
 
 class Database:
@@ -71,7 +78,9 @@ class Database:
             raise
 
     def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=30)
+        db.create_function("time_text", 1, _time_text, deterministic=True)
+        return db
 
     def close(self) -> None:
         """Closes the database when what is under way is over. Closing it again does nothing."""

@@ -7,16 +7,18 @@ import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Unpack
 
 from worldflow.engine.errors import ConflictError, RunArchivedError
-from worldflow.engine.history import Attribute, Event, dump_events, load_events
+from worldflow.engine.history import Event, dump_events, load_events
 from worldflow.engine.ids import generation, run_of_stream
 from worldflow.engine.privacy import close_locally, open_locally
 from worldflow.worlds.codec import PayloadCodec
+from worldflow.worlds.filters import Filters, Selection
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.local.archive import SCHEMA as ARCHIVE_SCHEMA
 from worldflow.worlds.local.archive import LocalArchive
@@ -31,7 +33,7 @@ from worldflow.worlds.local.schedules import LocalSchedules
 from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
 from worldflow.worlds.local.webhooks import LocalWebhooks
 from worldflow.worlds.messages import Delayed, Message
-from worldflow.worlds.records import LISTED, Redriven, RunPage, RunRecord, Status, check_cursor, check_page, time_text
+from worldflow.worlds.records import LISTED, Redriven, RunPage, RunRecord, Status, check_cursor, cursor_after, time_text
 from worldflow.worlds.schedules import ScheduleRecord
 from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
 
@@ -42,6 +44,8 @@ _HAS = (
     "and one.atom is json_extract(?, '$') and one.type = json_type(?, '$'))"
 )
 """A run has an attribute with a value: the same number, and of the same kind."""
+
+_ENDED_AT = "time_text(json_extract(record, '$.ended_at'))"
 
 _SCHEMA = """
 create table if not exists commits (run_id text, seq integer, last integer, events text, primary key (run_id, seq))
@@ -219,33 +223,24 @@ class LocalWorld(Served):
             else:
                 db.execute("delete from attributes where run_id = ?", (record.run_id,))
 
-    def list_runs(
-        self,
-        *,
-        status: Status | None = None,
-        workflow: str | None = None,
-        attributes: Mapping[str, Attribute] | None = None,
-        limit: int = 50,
-        cursor: str | None = None,
-    ) -> RunPage:
-        check_page(status, limit)
+    def page_of_runs(self, selection: Selection, limit: int, cursor: str | None) -> RunPage:
+        condition, values = _condition(selection)
         created_at, run_id = check_cursor(cursor) if cursor else ("9", "")
-        wanted = [(name, json.dumps(value)) for name, value in (attributes or {}).items()]
         rows = self._rows(
-            "select record from runs where (created_at, run_id) < (?, ?) and status = coalesce(?, status) "
-            "and workflow_name = coalesce(?, workflow_name) "
-            + f"and {_HAS} " * len(wanted)
-            + "order by created_at desc, run_id desc limit ?",
-            created_at,
-            run_id,
-            status,
-            workflow,
-            *(part for name, value in wanted for part in (name, value, value)),
-            limit + 1,
+            f"select record from runs where (created_at, run_id) < (?, ?) and {condition} "
+            "order by created_at desc, run_id desc limit ?",
+            *(created_at, run_id, *values, limit + 1),
         )
         runs = [_listed(text) for (text,) in rows[:limit]]
-        more = len(rows) > limit
-        return RunPage(runs, f"{time_text(runs[-1].created_at)}#{runs[-1].run_id}" if more else None)
+        return RunPage(runs, cursor_after(runs[-1]) if len(rows) > limit else None)
+
+    def count_runs(self, *, at_most: int | None = None, **filters: Unpack[Filters]) -> int:
+        if filters.get("parent") is not None:
+            return super().count_runs(at_most=at_most, **filters)
+        condition, values = _condition(Selection.of(filters))
+        limit = -1 if at_most is None else at_most
+        rows = self._rows(f"select count(*) from (select 1 from runs where {condition} limit ?)", *values, limit)
+        return int(rows[0][0])
 
     def walk_runs(self, status: Status, created_before: datetime | None = None) -> Iterator[RunRecord]:
         sql = "select record from runs where status = ? and created_at < ? order by created_at, run_id"
@@ -342,6 +337,26 @@ class LocalWorld(Served):
 
     def rearm_schedule(self, schedule_id: str, due: datetime) -> None:
         self._schedules.rearm(schedule_id, due)
+
+
+def _condition(selection: Selection) -> tuple[str, list[object]]:
+    """The condition of a selection in SQL, and its values."""
+    after, before = selection.started_after, selection.started_before
+    wanted: list[tuple[str, object]] = [
+        ("status = ?", selection.status),
+        ("workflow_name = ?", selection.workflow),
+        ("created_at >= ?", after and time_text(after)),
+        ("created_at < ?", before and time_text(before)),
+        ("instr(run_id, ?) = 1", selection.id_prefix),
+        ("instr(json_extract(record, '$.status_text'), ?)", selection.status_text),
+        (f"{_ENDED_AT} >= ?", selection.ended_after and time_text(selection.ended_after)),
+        (f"{_ENDED_AT} < ?", selection.ended_before and time_text(selection.ended_before)),
+    ]
+    given = [(sql, value) for sql, value in wanted if value]
+    attributes = [(name, json.dumps(value)) for name, value in selection.attributes.items()]
+    values = [value for _, value in given]
+    values += [part for name, value in attributes for part in (name, value, value)]
+    return " and ".join([*(sql for sql, _ in given), *[_HAS] * len(attributes)]) or "true", values
 
 
 def _listed(text: str) -> RunRecord:
