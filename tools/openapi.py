@@ -93,6 +93,7 @@ SCHEMAS: dict[str, Schema] = {
         "of the step, or a retry of the run, begins again.",
     },
     "OfRun": record({"run_id": TEXT}),
+    "Woken": record({"run_id": TEXT, "woken": COUNT}),
     "Signalled": record({"run_id": TEXT, "signal_id": TEXT}),
     "Again": record({"run_id": TEXT, "workflow": TEXT}),
     "Updated": record({"update_id": TEXT, "result": ANYTHING}),
@@ -154,6 +155,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/terminate": Operation("Terminate a run", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/wake": Operation("End a run's sleeps", {202: "Woken"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/resume": Operation("Resume a blocked run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/retry": Operation(
         "Retry a failed run from the point of failure", {201: "Again"}, (413, 404, 409, 422), key=True

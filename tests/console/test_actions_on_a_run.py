@@ -9,7 +9,7 @@ import pytest
 
 from tests.console.conftest import Pages
 from tests.support.systems import System, finish, start
-from worldflow import RetryPolicy, create_hook, on_update, publish, step, wait_for_signal, workflow
+from worldflow import RetryPolicy, create_hook, on_update, publish, sleep, step, wait_for_signal, workflow
 
 BROKEN = {"broken": True}
 
@@ -24,6 +24,11 @@ async def console_breaks() -> str:
 @workflow
 async def console_failing() -> str:
     return await console_breaks()
+
+
+@workflow
+async def console_sleeps() -> None:
+    await sleep("10d")
 
 
 @workflow
@@ -201,3 +206,11 @@ def test_an_action_that_does_not_exist_is_refused(pages: Pages, run: str) -> Non
 def test_a_run_that_does_not_exist_is_said_so(pages: Pages) -> None:
     assert pages.get("/runs/nobody").status == 404
     assert pages.send("/runs/nobody/cancel", page="/start?workflow=any").status == 404
+
+
+def test_a_sleep_is_ended(system: System, pages: Pages) -> None:
+    start(system, "asleep", console_sleeps)
+    assert "t1, sleep until " in pages.text("/runs/asleep")
+    done = pages.send("/runs/asleep/wake", {"timer": ""}, page="/runs/asleep")
+    assert "Woke 1 timer." in pages.follow(done)
+    assert finish(system, "asleep").status == "completed"

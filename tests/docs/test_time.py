@@ -151,3 +151,15 @@ async def test_a_workflow_that_takes_too_long() -> None:
             await run.result()
         assert isinstance(failed.value.__cause__, TimeoutError)
     assert released == ["1001"]
+
+
+async def test_ending_a_sleep() -> None:
+    @workflow
+    async def wait_for_spring(customer: str) -> datetime:
+        await sleep("120d")
+        return now()
+
+    async with WorkflowEnvironment(start_time=START) as env:
+        run = await env.start(wait_for_spring, "Ada")
+        woken = await run.wake()
+        assert woken == 1 and await run.result() == START

@@ -114,6 +114,7 @@ COMMANDS = [
     ["hook", "token"],
     ["cancel", "one"],
     ["terminate", "one"],
+    ["wake", "one"],
     ["resume", "one"],
     ["redrive"],
     ["retry", "one"],

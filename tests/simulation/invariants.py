@@ -397,7 +397,11 @@ def no_timer_fires_early(run: Run) -> Problems:
     due = {event.timer_id: event.due for event in run.history if isinstance(event, TimerStarted)}
     for commit in run.sim.store.commits[run.id]:
         for event in load_events(commit.text):
-            if isinstance(event, TimerFired) and commit.at + run.sim.skew < due[event.timer_id].timestamp():
+            if (
+                isinstance(event, TimerFired)
+                and not event.woken
+                and commit.at + run.sim.skew < due[event.timer_id].timestamp()
+            ):
                 yield f"{event.timer_id} fired {due[event.timer_id].timestamp() - commit.at} s early"
 
 

@@ -338,6 +338,12 @@ def _(after: After) -> None:
     assert after.facts() == ["TerminateRequested"]
 
 
+@case("signal-wake-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (202, {"run_id": RUN, "woken": 0})
+    assert after.sent("runs") == []
+
+
 @case("orchestrator-terminate")
 def _(after: After) -> None:
     assert after.handled()

@@ -318,6 +318,9 @@ class TestRun(RunHandle[R]):
     async def cancel(self, reason: str | None = None) -> None:
         await self._env._settle_after(super().cancel(reason))
 
+    async def wake(self, timer: str | None = None) -> int:
+        return await self._env._settle_after(super().wake(timer))
+
     async def terminate(self, reason: str | None = None) -> None:
         await self._env._settle_after(super().terminate(reason))
 

@@ -22,7 +22,7 @@ NOON = START + timedelta(hours=12)
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-8))])
 def test_it_waits_until_then_wherever_the_clock_is(drive: Drive, zone: timezone):
     run = drive(until, NOON.astimezone(zone))
-    assert run.decisions == [TimerStarted(timer_id="t1", due=NOON)]
+    assert run.decisions == [TimerStarted(timer_id="t1", due=NOON, sleep=True)]
     run.fire()
     assert run.result() == NOON
 

@@ -23,7 +23,7 @@ from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.engine.ids import check_id, check_name, check_run_id
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow.webhooks import response
-from worldflow.runtime.sending import _brief
+from worldflow.turns.other_runs import brief
 
 NAME = b"caf\xe9".decode("utf-8", "surrogateescape")
 OTHER = b"caf\xe8".decode("utf-8", "surrogateescape")
@@ -86,7 +86,7 @@ def test_no_id_and_no_name_holds_it(check: Any):
 
 def test_the_reason_of_a_cancellation_does_not_hold_it():
     with pytest.raises(InvalidInputError, match="UTF-8"):
-        _brief(NAME)
+        brief(NAME)
 
 
 def test_an_answer_to_a_webhook_does_not_hold_it():

@@ -65,6 +65,7 @@ WORDS = [
     (StepAbandoned(step_id="s1"), "step charge (s1) abandoned  no longer needed"),
     (TimerStarted(timer_id="t1", due=AT + timedelta(days=3)), "timer t1 started  due in 3 d"),
     (TimerFired(timer_id="t1"), "timer t1 fired"),
+    (TimerFired(timer_id="t1", woken=True), "timer t1 woken"),
     (TimerCancelled(timer_id="t1"), "timer t1 cancelled"),
     (SignalReceived(signal_id="x", name="approval", value=True), "signal approval received  true"),
     (SignalReceived(signal_id="x", name="approval"), "signal approval received"),

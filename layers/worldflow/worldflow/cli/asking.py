@@ -29,6 +29,7 @@ from worldflow.engine.history import Replied
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.presentation import describe_failure
 from worldflow.runtime import sending, updates, webhooks
+from worldflow.turns.other_runs import open_run, undeclared
 from worldflow.worlds.base import World
 
 
@@ -45,7 +46,7 @@ def signal(
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
         if workflows:
-            _warn(sending.open_run(world, run_id).workflow_name, workflows, name)
+            _warn(open_run(world, run_id).workflow_name, workflows, name)
         signal_id = sending.signal(world, run_id, name, sent)
     if as_json:
         print_json({"run_id": run_id, "signal_id": signal_id})
@@ -60,7 +61,7 @@ def _warn(workflow: str, modules: str, signal: str) -> None:
     except WorldflowError as error:
         warning: str | None = f"the value is not checked: {error}"
     else:
-        warning = sending.undeclared(known, signal) if isinstance(known, Workflow) else None
+        warning = undeclared(known, signal) if isinstance(known, Workflow) else None
     if warning:
         typer.echo(f"Warning: {warning}", err=True)
 
@@ -157,6 +158,26 @@ def terminate(
         print_json({"run_id": run_id})
     else:
         typer.echo(f"Requested termination of {run_id}.")
+
+
+def wake(
+    run_id: RunId,
+    timer: Annotated[
+        str | None, typer.Option(metavar="ID", help="End this timer only, such as t3. It may be that of a timeout.")
+    ] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """End the sleeps of a run now. Timeouts stay, except one named by --timer."""
+    with open_world(local, stack) as world:
+        woken = sending.wake(world, run_id, timer)
+    if as_json:
+        print_json({"run_id": run_id, "woken": woken})
+    elif woken:
+        typer.echo(f"Woke {woken} {'timer' if woken == 1 else 'timers'} of {run_id}.")
+    else:
+        typer.echo(f"{run_id} is not sleeping." if timer is None else f"Timer {timer} of {run_id} is not open.")
 
 
 def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:

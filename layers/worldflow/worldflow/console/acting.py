@@ -18,6 +18,7 @@ from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation.words import describe_failure, shortened, type_name
 from worldflow.runtime import queries, sending, starting, updates, webhooks
+from worldflow.turns.other_runs import open_run
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 
@@ -79,7 +80,7 @@ class Asked:
 
 def signal(world: World, run_id: str, asked: Asked) -> Done:
     name = asked.text(".name")
-    workflow = workflow_of(sending.open_run(world, run_id))
+    workflow = workflow_of(open_run(world, run_id))
     fields = signal_fields(workflow).get(name)
     value = forms.read(fields, asked.given).get("value") if fields else asked.json("value")
     sending.signal(world, run_id, name, value, signal_id=asked.id)
@@ -140,6 +141,11 @@ def terminate(world: World, run_id: str, asked: Asked) -> Done:
     return Done("Requested termination. The workflow's code is not run again.", run_id)
 
 
+def wake(world: World, run_id: str, asked: Asked) -> Done:
+    woken = sending.wake(world, run_id, asked.text("timer") or None)
+    return Done(f"Woke {woken} {'timer' if woken == 1 else 'timers'}." if woken else "The run is not sleeping.", run_id)
+
+
 def resume(world: World, run_id: str, asked: Asked) -> Done:
     sending.resume(world, run_id)
     return Done("Requested a turn of the run.", run_id)
@@ -182,7 +188,7 @@ def _fork_id(run_id: str, form: str) -> str:
     return f"{generation(run_id)[0][:80]}-fork-{hashlib.sha256(f'{form} {run_id}'.encode()).hexdigest()[:8]}"
 
 
-_ACTIONS = (signal, update, query, hook, cancel, terminate, resume, retry, rerun, fork)
+_ACTIONS = (signal, update, query, hook, cancel, terminate, wake, resume, retry, rerun, fork)
 ACTIONS = {action.__name__: action for action in _ACTIONS}
 
 

@@ -85,7 +85,7 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
             failed = f"{_named('step', event.step_id, names)} failed, attempt {event.attempt}"
             return failed, _with_usage(event, describe_failure(event.error))
         case h.TimerFired():
-            return f"timer {event.timer_id} fired", ""
+            return f"timer {event.timer_id} {'woken' if event.woken else 'fired'}", ""
         case h.SignalReceived():
             return f"signal {event.name} received", describe_value(event.value)
         case h.ChildCompleted():

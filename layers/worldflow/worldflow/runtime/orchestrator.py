@@ -151,6 +151,15 @@ class Orchestrator:
         """
         await self.run(run_id).terminate(reason)
 
+    async def wake(self, run_id: str, timer: str | None = None) -> int:
+        """Ends the sleeps of a run now, and returns how many it ends. Calling it twice does no harm.
+
+        timer: the id of one timer, as the history has it (`t3`), which may also be that of a timeout. Default: all
+            sleeps, and no timeouts.
+        Raises `RunNotFoundError`, `RunEndedError`, and `InvalidInputError` for a timer that the run has not started.
+        """
+        return await self.run(run_id).wake(timer)
+
     async def update(
         self,
         run_id: str,
@@ -341,6 +350,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     signal = waiting(Orchestrator.signal)
     cancel = waiting(Orchestrator.cancel)
     terminate = waiting(Orchestrator.terminate)
+    wake = waiting(Orchestrator.wake)
     list_runs = waiting(Orchestrator.list_runs)
     count_runs = waiting(Orchestrator.count_runs)
     resume = waiting(Orchestrator.resume)

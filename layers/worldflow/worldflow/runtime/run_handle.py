@@ -196,6 +196,10 @@ class RunHandle(Generic[T]):
         """Cancels the run; see `Orchestrator.cancel`."""
         await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
 
+    async def wake(self, timer: str | None = None) -> int:
+        """Ends the run's sleeps now, and returns how many; see `Orchestrator.wake`."""
+        return await asyncio.to_thread(sending.wake, self._world, self.id, timer)
+
     async def terminate(self, reason: str | None = None) -> None:
         """Ends the run immediately; see `Orchestrator.terminate`."""
         await asyncio.to_thread(sending.terminate, self._world, self.id, reason)
@@ -243,6 +247,7 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     stream_url = waiting(RunHandle.stream_url)
     cancel = waiting(RunHandle.cancel)
     terminate = waiting(RunHandle.terminate)
+    wake = waiting(RunHandle.wake)
 
     def update(
         self,

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
 from typing import Any
 
-from worldflow.engine.errors import (
-    FieldError,
-    InvalidInputError,
-    RunEndedError,
-    WorkflowNotFoundError,
-)
-from worldflow.engine.history import (
-    CancelRequested,
-    Json,
-    SignalReceived,
-    TerminateRequested,
-)
+from worldflow.engine.errors import FieldError, InvalidInputError
+from worldflow.engine.history import TerminateRequested, TimerFired, TimerStarted
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import check_id, check_name
-from worldflow.engine.texts import is_text
-from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.runtime.callers import caller
-from worldflow.turns.generations import newest_generation, read_record
+from worldflow.turns.other_runs import brief, open_run, send_cancel, send_signal
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Poke
-from worldflow.worlds.payloads import stash
-from worldflow.worlds.records import RunRecord
 
-REASON_LIMIT = 1_000
-"""Characters of a reason, which stands in the run's record."""
-
-_log = logging.getLogger("worldflow")
+_NO_TIMER = FieldError("timer", "must be the id of a timer that the run has started")
 
 
 def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id: str | None = None) -> str:
@@ -45,38 +27,9 @@ def signal(world: World, run_id: str, name: str, value: Any = None, *, signal_id
     """
     check_name(name)
     check_id(signal_id, "signal_id")
-    encoded = ANYTHING.encode(value)
-    record = open_run(world, run_id)
-    if workflow := _known(record):
-        check_declared(workflow, run_id, name, encoded)
-    run_id = record.run_id
     signal_id = signal_id or uuid.uuid4().hex
-    fact = SignalReceived(signal_id=signal_id, name=name, value=stash(world, run_id, encoded), traceparent=caller())
-    world.send([FactArrived(run_id=run_id, fact=fact)])
+    send_signal(world, run_id, name, value, signal_id, caller())
     return signal_id
-
-
-def check_declared(workflow: Workflow[..., Any], run_id: str, name: str, value: Json) -> None:
-    """Raises `InvalidInputError` for a value of another type than the workflow declares; logs an undeclared name."""
-    workflow.check_signal(name, value)
-    if warning := undeclared(workflow, name):
-        _log.warning("run %s: %s", run_id, warning)
-
-
-def undeclared(workflow: Workflow[..., Any], name: str) -> str | None:
-    """A warning for a name that is missing from the signals that a workflow declares."""
-    if not workflow.signals or name in workflow.signals:
-        return None
-    declared = ", ".join(sorted(workflow.signals))
-    return f"{workflow.name} does not declare the signal {name!r}, only {declared}; it is kept for a wait of this name"
-
-
-def _known(record: RunRecord) -> Workflow[..., Any] | None:
-    """The workflow of a run, where its code is in this process."""
-    try:
-        return find_workflow(record.workflow_name, record.version)
-    except WorkflowNotFoundError:
-        return None
 
 
 def cancel(world: World, run_id: str, reason: str | None = None) -> None:
@@ -84,9 +37,8 @@ def cancel(world: World, run_id: str, reason: str | None = None) -> None:
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """
-    run_id = open_run(world, run_id).run_id
     # Each request is a separate message: a second one ends a run whose code broke while it was being cancelled.
-    world.send([FactArrived(run_id=run_id, fact=CancelRequested(reason=_brief(reason)), nonce=uuid.uuid4().hex)])
+    send_cancel(world, run_id, reason, uuid.uuid4().hex)
 
 
 def terminate(world: World, run_id: str, reason: str | None = None) -> None:
@@ -94,15 +46,28 @@ def terminate(world: World, run_id: str, reason: str | None = None) -> None:
 
     Raises `RunNotFoundError` and `RunEndedError`.
     """
-    fact = TerminateRequested(reason=_brief(reason))
+    fact = TerminateRequested(reason=brief(reason))
     world.send([FactArrived(run_id=open_run(world, run_id).run_id, fact=fact, nonce=uuid.uuid4().hex)])
 
 
-def _brief(reason: str | None) -> str | None:
-    if reason and not is_text(reason):
-        problem = f"{reason!a} cannot be encoded as UTF-8"
-        raise InvalidInputError(problem, [FieldError("reason", "must be encodable as UTF-8")])
-    return reason[:REASON_LIMIT] if reason else None
+def wake(world: World, run_id: str, timer: str | None = None) -> int:
+    """Ends the sleeps of a run now. Returns how many it ends; 0 where it does not sleep.
+
+    timer: the id of one timer to end, which may be that of a timeout. Default: all sleeps, and no timeouts.
+    Raises `RunNotFoundError`, `RunEndedError`, and `InvalidInputError` for a timer that the run has not started.
+    """
+    run_id = open_run(world, run_id).run_id
+    history = world.load_history(run_id)
+    timers = RunState(history).timers
+    if timer is not None and timer not in {one.timer_id for one in history if isinstance(one, TimerStarted)}:
+        open_ones = f": its open timers are {', '.join(sorted(timers))}" if timers else ": it has no open timer"
+        raise InvalidInputError(f"run {run_id!r} has started no timer {timer!r}{open_ones}", [_NO_TIMER])
+    woken = [id for id, started in timers.items() if (started.sleep if timer is None else id == timer)]
+    facts = [TimerFired(timer_id=id, woken=True) for id in woken]
+    if facts:
+        # Each by an id of its own: the queue is not to take it for a copy of what comes when the timer is due.
+        world.send([FactArrived(run_id=run_id, fact=fact, nonce="wake") for fact in facts])
+    return len(facts)
 
 
 def resume(world: World, run_id: str) -> None:
@@ -111,11 +76,3 @@ def resume(world: World, run_id: str) -> None:
     Raises `RunNotFoundError` and `RunEndedError`.
     """
     world.send([Poke(run_id=open_run(world, run_id).run_id)])
-
-
-def open_run(world: World, run_id: str) -> RunRecord:
-    """The record of a run that has not ended, in its newest generation. Raises `RunNotFoundError`, `RunEndedError`."""
-    record = newest_generation(world, read_record(world, run_id))
-    if record.ended:
-        raise RunEndedError(run_id, record.status)
-    return record

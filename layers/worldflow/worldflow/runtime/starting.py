@@ -32,8 +32,8 @@ from worldflow.engine.workflow.definitions import Workflow, check_found, find_wo
 from worldflow.runtime.callers import caller
 from worldflow.runtime.delays import start_time
 from worldflow.runtime.edits import Edit, by_number, read_edits
-from worldflow.runtime.sending import check_declared
 from worldflow.turns.generations import create_generation, newest_generation, read_record
+from worldflow.turns.other_runs import check_declared
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.histories import with_whole

@@ -50,7 +50,7 @@ def in_order(messages: Sequence[RunMessage], arrived: Sequence[datetime | None],
 def _due(message: RunMessage, state: RunState) -> datetime | None:
     """When a message was due that was sent ahead of its time to say what happens then."""
     match message:
-        case FactArrived(fact=TimerFired(timer_id=timer_id)) if timer_id in state.timers:
+        case FactArrived(fact=TimerFired(timer_id=timer_id, woken=None)) if timer_id in state.timers:
             return state.timers[timer_id].due
         case FactArrived(fact=StepFailed() as fact, nonce="timeout"):
             step = state.steps.get(fact.step_id)

@@ -142,11 +142,12 @@ class RunState:
 
     def earliest(self, fact: AnyFact) -> datetime:
         """The earliest `at` that an accepted fact may have."""
-        return max(self.at, self.timers[fact.timer_id].due) if isinstance(fact, h.TimerFired) else self.at
+        is_due = isinstance(fact, h.TimerFired) and not fact.woken
+        return max(self.at, self.timers[fact.timer_id].due) if is_due else self.at
 
     def record(self, event: Event) -> OpenStep | h.TimerStarted | None:
         """Takes in the next event. Returns what it has closed, as that was: the open attempt of a step, or a timer that
-        is cancelled.
+        is cancelled or woken.
         """
         closed = self._closed_by(event)
         self.seq, self.at = event.seq, event.at
@@ -254,7 +255,7 @@ class RunState:
                 if step and step.attempt and step.scheduled.is_limited:
                     self._leave(step, step.attempt)
                 return replace(step) if step and step.attempt else None
-            case h.TimerCancelled():
+            case h.TimerCancelled() | h.TimerFired(woken=True):
                 return self.timers.get(event.timer_id)
         return None
 

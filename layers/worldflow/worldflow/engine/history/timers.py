@@ -18,6 +18,8 @@ class TimerStarted(Decision):
     event_type: Literal["TimerStarted"] = "TimerStarted"
     timer_id: str
     due: datetime
+    sleep: bool | None = None
+    """A task does nothing but wait for it. Otherwise it limits how long something may take."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -27,6 +29,8 @@ class TimerStarted(Decision):
 class TimerFired(Fact):
     event_type: Literal["TimerFired"] = "TimerFired"
     timer_id: str
+    woken: bool | None = None
+    """It fired before it was due, since somebody asked for that."""
 
     @property
     def fact_id(self) -> str:

@@ -294,10 +294,10 @@ class Execution:
     def start_detached(self, workflow: Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> str:
         return self.calls.start_detached(workflow, args, kwargs)
 
-    def timer_started(self, when: float) -> str:
+    def timer_started(self, when: float, *, sleep: bool) -> str:
         self._timer_count += 1
-        timer_id = f"t{self._timer_count}"
-        self.decide(h.TimerStarted(timer_id=timer_id, due=self.due(when - self._now.timestamp())))
+        timer_id, due = f"t{self._timer_count}", self.due(when - self._now.timestamp())
+        self.decide(h.TimerStarted(timer_id=timer_id, due=due, **({"sleep": True} if sleep else {})))
         return timer_id
 
     def timer_cancelled(self, timer_id: str) -> None:

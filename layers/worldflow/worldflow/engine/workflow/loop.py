@@ -36,6 +36,9 @@ Ts = TypeVarTuple("Ts")
 
 _log = logging.getLogger("worldflow")
 
+_END_OF_SLEEP: Any = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined]
+"""What `asyncio.sleep` has called when its time is over."""
+
 _REFUSAL_LIMIT = 1_000
 """How often discarded code gets a `GeneratorExit` before it is left waiting."""
 
@@ -47,8 +50,11 @@ class Host(Protocol):
     replaying: bool
     """Whether what runs now has run before."""
 
-    def timer_started(self, when: float) -> str:
-        """A timer is wanted for `when` (seconds since 1970). Returns its id."""
+    def timer_started(self, when: float, *, sleep: bool) -> str:
+        """A timer is wanted for `when` (seconds since 1970). Returns its id.
+
+        sleep: whether it ends an `asyncio.sleep`.
+        """
 
     def timer_cancelled(self, timer_id: str) -> None:
         """A timer that has not fired is wanted no longer."""
@@ -214,7 +220,7 @@ class WorkflowLoop(CountingLoop):
         elif when == math.inf:
             timer.timer_id = ""  # it never fires
         else:
-            timer.timer_id = self.host.timer_started(when)
+            timer.timer_id = self.host.timer_started(when, sleep=callback is _END_OF_SLEEP)
             self._timers[timer.timer_id] = timer
         return timer
 

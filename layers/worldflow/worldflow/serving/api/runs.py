@@ -1,4 +1,4 @@
-"""The routes of runs: start, list, read, signal, cancel, terminate, resume, retry and fork them."""
+"""The routes of runs: start, list, read, signal, cancel, terminate, wake, resume, retry and fork them."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ class StartRequest(_Request):
 
 class EndRequest(_Request):
     reason: str | None = None
+
+
+class WakeRequest(_Request):
+    timer: str | None = None
 
 
 class RetryRequest(_Request):
@@ -178,6 +182,12 @@ def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempo
         logger.append_keys(run_id=run_id)
         sending.terminate(world, run_id, request.reason if request else None)
         return json_response(202, {"run_id": run_id})
+
+    @router.post("/runs/<run_id>/wake")
+    def wake_run(run_id: Id, request: WakeRequest | None = None) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        woken = sending.wake(world, run_id, request.timer if request else None)
+        return json_response(202, {"run_id": run_id, "woken": woken})
 
     @router.post("/runs/<run_id>/resume")
     def resume_run(run_id: Id) -> Response[Any]:

@@ -39,7 +39,7 @@ def authorisation(target: Target) -> str:
     return f"{len(routes)} routes, all {expected_type}; unsigned: {refused}"
 
 
-ADMIN = ("terminate", "resume", "retry", "fork")
+ADMIN = ("terminate", "wake", "pause", "resume", "retry", "fork")
 """What a run's routes end in that take JwtAdminScope."""
 
 
