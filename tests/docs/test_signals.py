@@ -16,6 +16,7 @@ from worldflow import (
     create_hook,
     create_webhook,
     on_update,
+    signal_run,
     step,
     wait_for_signal,
     workflow,
@@ -119,6 +120,21 @@ async def test_a_signal_that_starts_the_run() -> None:
         await env.settle()
         assert env.world.read_run("cart-ada").result == "KEYBOARD"
         assert await env.run(run.id).result() == "SCREEN"
+
+
+async def test_from_one_run_to_another() -> None:
+    @workflow
+    async def shop() -> str:
+        return str((await wait_for_signal("picked"))["order_id"])
+
+    @workflow
+    async def pick(order_id: str, shop_run: str) -> None:
+        await signal_run(shop_run, "picked", {"order_id": order_id})
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(shop)
+        await env.start(pick, "1001", run.id)
+        assert await run.result() == "1001"
 
 
 async def test_a_hook() -> None:

@@ -55,6 +55,7 @@ from worldflow.engine.history import StreamItem, StreamReset
 from worldflow.engine.privacy import set_redactor
 from worldflow.engine.workflow.context import (
     StepInfo,
+    all_handlers_finished,
     continue_as_new,
     create_hook,
     create_webhook,
@@ -78,6 +79,7 @@ from worldflow.engine.workflow.context import (
 from worldflow.engine.workflow.decorators import step, workflow
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
+from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.streams import Stream, open_stream
@@ -136,6 +138,8 @@ __all__ = [
     "WorldClosedError",
     "WorldflowError",
     "__version__",
+    "all_handlers_finished",
+    "cancel_run",
     "continue_as_new",
     "create_hook",
     "create_webhook",
@@ -152,6 +156,7 @@ __all__ = [
     "set_attributes",
     "set_redactor",
     "set_status",
+    "signal_run",
     "sleep",
     "step",
     "step_info",

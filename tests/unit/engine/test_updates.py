@@ -8,7 +8,16 @@ from pydantic import BaseModel
 
 from tests.support.driver import Drive
 from tests.support.steps import work
-from worldflow import InvalidInputError, OutsideError, SerializationError, on_update, sleep, wait_for_signal, workflow
+from worldflow import (
+    InvalidInputError,
+    OutsideError,
+    SerializationError,
+    all_handlers_finished,
+    on_update,
+    sleep,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.engine.history import UpdateReceived
 
 
@@ -219,6 +228,26 @@ def test_one_that_is_open_at_the_end_has_no_answer(drive: Drive):
     run.signal("close")
     assert run.ended
     assert not run.replied(packing)
+
+
+def test_the_workflow_waits_for_its_handlers(drive: Drive):
+    @workflow
+    async def waits_for_handlers() -> None:
+        @on_update("n")
+        async def n() -> str:
+            await work()
+            await all_handlers_finished()  # which does not count the one that asks
+            return "packed"
+
+        await wait_for_signal("close")
+        await all_handlers_finished()
+
+    run = drive(waits_for_handlers)
+    packing = run.update("n")
+    run.signal("close")
+    assert not run.ended
+    run.complete(work)
+    assert run.reply(packing) == "packed" and run.ended
 
 
 def test_outside_a_workflow_there_are_no_handlers():

@@ -10,11 +10,12 @@ from typing import Any
 
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, WorkflowNotFoundError
 from worldflow.engine.history import CancelRequested, Json, SignalReceived
+from worldflow.engine.history.state import RunState
 from worldflow.engine.texts import is_text
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.turns.generations import newest_generation, read_record
-from worldflow.worlds import items
+from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import stash
@@ -85,16 +86,31 @@ def brief(reason: str | None) -> str | None:
 
 
 class OtherRuns:
-    """The runs of a World, for a run that asks something of them."""
+    """The runs of a World, for a run that asks something of them.
+
+    It may ask again what it has asked before its process died. A run that has ended since was told all the same.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
 
     def signal(self, run_id: str, name: str, value: Any, signal_id: str) -> None:
-        send_signal(self._world, run_id, name, value, signal_id)
+        try:
+            send_signal(self._world, run_id, name, value, signal_id)
+        except RunEndedError:
+            if not self._was_told(run_id, SignalReceived(signal_id=signal_id)):
+                raise
 
     def cancel(self, run_id: str, reason: str | None, nonce: str) -> None:
-        send_cancel(self._world, run_id, reason, nonce)
+        try:
+            send_cancel(self._world, run_id, reason, nonce)
+        except RunEndedError:
+            if not self._was_told(run_id, CancelRequested()):
+                raise
+
+    def _was_told(self, run_id: str, fact: SignalReceived | CancelRequested) -> bool:
+        newest = newest_generation(self._world, read_record(self._world, run_id))
+        return RunState(reading.find_history(self._world, newest.run_id) or ()).has_seen(fact)
 
     def holder(self, token: str) -> str | None:
         hook = items.get_hook(self._world, token)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 from worldflow.engine.errors import (
     FatalError,
@@ -20,6 +21,7 @@ from worldflow.engine.privacy import loggable
 from worldflow.engine.usage import Entry
 from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import find_step
+from worldflow.engine.workflow.run import OtherRuns
 from worldflow.turns.attempts import failed
 from worldflow.turns.calling import call_step
 from worldflow.turns.loading import explain_failures
@@ -35,6 +37,12 @@ STREAM_THREADS = 256
 """Streams that are written side by side: each has a thread while there is something to write."""
 
 _log = logging.getLogger("worldflow")
+
+
+def _others(world: World) -> OtherRuns:
+    from worldflow.turns.other_runs import OtherRuns  # which most steps do without
+
+    return OtherRuns(world)
 
 
 class StepRunner:
@@ -84,6 +92,7 @@ class StepRunner:
             heartbeat_details=details,
             origin=task.origin,
             # A step without a `heartbeat_timeout` that is under way is left alone.
+            _others=partial(_others, world),
             _beat=lambda value: ledger.beat(world, *attempt, stash(world, task.run_id, value)) or not task.heartbeats,
         )
 

@@ -29,7 +29,7 @@ from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
 from worldflow.engine.workflow.inbox import Hook, OnMisfit
 from worldflow.engine.workflow.mailbox import Receive
 from worldflow.engine.workflow.outlets import Nowhere, Outlet
-from worldflow.engine.workflow.run import WorkflowInfo
+from worldflow.engine.workflow.run import OtherRuns, WorkflowInfo
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")
@@ -38,6 +38,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 STATUS_LIMIT = 1_000
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
+
+
+def _nobody() -> NoReturn:
+    raise OutsideError("a step of the engine's own only works inside a step that a workflow called")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ class StepInfo:
     _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
     _open: Callable[[str, bool], Outlet] = field(default=lambda name, _: Nowhere(), repr=False, compare=False)
     """Opens a stream, to begin it anew or to go on with what earlier attempts wrote."""
+    _others: Callable[[], OtherRuns] = field(default=_nobody, repr=False, compare=False)
+    """For steps of the engine's own."""
 
     def heartbeat(self, details: Any = None) -> None:
         """Reports that the attempt is still running, for steps with a `heartbeat_timeout`. Each call is one write.
@@ -281,6 +287,14 @@ def on_update(name: str) -> Callable[[F], F]:
         return handler
 
     return register
+
+
+async def all_handlers_finished() -> None:
+    """Waits until no update handler of this run is running: before the end of a workflow, or `continue_as_new()`.
+
+    A handler that still runs when its run ends answers its caller with `RunEndedError`.
+    """
+    await _execution("all_handlers_finished()").inbox.handlers_finished()
 
 
 def check_token(token: str) -> None:

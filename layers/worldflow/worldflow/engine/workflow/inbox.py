@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import inspect
 import logging
@@ -74,6 +75,7 @@ class Inbox:
         self._handlers: dict[str, Signature] = {}
         self._begun: dict[str, UpdateReceived] = {}
         self.running: dict[str, UpdateReceived] = {}
+        self._handling: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, None] = {}
 
     @property
@@ -208,7 +210,14 @@ class Inbox:
 
     def _begin(self, fact: UpdateReceived) -> None:
         self._begun[fact.fact_id] = fact
-        self.run.loop.create_task(self._update(fact), name=f"update {fact.name}")
+        task = self.run.loop.create_task(self._update(fact), name=f"update {fact.name}")
+        self._handling[fact.fact_id] = task
+
+    async def handlers_finished(self) -> None:
+        """Waits until no handler runs but the one that asks, if one does."""
+        here = asyncio.current_task()
+        while handling := [task for task in self._handling.values() if task is not here and not task.done()]:
+            await asyncio.wait(handling)
 
     def break_off(self) -> None:
         """Answers the updates whose handlers still run, as the run continues without them. The others are unread."""
@@ -228,11 +237,14 @@ class Inbox:
             raise
         except BaseException as raised:
             error = _of_a_handler(raised)
-            del self.running[fact.fact_id]
+            self._finish(fact)
             self.run.decide(Replied(fact_id=fact.fact_id, error=encode_exception(error)))
         else:
-            del self.running[fact.fact_id]
+            self._finish(fact)
             self.run.decide(Replied(fact_id=fact.fact_id, result=result))
+
+    def _finish(self, fact: UpdateReceived) -> None:
+        del self.running[fact.fact_id], self._handling[fact.fact_id]
 
 
 def _of_a_handler(error: BaseException) -> BaseException:

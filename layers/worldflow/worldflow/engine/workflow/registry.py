@@ -30,6 +30,12 @@ class Registry(Generic[D]):
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._versions: dict[str, dict[int, D]] = {}
+        self._own: dict[str, dict[int, D]] = {}
+
+    def add_own(self, definition: D) -> D:
+        """Makes a definition of the engine's own known, which is none of the application's."""
+        self._own[definition.name] = {1: definition}
+        return definition
 
     def add(self, definition: D, version: int = 1) -> D:
         try:
@@ -67,7 +73,9 @@ class Registry(Generic[D]):
 
     def versions(self, name: str) -> Mapping[int, D]:
         """The definitions of a name, by version: if it has none of its own, those of its family."""
-        return self._versions.get(name) or self._versions.get(name.rpartition(".")[0] + FAMILY, {})
+        return (
+            self._versions.get(name) or self._versions.get(name.rpartition(".")[0] + FAMILY) or self._own.get(name, {})
+        )
 
     def names(self) -> list[str]:
         return sorted(self._versions)

@@ -38,6 +38,19 @@ class Webhooks(Protocol):
         """Where requests to it go."""
 
 
+class OtherRuns(Protocol):
+    """What a run may ask of others."""
+
+    def signal(self, run_id: str, name: str, value: Any, signal_id: str) -> None:
+        """Sends a signal."""
+
+    def cancel(self, run_id: str, reason: str | None, nonce: str) -> None:
+        """Sends a request to cancel, which is a copy of others with this `nonce`."""
+
+    def holder(self, token: str) -> str | None:
+        """The run that holds a hook's token."""
+
+
 class Run(Protocol):
     """What `Calls` and `Inbox` may use of the `Execution` that they belong to."""
 
