@@ -20,6 +20,7 @@ from worldflow import (
     workflow,
     workflow_info,
 )
+from worldflow.engine.workflow.definitions import forget
 from worldflow.runtime import Orchestrator
 from worldflow.serving.worker import Worker
 from worldflow.testing import WorkflowEnvironment, replay
@@ -165,6 +166,25 @@ async def test_versions_side_by_side() -> None:
         await orchestrator.start_workflow("new", "ship", {"order": ORDER})
         assert await env.run("old").result() == "the old way"
         assert await env.run("new").result() == "the new way"
+
+
+async def test_a_version_for_some_of_the_runs() -> None:
+    def third() -> None:
+        @workflow(name="ship", version=3, ramp=10)
+        async def ship_3(order: Order) -> str:
+            return "the newest way"
+
+    @workflow(name="ship", version=2)
+    async def ship_2(order: Order) -> str:
+        return "the new way"
+
+    third()
+    async with WorkflowEnvironment() as env:
+        for number in range(40):
+            await env.orchestrator.start_workflow(f"ramped-{number}", "ship", {"order": ORDER})
+        results = [await env.run(f"ramped-{number}").result() for number in range(40)]
+    assert 0 < results.count("the newest way") < 15 and "the new way" in results
+    forget(__name__)
 
 
 async def test_the_limit_of_a_history(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from worldflow.cli.common import (
 )
 from worldflow.engine.errors import WorkflowNotFoundError, WorldflowError
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.presentation import run_details
 from worldflow.runtime import starting
 from worldflow.terminal import console
@@ -78,11 +79,11 @@ def start(
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
-    known = known_workflow(workflow, workflows)
+    run_id = run_id or _new_run_id(workflow)
+    known = known_workflow(workflow, workflows, run_id)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
         arguments = known.signature.parse(arguments)
-    run_id = run_id or _new_run_id(workflow)
     with open_world(local, stack, create=True) as world:
         started, is_new = starting.start(
             world, run_id, known, arguments, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
@@ -167,13 +168,16 @@ def _tell_new(record: RunRecord, as_json: bool) -> None:
         typer.echo(record.run_id)
 
 
-def known_workflow(name: str, modules: str) -> Workflow[..., Any] | str:
-    """The workflow, if modules are named that should have it; else its name, and its input is checked when it runs."""
+def known_workflow(name: str, modules: str, run_id: str | None = None) -> Workflow[..., Any] | str:
+    """The workflow, if modules are named that should have it; else its name, and its input is checked when it runs.
+
+    run_id: of the run that is to start, whose version it is then.
+    """
     if not modules:
         return name
     load(modules)
     try:
-        return find_workflow(name)
+        return find_workflow(name) if run_id is None else workflow_for(name, run_id)
     except WorkflowNotFoundError as error:
         raise WorldflowError(f"{error.summary}{explain_failures()}") from None
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from worldflow.engine.errors import WorkflowNotFoundError
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.mcp import answers
 from worldflow.mcp.reading import RunId
 from worldflow.mcp.showing import Showing
@@ -45,14 +46,14 @@ class Acting:
         ] = None,
     ) -> answers.Started:
         """Start a run of a workflow. If a run with this id exists, nothing is started and that run is returned."""
+        new_id = run_id or f"{workflow}-{uuid.uuid4().hex[:12]}"
         try:
-            known: Workflow[..., Any] | str = find_workflow(workflow)
+            known: Workflow[..., Any] | str = workflow_for(workflow, new_id)
         except WorkflowNotFoundError:
             known = workflow  # its input is checked when it runs
         arguments = input or {}
         if isinstance(known, Workflow):
             arguments = known.signature.parse(arguments)
-        new_id = run_id or f"{workflow}-{uuid.uuid4().hex[:12]}"
         record, created = starting.start(self._world, new_id, known, arguments)
         return answers.Started(
             run_id=record.run_id,

@@ -71,7 +71,7 @@ class Orchestrator:
         start_at: the time at which it begins, in place of a delay.
         Raises `InvalidInputError` for invalid arguments, and `RunExistsError` for the id of another workflow's run.
         """
-        known = starting.resolve(workflow, workflow_name)
+        known = starting.resolve(workflow, workflow_name, run_id)
         begin = functools.partial(
             starting.start, self._world, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
         )
@@ -92,7 +92,7 @@ class Orchestrator:
 
         If the run ends before it receives the signal, a new run is started for the signal.
         """
-        known = starting.resolve(workflow, None)
+        known = starting.resolve(workflow, None, run_id)
         send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
         await asyncio.to_thread(send, self._world, run_id, known, input)
         return self.run(run_id)

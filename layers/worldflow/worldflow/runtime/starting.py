@@ -29,6 +29,7 @@ from worldflow.engine.history.forking import forked, settled
 from worldflow.engine.ids import check_id, check_name, check_run_id, next_generation
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
+from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.runtime.callers import caller
 from worldflow.runtime.delays import start_time
 from worldflow.runtime.edits import Edit, by_number, read_edits
@@ -272,8 +273,13 @@ def _check_choice(value: object, choices: Any, field: str) -> None:
         )
 
 
-def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None) -> Workflow[..., Any] | str:
-    """The workflow that the caller names by the function, by its name, or by both."""
+def resolve(
+    workflow: Workflow[..., Any] | str | None, workflow_name: str | None, run_id: str | None = None
+) -> Workflow[..., Any] | str:
+    """The workflow that the caller names by the function, by its name, or by both.
+
+    run_id: of the run that is to start. A name then means the version that this run gets.
+    """
     if isinstance(workflow, Workflow):
         if workflow_name not in (None, workflow.name):
             raise InvalidInputError(
@@ -288,6 +294,6 @@ def resolve(workflow: Workflow[..., Any] | str | None, workflow_name: str | None
             [FieldError("workflow", "must be a workflow or its name")],
         )
     try:
-        return find_workflow(name)
+        return find_workflow(name) if run_id is None else workflow_for(name, run_id)
     except InvalidInputError:
         return name

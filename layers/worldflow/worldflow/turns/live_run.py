@@ -39,6 +39,7 @@ from worldflow.engine.texts import escaped
 from worldflow.engine.values.repeats import Repeats
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
@@ -191,8 +192,8 @@ class LiveRun:
         return recorded, [self._stashed(decision, seq + place) for place, decision in enumerate(decisions, 1)]
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
-        workflow = find_workflow(workflow_name, version)
-        return Execution(self.id, workflow, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)
+        known = workflow_for(workflow_name, self.id) if version is None else find_workflow(workflow_name, version)
+        return Execution(self.id, known, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)
 
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""

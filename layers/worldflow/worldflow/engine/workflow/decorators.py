@@ -12,6 +12,7 @@ from worldflow.engine.values.signatures import refuse_generators
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
 from worldflow.engine.workflow.limits import ByCall, Limit
+from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.retry import RetryPolicy
 
 P = ParamSpec("P")
@@ -40,6 +41,7 @@ def workflow(
     *,
     name: str | None = None,
     version: int = 1,
+    ramp: float = 100,
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
@@ -50,6 +52,7 @@ def workflow(
     *,
     name: str | None = None,
     version: int = 1,
+    ramp: float = 100,
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
@@ -59,6 +62,8 @@ def workflow(
     name: its name in runs and messages. Default: the function's name.
     version: an integer of at least 1. Two workflows cannot share a name and a version. New runs use the highest version
         of a name, and a run keeps its version.
+    ramp: the percentage of new runs that use this version, chosen by their ids; the others use the version before. The
+        lowest version takes all that is left. A child uses the version that its parent calls. Default: 100.
     timeout: a duration after which a run is cancelled where it waits and fails with `TimeoutError`, as if all of it
         were in an `asyncio.timeout`. A run keeps the timeout with which it started.
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
@@ -67,6 +72,7 @@ def workflow(
     """
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
+    percentage = check_ramp(ramp)
 
     def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
         _refuse_as("workflow", function)
@@ -74,7 +80,13 @@ def workflow(
             raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
         known_as = name or function.__name__
         definition = Workflow(
-            function, known_as, version=version, timeout=timeout, inline_steps=inline_steps, signals=signals
+            function,
+            known_as,
+            version=version,
+            ramp=percentage,
+            timeout=timeout,
+            inline_steps=inline_steps,
+            signals=signals,
         )
         return add_workflow(definition, version)
 

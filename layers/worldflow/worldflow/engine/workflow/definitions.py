@@ -64,6 +64,7 @@ class Workflow(Generic[P, R]):
         name: str,
         *,
         version: int = 1,
+        ramp: float = 100,
         timeout: Duration | None = None,
         inline_steps: bool = False,
         signals: Mapping[str, Any] | None = None,
@@ -72,6 +73,7 @@ class Workflow(Generic[P, R]):
         self.function = function
         self.name = name
         self.version = version
+        self.ramp = ramp
         self.timeout = None if timeout is None else seconds(timeout)
         self.inline_steps = inline_steps
         self.run_id: str | None = None
@@ -272,6 +274,11 @@ def find_workflow(name: str, version: int | None = None, advice: str = "") -> Wo
         there = ", ".join(f"{name} (version {number})" for number in sorted(versions))
         raise WorkflowNotFoundError(f"{name} (version {version})", [there], advice)
     return found
+
+
+def versions_of(name: str) -> Mapping[int, Workflow[..., Any]]:
+    """The versions of a workflow that are known here."""
+    return _workflows.versions(name)
 
 
 def oldest_version(name: str) -> int | None:

@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.ids import check_name
-from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.runtime import sending, starting
 from worldflow.serving.api.describing import describe_events, describe_run
 from worldflow.serving.api.errors import json_response
@@ -94,9 +94,9 @@ def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempote
 
     def start(request: dict[str, Any], id: str) -> dict[str, Any]:
         asked = StartRequest(**request)
-        workflow = find_workflow(asked.workflow)
-        arguments = read_input(workflow, asked.input)
         run_id = id if asked.run_id is None else asked.run_id
+        workflow = workflow_for(asked.workflow, run_id)
+        arguments = read_input(workflow, asked.input)
         logger.append_keys(run_id=run_id)
         begin = partial(starting.start, delay=asked.delay, start_at=asked.start_at)
         if asked.signal and (asked.delay is not None or asked.start_at):

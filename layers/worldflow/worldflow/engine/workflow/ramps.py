@@ -1,0 +1,40 @@
+"""Ramps: which version of a workflow a new run has, where a version is for some of the runs only.
+
+Each run has a place between 0 and 100, which its id decides. A version with a ramp of 10 takes the runs whose place is
+below 10; those above go to the version before, and so on down to the lowest, which takes all that is left. So all
+generations of an id stay on one side of a ramp, and a ramp that is raised keeps the ids that it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.ids import generation
+from worldflow.engine.workflow.definitions import Workflow, find_workflow, versions_of
+
+_PLACES = 2**32
+
+
+def check_ramp(ramp: object) -> float:
+    """The ramp as a number. Raises `ConfigurationError`."""
+    if isinstance(ramp, bool) or not isinstance(ramp, (int, float)) or not 0 <= ramp <= 100:
+        raise ConfigurationError(f"@workflow(ramp=...) takes a percentage from 0 to 100, not {ramp!r}")
+    return ramp
+
+
+def workflow_for(name: str, run_id: str) -> Workflow[..., Any]:
+    """The version of a workflow that a run of this id starts with. Raises `WorkflowNotFoundError`."""
+    versions = versions_of(name)
+    for version in sorted(versions, reverse=True)[:-1]:
+        if versions[version].ramp == 100 or _place(name, run_id) < versions[version].ramp:
+            return versions[version]
+    return find_workflow(name, min(versions, default=None))
+
+
+def _place(name: str, run_id: str) -> float:
+    """Where a run stands between 0 and 100: elsewhere in the ramps of another workflow."""
+    base, _ = generation(run_id)
+    digest = hashlib.sha256(f"{name} {base}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / _PLACES * 100
