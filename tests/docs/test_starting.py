@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worldflow import now, workflow
+from worldflow import RetryPolicy, RunFailedError, now, step, workflow
 from worldflow.testing import WorkflowEnvironment
 
 pytestmark = pytest.mark.time_of_day
@@ -29,3 +29,49 @@ async def test_starting_later() -> None:
         assert await run.status() == "pending"
         assert await later.result() == "2026-12-31T09"
         assert await run.result() == "2027-01-01T08"
+
+
+class InvalidOrder(Exception):
+    pass
+
+
+async def test_starting_again() -> None:
+    tried = 0
+
+    @step(retry=RetryPolicy(max_attempts=1))
+    async def fetch_orders(day: str) -> list[str]:
+        nonlocal tried
+        tried += 1
+        if tried < 3:
+            raise ConnectionError("the shop is away")
+        return ["1", "2"]
+
+    @step
+    async def store_orders(orders: list[str]) -> int:
+        return len(orders)
+
+    @workflow(retry=RetryPolicy(max_attempts=5, initial_interval="1m", non_retryable=(InvalidOrder,)))
+    async def import_orders(day: str) -> int:
+        orders = await fetch_orders(day)
+        return await store_orders(orders)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(import_orders, "2027-01-01")
+        assert await run.result() == 2
+        record = await run.record()
+        assert (record.attempt, record.max_attempts) == (3, 5)
+
+
+async def test_a_timeout_for_all_of_it() -> None:
+    @step(retry=RetryPolicy(max_attempts=1))
+    async def compare(account: str) -> str:
+        raise ConnectionError("the bank is away")
+
+    @workflow(timeout="1h", execution_timeout="1d", retry=RetryPolicy(max_attempts=10))
+    async def reconcile(account: str) -> str:
+        return await compare(account)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(reconcile, "1")
+        with pytest.raises(RunFailedError, match="the bank is away"):
+            await run.result()

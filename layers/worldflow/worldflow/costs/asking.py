@@ -23,4 +23,7 @@ def record_of(run_id: str, started: h.RunStarted) -> RunRecord:
         seen=started.seen or [],
         traceparent=str(parent) if parent else None,
         start_at=started.start_at,
+        attempt=started.attempt,
+        first_at=started.first_at,
+        expires_at=started.expires_at,
     )

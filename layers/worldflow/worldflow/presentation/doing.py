@@ -44,6 +44,8 @@ def _ended(record: RunRecord, took: str) -> str:
             because = f": {describe_failure(record.error, limit=300)}" if record.error else ""
             return f"Failed after {took}{because}"
         case "continued":
+            if record.error:
+                return f"Failed with {type_name(record.error)} after {took}; the next attempt is {record.next_run_id}."
             return f"Continued as {record.next_run_id} after {took}."
         case _:
             because = f": {printable(record.reason)}" if record.reason else ""

@@ -150,9 +150,15 @@ def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[st
         case h.RunCancelled():
             return "run cancelled", printable(event.reason or "")
         case h.RunContinued():
-            return f"run continued as {event.next_run_id}", describe_value(event.input)
+            return _words_of_continuing(event)
         case _:
             assert_never(event)
+
+
+def _words_of_continuing(event: h.RunContinued) -> tuple[str, str]:
+    if event.error is None:
+        return f"run continued as {event.next_run_id}", describe_value(event.input)
+    return f"run failed; attempt {event.attempt} is {event.next_run_id}", describe_failure(event.error)
 
 
 def _words_of_stream(event: h.StreamWritten) -> tuple[str, str]:

@@ -41,6 +41,8 @@ def run_details(record: RunRecord, prices: Prices | None = None) -> Table:
     if record.attributes:
         table.add_row("attributes", Text(describe_attributes(record.attributes)))
     table.add_row("started", _moment(record.created_at))
+    if record.max_attempts:
+        table.add_row("attempt", f"{record.attempt or 1} of {record.max_attempts}")
     if record.start_at:
         table.add_row("begins" if record.status == "pending" else "began", _moment(record.start_at))
     if record.parent:

@@ -62,7 +62,7 @@ def status_events(
                 at=ended.at,
                 seq=ended.seq,
                 next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
-                error_type=ended.error.type if isinstance(ended, RunFailed) else None,
+                error_type=ended.error.type if isinstance(ended, (RunFailed, RunContinued)) and ended.error else None,
             )
         )
     elif blocked:

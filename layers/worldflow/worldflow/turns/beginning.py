@@ -38,6 +38,8 @@ def start(
         created_at=record.created_at,
         input=record.input,
         timeout=workflow.timeout if workflow else None,
+        execution_timeout=workflow.starts.execution_timeout if workflow else None,
+        max_attempts=workflow.starts.max_attempts if workflow else None,
         seed=seed(chance),
         parent=record.parent,
         attributes=record.attributes or None,
@@ -46,6 +48,9 @@ def start(
         replaces=record.replaces,
         restored=record.restored,
         start_at=record.start_at,
+        attempt=record.attempt,
+        first_at=record.first_at,
+        expires_at=record.expires_at,
         traceparent=traceparent,
     )
 

@@ -269,7 +269,13 @@ class Draft:
             at = max(at, fact.start_at)
         if isinstance(fact, RunStarted) and self.run.execution:
             workflow = self.run.execution.workflow
-            applied = Applied(fact_id=fact.fact_id, version=workflow.version, timeout=workflow.timeout)
+            applied = Applied(
+                fact_id=fact.fact_id,
+                version=workflow.version,
+                timeout=workflow.timeout,
+                execution_timeout=workflow.starts.execution_timeout,
+                max_attempts=workflow.starts.max_attempts,
+            )
             fact = with_what_was_unknown(fact, applied)
         try:
             learned = self.run.learn(fact, at)

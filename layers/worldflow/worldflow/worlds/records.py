@@ -116,6 +116,14 @@ class RunRecord(BaseModel):
     """For a run that has not begun: it may have begun before, in a history that was lost."""
     start_at: datetime | None = None
     """The run begins no earlier than this."""
+    attempt: int | None = None
+    """Which attempt of its workflow this is, where that is tried again when it fails; None for the first."""
+    max_attempts: int | None = None
+    """How many there are at most, where there may be more than one."""
+    first_at: datetime | None = None
+    """For a run that has not begun: when the first attempt did."""
+    expires_at: datetime | None = None
+    """For a run that has not begun: when the time is over that it has with the generations before it."""
     archived_at: datetime | None = None
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
@@ -217,7 +225,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         seq=state.seq,
         input=started.input,
         result=ended.result if isinstance(ended, RunCompleted) else None,
-        error=ended.error if isinstance(ended, RunFailed) else None,
+        error=ended.error if isinstance(ended, (RunFailed, RunContinued)) else None,
         reason=ended.reason if isinstance(ended, RunCancelled) else None,
         blocked_reason=blocked if status == "blocked" else None,
         attributes=state.attributes,
@@ -227,6 +235,8 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
         start_at=started.start_at,
+        attempt=started.attempt,
+        max_attempts=started.max_attempts,
         usage=state.usage.entries() or None,
     )
 

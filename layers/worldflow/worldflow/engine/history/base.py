@@ -56,6 +56,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "due": datetime.fromisoformat,
     "created_at": datetime.fromisoformat,
     "start_at": datetime.fromisoformat,
+    "expires_at": datetime.fromisoformat,
+    "first_at": datetime.fromisoformat,
     "error": Failure.model_validate,
     "parent": Parent.model_validate,
 }

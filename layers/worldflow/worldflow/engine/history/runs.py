@@ -52,6 +52,16 @@ class RunStarted(Fact):
     """The run may have begun before, in a history that was lost: see `RunRestored`."""
     start_at: datetime | None = None
     """The workflow does not begin before this. Until then what comes for the run is held."""
+    execution_timeout: float | None = None
+    """Seconds that the workflow may take, with all generations and attempts."""
+    expires_at: datetime | None = None
+    """When they are over, in a generation that follows the first."""
+    attempt: int | None = None
+    """Which attempt of the workflow this is, where that is tried again when it fails; None for the first."""
+    max_attempts: int | None = None
+    """How many there are at most, where there may be more than one."""
+    first_at: datetime | None = None
+    """When the first attempt began."""
 
     @property
     def fact_id(self) -> str:
@@ -124,6 +134,8 @@ class Applied(Decision):
     fact_id: str
     version: int | None = None
     timeout: float | None = None
+    execution_timeout: float | None = None
+    max_attempts: int | None = None
     """Of a `RunStarted`: what was not known while there was no code."""
 
 
@@ -174,3 +186,11 @@ class RunContinued(Decision):
     input: Json = None
     carried: Json = None
     seen: list[str] | None = None
+    expires_at: datetime | None = None
+    """When the time that all generations have is over."""
+    error: Failure | None = None
+    """Why the workflow failed, which is tried again."""
+    start_at: datetime | None = None
+    attempt: int | None = None
+    first_at: datetime | None = None
+    """Of the next attempt."""

@@ -25,7 +25,12 @@ CLOSED_HOOKS = 25
 
 def with_what_was_unknown(fact: h.RunStarted, applied: h.Applied) -> h.RunStarted:
     """The start of a run whose code was not there then."""
-    known = {"version": fact.version or applied.version, "timeout": fact.timeout or applied.timeout}
+    known = {
+        "version": fact.version or applied.version,
+        "timeout": fact.timeout or applied.timeout,
+        "execution_timeout": fact.execution_timeout or applied.execution_timeout,
+        "max_attempts": fact.max_attempts or applied.max_attempts,
+    }
     return fact.model_copy(update=known)
 
 

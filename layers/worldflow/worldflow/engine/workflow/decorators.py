@@ -14,6 +14,7 @@ from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
 from worldflow.engine.workflow.limits import ByCall, Limit
 from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.retry import RetryPolicy
+from worldflow.engine.workflow.starts import StartOptions, read_starts
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,6 +46,7 @@ def workflow(
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
+    **starts: Unpack[StartOptions],
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
 def workflow(
     function: Any = None,
@@ -56,6 +58,7 @@ def workflow(
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
+    **starts: Unpack[StartOptions],
 ) -> Any:
     """Makes an `async def` function a workflow.
 
@@ -65,7 +68,10 @@ def workflow(
     ramp: the percentage of new runs that use this version, chosen by their ids; the others use the version before. The
         lowest version takes all that is left. A child uses the version that its parent calls. Default: 100.
     timeout: a duration after which a run is cancelled where it waits and fails with `TimeoutError`, as if all of it
-        were in an `asyncio.timeout`. A run keeps the timeout with which it started.
+        were in an `asyncio.timeout`. A run keeps the timeout with which it started. Each generation and each attempt
+        has it for itself.
+    execution_timeout: the same, for all generations and attempts of a run together.
+    retry: when to start a failed run again, as its next generation, with the same input. Default: never.
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
     signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
         type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.
@@ -88,6 +94,7 @@ def workflow(
             inline_steps=inline_steps,
             signals=signals,
         )
+        definition.starts = read_starts(known_as, dict(starts))
         return add_workflow(definition, version)
 
     return decorate if function is None else decorate(function)

@@ -25,6 +25,7 @@ from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
 from worldflow.engine.workflow.limits import ByCall, Limit, check_options
 from worldflow.engine.workflow.registry import Registry
 from worldflow.engine.workflow.retry import RetryPolicy
+from worldflow.engine.workflow.starts import Starts
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -76,6 +77,7 @@ class Workflow(Generic[P, R]):
         self.ramp = ramp
         self.timeout = None if timeout is None else seconds(timeout)
         self.inline_steps = inline_steps
+        self.starts = Starts()
         self.run_id: str | None = None
         self.parent_close: ParentClose = "cancel"
         self.signature = Signature(function, name)

@@ -31,7 +31,6 @@ from typing import Any, assert_never
 
 import worldflow.engine.workflow.patches  # noqa: F401  # of asyncio, which the workflow is about to use
 from worldflow.engine import history as h
-from worldflow.engine.durations import spoken
 from worldflow.engine.errors import (
     ConfigurationError,
     ContinueAsNew,
@@ -50,6 +49,7 @@ from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.calls import Calls
 from worldflow.engine.workflow.definitions import Step, Workflow
 from worldflow.engine.workflow.inbox import Inbox
+from worldflow.engine.workflow.lifetime import Lifetime
 from worldflow.engine.workflow.loop import WorkflowLoop
 from worldflow.engine.workflow.outlets import WorkflowStreams
 from worldflow.engine.workflow.recorded import Recorded
@@ -101,7 +101,7 @@ class Execution:
         self._timer_count = 0
         self._cancel_reason: str | None = None
         self._attributes: dict[str, Attribute] = {}
-        self._limit: asyncio.Timeout | None = None
+        self.lifetime = Lifetime(self)
         self.recorded = Recorded(self)
         self.patches: dict[str, bool] = {}
         """The changes that the workflow has asked for, and whether it goes their new way."""
@@ -209,17 +209,7 @@ class Execution:
             return
         # What the task does first happens in `run`, with the clock set.
         call = self.workflow.signature.call(arguments)
-        main = call if fact.timeout is None else self._within(fact.timeout, call)
-        self._main = self.loop.create_task(main, name=fact.workflow_name)
-
-    async def _within(self, timeout: float, call: Any) -> Any:
-        try:
-            async with asyncio.timeout(timeout) as self._limit:
-                return await call
-        except TimeoutError:
-            if self._limit is None or not self._limit.expired():
-                raise
-            raise TimeoutError(f"the workflow took longer than {spoken(timeout)}") from None
+        self._main = self.loop.create_task(self.lifetime.within(fact, call), name=fact.workflow_name)
 
     def _restart(self, fact: h.RunForked) -> None:
         """What is counted in time begins anew."""
@@ -227,9 +217,7 @@ class Execution:
         if fact.seed is None:
             return  # recorded by code that did no more
         self.random.seed(fact.seed)
-        limit, timeout = self._limit, self.started.timeout if self.started else None
-        if limit and timeout is not None and not limit.expired():
-            self.loop.call(lambda: limit.reschedule(self._now.timestamp() + timeout))
+        self.lifetime.restart(self.started)
 
     def _outcome(self) -> AnyDecision:
         if self._main.cancelled():
@@ -252,7 +240,10 @@ class Execution:
                 input=anew.arguments,
                 carried=self.inbox.unread(),
                 seen=self.inbox.seen() or None,
+                expires_at=self.lifetime.expires_at,
             )
+        if again := self.lifetime.retried(error):
+            return again
         return h.RunFailed(error=encode_exception(error))
 
     def next_input(self, arguments: Mapping[str, Any]) -> dict[str, Json]:

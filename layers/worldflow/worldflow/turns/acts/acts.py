@@ -27,11 +27,14 @@ from worldflow.worlds.messages import (
     start_of,
     termination,
 )
-from worldflow.worlds.payloads import adopt
+from worldflow.worlds.payloads import adopt, adopt_event
 from worldflow.worlds.records import RunRecord, run_record
 
 PAGE = 100
 """Acts that are carried out before the turn checks whether it has time for more."""
+
+_SENT = (h.SignalReceived, h.UpdateReceived)
+"""What others send to a run, whichever generation receives it."""
 
 Act = tuple[int, Callable[[], Iterable[Outgoing]]]
 """The number of the event that asks for it, and what does it and returns the messages to send."""
@@ -205,6 +208,7 @@ class Acts:
             streams.write(run, events)
         if isinstance(state.ended, h.RunContinued):
             yield self._continue(state.ended, redo=redo)
+            yield self._hand_on(state.ended.next_run_id)
         record = run_record(run.id, state, None, run.world.now())
         run.world.update_run(record)
         messages = self._end_replaced() if redo else []
@@ -250,7 +254,14 @@ class Acts:
         if not redo or items.get_generation(world, base) < number:  # else it was created, and may be archived by now
             world.create_run(following_record(world, self._run.state))
             items.put_generation(world, base, number)
-        return [start_of(ended.next_run_id, None)]
+        return [start_of(ended.next_run_id, ended.start_at)]
+
+    def _hand_on(self, run_id: str) -> list[Outgoing]:
+        """Sends on what the workflow has not learned of: it was held, and the run continued before its turn came."""
+        world, unrecorded = self._run.world, {"held": None, "seq": 0, "at": h.UNRECORDED}
+        waiting = [fact for fact in self._run.state.held.values() if isinstance(fact, _SENT)]
+        adopted = (adopt_event(world, run_id, fact.model_copy(update=unrecorded)) for fact in waiting)
+        return [FactArrived(run_id=run_id, fact=fact) for fact in adopted]
 
     def answer(self, parent: h.Parent) -> list[Outgoing]:
         """Tells the call that asked for this run how it has ended: it may be another call than the first."""
@@ -301,6 +312,10 @@ def following_record(world: World, state: RunState) -> RunRecord:
         carried=adopt(world, ended.next_run_id, ended.carried),
         seen=ended.seen or [],
         restored=starts_restored(state, now),
+        start_at=ended.start_at,
+        attempt=ended.attempt,
+        first_at=ended.first_at,
+        expires_at=ended.expires_at,
         # Under the span that the first generation is under, or under the first.
         traceparent=started.traceparent,
     )

@@ -82,9 +82,12 @@ def _is_same_call(run: ActingRun, one: Parent | None, other: Parent) -> bool:
     """Whether a child belongs to a call: also to that of a run which this one is a retry of."""
     if one is None or one.child_id != other.child_id:
         return False
-    return one.run_id == other.run_id or (
-        run.state.forked is not None and generation(one.run_id)[0] == generation(other.run_id)[0]
-    )
+    return one.run_id == other.run_id or (_continues(run) and generation(one.run_id)[0] == generation(other.run_id)[0])
+
+
+def _continues(run: ActingRun) -> bool:
+    """Whether a run does again what one before it has failed to do."""
+    return run.state.forked is not None or bool(run.state.started and run.state.started.attempt)
 
 
 def cancel(run: ActingRun, child: OpenChild) -> FactArrived:
