@@ -140,7 +140,7 @@ def story(system: System, run_id: str) -> list[tuple[str, dict[str, Any]]]:
 
 def told(event: Event) -> tuple[str, dict[str, Any]]:
     payload = event.payload
-    for moment in ("due", "created_at", "seed"):
+    for moment in ("due", "created_at", "seed", "waited"):
         payload.pop(moment, None)
     if payload.get("webhook"):
         payload.pop("token")  # it says when it expires

@@ -120,6 +120,27 @@ def test_what_is_open_says_so():
     assert "open" in shown((0, RunStarted()), (0, StepScheduled(step_id="s1", name="pick")))[1]
 
 
+def test_a_bar_is_thin_while_an_attempt_waits_in_its_queue():
+    (line,) = shown(
+        (0, RunStarted()),
+        (0, StepScheduled(step_id="s1", name="pick")),
+        (6, StepFailed(step_id="s1", error=Failure(type="a:Boom"), waited=4.0)),
+        (6, StepRetryScheduled(step_id="s1", attempt=2, due=AT + timedelta(seconds=10))),
+        (16, StepCompleted(step_id="s1", attempt=2, waited=2.0)),
+    )[1:]
+    assert line.split(maxsplit=7)[6:] == ["s", "─" * 8 + "━" * 12 + "─" * 4 + "━" * 8 + "  attempt 2, queued for 6 s"]
+
+
+def test_a_wait_that_another_clock_measured_is_not_longer_than_its_attempt():
+    (line,) = shown(
+        (0, RunStarted()),
+        (0, StepScheduled(step_id="s1", name="pick")),
+        (2, StepCompleted(step_id="s1", waited=3.0)),
+    )[1:]
+    assert "─" * 32 in line
+    assert line.endswith("queued for 2 s")
+
+
 def test_many_lines_are_counted():
     steps = [(0.0, StepScheduled(step_id=f"s{n}", name="pick")) for n in range(60)]
     lines = shown((0, RunStarted()), *steps)

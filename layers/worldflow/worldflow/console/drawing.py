@@ -92,9 +92,12 @@ def _bars(span: Span, end: datetime, x: Callable[[datetime], float]) -> list[Bar
     for attempt in span.attempts:
         if attempt.begin > free:
             bars.append(_bar(free, attempt.begin, "waited", f"waits {duration(attempt.begin - free)}", x))
-        until = attempt.end or end
-        title = f"attempt {attempt.number}, {attempt.outcome or 'open'}, {duration(until - attempt.begin)}"
-        bars.append(_bar(attempt.begin, until, attempt.outcome or "open", title, x))
+        until, began = attempt.end or end, attempt.began
+        if began > attempt.begin:
+            title = f"attempt {attempt.number}, {duration(began - attempt.begin)} in its queue"
+            bars.append(_bar(attempt.begin, began, "queued", title, x))
+        title = f"attempt {attempt.number}, {attempt.outcome or 'open'}, {duration(until - began)}"
+        bars.append(_bar(began, until, attempt.outcome or "open", title, x))
         free = until
     return bars
 

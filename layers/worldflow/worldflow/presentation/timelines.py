@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from rich.table import Table
 from rich.text import Text
@@ -18,15 +19,24 @@ LIMIT = 50
 
 
 def timeline(events: Sequence[Event]) -> Table:
-    """What was open in a history, when each began, how long it took, and both as bars."""
+    """What was open in a history, when each began, how long it took, and both as bars: thin while an attempt waits in
+    its queue.
+    """
     spans = spans_of(events)
     first, last = events[0].at, events[-1].at
     total = (last - first).total_seconds() or 1e-9
 
+    def column(moment: datetime) -> float:
+        return (moment - first).total_seconds() / total * BAR_WIDTH
+
     def bar(span: Span) -> Text:
-        begin = min(int((span.begin - first).total_seconds() / total * BAR_WIDTH), BAR_WIDTH - 1)
-        length = ((span.end or last) - span.begin).total_seconds() / total * BAR_WIDTH
-        return Text(" " * begin + "━" * max(1, min(round(length), BAR_WIDTH - begin)), style=style(span))
+        begin = min(int(column(span.begin)), BAR_WIDTH - 1)
+        length = max(1, min(round(column(span.end or last) - column(span.begin)), BAR_WIDTH - begin))
+        cells = ["━"] * length
+        for attempt in span.attempts:
+            waits = range(round(column(attempt.begin)) - begin, round(column(attempt.began)) - begin)
+            cells[waits.start : waits.stop] = "─" * len(range(length)[waits.start : waits.stop])
+        return Text(" " * begin + "".join(cells), style=style(span))
 
     table = Table(box=None, pad_edge=False)
     table.add_column("timeline", overflow="fold")
@@ -62,7 +72,7 @@ def label(span: Span) -> str:
 def note(span: Span) -> str:
     match span.outcome:
         case "failed" if span.error:
-            return ", ".join(filter(None, [type_name(span.error), _tokens(span)]))
+            return ", ".join(filter(None, [type_name(span.error), _queued(span), _tokens(span)]))
         case "abandoned" | "cancelled" | "refused":
             return span.outcome
     if span.asked_to_end and span.outcome is None:
@@ -72,7 +82,15 @@ def note(span: Span) -> str:
 
 def _after_attempts(span: Span) -> str:
     again = span.attempts[-1].number > 1 if span.attempts else False
-    return ", ".join(filter(None, [f"attempt {span.attempts[-1].number}" if again else "", _tokens(span)]))
+    return ", ".join(
+        filter(None, [f"attempt {span.attempts[-1].number}" if again else "", _queued(span), _tokens(span)])
+    )
+
+
+def _queued(span: Span) -> str:
+    """How long its attempts waited in their queue."""
+    waited = sum(((attempt.began - attempt.begin) for attempt in span.attempts), timedelta())
+    return f"queued for {duration(waited)}" if waited else ""
 
 
 def _tokens(span: Span) -> str:

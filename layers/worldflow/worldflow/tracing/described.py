@@ -117,10 +117,11 @@ class TracedRun:
             name=f"step {step.name}",
             context=attempt_context(self.context, step.id, attempt.number),
             parent=self.context,
-            begin=attempt.begin,
+            begin=attempt.began,
             end=end,
             attributes={
                 **attempt_attributes(self.run_id, step.id, step.name, attempt.number),
+                **wait_attributes(attempt.waited.total_seconds()),
                 **usage_attributes(attempt.usage),
             },
             error=error_type(attempt.error) or (attempt.outcome if attempt.outcome == "abandoned" else None),
@@ -151,6 +152,11 @@ def attempt_attributes(run_id: str, step_id: str, name: str, attempt: int) -> At
         "worldflow.step": name,
         "worldflow.attempt": attempt,
     }
+
+
+def wait_attributes(waited: float | None) -> Attributes:
+    """How long an attempt was in its queue, if that was noticeable."""
+    return {"worldflow.queued_ms": round(waited * 1000)} if waited else {}
 
 
 def usage_attributes(usage: Sequence[Entry]) -> Attributes:

@@ -13,7 +13,7 @@ from opentelemetry.trace import Link
 from worldflow import clock
 from worldflow.engine.history import StepFailed
 from worldflow.engine.traceparent import TraceContext, attempt_context, run_context
-from worldflow.tracing.described import TracedRun, attempt_attributes, error_type, usage_attributes
+from worldflow.tracing.described import TracedRun, attempt_attributes, error_type, usage_attributes, wait_attributes
 from worldflow.tracing.emitting import begin, emit, end, tracer_of
 from worldflow.turns.observer import Attempt, Commit, Observer, TurnReport
 
@@ -88,7 +88,10 @@ class TracingObserver(Observer):
             attempt_context(run, task.step_id, task.attempt),
             run,
             attempt.began_at,
-            attempt_attributes(task.run_id, task.step_id, task.name, task.attempt),
+            {
+                **attempt_attributes(task.run_id, task.step_id, task.name, task.attempt),
+                **wait_attributes(attempt.waited),
+            },
             _surroundings(),
         )
         with trace.use_span(span, record_exception=False, set_status_on_exception=False):

@@ -34,6 +34,9 @@ from worldflow.engine.history import Ended, Event, RunEnded, RunForked, RunStart
 from worldflow.engine.privacy import loggable
 from worldflow.worlds.messages import RunMessage, StepTask
 
+NOTICEABLE_WAIT = 0.01
+"""Seconds in a queue below which a history does not say that an attempt waited."""
+
 _log = logging.getLogger("worldflow")
 
 
@@ -104,6 +107,12 @@ class Attempt:
     """By the world's clock."""
     outcome: StepCompleted | StepFailed | None = None
     """Filled in when the attempt has ended; None where it is cut off and will be run again."""
+
+    @property
+    def waited(self) -> float | None:
+        """Seconds that the task was in its queue, where they are known and it was there for a noticeable time."""
+        waited = (self.began_at - self.sent_at).total_seconds() if self.sent_at else 0.0
+        return round(waited, 3) if waited >= NOTICEABLE_WAIT else None
 
 
 @dataclass(frozen=True, slots=True)

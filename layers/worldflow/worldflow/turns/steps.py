@@ -180,7 +180,10 @@ class StepExecutor:
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
         began = redelivered or task.redo or task.again is not None or task.attempt > 1 or task.origin is not None
         run = partial(self._runner.run, ready, info, began=began)
-        return partial(self._finish, task, await self._observed(attempt, run))
+        fact = await self._observed(attempt, run)
+        if waited := attempt.waited:
+            fact = fact.model_copy(update={"waited": waited})
+        return partial(self._finish, task, fact)
 
     async def _is_wanted(self, task: StepTask, *, has_waited: bool) -> bool:
         """Whether an attempt is still wanted, as far as there is reason to ask. One that sends heartbeats always asks:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, assert_never
 
 from worldflow.engine import history as h
@@ -24,11 +24,20 @@ class Attempt:
 
     number: int
     begin: datetime
+    """When it came into its queue."""
     end: datetime | None = None
     outcome: Outcome | None = None
     error: Failure | None = None
     usage: Sequence[Entry] = ()
     """The tokens that it has recorded."""
+    waited: timedelta = timedelta()
+    """How long it was in its queue, where its outcome says so."""
+
+    @property
+    def began(self) -> datetime:
+        """When it left its queue, as far as that is known: the clocks of two machines measure the attempt."""
+        began = self.begin + self.waited
+        return began if self.end is None else min(began, max(self.begin, self.end))
 
 
 @dataclass(slots=True)
@@ -63,6 +72,7 @@ class Span:
         last = self.attempts[-1]
         last.number, last.end, last.outcome, last.error = fact.attempt, self.end, self.outcome, error
         last.usage = fact.usage or ()
+        last.waited = timedelta(seconds=fact.waited or 0)
 
     def retry(self, attempt: int, begin: datetime) -> None:
         self.end = self.outcome = self.error = None

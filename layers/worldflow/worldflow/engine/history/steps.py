@@ -53,6 +53,8 @@ class StepCompleted(Fact):
     result: Json = None
     usage: list[Entry] | None = None
     """The tokens that the attempt has recorded."""
+    waited: float | None = None
+    """Seconds that the attempt was in its queue before it began, by the clock of what ran it: to be shown, no more."""
 
     @property
     def fact_id(self) -> str:
@@ -69,6 +71,8 @@ class StepFailed(Fact):
     """Seconds, where the step asked for its own interval."""
     usage: list[Entry] | None = None
     """The tokens that the attempt had recorded by then."""
+    waited: float | None = None
+    """See `StepCompleted`."""
 
     @property
     def fact_id(self) -> str:
