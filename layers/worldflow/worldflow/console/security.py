@@ -46,6 +46,7 @@ class Shield:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = with_whole_path(scope)
         if refusal := self._refusal(Request(scope)):
             await refusal(scope, receive, send)
             return
@@ -67,6 +68,19 @@ class Shield:
         if request.method not in ("GET", "HEAD") and (origin is None or urlsplit(origin).netloc != host):
             return PlainTextResponse("Actions must come from a page of the console.", 403)
         return None
+
+
+def with_whole_path(scope: Scope) -> Scope:
+    """A request whose path includes the `root_path`, as ASGI has it. Behind a proxy that strips a prefix, which only
+    the application is told of (`FastAPI(root_path=...)`), the path lacks that, and no route within a mount matches it.
+    """
+    path, root = scope["path"], scope.get("root_path", "")
+    whole = scope.get("app_root_path", root) + path
+    return scope if _is_under(path, root) or not _is_under(whole, root) else {**scope, "path": whole}
+
+
+def _is_under(path: str, root: str) -> bool:
+    return path == root or path.startswith(root + "/")
 
 
 class Tokens:
