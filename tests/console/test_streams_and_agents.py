@@ -29,7 +29,7 @@ async def console_telling() -> None:
 
 
 def words(page: str) -> str:
-    return "".join(re.findall(r"<span>([^<]*)</span>", page))
+    return "".join(re.findall(r"<span data-offset=\"\d+\">([^<]*)</span>", page))
 
 
 def test_a_stream_is_shown_and_followed(system: System, pages: Pages) -> None:
@@ -108,3 +108,43 @@ def test_each_message_of_a_conversation_is_shown_once() -> None:
 
 def test_steps_that_ask_no_model_are_no_conversation() -> None:
     assert conversations([StepScheduled(step_id="s1", name="send", input={"messages": ["hi"]})], {}) == []
+
+
+@step
+async def console_tells_much() -> None:
+    async with open_stream("numbers", int) as out:
+        for number in range(2_500):
+            await out.write(number)
+
+
+@workflow
+async def console_telling_much() -> None:
+    await console_tells_much()
+
+
+def numbers(page: str) -> list[int]:
+    return [int(number) for number in re.findall(r'<div class="row" data-offset="\d+">(\d+)</div>', page)]
+
+
+def test_a_long_stream_begins_with_its_newest_rows_and_leads_to_the_others(system: System, pages: Pages) -> None:
+    start(system, "telling-much", console_telling_much)
+    found: list[int] = []
+    path: str | None = "/runs/telling-much/streams?name=numbers"
+    while path:
+        page = pages.text(path)
+        assert len(numbers(page)) <= 1_000
+        found = numbers(page) + found
+        hidden = re.search(r'id="earlier"[^>]* href="([^"]+)"( hidden)?', page)
+        assert hidden
+        path = None if hidden[2] else "/runs/telling-much/streams" + hidden[1].replace("&amp;", "&")
+    assert sorted(set(found)) == list(range(2_500))
+    assert len(found) == 3_000  # the first page is a whole one
+
+
+def test_an_earlier_page_leads_to_the_later_rows_and_follows_nothing(system: System, pages: Pages) -> None:
+    start(system, "telling-much", console_telling_much)
+    page = pages.text("/runs/telling-much/streams", name="numbers", after="0")
+    assert numbers(page) == list(range(1_000)) and "streams/rows" not in page
+    (later,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    page = pages.text("/runs/telling-much/streams" + later.replace("&amp;", "&"))
+    assert numbers(page) == list(range(1_000, 2_000))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,10 @@ from worldflow.worlds.base import World
 
 DRAWN = 20
 """Streams of a run in its timeline."""
+ROWS = 1_000
+"""Rows of a page. One that follows a stream keeps the newest."""
+_LOOKS = 50
+"""Pages of a stream that are read to find its newest rows; a page that follows it reads on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,40 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Rows:
     rows: Sequence[Row]
+    after: int
+    """The offset that they follow."""
     next: int
     ended: bool
 
+    @property
+    def earlier(self) -> int | None:
+        """Where the page before these rows begins, if anything is before them."""
+        return max(0, self.after - ROWS) if self.after else None
+
 
 def read(world: World, run_id: str, name: str, after: int) -> Rows:
-    """The rows of a stream that follow an offset. Raises `RunNotFoundError` and `InvalidInputError`."""
+    """A page of the rows of a stream that follow an offset. Raises `RunNotFoundError` and `InvalidInputError`."""
     page = streams.read(world, run_id, name, after)
-    return Rows([_row(item) for item in page.items], page.next, page.ended)
+    rows = [_row(item) for item in page.items[:ROWS]]
+    if len(rows) < len(page.items):
+        return Rows(rows, after, rows[-1].offset, False)
+    return Rows(rows, after, page.next, page.ended)
+
+
+def read_newest(world: World, run_id: str, name: str) -> Rows:
+    """The newest rows of a stream, to be followed from there. Raises as `read`."""
+    noted = dict(streams.places(world, run_id)).get(name, 0)  # it may have gone on since
+    start = after = max(0, noted - ROWS)
+    kept, found = deque[streams.Item](maxlen=ROWS), 0
+    for _ in range(_LOOKS):
+        page = streams.read(world, run_id, name, after)
+        kept += page.items
+        found += len(page.items)
+        if page.ended or page.next == after:
+            break
+        after = page.next
+    follows = kept[0].offset - 1 if found > len(kept) else start
+    return Rows([_row(item) for item in kept], follows, page.next, page.ended)
 
 
 def _row(item: streams.Item) -> Row:

@@ -70,15 +70,20 @@ class RunPages(Pages):
         run_id = seen.record.run_id
         names = await in_thread(stream_names, self.world, run_id)
         name = request.query_params.get("name", "") or (names[0] if names else "")
-        rows = await in_thread(following.read, self.world, run_id, name, 0) if name and self.payloads else None
-        return self._run_page(request, "streams.html", seen, names=names, name=name, rows=rows, run_id=run_id)
+        rows, paged = None, "after" in request.query_params
+        if name and self.payloads and paged:
+            rows = await in_thread(following.read, self.world, run_id, name, number_of(request, "after"))
+        elif name and self.payloads:
+            rows = await in_thread(following.read_newest, self.world, run_id, name)
+        context = {"names": names, "name": name, "rows": rows, "run_id": run_id, "paged": paged}
+        return self._run_page(request, "streams.html", seen, page_rows=following.ROWS, **context)
 
     async def rows(self, request: Request) -> Response:
         run_id, name = request.path_params["run_id"], request.query_params.get("name", "")
         if not self.payloads:
             return JSONResponse({"error": "there is no such stream to show"}, 404)
         rows = await in_thread(following.read, self.world, run_id, name, number_of(request, "after"))
-        return self.page(request, "rows.html", rows=rows, name=name, run_id=run_id)
+        return self.page(request, "rows.html", rows=rows, name=name, run_id=run_id, paged=False)
 
     async def agents(self, request: Request) -> Response:
         seen = await self._view(request)

@@ -104,7 +104,18 @@ document.addEventListener("visibilitychange", () => {
   htmx.trigger(run, document.hidden ? "htmx:beforeCleanupElement" : "htmx:afterProcessNode");
   if (!document.hidden) { htmx.trigger(body, "htmx:afterProcessNode"); htmx.trigger(body, "sse:changed"); }
 });
+// A page that follows a stream keeps its newest rows: the link above them leads to the rest.
+function prune() {
+  const stream = document.querySelector(".stream[data-rows]"), earlier = document.getElementById("earlier");
+  const most = Number(stream?.dataset.rows), rows = stream ? [...stream.querySelectorAll("[data-offset]")] : [];
+  if (!stream || rows.length <= most) return;
+  for (const row of rows.slice(0, -most)) row.remove();
+  const link = new URL(earlier.href);
+  link.searchParams.set("after", Math.max(0, rows.at(-most).dataset.offset - 1 - most));
+  earlier.href = link;
+  earlier.hidden = false;
+}
 function ready(root) { localTimes(root); savedViews(); select(); }
 document.addEventListener("DOMContentLoaded", () => ready(document));
-document.addEventListener("htmx:afterSettle", () => ready(document));
+document.addEventListener("htmx:afterSettle", () => { prune(); ready(document); });
 setInterval(() => localTimes(document), 10000);
