@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.console.conftest import Pages
 from tests.support.systems import System, start
 from worldflow import wait_for_signal, workflow
 from worldflow.engine.workflow import definitions
-from worldflow.runtime import schedules, sending
+from worldflow.runtime import schedules, sending, sweep
+from worldflow.worlds.messages import StepTask
 
 
 @workflow
@@ -34,6 +37,22 @@ def test_blocked_runs_say_why(system: System, pages: Pages) -> None:
     page = pages.text("/health")
     assert 'href="/runs/blocked"' in page and "WorkflowNotFoundError" in page
     assert "Deploy a fix, then resume the run." in pages.text("/runs/blocked")
+
+
+def test_the_last_sweep_is_told_and_whether_another_is_overdue(system: System, pages: Pages) -> None:
+    assert "none yet: a worker sweeps when it starts" in pages.text("/health")
+    sweep.note(system.world, system.clock.now())
+    page = pages.text("/health")
+    assert "<dt>Last sweep</dt><dd><time" in page and "overdue" not in page
+    system.clock.forward(system.clock.now() + timedelta(hours=2))
+    assert '<span class="status failed">overdue</span>' in pages.text("/health")
+
+
+def test_a_step_attempt_that_has_not_ended_has_an_age(system: System, pages: Pages) -> None:
+    assert "<dt>Oldest open step attempt</dt><dd>none</dd>" in pages.text("/health")
+    system.world.send([StepTask(run_id="order-1", step_id="s1", name="console_any")])
+    system.clock.forward(system.clock.now() + timedelta(minutes=5))
+    assert "<dt>Oldest open step attempt</dt><dd>5 min" in pages.text("/health")
 
 
 def test_dead_letters_are_put_back(pages: Pages) -> None:

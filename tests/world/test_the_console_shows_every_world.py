@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from botocore.exceptions import ClientError
 from tests.console.conftest import Pages
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import set_attributes, step, wait_for_signal, workflow
+from worldflow.console.stacks import health_of
 from worldflow.worlds.messages import Start
 
 
@@ -67,15 +69,51 @@ def test_the_queues_of_a_stack(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) 
     aws.world.send([Start(run_id="order-1")])
     page = Pages(aws.world).text("/health")
     assert '<td>runs</td><td class="number">1</td><td class="number">0</td>' in page
-    monkeypatch.setattr(aws.world.access.session, "client", lambda _: SimpleNamespace(get_metric_data=ages))
+    monkeypatch.setattr(aws.world.access.session, "client", lambda _: SimpleNamespace(get_metric_data=metrics))
     assert '<td class="number">0</td><td class="number">42 s</td>' in Pages(aws.world).text("/health")
 
 
-def ages(MetricDataQueries: list[dict[str, Any]], **_: object) -> dict[str, Any]:
-    """CloudWatch, which moto has no figures of queues for."""
-    asked = {query["Id"]: query["MetricStat"]["Metric"]["Dimensions"][0]["Value"] for query in MetricDataQueries}
-    assert asked["runs"].endswith("runs.fifo")
-    return {"MetricDataResults": [{"Id": "runs", "Values": [42.0, 41.0]}, {"Id": "steps", "Values": []}]}
+STACK = "worldflow-runs"
+"""The name of the stack, as that of its table would have it."""
+
+
+def metrics(MetricDataQueries: list[dict[str, Any]], EndTime: datetime, **_: object) -> dict[str, Any]:
+    """CloudWatch, which moto has no figures of queues and functions for: the caretaker of this stack was last called
+    without an error at 9:17, and that of another since then.
+    """
+    asked = {query["Id"]: query for query in MetricDataQueries}
+    if "runs" in asked:
+        queue = asked["runs"]["MetricStat"]["Metric"]["Dimensions"][0]["Value"]
+        assert queue.endswith("runs.fifo")
+        return {"MetricDataResults": [{"Id": "runs", "Values": [42.0, 41.0]}, {"Id": "steps", "Values": []}]}
+    hours = [EndTime.replace(hour=hour, minute=17, second=0, microsecond=0) for hour in (11, 10, 9, 8)]
+    names = {"Label": f"{STACK}-CaretakerFunction-1"}, {"Label": "other-CaretakerFunction-1"}
+    calls = [
+        {"Id": "invocations", "Timestamps": hours, "Values": [1.0] * 4},
+        {"Id": "errors", "Timestamps": hours, "Values": [1.0, 1.0, 0.0, 0.0]},
+    ]
+    quiet = [{"Id": "invocations", "Timestamps": hours, "Values": [1.0] * 4}]
+    assert asked.keys() == {"invocations", "errors"}
+    return {"MetricDataResults": [*(call | names[0] for call in calls), *(call | names[1] for call in quiet)]}
+
+
+def test_the_last_sweep_of_a_stack_is_the_last_call_of_its_caretaker_without_an_error(
+    aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "<dt>Last sweep</dt><dd>not known" in Pages(aws.world).text("/health")
+    monkeypatch.setattr(aws.world.access.session, "client", lambda _: SimpleNamespace(get_metric_data=metrics))
+    found = health_of(aws.world)
+    assert found.swept_at is not None
+    assert (found.swept_at.hour, found.swept_at.minute) == (9, 17)
+
+
+def test_the_oldest_open_run_is_told(system: System) -> None:
+    pages = Pages(system.world)
+    assert "<dt>Oldest open run</dt><dd>none</dd>" in pages.text("/health")
+    for run_id in ("order-1", "order-2", "order-3"):
+        start(system, run_id, console_shop, order="A")
+    signal(system, "order-1", "paid", True)
+    assert '<dt>Oldest open run</dt><dd><a class="id" href="/runs/order-2">' in pages.text("/health")
 
 
 def test_what_the_operator_may_not_ask_is_left_out(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,12 @@ def element_id(value: str) -> Markup:
     return escape("".join(character if character.isalnum() else "-" for character in value))
 
 
+def seconds(value: float) -> str:
+    return duration(timedelta(seconds=value))
+
+
 FILTERS = {
+    "seconds": seconds,
     "moment": moment,
     "took": took,
     "pretty": pretty,

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from worldflow.console import viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.runtime import schedules as schedules_of
+from worldflow.runtime import sweep
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.records import STATUSES, RunRecord
 from worldflow.worlds.schedules import ScheduleRecord
+
+if TYPE_CHECKING:
+    from worldflow.console.stacks import StackHealth
+
+OVERDUE = timedelta(hours=2)
+"""After the last sweep: they are an hour apart."""
 
 COUNTED = 1_000
 """Runs of a status that are counted where a World has no counts: a request."""
@@ -32,8 +40,20 @@ class Health:
     """Messages that wait, those in flight, and the age of the oldest in seconds, by the names of queues."""
     gauges: Gauges | None
     """Of a LocalWorld."""
+    oldest_step: float | None
+    """Seconds since the oldest attempt of a step that has not ended was sent; None if that is not known."""
+    oldest: RunRecord | None
+    """The open run that was created first."""
+    swept_at: datetime | None
+    """When all open runs were last looked at; None if that is not known."""
     blocked: Sequence[tuple[RunRecord, str]]
     redrives: bool
+    now: datetime
+
+    @property
+    def is_swept(self) -> bool:
+        """Whether the last sweep was as recent as it should be."""
+        return self.swept_at is not None and self.now - self.swept_at < OVERDUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +93,37 @@ def act_on_schedule(world: World, schedule_id: str, action: str) -> str:
 
 
 def health(world: World) -> Health:
-    gauges = world.measure() if isinstance(world, LocalWorld) else None
+    gauges, stack = world.measure() if isinstance(world, LocalWorld) else None, _stack(world)
     listed = world.list_runs(status="blocked", limit=50).runs
     blocked = [(run, _why(world, run.run_id)) for run in listed]
-    return Health(_queues(world, gauges), gauges, blocked, isinstance(world, Redrives))
-
-
-def _queues(world: World, gauges: Gauges | None) -> Mapping[str, tuple[int, int, float | None]]:
+    queues: Mapping[str, tuple[int, int, float | None]] = {}
+    step: float | None = None
     if gauges:
-        return {name: (queue.waiting, queue.in_flight, queue.oldest) for name, queue in gauges.queues.items()}
+        step = gauges.oldest_step
+        queues = {name: (queue.waiting, queue.in_flight, queue.oldest) for name, queue in gauges.queues.items()}
+    elif stack:
+        queues = stack.queues
+        waiting, in_flight, age = queues.get("steps", (0, 0, None))
+        step = 0.0 if queues and not waiting and not in_flight else age
+    return Health(
+        queues,
+        gauges,
+        step,
+        stack.oldest if stack else next(world.walk_runs("running"), None),
+        stack.swept_at if stack else sweep.last(world),
+        blocked,
+        isinstance(world, Redrives),
+        world.now(),
+    )
+
+
+def _stack(world: World) -> StackHealth | None:
     try:
-        from worldflow.console.queues import queues_of
+        from worldflow.console.stacks import health_of
         from worldflow.worlds.aws.world import AWSWorld
     except ModuleNotFoundError:  # boto3
-        return {}
-    return queues_of(world) if isinstance(world, AWSWorld) else {}
+        return None
+    return health_of(world) if isinstance(world, AWSWorld) else None
 
 
 def _why(world: World, run_id: str) -> str:

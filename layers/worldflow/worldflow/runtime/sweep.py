@@ -23,8 +23,9 @@ from worldflow.engine.ids import generation
 from worldflow.turns.observer import Observer, Observers, SweepReport
 from worldflow.worlds import items
 from worldflow.worlds.base import World
+from worldflow.worlds.items import Items
 from worldflow.worlds.messages import Message, Poke, Start
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import RunRecord, time_text
 
 PENDING_AFTER = timedelta(minutes=5)
 """A run that has not begun by then may have lost its start; if the queue is late, it gets two."""
@@ -33,6 +34,8 @@ PENDING_UNTIL = timedelta(hours=3)
 """Until then it is looked whether a run has begun; after that the daily poke sees to it."""
 
 _BATCH = 100
+
+_NOTE = "sweep#last"
 
 
 def sweep(
@@ -64,6 +67,17 @@ def sweep(
     _send(world, messages)
     Observers(observer).swept(report)
     return report
+
+
+def note(world: Items, swept_at: datetime) -> None:
+    """Records a sweep, for whoever asks for the last one."""
+    world.put_item(_NOTE, {"swept_at": time_text(swept_at)})
+
+
+def last(world: Items) -> datetime | None:
+    """When the last sweep that was noted began. Of a stack, CloudWatch knows when its caretaker was called."""
+    item = world.get_item(_NOTE)
+    return datetime.fromisoformat(item["swept_at"]) if item else None
 
 
 def _send(world: World, messages: list[Message]) -> None:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.privacy import described, loggable
+from worldflow.runtime.sweep import note as note_sweep
 from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker_receipts import PASSING, is_lasting, is_locked
 from worldflow.serving.worker_steps import WorkerSteps
@@ -235,7 +236,8 @@ class Worker:
             nonlocal swept_at
             if swept_at is None or self._world.now() - swept_at >= _SWEEP_EVERY:
                 now = self._world.now()
-                sweep(self._world, out_of_time=self._ending.is_set, observer=self._observer)
+                if sweep(self._world, out_of_time=self._ending.is_set, observer=self._observer).complete:
+                    note_sweep(self._world, now)
                 swept_at = now
             self._ending.wait(1)
 

@@ -67,6 +67,15 @@ class AWSListing:
             items = self._access.query(TableName=self._access.settings.runs_table, ScanIndexForward=True, **request)
             yield from map(listed, items)
 
+    def oldest(self, status: Status) -> RunRecord | None:
+        """The run of a status that was created first. A small request for each shard."""
+        table, found = self._access.settings.runs_table, []
+        for shard in range(SHARDS):
+            request = _request(str(shard), status, None, {}, NEWEST) | {"Limit": 1}
+            found += self._access.dynamodb.query(TableName=table, ScanIndexForward=True, **request)["Items"]
+        runs = map(listed, map(values_of, found))
+        return min(runs, key=lambda run: run.created_at, default=None)
+
 
 def _first_shard(now: datetime) -> int:
     """Where a walk begins: a caller that never has time for all shards starts each hour with another one. At the
