@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -66,26 +67,37 @@ async def test_a_workflow_that_returns_all_the_same() -> None:
 async def test_a_step_that_must_come_to_its_end() -> None:
     refunded: list[str] = []
 
-    @step
-    async def charge(order: Order) -> str:
-        for _ in range(500):
-            if cancelled.is_set():
-                break
-            await asyncio.sleep(0.01)
-        return f"charge of {order.order_id}"
+    shipped: list[str] = []
+
+    class bank:
+        @staticmethod
+        async def charge(order: Order) -> str:
+            for _ in range(500):
+                if cancelled.is_set():
+                    break
+                await asyncio.sleep(0.01)
+            return f"charge of {order.order_id}"
 
     @step
     async def refund(receipt: str) -> None:
         refunded.append(receipt)
 
+    @step
+    async def ship(order: Order) -> None:
+        shipped.append(order.order_id)
+
+    @step(cancellation="wait")
+    async def charge(order: Order) -> str:
+        return await bank.charge(order)
+
     @workflow
     async def buy(order: Order) -> str:
-        charging = asyncio.create_task(charge(order))
-        try:
-            return await asyncio.shield(charging)
-        except asyncio.CancelledError:
-            await refund(await charging)
-            raise
+        async with AsyncExitStack() as undo:
+            receipt = await charge(order)
+            undo.push_async_callback(refund, receipt)
+            await ship(order)
+            undo.pop_all()
+        return receipt
 
     cancelled = asyncio.Event()
     async with WorkflowEnvironment() as env:
@@ -98,6 +110,7 @@ async def test_a_step_that_must_come_to_its_end() -> None:
         with pytest.raises(RunCancelledError):
             await run.result()
     assert refunded == ["charge of 1001"]
+    assert shipped == []
 
 
 async def test_a_step_learns_of_it_at_its_heartbeat() -> None:

@@ -1,7 +1,9 @@
 """Workflows whose histories release 0.5.0 recorded: what it knows that 0.4.0 did not. Frozen as those before it are."""
 
+import asyncio
+
 from tests.histories.named import named_step, named_workflow
-from worldflow import open_stream
+from worldflow import RetryPolicy, open_stream, step_info
 
 RELEASE = "0.5.0"
 
@@ -27,3 +29,22 @@ async def streams(count: int) -> int:
     await progress.write("long " * 300)
     await progress.close()
     return found
+
+
+@step(cancellation="wait", retry=RetryPolicy(max_attempts=2, initial_interval="9.5s", jitter=0))
+async def answers_the_second_time() -> str:
+    if step_info().attempt == 1:
+        raise ConnectionError("nobody is there")
+    return "answered"
+
+
+@workflow()
+async def waits_for_a_step() -> str:
+    answer = ""
+    try:
+        async with asyncio.timeout(9):
+            answer = await answers_the_second_time()
+            await asyncio.sleep(60)
+    except TimeoutError:
+        return f"{answer} late"
+    return answer

@@ -200,6 +200,11 @@ async def _heavy_child(value: Heavy) -> Heavy:
 heavy_child: Any = Workflow(_heavy_child, "simulated.heavy")
 
 
+def _cancellation(item: int) -> Any:
+    """What a step of a program does when its await is cancelled."""
+    return ("try", "wait", "abandon")[item % 3]
+
+
 class _Program(Interpreter):
     """What the interpreter of the unit tests has, and what takes a real executor."""
 
@@ -221,19 +226,19 @@ class _Program(Interpreter):
             out.write(f"{len(self.trace)} {number}")
 
     async def once(self, item: int, inline: bool) -> Any:
-        return await once.options(inline=inline)(item)
+        return await once.options(inline=inline, cancellation=_cancellation(item))(item)
 
     async def once_or_more(self, item: int, inline: bool) -> Any:
-        return await once_or_more.options(inline=inline)(item)
+        return await once_or_more.options(inline=inline, cancellation=_cancellation(item))(item)
 
     async def inline(self, item: int) -> Any:
-        return await generated.one_step.options(inline=True)(item)
+        return await generated.one_step.options(inline=True, cancellation=_cancellation(item))(item)
 
     async def limited_step(self, item: int) -> Any:
-        return await limited(item)
+        return await limited.options(cancellation=_cancellation(item))(item)
 
     async def beating(self, item: int) -> Any:
-        return await beating(item)
+        return await beating.options(cancellation=_cancellation(item))(item)
 
     async def crowd(self, count: int) -> Any:
         return await asyncio.gather(*(beating(n % 3) for n in range(count)), return_exceptions=True)

@@ -27,6 +27,7 @@ from worldflow.engine.history import (
     RunStarted,
     SignalReceived,
     StepAbandoned,
+    StepCancelRequested,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
@@ -63,6 +64,10 @@ WORDS = [
         "step charge (s1) retries in 1.5 s  attempt 3",
     ),
     (StepAbandoned(step_id="s1"), "step charge (s1) abandoned  no longer needed"),
+    (
+        StepCancelRequested(step_id="s1"),
+        "cancellation of step charge (s1) requested  its outcome is waited for",
+    ),
     (TimerStarted(timer_id="t1", due=AT + timedelta(days=3)), "timer t1 started  due in 3 d"),
     (TimerFired(timer_id="t1"), "timer t1 fired"),
     (TimerFired(timer_id="t1", woken=True), "timer t1 woken"),

@@ -116,6 +116,8 @@ def _words_of_decision(event: AnyDecision, names: Mapping[str, str]) -> tuple[st
             return f"{_named('step', event.step_id, names)} {again}", f"attempt {event.attempt}"
         case h.StepAbandoned():
             return f"{_named('step', event.step_id, names)} abandoned", "no longer needed"
+        case h.StepCancelRequested():
+            return f"cancellation of {_named('step', event.step_id, names)} requested", "its outcome is waited for"
         case h.TimerStarted():
             return f"timer {event.timer_id} started", f"due in {duration(event.due - event.at)}"
         case h.TimerCancelled():

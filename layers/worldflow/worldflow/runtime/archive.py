@@ -32,6 +32,7 @@ from worldflow.engine.history import (
     HookCreated,
     RunEnded,
     StepAbandoned,
+    StepCancelRequested,
     StepCompleted,
     StepFailed,
     StepRetryScheduled,
@@ -187,7 +188,9 @@ def _still_set(events: Sequence[Event], now: datetime) -> Iterator[TimerStarted]
 
 def _attempts(events: Sequence[Event]) -> Iterator[Attempt]:
     """The attempts that the step ledger may know of."""
-    unwanted = set(RunState(events).steps) | {event.step_id for event in events if isinstance(event, StepAbandoned)}
+    unwanted = set(RunState(events).steps) | {
+        event.step_id for event in events if isinstance(event, (StepAbandoned, StepCancelRequested))
+    }
     steps: dict[str, StepScheduled] = {}
 
     def attempt(scheduled: StepScheduled, number: int) -> Attempt:

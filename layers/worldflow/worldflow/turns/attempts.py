@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+
 from worldflow.engine.errors import StepInterruptedError, StepTimeoutError
 from worldflow.engine.history import Event, StepFailed
 from worldflow.engine.history.failures import encode_exception
@@ -49,3 +51,15 @@ def is_timeout(event: Event) -> bool:
 def interruption(name: str) -> StepInterruptedError:
     """The error of a step that runs at most once, has begun, and left no outcome."""
     return StepInterruptedError(f"{name!r} started but its outcome is unknown")
+
+
+def unbegun(name: str) -> CancelledError:
+    """The error of a step whose await was cancelled before it began."""
+    return CancelledError(f"{name!r} was cancelled before it began")
+
+
+def never_begun(step: OpenStep) -> StepFailed:
+    """The failure of an attempt that was cancelled before any process could begin it."""
+    assert step.attempt is not None
+    error = encode_exception(unbegun(step.scheduled.name))
+    return StepFailed(step_id=step.scheduled.step_id, attempt=step.attempt, error=error, retryable=False)

@@ -21,6 +21,7 @@ from worldflow.engine.history import (
     RunFailed,
     RunRestored,
     RunStarted,
+    StepCancelRequested,
     StepCompleted,
     StepFailed,
     StepScheduled,
@@ -261,6 +262,15 @@ class Draft:
         self.record(fact, at)
         for decision in decisions:
             self.record(decision, at)
+        self._end_unbegun(decisions, now)
+
+    def _end_unbegun(self, decisions: Sequence[AnyDecision], now: datetime) -> None:
+        """Ends steps that are asked to end and are scheduled in this same commit: nobody can have begun them."""
+        asked = [decision.step_id for decision in decisions if isinstance(decision, StepCancelRequested)]
+        new = {event.step_id for event in self.events if isinstance(event, StepScheduled)} if asked else ()
+        for step_id in asked:
+            if step_id in new and (step := self.state.steps.get(step_id)):
+                self.apply_fact(attempts.never_begun(step), now)
 
     def _apply_held(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.at)
@@ -286,6 +296,7 @@ class Draft:
             self.record(applied, at)
             for decision in learned[1]:
                 self.record(decision, at)
+            self._end_unbegun(learned[1], now)
 
     def _too_long(self) -> HistoryLimitError:
         return HistoryLimitError(

@@ -24,7 +24,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
-from worldflow.turns.attempts import failed, interruption
+from worldflow.turns.attempts import failed, interruption, unbegun
 from worldflow.turns.inline_loop import InlineLoop
 from worldflow.turns.observer import Attempt, Observer, Observers
 from worldflow.turns.step_runner import StepRunner
@@ -169,7 +169,8 @@ class StepExecutor:
             _log.warning("step %s, attempt %d, was received after its deadline and is not run", task.name, task.attempt)
             return None
         has_waited = redelivered or (sent_at is not None and self._world.now() - sent_at > self._world.prompt)
-        if not await self._is_wanted(task, has_waited=has_waited):
+        wanted = await self._is_wanted(task, has_waited=has_waited)
+        if not wanted and not task.waits:
             _log.warning("step %s, attempt %d, is no longer needed and is not run", task.name, task.attempt)
             return None
         ready, info = task, None
@@ -177,6 +178,8 @@ class StepExecutor:
             ready, info = await self._runner.with_input(task), await self._runner.info(task)
         if task.at_most_once and not await self._threads.call(self._claim, task):
             return partial(self._finish, task, failed(task, interruption(task.name), retryable=False))
+        if not wanted and (task.at_most_once or not (redelivered or task.redo or task.again)):
+            return partial(self._finish, task, failed(task, unbegun(task.name), retryable=False))
         attempt = Attempt(task, False, redelivered or task.redo, sent_at, self._world.now())
         began = redelivered or task.redo or task.again is not None or task.attempt > 1 or task.origin is not None
         run = partial(self._runner.run, ready, info, began=began)

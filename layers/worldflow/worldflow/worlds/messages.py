@@ -233,6 +233,8 @@ class StepTask(BaseMessage):
     at_most_once: bool | None = None
     ledger: bool | None = None
     """`False`: the outcome is sent without being recorded first."""
+    waits: bool | None = None
+    """The run waits for an outcome also when it does not want the attempt any more."""
     origin: str | None = None
     """The run in which the step was scheduled, if this one continues that run."""
     traceparent: str | None = None

@@ -44,6 +44,7 @@ AnyDecision = (
     | steps.StepScheduled
     | steps.StepRetryScheduled
     | steps.StepAbandoned
+    | steps.StepCancelRequested
     | timers.TimerStarted
     | timers.TimerCancelled
     | children.ChildStarted

@@ -103,6 +103,8 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
                 spans[event.step_id].retry(event.attempt, max(event.due, event.at))
             case h.StepAbandoned():
                 spans[event.step_id].abandon(event.at)
+            case h.StepCancelRequested():
+                spans[event.step_id].asked_to_end = True
             case h.TimerStarted():
                 spans[event.timer_id] = Span("timer", event.timer_id, event.timer_id, event.at, due=event.due)
             case h.TimerFired():

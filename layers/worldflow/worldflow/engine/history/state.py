@@ -45,6 +45,8 @@ class OpenStep:
     """The run that it was scheduled in, if not this one."""
     granted: datetime | None = None
     """When its limit has let the attempt through, if this process knows: no history says."""
+    cancel_requested: bool = False
+    """Its await is cancelled, and waits for its outcome."""
 
     @property
     def dispatched(self) -> datetime:
@@ -188,9 +190,8 @@ class RunState:
                 self.timers.pop(event.timer_id, None)
             case h.ChildStarted():
                 self.children[event.child_id] = OpenChild(event)
-            case h.ChildCancelRequested():
-                if child := self.children.get(event.child_id):
-                    child.cancel_requested = True
+            case h.StepCancelRequested() | h.ChildCancelRequested():
+                self._request_cancel(event)
             case h.ChildCompleted() | h.ChildFailed():
                 self.children.pop(event.child_id, None)
             case h.HookCreated():
@@ -239,6 +240,15 @@ class RunState:
     def _retry(self, event: h.StepRetryScheduled) -> None:
         step = self.steps[event.step_id]
         step.attempt, step.due, step.granted = event.attempt, event.due, None
+
+    def _request_cancel(self, event: h.StepCancelRequested | h.ChildCancelRequested) -> None:
+        call: OpenStep | OpenChild | None
+        if isinstance(event, h.StepCancelRequested):
+            call = self.steps.get(event.step_id)
+        else:
+            call = self.children.get(event.child_id)
+        if call:
+            call.cancel_requested = True
 
     def _close_hook(self, hook_id: str) -> None:
         if hook := self.hooks.pop(hook_id, None):

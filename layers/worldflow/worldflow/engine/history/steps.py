@@ -10,6 +10,7 @@ from worldflow.engine.usage import Entry
 
 __all__ = [
     "StepAbandoned",
+    "StepCancelRequested",
     "StepCompleted",
     "StepFailed",
     "StepRetryScheduled",
@@ -35,6 +36,8 @@ class StepScheduled(Decision):
     """`False`: the outcome of a task is not written to the ledger."""
     limit: dict[str, Any] | None = None
     """The call's place at a limit: `Place.dump()`."""
+    cancellation: Literal["abandon", "wait"] | None = None
+    """What a cancelled await means to the step, if not only that it is notified."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -92,6 +95,17 @@ class StepAbandoned(Decision):
     """Nobody waits for the step any more: its await was cancelled."""
 
     event_type: Literal["StepAbandoned"] = "StepAbandoned"
+    step_id: str
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return (self.event_type, self.step_id, "")
+
+
+class StepCancelRequested(Decision):
+    """The await of a step was cancelled, and lasts until the step's outcome is there."""
+
+    event_type: Literal["StepCancelRequested"] = "StepCancelRequested"
     step_id: str
 
     @property

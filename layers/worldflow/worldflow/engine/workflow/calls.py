@@ -22,6 +22,7 @@ from worldflow.engine.ids import child_run_id
 from worldflow.engine.unawaited import Made, given_away
 from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.awaitables import Call
+from worldflow.engine.workflow.cancellation import SURELY_LATER, awaited_to_its_end
 from worldflow.engine.workflow.definitions import Step, Workflow, check_found, find_workflow
 from worldflow.engine.workflow.recorded import NO_RETRY
 from worldflow.engine.workflow.run import Run
@@ -38,6 +39,12 @@ class _Open:
     definition: Step[..., Any] | Workflow[..., Any]
     future: asyncio.Future[Any]
     since: datetime
+    retry: h.StepRetryScheduled | None = None
+    """The attempt of a step that is due, or under way, unless it is the first."""
+    failure: Failure | None = None
+    """What the attempt before it failed of."""
+    cancelled: bool = False
+    """Whether its await is cancelled, and lasts until there is an outcome."""
 
 
 class Calls:
@@ -77,6 +84,7 @@ class Calls:
             recorded, scheduled = scheduled, self._scheduled(step, step_id, arguments)
             if recorded and recorded.name == step.name:
                 self._run.recorded.compare_arguments(step_id, step.signature, recorded.input, scheduled.input, origin)
+                scheduled = scheduled.model_copy(update={"cancellation": recorded.cancellation})
         self._step_count += 1
         if self._run.replaying and (completed := self._run.recorded.completion(scheduled)):
             try:
@@ -89,12 +97,26 @@ class Calls:
                 return result
         future = self._enter(step_id, step)
         self._run.decide(scheduled)
+        if scheduled.cancellation == "wait":
+            return await awaited_to_its_end(future, lambda: self._request_cancel(scheduled))
         try:
             return await future
         except asyncio.CancelledError:
             if self._open.pop(step_id, None) is not None:
                 self._run.decide(h.StepAbandoned(step_id=step_id))
             raise
+
+    def _request_cancel(self, scheduled: h.StepScheduled) -> None:
+        """Asks a step to end, whose outcome is waited for. Raises `CancelledError` if it has not begun."""
+        step_id = scheduled.step_id
+        call = self._open[step_id]
+        is_new = any(decision is scheduled for decision in self._run.decisions)
+        if is_new or (call.retry and call.retry.due > self._run.now() + SURELY_LATER):
+            del self._open[step_id]
+            self._run.decide(h.StepAbandoned(step_id=step_id))
+            raise asyncio.CancelledError from _rebuilt(call.failure) if call.failure else None
+        call.cancelled = True
+        self._run.decide(h.StepCancelRequested(step_id=step_id))
 
     def _scheduled(self, step: Step[..., Any], step_id: str, arguments: dict[str, Any]) -> h.StepScheduled:
         values = _encode(step, arguments)
@@ -111,6 +133,7 @@ class Calls:
             pure=step.guarantee == "pure" or None,
             ledger=False if step.guarantee in ("repeatable", "pure") else None,
             limit=place.dump() if place else None,
+            cancellation=None if step.cancellation == "try" else step.cancellation,
         )
 
     def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:
@@ -119,6 +142,7 @@ class Calls:
             return
         retry = recorded_retry or self._retry(fact, call)
         if retry.step_id == fact.step_id:
+            call.retry, call.failure = retry, fact.error
             self._run.decide(retry)
         else:
             self._leave(fact.step_id, error=_rebuilt(fact.error))
@@ -126,7 +150,7 @@ class Calls:
     def _retry(self, fact: h.StepFailed, call: _Open) -> h.StepRetryScheduled:
         assert isinstance(call.definition, Step)
         policy = call.definition.retry
-        if not fact.retryable or fact.attempt >= policy.max_attempts:
+        if call.cancelled or not fact.retryable or fact.attempt >= policy.max_attempts:
             return NO_RETRY
         with nobody_here():
             again = policy.retries(decode_exception(fact.error), [fact.error.type, *fact.error.bases])
@@ -222,7 +246,7 @@ class Calls:
     def restart(self) -> None:
         """The time of what is open is counted from now."""
         for call in self._open.values():
-            call.since = self._run.now()
+            call.since, call.retry = self._run.now(), None
 
     def _enter(self, call_id: str, definition: Step[..., Any] | Workflow[..., Any]) -> asyncio.Future[Any]:
         future = self._run.loop.create_future()

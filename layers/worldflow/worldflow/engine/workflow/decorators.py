@@ -9,6 +9,7 @@ from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 from worldflow.engine.durations import Duration
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.values.signatures import refuse_generators
+from worldflow.engine.workflow.cancellation import Cancellation
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
 from worldflow.engine.workflow.limits import ByCall, Limit
@@ -33,6 +34,7 @@ class _Options(TypedDict, total=False):
     limit: Limit | None
     priority: int | Callable[..., int]
     fairness: ByCall | None
+    cancellation: Cancellation
 
 
 @overload
@@ -116,6 +118,7 @@ def step(
     limit: Limit | None = None,
     priority: int | Callable[..., int] = 0,
     fairness: ByCall | None = None,
+    cancellation: Cancellation = "try",
 ) -> _StepDecorator: ...
 @overload
 def step(*, stream: str, **options: Unpack[_Options]) -> _YieldingDecorator: ...
@@ -155,6 +158,13 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             steps that are `inline` has one write for up to a second's work.
     inline: runs the step in the orchestrator's own turn, without a message. For short steps that need neither the role
         nor the function of the step executor.
+    cancellation: what happens to the step when its await is cancelled.
+        "try": the await ends at once. The step is notified where it calls `heartbeat()` or writes to a stream, and does
+            not begin if it has not. Its outcome is ignored.
+        "abandon": the await ends at once. The step is not notified, and runs to its end.
+        "wait": the step is notified, and the await lasts until its outcome is there. A result is returned, and the
+            cancellation follows at the next `await`; otherwise the await raises `CancelledError`, whose `__cause__` is
+            the step's own error. A step that has not begun does not begin, and is not retried.
     stream: for a generator, plain or async: each value that it yields goes to the run's stream of this name, and the
         list of them is the result.
     returns: with `stream`, a function of that list whose result is the step's, such as `"".join` or `len`.

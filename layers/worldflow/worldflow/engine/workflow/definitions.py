@@ -21,6 +21,7 @@ from worldflow.engine.history import Json, ParentClose
 from worldflow.engine.ids import check_name, check_run_id
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
+from worldflow.engine.workflow.cancellation import Cancellation, check_cancellation
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
 from worldflow.engine.workflow.limits import ByCall, Limit, check_options
 from worldflow.engine.workflow.registry import Registry
@@ -160,13 +161,16 @@ class Step(Generic[P, R]):
         limit: Limit | None = None,
         priority: int | Callable[..., int] = 0,
         fairness: ByCall | None = None,
+        cancellation: Cancellation = "try",
     ) -> None:
         check_guarantee(guarantee)
+        check_cancellation(cancellation)
         functools.update_wrapper(self, function, updated=["__dict__"] if inspect.isroutine(function) else [])
         self.function = function
         self.name = name
         self.guarantee = guarantee
         self.inline = inline
+        self.cancellation = cancellation
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(as_function(function))
         self.retry = RetryPolicy(max_attempts=1) if guarantee == "at_most_once" else RetryPolicy()
@@ -192,6 +196,7 @@ class Step(Generic[P, R]):
         heartbeat_timeout: Duration | None = None,
         inline: bool | None = None,
         priority: int | Callable[..., int] | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Step[P, R]:
         """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`.
 
@@ -204,6 +209,9 @@ class Step(Generic[P, R]):
         if priority is not None:
             step.priority = priority
         step._check_limit()
+        if cancellation is not None:
+            check_cancellation(cancellation)
+            step.cancellation = cancellation
         return step
 
     def _check_limit(self) -> None:

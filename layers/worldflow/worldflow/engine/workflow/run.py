@@ -63,6 +63,10 @@ class Run(Protocol):
     replaying: bool
     recorded: Recorded
 
+    @property
+    def decisions(self) -> list[AnyDecision]:
+        """What was decided since the last fact."""
+
     def decide(self, decision: AnyDecision) -> None:
         """Takes a decision of the workflow's."""
 

@@ -58,7 +58,8 @@ class Obsolete:
         elif closed is not None:
             self.attempts.append(closed)
             # Where a step sends no heartbeats, it learns of a timeout by the deadline of its task.
-            if isinstance(event, h.StepAbandoned) or (is_timeout(event) and closed.scheduled.heartbeat_timeout):
+            is_notified = isinstance(event, h.StepAbandoned) and closed.scheduled.cancellation != "abandon"
+            if is_notified or (is_timeout(event) and closed.scheduled.heartbeat_timeout):
                 self.running.append(closed)
 
 
@@ -122,6 +123,9 @@ class Acts:
             case h.HookDisposed():
                 hook = state.closed_hooks.get(event.hook_id)
                 return hooks.release(run, hook) if hook else ()
+            case h.StepCancelRequested():
+                step = state.steps.get(event.step_id)
+                return steps.request_cancel(run, step) if step else ()
             case h.StepAbandoned() | h.TimerCancelled():
                 return ()  # `cancel_obsolete` sees to what they have closed
             case h.StreamWritten():

@@ -35,6 +35,7 @@ def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
         heartbeats=True if scheduled.heartbeat_timeout else None,
         at_most_once=scheduled.at_most_once,
         ledger=scheduled.ledger,
+        waits=True if scheduled.cancellation == "wait" else None,
         origin=step.origin,
         traceparent=run.traceparent(),
     )
@@ -65,6 +66,8 @@ def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Sends the open attempt once more, or the wake-up of one that is not due yet."""
     if step.attempt is None:
         return []
+    if step.cancel_requested:
+        request_cancel(run, step)
     if step.due and step.due > run.world.now():
         return begin_later(run, step)
     if step.scheduled.inline or step.scheduled.is_limited:
@@ -78,6 +81,13 @@ def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     assert step.due is not None
     wake_up = StepDue(run_id=run.id, step_id=step.scheduled.step_id, attempt=step.attempt)
     return [Delayed(due=step.due, message=wake_up), *watches(run, step)]
+
+
+def request_cancel(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    """Notifies an attempt, or keeps it from beginning: its outcome is waited for either way."""
+    if step.attempt is not None and not step.scheduled.inline:
+        ledger.abandon(run.world, run.id, step.scheduled.step_id, step.attempt)
+    return []
 
 
 def watches(run: ActingRun, step: OpenStep) -> list[Outgoing]:
