@@ -167,6 +167,7 @@ OPERATIONS: dict[str, Operation] = {
     "POST /hooks/{token}": Operation(
         "Send a value to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
+    "POST /hooks/{token}/fail": Operation("Send a failure to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True),
     "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (413, 409, 422)),
     "GET /schedules": Operation("List schedules, sorted by id", {200: "SchedulePage"}, (413, 422)),
     "GET /schedules/{schedule_id}": Operation("Get a schedule", {200: "Schedule"}, (404, 413, 422)),

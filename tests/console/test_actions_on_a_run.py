@@ -123,6 +123,14 @@ def test_a_hook_is_answered(system: System, pages: Pages, run: str) -> None:
     assert finish(system, "acted").result == [True, 7]
 
 
+def test_a_hook_is_failed(system: System, pages: Pages, run: str) -> None:
+    token = pages.text(run).partition('<option value="')[2].partition('"')[0]
+    pages.send(f"{run}/signal", {".name": "approval", "value": "true"}, page=run)
+    done = pages.send(f"{run}/fail_hook", {"hook": token, "error": "out of paper"}, page=run)
+    assert "Sent the failure to hook h1." in pages.follow(done)
+    assert finish(system, "acted").status == "failed"
+
+
 def test_what_the_workflow_publishes_is_shown(pages: Pages, run: str) -> None:
     assert "<h3>heard</h3>" in pages.text(run)
 

@@ -10,8 +10,10 @@ import pytest
 from tests.docs.models import ORDER, Approval, Item, Order
 from worldflow import (
     HookConflictError,
+    HookFailedError,
     HookNotFoundError,
     InvalidInputError,
+    RunFailedError,
     SerializationError,
     create_hook,
     create_webhook,
@@ -183,6 +185,24 @@ async def test_a_token_of_ones_own() -> None:
         with pytest.raises(Exception, match="holds the hook token") as failed:
             await other.result()
         assert isinstance(failed.value.__cause__, HookConflictError)
+
+
+async def test_who_has_a_token_is_asked_at_once() -> None:
+    @workflow
+    async def chat(channel: str) -> str:
+        hook = create_hook(str, token=f"chat:{channel}")
+        if conflict := await hook.get_conflict():
+            return f"run {conflict.run_id} has this channel"
+        return await hook
+
+    async with WorkflowEnvironment() as env:
+        first = await env.start(chat, "support")
+        second = await env.start(chat, "support")
+        assert await second.result() == f"run {first.id} has this channel"
+        await env.fail_hook("chat:support", "the printer is out of paper")
+        with pytest.raises(RunFailedError, match="out of paper") as failed:
+            await first.result()
+        assert isinstance(failed.value.__cause__, HookFailedError)
 
 
 async def test_a_webhook() -> None:

@@ -54,6 +54,7 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "POST /runs/{run_id}/updates/{name}",
         "GET /runs/{run_id}/queries/{name}",
         "POST /hooks/{token}",
+        "POST /hooks/{token}/fail",
         "GET /hooks/{token}",
         "POST /schedules",
         "GET /schedules",
@@ -130,6 +131,7 @@ WRITES = {
     "POST /runs/{run_id}/updates/{name}",
     "POST /runs/{run_id}/cancel",
     "POST /hooks/{token}",
+    "POST /hooks/{token}/fail",
 }
 
 

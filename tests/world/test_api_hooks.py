@@ -76,3 +76,12 @@ def test_the_same_value_twice_is_one_value_and_one_answer(api: Api, aws: AWSSyst
     assert (first.status, first.body) == (second.status, second.body)
     assert [kind for kind, _ in story(aws, run_id)].count("HookResumed") == 1
     assert api.post(f"/hooks/{TOKEN}", 2, key="k1").fields == ["Idempotency-Key"]
+
+
+def test_a_failure_in_place_of_a_value(api: Api, aws: AWSSystem, run_id: str) -> None:
+    answer = api.post(f"/hooks/{TOKEN}/fail", {"error": "out of paper"})
+
+    assert (answer.status, answer.body.keys()) == (202, {"run_id", "hook_id", "resume_id"})
+    error = finish(aws, run_id).error
+    assert error is not None and error.message == "out of paper"
+    assert api.post(f"/hooks/{TOKEN}/fail").status == 422

@@ -108,6 +108,10 @@ async def carries(text: str, generation: int) -> str:
         assert isinstance(error.__cause__, KeyError)
     with create_hook(token="door", metadata={"text": text}) as hook:
         assert await hook == LARGE
+        try:
+            await hook
+        except ConnectionError as error:
+            assert str(error) == text
     with create_webhook(respond="workflow", metadata=text) as webhook:
         publish("url", webhook.url)
         request = await webhook
@@ -167,6 +171,7 @@ def everything(system: AWSSystem) -> None:
     start(system, "r", carries, text=MARK, generation=1)
     assert systems.skip(system)  # the retry
     webhooks.resume_hook(world, "door", LARGE)
+    webhooks.fail_hook(world, "door", ConnectionError(MARK))
     assert webhooks.get_hook(world, "door").metadata == {"text": MARK}
     system.settle()
     token = queries.query(world, "r", "url").rpartition("/")[2]

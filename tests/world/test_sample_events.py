@@ -186,6 +186,11 @@ def _(after: After) -> None:
     assert after.facts() == []
 
 
+@case("signal-fail-hook")
+def _(after: After) -> None:
+    assert after.http.status == 404
+
+
 @case("signal-webhook")
 def _(after: After) -> None:
     # Its token is genuine: one that is not is answered 404.

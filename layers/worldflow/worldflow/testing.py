@@ -161,6 +161,10 @@ class WorkflowEnvironment:
         """Sends a value to the hook with this token, and lets its run continue."""
         await self._settle_after(self.orchestrator.resume_hook(token, value))
 
+    async def fail_hook(self, token: str, error: str | Exception) -> None:
+        """Sends a failure to the hook with this token, and lets its run continue."""
+        await self._settle_after(self.orchestrator.fail_hook(token, error))
+
     async def request(
         self,
         url: str,

@@ -79,6 +79,7 @@ WORDS = [
     (HookCreated(hook_id="h1", token="order-1"), "hook h1 created  order-1"),
     (HookCreated(hook_id="h2", token="", webhook=True), "webhook h2 created"),
     (HookResumed(hook_id="h1", resume_id="r1", value={"ok": True}), 'hook h1 resumed  {"ok": true}'),
+    (HookResumed(hook_id="h1", resume_id="r2", error=ERROR), "hook h1 failed  CardDeclined: no funds left"),
     (HookConflicted(hook_id="h1"), "hook h1 conflicted  another live run holds its token"),
     (HookDisposed(hook_id="h1"), "hook h1 disposed of"),
     (UpdateReceived(update_id="u1", name="add", args=[1]), "update add received  [1]"),

@@ -69,18 +69,24 @@ def _warn(workflow: str, modules: str, signal: str) -> None:
 def hook(
     token: Annotated[str, typer.Argument(help="The hook's token.")],
     value: Value = None,
+    error: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Report a failure instead: the workflow gets HookFailedError.")
+    ] = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a value to the run that holds a hook."""
+    """Send a value to the run that holds a hook, or with --error a failure."""
+    if value is not None and error is not None:
+        raise typer.BadParameter("cannot be given together with --value", param_hint="--error")
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
-        held = webhooks.resume_hook(world, token, sent)
+        fail = error is not None and webhooks.fail_hook(world, token, error)
+        held = fail or webhooks.resume_hook(world, token, sent)
     if as_json:
         print_json({"run_id": held.run_id, "hook_id": held.hook_id})
     else:
-        typer.echo(f"Sent the value to {held.run_id}.")
+        typer.echo(f"Sent the {'failure' if fail else 'value'} to {held.run_id}.")
 
 
 def update(

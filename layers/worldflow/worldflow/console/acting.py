@@ -131,6 +131,11 @@ def hook(world: World, run_id: str, asked: Asked) -> Done:
     return Done(f"Sent the value to hook {held.hook_id}.", run_id)
 
 
+def fail_hook(world: World, run_id: str, asked: Asked) -> Done:
+    held = webhooks.fail_hook(world, asked.text("hook"), asked.text("error"), resume_id=asked.id)
+    return Done(f"Sent the failure to hook {held.hook_id}.", run_id)
+
+
 def cancel(world: World, run_id: str, asked: Asked) -> Done:
     sending.cancel(world, run_id, asked.text("reason") or None)
     return Done("Requested cancellation. The workflow cleans up, then ends.", run_id)
@@ -188,7 +193,7 @@ def _fork_id(run_id: str, form: str) -> str:
     return f"{generation(run_id)[0][:80]}-fork-{hashlib.sha256(f'{form} {run_id}'.encode()).hexdigest()[:8]}"
 
 
-_ACTIONS = (signal, update, query, hook, cancel, terminate, wake, resume, retry, rerun, fork)
+_ACTIONS = (signal, update, query, hook, fail_hook, cancel, terminate, wake, resume, retry, rerun, fork)
 ACTIONS = {action.__name__: action for action in _ACTIONS}
 
 

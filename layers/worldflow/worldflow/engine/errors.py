@@ -19,7 +19,8 @@ WorldflowError
 │   └── QueryNotFoundError       the run has published nothing under that name
 ├── HookError                    about one hook; has `token`
 │   ├── HookNotFoundError        no live run holds the token
-│   └── HookConflictError        another live run holds the token
+│   ├── HookConflictError        another live run holds the token
+│   └── HookFailedError          the sender reports a failure instead of a value
 ├── StreamError                  about a stream of a run
 │   ├── StreamClosedError        the stream is closed: nothing more can be written to it
 │   └── StreamLimitError         a value is larger, or a stream longer, than the limit
@@ -164,7 +165,13 @@ class HookNotFoundError(HookError):
 
 
 class HookConflictError(HookError):
-    """A live run already has a hook with this token."""
+    """A live run already has a hook with this token. `run_id` names it, where that is known."""
+
+    run_id: str | None = None
+
+
+class HookFailedError(HookError):
+    """The sender of a hook's value reports a failure instead: see `Orchestrator.fail_hook`."""
 
 
 class StreamError(WorldflowError):

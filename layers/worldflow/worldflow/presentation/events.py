@@ -92,6 +92,8 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
             return f"{_named('child', event.child_id, names)} completed", describe_value(event.result)
         case h.ChildFailed():
             return f"{_named('child', event.child_id, names)} failed", describe_failure(event.error)
+        case h.HookResumed() if event.error:
+            return f"hook {event.hook_id} failed", describe_failure(event.error)
         case h.HookResumed():
             return f"hook {event.hook_id} resumed", describe_value(event.value)
         case h.HookConflicted():

@@ -224,6 +224,17 @@ class Orchestrator:
         send = functools.partial(webhooks.resume_hook, self._world, token, value, resume_id=resume_id)
         return await asyncio.to_thread(send)
 
+    async def fail_hook(self, token: str, error: str | Exception, *, resume_id: str | None = None) -> HookRecord:
+        """Sends a failure to the hook with this token, for a sender that has no value. Returns the record of the hook.
+
+        error: what awaiting the hook raises: an exception, as a step's would be raised, or text for a
+            `HookFailedError`.
+        resume_id: identifies the failure: sent twice with the same id, it is delivered once. Default: a new id.
+        Raises `HookNotFoundError`.
+        """
+        fail = functools.partial(webhooks.fail_hook, self._world, token, error, resume_id=resume_id)
+        return await asyncio.to_thread(fail)
+
     async def advance(self, run_id: str) -> None:
         """Takes a turn of the run in this process, and repeats requests that are still open. Safe at any time.
 
@@ -358,6 +369,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     read_stream = waiting(Orchestrator.read_stream)
     get_hook = waiting(Orchestrator.get_hook)
     resume_hook = waiting(Orchestrator.resume_hook)
+    fail_hook = waiting(Orchestrator.fail_hook)
     create_schedule = waiting(Orchestrator.create_schedule)
     list_schedules = waiting(Orchestrator.list_schedules)
     get_schedule = waiting(Orchestrator.get_schedule)

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from worldflow.engine.errors import HookNotFoundError
-from worldflow.engine.history import HookResumed, Replied, RunEnded
+from worldflow.engine.errors import FieldError, HookFailedError, HookNotFoundError, InvalidInputError
+from worldflow.engine.history import Failure, HookResumed, Replied, RunEnded
+from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
-from worldflow.engine.values.serialization import ANYTHING, Codec
+from worldflow.engine.values.serialization import ANYTHING, Codec, check_text
 from worldflow.engine.workflow.context import check_token
 from worldflow.engine.workflow.webhooks import WebhookRequest
 from worldflow.runtime.callers import asked_by, caller
@@ -26,7 +27,7 @@ from worldflow.turns.webhook_tokens import _expiry, _is_signed
 from worldflow.worlds import items
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived
-from worldflow.worlds.payloads import fetch, fetch_event, stash
+from worldflow.worlds.payloads import fetch, fetch_event, stash, stash_failure
 from worldflow.worlds.records import HookRecord
 
 REQUEST_LIMIT = 256 * 1024
@@ -80,6 +81,24 @@ def resume_hook(world: World, token: str, value: Any = None, *, resume_id: str |
     return hook
 
 
+def fail_hook(world: World, token: str, error: str | BaseException, *, resume_id: str | None = None) -> HookRecord:
+    """Sends a failure to the hook with this token. Returns the hook's record, which names its run.
+
+    error: what awaiting the hook raises; a text becomes a `HookFailedError`.
+    resume_id: as for `resume_hook`.
+    Raises `HookNotFoundError`, and `InvalidInputError` for an invalid token.
+    """
+    check_id(resume_id, "resume_id")
+    if isinstance(error, str):
+        check_text(error, "error")
+        error = HookFailedError(error, token)
+    elif not isinstance(error, Exception):
+        raise InvalidInputError(f"{error!r} is not an error", [FieldError("error", "must be text or an exception")])
+    hook = get_hook(world, token)
+    _send(world, hook, None, resume_id or uuid.uuid4().hex, encode_exception(error))
+    return hook
+
+
 def receive(
     world: World,
     token: str,
@@ -115,12 +134,13 @@ def receive(
     return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
 
 
-def _send(world: World, hook: HookRecord, value: Any, resume_id: str) -> str:
+def _send(world: World, hook: HookRecord, value: Any, resume_id: str, error: Failure | None = None) -> str:
     fact = HookResumed(
         hook_id=hook.hook_id,
         resume_id=resume_id,
         value=stash(world, hook.run_id, value),
         traceparent=caller(),
+        **({"error": stash_failure(world, hook.run_id, error)} if error else {}),
     )
     world.send([FactArrived(run_id=hook.run_id, fact=fact)])
     return fact.fact_id

@@ -107,8 +107,10 @@ def _with(event: Event, data: Json) -> Event:
             return event.model_copy(update={"input": data})
         case h.UpdateReceived():
             return event.model_copy(update={"args": data})
-        case h.SignalReceived() | h.HookResumed():
+        case h.SignalReceived():
             return event.model_copy(update={"value": data})
+        case h.HookResumed():
+            return event.model_copy(update={"value": data, "error": None})
         case h.StepCompleted() | h.ChildCompleted():
             return event.model_copy(update={"result": data})
         case h.StepFailed():

@@ -50,6 +50,8 @@ class HookResumed(Fact):
     hook_id: str
     resume_id: str
     value: Json = None
+    error: Failure | None = None
+    """In place of a value: awaiting the hook raises it."""
     traceparent: str | None = None
     """The span that sent it."""
 

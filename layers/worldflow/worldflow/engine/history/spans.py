@@ -153,7 +153,9 @@ def received(event: h.HookResumed | h.SignalReceived) -> Span:
         return Span(
             "signal", event.signal_id, event.name, event.at, event.at, "completed", traceparent=event.traceparent
         )
-    return Span("value", event.resume_id, event.hook_id, event.at, event.at, "completed", traceparent=event.traceparent)
+    span = Span("value", event.resume_id, event.hook_id, event.at, traceparent=event.traceparent)
+    span.close(event.at, "failed" if event.error else "completed", event.error)
+    return span
 
 
 def _fork(spans: Iterable[Span], at: datetime) -> None:

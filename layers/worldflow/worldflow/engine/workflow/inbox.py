@@ -35,7 +35,7 @@ from worldflow.engine.history import (
     dump_events,
     load_events,
 )
-from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.engine.ids import check_name
 from worldflow.engine.privacy import described
 from worldflow.engine.values.serialization import ANYTHING, Codec, explain
@@ -96,8 +96,7 @@ class Inbox:
                     hook._mail.put(fact)
             case HookConflicted():
                 if hook := self._hooks.pop(fact.hook_id, None):
-                    problem = f"another live run holds the hook token {hook.token!r}"
-                    hook._mail.close(HookConflictError(problem, hook.token))
+                    hook._mail.close(conflict(hook.token))
             case UpdateReceived() if fact.name in self._handlers:
                 self._begin(fact)
             case UpdateReceived():
@@ -254,6 +253,14 @@ def _of_a_handler(error: BaseException) -> BaseException:
     return error
 
 
+def conflict(token: str, holder: str | None = None) -> HookConflictError:
+    """What awaiting a hook raises whose token another run holds."""
+    error = HookConflictError(f"another live run holds the hook token {token!r}", token)
+    if holder is not None:
+        error.run_id = holder
+    return error
+
+
 class Hook(Generic[T]):
     """Receives values in a workflow from any sender that has its token. Created by `create_hook()`.
 
@@ -283,7 +290,20 @@ class Hook(Generic[T]):
             except SerializationError as error:
                 self._inbox.leave_out(f"a value of hook {self.hook_id}", error, self._on_misfit)
 
+    async def get_conflict(self) -> HookConflictError | None:
+        """Asks whether another live run holds the token, without waiting for a value. Returns the error that awaiting
+        the hook would raise, with the other's `run_id`, or None if the token is this run's.
+        """
+        from worldflow.engine.workflow.other_runs import hook_holder  # which imports this
+
+        holder = await hook_holder(self.token)
+        if holder == self._inbox.run.run_id:
+            return None
+        return conflict(self.token, holder)
+
     def _read(self, fact: HookResumed) -> T:
+        if fact.error:
+            raise decode_exception(fact.error)
         value: T = read(self._codec, fact.value, "the hook's value", self.token)
         return value
 

@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json
 
 from worldflow.runtime import webhooks
@@ -16,6 +17,12 @@ from worldflow.serving.api.parameters import Id
 from worldflow.worlds import World
 
 logger = Logger()
+
+
+class FailRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    error: str
 
 
 def hook_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
@@ -35,6 +42,17 @@ def hook_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
 
     def resume(request: dict[str, Any], id: str) -> dict[str, Any]:
         hook = webhooks.resume_hook(world, request["token"], request["value"], resume_id=id)
+        logger.append_keys(run_id=hook.run_id)
+        return {"run_id": hook.run_id, "hook_id": hook.hook_id, "resume_id": id}
+
+    @router.post("/hooks/<token>/fail")
+    def fail_hook(token: Id, request: FailRequest) -> Response[Any]:
+        failed = {"token": token, "error": request.error}
+        key = router.current_event.headers.get("idempotency-key")
+        return json_response(202, idempotency("fail", key, failed, fail))
+
+    def fail(request: dict[str, Any], id: str) -> dict[str, Any]:
+        hook = webhooks.fail_hook(world, request["token"], request["error"], resume_id=id)
         logger.append_keys(run_id=hook.run_id)
         return {"run_id": hook.run_id, "hook_id": hook.hook_id, "resume_id": id}
 
