@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worldflow import RetryPolicy, RunFailedError, now, step, workflow
+from worldflow import RetryPolicy, RunFailedError, Throttle, now, step, workflow
 from worldflow.testing import WorkflowEnvironment
 
 pytestmark = pytest.mark.time_of_day
@@ -75,3 +75,19 @@ async def test_a_timeout_for_all_of_it() -> None:
         run = await env.start(reconcile, "1")
         with pytest.raises(RunFailedError, match="the bank is away"):
             await run.result()
+
+
+async def test_no_faster_than_a_rate() -> None:
+    @step
+    async def sync(tenant: str, day: str) -> str:
+        return f"{tenant} {day}"
+
+    @workflow(throttle=Throttle("10/1m", key=lambda tenant, day: tenant))
+    async def sync_tenant(tenant: str, day: str) -> str:
+        return await sync(tenant, day)
+
+    async with WorkflowEnvironment() as env:
+        runs = [await env.orchestrator.start_workflow(day, sync_tenant, {"tenant": "a", "day": day}) for day in "12"]
+        assert [await run.result() for run in runs] == ["a 1", "a 2"]
+        records = [await run.record() for run in runs]
+        assert records[1].start_at and records[1].start_at - records[0].created_at > timedelta(seconds=5)

@@ -15,6 +15,8 @@ def name_of_write(key: str, item: Item | None, defaults: Item | None = None) -> 
             return "put_hook" if item else "delete_hook"
         case "streams", _:
             return "put_streams" if item or defaults else "delete_streams"
+        case "throttle", _:
+            return "reserve"
         case "schedule", _:
             return "put_schedule" if item else "remove_schedule"
         case _, "claim":

@@ -83,6 +83,7 @@ from worldflow.engine.workflow.limits import Limit
 from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
+from worldflow.engine.workflow.starts import Throttle
 from worldflow.engine.workflow.streams import Stream, open_stream
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
@@ -130,6 +131,7 @@ __all__ = [
     "StreamItem",
     "StreamLimitError",
     "StreamReset",
+    "Throttle",
     "UnawaitedCallError",
     "UnsupportedOperationError",
     "Webhook",

@@ -261,7 +261,10 @@ def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] |
             [FieldError("input", "must be a mapping from parameter names to values")],
         )
     check_found(workflow)
-    return workflow.name, workflow.signature.encode(workflow.signature.validate(input or {}))
+    arguments = workflow.signature.validate(input or {})
+    if throttle := workflow.starts.throttle:
+        throttle.key_of(workflow.signature, arguments)  # what it raises is the caller's error
+    return workflow.name, workflow.signature.encode(arguments)
 
 
 def _check_choice(value: object, choices: Any, field: str) -> None:

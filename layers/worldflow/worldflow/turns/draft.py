@@ -30,7 +30,7 @@ from worldflow.engine.history import (
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
-from worldflow.turns import attempts, beginning
+from worldflow.turns import attempts, beginning, throttling
 from worldflow.turns.acts import Obsolete
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.acts.steps import check_heartbeat
@@ -132,6 +132,8 @@ class Draft:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:
                 return False  # it is archived, or about to be
+            if not self._is_early(record.start_at, now):
+                record = throttling.throttled(self._world, record, now)
             if self._is_early(record.start_at, now) and not any(isinstance(m, FactArrived) for m in messages):
                 self.is_put_off = True
                 return False
@@ -189,7 +191,7 @@ class Draft:
         starts = [message for message in self.messages if isinstance(message, Start)]
         self.is_early = all(start.due is None or start.due < start_at for start in starts)
         if self.is_early and (starts or self.redo):
-            self.outbox.append(start_of(self.run.id, start_at))
+            self.outbox[:] = [start_of(self.run.id, start_at)]
         return self.is_early
 
     def _begin(self, record: RunRecord, now: datetime) -> None:

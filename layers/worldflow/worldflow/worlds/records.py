@@ -122,6 +122,8 @@ class RunRecord(BaseModel):
     """How many there are at most, where there may be more than one."""
     first_at: datetime | None = None
     """For a run that has not begun: when the first attempt did."""
+    throttled: bool | None = None
+    """For a run that has not begun: `start_at` is the time of its place among those that are throttled."""
     expires_at: datetime | None = None
     """For a run that has not begun: when the time is over that it has with the generations before it."""
     archived_at: datetime | None = None
@@ -142,7 +144,7 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        hidden |= {"carried", "restored", "newest_run_id", "streams"}
+        hidden |= {"carried", "restored", "newest_run_id", "streams", "first_at", "throttled"}
         described = self.model_dump(mode="json", exclude_none=True, exclude=hidden)
         if self.fork_of:
             described["fork_of"].pop("edit", None)  # which its history has

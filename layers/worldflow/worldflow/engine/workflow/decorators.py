@@ -74,6 +74,7 @@ def workflow(
         has it for itself.
     execution_timeout: the same, for all generations and attempts of a run together.
     retry: when to start a failed run again, as its next generation, with the same input. Default: never.
+    throttle: how many runs begin in a time; the others wait, in order.
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
     signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
         type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.

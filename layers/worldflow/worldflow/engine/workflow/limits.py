@@ -161,6 +161,15 @@ def check_options(what: str, limit: object, priority: object, fairness: object) 
         )
 
 
+def key_of(key: ByCall | None, signature: Signature, arguments: Mapping[str, Any], what: str) -> str:
+    """The value of a `key` for a call. Raises what the function raises, and `ConfigurationError`."""
+    if key is None:
+        return ""
+    all_arguments = signature.defaults | dict(arguments)
+    given = [all_arguments[one.name] for one in signature.parameters if one.name in all_arguments]
+    return _text(_call(key, given), what) or ""
+
+
 def _is_count(number: object) -> bool:
     return isinstance(number, int) and not isinstance(number, bool) and number >= 1
 

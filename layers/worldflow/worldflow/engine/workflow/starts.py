@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, TypedDict
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.history.limits import Rate
+from worldflow.engine.values.signatures import Signature
+from worldflow.engine.workflow.limits import ByCall, key_of, parse_rate
 from worldflow.engine.workflow.retry import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class Throttle:
+    """How many runs begin in a time: `Throttle("10/1m")`. The others wait, in the order in which they were started.
+
+    limit: a number per duration, such as `"10/1m"`, evenly spaced.
+    burst: how many may begin at once after a pause. Default: 1.
+    key: a function of the workflow's arguments, such as `lambda order: order.tenant`. Each value that it returns is
+        throttled for itself. It gets as many of the arguments, in order, as it takes.
+    """
+
+    limit: str
+    _: KW_ONLY
+    burst: int = 1
+    key: ByCall | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            parse_rate(self.limit)
+        except ValueError as error:
+            raise ConfigurationError(f"Throttle({self.limit!r}): {error}") from None
+        if not isinstance(self.burst, int) or isinstance(self.burst, bool) or self.burst < 1:
+            raise ConfigurationError(f"Throttle: burst must be an integer of at least 1, not {self.burst!r}")
+        check_key("Throttle", self.key)
+
+    @property
+    def rate(self) -> Rate:
+        return parse_rate(self.limit, self.burst)
+
+    def key_of(self, signature: Signature, arguments: Mapping[str, Any]) -> str:
+        """The key of a run with these arguments."""
+        return key_of(self.key, signature, arguments, "the key of Throttle")
 
 
 class StartOptions(TypedDict, total=False):
@@ -15,6 +52,7 @@ class StartOptions(TypedDict, total=False):
 
     execution_timeout: Duration | None
     retry: RetryPolicy | None
+    throttle: Throttle | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +62,7 @@ class Starts:
     execution_timeout: float | None = None
     """Seconds that a run may take, with all its generations and attempts."""
     retry: RetryPolicy | None = None
+    throttle: Throttle | None = None
 
     @property
     def max_attempts(self) -> int | None:
@@ -43,7 +82,18 @@ def read_starts(name: str, options: dict[str, Any]) -> Starts:
         raise ConfigurationError(
             f"@workflow(retry=...) of {name} takes a RetryPolicy(max_attempts=...), not {options['retry']!r}"
         )
+    if not isinstance(options.get("throttle"), Throttle | None):
+        raise ConfigurationError(
+            f"@workflow(throttle=...) of {name} takes a Throttle, such as Throttle('10/1m'), not "
+            f"{options['throttle']!r}"
+        )
     return Starts(**options)
+
+
+def check_key(what: str, key: object) -> None:
+    """Raises `ConfigurationError` for what cannot be the key of a call."""
+    if key is not None and not callable(key):
+        raise ConfigurationError(f"{what}: key must be a function of the workflow's arguments, not {key!r}")
 
 
 def _length(name: str, timeout: Duration) -> float:
