@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.queues import DEFAULT, check_queue
 
 NO_REGION = "no AWS region is set: set AWS_REGION, or a region in the AWS profile"
 
@@ -41,6 +42,12 @@ class Settings(BaseModel):
     step_queue_url: Annotated[str, Output("StepQueueUrl")]
     run_queue_url: Annotated[str, Output("RunQueueUrl")]
     timer_queue_url: Annotated[str, Output("TimerQueueUrl")]
+    step_queues: tuple[str, ...] = ()
+    """The names of further step queues, each of which has a function of its own."""
+    step_queue_prefix: str | None = None
+    """What their names in SQS begin with: with `x-steps-`, the step queue `heavy` is `x-steps-heavy.fifo`. Default:
+    derived from `step_queue_url` if that ends in `steps.fifo`.
+    """
     timer_queue_arn: Annotated[str | None, Output("TimerQueueArn")] = None
     timer_dead_letter_arn: Annotated[str | None, Output("TimerDeadLetterQueueArn")] = None
     scheduler_group: Annotated[str | None, Output("SchedulerGroupName")] = None
@@ -71,6 +78,14 @@ class Settings(BaseModel):
         if steps.endswith("steps.fifo"):
             stem = steps.removesuffix("steps.fifo")
             values = {"run_queue_url": f"{stem}runs.fifo", "timer_queue_url": f"{stem}timers"} | values
+            values.setdefault("step_queue_prefix", f"{steps.rpartition('/')[2].removesuffix('.fifo')}-")
+        for name in values.get("step_queues", ()):
+            check_queue(name, "each name in WORLDFLOW_STEP_QUEUES")
+        if values.get("step_queues") and "step_queue_prefix" not in values:
+            raise ConfigurationError(
+                "WORLDFLOW_STEP_QUEUES needs WORLDFLOW_STEP_QUEUE_PREFIX: what the names of these queues in SQS begin "
+                "with, such as mystack-steps-"
+            )
         try:
             return cls(**values)
         except ValidationError as error:
@@ -82,3 +97,12 @@ class Settings(BaseModel):
                 f"missing from the environment: {missing}. Print the values with `make environment STACK=NAME` for a "
                 f"deployed stack, or with `python -m worldflow.aws_setup status` for resources that it created"
             ) from None
+
+    def url_of_step_queue(self, name: str | None) -> str:
+        """The URL of a step queue, by default of that of steps that name none. Raises `ConfigurationError`."""
+        if name is None or name == DEFAULT:
+            return self.step_queue_url
+        if name not in self.step_queues:
+            known = ", ".join((DEFAULT, *self.step_queues))
+            raise ConfigurationError(f"there is no step queue {name!r}: WORLDFLOW_STEP_QUEUES has {known}")
+        return f"{self.step_queue_url.rpartition('/')[0]}/{self.step_queue_prefix}{name}.fifo"

@@ -26,6 +26,7 @@ from worldflow.aws_setup.definitions import definitions
 from worldflow.aws_setup.parts import Fault, Part, Queue, Role, ScheduleGroup, Secret
 from worldflow.aws_setup.table import Table
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.queues import check_queue
 from worldflow.settings import variable
 
 __all__ = ["Fault", "Infrastructure", "Resources", "setup_worldflow_infrastructure"]
@@ -60,14 +61,16 @@ class Resources:
     scheduler_role_arn: str
     payload_bucket: str
     webhook_secret_arn: str
+    step_queues: tuple[str, ...] = ()
 
     def environment(self) -> dict[str, str]:
         """The `WORLDFLOW_*` variables of an application or a function that uses these resources.
 
         Except `WORLDFLOW_WEBHOOK_URL`, where your application passes requests to `worldflow.runtime.webhooks.receive`.
         """
-        values = asdict(self) | {"dead_letter_arns": ",".join(self.dead_letter_arns)}
-        return {variable(name): value for name, value in values.items() if name != "region"}
+        lists = {"dead_letter_arns": ",".join(self.dead_letter_arns), "step_queues": ",".join(self.step_queues)}
+        values = asdict(self) | lists
+        return {variable(name): value for name, value in values.items() if name != "region" and value}
 
 
 def setup_worldflow_infrastructure(
@@ -77,6 +80,7 @@ def setup_worldflow_infrastructure(
     runs_table: str = RUNS_TABLE,
     step_queue: str = STEP_QUEUE,
     payload_bucket: str | None = None,
+    step_queues: Sequence[str] = (),
     on_change: Callable[[str], object] = lambda change: None,
 ) -> Resources:
     """Creates Worldflow's resources if they are missing, and fixes wrong settings.
@@ -85,6 +89,7 @@ def setup_worldflow_infrastructure(
     step_queue: must end in `steps.fifo`. The other queues, the schedule group, its role and the secret are named after
         it: `x-steps.fifo` implies `x-runs.fifo` and `x-timers`.
     payload_bucket: default: named after the step queue, with the account and the region.
+    step_queues: names of further step queues: with `["heavy"]`, `x-steps-heavy.fifo` too.
     on_change: called with a line of text after each change.
     Raises `ConfigurationError` for a resource that cannot be used or changed, and botocore's errors.
     """
@@ -94,6 +99,7 @@ def setup_worldflow_infrastructure(
         runs_table=runs_table,
         step_queue=step_queue,
         payload_bucket=payload_bucket,
+        step_queues=step_queues,
     )
     infrastructure.fix(on_change)
     return infrastructure.resources()
@@ -110,6 +116,7 @@ class Infrastructure:
         runs_table: str = RUNS_TABLE,
         step_queue: str = STEP_QUEUE,
         payload_bucket: str | None = None,
+        step_queues: Sequence[str] = (),
     ) -> None:
         if not step_queue.endswith("steps.fifo"):
             raise ConfigurationError(
@@ -129,6 +136,7 @@ class Infrastructure:
 
         # A queue that refers to another comes after it.
         queues = {id: f"{stem}{end}" for id, end in (_DEAD_LETTER_QUEUES | _QUEUES).items()}
+        self._step_queues = tuple(check_queue(name, "each name in step_queues") for name in step_queues)
         bucket = payload_bucket or f"{name.lower().replace('_', '-')}-payloads-{account}-{self.region}"
         self._arns = {id: arn("sqs", queue) for id, queue in queues.items()}
         arns = self._arns | {
@@ -141,6 +149,9 @@ class Infrastructure:
         self._runs = Table(dynamodb, runs_table, properties["RunsTable"])
         policy = properties["QueuePolicy"]["PolicyDocument"]
         self._queues = {id: Queue(sqs, queue, {**properties[id], "Policy": policy}) for id, queue in queues.items()}
+        for step in self._step_queues:
+            own = {**properties["StepQueue"], "Policy": policy}
+            self._queues[f"StepQueue {step}"] = Queue(sqs, f"{stem}steps-{step}.fifo", own)
         self._group = ScheduleGroup(session.client("scheduler"), name)
         # An account has one set of roles for all regions, and each region has its own schedule group.
         role = f"{name}-scheduler-{self.region}"
@@ -181,4 +192,5 @@ class Infrastructure:
             scheduler_role_arn=self._role.arn(),
             payload_bucket=self._bucket.name,
             webhook_secret_arn=self._secret.arn(),
+            step_queues=self._step_queues,
         )

@@ -27,6 +27,9 @@ StepQueue = Annotated[
 PayloadBucket = Annotated[
     str | None, typer.Option(help="Name of the bucket for large values; default: named after the step queue.")
 ]
+StepQueues = Annotated[
+    str, typer.Option(metavar="NAME,NAME", help="Names of further step queues, such as heavy,gpu.", show_default=False)
+]
 
 
 @app.command()
@@ -36,9 +39,10 @@ def setup(
     runs_table: RunsTable = RUNS_TABLE,
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
+    step_queues: StepQueues = "",
 ) -> None:
     """Create missing resources, fix wrong settings, and print the environment variables for an application."""
-    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket, step_queues)
     changes = infrastructure.fix(on_change=_say)
     _say("Ready." if changes else "Nothing to do.")
     _print_environment(infrastructure.resources())
@@ -51,9 +55,10 @@ def status(
     runs_table: RunsTable = RUNS_TABLE,
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
+    step_queues: StepQueues = "",
 ) -> None:
     """Print the environment variables; or list missing resources and wrong settings, and exit with 1."""
-    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket, step_queues)
     faults = list(infrastructure.faults())
     for fault in faults:
         _say(str(fault))
@@ -71,10 +76,11 @@ def teardown(
     runs_table: RunsTable = RUNS_TABLE,
     step_queue: StepQueue = STEP_QUEUE,
     payload_bucket: PayloadBucket = None,
+    step_queues: StepQueues = "",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
 ) -> None:
     """Delete all of these resources, with all runs and their histories."""
-    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket)
+    infrastructure = _infrastructure(region, events_table, runs_table, step_queue, payload_bucket, step_queues)
     # What refers to another goes before it.
     parts = [part for part in reversed(infrastructure.parts) if part.exists()]
     if not parts:
@@ -91,7 +97,12 @@ def teardown(
 
 
 def _infrastructure(
-    region: str | None, events_table: str, runs_table: str, step_queue: str, payload_bucket: str | None
+    region: str | None,
+    events_table: str,
+    runs_table: str,
+    step_queue: str,
+    payload_bucket: str | None,
+    step_queues: str,
 ) -> Infrastructure:
     return Infrastructure(
         region=region,
@@ -99,6 +110,7 @@ def _infrastructure(
         runs_table=runs_table,
         step_queue=step_queue,
         payload_bucket=payload_bucket,
+        step_queues=[name.strip() for name in step_queues.split(",") if name.strip()],
     )
 
 

@@ -46,6 +46,12 @@ def worker(
     local: Local = None,
     stack: Stack = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Maximum number of concurrent steps.")] = 10,
+    queues: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME", help="Only run steps of these step queues, such as heavy,default. Default: all."
+        ),
+    ] = None,
     otlp: Annotated[
         str | None,
         typer.Option("--otlp", metavar="URL", help="Send spans to this OpenTelemetry collector (OTLP over HTTP)."),
@@ -67,12 +73,15 @@ def worker(
         command = ["worker", "--local", str(local), "--concurrency", str(concurrency)]
         folders = folders_of(name.strip() for name in workflows.split(","))
         command += ["--workflows", workflows] if is_typed(context, "workflows") else []
+        command += ["--queues", queues] if queues else []
         command += ["--otlp", otlp] if otlp else []
         command += ["--standby"] if standby else []
         raise typer.Exit(run_and_reload([*command, *(["--json"] if as_json else [])], folders))
     prepare(context, workflows)
     with tracing(otlp) as observer, open_world(local, create=True) as world:
         assert isinstance(world, LocalWorld)
+        names = None if queues is None else [name.strip() for name in queues.split(",")]
+        served = Worker(world, concurrency=concurrency, queues=names, standby=standby, observer=observer)
         if not standby:
             with world.serving():
                 pass  # or there is a worker already, which is better said before that this one serves
@@ -80,7 +89,7 @@ def worker(
             print_json({"local": str(local), "workflows": workflows})
         else:
             typer.echo(f"Serving {local}. Stop with Ctrl-C; unfinished runs continue when a worker is started again.")
-        asyncio.run(_serve(Worker(world, concurrency=concurrency, standby=standby, observer=observer)))
+        asyncio.run(_serve(served))
 
 
 def prepare(context: typer.Context, workflows: str) -> None:

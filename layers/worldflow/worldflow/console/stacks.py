@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -40,14 +41,15 @@ def health_of(world: AWSWorld) -> StackHealth:
     """What the operator may not ask is left out."""
     settings = world.settings
     urls = {"runs": settings.run_queue_url, "steps": settings.step_queue_url, "timers": settings.timer_queue_url}
+    urls |= {f"steps {name}": settings.url_of_step_queue(name) for name in settings.step_queues}
     try:
         numbers = {name: _numbers(world, url) for name, url in urls.items()}
     except (BotoCoreError, ClientError) as error:
         _log.warning("the queues could not be read: %s", described(error))
         numbers = {}
     found = _metrics(world, {name: queue_name(urls[name]) for name in numbers})
-    ages = {answer["Id"]: float(answer["Values"][0]) for answer in found if answer["Id"] in urls and answer["Values"]}
-    queues = {name: (*of_queue, ages.get(name)) for name, of_queue in numbers.items()}
+    ages = {answer["Id"]: float(answer["Values"][0]) for answer in found if answer["Values"]}
+    queues = {name: (*of_queue, ages.get(_id(name))) for name, of_queue in numbers.items()}
     return StackHealth(queues, _swept_at(world, found), AWSListing(world.access).oldest("running"))
 
 
@@ -79,7 +81,12 @@ def _age_of(name: str, queue: str) -> dict[str, Any]:
     metric = {"Namespace": "AWS/SQS", "MetricName": "ApproximateAgeOfOldestMessage"}
     dimensions = [{"Name": "QueueName", "Value": queue}]
     stat = {"Metric": {**metric, "Dimensions": dimensions}, "Period": 60, "Stat": "Maximum"}
-    return {"Id": name, "MetricStat": stat}
+    return {"Id": _id(name), "MetricStat": stat}
+
+
+def _id(queue: str) -> str:
+    """As CloudWatch takes it."""
+    return re.sub(r"\W", "_", queue)
 
 
 def _calls_of_caretakers(metric: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.privacy import described, loggable
+from worldflow.engine.queues import check_queue
 from worldflow.runtime.sweep import note as note_sweep
 from worldflow.runtime.sweep import sweep
 from worldflow.serving.worker_receipts import PASSING, is_lasting, is_locked
@@ -61,6 +62,7 @@ class Worker:
     plain ones, which run in threads, to record their outcomes; a caller that is cancelled meanwhile stops waiting.
 
     concurrency: maximum number of concurrent steps.
+    queues: the step queues whose steps it runs, such as `["heavy", "default"]`; steps of the others wait. Default: all.
     live_limit: how many runs are kept in memory between their turns; the others replay their histories.
     cpu_limit: seconds of processor time that a workflow may use for one event before its run is blocked.
     standby: if another process serves the file, wait until it ends. Default: raise `ConfigurationError`. For an
@@ -75,6 +77,7 @@ class Worker:
         world: Served,
         *,
         concurrency: int = 10,
+        queues: Collection[str] | None = None,
         live_limit: int = LIVE_LIMIT,
         cpu_limit: float = CPU_LIMIT,
         standby: bool = False,
@@ -87,7 +90,9 @@ class Worker:
         self._executor = StepExecutor(world, steps_at_once=concurrency, observer=observer)
         self._live = Turns(world, live_limit=live_limit, cpu_limit=cpu_limit, strict=strict, observer=observer)
         self._turns = WorkerTurns(world, self._live, self._executor)
-        self._steps = WorkerSteps(world, self._executor, concurrency)
+        if queues is not None:
+            queues = tuple(check_queue(name, "Worker(queues=...): each name") for name in queues)
+        self._steps = WorkerSteps(world, self._executor, concurrency, queues)
         self._ending, self._leaving = threading.Event(), threading.Event()
         """Nothing is begun any more; and nobody waits for steps in threads any more."""
         self._ends_at = 0.0

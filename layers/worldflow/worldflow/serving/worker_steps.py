@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -42,10 +42,14 @@ class WorkerSteps:
     """Handles what is in the queue of steps.
 
     concurrency: the most attempts that are under way: received, and not recorded.
+    queues: the step queues whose tasks it takes. None: all.
     """
 
-    def __init__(self, world: Served, executor: StepExecutor, concurrency: int) -> None:
+    def __init__(
+        self, world: Served, executor: StepExecutor, concurrency: int, queues: Collection[str] | None = None
+    ) -> None:
         self._world = world
+        self._queues = queues
         self._executor = executor
         self._room = concurrency
         self._ended: deque[_Ended] = deque()
@@ -63,7 +67,9 @@ class WorkerSteps:
 
     def receive(self) -> list[Delivery]:
         """Tasks, as many as there is room for."""
-        deliveries = self._world.receive("steps", self._room) if self._room > 0 and not self.stopped else []
+        if self._room <= 0 or self.stopped:
+            return []
+        deliveries = self._world.receive("steps", self._room, self._queues)
         self._room -= len(deliveries)
         return deliveries
 

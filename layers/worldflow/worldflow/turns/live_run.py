@@ -180,6 +180,7 @@ class LiveRun:
         try:
             known = self._read(lambda: fetch_event(self._world, fact))
             decisions = watched(execution, lambda: execution.apply(known, at), self._rules.cpu_limit)
+            self._check_queues(decisions)
         except _BLOCKING as error:
             self._block(error)
             return None
@@ -194,6 +195,17 @@ class LiveRun:
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         known = workflow_for(workflow_name, self.id) if version is None else find_workflow(workflow_name, version)
         return Execution(self.id, known, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)
+
+    def _check_queues(self, decisions: Iterable[AnyDecision]) -> None:
+        """Raises `ConfigurationError` for a step whose queue is not there: the run is blocked until it is."""
+        queues = self._world.step_queues
+        for decision in decisions if queues is not None else ():
+            if isinstance(decision, StepScheduled) and decision.queue and decision.queue not in (queues or ()):
+                known = ", ".join(("default", *sorted(queues or ())))
+                raise ConfigurationError(
+                    f"step {decision.name!r} needs the step queue {decision.queue!r}, which is not deployed (deployed: "
+                    f"{known}). Add it to template.yaml and to the parameter StepQueues"
+                )
 
     def _block(self, error: Exception) -> None:
         because = explain_failures() if isinstance(error, WorkflowNotFoundError) else ""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -52,6 +52,9 @@ class World(Reading, Schedules, ABC):
 
     codec: PayloadCodec | None = None
     """What encodes the user's data on its way into all that is written."""
+
+    step_queues: Collection[str] | None = None
+    """The step queues besides the default one. None: of any name."""
 
     webhooks: Webhooks = NoWebhooks()
     """Where webhooks are reached, and what signs their tokens."""

@@ -243,6 +243,8 @@ class StepTask(BaseMessage):
     """The `call`, where the history has something else in place of `input`, which may be encoded anew each time."""
     report: bool | None = None
     """Nothing is to be run: the run has given the attempt up, and wants to know when no process has it any more."""
+    queue: str | None = None
+    """The step queue, unless it is the default one."""
 
     @property
     def call(self) -> str:

@@ -60,9 +60,11 @@ class Served(World):
         """Whether a process is the worker, as far as can be told."""
 
     @abstractmethod
-    def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
+    def receive(self, queue: Queue, limit: int = 100, only: Collection[str] | None = None) -> list[Delivery]:
         """The oldest messages of one group of which none is in flight; of the queue of steps, one of each of several
         groups. They are in flight from now on.
+
+        only: tasks of these step queues.
         """
 
     @abstractmethod

@@ -38,6 +38,8 @@ class StepScheduled(Decision):
     """The call's place at a limit: `Place.dump()`."""
     cancellation: Literal["abandon", "wait"] | None = None
     """What a cancelled await means to the step, if not only that it is notified."""
+    queue: str | None = None
+    """The step queue, unless it is the default one."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -120,7 +120,8 @@ class Calls:
 
     def _scheduled(self, step: Step[..., Any], step_id: str, arguments: dict[str, Any]) -> h.StepScheduled:
         values = _encode(step, arguments)
-        inline = self._run.workflow.inline_steps and not step.limit if step.inline is None else step.inline
+        goes_out = step.limit or step.queue
+        inline = self._run.workflow.inline_steps and not goes_out if step.inline is None else step.inline
         place = step.limit.place(step.signature, arguments, step.priority, step.fairness) if step.limit else None
         return h.StepScheduled(
             step_id=step_id,
@@ -134,6 +135,7 @@ class Calls:
             ledger=False if step.guarantee in ("repeatable", "pure") else None,
             limit=place.dump() if place else None,
             cancellation=None if step.cancellation == "try" else step.cancellation,
+            queue=step.queue,
         )
 
     def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:

@@ -31,6 +31,7 @@ class _Options(TypedDict, total=False):
     heartbeat_timeout: Duration | None
     guarantee: Guarantee
     inline: bool | None
+    queue: str | None
     limit: Limit | None
     priority: int | Callable[..., int]
     fairness: ByCall | None
@@ -120,6 +121,7 @@ def step(
     priority: int | Callable[..., int] = 0,
     fairness: ByCall | None = None,
     cancellation: Cancellation = "try",
+    queue: str | None = None,
 ) -> _StepDecorator: ...
 @overload
 def step(*, stream: str, **options: Unpack[_Options]) -> _YieldingDecorator: ...
@@ -173,6 +175,8 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     priority: of those that wait at a limit, the lowest goes first: an integer, or a function of the call's arguments.
         Default: 0.
     fairness: a function of the call's arguments. Of those of the same priority, the values that it returns take turns.
+    queue: the step queue, whose function has a role, memory, timeout and concurrency of its own. Default: that of all
+        steps that name none. Such a step is not inline, also in a workflow with `inline_steps`.
 
     `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """

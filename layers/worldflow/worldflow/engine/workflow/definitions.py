@@ -19,6 +19,7 @@ from worldflow.engine.errors import (
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
 from worldflow.engine.ids import check_name, check_run_id
+from worldflow.engine.queues import DEFAULT, check_queue
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
 from worldflow.engine.workflow.cancellation import Cancellation, check_cancellation
@@ -162,6 +163,7 @@ class Step(Generic[P, R]):
         priority: int | Callable[..., int] = 0,
         fairness: ByCall | None = None,
         cancellation: Cancellation = "try",
+        queue: str | None = None,
     ) -> None:
         check_guarantee(guarantee)
         check_cancellation(cancellation)
@@ -171,6 +173,7 @@ class Step(Generic[P, R]):
         self.guarantee = guarantee
         self.inline = inline
         self.cancellation = cancellation
+        self.queue: str | None = None
         self.signature = Signature(function, name)
         self.is_async = inspect.iscoroutinefunction(as_function(function))
         self.retry = RetryPolicy(max_attempts=1) if guarantee == "at_most_once" else RetryPolicy()
@@ -181,6 +184,7 @@ class Step(Generic[P, R]):
         self.fairness = fairness
         self._set(retry, timeout, heartbeat_timeout)
         self._check_limit()
+        self._send_to(queue)
 
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
@@ -197,10 +201,12 @@ class Step(Generic[P, R]):
         inline: bool | None = None,
         priority: int | Callable[..., int] | None = None,
         cancellation: Cancellation | None = None,
+        queue: str | None = None,
     ) -> Step[P, R]:
         """This step with other options, for one call: `charge.options(timeout="10s")(order)`. See `step()`.
 
-        None keeps an option as it is. To try once, use `retry=RetryPolicy(max_attempts=1)`.
+        None keeps an option as it is. To try once, use `retry=RetryPolicy(max_attempts=1)`; for the queue of steps that
+        name none, `queue="default"`.
         """
         step = copy.copy(self)
         step._set(retry, timeout, heartbeat_timeout)
@@ -212,6 +218,7 @@ class Step(Generic[P, R]):
         if cancellation is not None:
             check_cancellation(cancellation)
             step.cancellation = cancellation
+        step._send_to(queue)
         return step
 
     def _check_limit(self) -> None:
@@ -219,6 +226,15 @@ class Step(Generic[P, R]):
         check_options(what, self.limit, self.priority, self.fairness)
         if self.limit:
             self.limit.check_step(what, self.inline)
+
+    def _send_to(self, queue: str | None) -> None:
+        if queue is not None:
+            self.queue = None if check_queue(queue, "@step(queue=...)") == DEFAULT else queue
+        if self.queue and self.inline:
+            raise ConfigurationError(
+                f"@step(inline=True, queue={self.queue!r}) of {self.name}: an inline step runs in the orchestrator's "
+                f"turn and goes through no queue. Remove one of the two"
+            )
 
     def _set(self, retry: RetryPolicy | None, timeout: Duration | None, heartbeat_timeout: Duration | None) -> None:
         if retry is not None:

@@ -38,6 +38,7 @@ def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
         waits=True if scheduled.cancellation == "wait" else None,
         origin=step.origin,
         traceparent=run.traceparent(),
+        queue=scheduled.queue,
     )
 
 
@@ -51,6 +52,7 @@ def report(run: ActingRun, step: OpenStep) -> StepTask:
         name=step.scheduled.name,
         again="report",
         report=True,
+        queue=step.scheduled.queue,
     )
 
 

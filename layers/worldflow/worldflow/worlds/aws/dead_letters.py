@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pydantic_core import from_json
+
 from worldflow.worlds.aws.access import AWSAccess
 from worldflow.worlds.aws.messages import queue_name
 from worldflow.worlds.messages import may_be_message, undelivered
@@ -38,8 +40,9 @@ class AWSDeadLetters:
             dead = self._dead_letters_of(url)
             for messages in self._receive_all(dead):
                 for message in messages:
-                    if may_be_message(undelivered(message["Body"])):
-                        self._send_again(url, message)
+                    body = undelivered(message["Body"])
+                    if may_be_message(body):
+                        self._send_again(self._queue_of(body) or url, message)
                         moved += 1
                     else:
                         unreadable += 1
@@ -48,6 +51,11 @@ class AWSDeadLetters:
                     self._access.sqs.delete_message(QueueUrl=dead, ReceiptHandle=message["ReceiptHandle"])
             in_flight += self._in_flight(dead)
         return Redriven(moved, unreadable, max(0, in_flight - (0 if discard else unreadable)))
+
+    def _queue_of(self, body: str) -> str | None:
+        """The queue of a task that names a step queue: all step queues have their dead letters in one."""
+        name = from_json(body).get("queue")
+        return self._access.settings.url_of_step_queue(name) if name in self._access.settings.step_queues else None
 
     def _receive_all(self, url: str) -> Iterator[Sequence[dict[str, Any]]]:
         while messages := self._access.sqs.receive_message(

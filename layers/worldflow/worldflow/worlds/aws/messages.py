@@ -68,10 +68,14 @@ class AWSMessages:
         self._make(lanes)
 
     def _by_queue(self, messages: Sequence[Message]) -> Iterator[tuple[str, list[Message]]]:
-        tasks: list[Message] = [message for message in messages if isinstance(message, StepTask)]
-        others: list[Message] = [message for message in messages if not isinstance(message, StepTask)]
-        if tasks:
-            yield self._access.settings.step_queue_url, tasks
+        tasks: dict[str, list[Message]] = {}
+        others: list[Message] = []
+        for message in messages:
+            if isinstance(message, StepTask):
+                tasks.setdefault(self._access.settings.url_of_step_queue(message.queue), []).append(message)
+            else:
+                others.append(message)
+        yield from tasks.items()
         if others:
             yield self._access.settings.run_queue_url, others
 

@@ -57,6 +57,7 @@ class AWSWorld(World):
     ) -> None:
         self.access = self._connect(settings, session)
         self.codec = codec or load_codec(self.settings.payload_codec)
+        self.step_queues = self.settings.step_queues
         self._when_lost: Callable[[int], None] = lambda number: None
 
     def _connect(self, settings: Settings | None, session: boto3.Session | None) -> AWSAccess:

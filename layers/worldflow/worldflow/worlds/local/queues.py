@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, get_args
@@ -19,6 +19,7 @@ from typing import IO, Any, get_args
 from pydantic import ValidationError
 
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.queues import DEFAULT
 from worldflow.worlds.local.database import MEMORY, Database
 from worldflow.worlds.messages import Delayed, Message, StepTask, load_message, summary
 from worldflow.worlds.records import Redriven
@@ -102,14 +103,14 @@ class LocalQueues:
         with self._database.transaction() as db:
             db.execute(sql, values)
 
-    def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
+    def receive(self, queue: Queue, limit: int = 100, only: Collection[str] | None = None) -> list[Delivery]:
         if queue != "steps":
             return next(iter(self.receive_groups(queue, 1, limit)), [])
         now = self._now()
-        if self._is_empty(queue, now):
+        if self._is_empty(queue, now, only):
             return []
         with self._database.transaction(durable="later") as db:
-            return self._in_order(_receive_steps(db, now, limit))
+            return self._in_order(_receive_steps(db, now, limit, only))
 
     def receive_groups(
         self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
@@ -123,10 +124,10 @@ class LocalQueues:
             found = _receive(db, queue, now, groups, limit)
             return [deliveries for rows in found if (deliveries := self._in_order(rows))]
 
-    def _is_empty(self, queue: Queue, now: datetime) -> bool:
+    def _is_empty(self, queue: Queue, now: datetime, only: Collection[str] | None = None) -> bool:
         """Whether nothing can be received, which needs no transaction to see."""
-        sql = "select 1 from messages where queue = ? and visible_at <= ? and not in_flight limit 1"
-        return not self._database.rows(sql, queue, now.timestamp())
+        sql = f"select 1 from messages where queue = ? and visible_at <= ? and not in_flight{_of(only)} limit 1"
+        return not self._database.rows(sql, queue, now.timestamp(), *(only or ()))
 
     def _in_order(self, rows: list[Any]) -> list[Delivery]:
         deliveries = [self._read(*row) for row in rows]
@@ -253,14 +254,21 @@ def _receive(db: sqlite3.Connection, queue: Queue, now: datetime, groups: int, l
     ]
 
 
-def _receive_steps(db: sqlite3.Connection, now: datetime, limit: int) -> list[Any]:
+def _receive_steps(db: sqlite3.Connection, now: datetime, limit: int, only: Collection[str] | None) -> list[Any]:
     return db.execute(
         "update messages set in_flight = 1, receives = receives + 1 where id in (select id from messages m "
-        "where queue = 'steps' and visible_at <= ? and not exists (select 1 from messages o where o.queue = m.queue "
-        "and o.grp = m.grp and (o.in_flight or o.id < m.id)) order by visible_at, id limit ?) "
+        f"where queue = 'steps' and visible_at <= ?{_of(only)} and not exists (select 1 from messages o "
+        "where o.queue = m.queue and o.grp = m.grp and (o.in_flight or o.id < m.id)) order by visible_at, id limit ?) "
         f"returning id, body, receives, {_ARRIVED}",
-        (now.timestamp(), limit),
+        (now.timestamp(), *(only or ()), limit),
     ).fetchall()
+
+
+def _of(step_queues: Collection[str] | None) -> str:
+    """The condition that a task is of one of these step queues."""
+    if step_queues is None:
+        return ""
+    return f" and coalesce(json_extract(body, '$.queue'), '{DEFAULT}') in ({', '.join('?' * len(step_queues))})"
 
 
 def _identity(delivery: Delivery) -> tuple[int, int]:

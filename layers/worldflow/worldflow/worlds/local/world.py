@@ -258,8 +258,8 @@ class LocalWorld(Served):
     def redrive(self, *, discard: bool = False) -> Redriven:
         return self._queues.redrive(discard=discard)
 
-    def receive(self, queue: Queue, limit: int = 100) -> list[Delivery]:
-        return self._queues.receive(queue, limit)
+    def receive(self, queue: Queue, limit: int = 100, only: Collection[str] | None = None) -> list[Delivery]:
+        return self._queues.receive(queue, limit, only)
 
     def receive_groups(
         self, queue: Queue, groups: int, limit: int = 100, *, handled: Sequence[Delivery] = ()
