@@ -89,11 +89,15 @@ def _yaml(code: str) -> object:
     return yaml.load(code, _Template)
 
 
+def _constructed(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> object:
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else loader.construct_sequence(node)  # type: ignore[arg-type]
+
+
 class _Template(yaml.SafeLoader):
     """With the short forms of CloudFormation's functions."""
 
 
-_Template.add_multi_constructor("!", lambda loader, suffix, node: loader.construct_scalar(node))
+_Template.add_multi_constructor("!", _constructed)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -46,6 +46,8 @@ class Parameters(TypedDict, total=False):
     """ARNs of up to nine managed policies, with what your steps need on AWS. Empty gives steps no rights of
     their own.
     """
+    step_queues: Sequence[str]
+    """Names of the step queues that you have added to this template. Empty has only the default one."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
     """Lowest level that the functions log."""
     log_payloads: bool
@@ -149,6 +151,7 @@ NAMES = {
     "step_memory": "StepMemory",
     "step_timeout": "StepTimeout",
     "step_policies": "StepPolicies",
+    "step_queues": "StepQueues",
     "log_level": "LogLevel",
     "log_payloads": "LogPayloads",
     "log_retention_days": "LogRetentionDays",

@@ -40,13 +40,21 @@ def read_environment(name: str) -> dict[str, str]:
     stack = _read(name)
     outputs: dict[str, Any] = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
     try:
-        return environment(outputs)
+        return environment(outputs) | _step_queues(stack)
     except KeyError as missing:
         status = stack["StackStatus"]
         raise ConfigurationError(
             f"stack {name!r} ({status}) has no output {missing.args[0]}: it was not deployed from Worldflow's "
             f"template, or its deployment is not finished"
         ) from None
+
+
+def _step_queues(stack: Mapping[str, Any]) -> dict[str, str]:
+    """Those that a user has added to the template, which the stack's parameter names."""
+    parameters = {one["ParameterKey"]: one["ParameterValue"] for one in stack.get("Parameters", [])}
+    if not (names := parameters.get("StepQueues")):
+        return {}
+    return {variable("step_queues"): names, variable("step_queue_prefix"): f"{stack['StackName']}-steps-"}
 
 
 def read_parameters(name: str) -> dict[str, str]:

@@ -114,6 +114,19 @@ def is_unchecked(error: BaseException, dependencies: set[str]) -> bool:
     return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in dependencies
 
 
+def without_queues(template: Path) -> Iterator[str]:
+    """What is wrong with the steps that were imported: their queue is not in the template."""
+    from worldflow.engine.workflow.definitions import known_steps
+
+    text = template.read_text() if template.is_file() else None
+    for step in known_steps() if text is not None else ():
+        if step.queue and f"-steps-{step.queue}.fifo" not in (text or ""):
+            yield (
+                f"{PLACE}: step {step.name!r} needs the step queue {step.queue!r}, which {template.name} does not "
+                f"have: add it as docs/guide/queues.md shows, or remove queue={step.queue!r}"
+            )
+
+
 def main() -> None:
     content, target = Path(sys.argv[1]).resolve(), sys.argv[2]
     source = Path(sys.argv[3]).resolve()
@@ -130,7 +143,8 @@ def main() -> None:
     unchecked = [] if is_loadable else [one for one in found if is_unchecked(one[1], in_the_layer - own)]
     for name, error in unchecked:
         print(f"Not checked: {name}: {error}. The layer has it for {target}, this Python has not.", file=sys.stderr)
-    if faults := [described(*one, root, own) for one in found if one not in unchecked]:
+    faults = [described(*one, root, own) for one in found if one not in unchecked]
+    if faults := faults or list(without_queues(source.parent.parent / "template.yaml")):
         sys.exit("\n".join(dict.fromkeys(faults)))  # once, however many modules import the one that fails
 
 

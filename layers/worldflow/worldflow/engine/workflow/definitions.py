@@ -307,6 +307,11 @@ def versions_of(name: str) -> Mapping[int, Workflow[..., Any]]:
     return _workflows.versions(name)
 
 
+def known_steps() -> list[Step[..., Any]]:
+    """The steps that are known here, by name."""
+    return [_steps.versions(name)[1] for name in _steps.names()]
+
+
 def oldest_version(name: str) -> int | None:
     """The lowest version of a workflow: that of runs that are older than versions."""
     return min(_workflows.versions(name), default=None)
