@@ -345,3 +345,43 @@ async def test_an_update_is_answered() -> None:
             await run.update("add_item", {"quantity": 2})
         await run.signal("checkout")
         assert await run.result() == ["KEYBOARD", "SCREEN"]
+
+
+async def test_an_update_is_refused_accepted_and_starts_its_run() -> None:
+    @workflow
+    async def table(seats: int) -> list[str]:
+        guests: list[str] = []
+
+        def has_seats(name: str) -> None:
+            if len(guests) == seats:
+                raise ValueError(f"no seat for {name}")
+
+        @on_update("seat", validator=has_seats)
+        async def seat(name: str) -> int:
+            guests.append(name)
+            return len(guests)
+
+        await wait_for_signal("close")
+        return guests
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = env.orchestrator
+
+        count = await orchestrator.update_with_start(
+            "table-7", table, {"seats": 2}, update="seat", args=["Ada"], type=int, update_id="ada-7"
+        )
+
+        assert count == 1
+        run = env.run("table-7")
+
+        handle = await run.start_update("seat", "Ada", type=int)
+        count = await handle.result()
+
+        assert count == 2
+        before = len(await run.events())
+        with pytest.raises(ValueError, match="no seat for Bob"):
+            await run.update("seat", "Bob", update_id="bob")
+        assert len(await run.events()) == before
+        assert await orchestrator.run("table-7").update_handle("ada-7").result() == 1
+        await run.signal("close")
+        assert await run.result() == ["Ada", "Ada"]

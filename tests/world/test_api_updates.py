@@ -186,3 +186,53 @@ def test_what_does_not_fit_is_refused(api: Api, run_id: str, path: str, body: An
 
     assert (answer.status, answer.fields) == (422, fields)
     assert api.stack.messages("runs") == []
+
+
+@pytest.fixture
+def guarded(aws: AWSSystem, waiting: list[float]) -> str:
+    @workflow
+    async def guarded_basket(most: int = 1) -> list[str]:
+        items: list[str] = []
+
+        def check(item: str) -> None:
+            if len(items) == most:
+                raise FatalError("the basket is full")
+
+        @on_update("add", validator=check)
+        async def add(item: str) -> int:
+            items.append(item)
+            await wait_for_signal("added")
+            return len(items)
+
+        await wait_for_signal("checkout")
+        return items
+
+    return "guarded_basket"
+
+
+def test_an_update_starts_its_run_and_is_accepted(api: Api, aws: AWSSystem, guarded: str) -> None:
+    request = {"args": ["tea"], "start": {"workflow": guarded, "input": {"most": 1}}, "wait_for": "acceptance"}
+    sent = api.post("/runs/new/updates/add", request, key="one")
+    assert (sent.status, sent.body) == (202, {"run_id": "new", "update_id": "one"})
+
+    refused = api.post("/runs/new/updates/add", {**request, "args": ["hat"]})
+    assert (refused.status, refused.error["type"], refused.error["message"]) == (
+        409,
+        "FatalError",
+        "the basket is full",
+    )
+    signal(aws, "new", "added")
+    assert api.post("/runs/new/updates/add", request | {"wait_for": "answer"}, key="one").body["result"] == 1
+
+
+@pytest.mark.parametrize(
+    ("start", "field"),
+    [
+        ({"workflow": "nowhere"}, "workflow"),
+        ({"workflow": "guarded_basket", "input": {"least": 1}}, "start.input.least"),
+    ],
+)
+def test_a_start_that_is_none_is_refused(api: Api, guarded: str, start: dict[str, Any], field: str) -> None:
+    answer = api.post("/runs/none/updates/add", {"args": ["tea"], "start": start})
+    assert (answer.status, answer.fields[0].removeprefix("start.")) == (422, field.removeprefix("start."))
+    assert api.get("/runs/none").status == 404

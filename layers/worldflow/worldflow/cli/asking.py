@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 
@@ -100,22 +101,44 @@ def update(
         str | None, typer.Option(help="Identifies the update; an update sent twice with the same id runs once.")
     ] = None,
     timeout: Annotated[str, typer.Option(metavar="DURATION", help="Maximum time to wait for the answer.")] = "30s",
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="WORKFLOW", help="Start a run of this workflow first, if none with this id is open."),
+    ] = None,
+    input: Annotated[
+        str | None, typer.Option(metavar="JSON|@FILE|-", help="With --start: arguments by name as a JSON object.")
+    ] = None,
+    workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
 ) -> None:
     """Send an update to a run, wait for the answer, and print it as JSON."""
+    if input is not None and start is None:
+        raise typer.BadParameter("needs --start WORKFLOW", param_hint="--input")
     given = read_json(args, "--args") if args is not None else []
     if not isinstance(given, list):
         raise typer.BadParameter("must be a JSON array of arguments", param_hint="--args")
     patience = _patience(timeout)
     with open_world(local, stack) as world:
-        sent = updates.send_update(world, run_id, name, tuple(given), update_id=update_id)
+        if start is None:
+            sent = updates.send_update(world, run_id, name, tuple(given), update_id=update_id)
+        else:
+            known = known_workflow(start, workflows)
+            send = partial(updates.update_with_start, world, run_id, known, _input(input, known))
+            sent = send(name=name, args=given, update_id=update_id)
         reply = _wait(world, sent, patience)
     if reply is None:
         raise WorldflowError(f"{run_id} has not answered within {timeout}; the update is still pending")
     if reply.error:
         raise WorldflowError(describe_failure(reply.error))
     print_json(reply.result)
+
+
+def _input(text: str | None, workflow: Workflow[..., Any] | str) -> dict[str, Any]:
+    given = read_json(text, "--input") if text is not None else {}
+    if not isinstance(given, dict):
+        raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
+    return given if isinstance(workflow, str) else workflow.signature.parse(given)
 
 
 def _wait(world: World, update: updates.PendingUpdate, patience: float) -> Replied | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Unpack
 
@@ -12,10 +12,11 @@ from typing_extensions import TypeForm
 
 from worldflow.engine.durations import Duration
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import schedules, sending, starting, streams, webhooks
+from worldflow.runtime import schedules, sending, starting, streams, updates, webhooks
 from worldflow.runtime.edits import Edit
 from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
+from worldflow.runtime.update_handle import answer_to
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
@@ -96,6 +97,32 @@ class Orchestrator:
         send = functools.partial(starting.signal_with_start, name=signal, value=value, signal_id=signal_id)
         await asyncio.to_thread(send, self._world, run_id, known, input)
         return self.run(run_id)
+
+    async def update_with_start(
+        self,
+        run_id: str,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        update: str,
+        args: Sequence[Any] = (),
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
+        """Sends an update to a run and returns the answer. Starts the run first if none with this id exists, or if the
+        last one has ended.
+
+        If the run ends before it receives the update, a new run is started for the update.
+
+        update, args: the name of the update, and its arguments.
+        update_id: identifies the update: sent twice with the same id, it runs once, also if the run has ended since.
+        Otherwise as `start_workflow` and `RunHandle.update`.
+        """
+        known = starting.resolve(workflow, None)
+        send = functools.partial(updates.update_with_start, name=update, args=args, update_id=update_id)
+        sent = await asyncio.to_thread(send, self._world, run_id, known, input)
+        return await answer_to(self.run(run_id), sent, update, type, timeout)
 
     def run(self, run_id: str) -> RunHandle[Any]:
         """A handle on a run, which may or may not exist."""
@@ -353,6 +380,23 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     ) -> V:
         """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
         return self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
+
+    def update_with_start(
+        self,
+        run_id: str,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        update: str,
+        args: Sequence[Any] = (),
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> V:
+        """Sends an update to a run that is started if need be; see `Orchestrator.update_with_start`."""
+        options: dict[str, Any] = {"args": args, "update_id": update_id, "timeout": timeout}
+        call = self._asynchronous.update_with_start(run_id, workflow, input, update=update, type=type, **options)
+        return wait_for(call)
 
     def query(self, run_id: str, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""

@@ -19,25 +19,29 @@ from worldflow.engine.errors import (
     SerializationError,
     WorkflowNotFoundError,
 )
-from worldflow.engine.history import Event, Json, StreamItem, StreamReset
+from worldflow.engine.history import Event, StreamItem, StreamReset
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.usage import Entry, total
-from worldflow.engine.values.serialization import Codec, explain
+from worldflow.engine.values.serialization import explain
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
-from worldflow.engine.workflow.inbox import read
 from worldflow.runtime import queries, sending, starting, stream_urls, streams, updates
 from worldflow.runtime.edits import Edit
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
+from worldflow.runtime.update_handle import (
+    SyncUpdateHandle,
+    UpdateHandle,
+    accepted,
+    answer_to,
+    as_type,
+    polls,
+)
 from worldflow.turns import generations
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.streams import StreamReader
-
-_FIRST_POLL = 0.05
-_LONGEST_POLL = 2.0
 
 T = TypeVar("T", default=Any)
 V = TypeVar("V", default=Any)
@@ -89,14 +93,14 @@ class RunHandle(Generic[T]):
             return f"run {self.id!r} has not ended within {limit}{now}"
 
         async with self._within(timeout, problem):
-            polls = _polls()
+            pauses = polls()
             with self._world.changes(self.id) as self._changed:
                 while True:
                     record = await self.record()
                     if record.ended or record.status == "blocked":
                         result: T = outcome(record)
                         return result
-                    await self._pause(next(polls))
+                    await self._pause(next(pauses))
 
     async def events(self, after: int = 0) -> list[Event]:
         """The history of this generation: the events after event number `after`."""
@@ -139,17 +143,30 @@ class RunHandle(Generic[T]):
         `RunEndedError` if the run ends without an answer, `RunNotFoundError`, and `TimeoutError`.
         """
         send = functools.partial(updates.send_update, self._world, self.id, name, args, update_id=update_id)
+        return await answer_to(self, await asyncio.to_thread(send), name, type, timeout)
+
+    async def start_update(
+        self,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> UpdateHandle[V]:
+        """Sends an update and returns as soon as the run has accepted it: it stands in the history, and is answered
+        whatever becomes of this process. `await handle.result()` returns the answer.
+
+        timeout: maximum time to wait for the run to accept it.
+        Raises what the validator of the handler raises, and otherwise as `update` does.
+        """
+        send = functools.partial(updates.send_update, self._world, self.id, name, args, update_id=update_id)
         update = await asyncio.to_thread(send)
+        await accepted(self, update, name, timeout)
+        return UpdateHandle(self, update.run_id, update.fact_id.removeprefix("update/"), type)
 
-        def problem(limit: str) -> str:
-            again = f"; retry with update_id={update.fact_id.removeprefix('update/')!r} to get the answer"
-            return f"run {self.id!r} has not answered the update {name!r} within {limit}{again}"
-
-        async with self._within(timeout, problem):
-            polls = _polls()
-            while (reply := await asyncio.to_thread(updates.look_for_answer, self._world, update)) is None:
-                await self._pause(next(polls))
-        return _as(type, updates.answer(reply), "the answer to the update", name)
+    def update_handle(self, update_id: str, type: TypeForm[V] = Any) -> UpdateHandle[V]:
+        """A handle on an update that was sent to this run, by its id."""
+        return UpdateHandle(self, self.id, update_id, type)
 
     async def query(self, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """The value that the workflow publishes under this name. Does not write, and does not affect the run.
@@ -162,7 +179,7 @@ class RunHandle(Generic[T]):
         function raises, and `InvalidInputError` for arguments that it does not accept.
         """
         value = await asyncio.to_thread(queries.query, self._world, self.id, name, arguments)
-        return _as(type, value, "the published value", name)
+        return as_type(type, value, "the published value", name)
 
     async def stream(
         self, name: str, type: TypeForm[V] = Any, *, after: int = 0
@@ -261,6 +278,22 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         call = self._asynchronous.update(name, *args, type=type, update_id=update_id, timeout=timeout)
         return wait_for(call)
 
+    def start_update(
+        self,
+        name: str,
+        *args: Any,
+        type: TypeForm[V] = Any,
+        update_id: str | None = None,
+        timeout: Duration | None = None,
+    ) -> SyncUpdateHandle[V]:
+        """Sends an update and returns when it is accepted; see `RunHandle.start_update`."""
+        call = self._asynchronous.start_update(name, *args, type=type, update_id=update_id, timeout=timeout)
+        return SyncUpdateHandle(wait_for(call))
+
+    def update_handle(self, update_id: str, type: TypeForm[V] = Any) -> SyncUpdateHandle[V]:
+        """A handle on an update that was sent to this run, by its id."""
+        return SyncUpdateHandle(self._asynchronous.update_handle(update_id, type))
+
     def query(self, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """The value that the workflow publishes under this name; see `RunHandle.query`."""
         return wait_for(self._asynchronous.query(name, type, **arguments))
@@ -294,20 +327,6 @@ def _usage(world: World, run_id: str) -> list[Entry]:
 
 async def _next(items: AsyncIterator[V]) -> V | None:
     return await anext(items, None)
-
-
-def _polls() -> Iterator[float]:
-    """Seconds between two looks at a run, which grow."""
-    poll = _FIRST_POLL
-    while True:
-        yield poll
-        poll = min(poll * 1.5, _LONGEST_POLL)
-
-
-def _as(type: TypeForm[V], value: Json, what: str, name: str) -> V:
-    """What a workflow has answered, as a value of this type. Raises `SerializationError`."""
-    typed: V = value if type is Any else read(Codec(type, name), value, what, name)
-    return typed
 
 
 def outcome(record: RunRecord) -> Any:

@@ -73,7 +73,7 @@ def start(
     check_run_id(run_id)
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
-    name, values = _encode_input(workflow, input)
+    name, values = encode_input(workflow, input)
     now = world.now()
     begins_at = start_time(now, delay, start_at)
     stored = stash(world, run_id, values, "input")
@@ -148,7 +148,7 @@ def signal_with_start(
     record, created = start(world, run_id, workflow, input, if_running=if_running, reuse=reuse)
     stored = stash(world, record.run_id, encoded)
     fact = SignalReceived(signal_id=signal_id or uuid.uuid4().hex, name=name, value=stored, traceparent=caller())
-    _, values = _encode_input(workflow, input)
+    _, values = encode_input(workflow, input)
     revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
     world.send([FactArrived(run_id=record.run_id, fact=fact, revival=revival)])
     return record, created
@@ -250,7 +250,8 @@ def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None
     )
 
 
-def _encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:
+def encode_input(workflow: Workflow[..., Any] | str, input: Mapping[str, Any] | None) -> tuple[str, Json]:
+    """The name of a workflow, and the JSON of its input. Raises `InvalidInputError`."""
     if isinstance(workflow, str):
         check_name(workflow, "workflow")
         return workflow, ANYTHING.encode(dict(input or {}))

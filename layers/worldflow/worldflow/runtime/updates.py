@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,21 @@ from worldflow.engine.history import (
     RunStarted,
     TerminateRequested,
     UpdateReceived,
+    VersionMarked,
 )
 from worldflow.engine.history.failures import decode_exception
-from worldflow.engine.ids import check_id, check_name, generation, generation_id
+from worldflow.engine.ids import check_id, check_name, generation, generation_id, next_generation
 from worldflow.engine.values.serialization import ANYTHING
+from worldflow.engine.workflow import validators
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime.callers import caller
+from worldflow.runtime.starting import encode_input, start
 from worldflow.turns.generations import newest_generation, read_record
-from worldflow.worlds import reading
+from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived
-from worldflow.worlds.payloads import fetch_event, fetch_text, stash
+from worldflow.worlds.messages import FactArrived, Revival
+from worldflow.worlds.payloads import check_size, fetch_event, fetch_text, stash
+from worldflow.worlds.refusals import get_refusal
 
 
 @dataclass(slots=True)
@@ -39,6 +45,10 @@ class PendingUpdate:
     """The run that continues in place of this one."""
     is_past: bool = False
     """Only this generation is asked, and those before it."""
+    revives: bool = False
+    """A run is started for it, if this one ends before it receives it."""
+    may_be_refused: bool = False
+    """The workflow has validators: see `worlds/refusals.py`."""
 
 
 def send_update(
@@ -58,14 +68,71 @@ def send_update(
     run_id = record.run_id
     if record.ended:
         return PendingUpdate(run_id, f"update/{update_id}")  # it may have been answered before the end
-    fact = UpdateReceived(
-        update_id=update_id or uuid.uuid4().hex,
-        name=name,
-        args=stash(world, run_id, encoded, "args"),
-        traceparent=caller(),
-    )
-    world.send([FactArrived(run_id=run_id, fact=fact)])
-    return PendingUpdate(run_id, fact.fact_id)
+    return _send(world, run_id, name, encoded, update_id)
+
+
+def update_with_start(
+    world: World,
+    run_id: str,
+    workflow: Workflow[..., Any] | str,
+    input: Mapping[str, Any] | None,
+    *,
+    name: str,
+    args: Sequence[Any] = (),
+    update_id: str | None = None,
+) -> PendingUpdate:
+    """Sends an update to a run, which is started if there is none of this id, or if the last has ended.
+
+    So also where it ends before the update comes to it: then a run is started for the update. One that the last run has
+    received, by its id, starts nothing. Raises as `start` and `send_update` do.
+    """
+    check_name(name)
+    check_id(update_id, "update_id")
+    encoded = ANYTHING.encode(list(args))
+    check_size(encoded, "args")  # before a run is started for it
+    if update_id is not None and (received := _received(world, run_id, f"update/{update_id}")):
+        return received
+    record, _ = start(world, run_id, workflow, input, reuse="allow")
+    _, values = encode_input(workflow, input)
+    revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
+    return _send(world, record.run_id, name, encoded, update_id, revival)
+
+
+def _received(world: World, run_id: str, fact_id: str) -> PendingUpdate | None:
+    """An update that the last run of an id has received, if it has ended."""
+    record = reading.find_run(world, run_id)
+    if record is None or not (record := newest_generation(world, record)).ended:
+        return None
+    for event in reading.find_history(world, record.run_id) or []:
+        if (isinstance(event, UpdateReceived) and event.fact_id == fact_id) or (
+            isinstance(event, RunStarted) and fact_id in (event.seen or ())
+        ):
+            return PendingUpdate(record.run_id, fact_id)
+    return None
+
+
+def _send(
+    world: World, run_id: str, name: str, args: Json, update_id: str | None, revival: Revival | None = None
+) -> PendingUpdate:
+    stored = stash(world, run_id, args, "args")
+    fact = UpdateReceived(update_id=update_id or uuid.uuid4().hex, name=name, args=stored, traceparent=caller())
+    world.send([FactArrived(run_id=run_id, fact=fact, revival=revival)])
+    return PendingUpdate(run_id, fact.fact_id, revives=revival is not None)
+
+
+def is_accepted(world: World, update: PendingUpdate) -> bool:
+    """Whether a run has received an update, which is then answered in time. Raises its refusal, and as
+    `look_for_answer` does.
+    """
+    try:
+        reply = look_for_answer(world, update)
+    except RunBlockedError:
+        if not update.was_received:
+            raise
+        return True
+    if reply and not update.was_received:
+        answer(reply)
+    return update.was_received
 
 
 def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
@@ -76,7 +143,10 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
     for event in reading.find_history(world, update.run_id, update.after) or []:
         update.after = event.seq
         match event:
+            case VersionMarked(change_id=validators.ARE_USED):
+                update.may_be_refused = True
             case RunStarted() if update.fact_id in (event.seen or ()):
+                update.was_received = True
                 base, number = generation(update.run_id)
                 before = PendingUpdate(generation_id(base, number - 1), update.fact_id, is_past=True)
                 if reply := look_for_answer(world, before):
@@ -90,7 +160,9 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
             case RunContinued():
                 update.successor = event.next_run_id
         if isinstance(event, RunEnded):
-            return _after_the_end(world, update)
+            return _refusal(world, update) or _after_the_end(world, update)
+    if refusal := _refusal(world, update):
+        return refusal
     record = world.get_run(update.run_id)
     if record and record.status == "blocked":
         waits = "the update waits until the run continues, and can be retried with its id"
@@ -103,12 +175,24 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
     """The answer of the successor of a run that has ended without an answer."""
     if update.is_past:
         return None
+    if update.successor is None and update.revives and not update.was_received:
+        base, number = generation(update.run_id)
+        if items.get_generation(world, base) == number:
+            return None  # the turn that gets its message starts the next one
+        update.successor = next_generation(update.run_id)
     if update.successor is None:
         record = reading.find_run(world, update.run_id)
         raise RunEndedError(update.run_id, record.status if record else "gone")
     update.run_id, update.after = update.successor, 0
     update.successor, update.was_received = None, False
     return look_for_answer(world, update)
+
+
+def _refusal(world: World, update: PendingUpdate) -> Replied | None:
+    """The answer of a validator, where the workflow has one."""
+    if not update.may_be_refused or update.was_received:
+        return None
+    return get_refusal(world, update.run_id, update.fact_id)
 
 
 def answer(reply: Replied) -> Json:

@@ -17,6 +17,7 @@ from worldflow.engine.history import (
     ChildStarted,
     Event,
     Json,
+    Replied,
     RunCancelled,
     RunFailed,
     RunRestored,
@@ -97,6 +98,8 @@ class Draft:
         """Nothing came for a run that is early: there is nothing to commit."""
         self.took_up = False
         """Inline steps have run that a turn before had left: perhaps of a run that was blocked."""
+        self.refused: dict[str, Replied] = {}
+        """The answers to updates that the workflow's validators refuse, which nothing records."""
         self.scheduled = scheduled
         self.woken = woken
         self._world = world
@@ -250,6 +253,8 @@ class Draft:
         if self.state.seq >= self._rules.history_limit:
             self._give_up(fact, at, self._too_long())
             return
+        if self.run.validates(fact) and self._is_refused(fact):
+            return
         try:
             learned = None if self.is_early else self.run.learn(fact, at)
         except PayloadTooLargeError as error:
@@ -273,6 +278,17 @@ class Draft:
         for step_id in asked:
             if step_id in new and (step := self.state.steps.get(step_id)):
                 self.apply_fact(attempts.never_begun(step), now)
+
+    def _is_refused(self, fact: AnyFact) -> bool:
+        """Whether a validator refuses an update, or has refused it when it came before: that answer is final."""
+        from worldflow.worlds.refusals import get_refusal  # which hardly any turn needs
+
+        if fact.fact_id not in self.refused and get_refusal(self._world, self.run.id, fact.fact_id) is None:
+            refusal = self.run.refusal(fact)
+            if refusal is None:
+                return False
+            self.refused[fact.fact_id] = refusal
+        return True
 
     def _apply_held(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.at)

@@ -192,6 +192,26 @@ class LiveRun:
         recorded = fact if fact.seq else self._noted(fact, known, seq)  # one that was held is in the history
         return recorded, [self._stashed(decision, seq + place) for place, decision in enumerate(decisions, 1)]
 
+    def refusal(self, fact: AnyFact) -> Replied | None:
+        """The answer to an update that the workflow's validator refuses; None for everything that is to be applied."""
+        execution = self.execution
+        if execution is None or not isinstance(fact, UpdateReceived):
+            return None
+        if (validator := execution.inbox.validator(fact.name)) is None:
+            return None
+        try:
+            known = self._read(lambda: fetch_event(self._world, fact))
+            refusal = watched(execution, lambda: validator.refusal(known), self._rules.cpu_limit)
+        except _BLOCKING as error:
+            self._block(error)
+            return None
+        return None if refusal is None else Replied(fact_id=fact.fact_id, error=encode_exception(refusal))
+
+    def validates(self, fact: AnyFact) -> bool:
+        """Whether the workflow has a validator for a fact."""
+        inbox = self.execution.inbox if self.execution else None
+        return inbox is not None and isinstance(fact, UpdateReceived) and inbox.validator(fact.name) is not None
+
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         known = workflow_for(workflow_name, self.id) if version is None else find_workflow(workflow_name, version)
         return Execution(self.id, known, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)

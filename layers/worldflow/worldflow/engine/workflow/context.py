@@ -271,7 +271,7 @@ def publish(name: str, value: Any) -> None:
     _execution("publish()").published[name] = value
 
 
-def on_update(name: str) -> Callable[[F], F]:
+def on_update(name: str, *, validator: Callable[..., object] | None = None) -> Callable[[F], F]:
     """Makes a function the handler of updates of this name, from here to the end of the run.
 
         @on_update("add_item")
@@ -279,11 +279,15 @@ def on_update(name: str) -> Callable[[F], F]:
 
     It is called with the arguments of `run.update(name, ...)`, validated against its annotations. The caller gets what
     it returns or raises. An async handler may call steps and wait; several can run concurrently, like tasks.
+
+    validator: a plain function with the handler's parameters, which is called before an update is recorded. If it
+        raises, the caller gets the exception, and the history nothing. It must only look: a replay does not call it,
+        and it can call nothing of Worldflow. Arguments that do not fit are refused in the same way.
     """
     run = _execution("on_update()")
 
     def register(handler: F) -> F:
-        run.inbox.on_update(name, handler)
+        run.inbox.on_update(name, handler, validator)
         return handler
 
     return register

@@ -43,6 +43,7 @@ from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
 from worldflow.engine.workflow.run import Run
+from worldflow.engine.workflow.validators import ARE_USED, Validator
 
 T = TypeVar("T")
 
@@ -73,6 +74,8 @@ class Inbox:
         self._hook_count = 0
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
+        self._validators: dict[str, Validator] = {}
+        self._unvalidated: set[str] = set()
         self._begun: dict[str, UpdateReceived] = {}
         self.running: dict[str, UpdateReceived] = {}
         self._handling: dict[str, asyncio.Task[None]] = {}
@@ -98,6 +101,8 @@ class Inbox:
                 if hook := self._hooks.pop(fact.hook_id, None):
                     hook._mail.close(conflict(hook.token))
             case UpdateReceived() if fact.name in self._handlers:
+                if fact.held:
+                    self._unvalidated.add(fact.fact_id)
                 self._begin(fact)
             case UpdateReceived():
                 self._updates.append(fact)
@@ -198,14 +203,24 @@ class Inbox:
 
     # --- updates ---
 
-    def on_update(self, name: str, handler: Callable[..., Any]) -> None:
+    def on_update(self, name: str, handler: Callable[..., Any], validator: Callable[..., Any] | None = None) -> None:
         self.run.loop.check_open()
         self._check_name(name)
-        self._handlers[name] = Signature(handler, name)
+        self._handlers[name] = signature = Signature(handler, name)
+        self._validators.pop(name, None)
+        if validator is not None:
+            checked = Validator(validator, signature, name)
+            if self.run.patched(ARE_USED, deprecated=True):
+                self._validators[name] = checked
         waiting = [fact for fact in self._updates if fact.name == name]
         self._updates = [fact for fact in self._updates if fact.name != name]
         for fact in waiting:
+            self._unvalidated.add(fact.fact_id)
             self._begin(fact)
+
+    def validator(self, name: str) -> Validator | None:
+        """What may refuse updates of this name before they are recorded."""
+        return self._validators.get(name)
 
     def _begin(self, fact: UpdateReceived) -> None:
         self._begun[fact.fact_id] = fact
@@ -229,6 +244,7 @@ class Inbox:
         self.running[fact.fact_id] = self._begun.pop(fact.fact_id)
         signature = self._handlers[fact.name]
         try:
+            self._validate(fact)
             arguments = signature.parse(signature.by_name(fact.args or []))
             value = signature.call(arguments)
             result = signature.result.encode(await value if inspect.isawaitable(value) else value)
@@ -244,6 +260,14 @@ class Inbox:
 
     def _finish(self, fact: UpdateReceived) -> None:
         del self.running[fact.fact_id], self._handling[fact.fact_id]
+
+    def _validate(self, fact: UpdateReceived) -> None:
+        """Raises why an update is refused that no validator has seen yet."""
+        if fact.fact_id not in self._unvalidated:
+            return
+        self._unvalidated.discard(fact.fact_id)
+        if (validator := self._validators.get(fact.name)) and (refusal := validator.refusal(fact)):
+            raise refusal
 
 
 def _of_a_handler(error: BaseException) -> BaseException:
