@@ -381,28 +381,12 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
         """Sends an update to a run and waits for the answer; see `RunHandle.update`."""
         return self.run(run_id).update(name, *args, type=type, update_id=update_id, timeout=timeout)
 
-    def update_with_start(
-        self,
-        run_id: str,
-        workflow: Workflow[..., Any] | str,
-        input: Mapping[str, Any] | None = None,
-        *,
-        update: str,
-        args: Sequence[Any] = (),
-        type: TypeForm[V] = Any,
-        update_id: str | None = None,
-        timeout: Duration | None = None,
-    ) -> V:
-        """Sends an update to a run that is started if need be; see `Orchestrator.update_with_start`."""
-        options: dict[str, Any] = {"args": args, "update_id": update_id, "timeout": timeout}
-        call = self._asynchronous.update_with_start(run_id, workflow, input, update=update, type=type, **options)
-        return wait_for(call)
-
     def query(self, run_id: str, name: str, /, type: TypeForm[V] = Any, **arguments: Any) -> V:
         """Returns a value that a run's workflow publishes; see `RunHandle.query`."""
         return self.run(run_id).query(name, type, **arguments)
 
     signal = waiting(Orchestrator.signal)
+    update_with_start = waiting(Orchestrator.update_with_start)
     cancel = waiting(Orchestrator.cancel)
     terminate = waiting(Orchestrator.terminate)
     wake = waiting(Orchestrator.wake)

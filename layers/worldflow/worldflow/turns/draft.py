@@ -290,6 +290,14 @@ class Draft:
             self.refused[fact.fact_id] = refusal
         return True
 
+    def answer_refused(self) -> None:
+        """Answers the updates that are refused, once a commit has shown that the execution is current."""
+        if self.refused:
+            from worldflow.worlds.refusals import put_refusal
+
+            for reply in self.refused.values():
+                put_refusal(self._world, self.run.id, reply)
+
     def _apply_held(self, fact: AnyFact, now: datetime) -> None:
         at = max(now, self.state.at)
         applied = Applied(fact_id=fact.fact_id)

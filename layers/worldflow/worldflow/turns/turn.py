@@ -121,7 +121,7 @@ class Turn:
     def settle(self) -> None:
         """Commits what is new, and acts on it."""
         self._commit()
-        self._answer_refused()
+        self._drafted.answer_refused()
         if self._state.ended:
             self._act_on_the_end()
         else:
@@ -214,14 +214,6 @@ class Turn:
                 if step and step.attempt == 1 and step.due is None:
                     task = Acts(self._world, self._run_id, state).task(step)
                     self._tools.executor.begin_later(task, event.at)
-
-    def _answer_refused(self) -> None:
-        """Answers the updates that validators have refused, now that the commit has shown the execution is current."""
-        if self._drafted.refused:
-            from worldflow.worlds.refusals import put_refusal
-
-            for reply in self._drafted.refused.values():
-                put_refusal(self._world, self._run_id, reply)
 
     # --- act ---
 
