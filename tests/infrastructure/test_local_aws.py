@@ -27,6 +27,7 @@ from botocore.exceptions import ClientError
 
 from worldflow.devtools.local_aws import LocalAws, LocalAwsError
 from worldflow.devtools.local_aws.__main__ import explain
+from worldflow.stacks import OUTPUTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,6 +80,7 @@ def send(event): return boto3.client("sqs").send_message_batch(**event["batch"])
 def schedule(event): boto3.client("scheduler").create_schedule(**event["schedule"])
 """
 
+ANY_CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 ROLE = "arn:aws:iam::000000000000:role/scheduler"
 
 TEMPLATE: dict[str, Any] = {
@@ -286,6 +288,34 @@ def test_nothing_survives_the_launcher(tmp_path: Path, end: signal.Signals) -> N
             return connection.connect_ex(("127.0.0.1", port)) == 0
 
     eventually(listens, lambda yes: not yes)
+
+
+def test_a_stack_that_is_deployed_has_a_console(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "worldflow.devtools.local_aws", "--port", "0", "--directory", str(tmp_path)]
+    outputs = {name: {"Value": "https://sqs.us-east-1.amazonaws.com/000000000000/any"} for name in OUTPUTS.values()}
+    template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}, "Outputs": outputs}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as launcher:
+        assert launcher.stdout is not None
+        endpoint = launcher.stdout.readline().split(";")[0].rsplit(" ", 1)[1]
+        session: Any = boto3.session.Session(**ANY_CREDENTIALS, region_name="us-east-1")
+        cloudformation = session.client("cloudformation", endpoint_url=endpoint)
+        cloudformation.create_stack(StackName="other", TemplateBody=json.dumps({**template, "Outputs": {}}))
+        cloudformation.create_stack(StackName="shop", TemplateBody=json.dumps(template))
+        line = next(line for line in launcher.stdout if line.startswith("The console shows"))
+        shown, url = line.strip().split(" at ")
+        assert shown == "The console shows stack shop"
+        with urllib.request.urlopen(f"{url}/start") as page:
+            assert b"Worldflow" in page.read()
+        template["Resources"]["Other"] = {"Type": "AWS::SQS::Queue"}
+        cloudformation.update_stack(StackName="shop", TemplateBody=json.dumps(template))
+        assert next(launcher.stdout) == line  # another process, with the code that is deployed now
+        launcher.send_signal(signal.SIGKILL)
+
+    def answers() -> bool:
+        with socket.socket() as connection:
+            return connection.connect_ex(("127.0.0.1", int(url.rsplit(":")[-1]))) == 0
+
+    eventually(answers, lambda yes: not yes)
 
 
 # ------------------------------------------------------------------------------------------------------------ functions

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from worldflow.devtools.local_aws import LocalAws, LocalAwsError
+from worldflow.devtools.local_aws.consoles import Consoles
 
 PORT = 4566
 """Where `make deploy-local` deploys without PORT=."""
@@ -27,7 +28,8 @@ def main() -> None:
         try:
             with LocalAws(directory, options.port, enforce_iam=options.enforce_iam) as aws:
                 explain(aws)
-                aws.wait()
+                with Consoles(aws) as consoles:
+                    consoles.watch()
         except KeyboardInterrupt:
             print()
         except LocalAwsError as error:
@@ -44,7 +46,7 @@ def explain(aws: LocalAws) -> None:
     print(f"\nDeploy the template to it with `make deploy-local{port}`, which builds for this machine.")
     print("An API whose URL is https://<id>.execute-api.<region>.amazonaws.com answers on")
     print(f"  {aws.endpoint_url}/_aws/execute-api/<id>")
-    print("\nOf a stack that is deployed to it, `python -m worldflow ui --stack NAME` opens the console.")
+    print("\nWhen a stack is deployed to it, the address of its console is printed below.")
     print("\nStop it with Ctrl-C; its data is then lost.", flush=True)
 
 

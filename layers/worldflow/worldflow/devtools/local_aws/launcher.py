@@ -121,10 +121,15 @@ class LocalAws:
         if process.stdin is not None:
             process.stdin.close()
 
-    def wait(self) -> None:
-        """Until the emulator dies, which it does not do by itself."""
-        if self._process is not None:
-            raise LocalAwsError(f"The local AWS ended with status {self._process.wait()}: see {self.log_file}")
+    def wait(self, seconds: float) -> None:
+        """Waits for the emulator to die, which it does not do by itself. Raises `LocalAwsError` if it does."""
+        if self._process is None:
+            return
+        try:
+            status = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return
+        raise LocalAwsError(f"The local AWS ended with status {status}: see {self.log_file}")
 
     def client(self, service: str) -> Any:
         session: Any = boto3.session.Session()
@@ -138,13 +143,7 @@ class LocalAws:
 
     def observer(self) -> boto3.session.Session:
         """A session whose requests are not counted. It reaches the emulator in the environment of `env`."""
-        session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
-
-        def mark(params: dict[str, Any], **_: Any) -> None:
-            params["headers"][UNCOUNTED] = "1"
-
-        session.events.register("before-call", mark)
-        return session
+        return observer()
 
     @property
     def pid(self) -> int:
@@ -238,6 +237,17 @@ class LocalAws:
         with urllib.request.urlopen(request, timeout=10) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
+
+
+def observer() -> boto3.session.Session:
+    """See `LocalAws.observer`."""
+    session = boto3.session.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+
+    def mark(params: dict[str, Any], **_: Any) -> None:
+        params["headers"][UNCOUNTED] = "1"
+
+    session.events.register("before-call", mark)
+    return session
 
 
 def _free_port() -> int:
