@@ -101,6 +101,29 @@ SCHEMAS: dict[str, Schema] = {
     "Queried": record({"result": ANYTHING}),
     "Hook": record({"token": TEXT, "run_id": TEXT, "hook_id": TEXT, "metadata": ANYTHING}),
     "Resumed": record({"run_id": TEXT, "hook_id": TEXT, "resume_id": TEXT}),
+    "Limits": record({"limits": {"type": "array", "items": ref("Limit")}}),
+    "Limit": record(
+        {
+            "name": TEXT,
+            "key": TEXT,
+            "concurrency": NULLABLE_COUNT,
+            "rate": NULLABLE_TEXT,
+            "burst": NULLABLE_COUNT,
+            "changed": {"type": "boolean"},
+            "holders": {"type": "array", "items": ref("PlaceAtLimit")},
+            "waiting": {"type": "array", "items": ref("PlaceAtLimit")},
+        }
+    ),
+    "PlaceAtLimit": record(
+        {
+            "run_id": TEXT,
+            "step_id": NULLABLE_TEXT,
+            "attempt": NULLABLE_COUNT,
+            "since": MOMENT,
+            "priority": {"type": "integer"},
+            "fairness": NULLABLE_TEXT,
+        }
+    ),
     "SchedulePage": record(
         {"schedules": {"type": "array", "items": ref("Schedule")}, "cursor": {"type": ["string", "null"]}}
     ),
@@ -172,6 +195,9 @@ OPERATIONS: dict[str, Operation] = {
     "GET /schedules": Operation("List schedules, sorted by id", {200: "SchedulePage"}, (413, 422)),
     "GET /schedules/{schedule_id}": Operation("Get a schedule", {200: "Schedule"}, (404, 413, 422)),
     "PATCH /schedules/{schedule_id}": Operation("Change a schedule", {200: "Schedule"}, (413, 404, 409, 422)),
+    "GET /limits": Operation("List limits, by name and key", {200: "Limits"}, (413, 422)),
+    "GET /limits/{name}": Operation("Get a limit", {200: "Limits"}, (404, 413, 422)),
+    "PATCH /limits/{name}": Operation("Change a limit at once", {200: "Limits"}, (413, 404, 409, 422)),
     "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
 }
 

@@ -61,6 +61,9 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /schedules/{schedule_id}",
         "PATCH /schedules/{schedule_id}",
         "DELETE /schedules/{schedule_id}",
+        "GET /limits",
+        "GET /limits/{name}",
+        "PATCH /limits/{name}",
     }
     for operation in found.values():
         assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])
@@ -124,6 +127,8 @@ READS = {
     "GET /hooks/{token}",
     "GET /schedules",
     "GET /schedules/{schedule_id}",
+    "GET /limits",
+    "GET /limits/{name}",
 }
 WRITES = {
     "POST /runs",

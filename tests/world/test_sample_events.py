@@ -323,6 +323,21 @@ def _(after: After) -> None:
     assert (after.http.body["schedule"], after.http.body["overlap"]) == ("cron(0 8 ? * MON-FRI *)", "allow")
 
 
+@case("signal-list-limits")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body) == (200, {"limits": []})
+
+
+@case("signal-get-limit")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.fields) == (404, ["name"])
+
+
+@case("signal-change-limit")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.fields) == (404, ["name"])
+
+
 @case("orchestrator-schedule-due")
 def _(after: After) -> None:
     assert after.handled()

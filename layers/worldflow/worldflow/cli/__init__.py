@@ -18,6 +18,7 @@ from worldflow.cli import (
     consoles,
     costing,
     http,
+    limiting,
     projects,
     reading,
     redriving,
@@ -69,6 +70,7 @@ for _heading, _commands in _COMMANDS.items():
     for _command in _commands:
         app.command(_command.__name__.removesuffix("_"), rich_help_panel=_heading)(_command)
 app.add_typer(scheduling.schedule, rich_help_panel="Start runs")
+app.add_typer(limiting.limits, rich_help_panel="Operate")
 
 
 @app.callback()

@@ -22,6 +22,7 @@ from worldflow.engine.errors import (
     FieldError,
     HookNotFoundError,
     InvalidInputError,
+    LimitNotFoundError,
     PayloadCodecError,
     RunNotFoundError,
     ScheduleNotFoundError,
@@ -39,7 +40,7 @@ _THREADS = ThreadPoolExecutor(64, "console")
 _FORMS = 200
 
 _STATUSES: Sequence[tuple[Any, int]] = (
-    ((RunNotFoundError, HookNotFoundError, ScheduleNotFoundError), 404),
+    ((RunNotFoundError, HookNotFoundError, LimitNotFoundError, ScheduleNotFoundError), 404),
     (InvalidInputError, 422),
     (PayloadCodecError, 503),
 )

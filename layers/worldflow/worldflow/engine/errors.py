@@ -28,6 +28,9 @@ WorldflowError
 ├── ScheduleError                about one schedule; has `schedule_id`
 │   ├── ScheduleNotFoundError
 │   └── ScheduleExistsError      the id belongs to a schedule with another definition
+├── LimitError                   about one limit; has `limit`
+│   ├── LimitNotFoundError       no call has asked for a place at it
+│   └── LimitExceededError       a run found no place, and the limit's `excess` is "fail"
 ├── InvalidInputError            invalid input; has `fields`
 │   ├── PayloadTooLargeError     a value is larger than the limit
 │   └── WorkflowNotFoundError    the deployed code has no workflow of that name
@@ -203,6 +206,28 @@ class ScheduleNotFoundError(ScheduleError):
 
     def __init__(self, schedule_id: str) -> None:
         super().__init__(f"there is no schedule {schedule_id!r}", schedule_id)
+
+
+class LimitError(WorldflowError):
+    """About one limit."""
+
+    def __init__(self, message: str, limit: str = "") -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+class LimitNotFoundError(LimitError):
+    """No call has asked for a place at a limit of this name, or with this key."""
+
+    def __init__(self, limit: str, key: str | None = None) -> None:
+        of_key = f" with the key {key!r}" if key else ""
+        super().__init__(
+            f"there is no limit {limit!r}{of_key}: a limit exists once a call has asked for a place", limit
+        )
+
+
+class LimitExceededError(LimitError):
+    """A run found no place at its workflow's limit, and the limit's `excess` is "fail"."""
 
 
 class ScheduleExistsError(ScheduleError):

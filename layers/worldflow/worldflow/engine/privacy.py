@@ -23,6 +23,8 @@ _OWN_TEXT = frozenset(
         errors.ConfigurationError,
         errors.ConflictError,
         errors.HistoryLimitError,
+        errors.LimitExceededError,
+        errors.LimitNotFoundError,
         errors.NonDeterminismError,
         errors.OutsideError,
         errors.PayloadCodecError,

@@ -239,14 +239,18 @@ def _shard(name: str, key: str) -> str:
     return limit_key(name, f"keys#{zlib.crc32(key.encode()) % SHARDS}")
 
 
-def change_all(world: World, name: str, changed: Mapping[str, Any], change_id: str) -> list[str]:
-    """Sets something for all keys there will be. Returns those that there are, for which it is to be set next."""
+def change_all(world: World, name: str, changed: Mapping[str, Any], change_id: str, *, reset: bool) -> list[str]:
+    """Sets something for all keys there will be. Returns those that there are, for which it is to be set next.
+
+    reset: what was set before counts no more.
+    """
     for shard in _shards(name):
         while True:
             rows = _noted(world, shard)
             if rows and rows[-1].change == change_id:
                 break
-            row = LimitNoted(changed=dict(changed), change=change_id)
+            before = next((row.changed for row in reversed(rows) if row.changed is not None), {})
+            row = LimitNoted(changed={**({} if reset else before), **changed}, change=change_id)
             if _enter(world, shard, rows[-1].seq if rows else 0, row):
                 break
     return keys(world, name)

@@ -241,6 +241,8 @@ class StepTask(BaseMessage):
     """The span of the run, where it is in a trace."""
     call_id: str | None = None
     """The `call`, where the history has something else in place of `input`, which may be encoded anew each time."""
+    slot: str | None = None
+    """The group of the queue that stands for a place at an approximate limit."""
     report: bool | None = None
     """Nothing is to be run: the run has given the attempt up, and wants to know when no process has it any more."""
     queue: str | None = None
@@ -253,6 +255,8 @@ class StepTask(BaseMessage):
 
     @property
     def group(self) -> str:
+        if self.slot is not None:
+            return safe_id(self.slot)
         # Not one for all attempts of a step: a retry is not to wait for the attempt before it, which may hang.
         return safe_id(f"{self.run_id}#{self.step_id}#{self.attempt}")
 

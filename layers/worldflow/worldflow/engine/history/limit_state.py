@@ -205,7 +205,7 @@ class LimitState:
         elif not fields:
             return None
         if state.waiting and state.watch not in state.waiting:
-            row = row.model_copy(update={"watch": next(reversed(state.waiting))})
+            row = row.model_copy(update={"watch": list(state.waiting)[-1]})
         return row
 
     def _grants(self, now: float) -> list[tuple[str, float]]:

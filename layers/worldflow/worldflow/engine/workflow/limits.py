@@ -112,12 +112,11 @@ class Limit:
     ) -> Place:
         """The place that a call asks for. Raises what the functions raise, and `ConfigurationError`."""
         given = [*({**signature.defaults, **arguments}).values()] if self._asks(priority, fairness) else []
-        if callable(priority):
-            priority = _call(priority, given)
-        check_priority(priority)
+        number = _call(priority, given) if callable(priority) else priority
+        check_priority(number)
         key = "" if self.key is None else _text(_call(self.key, given), f"the key of limit {self.name!r}")
         fair = None if fairness is None else _text(_call(fairness, given), f"fairness of limit {self.name!r}")
-        return Place(self.name, key or "", priority, fair, self.declared, self.approximate)
+        return Place(self.name, key or "", number, fair, self.declared, self.approximate)
 
     def _asks(self, priority: object, fairness: object) -> bool:
         return callable(priority) or self.key is not None or fairness is not None

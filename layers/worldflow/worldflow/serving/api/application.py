@@ -20,6 +20,7 @@ from worldflow.serving.api.describing import carried
 from worldflow.serving.api.errors import NO_TEXT, UNREADABLE, add_refusals
 from worldflow.serving.api.hooks import hook_routes
 from worldflow.serving.api.idempotency import Idempotency
+from worldflow.serving.api.limits import limit_routes
 from worldflow.serving.api.queries import query_routes
 from worldflow.serving.api.runs import run_routes
 from worldflow.serving.api.schedules import schedule_routes
@@ -60,6 +61,7 @@ class Application:
             query_routes(world),
             hook_routes(world, self._idempotency),
             schedule_routes(world),
+            limit_routes(world),
             stream_routes(world),
         ):
             self.resolver.include_router(routes)

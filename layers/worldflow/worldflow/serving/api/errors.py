@@ -16,6 +16,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from worldflow import (
     HookNotFoundError,
     InvalidInputError,
+    LimitNotFoundError,
     NonDeterminismError,
     QueryNotFoundError,
     RunArchivedError,
@@ -55,6 +56,7 @@ STATES: dict[type[Exception], tuple[int, str | None]] = {
     RunNotFoundError: (404, "run_id"),
     HookNotFoundError: (404, "token"),
     QueryNotFoundError: (404, "name"),
+    LimitNotFoundError: (404, "name"),
     ScheduleNotFoundError: (404, "schedule_id"),
     RunBlockedError: (409, "run_id"),
     RunEndedError: (409, "run_id"),

@@ -164,8 +164,8 @@ class LimitedSteps:
                 change.ends += dead
                 state, row = self._commit(name, key, change)
         now = world.now()
-        for token, step in change.asking.items():
-            if holder := state.holders.get(token):
+        for token, holder in state.holders.items():
+            if step := change.asking.get(token):
                 step.granted = _time(holder.at)
                 if step.granted > now:
                     yield grant(holder, now)
@@ -233,6 +233,16 @@ def grant(holder: Holder, now: datetime) -> Outgoing:
     else:
         message = Poke(run_id=run_id, nonce=f"granted-{holder.at}")
     return Delayed(due=at, message=message) if at > now else message
+
+
+def wake(holder: Holder, now: datetime) -> StepDue | Poke:
+    """`grant`, by a process that sends nothing for later: the run does."""
+    message = grant(holder, now)
+    if not isinstance(message, Delayed):
+        return message  # type: ignore[return-value]
+    if isinstance(message.message, StepDue):
+        return message.message.model_copy(update={"granted": None, "look": now})
+    return message.message  # type: ignore[return-value]
 
 
 def look(state: LimitState, token: str, now: datetime) -> Outgoing:

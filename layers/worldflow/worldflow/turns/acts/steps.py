@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import datetime, timedelta
 
 from worldflow.engine.durations import spoken
 from worldflow.engine.history import StepFailed
+from worldflow.engine.history.limits import Place
 from worldflow.engine.history.state import OpenStep
+from worldflow.engine.ids import limit_key
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.attempts import timed_out
 from worldflow.worlds import ledger
@@ -39,7 +42,17 @@ def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
         origin=step.origin,
         traceparent=run.traceparent(),
         queue=scheduled.queue,
+        slot=_slot(run, step),
     )
+
+
+def _slot(run: ActingRun, step: OpenStep) -> str | None:
+    """The group that stands for a place at an approximate limit."""
+    if step.scheduled.limit is None or step.scheduled.is_limited:
+        return None
+    place = Place.load(step.scheduled.limit)
+    attempt = f"{run.id}/{step.scheduled.step_id}/{step.attempt}"
+    return limit_key(place.limit, f"{place.key}#{zlib.crc32(attempt.encode()) % (place.declared.concurrency or 1)}")
 
 
 def report(run: ActingRun, step: OpenStep) -> StepTask:

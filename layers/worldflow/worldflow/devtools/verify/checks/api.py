@@ -58,7 +58,7 @@ def _scope_parameter(route_key: str) -> str:
     method, path = route_key.split(" ")
     if method == "GET":
         return "JwtReadScope"
-    return "JwtAdminScope" if path.startswith("/schedules") or path.endswith(ADMIN) else "JwtWriteScope"
+    return "JwtAdminScope" if path.startswith(("/schedules", "/limits")) or path.endswith(ADMIN) else "JwtWriteScope"
 
 
 @check(

@@ -1,0 +1,91 @@
+"""The calls of an `Orchestrator` about schedules."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.runtime import schedules, starting
+from worldflow.worlds.base import World
+from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+
+
+class ScheduleCalls:
+    """Creates, reads, changes and deletes schedules."""
+
+    _world: World
+
+    async def create_schedule(
+        self,
+        schedule_id: str,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,
+        *,
+        schedule: str,
+        timezone: str = "UTC",
+        overlap: Overlap = "skip",
+        paused: bool = False,
+    ) -> ScheduleRecord:
+        """Creates a schedule, which starts a run whenever it is due, with an id like `<schedule_id>:20261122T080000Z`.
+
+        schedule_id: up to 50 letters, digits and `_.-`. Does nothing if an identical schedule exists.
+        workflow, input: as for `start_workflow`.
+        schedule: `cron(0 8 ? * MON-FRI *)` or `rate(5 minutes)`, in the syntax of EventBridge Scheduler. A rate counts
+            from now, and is first due after one interval.
+        timezone: time zone of a cron expression, such as `Europe/Berlin`.
+        overlap: what to do when it is due and the previous run has not ended: `skip` this time, or `allow` both.
+        Raises `InvalidInputError` for invalid arguments, and `ScheduleExistsError` for the id of another schedule.
+        """
+        record, _ = await asyncio.to_thread(
+            schedules.create,
+            self._world,
+            schedule_id,
+            starting.resolve(workflow, None),
+            input,
+            schedule=schedule,
+            timezone=timezone,
+            overlap=overlap,
+            paused=paused,
+        )
+        return record
+
+    async def list_schedules(self, limit: int = 50, cursor: str | None = None) -> SchedulePage:
+        """Schedules sorted by id, without their inputs."""
+        return await asyncio.to_thread(schedules.list_page, self._world, limit, cursor)
+
+    async def get_schedule(self, schedule_id: str) -> ScheduleRecord:
+        """A schedule, with the last run that it started. Raises `ScheduleNotFoundError`."""
+        return await asyncio.to_thread(schedules.read, self._world, schedule_id)
+
+    async def update_schedule(
+        self,
+        schedule_id: str,
+        *,
+        workflow: Workflow[..., Any] | str | None = None,
+        input: Mapping[str, Any] | None = None,
+        schedule: str | None = None,
+        timezone: str | None = None,
+        overlap: Overlap | None = None,
+        paused: bool | None = None,
+    ) -> ScheduleRecord:
+        """Changes the given fields; `paused=True` pauses the schedule, and `paused=False` resumes it.
+
+        Raises `InvalidInputError` for invalid values, and `ScheduleNotFoundError`.
+        """
+        return await asyncio.to_thread(
+            schedules.update,
+            self._world,
+            schedule_id,
+            workflow=workflow,
+            input=input,
+            schedule=schedule,
+            timezone=timezone,
+            overlap=overlap,
+            paused=paused,
+        )
+
+    async def delete_schedule(self, schedule_id: str) -> None:
+        """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""
+        await asyncio.to_thread(schedules.delete, self._world, schedule_id)

@@ -1,0 +1,53 @@
+"""Operators see limits and change them, at once and without a deployment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.systems import System, finish, start
+from worldflow import Limit, LimitNotFoundError, step, workflow
+from worldflow.runtime.limits import get_limit, list_limits, set_limit
+
+
+@step(limit=Limit("loom", concurrency=1, key=lambda yarn: yarn))
+async def weave_on_the_loom(yarn: str) -> str:
+    return yarn
+
+
+@workflow
+async def weave_all_on_the_loom(yarns: list[str]) -> list[str]:
+    return list(await asyncio.gather(*map(weave_on_the_loom, yarns)))
+
+
+def test_what_is_paused_for_all_keys_waits_with_new_ones_too(system: System) -> None:
+    start(system, "loom-1", weave_all_on_the_loom, yarns=["red"])
+
+    set_limit(system.world, "loom", concurrency=0)
+    start(system, "loom-2", weave_all_on_the_loom, yarns=["red", "blue"])
+
+    found = {status.key: status for status in list_limits(system.world)}
+    assert {key: (one.concurrency, one.changed) for key, one in found.items()} == {"red": (0, True), "blue": (0, True)}
+    assert [place.run_id for status in found.values() for place in status.waiting] == ["loom-2", "loom-2"]
+
+    set_limit(system.world, "loom", reset=True)
+    assert finish(system, "loom-2").result == ["red", "blue"]
+
+
+def test_a_greater_limit_lets_those_go_that_wait(system: System) -> None:
+    start(system, "loom-3", weave_all_on_the_loom, yarns=["red"])
+    set_limit(system.world, "loom", concurrency=0, key="red")
+    start(system, "loom-4", weave_all_on_the_loom, yarns=["red", "red", "red"])
+
+    (status,) = set_limit(system.world, "loom", concurrency=2, key="red")
+
+    assert [place.step_id for place in status.holders] == ["s1", "s2"]
+    assert finish(system, "loom-4").status == "completed"
+
+
+def test_a_limit_that_no_call_has_used_is_not_found(system: System) -> None:
+    with pytest.raises(LimitNotFoundError, match="there is no limit 'lom'"):
+        set_limit(system.world, "lom", concurrency=1)
+    with pytest.raises(LimitNotFoundError):
+        get_limit(system.world, "lom")
