@@ -159,8 +159,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             attempt that goes through the queue.
         "pure": the step changes nothing outside, and may run again at any time. It has no ledger, and a chain of such
             steps that are `inline` has one write for up to a second's work.
-    inline: runs the step in the orchestrator's own turn, without a message. For short steps that need neither the role
-        nor the function of the step executor.
+    inline: runs the step in the orchestrator's own turn, without a message. For short steps that need no other role.
     cancellation: what happens to the step when its await is cancelled.
         "try": the await ends at once. The step is notified where it calls `heartbeat()` or writes to a stream, and does
             not begin if it has not. Its outcome is ignored.
@@ -171,10 +170,9 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     stream: for a generator, plain or async: each value that it yields goes to the run's stream of this name, and the
         list of them is the result.
     returns: with `stream`, a function of that list whose result is the step's, such as `"".join` or `len`.
-    limit: attempts wait for a place at this `Limit`. Their timeouts count from when they get it.
-    priority: of those that wait at a limit, the lowest goes first: an integer, or a function of the call's arguments.
-        Default: 0.
-    fairness: a function of the call's arguments. Of those of the same priority, the values that it returns take turns.
+    limit: attempts wait for a place at this `Limit`, and their timeouts count from when they get it. Of those that wait,
+        the lowest `priority` goes first (an integer or a function of the arguments; default 0), and among these the
+        values that the function `fairness` returns take turns.
     queue: the step queue, whose function has a role, memory, timeout and concurrency of its own. Default: that of all
         steps that name none. Such a step is not inline, also in a workflow with `inline_steps`.
 
