@@ -170,7 +170,7 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
     stream: for a generator, plain or async: each value that it yields goes to the run's stream of this name, and the
         list of them is the result.
     returns: with `stream`, a function of that list whose result is the step's, such as `"".join` or `len`.
-    limit: attempts wait for a place at this `Limit`, and their timeouts count from when they get it. Of those that wait,
+    limit: attempts wait for a place at this `Limit`, and their timeouts count from then on. Of those that wait,
         the lowest `priority` goes first (an integer or a function of the arguments; default 0), and among these the
         values that the function `fairness` returns take turns.
     queue: the step queue, whose function has a role, memory, timeout and concurrency of its own. Default: that of all
