@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from worldflow.cli import bulk
 from worldflow.cli.common import (
     AsJson,
     Local,
@@ -162,13 +163,21 @@ def _patience(timeout: str | None) -> float:
 
 
 def cancel(
-    run_id: RunId,
+    run_id: bulk.SomeRun = None,
     reason: Reason = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Cancel a run. Its workflow gets asyncio.CancelledError where it waits."""
+    """Cancel a run, or many. Its workflow gets asyncio.CancelledError where it waits."""
+    if run_id is None:
+        bulk.act("cancel", where, token, yes, rate, local, stack, as_json, reason=reason)
+        return
+    bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.cancel(world, run_id, reason)
     if as_json:
@@ -178,9 +187,21 @@ def cancel(
 
 
 def terminate(
-    run_id: RunId, reason: Reason = None, local: Local = None, stack: Stack = None, as_json: AsJson = False
+    run_id: bulk.SomeRun = None,
+    reason: Reason = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
 ) -> None:
-    """End a run immediately. Its workflow's code does not run, so nothing is cleaned up or undone."""
+    """End a run, or many, immediately. Its workflow's code does not run, so nothing is cleaned up or undone."""
+    if run_id is None:
+        bulk.act("terminate", where, token, yes, rate, local, stack, as_json, reason=reason)
+        return
+    bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.terminate(world, run_id, reason)
     if as_json:
@@ -209,8 +230,21 @@ def wake(
         typer.echo(f"{run_id} is not sleeping." if timer is None else f"Timer {timer} of {run_id} is not open.")
 
 
-def resume(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Resume a blocked run, after its code is fixed."""
+def resume(
+    run_id: bulk.SomeRun = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Resume a blocked run, or many, after its code is fixed."""
+    if run_id is None:
+        bulk.act("resume", where, token, yes, rate, local, stack, as_json)
+        return
+    bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.resume(world, run_id)
     if as_json:

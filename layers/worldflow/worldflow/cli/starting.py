@@ -11,12 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from worldflow import clock
+from worldflow.cli import bulk
 from worldflow.cli.common import (
     AsJson,
     Local,
     Modules,
     Quiet,
-    RunId,
     Stack,
     load,
     open_world,
@@ -102,7 +102,7 @@ def start(
 
 
 def retry(
-    run_id: RunId,
+    run_id: bulk.SomeRun = None,
     input: Annotated[
         str | None,
         typer.Option(
@@ -110,11 +110,19 @@ def retry(
             help="Arguments of the workflow to replace, as a JSON object; the run then starts from the beginning.",
         ),
     ] = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Retry a failed run from the point of failure, as the next generation of its id."""
+    """Retry a failed run, or many, from the point of failure, as the next generation of its id."""
+    if run_id is None:
+        bulk.act("retry", where, token, yes, rate, local, stack, as_json, alone={"--input": input})
+        return
+    bulk.refuse_both(where, token)
     arguments = read_json(input, "--input") if input is not None else None
     if arguments is not None and not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
@@ -123,8 +131,10 @@ def retry(
 
 
 def fork(
-    run_id: RunId,
-    new_run_id: Annotated[str, typer.Argument(metavar="NEW", help="Id of the new run.")],
+    run_id: bulk.SomeRun = None,
+    new_run_id: Annotated[
+        str | None, typer.Argument(metavar="[NEW]", help="Id of the new run.", show_default=False)
+    ] = None,
     after: Annotated[
         int | None,
         typer.Option(
@@ -139,11 +149,22 @@ def fork(
         ),
     ] = None,
     workflows: Modules = "",
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start a new run that continues from an event in another run's history."""
+    """Start a new run that continues from an event in another run's history, or one for each of many runs."""
+    if run_id is None:
+        alone = {"NEW": new_run_id, "--edit": edit}
+        bulk.act("fork", where, token, yes, rate, local, stack, as_json, after=after, alone=alone)
+        return
+    bulk.refuse_both(where, token)
+    if new_run_id is None:
+        raise typer.BadParameter("name the new run", param_hint="NEW")
     edits = dict(_edit(text) for text in edit or ())
     if after is None and not edits:
         raise typer.BadParameter("is needed, unless an event is edited", param_hint="--after")

@@ -6,7 +6,6 @@ Each form carries an id that was made with the page: sent twice, it is done once
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,10 +13,10 @@ from dataclasses import dataclass
 from worldflow.console import forms, viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFoundError
 from worldflow.engine.history import Json
-from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation.words import describe_failure, shortened, type_name
 from worldflow.runtime import queries, sending, starting, updates, webhooks
+from worldflow.runtime.bulk import fork_id
 from worldflow.turns.other_runs import open_run
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
@@ -182,15 +181,10 @@ def fork(world: World, run_id: str, asked: Asked) -> Done:
     if not (after.isascii() and after.isdecimal() and len(after) < 10):
         raise InvalidInputError("the event must be a number", [FieldError("after", "must be the number of an event")])
     edit = {int(after): asked.json("edit")} if asked.text("edit") else None
-    new_run_id = asked.text("new_run_id") or _fork_id(run_id, asked.id)
+    new_run_id = asked.text("new_run_id") or fork_id(run_id, asked.id)
     record = starting.fork(world, run_id, new_run_id, after=int(after), edit=edit)
     what = f"with another value in event {after}" if edit else f"after event {after}"
     return Done(f"Forked {what} as {record.run_id}.", record.run_id)
-
-
-def _fork_id(run_id: str, form: str) -> str:
-    """An id for the fork of one run by one form: also of two runs whose ids begin alike."""
-    return f"{generation(run_id)[0][:80]}-fork-{hashlib.sha256(f'{form} {run_id}'.encode()).hexdigest()[:8]}"
 
 
 _ACTIONS = (signal, update, query, hook, fail_hook, cancel, terminate, wake, resume, retry, rerun, fork)

@@ -19,11 +19,11 @@ from worldflow.engine.history import (
     Failure,
     HookCreated,
     Json,
-    RunEnded,
     StepScheduled,
     UpdateReceived,
 )
 from worldflow.engine.history.editing import editable
+from worldflow.engine.history.forking import last_to_fork
 from worldflow.engine.history.spans import Span, spans_of
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
@@ -127,10 +127,7 @@ def _unreadable(error: PayloadCodecError) -> str:
 
 def last_before_the_end(world: World, run_id: str) -> int:
     """The last event that a fork can take over."""
-    events = reading.stored_events(world, run_id)
-    if not events or not isinstance(events[-1], RunEnded):
-        return len(events)
-    return max(event.seq for event in events if isinstance(event, (Fact, Applied))) - 1
+    return last_to_fork(reading.stored_events(world, run_id))
 
 
 def _generations(world: World, run_id: str) -> list[str]:

@@ -28,6 +28,13 @@ def forked(history: Sequence[Event], run_id: str, after: int, edits: Edits | Non
     return _renamed(kept, run_id, lambda child: bool(child.detached))
 
 
+def last_to_fork(history: Sequence[Event]) -> int:
+    """The last event that a fork can take over; 0 for a run that has not begun."""
+    if not history or not isinstance(history[-1], RunEnded):
+        return len(history)
+    return max(event.seq for event in history if isinstance(event, (Fact, h.Applied))) - 1
+
+
 def settled(history: Sequence[Event], after: int, edits: Edits) -> int:
     """The event after which a fork continues that was asked for after event `after`: with what was decided by now, and
     no more.
