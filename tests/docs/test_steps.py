@@ -14,6 +14,7 @@ from worldflow import (
     RetryPolicy,
     StepInterruptedError,
     StepTimeoutError,
+    configured,
     record_usage,
     step,
     step_info,
@@ -54,6 +55,30 @@ async def test_a_step_that_fails_is_tried_again() -> None:
         run = await env.start(fulfil_order, ORDER)
         assert (await run.result()).charge_id == "test-1/s1"
     assert bank.keys == ["test-1/s1"] * 3
+
+
+async def test_a_step_of_an_instance() -> None:
+    async def post(url: str, order: Order) -> str:
+        return f"{url}/{order.order_id}"
+
+    class Bank:
+        def __init__(self, url: str) -> None:
+            self.url = url
+
+        @step
+        async def charge(self, order: Order) -> str:
+            return await post(f"{self.url}/charges", order)
+
+        @workflow
+        async def settle(self, order: Order) -> str:
+            return await self.charge(order)
+
+    bank = configured(Bank("https://bank.example"), name="bank")
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(bank.settle, ORDER)
+        assert await run.result() == "https://bank.example/charges/1001"
+        assert env.world.read_run(run.id).workflow_name == "bank.settle"
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,7 @@ from worldflow.engine.workflow.context import (
 from worldflow.engine.workflow.decorators import step, workflow
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
+from worldflow.engine.workflow.methods import configured
 from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
@@ -150,6 +151,7 @@ __all__ = [
     "__version__",
     "all_handlers_finished",
     "cancel_run",
+    "configured",
     "continue_as_new",
     "create_hook",
     "create_webhook",

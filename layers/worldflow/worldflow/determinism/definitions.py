@@ -39,7 +39,7 @@ def definitions(
     seen: set[tuple[Kind, str, int, ast.AST]] = set()
     for decorator, function, its_scope in _decorated(tree.body, scope):
         kind, options = kind_of(decorator, its_scope), _options(decorator, its_scope)
-        if kind is None or options is None:
+        if kind is None or options is None or _is_method(function):
             continue
         at = place(decorator, function)
         name, version = options.get("name") or function.name, options.get("version", 1)
@@ -49,6 +49,11 @@ def definitions(
             seen.add((kind, name, version, function))
             path, line, column = at
             yield Definition(kind=kind, name=name, version=version, path=path, line=line, column=column)
+
+
+def _is_method(function: FunctionNode) -> bool:
+    """Whether the name is one that each instance has with its own: see `configured`."""
+    return any(one.arg in ("self", "cls") for one in (*function.args.posonlyargs, *function.args.args)[:1])
 
 
 def clashes(found: Iterable[Definition]) -> Iterator[Finding]:

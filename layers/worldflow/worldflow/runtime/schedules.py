@@ -36,7 +36,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.definitions import Workflow, check_usable
 from worldflow.runtime import starting
 from worldflow.runtime.firing import CONFLICT_LIMIT, _start
 from worldflow.worlds.base import World
@@ -247,6 +247,7 @@ def _encode(workflow: Workflow[..., Any] | str, values: Mapping[str, Any]) -> tu
     """The workflow's name and its arguments as JSON. Where its code is not in this process they are not checked."""
     if isinstance(workflow, str):
         return workflow, ANYTHING.encode(dict(values))
+    check_usable(workflow)
     return workflow.name, workflow.signature.encode(workflow.signature.validate(values))
 
 

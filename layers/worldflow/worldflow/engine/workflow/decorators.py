@@ -13,6 +13,7 @@ from worldflow.engine.workflow.cancellation import Cancellation
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
 from worldflow.engine.workflow.limits import ByCall, Limit
+from worldflow.engine.workflow.methods import Method, method
 from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import StartOptions, read_starts
@@ -84,11 +85,7 @@ def workflow(
         raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
     percentage = check_ramp(ramp)
 
-    def decorate(function: Callable[..., Coroutine[Any, Any, Any]]) -> Workflow[..., Any]:
-        _refuse_as("workflow", function)
-        if not (inspect.isfunction(function) and inspect.iscoroutinefunction(function)):
-            raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
-        known_as = name or function.__name__
+    def make(function: Callable[..., Coroutine[Any, Any, Any]], known_as: str) -> Workflow[..., Any]:
         definition = Workflow(
             function,
             known_as,
@@ -99,11 +96,28 @@ def workflow(
             signals=signals,
         )
         definition.starts = read_starts(known_as, dict(starts))
+        return definition
+
+    def add(definition: Workflow[..., Any]) -> Workflow[..., Any]:
         return add_workflow(definition, version)
+
+    def decorate(function: Any) -> Any:
+        function = _unwrapped(function)
+        _refuse_as("workflow", function)
+        called = function.__func__ if isinstance(function, classmethod) else function
+        if not (inspect.isfunction(called) and inspect.iscoroutinefunction(called)):
+            raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
+        if found := method(function, name, "workflow", make, add):
+            return found
+        return add(make(function, name or function.__name__))
 
     return decorate if function is None else decorate(function)
 
 
+@overload
+def step(  # type: ignore[overload-overlap]  # a static method can be called
+    function: classmethod[Any, P, Awaitable[R]] | staticmethod[P, Awaitable[R]], /
+) -> _OfClass[P, R]: ...
 @overload
 def step(function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
 @overload
@@ -185,25 +199,41 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             "@step(returns=...) needs a stream=...: it makes the result of what a generator yields"
         )
 
-    def decorate(function: Callable[..., Any]) -> Step[..., Any]:
+    def make(function: Callable[..., Any], known_as: str) -> Step[..., Any]:
+        if stream is not None:
+            from worldflow.engine.workflow.yielding import yielding_step  # which hardly any application needs
+
+            return yielding_step(function, known_as, stream, list if returns is None else returns, options)
+        return Step(function, known_as, **options)
+
+    def decorate(function: Any) -> Any:
+        function = _unwrapped(function)
         _refuse_as("step", function, may_yield=stream is not None)
+        if found := method(function, name, "step", make, add_step):
+            return found
         if not callable(function):
             raise ConfigurationError(f"@step needs a function, not {function!r}")
         known_as = name or getattr(function, "__name__", None)
         if known_as is None:
             raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
-        if stream is not None:
-            from worldflow.engine.workflow.yielding import yielding_step  # which hardly any application needs
-
-            return add_step(yielding_step(function, known_as, stream, list if returns is None else returns, options))
-        return add_step(Step(function, known_as, **options))
+        return add_step(make(function, known_as))
 
     return decorate if function is None else decorate(function)
+
+
+class _OfClass(Generic[P, R]):
+    """The type of a step of a class: only for type checkers."""
+
+    def __get__(self, instance: object, owner: type | None = None, /) -> Step[P, R]: ...  # type: ignore[empty-body]
 
 
 class _StepDecorator:
     """The type of `step(...)`: only for type checkers, which need the two kinds of function apart."""
 
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: classmethod[Any, P, Awaitable[R]] | staticmethod[P, Awaitable[R]], /
+    ) -> _OfClass[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, Awaitable[R]], /) -> Step[P, R]: ...
     @overload
@@ -227,15 +257,22 @@ class _CollectingDecorator(Generic[R]):
     def __call__(self, function: Callable[P, AsyncIterator[Any] | Iterator[Any]], /) -> Step[P, R]: ...  # type: ignore[empty-body]
 
 
+def _unwrapped(function: Any) -> Any:
+    """A static method's function: it needs neither an instance nor a class."""
+    return function.__func__ if isinstance(function, staticmethod) else function
+
+
 def _refuse_as(kind: str, function: Any, *, may_yield: bool = False) -> None:
     """Raises `ConfigurationError` for what is called and gives neither a result nor something to await."""
-    if isinstance(function, (Workflow, Step)):
-        this, that = ("a workflow", "a step") if isinstance(function, Workflow) else ("a step", "a workflow")
+    if isinstance(function, (Workflow, Step, Method)):
+        is_workflow = isinstance(function, Workflow) or getattr(function, "kind", "") == "workflow"
+        this, that = ("a workflow", "a step") if is_workflow else ("a step", "a workflow")
         article = f"a {kind}"
         also = f" and cannot also be {that}" if article == that else ""
         raise ConfigurationError(f"@{kind} on {function!r}: it is already {this}{also}. Remove one of the decorators")
     instead = "return a list, call one step per item, or let it write to a stream with @step(stream=...)"
     if kind == "workflow":
         instead = "await what it needs and return one result; report progress with publish() or set_status()"
+    function = function.__func__ if isinstance(function, classmethod) else function
     if callable(function) and not may_yield:
         refuse_generators(function, f"@{kind}", instead)

@@ -6,7 +6,7 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import (
@@ -31,6 +31,7 @@ from worldflow.engine.workflow.starts import Starts
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Q = ParamSpec("Q")
 
 
 class Caller(Protocol):
@@ -60,6 +61,9 @@ class Workflow(Generic[P, R]):
 
     Called in a workflow, it starts a child run and its result is awaited. Called anywhere else, it is the function.
     """
+
+    problem: str | None = None
+    """Why it cannot run as a workflow, if so: it is a method of an instance that has no name."""
 
     def __init__(
         self,
@@ -104,9 +108,22 @@ class Workflow(Generic[P, R]):
         if codec := self.signal_codec(name):
             codec.check(value, f"the value does not fit the signal {name!r} of {self.name}", "value")
 
+    if TYPE_CHECKING:  # what a method is on an instance; see `methods.py`
+
+        @overload
+        def __get__(self, instance: None, owner: type, /) -> Workflow[P, R]: ...
+        @overload
+        def __get__(
+            self: Workflow[Concatenate[Any, Q], R], instance: object, owner: type | None = None, /
+        ) -> Workflow[Q, R]: ...
+        def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
+
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
-        return self.function(*args, **kwargs) if caller is None else caller.call_child(self, args, kwargs)
+        if caller is None:
+            return self.function(*args, **kwargs)
+        check_usable(self)
+        return caller.call_child(self, args, kwargs)
 
     def input(self, /, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """The arguments of a call by name, as `start_workflow` takes them. Raises `TypeError` as the call would."""
@@ -120,6 +137,7 @@ class Workflow(Generic[P, R]):
         caller = _caller()
         if caller is None:
             raise OutsideError("start_detached() only works inside a workflow; elsewhere use start_workflow()")
+        check_usable(self)
         return caller.start_detached(self, args, kwargs)
 
     def options(self, *, run_id: str | None = None, parent_close: ParentClose | None = None) -> Workflow[P, R]:
@@ -148,6 +166,9 @@ class Step(Generic[P, R]):
     Called in a workflow, it is run by the step executor and its result awaited. Called anywhere else, it is the
     function.
     """
+
+    problem: str | None = None
+    """Why it cannot run as a step, if so: it is a method of an instance that has no name."""
 
     def __init__(
         self,
@@ -186,10 +207,21 @@ class Step(Generic[P, R]):
         self._check_limit()
         self._send_to(queue)
 
+    if TYPE_CHECKING:  # what a method is on an instance; see `methods.py`
+
+        @overload
+        def __get__(self, instance: None, owner: type, /) -> Step[P, R]: ...
+        @overload
+        def __get__(
+            self: Step[Concatenate[Any, Q], R], instance: object, owner: type | None = None, /
+        ) -> Step[Q, R]: ...
+        def __get__(self, instance: Any, owner: Any = None, /) -> Any: ...
+
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[object, None, R]:
         caller = _caller()
         if caller is None:
             return self.function(*args, **kwargs)  # type: ignore[no-any-return]
+        check_usable(self)
         return caller.call_step(self, args, kwargs)
 
     def options(
@@ -279,8 +311,15 @@ def forget(module: str) -> None:
     _steps.forget(module)
 
 
+def check_usable(definition: Workflow[..., Any] | Step[..., Any]) -> None:
+    """Raises `ConfigurationError` for a method of an instance that no other process could find."""
+    if definition.problem:
+        raise ConfigurationError(definition.problem)
+
+
 def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
     """Raises `ConfigurationError` where the name of a definition leads to another one, of a test perhaps."""
+    check_usable(definition)
     if isinstance(definition, Workflow):
         _workflows.check(definition, definition.version)
     else:
