@@ -76,7 +76,7 @@ def test_a_second_setup_changes_nothing_and_says_so():
 def test_the_environment_is_all_that_settings_ask_for():
     settings = Settings.from_environment(setup_worldflow_infrastructure().environment())
     # Which modules there are is not for a table to know, nor where webhooks are reached, nor what users set.
-    chosen = {"webhook_url", "payload_codec", "retention_days", "event_bus", "step_queues"}
+    chosen = {"webhook_url", "payload_codec", "retention_days", "event_bus", "step_queues", "triggers"}
     assert {name for name, value in settings if not value} == chosen
     limits = {"history_limit", "turn_cpu_limit"}
     assert settings.model_fields_set == Settings.model_fields.keys() - {"workflows"} - chosen - limits

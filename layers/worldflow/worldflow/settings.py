@@ -64,6 +64,8 @@ class Settings(BaseModel):
     retention_days: int = Field(default=0, ge=0)
     """Days after its end at which a run is archived; 0 for never."""
     workflows: tuple[str, ...] = Field(default=("workflows",))
+    triggers: tuple[str, ...] = ()
+    """What starts what, in the function of triggers: `orders=fulfil_order`."""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, **overrides: Any) -> Settings:

@@ -11,6 +11,7 @@ _SAME = (
     "functions/orchestrator/app.py",
     "functions/signal/app.py",
     "functions/step_executor/app.py",
+    "functions/trigger/app.py",
     "layers/Makefile",
     *(
         f"layers/targets/python3.{minor}-{architecture}/Makefile"
