@@ -1,10 +1,12 @@
 """The code of docs/guide/starting.md, run."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
-from worldflow import RetryPolicy, RunFailedError, Throttle, now, step, workflow
+from tests.docs.models import ORDER, Order
+from worldflow import Batch, Debounce, RetryPolicy, RunFailedError, Throttle, now, step, workflow
 from worldflow.testing import WorkflowEnvironment
 
 pytestmark = pytest.mark.time_of_day
@@ -91,3 +93,37 @@ async def test_no_faster_than_a_rate() -> None:
         assert [await run.result() for run in runs] == ["a 1", "a 2"]
         records = [await run.record() for run in runs]
         assert records[1].start_at and records[1].start_at - records[0].created_at > timedelta(seconds=5)
+
+
+async def test_once_for_starts_that_follow_each_other() -> None:
+    @step
+    async def index(order: Order) -> str:
+        return f"{order.order_id} for {order.total}"
+
+    @workflow(debounce=Debounce("30s", max_wait="5m", key=lambda order: order.order_id))
+    async def index_order(order: Order) -> str:
+        return await index(order)
+
+    async with WorkflowEnvironment() as env:
+        orders = [Order(total=Decimal(total)) for total in (1, 2)]
+        runs = [await env.orchestrator.start_workflow(f"{o.total}", index_order, {"order": o}) for o in orders]
+        assert [run.id for run in runs] == ["1", "1"]
+        assert await runs[0].result() == f"{ORDER.order_id} for 2"
+
+
+async def test_once_for_many_starts() -> None:
+    @step
+    async def insert(rows: list[str]) -> int:
+        return len(rows)
+
+    @workflow(batch=Batch(100, wait="10s"))
+    async def import_rows(rows: list[str]) -> int:
+        return await insert(rows)
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = env.orchestrator
+        await orchestrator.start_workflow("row-1", import_rows, {"rows": ["a"]})
+        await orchestrator.start_workflow("row-2", import_rows, {"rows": ["b", "c"]})
+        run = env.orchestrator.run("row-1")
+        assert await run.result() == 3
+        assert (await run.record()).gathered == 2

@@ -17,6 +17,10 @@ def name_of_write(key: str, item: Item | None, defaults: Item | None = None) -> 
             return "put_streams" if item or defaults else "delete_streams"
         case "throttle", _:
             return "reserve"
+        case "window", _:
+            return "open window" if item else "forget window"
+        case "joined", _:
+            return "note place"
         case "schedule", _:
             return "put_schedule" if item else "remove_schedule"
         case _, "claim":

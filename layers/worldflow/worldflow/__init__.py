@@ -81,6 +81,7 @@ from worldflow.engine.workflow.context import (
     workflow_info,
 )
 from worldflow.engine.workflow.decorators import step, workflow
+from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
 from worldflow.engine.workflow.methods import configured
@@ -94,7 +95,9 @@ from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 __version__ = "0.5.0"
 
 __all__ = [
+    "Batch",
     "ConfigurationError",
+    "Debounce",
     "FatalError",
     "HistoryLimitError",
     "Hook",

@@ -22,6 +22,7 @@ _GENERATION = re.compile(r"(.*)~(\d+)")
 _LONGEST = 200
 _STREAM = "#stream#"
 _LIMIT = "limit#"
+_STARTS = "#starts"
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -92,6 +93,11 @@ def limit_key(name: str, what: str) -> str:
     return f"{_LIMIT}{name}#{what}"
 
 
+def starts_key(run_id: str) -> str:
+    """What the starts are kept under that a run gathers before it begins."""
+    return f"{run_id}{_STARTS}"
+
+
 def is_of_run(key: str) -> bool:
     """Whether a history is that of a run, and not of something beside it."""
-    return _STREAM not in key and not key.startswith(_LIMIT)
+    return _STREAM not in key and not key.startswith(_LIMIT) and not key.endswith(_STARTS)

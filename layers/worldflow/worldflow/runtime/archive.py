@@ -41,7 +41,7 @@ from worldflow.engine.history import (
     TimerStarted,
 )
 from worldflow.engine.history.state import RunState
-from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.ids import generation, generation_id, starts_key
 from worldflow.worlds import items, streams
 from worldflow.worlds.archives import Attempt, dump_archive, load_archive
 from worldflow.worlds.base import World
@@ -125,6 +125,8 @@ def _archive_together(
             return 0
     for record in records:
         _clear(world, record.run_id)
+        if record.gathered:
+            world.archive.clear(starts_key(record.run_id), ())
     if base and names:
         streams.clear(world, base, names)
     world.archive.forget(run_ids, base, reserved)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Unpack
 from typing_extensions import TypeForm
 
 from worldflow.engine.durations import Duration
+from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import sending, starting, streams, updates, webhooks
 from worldflow.runtime.edits import Edit
@@ -71,14 +72,15 @@ class Orchestrator(ScheduleCalls, LimitCalls):
             returns a handle on that run. The new run is the next generation of the id.
         delay: a duration that the run waits before it begins. It is `pending` until then, and signals are kept for it.
         start_at: the time at which it begins, in place of a delay.
+        If the workflow has a `debounce` or a `batch`, the handle is on the run that this start has become part of.
         Raises `InvalidInputError` for invalid arguments, and `RunExistsError` for the id of another workflow's run.
         """
         known = starting.resolve(workflow, workflow_name, run_id)
         begin = functools.partial(
             starting.start, self._world, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
         )
-        await asyncio.to_thread(begin, run_id, known, input)
-        return self.run(run_id)
+        record, _ = await asyncio.to_thread(begin, run_id, known, input)
+        return self.run(generation(record.run_id)[0])
 
     async def signal_with_start(
         self,

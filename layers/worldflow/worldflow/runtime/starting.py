@@ -19,6 +19,7 @@ from worldflow.engine.errors import (
     InvalidInputError,
     RunArchivedError,
     RunExistsError,
+    WorkflowNotFoundError,
 )
 from worldflow.engine.history import (
     Json,
@@ -33,6 +34,7 @@ from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.runtime.callers import caller
 from worldflow.runtime.delays import start_time
 from worldflow.runtime.edits import Edit, by_number, read_edits
+from worldflow.runtime.gathering import refuse_options, start_gathered
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.turns.other_runs import check_declared
 from worldflow.worlds import reading
@@ -74,6 +76,11 @@ def start(
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = encode_input(workflow, input)
+    if (known := _gathering(workflow)) and (policy := known.starts.gather):
+        running = None if if_running == "return_existing" else if_running
+        refuse_options(known, if_running=running, reuse=reuse, delay=delay, start_at=start_at)
+        if world.get_run(run_id) is None:
+            return start_gathered(world, run_id, known, policy, values)
     now = world.now()
     begins_at = start_time(now, delay, start_at)
     stored = stash(world, run_id, values, "input")
@@ -105,6 +112,16 @@ def start(
             record = record if existing else _named(record, next_generation(newest.run_id))
         world.send([start_of(record.run_id, record.start_at)])
         return record, True
+
+
+def _gathering(workflow: Workflow[..., Any] | str) -> Workflow[..., Any] | None:
+    """The workflow, if its code is here and several starts of it become one run."""
+    if isinstance(workflow, str):
+        try:
+            workflow = find_workflow(workflow)
+        except WorkflowNotFoundError:
+            return None
+    return workflow if workflow.starts.gather else None
 
 
 def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
@@ -141,6 +158,11 @@ def signal_with_start(
     """
     check_name(name)
     check_id(signal_id, "signal_id")
+    if known := _gathering(workflow):
+        raise InvalidInputError(
+            f"{known.name} gathers starts, and begins at once for a signal: call start_workflow, then signal",
+            [FieldError("workflow", "must not have a debounce or a batch")],
+        )
     encoded = ANYTHING.encode(value)
     check_size(encoded, "value")  # before a run is started for it
     if isinstance(workflow, Workflow):

@@ -48,6 +48,7 @@ def start(
         replaces=record.replaces,
         restored=record.restored,
         start_at=record.start_at,
+        gathered=record.gathered,
         attempt=record.attempt,
         first_at=record.first_at,
         expires_at=record.expires_at,

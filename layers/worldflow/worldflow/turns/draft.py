@@ -31,7 +31,7 @@ from worldflow.engine.history import (
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
-from worldflow.turns import attempts, beginning, throttling
+from worldflow.turns import attempts, beginning, gathering, throttling
 from worldflow.turns.acts import Obsolete
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.acts.steps import check_heartbeat
@@ -135,6 +135,7 @@ class Draft:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:
                 return False  # it is archived, or about to be
+            record = gathering.gathered(self._world, record, messages, now)
             if not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
             if self._is_early(record.start_at, now) and not any(isinstance(m, FactArrived) for m in messages):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
@@ -45,6 +45,34 @@ class Fork(BaseModel):
     @classmethod
     def of(cls, forked: RunForked) -> Fork:
         return cls(run_id=forked.run_id, after=forked.after, edit=forked.edit)
+
+
+class Gathers(BaseModel):
+    """How a run gathers starts before it begins."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    window: str
+    """The key of the item that says which run gathers."""
+    period: float | None = None
+    """Seconds without another start after which it begins."""
+    max_wait: float | None = None
+    """Seconds after the first start in which it begins."""
+    size: int | None = None
+    """Items with which it begins."""
+    items: int = 1
+    """Those of the first start."""
+    parameter: str | None = None
+    """The argument of which it gets all items; None where it gets the last input."""
+
+    def closes_at(self, first: datetime, last: datetime) -> datetime:
+        """When it begins, after starts of which the first and the last came then."""
+        ends = []
+        if self.period is not None:
+            ends.append(last + timedelta(seconds=self.period))
+        if self.max_wait is not None:
+            ends.append(first + timedelta(seconds=self.max_wait))
+        return min(ends)
 
 
 class HookRecord(BaseModel):
@@ -122,6 +150,10 @@ class RunRecord(BaseModel):
     """How many there are at most, where there may be more than one."""
     first_at: datetime | None = None
     """For a run that has not begun: when the first attempt did."""
+    gathers: Gathers | None = None
+    """For a run that has not begun: it gathers starts."""
+    gathered: int | None = None
+    """How many starts it has gathered."""
     throttled: bool | None = None
     """For a run that has not begun: `start_at` is the time of its place among those that are throttled."""
     expires_at: datetime | None = None
@@ -144,7 +176,7 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        hidden |= {"carried", "restored", "newest_run_id", "streams", "first_at", "throttled"}
+        hidden |= {"carried", "restored", "newest_run_id", "streams", "first_at", "throttled", "gathers"}
         described = self.model_dump(mode="json", exclude_none=True, exclude=hidden)
         if self.fork_of:
             described["fork_of"].pop("edit", None)  # which its history has
@@ -237,6 +269,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
         start_at=started.start_at,
+        gathered=started.gathered,
         attempt=started.attempt,
         max_attempts=started.max_attempts,
         usage=state.usage.entries() or None,

@@ -7,7 +7,7 @@ from typing import Any, Literal, assert_never, get_args
 
 from pydantic_core import from_json, to_json
 
-from worldflow.engine.history import children, limits, mail, runs, steps, streams, timers
+from worldflow.engine.history import children, gathered, limits, mail, runs, steps, streams, timers
 from worldflow.engine.history.base import Json, dump_fields
 
 __all__ = [
@@ -97,7 +97,12 @@ def dump_value(value: Json, *, ours: int = 0) -> bytes:
     return text
 
 
-_BESIDE_RUNS: tuple[Any, ...] = (*get_args(streams.StreamRow), limits.LimitRow, limits.LimitNoted)
+_BESIDE_RUNS: tuple[Any, ...] = (
+    *get_args(streams.StreamRow),
+    limits.LimitRow,
+    limits.LimitNoted,
+    *get_args(gathered.StartRow),
+)
 _KINDS: dict[str, type[Event]] = {kind.event_type: kind for kind in (*get_args(Event), *_BESIDE_RUNS)}
 
 

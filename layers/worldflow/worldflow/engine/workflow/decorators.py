@@ -16,7 +16,7 @@ from worldflow.engine.workflow.limits import ByCall, Limit
 from worldflow.engine.workflow.methods import Method, method
 from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.retry import RetryPolicy
-from worldflow.engine.workflow.starts import StartOptions, read_starts
+from worldflow.engine.workflow.starts import StartOptions, check_batch, read_starts
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -77,6 +77,8 @@ def workflow(
     execution_timeout: the same, for all generations and attempts of a run together.
     retry: when to start a failed run again, as its next generation, with the same input. Default: never.
     throttle: how many runs begin in a time; the others wait, in order.
+    debounce: one run for starts that follow each other, with the last input.
+    batch: one run for many starts, with the lists of all of them.
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
     signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
         type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.
@@ -96,6 +98,8 @@ def workflow(
             signals=signals,
         )
         definition.starts = read_starts(known_as, dict(starts))
+        if definition.starts.batch:
+            check_batch(known_as, definition.function)
         return definition
 
     def add(definition: Workflow[..., Any]) -> Workflow[..., Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, TypedDict
 
@@ -10,6 +11,7 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history.limits import Rate
 from worldflow.engine.values.signatures import Signature
+from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.limits import ByCall, key_of, parse_rate
 from worldflow.engine.workflow.retry import RetryPolicy
 
@@ -53,6 +55,8 @@ class StartOptions(TypedDict, total=False):
     execution_timeout: Duration | None
     retry: RetryPolicy | None
     throttle: Throttle | None
+    debounce: Debounce | None
+    batch: Batch | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +67,26 @@ class Starts:
     """Seconds that a run may take, with all its generations and attempts."""
     retry: RetryPolicy | None = None
     throttle: Throttle | None = None
+    debounce: Debounce | None = None
+    batch: Batch | None = None
+
+    @property
+    def gather(self) -> Debounce | Batch | None:
+        """How several starts become one run."""
+        return self.debounce or self.batch
 
     @property
     def max_attempts(self) -> int | None:
         """How many attempts a run has at most, if more than one."""
         return self.retry.max_attempts if self.retry and self.retry.max_attempts > 1 else None
+
+
+_KINDS: tuple[tuple[str, type[Any], str], ...] = (
+    ("retry", RetryPolicy, "RetryPolicy(max_attempts=...)"),
+    ("throttle", Throttle, "Throttle, such as Throttle('10/1m')"),
+    ("debounce", Debounce, "Debounce, such as Debounce('30s')"),
+    ("batch", Batch, "Batch, such as Batch(100, wait='10s')"),
+)
 
 
 def read_starts(name: str, options: dict[str, Any]) -> Starts:
@@ -78,16 +97,20 @@ def read_starts(name: str, options: dict[str, Any]) -> Starts:
     options = {option: value for option, value in options.items() if value is not None}
     if "execution_timeout" in options:
         options["execution_timeout"] = _length(name, options["execution_timeout"])
-    if not isinstance(options.get("retry"), RetryPolicy | None):
-        raise ConfigurationError(
-            f"@workflow(retry=...) of {name} takes a RetryPolicy(max_attempts=...), not {options['retry']!r}"
-        )
-    if not isinstance(options.get("throttle"), Throttle | None):
-        raise ConfigurationError(
-            f"@workflow(throttle=...) of {name} takes a Throttle, such as Throttle('10/1m'), not "
-            f"{options['throttle']!r}"
-        )
+    for option, kind, example in _KINDS:
+        if not isinstance(options.get(option), kind | None):
+            given = options[option]
+            raise ConfigurationError(f"@workflow({option}=...) of {name} takes a {example}, not {given!r}")
+    if "debounce" in options and "batch" in options:
+        raise ConfigurationError(f"@workflow of {name} has a debounce and a batch: remove one of them")
     return Starts(**options)
+
+
+def check_batch(name: str, function: Callable[..., Any]) -> None:
+    """Raises `ConfigurationError` for a workflow that cannot take a batch."""
+    names = [one for one in inspect.signature(function).parameters if one not in ("self", "cls")]
+    if len(names) != 1:
+        raise ConfigurationError(f"@workflow(batch=...) of {name}: the workflow must take one argument, a list")
 
 
 def check_key(what: str, key: object) -> None:
