@@ -6,21 +6,21 @@ from worldflow.engine.durations import seconds
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Json
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.engine.workflow.gathering import Batch, Debounce
+from worldflow.engine.workflow.gathering import Batch
 from worldflow.runtime.callers import caller
 from worldflow.worlds.base import World
 from worldflow.worlds.gathering import Asked, gather, window_key
 from worldflow.worlds.records import Gathers, RunRecord
 
 
-def start_gathered(
-    world: World, run_id: str, workflow: Workflow[..., object], policy: Debounce | Batch, values: Json
-) -> tuple[RunRecord, bool]:
+def start_gathered(world: World, run_id: str, workflow: Workflow[..., object], values: Json) -> tuple[RunRecord, bool]:
     """Adds a start to the run that gathers them, or makes it that run. Returns the record of the run that will run, and
     whether it is new.
 
     Raises what the policy's `key` raises.
     """
+    policy = workflow.starts.gather
+    assert policy is not None
     arguments = workflow.signature.decode(values)
     parameter, items = policy.items_of(workflow.name, workflow.signature, arguments)
     key = policy.key_of(workflow.signature, arguments)
@@ -48,7 +48,7 @@ def start_gathered(
 def refuse_options(workflow: Workflow[..., object], **options: object) -> None:
     """Raises `InvalidInputError` for options that a start of such a workflow cannot have."""
     for option, value in options.items():
-        if value is not None:
+        if value not in (None, "return_existing"):
             kind = "debounce" if workflow.starts.debounce else "batch"
             problem = f"a start of {workflow.name}, which has a {kind}, cannot have {option}: leave it out"
             raise InvalidInputError(problem, [FieldError(option, f"must not be given for a workflow with a {kind}")])

@@ -68,30 +68,26 @@ def start(
     reuse: what to do if a run with this id has ended. Default: return it. `allow` starts a new run, `failed_only` only
         if it failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. The new run is
         the next generation of the id, `<id>~2`, to which requests for the id are then led.
-    delay, start_at: how long the run waits before it begins, or until when. A run that exists keeps its time.
-    Raises `InvalidInputError` for an invalid id or input, and `RunExistsError` also for the id of another workflow's
-    run.
+    delay, start_at: how long it waits before it begins, or until when. A run that exists keeps its time.
+    Raises `InvalidInputError`, and `RunExistsError` also for the id of another workflow's run.
     """
     check_run_id(run_id)
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = encode_input(workflow, input)
-    if (known := _gathering(workflow)) and (policy := known.starts.gather):
-        running = None if if_running == "return_existing" else if_running
-        refuse_options(known, if_running=running, reuse=reuse, delay=delay, start_at=start_at)
+    if known := _gathering(workflow):
+        refuse_options(known, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at)
         if world.get_run(run_id) is None:
-            return start_gathered(world, run_id, known, policy, values)
+            return start_gathered(world, run_id, known, values)
     now = world.now()
-    begins_at = start_time(now, delay, start_at)
-    stored = stash(world, run_id, values, "input")
     record = RunRecord(
         run_id=run_id,
         workflow_name=name,
         created_at=now,
         updated_at=now,
-        input=stored,
+        input=stash(world, run_id, values, "input"),
         traceparent=caller(),
-        start_at=begins_at,
+        start_at=start_time(now, delay, start_at),
     )
     with world.together():
         existing = world.create_run(record)

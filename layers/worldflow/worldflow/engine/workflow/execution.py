@@ -320,6 +320,10 @@ class Execution:
         return queries.answer(self, name, arguments or {})
 
     @property
+    def mail(self) -> Inbox:
+        return self.inbox
+
+    @property
     def info(self) -> WorkflowInfo:
         assert self.started is not None
         return WorkflowInfo(

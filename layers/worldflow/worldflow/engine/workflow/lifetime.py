@@ -9,22 +9,41 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from worldflow.engine import history as h
 from worldflow.engine.durations import seconds, spoken
+from worldflow.engine.history import Json
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import next_generation
 from worldflow.engine.workflow.retry import retry_after
+from worldflow.engine.workflow.run import Run, WorkflowInfo
 
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.execution import Execution
+
+class Mail(Protocol):
+    """What was sent to a run."""
+
+    def break_off(self) -> None: ...
+    def unread(self) -> Json: ...
+    def seen(self) -> list[str]: ...
+
+
+class Living(Run, Protocol):
+    """What a `Lifetime` may use of the `Execution` that it belongs to."""
+
+    started: h.RunStarted | None
+
+    @property
+    def mail(self) -> Mail: ...
+
+    @property
+    def info(self) -> WorkflowInfo: ...
 
 
 class Lifetime:
     """The time limits of one execution."""
 
-    def __init__(self, run: Execution) -> None:
+    def __init__(self, run: Living) -> None:
         self._run = run
         self._limit: asyncio.Timeout | None = None
         self._whole: asyncio.Timeout | None = None
@@ -80,19 +99,19 @@ class Lifetime:
         """The next attempt of a run that fails with `error`, if there is to be one."""
         run, recorded, started = self._run, self._run.recorded.last, self._run.started
         if isinstance(recorded, h.RunContinued) and recorded.error:
-            run.inbox.break_off()
+            run.mail.break_off()
             return recorded
         if isinstance(recorded, h.RunFailed) or started is None:
             return None  # recorded by code that had another policy
         due = self._next_due(started, error)
         if due is None:
             return None
-        run.inbox.break_off()
+        run.mail.break_off()
         return h.RunContinued(
             next_run_id=next_generation(run.run_id),
             input=started.input,
-            carried=run.inbox.unread(),
-            seen=run.inbox.seen() or None,
+            carried=run.mail.unread(),
+            seen=run.mail.seen() or None,
             error=encode_exception(error),
             start_at=due,
             attempt=(started.attempt or 1) + 1,
