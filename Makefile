@@ -76,6 +76,10 @@ WITH_THE_RUNTIME := botocore python-dateutil six urllib3
 agent: $(VENV)/ready ## Run an agent on a local AWS, and kill what serves and reads it: MODEL=provider:name
 	@python -m tools.agent
 
+.PHONY: agent-crashes
+agent-crashes: $(VENV)/ready ## The life of that agent again and again, with crashes at other places: RUNS=200
+	CRASH_RUNS=$(or $(RUNS),200) python -m pytest -n 2 tests/agents/test_the_research_agent_survives_crashes.py
+
 .PHONY: chat
 chat: $(VENV)/ready ## Serve a page to talk with that agent: http://127.0.0.1:8000
 	@uvicorn examples.chat.app:app
@@ -103,7 +107,7 @@ test-agents: $(VENV)/agents/ready ## Run the tests of agents, with the newest Py
 # The instants are in tests/support/clock.py. They stand in for TEST_NOW, which all other tests start at.
 .PHONY: test-hours
 test-hours: $(VENV)/ready ## Run what depends on the time at each hour, at clock changes and at the ends of years
-	python -m pytest -n 2 --hours --ignore tests/e2e
+	python -m pytest -n 2 --hours $$(grep --recursive --files-with-matches --include 'test_*.py' time_of_day tests)
 
 .PHONY: chaos
 chaos: $(VENV)/ready ## Orders while processes are killed and the code is deployed anew twice: RUNS=500 SEED=1

@@ -5,6 +5,7 @@ whoever reads its words has the whole answer.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -29,7 +30,9 @@ from worldflow.worlds import streams
 pytestmark = pytest.mark.one_python
 
 QUESTION = "Should we open a café in Lisbon?"
-SEEDS, AT_ONCE = 200, 20
+RUNS = int(os.environ.get("CRASH_RUNS", 16))
+"""`make agent-crashes` has many more."""
+AT_ONCE = 8
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +104,7 @@ def stream_of(world: CrashingWorld) -> tuple[list[str], int]:
     return list(said.values()), asked
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, AT_ONCE))
+@pytest.mark.parametrize("first", range(0, RUNS, AT_ONCE))
 def test_its_answer_is_the_same(first: int, answer: str) -> None:
-    for seed in range(first, first + AT_ONCE):
+    for seed in range(first, min(first + AT_ONCE, RUNS)):
         die_often(lived, lambda world: check(world, answer), seed)
