@@ -84,6 +84,7 @@ def ends(world: CrashingWorld, name: str) -> Any:
     return reader.ended
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("live_limit", [0, 200])
 def test_a_process_dies_at_any_call(when: When, live_limit: int) -> None:
