@@ -40,8 +40,8 @@ class Bank:
         assert_type(await self.check(card), bool)
         assert_type(await self.rates("EUR"), list[float])
         assert_type(await self.holidays(2026), list[str])
-        await Bank.holidays(2026)  # type: ignore[arg-type]  # mypy takes it for a method of instances
-        assert_type(await Bank.is_valid(card), bool)
+        assert_type(await Bank.holidays(2026), list[str])
+        assert_type(await Bank.is_valid(card), bool)  # type: ignore[call-arg]  # mypy takes it for a class method
         await self.charge(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         await self.charge()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
         return await self.charge(card, 3)

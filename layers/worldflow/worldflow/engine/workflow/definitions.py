@@ -32,6 +32,7 @@ from worldflow.engine.workflow.starts import Starts
 P = ParamSpec("P")
 R = TypeVar("R")
 Q = ParamSpec("Q")
+C = TypeVar("C", bound=type)
 
 
 class Caller(Protocol):
@@ -207,8 +208,10 @@ class Step(Generic[P, R]):
         self._check_limit()
         self._send_to(queue)
 
-    if TYPE_CHECKING:  # what a method is on an instance; see `methods.py`
+    if TYPE_CHECKING:  # what a method is on an instance, or a class; see `methods.py`
 
+        @overload
+        def __get__(self: Step[Concatenate[C, Q], R], instance: None, owner: C, /) -> Step[Q, R]: ...
         @overload
         def __get__(self, instance: None, owner: type, /) -> Step[P, R]: ...
         @overload
