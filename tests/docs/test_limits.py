@@ -6,6 +6,7 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from pydantic import BaseModel
 
 from tests.docs.models import Order as AnyOrder
 from tests.docs.models import Receipt
@@ -20,6 +21,10 @@ pytestmark = pytest.mark.usefixtures("own_page")
 class Order(AnyOrder):
     customer: str = "ada"
     express: bool = False
+
+
+class File(BaseModel):
+    bucket: str
 
 
 class Bank:
@@ -63,6 +68,14 @@ async def test_the_steps_of_the_page() -> None:
     def make_thumbnail(image: str) -> str:
         return image.replace(".png", ".small.png")
 
+    @step
+    def read_lines(file: File) -> int:
+        return 3
+
+    @workflow(limit=Limit("import", concurrency=1, key=lambda file: file.bucket, excess="queue"))
+    async def import_file(file: File) -> int:
+        return await read_lines(file)
+
     @workflow
     async def sell() -> str:
         urgent = Order(express=True, total=Decimal(1))
@@ -75,9 +88,11 @@ async def test_the_steps_of_the_page() -> None:
     async with WorkflowEnvironment() as env:
         sold = await env.start(sell)
         assert await sold.result() == "a.small.png"
+        imported = await env.start(import_file, File(bucket="orders"))
+        assert await imported.result() == 3
         orchestrator = Orchestrator(env.world)
         await orchestrator.set_limit("bank", concurrency=4)
         (status,) = await orchestrator.get_limit("bank")
         assert (status.concurrency, status.rate, status.changed) == (4, "500/1m", True)
-        assert [one.name for one in await orchestrator.list_limits()] == ["bank", "mail"]
+        assert [one.name for one in await orchestrator.list_limits()] == ["bank", "import", "mail"]
     assert sorted(bank.calls) == ["charge", "mail ada", "reserve 1", "reserve 2", "reserve 3", "reserve 4"]

@@ -48,7 +48,7 @@ def state_of(system: System, name: str, key: str = "") -> LimitState:
 
 def occupy(system: System, name: str, key: str = "") -> None:
     """Lets a run that is not there hold the place, as one does that an operator has removed."""
-    asker, declared = Asker("gone/s1/1", seconds=60), Declared(1)
+    asker, declared = Asker("gone/s1/1/0", seconds=60), Declared(1)
     limits.change(
         system.world,
         name,
@@ -57,7 +57,7 @@ def occupy(system: System, name: str, key: str = "") -> None:
     )
 
 
-def leave(system: System, name: str, token: str = "gone/s1/1") -> None:
+def leave(system: System, name: str, token: str = "gone/s1/1/0") -> None:
     limits.change(system.world, name, "", lambda state: state.plan(system.world.now(), ends=[token]))
 
 
@@ -76,7 +76,7 @@ def test_priority_and_then_fairness_say_who_is_next(system: System) -> None:
 def test_a_run_waits_for_another_runs_step(system: System) -> None:
     occupy(system, "press")
     start(system, "print-2", print_all_on_the_press, names=["1a"])
-    assert (began, list(state_of(system, "press").waiting)) == ([], ["print-2/s1/1"])
+    assert (began, [token.rpartition("/")[0] for token in state_of(system, "press").waiting]) == ([], ["print-2/s1/1"])
 
     leave(system, "press")  # by a process that dies before it says so: the run looks itself
 

@@ -11,7 +11,7 @@ from typing import Any
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFoundError
 from worldflow.engine.history.limit_state import Asker, LimitState
-from worldflow.engine.history.limits import LimitRow, Rate
+from worldflow.engine.history.limits import LimitRow, Rate, read_token
 from worldflow.engine.workflow.limits import parse_rate
 from worldflow.turns.acts.limits import wake
 from worldflow.worlds import limits
@@ -158,12 +158,9 @@ def _text(rate: Rate) -> str:
 
 
 def _place(asker: Asker, since: float) -> PlaceAtLimit:
-    run_id, _, attempt = asker.token.partition("/")
-    step_id, _, number = attempt.partition("/")
+    run_id, step_id, attempt = read_token(asker.token)
     moment = datetime.fromtimestamp(since, UTC)
-    return PlaceAtLimit(
-        run_id, step_id or None, int(number) if number else None, moment, asker.priority, asker.fairness
-    )
+    return PlaceAtLimit(run_id, step_id, attempt, moment, asker.priority, asker.fairness)
 
 
 def _described(place: PlaceAtLimit) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def start(
         seen=record.seen or None,
         replaces=record.replaces,
         restored=record.restored,
+        limit=record.limit,
         start_at=record.start_at,
         gathered=record.gathered,
         attempt=record.attempt,
@@ -106,7 +107,7 @@ def _of_its_own(world: World, record: RunRecord, fork_of: Fork, event: Event, tr
     if isinstance(event, RunStarted):
         taken = event.traceparent if fork_of.after is None else None
         changes = {"created_at": record.created_at, "traceparent": taken or traceparent, "replaces": record.replaces}
-        changes |= {"start_at": record.start_at}
+        changes |= {"start_at": record.start_at, "limit": None}
         return event.model_copy(update=changes)
     if isinstance(event, HookCreated) and event.webhook and fork_of.after is not None:
         return event.model_copy(update={"token": WebhooksOf(world).another(record.run_id, event)})

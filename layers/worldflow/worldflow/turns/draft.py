@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from worldflow.engine.errors import HistoryLimitError, PayloadTooLargeError, StepCrashedError
 from worldflow.engine.history import (
@@ -31,6 +32,7 @@ from worldflow.engine.history import (
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
+from worldflow.engine.workflow.definitions import is_limited
 from worldflow.turns import attempts, beginning, gathering, throttling
 from worldflow.turns.acts import Obsolete
 from worldflow.turns.acts.run import ActingRun
@@ -93,9 +95,13 @@ class Draft:
         self.came_again = False
         """A message was received before, so that what the history holds may not have been announced."""
         self.is_early = False
-        """The run is delayed, and its time has not come: its code does not run, and what comes for it is held."""
+        """The run is delayed, or waits for its place: its code does not run, and what comes for it is held."""
         self.is_put_off = False
         """Nothing came for a run that is early: there is nothing to commit."""
+        self._limit: dict[str, Any] | None = None
+        """The place that a run which begins has at its workflow's limit."""
+        self._refusal: AnyDecision | None = None
+        """How the run ends, which has found no place and does not wait."""
         self.took_up = False
         """Inline steps have run that a turn before had left: perhaps of a run that was blocked."""
         self.refused: dict[str, Replied] = {}
@@ -138,12 +144,19 @@ class Draft:
             record = gathering.gathered(self._world, record, messages, now)
             if not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
-            if self._is_early(record.start_at, now) and not any(isinstance(m, FactArrived) for m in messages):
+            if not self._is_early(record.start_at, now) and not record.limit and record.fork_of is None:
+                self._enter(record.workflow_name, record.version, record.created_at, record.input)
+            has_facts = any(isinstance(message, FactArrived) for message in messages)
+            if self.is_early and not has_facts and self._refusal is None:
                 self.is_put_off = True
                 return False
             self._begin(record, now)
         elif "start" in self.state.held:
-            self._is_early(self.state.started.start_at, now)
+            started = self.state.started
+            if not self._is_early(started.start_at, now) and self.run.execution:
+                self._enter(started.workflow_name, started.version, started.created_at, started.input)
+        if self._refusal:
+            self.record(self._refusal, max(now, self.state.at))
         if self.is_early:
             pass
         elif self.run.execution:
@@ -198,6 +211,17 @@ class Draft:
             self.outbox[:] = [start_of(self.run.id, start_at)]
         return self.is_early
 
+    def _enter(self, name: str, version: int | None, created_at: datetime, recorded_input: Json) -> None:
+        """Asks for the run's place at its workflow's limit. Without one the run does not begin now."""
+        if not is_limited(name, version):
+            return
+        from worldflow.turns.admission import admission  # which runs without limits do not need
+
+        found = admission(self._world, self.run.id, name, version, created_at, recorded_input, again=self.redo)
+        self._limit, self._refusal = found.limit, found.decision
+        self.outbox += found.messages
+        self.is_early = found.waits or found.decision is not None
+
     def _begin(self, record: RunRecord, now: datetime) -> None:
         """The first events of a run, from its record."""
         run, chance = self.run, self._rules.chance
@@ -209,7 +233,8 @@ class Draft:
             if not self.is_early:
                 run.open(record.workflow_name, record.version)
             workflow = run.execution.workflow if run.execution else None
-            self.apply_fact(beginning.start(record, workflow, chance, traceparent), now)
+            start = beginning.start(record, workflow, chance, traceparent)
+            self.apply_fact(start.model_copy(update={"limit": self._limit}) if self._limit else start, now)
             return
         adopted, fork = beginning.fork(self._world, record, record.fork_of, chance, traceparent)
         for event in adopted:
@@ -312,6 +337,7 @@ class Draft:
                 timeout=workflow.timeout,
                 execution_timeout=workflow.starts.execution_timeout,
                 max_attempts=workflow.starts.max_attempts,
+                limit=None if fact.limit else self._limit,
             )
             fact = with_what_was_unknown(fact, applied)
         try:

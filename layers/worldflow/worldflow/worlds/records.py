@@ -140,6 +140,8 @@ class RunRecord(BaseModel):
     carried: Json = None
     """For a run that has not begun: what the generation before left unread."""
     seen: list[str] = []
+    limit: dict[str, Any] | None = None
+    """For a run that has not begun: the place at its workflow's limit that it takes over from the run before."""
     restored: bool | None = None
     """For a run that has not begun: it may have begun before, in a history that was lost."""
     start_at: datetime | None = None
@@ -176,7 +178,7 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        hidden |= {"carried", "restored", "newest_run_id", "streams", "first_at", "throttled", "gathers"}
+        hidden |= {"carried", "limit", "restored", "newest_run_id", "streams", "first_at", "throttled", "gathers"}
         described = self.model_dump(mode="json", exclude_none=True, exclude=hidden)
         if self.fork_of:
             described["fork_of"].pop("edit", None)  # which its history has

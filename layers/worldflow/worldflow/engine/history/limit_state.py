@@ -132,7 +132,7 @@ class LimitState:
         return state._with_grants(row, at) if row.grants else state
 
     def _with_grants(self, row: LimitRow, at: float) -> LimitState:
-        by = (*row.ends, row.change) if row.change else tuple(row.ends)
+        by = (*row.ends, *(ask[0] for ask in row.asks if row.declared), *([row.change] if row.change else []))
         holders, waiting, turns = dict(self.holders), dict(self.waiting), dict(self.turns)
         granted, next_free, rate = self.granted, self.next_free, self.effective.rate
         if self.effective.concurrency is None:

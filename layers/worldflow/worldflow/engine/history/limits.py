@@ -9,11 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from worldflow.engine.history.base import BaseEvent
 
-__all__ = ["Declared", "LimitNoted", "LimitRow", "Place", "Rate"]
+__all__ = ["Declared", "LimitNoted", "LimitRow", "Place", "Rate", "read_token", "run_token", "step_token"]
+
+
+def run_token(run_id: str, created_at: datetime) -> str:
+    """What a run is known by at its limit. Its id may be used again."""
+    return f"{run_id}@{_stamp(created_at)}"
+
+
+def step_token(run_id: str, created_at: datetime, step_id: str, attempt: int) -> str:
+    """What an attempt is known by at its limit."""
+    return f"{run_id}/{step_id}/{attempt}/{_stamp(created_at)}"
+
+
+def read_token(token: str) -> tuple[str, str | None, int | None]:
+    """The run, the step and the attempt of a token."""
+    match token.split("/"):
+        case [run_id, step_id, attempt, _]:
+            return run_id, step_id, int(attempt)
+    return token.rpartition("@")[0], None, None
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{int(moment.timestamp() * 1_000):x}"
 
 
 @dataclass(frozen=True, slots=True)

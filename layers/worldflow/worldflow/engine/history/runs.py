@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from worldflow.engine.history.base import UNRECORDED, Attribute, Decision, Fact, Failure, Json, Parent
 
@@ -48,6 +48,8 @@ class RunStarted(Fact):
     """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
     replaces: str | None = None
     """The run that ends since this one takes its place."""
+    limit: dict[str, Any] | None = None
+    """Its place at its workflow's limit, with its token: see `Place`."""
     restored: bool | None = None
     """The run may have begun before, in a history that was lost: see `RunRestored`."""
     start_at: datetime | None = None
@@ -138,6 +140,7 @@ class Applied(Decision):
     timeout: float | None = None
     execution_timeout: float | None = None
     max_attempts: int | None = None
+    limit: dict[str, Any] | None = None
     """Of a `RunStarted`: what was not known while there was no code."""
 
 

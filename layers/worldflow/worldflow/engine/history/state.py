@@ -30,6 +30,7 @@ def with_what_was_unknown(fact: h.RunStarted, applied: h.Applied) -> h.RunStarte
         "timeout": fact.timeout or applied.timeout,
         "execution_timeout": fact.execution_timeout or applied.execution_timeout,
         "max_attempts": fact.max_attempts or applied.max_attempts,
+        "limit": fact.limit or applied.limit,
     }
     return fact.model_copy(update=known)
 
@@ -218,6 +219,7 @@ class RunState:
 
     def _start(self, event: h.RunStarted) -> None:
         self.started = event
+        self.has_limits = self.has_limits or event.limit is not None
         self._seen.update(event.seen or ())
         self.attributes = dict(event.attributes or {})
         self.restored = event.at if event.restored else None
@@ -262,6 +264,7 @@ class RunState:
             self._failed = fact.step_id
         if isinstance(fact, h.RunStarted):
             self.started = with_what_was_unknown(fact, event)
+            self.has_limits = self.has_limits or self.started.limit is not None
 
     def _closed_by(self, event: Event) -> OpenStep | h.TimerStarted | None:
         match event:

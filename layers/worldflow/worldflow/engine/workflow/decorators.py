@@ -79,6 +79,8 @@ def workflow(
     throttle: how many runs begin in a time; the others wait, in order.
     debounce: one run for starts that follow each other, with the last input.
     batch: one run for many starts, with the lists of all of them.
+    limit: a run begins when it gets a place at this `Limit`, and keeps it until it ends. `priority` and `fairness` are
+        those of steps.
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
     signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
         type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.

@@ -12,7 +12,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history.limits import Rate
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.gathering import Batch, Debounce
-from worldflow.engine.workflow.limits import ByCall, key_of, parse_rate
+from worldflow.engine.workflow.limits import ByCall, Limit, check_options, key_of, parse_rate
 from worldflow.engine.workflow.retry import RetryPolicy
 
 
@@ -57,6 +57,9 @@ class StartOptions(TypedDict, total=False):
     throttle: Throttle | None
     debounce: Debounce | None
     batch: Batch | None
+    limit: Limit | None
+    priority: int | Callable[..., int]
+    fairness: ByCall | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,9 @@ class Starts:
     throttle: Throttle | None = None
     debounce: Debounce | None = None
     batch: Batch | None = None
+    limit: Limit | None = None
+    priority: int | Callable[..., int] = 0
+    fairness: ByCall | None = None
 
     @property
     def gather(self) -> Debounce | Batch | None:
@@ -103,7 +109,12 @@ def read_starts(name: str, options: dict[str, Any]) -> Starts:
             raise ConfigurationError(f"@workflow({option}=...) of {name} takes a {example}, not {given!r}")
     if "debounce" in options and "batch" in options:
         raise ConfigurationError(f"@workflow of {name} has a debounce and a batch: remove one of them")
-    return Starts(**options)
+    starts = Starts(**options)
+    what = f"@workflow {name}"
+    check_options(what, starts.limit, starts.priority, starts.fairness)
+    if starts.limit:
+        starts.limit.check_workflow(what)
+    return starts
 
 
 def check_batch(name: str, function: Callable[..., Any]) -> None:

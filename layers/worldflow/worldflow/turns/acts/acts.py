@@ -316,6 +316,7 @@ def following_record(world: World, state: RunState) -> RunRecord:
         carried=adopt(world, ended.next_run_id, ended.carried),
         seen=ended.seen or [],
         restored=starts_restored(state, now),
+        limit=started.limit,
         start_at=ended.start_at,
         attempt=ended.attempt,
         first_at=ended.first_at,

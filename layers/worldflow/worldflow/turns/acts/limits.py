@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from worldflow.engine import history as h
 from worldflow.engine.history.limit_state import Asker, Holder, LimitState
-from worldflow.engine.history.limits import LimitRow, Place
+from worldflow.engine.history.limits import LimitRow, Place, read_token, step_token
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.turns.acts import steps
@@ -33,11 +33,6 @@ LOOK_AFTER = timedelta(minutes=1)
 """After a lease has passed, or where it has: so long until somebody looks."""
 
 LONGEST_LOOK = timedelta(hours=1)
-
-
-def attempt_token(run_id: str, step_id: str, attempt: int | None) -> str:
-    """What an attempt is known by at its limit."""
-    return f"{run_id}/{step_id}/{attempt}"
 
 
 @dataclass(slots=True)
@@ -96,6 +91,10 @@ class LimitedSteps:
                 self._leave(step)
             elif step.due is None or step.due <= now:
                 self._ask(step, again=True, looks=True)
+        limit = state.started.limit if state.started else None
+        if limit and state.ended and not isinstance(state.ended, h.RunContinued):
+            place = Place.load(limit)
+            self._changes.setdefault((place.limit, place.key), _Change()).ends.append(limit["token"])
 
     def _wake(self, message: StepDue) -> None:
         step = self._find(message.step_id, message.attempt)
@@ -124,9 +123,10 @@ class LimitedSteps:
         return self._run.state.left.get((step_id, attempt))
 
     def _change(self, step: OpenStep) -> tuple[_Change, str]:
-        assert step.scheduled.limit is not None
+        started = self._run.state.started
+        assert step.scheduled.limit is not None and step.attempt is not None and started is not None
         place = Place.load(step.scheduled.limit)
-        token = attempt_token(self._run.id, step.scheduled.step_id, step.attempt)
+        token = step_token(self._run.id, started.created_at, step.scheduled.step_id, step.attempt)
         return self._changes.setdefault((place.limit, place.key), _Change()), token
 
     def _end(self, step: OpenStep) -> None:
@@ -158,11 +158,10 @@ class LimitedSteps:
     def _settle(self, name: str, key: str, change: _Change) -> Iterator[Outgoing]:
         run, world = self._run, self._run.world
         state, row = self._commit(name, key, change)
-        if change.looks and any(token in state.waiting for token in change.asking):
-            dead = [holder.asker.token for holder in state.holders.values() if _is_dead(world, holder)]
-            if dead:
-                change.ends += dead
-                state, row = self._commit(name, key, change)
+        waits = change.looks and any(token in state.waiting for token in change.asking)
+        if waits and (dead := dead_holders(world, state)):
+            change.ends += dead
+            state, row = self._commit(name, key, change)
         now = world.now()
         for token, holder in state.holders.items():
             if step := change.asking.get(token):
@@ -171,7 +170,7 @@ class LimitedSteps:
                     yield grant(holder, now)
                 else:
                     yield from _sent(run, step, again=token in change.again)
-        left = [*change.ends, *change.leaving]
+        left = [*change.ends, *change.leaving, *change.asking]
         for holder in state.made_room_for(left):
             if holder.asker.token not in change.asking:
                 yield grant(holder, now)
@@ -225,11 +224,10 @@ def _time(at: float) -> datetime:
 def grant(holder: Holder, now: datetime) -> Outgoing:
     """Tells a run that an attempt, or the run itself, has a place."""
     at = _time(holder.at)
-    run_id, _, attempt = holder.asker.token.partition("/")
+    run_id, step_id, attempt = read_token(holder.asker.token)
     message: StepDue | Poke
-    if attempt:
-        step_id, _, number = attempt.partition("/")
-        message = StepDue(run_id=run_id, step_id=step_id, attempt=int(number), granted=at)
+    if step_id and attempt:
+        message = StepDue(run_id=run_id, step_id=step_id, attempt=attempt, granted=at)
     else:
         message = Poke(run_id=run_id, nonce=f"granted-{holder.at}")
     return Delayed(due=at, message=message) if at > now else message
@@ -249,30 +247,31 @@ def look(state: LimitState, token: str, now: datetime) -> Outgoing:
     """Wakes who waits, to look whether a holder is dead."""
     lease = min((holder.lease for holder in state.holders.values()), default=0.0)
     due = min(max(_time(lease), now) + LOOK_AFTER, now + LONGEST_LOOK)
-    run_id, _, attempt = token.partition("/")
+    run_id, step_id, attempt = read_token(token)
     message: StepDue | Poke
-    if attempt:
-        step_id, _, number = attempt.partition("/")
-        message = StepDue(run_id=run_id, step_id=step_id, attempt=int(number), look=due)
+    if step_id and attempt:
+        message = StepDue(run_id=run_id, step_id=step_id, attempt=attempt, look=due)
     else:
         message = Poke(run_id=run_id, nonce=f"look-{due.timestamp()}")
     return Delayed(due=due, message=message)
 
 
-def _is_dead(world: World, holder: Holder) -> bool:
-    """Whether a holder's lease has passed, and its attempt is closed by the history of its run."""
-    if holder.lease > world.now().timestamp():
-        return False
-    run_id, _, attempt = holder.asker.token.partition("/")
-    if not attempt:
+def dead_holders(world: World, state: LimitState) -> list[str]:
+    """The tokens of holders whose lease has passed, and that are closed by the history of their run."""
+    now = world.now().timestamp()
+    return [token for token, holder in state.holders.items() if holder.lease <= now and _is_closed(world, token)]
+
+
+def _is_closed(world: World, token: str) -> bool:
+    run_id, step_id, attempt = read_token(token)
+    if step_id is None:  # a run keeps its place over its generations
         base, _ = generation(run_id)
         run_id = generation_id(base, items.get_generation(world, base))
     record = world.get_run(run_id)
     if record is None or record.ended:
-        return True
-    if not attempt:
+        return record is None or step_id is not None or record.status != "continued"
+    if step_id is None:
         return False
-    state = RunState(world.load_history(run_id))
-    step_id, _, number = attempt.partition("/")
-    step = state.steps.get(step_id)
-    return state.ended is not None or step is None or step.attempt != int(number)
+    history = RunState(world.load_history(run_id))
+    step = history.steps.get(step_id)
+    return history.ended is not None or step is None or step.attempt != attempt

@@ -1,0 +1,135 @@
+"""Limited workflows: a run that is about to begin asks for a place at its limit.
+
+It has the place until it ends, over all generations and attempts. While it waits, nothing of it is committed, unless
+something comes for it, which is then held. What is recorded of the place is recorded with its start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from worldflow.engine.errors import LimitExceededError, WorkflowNotFoundError
+from worldflow.engine.history import AnyDecision, CancelRequested, Json, RunCancelled, RunFailed
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.limit_state import Asker, LimitState
+from worldflow.engine.history.limits import LimitRow, Place, read_token, run_token
+from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.turns.acts.limits import dead_holders, grant, look
+from worldflow.worlds import limits
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, Outgoing
+from worldflow.worlds.payloads import fetch
+
+
+@dataclass(slots=True)
+class Admission:
+    """Whether a run may begin."""
+
+    limit: dict[str, Any] | None = None
+    """Its place, as its start records it; None if it is not limited."""
+    waits: bool = False
+    decision: AnyDecision | None = None
+    """How it ends if it does not wait."""
+    messages: list[Outgoing] = field(default_factory=list)
+
+
+def admission(
+    world: World,
+    run_id: str,
+    workflow_name: str,
+    version: int | None,
+    created_at: datetime,
+    recorded_input: Json,
+    *,
+    again: bool,
+) -> Admission:
+    """Asks for the place of a run that is about to begin.
+
+    again: what its turns were to do may not have been done.
+    """
+    try:
+        workflow = find_workflow(workflow_name, version)
+    except WorkflowNotFoundError:
+        return Admission()  # it asks when its code is there
+    if workflow.starts.limit is None:
+        return Admission()
+    try:
+        arguments = workflow.signature.decode(fetch(world, recorded_input) or {})
+    except Exception:
+        return Admission()  # it begins, and fails of its input
+    try:
+        place = workflow.starts.limit.place(
+            workflow.signature, arguments, workflow.starts.priority, workflow.starts.fairness
+        )
+    except Exception as error:
+        return Admission(decision=RunFailed(error=encode_exception(error), forced=True))
+    limit = {**place.dump(), "token": run_token(run_id, created_at)}
+    return _enter(world, workflow, place, limit, created_at, again=again)
+
+
+def _enter(
+    world: World,
+    workflow: Workflow[..., object],
+    place: Place,
+    limit: dict[str, Any],
+    created_at: datetime,
+    *,
+    again: bool,
+) -> Admission:
+    token, excess = limit["token"], workflow.starts.limit.excess if workflow.starts.limit else "queue"
+    asker = Asker(token, place.priority, place.fairness, workflow.timeout or 0.0)
+    dead: list[str] = []
+
+    def plan(state: LimitState) -> LimitRow | None:
+        row = state.plan(
+            world.now(), ends=dead, asks=[asker], declared=place.declared, declared_at=created_at.timestamp()
+        )
+        if row is None or excess not in ("skip", "fail") or token in state.waiting:
+            return row
+        return row if token in state.applied(row).holders else None
+
+    state, row = limits.change(world, place.limit, place.key, plan)
+    if token not in state.holders and (again or excess in ("skip", "fail")):
+        dead += dead_holders(world, state)
+        if dead:
+            state, row = limits.change(world, place.limit, place.key, plan)
+    now = world.now()
+    found = Admission(limit)
+    found.messages += [
+        grant(holder, now) for holder in state.made_room_for([token, *dead]) if holder.asker.token != token
+    ]
+    watch = row.watch if row else state.watch if again and state.watch == token else None
+    if watch:
+        found.messages.append(look(state, watch, now))
+    if token in state.waiting:
+        found.waits = True
+        if excess == "cancel_oldest":
+            found.messages += _cancellations(state, place, token)
+    elif token not in state.holders and token not in state.ended:
+        found.limit, found.decision = None, _refusal(place, state, excess)
+    return found
+
+
+def _refusal(place: Place, state: LimitState, excess: str) -> AnyDecision:
+    holder = next((read_token(token)[0] for token in state.holders), None)
+    of_key = f" with the key {place.key!r}" if place.key else ""
+    held = f"is held by run {holder!r}" if holder else "lets nothing through"
+    text = f"limit {place.limit!r}{of_key} {held}"
+    if excess == "skip":
+        return RunCancelled(reason=f"skipped: {text}", forced=True)
+    return RunFailed(error=encode_exception(LimitExceededError(text, place.limit)), forced=True)
+
+
+def _cancellations(state: LimitState, place: Place, token: str) -> Iterator[Outgoing]:
+    """Asks the oldest runs to end: as many as are in the way of the newest."""
+    since = {holder.asker.token: holder.asker.since for holder in state.holders.values()}
+    since |= {asker.token: asker.since for asker in state.waiting.values()}
+    surplus = len(since) - (state.effective.concurrency or 0)
+    for oldest in sorted(since, key=lambda one: since[one])[: max(surplus, 0)]:
+        if oldest != token:
+            by, _, _ = read_token(token)
+            fact = CancelRequested(reason=f"limit {place.limit!r} makes room for run {by!r}")
+            yield FactArrived(run_id=read_token(oldest)[0], fact=fact, nonce=token)
