@@ -12,6 +12,7 @@ import worldflow.layer_target
 import worldflow.logs  # noqa: F401 - sets what the engine may log
 from worldflow.engine.errors import (
     ConfigurationError,
+    EntityLockLostError,
     FatalError,
     HistoryLimitError,
     HookConflictError,
@@ -81,6 +82,7 @@ from worldflow.engine.workflow.context import (
     workflow_info,
 )
 from worldflow.engine.workflow.decorators import step, workflow
+from worldflow.engine.workflow.entities import Entity, entity
 from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
@@ -98,6 +100,8 @@ __all__ = [
     "Batch",
     "ConfigurationError",
     "Debounce",
+    "Entity",
+    "EntityLockLostError",
     "FatalError",
     "HistoryLimitError",
     "Hook",
@@ -159,6 +163,7 @@ __all__ = [
     "create_hook",
     "create_webhook",
     "deprecate_patch",
+    "entity",
     "in_workflow",
     "logger",
     "now",

@@ -24,6 +24,7 @@ WorldflowError
 ├── StreamError                  about a stream of a run
 │   ├── StreamClosedError        the stream is closed: nothing more can be written to it
 │   └── StreamLimitError         a value is larger, or a stream longer, than the limit
+├── EntityLockLostError          the lease of an entity's lock ended before this call
 ├── HistoryLimitError            the run's history has become too long
 ├── ScheduleError                about one schedule; has `schedule_id`
 │   ├── ScheduleNotFoundError
@@ -187,6 +188,10 @@ class StreamClosedError(StreamError):
 
 class StreamLimitError(StreamError):
     """A value is too large for a stream, or the stream is full. The message says what the limit is."""
+
+
+class EntityLockLostError(WorldflowError):
+    """The lease of the lock of an entity has ended, so a call within its block was not made."""
 
 
 class HistoryLimitError(WorldflowError):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from typing_extensions import TypeForm
 
 from worldflow.engine.durations import Duration
 from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import sending, starting, streams, updates, webhooks
+from worldflow.engine.workflow.entities import Entity
+from worldflow.runtime import entities, sending, starting, streams, updates, webhooks
 from worldflow.runtime.edits import Edit
 from worldflow.runtime.limit_calls import LimitCalls
-from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V
+from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V, waiting_for_run
 from worldflow.runtime.schedule_calls import ScheduleCalls
-from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
+from worldflow.runtime.synchronous import Synchronous, waiting
 from worldflow.runtime.update_handle import answer_to
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
@@ -29,6 +30,7 @@ from worldflow.worlds.streams import StreamPage
 if TYPE_CHECKING:
     from worldflow.worlds.filters import Filters
 
+E = TypeVar("E", bound=Entity)
 P = ParamSpec("P")
 
 
@@ -130,6 +132,11 @@ class Orchestrator(ScheduleCalls, LimitCalls):
     def run(self, run_id: str) -> RunHandle[Any]:
         """A handle on a run, which may or may not exist."""
         return RunHandle(self._world, run_id)
+
+    def entity(self, entity: type[E], key: str) -> E:
+        """The entity of a class and a key: `await orchestrator.entity(Account, "alice").deposit(5)`."""
+        made = entity(key)
+        return entities.reference(self.run(made._run_id), entity, key)
 
     async def read_stream(self, run_id: str, name: str, *, after: int = 0, wait: float = 0) -> StreamPage:
         """A page of a stream of a run: `items`, the `after` of the `next` page, and whether the stream has `ended`.
@@ -273,25 +280,13 @@ class Orchestrator(ScheduleCalls, LimitCalls):
         await asyncio.to_thread(self._turns.take, run_id, [Poke(run_id=run_id)])
 
 
-def _waiting(
-    method: Callable[Concatenate[Orchestrator, P], Coroutine[Any, Any, RunHandle[T]]],
-) -> Callable[Concatenate[Synchronous[Orchestrator], P], SyncRunHandle[T]]:
-    """As `waiting`, of a method that returns a handle."""
-
-    @functools.wraps(method)
-    def call(self: Synchronous[Orchestrator], /, *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle[T]:
-        return SyncRunHandle(wait_for(method(self._asynchronous, *args, **kwargs)))
-
-    return call
-
-
 class SyncOrchestrator(Synchronous[Orchestrator]):
     """An `Orchestrator` for code without asyncio: its calls, and those of its handles, wait."""
 
-    start_workflow = _waiting(Orchestrator.start_workflow)
-    signal_with_start = _waiting(Orchestrator.signal_with_start)
-    retry = _waiting(Orchestrator.retry)
-    fork = _waiting(Orchestrator.fork)
+    start_workflow = waiting_for_run(Orchestrator.start_workflow)
+    signal_with_start = waiting_for_run(Orchestrator.signal_with_start)
+    retry = waiting_for_run(Orchestrator.retry)
+    fork = waiting_for_run(Orchestrator.fork)
 
     def run(self, run_id: str) -> SyncRunHandle[Any]:
         """A handle on a run, which may or may not exist."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Generic, Self
+from typing import Any, Concatenate, Generic, ParamSpec, Self
 
 from pydantic import ValidationError
 from typing_extensions import TypeForm, TypeVar
@@ -43,6 +43,8 @@ from worldflow.worlds.base import World
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.streams import StreamReader
 
+A = TypeVar("A")
+P = ParamSpec("P")
 T = TypeVar("T", default=Any)
 V = TypeVar("V", default=Any)
 
@@ -315,6 +317,18 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     def fork(self, new_run_id: str, *, after: int | None = None, edit: Edit | None = None) -> SyncRunHandle[T]:
         """Starts a run that continues from the history of this generation; see `Orchestrator.fork`."""
         return SyncRunHandle(wait_for(self._asynchronous.fork(new_run_id, after=after, edit=edit)))
+
+
+def waiting_for_run(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, RunHandle[T]]],
+) -> Callable[Concatenate[Synchronous[A], P], SyncRunHandle[T]]:
+    """As `waiting`, of a method that returns a handle."""
+
+    @functools.wraps(method)
+    def call(self: Synchronous[A], /, *args: P.args, **kwargs: P.kwargs) -> SyncRunHandle[T]:
+        return SyncRunHandle(wait_for(method(self._asynchronous, *args, **kwargs)))
+
+    return call
 
 
 def _usage(world: World, run_id: str) -> list[Entry]:

@@ -148,6 +148,8 @@ def look_for_answer(world: World, update: PendingUpdate) -> Replied | None:
             case RunStarted() if update.fact_id in (event.seen or ()):
                 update.was_received = True
                 base, number = generation(update.run_id)
+                if number == 1:
+                    continue  # it was started for the update
                 before = PendingUpdate(generation_id(base, number - 1), update.fact_id, is_past=True)
                 if reply := look_for_answer(world, before):
                     return reply
@@ -178,7 +180,8 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
     if update.successor is None and update.revives and not update.was_received:
         base, number = generation(update.run_id)
         if items.get_generation(world, base) == number:
-            return None  # the turn that gets its message starts the next one
+            update.after -= 1  # look at the end again: the turn that gets the message starts the next one
+            return None
         update.successor = next_generation(update.run_id)
     if update.successor is None:
         record = reading.find_run(world, update.run_id)

@@ -28,6 +28,7 @@ from worldflow.engine.history import (
     StepFailed,
     StepScheduled,
     TerminateRequested,
+    UpdateReceived,
 )
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
@@ -173,6 +174,10 @@ class Draft:
                 for new in (*timers.before(arrival.at, fact), fact):
                     if self.state.accepts(new):
                         self.apply_fact(new, now)
+            elif isinstance(fact, UpdateReceived) and fact.caller and self.state.has_seen(fact):
+                from worldflow.turns.acts.entity_calls import answer_again
+
+                self.outbox += answer_again(self._world, self.run.id, self.state, fact)
             elif self.run.blocked and not self.state.ended and isinstance(fact, CancelRequested):
                 # It was asked to cancel, and its code broke while it did.
                 self.record(RunCancelled(reason=fact.reason, forced=True), max(now, self.state.at))

@@ -57,7 +57,10 @@ def forward(
     for message in messages:
         if not isinstance(message, FactArrived) or not isinstance(message.fact, kinds):
             continue
-        if state.has_seen(message.fact) or message.fact.fact_id in recorded:
+        if message.fact.fact_id in recorded:
+            continue
+        if state.has_seen(message.fact):
+            _answer_again(world, run_id, state, message.fact)
             continue
         following = state.successor or _newer(world, run_id)
         if following is None and message.revival:
@@ -67,6 +70,14 @@ def forward(
                 begin_following()
                 begin_following = None
             _send_on(world, message, following)
+
+
+def _answer_again(world: World, run_id: str, state: RunState, fact: AnyFact) -> None:
+    """Answers a copy of a call of an entity whose run has ended."""
+    if isinstance(fact, UpdateReceived) and fact.caller:
+        from worldflow.turns.acts.entity_calls import answer_again
+
+        world.send(answer_again(world, run_id, state, fact))
 
 
 def forward_from_nowhere(world: World, run_id: str, messages: Sequence[RunMessage]) -> None:

@@ -6,18 +6,20 @@ The same for applications is in `runtime/sending.py`.
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Any
 
 from worldflow.engine.errors import FieldError, InvalidInputError, RunEndedError, WorkflowNotFoundError
-from worldflow.engine.history import CancelRequested, Json, SignalReceived
+from worldflow.engine.history import CancelRequested, Failure, Json, Parent, SignalReceived, UpdateReceived
 from worldflow.engine.history.state import RunState
 from worldflow.engine.texts import is_text
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.turns.acts import entity_calls
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived
+from worldflow.worlds.messages import FactArrived, Revival
 from worldflow.worlds.payloads import stash
 from worldflow.worlds.records import RunRecord
 
@@ -111,6 +113,25 @@ class OtherRuns:
     def _was_told(self, run_id: str, fact: SignalReceived | CancelRequested) -> bool:
         newest = newest_generation(self._world, read_record(self._world, run_id))
         return RunState(reading.find_history(self._world, newest.run_id) or ()).has_seen(fact)
+
+    def tell(self, workflow: str, run_id: str, operation: str, values: dict[str, Any], key: str) -> None:
+        entity = entity_calls.newest(self._world, run_id)
+        args = stash(self._world, entity, ANYTHING.encode(values), "args")
+        fact = UpdateReceived(update_id=key, name=operation, args=args)
+        self._world.send([FactArrived(run_id=entity, fact=fact, revival=Revival(workflow_name=workflow, input={}))])
+
+    def answer_call(self, run_id: str, step_id: str, outcome: dict[str, Any]) -> None:
+        if "error" in outcome:
+            outcome = {"error": Failure.model_validate(outcome["error"])}
+        self._world.send([entity_calls.answer(self._world, Parent(run_id=run_id, child_id=step_id), outcome)])
+
+    def was_called(self, run_id: str, fact_id: str, since: str, caller: str, step_id: str) -> bool:
+        reply = entity_calls.earlier_reply(self._world, run_id, fact_id, datetime.fromisoformat(since))
+        if reply is None:
+            return False
+        parent = Parent(run_id=caller, child_id=step_id)
+        self._world.send([entity_calls.answer(self._world, parent, entity_calls.outcome_of(reply))])
+        return True
 
     def holder(self, token: str) -> str | None:
         hook = items.get_hook(self._world, token)

@@ -60,6 +60,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "first_at": datetime.fromisoformat,
     "error": Failure.model_validate,
     "parent": Parent.model_validate,
+    "caller": Parent.model_validate,
+    "since": datetime.fromisoformat,
 }
 """Each name means the same in all events."""
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
-from worldflow.engine.history.base import Decision, Fact, Failure, Json
+from worldflow.engine.history.base import Decision, Fact, Failure, Json, Parent
 
 __all__ = [
     "HookConflicted",
@@ -87,8 +88,15 @@ class UpdateReceived(Fact):
     update_id: str
     name: str = ""
     args: Json = None
+    """A list, or of a call of an entity by a workflow an object by name."""
     traceparent: str | None = None
     """The span that sent it."""
+    caller: Parent | None = None
+    """The run that called an entity, and its step that waits for the outcome."""
+    since: datetime | None = None
+    """When that step was scheduled."""
+    lock: str | None = None
+    """The lock of the entity that the caller holds."""
 
     @property
     def fact_id(self) -> str:

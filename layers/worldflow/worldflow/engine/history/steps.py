@@ -40,6 +40,10 @@ class StepScheduled(Decision):
     """What a cancelled await means to the step, if not only that it is notified."""
     queue: str | None = None
     """The step queue, unless it is the default one."""
+    entity: str | None = None
+    """The run of an entity, which is called in place of a function and sends the outcome."""
+    lock: str | None = None
+    """The lock of that entity in which it is called."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

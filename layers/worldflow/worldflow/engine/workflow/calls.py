@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +65,10 @@ class Calls:
         frame = sys._getframe(_CALLER)
         origin = ("step", step.name, frame.f_code, frame.f_lasti)
         return Call(self._step(step, arguments, origin), self._run.loop, origin)
+
+    def call_bound(self, step: Step[..., Any], arguments: dict[str, Any], origin: Made) -> Coroutine[Any, Any, Any]:
+        """Calls a step that no executor runs, with arguments by name."""
+        return self._step(step, arguments, origin)
 
     def _bound(
         self, called: Step[..., Any] | Workflow[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
@@ -136,6 +140,8 @@ class Calls:
             limit=place.dump() if place else None,
             cancellation=None if step.cancellation == "try" else step.cancellation,
             queue=step.queue,
+            entity=step.entity,
+            lock=step.lock,
         )
 
     def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:

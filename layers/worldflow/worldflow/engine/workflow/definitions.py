@@ -171,6 +171,9 @@ class Step(Generic[P, R]):
 
     problem: str | None = None
     """Why it cannot run as a step, if so: it is a method of an instance that has no name."""
+    entity: str | None = None
+    """The run of the entity that is called: see `entity_calls.py`."""
+    lock: str | None = None
 
     def __init__(
         self,

@@ -103,6 +103,8 @@ class Execution:
         self._attributes: dict[str, Attribute] = {}
         self.lifetime = Lifetime(self)
         self.recorded = Recorded(self)
+        self.locks: dict[str, str] = {}
+        """The locks of entities that the workflow holds, by the entities' runs."""
         self.patches: dict[str, bool] = {}
         """The changes that the workflow has asked for, and whether it goes their new way."""
 

@@ -74,6 +74,7 @@ class Inbox:
         self._hook_count = 0
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
+        self._taker: asyncio.Future[None] | None = None
         self._validators: dict[str, Validator] = {}
         self._unvalidated: set[str] = set()
         self._begun: dict[str, UpdateReceived] = {}
@@ -106,6 +107,7 @@ class Inbox:
                 self._begin(fact)
             case UpdateReceived():
                 self._updates.append(fact)
+                self.look_again()
 
     # --- from one generation to the next ---
 
@@ -217,6 +219,26 @@ class Inbox:
         for fact in waiting:
             self._unvalidated.add(fact.fact_id)
             self._begin(fact)
+
+    async def next_update(self, accepts: Callable[[UpdateReceived], bool]) -> UpdateReceived:
+        """The first update that is accepted, for a workflow that takes them one at a time and has no handlers."""
+        while True:
+            for place, fact in enumerate(self._updates):
+                if accepts(fact):
+                    return self._updates.pop(place)
+            self._taker = self.run.loop.create_future()
+            await self._taker
+
+    def look_again(self) -> None:
+        """Wakes `next_update`: other updates may be accepted now."""
+        if self._taker is not None and not self._taker.done():
+            self._taker.set_result(None)
+
+    def take_back(self, which: Callable[[UpdateReceived], bool]) -> list[UpdateReceived]:
+        """The updates that nobody has taken, of those that are meant."""
+        taken = [fact for fact in self._updates if which(fact)]
+        self._updates = [fact for fact in self._updates if not which(fact)]
+        return taken
 
     def validator(self, name: str) -> Validator | None:
         """What may refuse updates of this name before they are recorded."""

@@ -47,6 +47,15 @@ class OtherRuns(Protocol):
     def cancel(self, run_id: str, reason: str | None, nonce: str) -> None:
         """Sends a request to cancel, which is a copy of others with this `nonce`."""
 
+    def tell(self, workflow: str, run_id: str, operation: str, values: dict[str, Any], key: str) -> None:
+        """Sends a call of an entity that is not answered."""
+
+    def answer_call(self, run_id: str, step_id: str, outcome: dict[str, Any]) -> None:
+        """Sends the outcome of a call of an entity to the run that waits for it."""
+
+    def was_called(self, run_id: str, fact_id: str, since: str, caller: str, step_id: str) -> bool:
+        """Whether an earlier generation of an entity has received a call; then its answer is sent once more."""
+
     def holder(self, token: str) -> str | None:
         """The run that holds a hook's token."""
 

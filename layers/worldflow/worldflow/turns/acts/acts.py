@@ -297,7 +297,7 @@ class Acts:
         for step in obsolete.running:
             if out_of_time():
                 return
-            if step.attempt and not step.scheduled.inline:
+            if step.attempt and not (step.scheduled.inline or step.scheduled.entity):
                 ledger.abandon(run.world, run.id, step.scheduled.step_id, step.attempt)
 
 

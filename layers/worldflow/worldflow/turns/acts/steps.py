@@ -71,6 +71,8 @@ def report(run: ActingRun, step: OpenStep) -> StepTask:
 
 def begin(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Sends the first attempt, unless its limit is to let it through first."""
+    if step.scheduled.entity:
+        return _call_entity(run, step)
     if step.waits_for_limit:
         return []
     # The ledger of a run that was restored may have an outcome of a step that is scheduled once more.
@@ -81,6 +83,8 @@ def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Sends the open attempt once more, or the wake-up of one that is not due yet."""
     if step.attempt is None:
         return []
+    if step.scheduled.entity:
+        return _call_entity(run, step)
     if step.cancel_requested:
         request_cancel(run, step)
     if step.due and step.due > run.world.now():
@@ -88,6 +92,12 @@ def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     if step.scheduled.inline or step.scheduled.is_limited:
         return []
     return [task(run, step, redo=True), *watches(run, step)]
+
+
+def _call_entity(run: ActingRun, step: OpenStep) -> list[Outgoing]:
+    from worldflow.turns.acts.entity_calls import call  # which hardly any turn needs
+
+    return [call(run, step)]
 
 
 def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:

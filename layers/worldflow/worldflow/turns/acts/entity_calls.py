@@ -1,0 +1,109 @@
+"""The calls of entities that a run's steps make: see `engine/workflow/entity_runs.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from worldflow.engine.errors import RunEndedError
+from worldflow.engine.history import (
+    Parent,
+    Replied,
+    RunContinued,
+    RunStarted,
+    StepCompleted,
+    StepFailed,
+    UpdateReceived,
+    end_status,
+)
+from worldflow.engine.history.failures import encode_exception
+from worldflow.engine.history.state import OpenStep, RunState
+from worldflow.engine.ids import generation, generation_id
+from worldflow.turns.acts.run import ActingRun
+from worldflow.worlds import items, reading
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import FactArrived, Outgoing, Revival
+from worldflow.worlds.payloads import fetch_event, given_to, stash_event
+
+SKEW = timedelta(seconds=5)
+
+
+def call(run: ActingRun, step: OpenStep) -> FactArrived:
+    """The message of a step to the entity that it calls. Its run is started if there is none."""
+    scheduled = step.scheduled
+    assert scheduled.entity is not None
+    workflow, _, operation = scheduled.name.rpartition(".")
+    entity = newest(run.world, scheduled.entity)
+    fact = UpdateReceived(
+        # The same for a run that continues another, so that it is not made twice.
+        update_id=f"{step.origin or run.id}/{scheduled.step_id}",
+        name=operation,
+        args=given_to(run.world, entity, run.input_of(scheduled)),
+        traceparent=run.traceparent(),
+        caller=Parent(run_id=run.id, child_id=scheduled.step_id),
+        since=scheduled.at,
+        lock=scheduled.lock,
+    )
+    nonce = f"for {run.id}" if step.origin else None
+    return FactArrived(run_id=entity, fact=fact, nonce=nonce, revival=Revival(workflow_name=workflow, input={}))
+
+
+def newest(world: World, entity: str) -> str:
+    """The newest generation of an entity's run."""
+    return generation_id(entity, items.get_generation(world, entity))
+
+
+def answer(world: World, caller: Parent, outcome: dict[str, Any]) -> FactArrived:
+    """The message with the outcome of a call, to the run that waits for it."""
+    if "error" in outcome:
+        fact: StepCompleted | StepFailed = StepFailed(
+            step_id=caller.child_id, attempt=1, error=outcome["error"], retryable=False
+        )
+    else:
+        fact = StepCompleted(step_id=caller.child_id, attempt=1, result=outcome.get("result"))
+    return FactArrived(run_id=caller.run_id, fact=stash_event(world, caller.run_id, fact))
+
+
+def answer_again(world: World, run_id: str, state: RunState, fact: UpdateReceived) -> list[Outgoing]:
+    """What a copy of a call is answered, if its first one was. A run that has ended has no other answer to come."""
+    assert fact.caller is not None
+    reply = find_reply(world, run_id, fact.fact_id)
+    if reply is not None:
+        return [answer(world, fact.caller, outcome_of(reply))]
+    if state.ended and not isinstance(state.ended, RunContinued):
+        error = RunEndedError(run_id, end_status(state.ended))
+        return [answer(world, fact.caller, {"error": encode_exception(error)})]
+    return []
+
+
+def find_reply(world: World, run_id: str, fact_id: str) -> Replied | None:
+    """The answer to an update, of a generation or of those before it, as far as it has seen the update."""
+    base, number = generation(run_id)
+    while number:
+        seen: list[str] = []
+        for event in reading.find_history(world, generation_id(base, number)) or ():
+            if isinstance(event, Replied) and event.fact_id == fact_id:
+                return fetch_event(world, event)
+            if isinstance(event, RunStarted):
+                seen = event.seen or []
+        if fact_id not in seen:
+            return None
+        number -= 1
+    return None
+
+
+def earlier_reply(world: World, run_id: str, fact_id: str, since: Any) -> Replied | None:
+    """The answer of an earlier generation to a call that was made at a time."""
+    base, number = generation(run_id)
+    for earlier in range(number - 1, 0, -1):
+        history = reading.find_history(world, generation_id(base, earlier)) or ()
+        for event in history:
+            if isinstance(event, Replied) and event.fact_id == fact_id:
+                return fetch_event(world, event)
+        if history and history[0].at + SKEW < since:
+            return None  # those before it had ended when the call was made
+    return None
+
+
+def outcome_of(reply: Replied) -> dict[str, Any]:
+    return {"error": reply.error} if reply.error else {"result": reply.result}
