@@ -82,7 +82,8 @@ from worldflow.engine.workflow.context import (
     workflow_info,
 )
 from worldflow.engine.workflow.decorators import step, workflow
-from worldflow.engine.workflow.entities import Entity, entity
+from worldflow.engine.workflow.entities import Entity
+from worldflow.engine.workflow.entity_classes import entity
 from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit

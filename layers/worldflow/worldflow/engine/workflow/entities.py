@@ -11,13 +11,14 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, ClassVar, Self, TypeVar, get_origin, get_type_hints, overload
+from typing import Any, ClassVar, Protocol, Self, get_origin, get_type_hints
 
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, OutsideError
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json
-from worldflow.engine.ids import check_name, check_run_id
+from worldflow.engine.ids import check_run_id
+from worldflow.engine.unawaited import Made
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.definitions import Step
@@ -26,8 +27,6 @@ LOCK, UNLOCK = "_lock", "_unlock"
 """Operations that every entity has. Those of users begin with no underscore."""
 
 LONGEST_LEASE = 86_400.0
-
-E = TypeVar("E", bound="Entity")
 
 Outside = Callable[["Operation", dict[str, Any], bool], Awaitable[Any]]
 """Calls an entity from outside, by an operation and its arguments by name. The last says that nobody waits."""
@@ -66,12 +65,33 @@ def _without_self(function: Callable[..., Any]) -> Callable[..., Any]:
     return bare  # type: ignore[no-any-return]
 
 
+class Calls(Protocol):
+    """How a workflow calls entities: `entity_calls.py`."""
+
+    async def call(
+        self, run: Any, reference: Entity, operation: Operation, values: dict[str, Any], origin: Made
+    ) -> Any:
+        """Returns the outcome of a call."""
+
+    async def tell(
+        self, run: Any, reference: Entity, operation: Operation, values: dict[str, Any], origin: Made
+    ) -> None:
+        """Sends a call of which nobody awaits the outcome."""
+
+    async def lock(self, run: Any, reference: Entity, lease: float) -> str:
+        """Returns the id of a lock that is granted."""
+
+    async def unlock(self, run: Any, reference: Entity, lock_id: str) -> None:
+        """Ends a lock."""
+
+
 class Definition:
     """What is known of a class of entities."""
 
-    def __init__(self, cls: type[Entity], name: str) -> None:
+    def __init__(self, cls: type[Entity], name: str, calls: Calls) -> None:
         self.cls = cls
         self.name = name
+        self.calls = calls
         self.operations: dict[str, Operation] = {}
         self.lock = Operation(_lock, name)
         self._codecs: dict[str, Codec] = {}
@@ -166,14 +186,13 @@ class Entity:
         return EntityLock(self, seconds(lease))
 
     def _invoke(self, operation: Operation, /, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, Any]:
-        from worldflow.engine.workflow import entity_calls  # which builds on this module
-
         values = operation.signature.bind(*args, **kwargs)
         loop = running_loop()
         if loop is not None:
             frame = sys._getframe(1)
             origin = ("step", operation.step.name, frame.f_code, frame.f_lasti)
-            call = entity_calls.tell if self._is_signal else entity_calls.call
+            calls = self._definition.calls
+            call = calls.tell if self._is_signal else calls.call
             return Call(call(loop.host, self, operation, values, origin), loop.host.loop, origin)
         if self._outside is None:
             raise OutsideError(
@@ -211,61 +230,17 @@ class EntityLock:
         self._id = ""
 
     async def __aenter__(self) -> None:
-        from worldflow.engine.workflow import entity_calls
-
         loop = running_loop()
         if loop is None:
             raise OutsideError("lock() only works inside a workflow")
-        self._id = await entity_calls.lock(loop.host, self._reference, self._lease)
+        self._id = await self._reference._definition.calls.lock(loop.host, self._reference, self._lease)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        from worldflow.engine.workflow import entity_calls
-
         if (loop := running_loop()) is not None:
-            await entity_calls.unlock(loop.host, self._reference, self._id)
+            await self._reference._definition.calls.unlock(loop.host, self._reference, self._id)
 
 
 async def _lock(self: Any, lock: str, lease: float) -> None:
     """The operation of every entity that locks it, which its run carries out."""
-
-
-@overload
-def entity(cls: type[E], /) -> type[E]: ...
-@overload
-def entity(*, name: str | None = None, inline_steps: bool = False) -> Callable[[type[E]], type[E]]: ...
-def entity(cls: Any = None, /, *, name: str | None = None, inline_steps: bool = False) -> Any:
-    """Makes a class that derives from `Entity` a class of entities.
-
-        @entity
-        class Account(Entity):
-            balance: int = 0
-
-            async def deposit(self, amount: int) -> int:
-                self.balance += amount
-                return self.balance
-
-    Attributes that are annotated are the state: anything that pydantic validates, with a default. Public methods are
-    `async def` and are the operations. Those of one key run one at a time, in the order in which they are called, and
-    may call steps and wait. One that raises changes nothing: its caller gets the exception.
-
-    name: of the class in ids and histories. Default: that of the class.
-    inline_steps: as of `workflow`.
-    """
-
-    def decorate(cls: type[E]) -> type[E]:
-        if not (inspect.isclass(cls) and issubclass(cls, Entity) and cls is not Entity):
-            raise ConfigurationError(f"@entity needs a class as in `class Account(Entity)`, which {cls!r} is not")
-        from worldflow.engine.workflow import entity_runs
-
-        known_as = name or cls.__name__
-        try:
-            check_name(known_as, "name")
-        except InvalidInputError as error:
-            raise ConfigurationError(f"@entity of {cls.__name__}: {error.summary}") from None
-        cls._definition = Definition(cls, known_as)
-        entity_runs.add(cls._definition, inline_steps=inline_steps)
-        return cls
-
-    return decorate if cls is None else decorate(cls)
