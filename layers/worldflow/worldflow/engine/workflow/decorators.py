@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from functools import partial
 from typing import Any, Generic, ParamSpec, TypedDict, TypeVar, Unpack, overload
 
 from worldflow.engine.durations import Duration
@@ -107,17 +108,19 @@ def workflow(
     def add(definition: Workflow[..., Any]) -> Workflow[..., Any]:
         return add_workflow(definition, version)
 
-    def decorate(function: Any) -> Any:
-        function = _unwrapped(function)
-        _refuse_as("workflow", function)
-        called = function.__func__ if isinstance(function, classmethod) else function
-        if not (inspect.isfunction(called) and inspect.iscoroutinefunction(called)):
-            raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
-        if found := method(function, name, "workflow", make, add):
-            return found
-        return add(make(function, name or function.__name__))
-
+    decorate = partial(_workflow_of, name, make, add)
     return decorate if function is None else decorate(function)
+
+
+def _workflow_of(name: str | None, make: Callable[..., Any], add: Callable[[Any], Any], function: Any) -> Any:
+    function = _unwrapped(function)
+    _refuse_as("workflow", function)
+    called = function.__func__ if isinstance(function, classmethod) else function
+    if not (inspect.isfunction(called) and inspect.iscoroutinefunction(called)):
+        raise ConfigurationError(f"@workflow needs an `async def` function, not {function!r}")
+    if found := method(function, name, "workflow", make, add):
+        return found
+    return add(make(function, name or function.__name__))
 
 
 @overload
@@ -212,19 +215,21 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             return yielding_step(function, known_as, stream, list if returns is None else returns, options)
         return Step(function, known_as, **options)
 
-    def decorate(function: Any) -> Any:
-        function = _unwrapped(function)
-        _refuse_as("step", function, may_yield=stream is not None)
-        if found := method(function, name, "step", make, add_step):
-            return found
-        if not callable(function):
-            raise ConfigurationError(f"@step needs a function, not {function!r}")
-        known_as = name or getattr(function, "__name__", None)
-        if known_as is None:
-            raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
-        return add_step(make(function, known_as))
-
+    decorate = partial(_step_of, name, make, stream is not None)
     return decorate if function is None else decorate(function)
+
+
+def _step_of(name: str | None, make: Callable[..., Any], may_yield: bool, function: Any) -> Any:
+    function = _unwrapped(function)
+    _refuse_as("step", function, may_yield=may_yield)
+    if found := method(function, name, "step", make, add_step):
+        return found
+    if not callable(function):
+        raise ConfigurationError(f"@step needs a function, not {function!r}")
+    known_as = name or getattr(function, "__name__", None)
+    if known_as is None:
+        raise ConfigurationError(f"{function!r} has no __name__: name the step with @step(name=...)")
+    return add_step(make(function, known_as))
 
 
 class _OfClass(Generic[P, R]):
