@@ -56,12 +56,12 @@ def test_markup_in_a_run_is_shown_and_runs_nothing(viewer: Viewer, runs: Runs) -
     schedules.create(runs.world, "evil", "evil_run", {"text": EVIL}, schedule="rate(1 day)", paused=True)
     paths = ["/", *(f"/runs/{run}{tab}" for run in ("evil", "failed") for tab in PAGES)]
     paths += ["/compare?a=evil&b=failed", "/schedules", "/health", f"/runs/evil/history?q={EVIL}", f"/?prefix={EVIL}"]
+    page = viewer.open()
     for path in paths:
-        page = viewer.open(path)
+        page.goto(viewer.url + path)
         page.wait_for_load_state("networkidle") if "evil" not in path else page.wait_for_load_state("load")
         assert page.title() != "owned", path
         assert page.locator("img[src=x]").count() == 0, path
-        page.close()
     viewer.problems[:] = [problem for problem in viewer.problems if "404" not in problem and "422" not in problem]
 
 
