@@ -183,6 +183,7 @@ check-bandit:
 	bandit --quiet --configfile pyproject.toml --recursive functions layers/worldflow/worldflow layers/workflows
 check-github:
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml starter/github/workflows/*.yml
+	check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/bug.yml .github/ISSUE_TEMPLATE/feature.yml
 	check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

@@ -95,6 +95,10 @@ what-to-invoke:
 environment: $(VENV)/ready ## Print the variables with which an application reaches a stack: STACK=NAME-dev
 	@python -m worldflow.devtools.environment $(STACK)
 
+.PHONY: check-runs
+check-runs: $(VENV)/ready ## Replay the runs of a stack on the code here, before it is deployed: STACK=... OPTIONS="--since 7d"
+	PYTHONPATH=layers/workflows python -m worldflow check --against $(STACK) $(OPTIONS)
+
 .PHONY: deploy
 deploy: $(VENV)/ready ## Build for AWS and deploy to your account: CONFIG=prod for samconfig.toml's second table, YES=1
 	@$(if $(filter no,$(CHECK_WORKFLOWS)),,mypy layers/workflows \

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from worldflow.cli.common import filters_of, open_world, print_json
+from worldflow.cli.progress import progress
 from worldflow.engine.errors import InvalidInputError
 from worldflow.presentation import run_table
 from worldflow.runtime.bulk import Action, Bulk, Outcome
@@ -124,7 +123,7 @@ def _act(world: World, bulk: Bulk, matching: int, pause: float, place: str, as_j
     outcomes: list[Outcome] = []
     left: Bulk | None = bulk
     try:
-        with _progress(matching) as advance:
+        with progress(matching) as advance:
             due = monotonic()
             for outcome, rest in bulk.run(world):
                 outcomes.append(outcome)
@@ -160,15 +159,6 @@ def _tell(action: Action, outcomes: list[Outcome], left: Bulk | None, place: str
     if left:
         command = f"python -m worldflow {action} --continue {left.token} --yes{place}"
         typer.echo(f"Interrupted. To continue: {command}", err=True)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal. Yields what moves it by one."""
-    columns = (TextColumn("runs"), BarColumn(), MofNCompleteColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("runs", total=total)
-        yield lambda: progress.advance(task)
 
 
 def _pause(rate: str) -> float:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from worldflow.cli import against
 from worldflow.cli.common import ON_THE_PATH, AsJson, print_json, where_modules_are_named
 from worldflow.determinism import Finding, Report, clashes
 from worldflow.determinism import check as check_source
@@ -30,11 +31,25 @@ def check(
             show_default=False,
         ),
     ] = None,
+    stack: against.Against = None,
+    local: against.File = None,
+    workflow: against.Workflows = None,
+    since: against.Since = None,
+    sample: against.Sample = None,
+    form: against.Printed = None,
     as_json: AsJson = False,
 ) -> None:
     """Find code in workflows that cannot be replayed, and names that are used twice, without importing the code.
-    Exit with 1 if there is any.
+    With --against, import the code and replay the runs of an environment on it, before you deploy it.
+    Exit with 1 if anything is found, or if an open run would be blocked.
     """
+    if stack or local:
+        if stack and local:
+            raise typer.BadParameter("give --against or --local", param_hint="--local")
+        shape = "json" if as_json else form or against.default_format()
+        against.check_runs(against.modules_of(targets), local, stack, workflow or (), since or "1d", sample, shape)
+        return
+    against.refuse_without_runs(workflow=workflow, since=since, sample=sample, format=form)
     named = targets or os.environ.get("WORLDFLOW_WORKFLOWS", _workflows_here()).split(",")
     files: dict[str, Path] = {}
     origin = "" if targets else f" (from {where_modules_are_named()})"

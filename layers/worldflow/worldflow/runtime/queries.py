@@ -85,13 +85,18 @@ def _replayed(world: World, record: RunRecord) -> Iterator[Execution | None]:
 
 
 @contextmanager
-def replayed(world: World, record: RunRecord, history: Sequence[Event]) -> Iterator[Execution]:
-    """The workflow of a run where a history, as it is stored, has led it. Raises as `ask` does."""
+def replayed(
+    world: World, record: RunRecord, history: Sequence[Event], advice: str = _TAKES_THE_CODE
+) -> Iterator[Execution]:
+    """The workflow of a run where a history, as it is stored, has led it. Raises as `ask` does.
+
+    advice: what to do where the workflow is not known.
+    """
     events = list(map(History(world).read, history))
     started = events[0]
     assert isinstance(started, RunStarted)
     version = oldest_version(record.workflow_name) if started.version is None else started.version
-    workflow = find_workflow(record.workflow_name, version, advice=_TAKES_THE_CODE)
+    workflow = find_workflow(record.workflow_name, version, advice=advice)
     execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
     try:
         watched(execution, lambda: execution.replay(events))
