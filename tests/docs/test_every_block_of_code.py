@@ -75,6 +75,7 @@ def test_every_block_is_of_a_known_kind(page: Path) -> None:
         "json": json.loads,
         "python": str,
         "sh": str,
+        "sql": str,
         "terraform": str,
         "text": str,
         "toml": tomllib.loads,

@@ -270,4 +270,4 @@ def test_the_guide_has_each_metric_with_its_unit_and_dimensions() -> None:
 
 
 def test_the_guide_has_each_alarm() -> None:
-    assert rows("alarm").keys() == Stack(EventBusName="orders").all("CloudWatch::Alarm").keys()
+    assert rows("alarm").keys() == Stack(EventBusName="orders", RunRecords="true").all("CloudWatch::Alarm").keys()

@@ -74,6 +74,8 @@ class Parameters(TypedDict, total=False):
     """EventBridge bus in this account and region that receives an event when a run starts, ends or is blocked.
     Empty sends none.
     """
+    run_records: bool
+    """Whether a record of each run that ends goes to a bucket for Athena, by Firehose. Requires EventBusName."""
     retention_days: int
     """Days after which an ended run is moved from the tables to the archive in the bucket. 0 never archives."""
     archive_days: int
@@ -161,6 +163,7 @@ NAMES = {
     "alarm_email": "AlarmEmail",
     "dashboard": "Dashboard",
     "event_bus_name": "EventBusName",
+    "run_records": "RunRecords",
     "retention_days": "RetentionDays",
     "archive_days": "ArchiveDays",
     "restored_events_table": "RestoredEventsTable",

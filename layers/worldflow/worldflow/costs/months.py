@@ -73,6 +73,7 @@ def more_a_month(environments: int = 10) -> Sequence[Charge]:
         Charge("metrics of one workflow, with work in every hour", BUSY_METRICS, prices.METRIC_MONTH),
         Charge("`Dashboard: true`", 1, prices.DASHBOARD_MONTH),
         Charge("`EventBusName`: its alarm", 1, prices.ALARM_MONTH),
+        Charge("`RunRecords: true`: its alarm", 1, prices.ALARM_MONTH),
         Charge("`KmsKeyArn` or `PayloadKeyArns`: a key", 1, prices.KMS_KEY_MONTH),
         Charge(f"`KmsKeyArn`: requests for tables and queues, {busy}", stored, prices.KMS_REQUEST),
         Charge(f"`PayloadKeyArns`: requests, at most, {busy}", payloads, prices.KMS_REQUEST),
