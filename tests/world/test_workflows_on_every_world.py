@@ -146,7 +146,7 @@ SCENARIOS: dict[str, tuple[Callable[[System], RunRecord], Expected]] = {
         Expected(
             "failed",
             error="worldflow.engine.errors:FatalError",
-            steps=("reserve", "charge", "ship", "release", "refund"),
+            steps=("reserve", "charge", "ship", "refund", "release"),
         ),
     ),
     "cancelled while it waits for approval": (
@@ -155,7 +155,7 @@ SCENARIOS: dict[str, tuple[Callable[[System], RunRecord], Expected]] = {
     ),
     "cancelled while it packs": (
         cancelled_while_it_packs,
-        Expected("cancelled", steps=("reserve", "charge", "release", "refund")),
+        Expected("cancelled", steps=("reserve", "charge", "refund", "release")),
     ),
     "restarted at every rest": (
         restarted_at_every_rest,

@@ -6,16 +6,16 @@
     let the warehouse pack, and ship
 
 If anything fails after a reservation or a charge, the stock is released and the money refunded. The same happens on
-cancellation, unless the parcel has already been shipped. The steps stand in for the shop's own services, and pass them
-the idempotency key by which a service recognises a repeated request. The run's record shows the customer and the
-current status.
+cancellation, unless the parcel has already been shipped. Steps with `cancellation="wait"` come to their end first: what
+has an unknown outcome cannot be undone. The steps stand in for the shop's own services, and pass them the idempotency
+key by which a service recognises a repeated request. The run's record shows the customer and the current status.
 """
 
 import asyncio
 import logging
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
-from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -35,8 +35,6 @@ from worldflow import (
 APPROVAL_LIMIT = Decimal(1_000)
 APPROVAL_TIMEOUT = 3 * 86_400
 PACKING_TIME = "3s"  # a warehouse takes longer
-
-T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +90,7 @@ class ApprovalRefused(Exception):
     """The approver refused, or did not answer in time."""
 
 
-@step
+@step(cancellation="wait")
 async def reserve(line: Line) -> Reservation:
     if line.sku.startswith("SOLD-OUT"):
         raise OutOfStock(f"{line.sku} is out of stock")
@@ -104,7 +102,7 @@ async def release(reservation: Reservation) -> None:
     _log.info("released %s", reservation.reservation_id)
 
 
-@step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"), timeout="30s")
+@step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"), timeout="30s", cancellation="wait")
 async def charge(card: str, amount: Decimal) -> Receipt:
     if card == "declined":
         raise CardDeclined("the card was declined")
@@ -118,7 +116,7 @@ async def refund(receipt: Receipt) -> None:
     _log.info("refunded %s", receipt.charge_id)
 
 
-@step(timeout="1m")
+@step(timeout="1m", cancellation="wait")
 async def ship(order: Order, reservations: list[Reservation]) -> str:
     if order.customer == "nowhere":
         raise FatalError("the address does not exist")
@@ -128,49 +126,47 @@ async def ship(order: Order, reservations: list[Reservation]) -> str:
 @workflow
 async def fulfil_order(order: Order) -> Shipment:
     set_attributes(customer=order.customer)
-    reserving = [asyncio.create_task(reserve(line)) for line in order.lines]
-    charging: asyncio.Task[Receipt] | None = None
-    shipping: asyncio.Task[str] | None = None
-    try:
-        reservations = await all_of(*reserving)
+    async with compensations() as undo:
+        reservations = await reserve_all(order, undo)
         if order.total > APPROVAL_LIMIT:
             await approval(order)
         set_status("charging")
-        charging = asyncio.create_task(charge(order.card, order.total))
-        await all_of(charging)
+        receipt = await charge(order.card, order.total)
+        undo.push_async_callback(refund, receipt)
         set_status("packing")
         await sleep(PACKING_TIME)
-        shipping = asyncio.create_task(ship(order, reservations))
-        await all_of(shipping)
-    except BaseException:
-        # A step failed, or the run is cancelled. Let open steps finish first: a charge whose outcome is unknown cannot
-        # be refunded.
-        await asyncio.wait([task for task in (*reserving, charging, shipping) if task])
-        if not (shipping and succeeded(shipping)):
-            undoing = asyncio.create_task(undo(reserving, charging))
-            while not undoing.done():
-                with suppress(asyncio.CancelledError):  # a cancellation does not stop the cleanup
-                    await asyncio.wait([undoing])
-            undoing.result()
-            raise
+        tracking = await ship(order, reservations)
     set_status("shipped")
-    return Shipment(order_id=order.order_id, tracking=shipping.result(), charged=order.total)
+    return Shipment(order_id=order.order_id, tracking=tracking, charged=order.total)
 
 
-async def all_of(*tasks: asyncio.Task[T]) -> list[T]:
-    """Waits for all tasks and returns their results. Unlike `gather`, it does not cancel them when it is cancelled."""
-    await asyncio.wait(tasks)
-    return [task.result() for task in tasks]
+@asynccontextmanager
+async def compensations() -> AsyncIterator[AsyncExitStack]:
+    """Undoes what is in the stack, the last first, if the block fails or is cancelled."""
+    undo = AsyncExitStack()
+    try:
+        yield undo
+    except BaseException:
+        undoing = asyncio.create_task(undo.aclose())
+        while not undoing.done():
+            with suppress(asyncio.CancelledError):  # a cancellation does not stop it
+                await asyncio.wait([undoing])
+        undoing.result()
+        raise
 
 
-def succeeded(task: asyncio.Task[Any]) -> bool:
-    return task.exception() is None
+async def reserve_all(order: Order, undo: AsyncExitStack) -> list[Reservation]:
+    async def hold(line: Line) -> Reservation:
+        reservation = await reserve(line)
+        undo.push_async_callback(release, reservation)
+        return reservation
 
-
-async def undo(reserving: list[asyncio.Task[Reservation]], charging: asyncio.Task[Receipt] | None) -> None:
-    await asyncio.gather(*(release(task.result()) for task in reserving if succeeded(task)))
-    if charging and succeeded(charging):
-        await refund(charging.result())
+    try:
+        async with asyncio.TaskGroup() as group:
+            holding = [group.create_task(hold(line)) for line in order.lines]
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+    return [task.result() for task in holding]
 
 
 async def approval(order: Order) -> None:

@@ -28,7 +28,7 @@ from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger
-from worldflow.worlds.messages import StepTask
+from worldflow.worlds.messages import Poke, StepTask
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -78,6 +78,17 @@ def test_a_step_that_runs_is_notified(world: CrashingWorld, turns: Turns) -> Non
 
     turns.take("run-1", [office.done("s1")])
     assert office.history()[-2:] == ["StepCompleted", "RunCompleted"]
+
+
+def test_it_is_notified_again_where_the_turn_may_have_died(
+    world: CrashingWorld, turns: Turns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cancelled(world, turns, cancellation="wait")
+    notified: list[str] = []
+    monkeypatch.setattr(ledger, "abandon", lambda world, run_id, step_id, attempt: notified.append(step_id))
+
+    turns.take("run-1", [Poke(run_id="run-1")])
+    assert notified == ["s1"]
 
 
 def test_a_step_that_is_abandoned_is_not(world: CrashingWorld, turns: Turns) -> None:
