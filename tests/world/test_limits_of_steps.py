@@ -198,6 +198,28 @@ def test_a_step_that_is_given_up_waits_no_more(system: System) -> None:
     assert (list(state_of(system, "ladder").waiting), began) == ([], [])
 
 
+@step(limit=Limit("crane", concurrency=1), cancellation="wait")
+async def lift_with_the_crane() -> str:
+    return note("lifted")
+
+
+@workflow
+async def give_up_at_the_crane() -> str:
+    try:
+        async with asyncio.timeout(60):
+            return await lift_with_the_crane()
+    except TimeoutError:
+        return "gave up"
+
+
+def test_a_cancelled_await_does_not_wait_for_a_place(system: System) -> None:
+    occupy(system, "crane")
+    start(system, "crane-1", give_up_at_the_crane)
+
+    assert finish(system, "crane-1").result == "gave up"
+    assert (list(state_of(system, "crane").waiting), began) == ([], [])
+
+
 def test_a_long_history_is_continued_in_another(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "COMMITS", 3)
     start(system, "print-5", print_all_on_the_press, names=["1a"] * 6)

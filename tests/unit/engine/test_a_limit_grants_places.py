@@ -161,8 +161,9 @@ def test_the_code_that_was_deployed_last_says_how_many() -> None:
     row = story.state.plan(START, asks=[Asker("b")], declared=Declared(9), declared_at=0.5)
     assert row and row.declared is None
 
-    row = story.state.plan(START, asks=[Asker("b")], declared=Declared(9), declared_at=2.0)
-    assert row and row.grants
+    story.ask("b", "c")
+    row = story.state.plan(START, asks=[Asker("d")], declared=Declared(9), declared_at=2.0)
+    assert row and [token for token, _ in row.grants] == ["b", "c", "d"]
 
 
 def test_those_that_an_end_made_room_for_are_known_while_they_hold() -> None:

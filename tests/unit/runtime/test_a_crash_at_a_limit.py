@@ -21,8 +21,8 @@ from tests.support.crashes import (
     whole_history,
 )
 from worldflow import Limit, RetryPolicy, step, workflow
-from worldflow.engine.history.limit_state import LimitState
-from worldflow.engine.history.limits import read_token
+from worldflow.engine.history.limit_state import Asker, LimitState
+from worldflow.engine.history.limits import Declared, LimitRow, read_token
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import limits
@@ -46,8 +46,8 @@ async def shop_at_the_till(first: int, last: int) -> list[int]:
     return list(await asyncio.gather(*map(pay_at_the_till, range(first, last))))
 
 
-def _state(world: CrashingWorld) -> LimitState:
-    return limits.read(world, "till", "")
+def _state(world: CrashingWorld, name: str = "till") -> LimitState:
+    return limits.read(world, name, "")
 
 
 def _shop(crashes: Crashes = never, live_limit: int = 200) -> CrashingWorld:
@@ -97,6 +97,33 @@ def _bob_has_paid(world: CrashingWorld) -> None:
 
 def test_at_any_call_of_a_run_that_is_cancelled() -> None:
     die_at_each_call(_cancelled, _bob_has_paid, "after")
+
+
+@step(limit=Limit("wide-till", concurrency=2))
+async def pay_at_the_wide_till(number: int) -> int:
+    return number
+
+
+@workflow
+async def shop_at_the_wide_till() -> int:
+    return await pay_at_the_wide_till(1)
+
+
+def test_those_that_a_deployment_lets_through_are_told(world: CrashingWorld) -> None:
+    def occupied(state: LimitState) -> LimitRow | None:
+        at = world.now().timestamp() + 1
+        return state.plan(world.now(), asks=[Asker("gone/s1/1/0")], declared=Declared(1), declared_at=at)
+
+    limits.change(world, "wide-till", "", occupied)
+    starting.start(world, "ann", shop_at_the_wide_till, {})
+    settle(world)
+    assert _state(world, "wide-till").waiting
+    world.time += timedelta(seconds=2)
+    starting.start(world, "bob", shop_at_the_wide_till, {})
+    settle(world)
+
+    records = [world.get_run(run_id) for run_id in ("ann", "bob")]
+    assert [record.status for record in records if record] == ["completed"] * 2
 
 
 def _while_a_step_runs(world: CrashingWorld, act: Callable[[], None]) -> None:

@@ -17,7 +17,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.limit_state import Asker, LimitState
 from worldflow.engine.history.limits import LimitRow, Place, read_token, run_token
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
-from worldflow.turns.acts.limits import dead_holders, grant, look
+from worldflow.turns.acts.limits import dead_holders, grant, granted_by, look
 from worldflow.worlds import limits
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, Outgoing
@@ -99,7 +99,7 @@ def _enter(
     now = world.now()
     found = Admission(limit)
     found.messages += [
-        grant(holder, now) for holder in state.made_room_for([token, *dead]) if holder.asker.token != token
+        grant(holder, now) for holder in granted_by(state, row, dead, again=again) if holder.asker.token != token
     ]
     watch = row.watch if row else state.watch if again and state.watch == token else None
     if watch:

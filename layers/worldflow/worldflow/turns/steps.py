@@ -20,7 +20,6 @@ from worldflow.engine.errors import (
     ConfigurationError,
     PayloadTooLargeError,
     StepCrashedError,
-    StepInterruptedError,
 )
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import log_context, loggable
@@ -159,8 +158,8 @@ class StepExecutor:
         raises `CancelledError` otherwise.
         """
         if task.report:
-            error = StepInterruptedError(f"step {task.name!r}, attempt {task.attempt}, was given up")
-            return partial(self._tell, StepOutcome(run_id=task.run_id, fact=failed(task, error, retryable=True)))
+            fact = failed(task, unbegun(task.name), retryable=False)
+            return partial(self._tell, StepOutcome(run_id=task.run_id, fact=fact))
         has_record = task.ledger is not False and (redelivered or task.redo)
         outcome = await self._threads.call(recorded_outcome, self._world, task) if has_record else None
         if outcome:

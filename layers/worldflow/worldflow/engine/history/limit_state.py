@@ -35,6 +35,9 @@ UNLIMITED = Declared()
 SLOTS_SECONDS = 3_600.0
 """How long a limit without holders remembers the time of a token."""
 
+DECLARED = "declared"
+"""The id of a change by the code."""
+
 LEASE_SECONDS = 16 * 60.0
 """How much longer than its own time an attempt may run where its process is not known to have ended."""
 
@@ -132,7 +135,7 @@ class LimitState:
         return state._with_grants(row, at) if row.grants else state
 
     def _with_grants(self, row: LimitRow, at: float) -> LimitState:
-        by = (*row.ends, *(ask[0] for ask in row.asks if row.declared), *([row.change] if row.change else []))
+        by = (*row.ends, row.change) if row.change else tuple(row.ends)
         holders, waiting, turns = dict(self.holders), dict(self.waiting), dict(self.turns)
         granted, next_free, rate = self.granted, self.next_free, self.effective.rate
         if self.effective.concurrency is None:
@@ -194,7 +197,7 @@ class LimitState:
         if new:
             fields["asks"] = [[a.token, a.priority, a.fairness, a.seconds] for a in new.values()]
         if declared is not None and declared != self.declared and declared_at >= self.declared_at:
-            fields["declared"], fields["declared_at"] = declared.dump(), declared_at
+            fields |= {"declared": declared.dump(), "declared_at": declared_at, "change": DECLARED}
         if changed is not None and changed != self.changed:
             fields["changed"], fields["change"] = dict(changed), change
         row = LimitRow(**fields).recorded(self.seq + 1, now)
@@ -221,7 +224,7 @@ class LimitState:
         return grants
 
     def made_room_for(self, tokens: Sequence[str]) -> list[Holder]:
-        """Those that hold a place since these have left."""
+        """Those that hold a place since these have left, or since this change."""
         left = set(tokens)
         return [holder for holder in self.holders.values() if not left.isdisjoint(holder.by)]
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from worldflow.engine import history as h
-from worldflow.engine.history.limit_state import Asker, Holder, LimitState
+from worldflow.engine.history.limit_state import DECLARED, Asker, Holder, LimitState
 from worldflow.engine.history.limits import LimitRow, Place, read_token, step_token
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation, generation_id
@@ -53,7 +53,7 @@ class LimitedSteps:
     def __init__(self, run: ActingRun) -> None:
         self._run = run
         self._changes: dict[tuple[str, str], _Change] = {}
-        self._granted: list[Outgoing] = []
+        self._messages: list[Outgoing] = []
 
     # --- what has happened ---
 
@@ -74,6 +74,8 @@ class LimitedSteps:
             if step.scheduled.is_limited and step.attempt and (step.scheduled.step_id, step.attempt) not in reported:
                 self._leave(step)
         for event in events:
+            if isinstance(event, h.StepCancelRequested) and (open_step := self._open(event.step_id)):
+                self._messages.append(steps.report(self._run, open_step))
             if isinstance(event, h.StepScheduled) and event.is_limited:
                 open_step = self._open(event.step_id)
                 if open_step and open_step.attempt == 1 and open_step.due is None:
@@ -87,6 +89,8 @@ class LimitedSteps:
         for step in state.steps.values():
             if not step.scheduled.is_limited or step.attempt is None:
                 continue
+            if step.cancel_requested:
+                self._messages.append(steps.report(self._run, step))
             if state.ended:
                 self._leave(step)
             elif step.due is None or step.due <= now:
@@ -104,7 +108,7 @@ class LimitedSteps:
             self._leave(step)  # its place may just have been granted
         elif message.granted:
             step.granted = message.granted
-            self._granted += _sent(self._run, step, again=True)
+            self._messages += _sent(self._run, step, again=True)
         else:
             self._ask(step, again=True, looks=message.look is not None)
 
@@ -150,7 +154,7 @@ class LimitedSteps:
 
     def settle(self) -> list[Outgoing]:
         """Changes the limits. Returns what is to be sent."""
-        messages = self._granted
+        messages = self._messages
         for (name, key), change in self._changes.items():
             messages += self._settle(name, key, change)
         return messages
@@ -170,8 +174,8 @@ class LimitedSteps:
                     yield grant(holder, now)
                 else:
                     yield from _sent(run, step, again=token in change.again)
-        left = [*change.ends, *change.leaving, *change.asking]
-        for holder in state.made_room_for(left):
+        left = [*change.ends, *(token for token in change.leaving if token not in state.holders)]
+        for holder in granted_by(state, row, left, again=change.looks):
             if holder.asker.token not in change.asking:
                 yield grant(holder, now)
         for token, step in change.leaving.items():
@@ -219,6 +223,17 @@ def _time(at: float) -> datetime:
 
 
 # --- messages to others that wait ---
+
+
+def granted_by(state: LimitState, row: LimitRow | None, left: Sequence[str], *, again: bool) -> list[Holder]:
+    """Those that hold a place by what a commit has changed.
+
+    left: the tokens that have left, in this commit or before.
+    again: those to whom nobody may have said so.
+    """
+    new = {token for token, _ in row.grants} if row else set()
+    before = state.made_room_for([*left, DECLARED] if again else left)
+    return [*(state.holders[token] for token in new), *(one for one in before if one.asker.token not in new)]
 
 
 def grant(holder: Holder, now: datetime) -> Outgoing:
