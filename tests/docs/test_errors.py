@@ -9,7 +9,7 @@ import pytest
 
 import worldflow
 from tests.docs.models import ORDER, CardDeclined, Order
-from worldflow import FatalError, InvalidInputError, RetryPolicy, RunFailedError, StepError, step, workflow
+from worldflow import BenignError, FatalError, InvalidInputError, RetryPolicy, RunFailedError, StepError, step, workflow
 from worldflow.testing import WorkflowEnvironment
 
 PAGE = Path(__file__).parents[2] / "docs/guide/errors.md"
@@ -29,6 +29,25 @@ def test_the_errors_of_the_page_are_all_there_is() -> None:
         if isinstance(cls := getattr(worldflow, name), type) and issubclass(cls, Exception)
     }
     assert named <= errors
+
+
+async def test_a_failure_that_is_expected() -> None:
+    class CardDeclined(BenignError, FatalError):
+        """The bank's answer is final, and no fault of ours."""
+
+    @step
+    async def charge(order: Order) -> str:
+        raise CardDeclined("no funds")
+
+    @workflow
+    async def buy(order: Order) -> str:
+        return await charge(order)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(buy, ORDER)
+        with pytest.raises(RunFailedError, match="no funds"):
+            await run.result()
+        assert await run.status() == "failed"
 
 
 async def test_what_a_step_raised_is_caught() -> None:

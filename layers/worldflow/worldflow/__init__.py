@@ -11,6 +11,7 @@ import worldflow.layer_target
 
 import worldflow.logs  # noqa: F401 - sets what the engine may log
 from worldflow.engine.errors import (
+    BenignError,
     ConfigurationError,
     EntityLockLostError,
     FatalError,
@@ -99,6 +100,7 @@ __version__ = "0.5.0"
 
 __all__ = [
     "Batch",
+    "BenignError",
     "ConfigurationError",
     "Debounce",
     "Entity",

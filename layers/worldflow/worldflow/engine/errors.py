@@ -3,6 +3,7 @@
 WorldflowError
 ├── FatalError                   raised by a step: do not retry
 ├── RetryableError               raised by a step: retry after `retry_after`
+├── BenignError                  raised by a step or a workflow: a failure that is no error to those who watch
 ├── StepError                    a step failed with an exception that cannot be rebuilt here
 │   ├── StepNotFoundError        the deployed code has no step of that name
 │   ├── StepCrashedError         the function died on every delivery of the attempt
@@ -75,6 +76,14 @@ class RetryableError(WorldflowError):
     def __init__(self, *args: object, retry_after: float | str | timedelta | None = None) -> None:
         super().__init__(*args)
         self.retry_after = retry_after
+
+
+class BenignError(WorldflowError):
+    """Raised by a step or a workflow for a failure that is expected, such as a card that is declined.
+
+    It fails the step or the run like any other. But the attempt is logged at DEBUG without a traceback, spans have no
+    error, and the metric `RunsEnded` has the outcome `benign`. To fail at once as well, derive from `FatalError` too.
+    """
 
 
 class StepError(WorldflowError):

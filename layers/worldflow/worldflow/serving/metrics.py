@@ -22,7 +22,8 @@ from aws_lambda_powertools.metrics.functions import is_metrics_disabled
 from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
 from worldflow.engine.errors import WorkflowNotFoundError
-from worldflow.engine.history import end_status
+from worldflow.engine.history import Ended, RunFailed, end_status
+from worldflow.engine.history.failures import is_benign
 from worldflow.engine.privacy import loggable
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.serving.outages import LIFE_RECEIVES
@@ -166,7 +167,7 @@ class Meter(Observer):
         if commit.starts:
             self.count("RunsStarted", 1, workflow)
         if commit.ended:
-            self.count("RunsEnded", 1, workflow, end_status(commit.ended))
+            self.count("RunsEnded", 1, workflow, _outcome(commit.ended))
         if commit.became_long:
             self.count("LongHistories")
 
@@ -226,3 +227,7 @@ def _line(namespace: str, dimensions: dict[str, str], metrics: Mapping[str, Sequ
         for value in values:
             provider.add_metric(name, METRICS[name].unit, value)
     return dict(provider.serialize_metric_set())
+
+
+def _outcome(ended: Ended) -> str:
+    return "benign" if isinstance(ended, RunFailed) and is_benign(ended.error) else end_status(ended)

@@ -20,6 +20,7 @@ from worldflow.engine.history import (
     RunStarted,
     end_status,
 )
+from worldflow.engine.history.failures import is_benign
 from worldflow.engine.history.spans import Attempt, Span, spans_of
 from worldflow.engine.traceparent import (
     TraceContext,
@@ -175,8 +176,10 @@ _OF_TOKENS = re.compile(r"_((?:input|output)_tokens)$")
 
 
 def error_type(error: Failure | None) -> str | None:
-    """`module.qualname`, as OpenTelemetry's `error.type` has it."""
-    return error.type.replace(":", ".", 1).removeprefix("builtins.") if error else None
+    """`module.qualname`, as OpenTelemetry's `error.type` has it. None for a failure that is no error."""
+    if error is None or is_benign(error):
+        return None
+    return error.type.replace(":", ".", 1).removeprefix("builtins.")
 
 
 def trace_of(run: TracedRun, history: Sequence[Event]) -> Iterator[TracedSpan]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 from worldflow.engine.errors import (
+    BenignError,
     FatalError,
     PayloadCodecError,
     StepNotFoundError,
@@ -140,7 +141,10 @@ class StepRunner:
 
     def _failure(self, task: StepTask, error: BaseException, usage: list[Entry]) -> StepFailed:
         name = type(error).__name__
-        _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
+        if isinstance(error, BenignError):
+            _log.debug("step %s, attempt %d, failed: %s", task.name, task.attempt, name)
+        else:
+            _log.warning("step %s, attempt %d, failed: %s", task.name, task.attempt, name, exc_info=loggable(error))
         retryable = not isinstance(error, FatalError)
         if isinstance(error, StepTimeoutError):
             error = StepTimeoutError(f"step {task.name!r}, attempt {task.attempt}: {error}")

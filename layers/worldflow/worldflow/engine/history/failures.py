@@ -30,7 +30,7 @@ from pydantic_core import (
     from_json,
 )
 
-from worldflow.engine.errors import ContinueAsNew, StepError
+from worldflow.engine.errors import BenignError, ContinueAsNew, StepError
 from worldflow.engine.history import Failure, Json, dump_value
 from worldflow.engine.privacy import is_redacting, notes_of, redacted
 from worldflow.engine.texts import escaped, is_text
@@ -51,6 +51,14 @@ _CAUSE: Any = BaseException.__cause__
 _OWN = frozenset(dir(BaseException))
 """Attributes that every exception has, and that none has as its own."""
 _NOT_FOR_US = (CancelledError, ContinueAsNew, GeneratorExit, KeyboardInterrupt, StopIteration, SystemExit)
+
+
+_BENIGN = f"{BenignError.__module__}:{BenignError.__qualname__}"
+
+
+def is_benign(failure: Failure) -> bool:
+    """Whether a failure is no error to those who watch."""
+    return _BENIGN in (failure.type, *failure.bases)
 
 
 def encode_exception(error: BaseException) -> Failure:
