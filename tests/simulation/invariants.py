@@ -270,6 +270,7 @@ def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> P
         if not (following and isinstance(following[0], RunStarted) and following[0].seen):
             continue  # somebody has put a run of its own there
         received = {event.fact_id for event in run.history if isinstance(event, (SignalReceived, UpdateReceived))}
+        received -= run.state.held.keys()  # which the workflow has not learned of
         for event in following:
             if isinstance(event, (SignalReceived, UpdateReceived)) and event.fact_id in received:
                 yield f"{run_id}: {event.fact_id} came to the next generation too"

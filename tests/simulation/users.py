@@ -30,7 +30,7 @@ from worldflow.engine.history.forking import up_to
 from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.runtime.sweep import sweep
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived, Start
+from worldflow.worlds.messages import Delayed, FactArrived, Start
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
@@ -67,6 +67,7 @@ class Users:
         self.refused: list[str] = []
         self._sim = sim
         self._chance = random.Random(f"{sim.seed} users")
+        self._delays = random.Random(f"{sim.seed} delays")
         self._ids = [f"r{number}" for number in range(self._chance.choice([1, 1, 2, 3]))]
         self._span = self._chance.choice([5.0, 60.0, 1_500.0, 200_000.0])
         self._sent = 0
@@ -102,7 +103,7 @@ class Users:
                 )
         else:
             sent = client.world.sent
-            starts = tuple(message.run_id for message in sent if isinstance(message, Start))
+            starts = tuple(message.run_id for message in map(undelayed, sent) if isinstance(message, Start))
             facts = tuple(message for message in sent if isinstance(message, FactArrived))
             self.accepted.append(Accepted(what, sim.now, starts, facts))
             if copies and sim.faults.strike("users", ["asked twice"]):
@@ -122,7 +123,8 @@ class Users:
             order = programs.an_order(chance, run_id)
             return lambda world: starting.start(world, run_id, shop.fulfil_order, order)
         given = self._arguments(chance.choice([1, 3, 5, 8]))
-        return lambda world: starting.start(world, run_id, programs.NAME, given, **options)
+        delay = self._delays.choice([None, None, None, "10s", "20m", "2h"])
+        return lambda world: starting.start(world, run_id, programs.NAME, given, delay=delay, **options)
 
     def _arguments(self, size: int) -> dict[str, Any]:
         chance = self._chance
@@ -193,6 +195,11 @@ class Users:
         tokens = sorted(hook.token for hook in self._sim.store.hooks.values() if hook.webhook)
         if tokens:
             webhooks.receive(world, self._chance.choice(tokens), method="POST", request_id=f"n{n}")
+
+
+def undelayed(message: object) -> object:
+    """The message itself, of one that is to be delivered later."""
+    return message.message if isinstance(message, Delayed) else message
 
 
 def _edit(world: World, run_id: str, new: str, after: int) -> None:

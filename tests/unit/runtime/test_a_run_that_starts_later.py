@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import (
+    Crash,
     Crashes,
     CrashingWorld,
     When,
     die_at_each_call,
+    once,
     persist,
     serve,
     settle,
@@ -106,6 +108,16 @@ def test_a_message_that_comes_early_sends_the_start_again(world: CrashingWorld, 
     assert world.read_run("r").status == "pending"
     serve(world)
     assert world.read_run("r").status == "completed"
+
+
+def test_a_start_that_was_never_sent_is_sent_with_the_first_signal() -> None:
+    world = CrashingWorld(once(1, "before"))
+    with pytest.raises(Crash):
+        starting.start(world, "r", starts_later, {"waits": True}, delay="1h")
+    sending.signal(world, "r", "word", "early", signal_id="s")
+    serve(world)
+    assert world.read_run("r").result[1] == "early"
+    world.close()
 
 
 def test_a_start_that_the_queue_says_is_due_begins_the_run(world: CrashingWorld) -> None:

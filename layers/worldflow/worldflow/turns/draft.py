@@ -103,6 +103,8 @@ class Draft:
         """The place that a run which begins has at its workflow's limit."""
         self._refusal: AnyDecision | None = None
         """How the run ends, which has found no place and does not wait."""
+        self._wake: Outgoing | None = None
+        """The start of a run that is early, where it may not have been sent."""
         self.took_up = False
         """Inline steps have run that a turn before had left: perhaps of a run that was blocked."""
         self.refused: dict[str, Replied] = {}
@@ -150,6 +152,7 @@ class Draft:
             has_facts = any(isinstance(message, FactArrived) for message in messages)
             if self.is_early and not has_facts and self._refusal is None:
                 self.is_put_off = True
+                self.outbox += [self._wake] if self._wake else []
                 return False
             self._begin(record, now)
         elif "start" in self.state.held:
@@ -181,6 +184,8 @@ class Draft:
             elif self.run.blocked and not self.state.ended and isinstance(fact, CancelRequested):
                 # It was asked to cancel, and its code broke while it did.
                 self.record(RunCancelled(reason=fact.reason, forced=True), max(now, self.state.at))
+        if self._wake and not self.state.ended:
+            self.outbox.append(self._wake)
         return True
 
     def _fact(self, message: RunMessage) -> AnyFact | None:
@@ -212,8 +217,8 @@ class Draft:
             return False
         starts = [message for message in self.messages if isinstance(message, Start)]
         self.is_early = all(start.due is None or start.due < start_at for start in starts)
-        if self.is_early and (starts or self.redo):
-            self.outbox[:] = [start_of(self.run.id, start_at)]
+        again = self.is_early and (starts or self.redo or self.state.started is None)
+        self._wake = start_of(self.run.id, start_at) if again else None
         return self.is_early
 
     def _enter(self, name: str, version: int | None, created_at: datetime, recorded_input: Json) -> None:
