@@ -86,6 +86,16 @@ def test_signals_that_come_before_are_kept(world: CrashingWorld) -> None:
     whole_history(world, "r", starts_later)
 
 
+def test_each_of_them_is_held(world: CrashingWorld) -> None:
+    starting.start(world, "r", starts_later, {"waits": True}, delay="1h")
+    for word in ("one", "two"):
+        sending.signal(world, "r", "word", word, signal_id=word)
+        settle(world)
+    assert [event.held for event in world.read_events("r")] == [True, True, True]
+    serve(world)
+    assert world.read_run("r").result[1] == "one"
+
+
 @pytest.mark.parametrize("end", [sending.cancel, sending.terminate])
 def test_one_that_is_ended_before_never_runs_its_code(world: CrashingWorld, end: Any) -> None:
     starting.start(world, "r", starts_later, delay="1h")

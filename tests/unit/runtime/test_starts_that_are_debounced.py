@@ -177,6 +177,21 @@ def test_a_start_that_comes_as_the_run_begins_is_in_the_next(world: CrashingWorl
     assert results(world) == {"a": 1, "b": 2}
 
 
+def test_a_start_that_comes_when_the_run_is_closed_is_in_the_next(world: CrashingWorld, monkeypatch: Any) -> None:
+    begin(world, "a", 1)
+    forget, joined = gathering.forget_window, []
+
+    def meanwhile(*args: Any) -> None:
+        monkeypatch.setattr(gathering, "forget_window", forget)
+        joined.append(begin(world, "b", 2))
+        forget(*args)
+
+    monkeypatch.setattr(gathering, "forget_window", meanwhile)
+    serve(world)
+    assert joined == ["b"]
+    assert results(world) == {"a": 1, "b": 2}
+
+
 def test_the_rows_of_long_windows_are_not_all_read(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     load, read = gathering.load, []
 

@@ -121,7 +121,7 @@ class Lifetime:
 
     def _next_due(self, started: h.RunStarted, error: BaseException) -> datetime | None:
         run, policy, attempt = self._run, self._run.workflow.starts.retry, started.attempt or 1
-        if policy is None or not self._has_begun or self._is_over():
+        if policy is None or not self._has_begun:
             return None
         if attempt >= policy.max_attempts or not policy.retries(error):
             return None
