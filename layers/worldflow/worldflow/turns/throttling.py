@@ -34,7 +34,7 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
     if throttle is None or _continues(world, record.run_id):
         return record
     at = reserve(world, workflow.name, _key(world, workflow, throttle, record), throttle.rate, now)
-    if at <= now:
+    if at <= now and workflow.starts.limit is None:  # at a limit it may have to wait, and its place is good then
         return record
     waiting = record.model_copy(update={"start_at": at, "throttled": True, "updated_at": now})
     world.update_run(waiting)
