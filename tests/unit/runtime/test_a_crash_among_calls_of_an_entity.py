@@ -131,11 +131,11 @@ def test_a_copy_that_comes_generations_later_is_known(monkeypatch: pytest.Monkey
     world = lived(lambda call, when: False)
     newest = entity_calls.newest(world, "Till@one")
     first = next(event for event in world.load_history("Till@one") if isinstance(event, Received))
-    assert first.caller is not None and first.since is not None
+    assert first.caller is not None and first.called_at is not None
     before = len(world.load_history(newest))
     world.time += timedelta(hours=1)
     copy = UpdateReceived(
-        update_id=first.update_id, name=first.name, args=first.args, caller=first.caller, since=first.since
+        update_id=first.update_id, name=first.name, args=first.args, caller=first.caller, called_at=first.called_at
     )
     world.send([FactArrived(run_id=newest, fact=copy, nonce="copy")])
     serve(world)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from worldflow.determinism import rules
 from worldflow.determinism.awaits import Awaits
-from worldflow.determinism.definitions import definitions, kind_of
+from worldflow.determinism.definitions import definitions, is_entity, kind_of
 from worldflow.determinism.findings import Finding, Kind, Report
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
 from worldflow.determinism.options import deprecated_options
@@ -114,6 +114,10 @@ class _Module:
         for function in _functions(self._tree, self.scope):
             if self.is_workflow(function):
                 yield function
+        for statement in self._tree.body:
+            if isinstance(statement, ast.ClassDef) and is_entity(statement, self.scope):
+                inside = self.scope.child(statement)
+                yield from (Function(each, inside) for each in statement.body if isinstance(each, ast.AsyncFunctionDef))
         for node in ast.walk(self._tree):
             # One that is not decorated, but given to `workflow`, as `workflow(name="order")(fulfil)`.
             match node:

@@ -14,6 +14,7 @@ _MARKS: Mapping[str, Kind] = {
     "worldflow.step": "step",
     "worldflow.engine.workflow.decorators.step": "step",
 }
+_ENTITIES = ("worldflow.entity", "worldflow.engine.workflow.entity_classes.entity")
 _REMEDIES: Mapping[Kind, str] = {
     "workflow": "@workflow(name=...), or the same name with another version=...",
     "step": "@step(name=...)",
@@ -24,6 +25,12 @@ def kind_of(decorator: ast.expr, scope: Scope) -> Kind | None:
     """What `workflow` or `step`, with or without options, makes of a function."""
     kinds = (_MARKS.get(name.removesuffix("()")) for name in scope.dotted(decorator))
     return next((kind for kind in kinds if kind), None)
+
+
+def is_entity(node: ast.ClassDef, scope: Scope) -> bool:
+    """Whether a class is one of entities: its methods are code of workflows."""
+    names = (name.removesuffix("()") for decorator in node.decorator_list for name in scope.dotted(decorator))
+    return any(name in _ENTITIES for name in names)
 
 
 def definitions(

@@ -61,7 +61,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "error": Failure.model_validate,
     "parent": Parent.model_validate,
     "caller": Parent.model_validate,
-    "since": datetime.fromisoformat,
+    "called_at": datetime.fromisoformat,
 }
 """Each name means the same in all events."""
 

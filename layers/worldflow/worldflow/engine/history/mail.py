@@ -93,7 +93,7 @@ class UpdateReceived(Fact):
     """The span that sent it."""
     caller: Parent | None = None
     """The run that called an entity, and its step that waits for the outcome."""
-    since: datetime | None = None
+    called_at: datetime | None = None
     """When that step was scheduled."""
     lock: str | None = None
     """The lock of the entity that the caller holds."""

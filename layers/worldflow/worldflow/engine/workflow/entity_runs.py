@@ -160,10 +160,10 @@ class _Service:
 
     async def _is_copy(self, fact: UpdateReceived) -> bool:
         run = self._run
-        if fact.caller is None or fact.since is None or generation(run.run_id)[1] == 1:
+        if fact.caller is None or fact.called_at is None or generation(run.run_id)[1] == 1:
             return False
         assert run.started is not None
-        if fact.since > run.info.started_at + SKEW or fact.fact_id in (run.started.seen or ()):
+        if fact.called_at > run.info.started_at + SKEW or fact.fact_id in (run.started.seen or ()):
             return False
-        asked = (run.run_id, fact.fact_id, fact.since.isoformat(), fact.caller.run_id, fact.caller.child_id)
+        asked = (run.run_id, fact.fact_id, fact.called_at.isoformat(), fact.caller.run_id, fact.caller.child_id)
         return bool(await run.call_step(WAS_CALLED, asked, {}))

@@ -41,7 +41,7 @@ def call(run: ActingRun, step: OpenStep) -> FactArrived:
         args=given_to(run.world, entity, run.input_of(scheduled)),
         traceparent=run.traceparent(),
         caller=Parent(run_id=run.id, child_id=scheduled.step_id),
-        since=scheduled.at,
+        called_at=scheduled.at,
         lock=scheduled.lock,
     )
     nonce = f"for {run.id}" if step.origin else None
