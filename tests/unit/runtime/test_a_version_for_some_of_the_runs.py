@@ -77,6 +77,9 @@ async def test_generations_stay_on_their_side_and_children_run_what_is_called() 
     versions({1: 100, 2: 30, 3: 0})
     called: Workflow[..., Any] = workflow_for("ramped_shipping", chosen(2)[0])
 
+    for run_id in IDS[:50]:
+        assert workflow_for("ramped_shipping", f"{run_id}~7") is workflow_for("ramped_shipping", run_id)
+
     @workflow
     async def ramped_parent() -> list[int]:
         return [await called() for _ in range(6)]
