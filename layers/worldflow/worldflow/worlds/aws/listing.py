@@ -71,7 +71,7 @@ class AWSListing:
         """The run of a status that was created first. A small request for each shard."""
         table, found = self._access.settings.runs_table, []
         for shard in range(SHARDS):
-            request = _request(str(shard), status, None, {}, NEWEST) | {"Limit": 1}
+            request = _request(str(shard), Selection(status=status), NEWEST) | {"Limit": 1}
             found += self._access.dynamodb.query(TableName=table, ScanIndexForward=True, **request)["Items"]
         runs = map(listed, map(values_of, found))
         return min(runs, key=lambda run: run.created_at, default=None)
