@@ -1,7 +1,6 @@
 """The code of docs/guide/privacy.md, run."""
 
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -11,17 +10,19 @@ from worldflow.engine.history import dump_events
 from worldflow.testing import WorkflowEnvironment
 
 
-class Zipped:
-    """Smaller, and no secret."""
+class Rotated:
+    """A toy: no secret is kept by it."""
 
     def encode(self, data: bytes, context: Mapping[str, str]) -> bytes:
-        return zlib.compress(data)
+        return b"rot:" + bytes((byte + 13) % 256 for byte in data)
+
+    def recognizes(self, data: bytes) -> bool:
+        return data.startswith(b"rot:")
 
     def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
-        try:
-            return zlib.decompress(data)
-        except zlib.error as error:
-            raise PayloadCodecError(f"the data of {context['run_id']} is not compressed") from error
+        if not self.recognizes(data):
+            raise PayloadCodecError(f"the data of {context['run_id']} is not rotated")
+        return bytes((byte - 13) % 256 for byte in data[4:])
 
 
 @pytest.fixture(autouse=True)
@@ -42,14 +43,14 @@ async def pay_by_card(card: str) -> None:
 
 async def test_a_codec_of_ones_own() -> None:
     async with WorkflowEnvironment() as env:
-        env.world.codec = Zipped()
+        env.world.codec = Rotated()
         run = await env.start(pay_by_card, "4242424242424242")
         with pytest.raises(RunFailedError, match="4242424242424242 is refused"):
             await run.result()
         written = dump_events(env.world.load_history(run.id))
         assert "4242" not in written
-        with pytest.raises(PayloadCodecError, match="the data of x is not compressed"):
-            Zipped().decode(b"4242", {"run_id": "x"})
+        with pytest.raises(PayloadCodecError, match="the data of x is not rotated"):
+            Rotated().decode(b"4242", {"run_id": "x"})
 
 
 async def test_a_redactor() -> None:

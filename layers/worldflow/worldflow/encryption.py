@@ -71,8 +71,11 @@ class KmsCodec:
         head = _MAGIC + len(encrypted_key).to_bytes(2, "big") + encrypted_key
         return head + nonce + cipher.encrypt(nonce, data, _authenticated(context))
 
+    def recognizes(self, data: bytes) -> bool:
+        return data[:4] == _MAGIC
+
     def decode(self, data: bytes, context: Mapping[str, str]) -> bytes:
-        if data[:4] != _MAGIC:
+        if not self.recognizes(data):
             raise PayloadCodecError("the data was encoded by a codec other than KmsCodec")
         end = 6 + int.from_bytes(data[4:6], "big")
         cipher = self._decrypted(data[6:end])

@@ -81,8 +81,9 @@ def stash(world: PayloadStore, run_id: str, value: Json, field: str = "value") -
     if len(data) > PAYLOAD_LIMIT and field not in _ENGINES_OWN:
         raise PayloadTooLargeError(field, len(data), PAYLOAD_LIMIT)
     mark: dict[str, Json] = {}
-    if world.codec and value is not None:
-        data = world.codec.encode(data, _context(run_id))
+    encoded = world.codec.encode(data, _context(run_id)) if world.codec and value is not None else data
+    if encoded != data:
+        data = encoded
         text = base64.b64encode(data).decode()
         if len(text) <= world.inline_limit:
             return {_ENCODED: text, "run_id": run_id}
@@ -157,7 +158,8 @@ def fetch_failure(world: PayloadStore, failure: Failure) -> Failure:
 
 def stash_text(world: PayloadStore, run_id: str, text: str | None) -> str | None:
     """A text as it is stored, where there is room for nothing but a text."""
-    return text if text is None or world.codec is None else json.dumps(stash(world, run_id, text))
+    stored = text if text is None or world.codec is None else stash(world, run_id, text)
+    return stored if stored is None or isinstance(stored, str) else json.dumps(stored)
 
 
 def fetch_text(world: PayloadStore, text: str | None) -> str | None:
