@@ -75,7 +75,7 @@ class RunPages(Pages):
             rows = await in_thread(following.read, self.world, run_id, name, number_of(request, "after"))
         elif name and self.payloads:
             rows = await in_thread(following.read_newest, self.world, run_id, name)
-        context = {"names": names, "name": name, "rows": rows, "run_id": run_id, "paged": paged}
+        context: dict[str, Any] = {"names": names, "name": name, "rows": rows, "run_id": run_id, "paged": paged}
         return self._run_page(request, "streams.html", seen, page_rows=following.ROWS, **context)
 
     async def rows(self, request: Request) -> Response:
