@@ -224,6 +224,41 @@ def test_a_signal_begins_it(world: CrashingWorld) -> None:
     assert results(world) == {"a": [2, "go"]}
 
 
+def start_by_name(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch, run_id: str, value: int) -> None:
+    """Starts a run as a process does that has not the workflow's code."""
+    with monkeypatch.context() as patch:
+        patch.setattr(starting, "_gathering", lambda workflow: None)
+        begin(world, run_id, value, "debounced")
+
+
+def test_starts_of_processes_without_the_code_are_gathered_too(world: CrashingWorld, monkeypatch: Any) -> None:
+    start_by_name(world, monkeypatch, "a", 1)
+    settle(world)
+    assert (world.read_run("a").status, begin(world, "b", 2)) == ("pending", "a")
+    start_by_name(world, monkeypatch, "c", 3)
+    settle(world)
+    assert (world.read_run("c").status, world.read_run("c").reason) == ("cancelled", "its start was added to run a")
+    serve(world)
+    assert results(world) == {"a": 3, "c": None}
+    assert world.read_run("a").gathered == 3
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_dies_as_it_gathers_them(monkeypatch: pytest.MonkeyPatch, when: When) -> None:
+    def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
+        world = CrashingWorld(crashes)
+        for number, name in enumerate("ab"):
+            persist(lambda name=name, number=number: start_by_name(world, monkeypatch, name, number))  # type: ignore[misc]
+        serve(world, live_limit=live_limit)
+        return world
+
+    def check(world: CrashingWorld) -> None:
+        found = {world.read_run(run_id).status: world.read_run(run_id).gathered for run_id in "ab"}
+        assert found == {"completed": 2, "cancelled": None}, world.crashed
+
+    die_at_each_call(lived, check, when)
+
+
 def test_a_run_that_is_cancelled_gathers_no_more(world: CrashingWorld) -> None:
     begin(world, "a", 1)
     sending.cancel(world, "a", "enough")

@@ -144,10 +144,11 @@ class Draft:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:
                 return False  # it is archived, or about to be
-            record = gathering.gathered(self._world, record, messages, now)
-            if not self._is_early(record.start_at, now):
+            record = gathering.gathered(self._world, self._joined(record), messages, now)
+            if self._refusal is None and not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
-            if not self._is_early(record.start_at, now) and not record.limit and record.fork_of is None:
+            early = self._refusal is not None or self._is_early(record.start_at, now)
+            if not early and not record.limit and record.fork_of is None:
                 self._enter(record.workflow_name, record.version, record.created_at, record.input)
             has_facts = any(isinstance(message, FactArrived) for message in messages)
             if self.is_early and not has_facts and self._refusal is None:
@@ -220,6 +221,15 @@ class Draft:
         again = self.is_early and (starts or self.redo or self.state.started is None)
         self._wake = start_of(self.run.id, start_at) if again else None
         return self.is_early
+
+    def _joined(self, record: RunRecord) -> RunRecord:
+        """The record with which the run gathers starts, if it does; it ends if its start is another run's."""
+        joined = gathering.joined(self._world, record)
+        if joined.run_id == record.run_id:
+            return joined
+        self.is_early = True
+        self._refusal = RunCancelled(reason=f"its start was added to run {joined.run_id}", forced=True)
+        return record
 
     def _enter(self, name: str, version: int | None, created_at: datetime, recorded_input: Json) -> None:
         """Asks for the run's place at its workflow's limit. Without one the run does not begin now."""

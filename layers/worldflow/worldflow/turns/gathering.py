@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from worldflow.engine.errors import WorkflowNotFoundError
 from worldflow.engine.history import CancelRequested, Json, TerminateRequested
 from worldflow.engine.history.gathered import StartAdded, StartsClosed
+from worldflow.engine.ids import generation
+from worldflow.engine.privacy import loggable
+from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.worlds import gathering
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, RunMessage, Start
 from worldflow.worlds.payloads import fetch, stash
 from worldflow.worlds.records import Gathers, RunRecord
+
+_log = logging.getLogger("worldflow")
+
+
+def joined(world: World, record: RunRecord) -> RunRecord:
+    """The record of a run that has not begun. If it was started by a process without the workflow's code, where starts
+    are gathered, the record of the run that gathers: this one, or that which its start has been added to.
+    """
+    is_start = generation(record.run_id)[1] == 1 and not (record.parent or record.fork_of or record.start_at)
+    if record.gathers or not is_start:
+        return record
+    try:
+        workflow = find_workflow(record.workflow_name, record.version)
+    except WorkflowNotFoundError:
+        return record
+    if workflow.starts.gather is None:
+        return record
+    values = fetch(world, record.input) or {}
+    try:
+        asked = gathering.asked_of(workflow, record.run_id, values, record.traceparent)
+    except Exception as error:
+        # An input that does not fit fails the run when it begins. Here it must not stop its turn.
+        _log.error("run %s: starts of %s", record.run_id, workflow.name, exc_info=loggable(error))
+        return record
+    return gathering.gather(world, asked)[0]
 
 
 def gathered(world: World, record: RunRecord, messages: Sequence[RunMessage], now: datetime) -> RunRecord:

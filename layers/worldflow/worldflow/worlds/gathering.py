@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from worldflow.engine.durations import seconds
 from worldflow.engine.errors import ConflictError, RunExistsError
 from worldflow.engine.history import Event, Json, dump_value
 from worldflow.engine.history.gathered import StartAdded, StartRow, StartsClosed
 from worldflow.engine.ids import starts_key
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.gathering import Batch
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.items import Expected, Item
@@ -48,11 +51,37 @@ class Asked:
 
     start_id: str
     workflow_name: str
-    key: str
     values: Json
     items: int
     gathers: Gathers
     traceparent: str | None
+
+
+def asked_of(workflow: Workflow[..., Any], run_id: str, values: Json, traceparent: str | None) -> Asked:
+    """The start of a run of a workflow with a debounce or a batch.
+
+    values: its arguments as JSON. Raises `InvalidInputError` and what the `key` of the workflow raises.
+    """
+    policy, signature = workflow.starts.gather, workflow.signature
+    assert policy is not None
+    arguments = signature.decode(values)
+    parameter, items = policy.items_of(workflow.name, signature, arguments)
+    window = window_key(workflow.name, policy.key_of(signature, arguments))
+    if isinstance(policy, Batch):
+        gathers = Gathers(
+            window=window, max_wait=seconds(policy.wait), size=policy.size, parameter=parameter, items=items
+        )
+    else:
+        longest = None if policy.max_wait is None else seconds(policy.max_wait)
+        gathers = Gathers(window=window, period=seconds(policy.period), max_wait=longest)
+    return Asked(
+        start_id=run_id,
+        workflow_name=workflow.name,
+        values=values,
+        items=items,
+        gathers=gathers,
+        traceparent=traceparent,
+    )
 
 
 def window_key(workflow: str, key: str) -> str:
@@ -140,13 +169,18 @@ def _open(world: World, asked: Asked, before: _Window | None) -> _Window | None:
 
 
 def _lead(world: World, window: _Window) -> RunRecord:
-    """Makes sure that the run of a window exists, and that it begins. Raises `RunExistsError` if it is another run."""
+    """Makes sure that the run of a window exists, that it gathers, and that it begins. Raises `RunExistsError` if it is
+    another run.
+    """
     record = window.record()
     existing = world.create_run(record)
-    if existing and existing.gathers is None and existing.seq == 0:
-        assert record.gathers is not None
-        world.put_item(record.gathers.window, None, Expected(field="gatherer", one_of=(record.run_id,)))
-        raise RunExistsError(f"run {record.run_id!r} already exists", record.run_id)
+    if existing and existing.gathers is None:
+        begun = existing.seq or existing.workflow_name != record.workflow_name or world.load_history(record.run_id)
+        if begun:
+            assert record.gathers is not None
+            world.put_item(record.gathers.window, None, Expected(field="gatherer", one_of=(record.run_id,)))
+            raise RunExistsError(f"run {record.run_id!r} already exists", record.run_id)
+        world.update_run(record)
     full = record.gathers is not None and is_full(record.gathers, window.end, window.items, window.size)
     world.send([start_of(record.run_id, None if full else record.start_at)])
     return record
