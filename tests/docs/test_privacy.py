@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
 from worldflow import FatalError, PayloadCodecError, RunFailedError, set_redactor, step, workflow
+from worldflow.encryption import kms_codec
 from worldflow.engine.history import dump_events
 from worldflow.testing import WorkflowEnvironment
+from worldflow.worlds import LocalWorld
 
 
 class Rotated:
@@ -51,6 +54,16 @@ async def test_a_codec_of_ones_own() -> None:
         assert "4242" not in written
         with pytest.raises(PayloadCodecError, match="the data of x is not rotated"):
             Rotated().decode(b"4242", {"run_id": "x"})
+
+
+def test_codecs_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worldflow.codecs import Codecs, Compressed
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORLDFLOW_PAYLOAD_KEYS", "alias/orders")
+    world = LocalWorld("runs.db", codec=Codecs(Compressed(above=4096), kms_codec()))
+
+    assert isinstance(world.codec, Codecs)
 
 
 async def test_a_redactor() -> None:
