@@ -29,7 +29,7 @@ COUNT: Schema = {"type": "integer", "minimum": 0}
 NULLABLE_TEXT: Schema = {"type": ["string", "null"]}
 NULLABLE_COUNT: Schema = {"type": ["integer", "null"], "minimum": 0}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}$"}
-STATUSES = ["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
+STATUSES = ["pending", "running", "completed", "failed", "cancelled", "continued", "blocked", "paused"]
 
 
 def ref(name: str) -> Schema:
@@ -179,6 +179,8 @@ OPERATIONS: dict[str, Operation] = {
     "POST /runs/{run_id}/cancel": Operation("Cancel a run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/terminate": Operation("Terminate a run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/wake": Operation("End a run's sleeps", {202: "Woken"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/pause": Operation("Pause a run", {202: "OfRun"}, (413, 404, 409, 422)),
+    "POST /runs/{run_id}/unpause": Operation("Let a paused run continue", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/resume": Operation("Resume a blocked run", {202: "OfRun"}, (413, 404, 409, 422)),
     "POST /runs/{run_id}/retry": Operation(
         "Retry a failed run from the point of failure", {201: "Again"}, (413, 404, 409, 422), key=True

@@ -222,3 +222,12 @@ def test_a_sleep_is_ended(system: System, pages: Pages) -> None:
     done = pages.send("/runs/asleep/wake", {"timer": ""}, page="/runs/asleep")
     assert "Woke 1 timer." in pages.follow(done)
     assert finish(system, "asleep").status == "completed"
+
+
+def test_a_run_is_paused_and_continues(system: System, pages: Pages, run: str) -> None:
+    pages.follow(pages.send(f"{run}/pause", {"reason": "an incident"}, page=run))
+    system.settle()
+    assert "by the console: an incident" in pages.text(run)
+    pages.send(f"{run}/unpause", page=run)
+    system.settle()
+    assert "by the console" not in pages.text(run)

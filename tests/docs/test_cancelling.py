@@ -178,3 +178,25 @@ async def test_terminating() -> None:
         with pytest.raises(RunCancelledError, match="the shop has closed"):
             await run.result()
     assert released == []
+
+
+async def test_pausing() -> None:
+    @workflow
+    async def hold(order: Order) -> str:
+        await sleep("3d")
+        return order.order_id
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = Orchestrator(env.world)
+        run = await env.start(hold, ORDER)
+
+        await orchestrator.pause(run.id, "the bank is down", by="Grace")
+
+        await env.advance("4d")
+        record = await run.record()
+        assert record.status == "paused" and record.paused
+        assert (record.paused.by, record.paused.reason) == ("Grace", "the bank is down")
+
+        await orchestrator.unpause(run.id)
+
+        assert await run.result() == "1001"

@@ -115,6 +115,8 @@ COMMANDS = [
     ["cancel", "one"],
     ["terminate", "one"],
     ["wake", "one"],
+    ["pause", "one"],
+    ["unpause", "one"],
     ["resume", "one"],
     ["redrive"],
     ["retry", "one"],

@@ -48,6 +48,8 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "POST /runs/{run_id}/cancel",
         "POST /runs/{run_id}/terminate",
         "POST /runs/{run_id}/wake",
+        "POST /runs/{run_id}/pause",
+        "POST /runs/{run_id}/unpause",
         "POST /runs/{run_id}/resume",
         "POST /runs/{run_id}/retry",
         "POST /runs/{run_id}/fork",

@@ -26,7 +26,7 @@ from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
 from worldflow.engine.history import StepScheduled, load_events
 from worldflow.engine.history.state import RunState
-from worldflow.engine.workflow.context import step_info
+from worldflow.engine.workflow.step_info import step_info
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
 from worldflow.turns.acts import acts
 from worldflow.turns.live_runs import LiveRuns
@@ -565,10 +565,10 @@ def _sources(queues: dict[str, Queue]) -> list[Source]:
 
 
 def _observed(sim: Simulation, load: Callable[..., Any]) -> Callable[..., Any]:
-    def observed(self: Any, run_id: str, *, use_code: bool) -> Any:
+    def observed(self: Any, run_id: str, *, use_code: bool, **more: Any) -> Any:
         if not use_code:
             sim.blocked_for_deaths(run_id)
-        return load(self, run_id, use_code=use_code)
+        return load(self, run_id, use_code=use_code, **more)
 
     return observed
 

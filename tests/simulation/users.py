@@ -141,7 +141,7 @@ class Users:
         chance = self._chance
         self._sent += 1
         n = self._sent
-        match chance.randrange(24):
+        match chance.randrange(26):
             case 0 | 1 | 2 | 3 | 4 | 5 | 6 | 7:
                 name = chance.choice(SIGNALS)
                 return f"signal {n}", lambda world: sending.signal(world, run_id, name, a_value(n), signal_id=f"n{n}")
@@ -160,6 +160,10 @@ class Users:
                 return f"hook {n}", lambda world: webhooks.resume_hook(world, token, a_value(n), resume_id=f"n{n}")
             case 16:
                 return f"webhook {n}", lambda world: self._call_webhook(world, n)
+            case 24:
+                return f"pause {run_id}", lambda world: sending.pause(world, run_id, "an incident")
+            case 25:
+                return f"unpause and wake {run_id}", lambda world: _go_on(world, run_id)
             case 17:
                 return f"cancel {run_id}", lambda world: sending.cancel(world, run_id, "enough")
             case 18:
@@ -200,6 +204,11 @@ class Users:
 def undelayed(message: object) -> object:
     """The message itself, of one that is to be delivered later."""
     return message.message if isinstance(message, Delayed) else message
+
+
+def _go_on(world: World, run_id: str) -> None:
+    sending.unpause(world, run_id)
+    sending.wake(world, run_id)
 
 
 def _edit(world: World, run_id: str, new: str, after: int) -> None:

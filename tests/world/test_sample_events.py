@@ -364,6 +364,29 @@ def _(after: After) -> None:
     assert after.sent("runs") == []
 
 
+@case("signal-pause-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.facts()) == (202, ["RunPaused"])
+    (message,) = after.sent("runs")
+    assert message.fact.by == "arn:aws:iam::123456789012:user/shop"
+
+
+@case("signal-unpause-run")
+def _(after: After) -> None:
+    assert (after.http.status, after.facts()) == (202, ["RunUnpaused"])
+
+
+@case("orchestrator-run-paused")
+def _(after: After) -> None:
+    assert after.handled() and after.recorded() == ["RunPaused"]
+    assert after.world.read_run(RUN).status == "paused"
+
+
+@case("orchestrator-run-unpaused")
+def _(after: After) -> None:
+    assert after.handled() and after.recorded() == ["RunUnpaused"]
+
+
 @case("orchestrator-terminate")
 def _(after: After) -> None:
     assert after.handled()

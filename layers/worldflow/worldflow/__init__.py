@@ -60,7 +60,6 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import StreamItem, StreamReset
 from worldflow.engine.privacy import set_redactor
 from worldflow.engine.workflow.context import (
-    StepInfo,
     all_handlers_finished,
     continue_as_new,
     create_hook,
@@ -77,7 +76,6 @@ from worldflow.engine.workflow.context import (
     set_attributes,
     set_status,
     sleep,
-    step_info,
     uuid4,
     wait_for_signal,
     workflow_info,
@@ -93,6 +91,7 @@ from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import WorkflowInfo
 from worldflow.engine.workflow.starts import Throttle
+from worldflow.engine.workflow.step_info import StepInfo, step_info
 from worldflow.engine.workflow.streams import Stream, open_stream
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 

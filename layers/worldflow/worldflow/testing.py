@@ -29,9 +29,9 @@ from typing_extensions import TypeVar
 from worldflow import audit, clock
 from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.history import HookConflicted, HookCreated, HookDisposed, Json, RunStarted
-from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.step_info import StepInfo, current_step
 from worldflow.evaluating import NO_MATTER, ReplayedCall, ReplayedRun, read_history, replay_with
 from worldflow.runtime import webhooks
 from worldflow.runtime.edits import Edit
@@ -321,6 +321,12 @@ class TestRun(RunHandle[R]):
 
     async def cancel(self, reason: str | None = None) -> None:
         await self._env._settle_after(super().cancel(reason))
+
+    async def pause(self, reason: str | None = None, *, by: str | None = None) -> None:
+        await self._env._settle_after(super().pause(reason, by=by))
+
+    async def unpause(self) -> None:
+        await self._env._settle_after(super().unpause())
 
     async def wake(self, timer: str | None = None) -> int:
         return await self._env._settle_after(super().wake(timer))

@@ -15,7 +15,7 @@ from tests.agents.pydantic_ai.worlds import Runs, steps
 from worldflow import StepInfo, workflow
 from worldflow.ai.pydantic import Durable
 from worldflow.ai.pydantic.running import _beating
-from worldflow.engine.workflow.context import current_step
+from worldflow.engine.workflow.step_info import current_step
 
 slow = Agent(
     Script([("dig", {})], lambda messages: returned(messages)[-1]),

@@ -11,7 +11,7 @@ from tests.support.driver import Chance
 from tests.support.office import Office, lose_steps, next_turn, opened, wakes
 from worldflow import RetryPolicy, sleep, step, step_info, workflow
 from worldflow.engine.history import StepFailed
-from worldflow.engine.workflow.context import StepInfo
+from worldflow.engine.workflow.step_info import StepInfo
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import ledger

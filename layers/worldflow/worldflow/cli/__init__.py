@@ -58,6 +58,8 @@ _COMMANDS = {
         asking.cancel,
         asking.terminate,
         asking.wake,
+        asking.pause,
+        asking.unpause,
         asking.resume,
     ),
     "Operate": (consoles.ui, http.serve, redriving.redrive, restoring.reconcile, backing.backup),

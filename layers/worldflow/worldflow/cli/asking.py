@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import math
 import time
 from functools import partial
@@ -228,6 +229,40 @@ def wake(
         typer.echo(f"Woke {woken} {'timer' if woken == 1 else 'timers'} of {run_id}.")
     else:
         typer.echo(f"{run_id} is not sleeping." if timer is None else f"Timer {timer} of {run_id} is not open.")
+
+
+def pause(
+    run_id: RunId,
+    reason: Reason = None,
+    by: Annotated[str | None, typer.Option(help="Who pauses it. Default: your user name.")] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Pause a run: no code of it runs and no step begins until unpause. Running steps finish."""
+    with open_world(local, stack) as world:
+        sending.pause(world, run_id, reason, by=by or _user())
+    if as_json:
+        print_json({"run_id": run_id})
+    else:
+        typer.echo(f"Requested a pause of {run_id}.")
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # which has no name here
+        return None
+
+
+def unpause(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
+    """Let a paused run continue. Timers that fell due meanwhile fire at once."""
+    with open_world(local, stack) as world:
+        sending.unpause(world, run_id)
+    if as_json:
+        print_json({"run_id": run_id})
+    else:
+        typer.echo(f"Requested {run_id} to continue.")
 
 
 def resume(

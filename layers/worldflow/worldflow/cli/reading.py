@@ -48,7 +48,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.filters import Filters
 from worldflow.worlds.records import STATUSES, RunRecord
 
-Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked", "paused"]
 
 
 def status(

@@ -28,6 +28,8 @@ BULK: Mapping[str, str] = {
     "cancel": "Cancel",
     "terminate": "Terminate",
     "retry": "Retry",
+    "pause": "Pause",
+    "unpause": "Unpause",
     "resume": "Take a turn",
     "fork": "Fork",
 }
@@ -145,6 +147,16 @@ def terminate(world: World, run_id: str, asked: Asked) -> Done:
     return Done("Requested termination. The workflow's code is not run again.", run_id)
 
 
+def pause(world: World, run_id: str, asked: Asked) -> Done:
+    sending.pause(world, run_id, asked.text("reason") or None, by="the console")
+    return Done("Requested a pause. Running steps finish.", run_id)
+
+
+def unpause(world: World, run_id: str, asked: Asked) -> Done:
+    sending.unpause(world, run_id)
+    return Done("Requested to continue.", run_id)
+
+
 def wake(world: World, run_id: str, asked: Asked) -> Done:
     woken = sending.wake(world, run_id, asked.text("timer") or None)
     return Done(f"Woke {woken} {'timer' if woken == 1 else 'timers'}." if woken else "The run is not sleeping.", run_id)
@@ -187,7 +199,7 @@ def fork(world: World, run_id: str, asked: Asked) -> Done:
     return Done(f"Forked {what} as {record.run_id}.", record.run_id)
 
 
-_ACTIONS = (signal, update, query, hook, fail_hook, cancel, terminate, wake, resume, retry, rerun, fork)
+_ACTIONS = (signal, update, query, hook, fail_hook, cancel, terminate, wake, pause, unpause, resume, retry, rerun, fork)
 ACTIONS = {action.__name__: action for action in _ACTIONS}
 
 
@@ -242,6 +254,10 @@ def preview(action: str, record: RunRecord) -> str:
             return "its workflow is cancelled where it waits"
         case "terminate":
             return "ends at once; nothing is cleaned up or undone"
+        case "pause":
+            return "is paused already" if record.status == "paused" else "no code of it runs until it is unpaused"
+        case "unpause":
+            return "continues" if record.status == "paused" else "nothing: it is not paused"
         case _:
             return "takes a turn"
 

@@ -212,15 +212,16 @@ class _Account:
             case h.CancelRequested() | h.TerminateRequested() if fact.by_parent:
                 self._inbox.append(self._arrived(fact))  # the parent has sent it
                 return
-            case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested() | h.TerminateRequested():
+            case h.RunUnpaused():
+                if not (state.paused and fact.pause_id == state.paused.pause_id):  # else the run is cancelled
+                    self._send_to_run(fact)
+            case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested() | h.TerminateRequested() | h.RunPaused():
                 if isinstance(fact, h.UpdateReceived):
                     self.say("polls for the answers to updates: not counted")
-                self._look_up()
-                world.send([self._arrived(fact)])
+                self._send_to_run(fact)
             case h.HookResumed():
                 items.get_hook(world, state.hooks[fact.hook_id].token if fact.hook_id in state.hooks else "")
-                self._look_up()
-                world.send([self._arrived(fact)])
+                self._send_to_run(fact)
             case _:
                 assert_never(fact)
         self._collect()
@@ -252,13 +253,14 @@ class _Account:
             world.moment = begins_at
             self._bring_due(Start(run_id=record.run_id, due=record.start_at))
 
-    def _look_up(self) -> None:
+    def _send_to_run(self, fact: AnyFact) -> None:
         """A sender to a run first checks whether the run is still open."""
         base, number = generation(self._run_id)
         if number > 1:
             self.world.get_run(base)
             items.get_generation(self.world, base)
         self.world.get_run(self._run_id)
+        self.world.send([self._arrived(fact)])
 
     def _arrived(self, fact: Fact) -> FactArrived:
         return FactArrived(run_id=self._run_id, fact=self._unrecorded(fact))

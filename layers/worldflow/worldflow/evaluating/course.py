@@ -22,11 +22,11 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.usage import Entry, total
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.values.signatures import Signature
-from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import Workflow, find_step, find_workflow
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.recorded import NO_RETRY
 from worldflow.engine.workflow.run import Webhooks
+from worldflow.engine.workflow.step_info import StepInfo, current_step
 from worldflow.evaluating.recorded import RecordedCalls
 
 Source = Literal["recorded", "replaced", "live", "missing"]

@@ -14,7 +14,7 @@ from worldflow.engine.history import CancelRequested, Event, Failure, RunStarted
 from worldflow.engine.history.spans import Span, spans_of
 from worldflow.mcp.answers import Wait
 from worldflow.mcp.showing import Showing, causes
-from worldflow.presentation.doing import doing
+from worldflow.presentation.doing import doing, paused
 from worldflow.presentation.words import as_json, duration, printable, type_name
 from worldflow.runtime.queries import Waiting
 from worldflow.worlds.records import RunRecord
@@ -106,6 +106,13 @@ def _running(record: RunRecord, events: Sequence[Event], open_waits: Sequence[Wa
     return sentences, advice or ["Nothing: it continues by itself when what it waits for happens."]
 
 
+def _paused(record: RunRecord, _: Sequence[Event], __: Sequence[Wait], known: Known) -> Told:
+    sentences = [f"{_name(record)} is paused."]
+    if record.paused:
+        sentences = [f"{_name(record)} is paused {paused(record.paused)}."]
+    return sentences, ["Unpause it when the reason is gone (`python -m worldflow unpause`). What came for it is kept."]
+
+
 def _blocked(record: RunRecord, _: Sequence[Event], __: Sequence[Wait], known: Known) -> Told:
     reason = known.shown.text(record.blocked_reason, 2 * SAID) or "unknown"
     sentences = [f"{_name(record)} is blocked: its code cannot continue its history. The reason: {printable(reason)}"]
@@ -156,6 +163,7 @@ _TOLD = {
     "pending": _pending,
     "running": _running,
     "blocked": _blocked,
+    "paused": _paused,
     "failed": _failed,
     "cancelled": _cancelled,
     "completed": _completed,

@@ -33,7 +33,7 @@ _READ_ONLY = (
 
 RunId = Annotated[str, Field(description="The run's id, as list_runs shows it.")]
 _VALUES: Sequence[str] = ("input", "result", "error")
-Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked", "paused"]
 
 
 def _given(**filters: Unpack[Filters]) -> Filters:

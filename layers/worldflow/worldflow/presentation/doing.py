@@ -7,7 +7,7 @@ from datetime import datetime
 
 from worldflow.engine.history.spans import Span
 from worldflow.presentation.words import describe_failure, duration, printable, type_name
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import Pause, RunRecord
 
 _NAMED = 3
 
@@ -23,6 +23,8 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
         return _ended(record, duration(record.ended_at - record.created_at))
     if record.status == "blocked":
         return f"Blocked: {printable(record.blocked_reason or '')}. Deploy a fix, then resume the run."
+    if record.paused:
+        return f"Paused {paused(record.paused)}. It continues when it is unpaused."
     if record.status == "pending":
         if record.start_at and record.start_at > now:
             return f"Starts in {duration(record.start_at - now)}."
@@ -34,6 +36,13 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
     more = f"; {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
     sentence = "; ".join(parts[:_NAMED]) + more
     return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def paused(pause: Pause) -> str:
+    """Since when a run is paused, by whom and why."""
+    by = f" by {pause.by}" if pause.by else ""
+    because = f": {pause.reason}" if pause.reason else ""
+    return printable(f"since {pause.at:%Y-%m-%d %H:%M:%S} UTC{by}{because}")
 
 
 def _ended(record: RunRecord, took: str) -> str:

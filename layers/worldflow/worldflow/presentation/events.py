@@ -24,6 +24,8 @@ _STYLES: Mapping[type[object], str] = {
     h.HookConflicted: "red",
     h.CancelRequested: "yellow",
     h.TerminateRequested: "yellow",
+    h.RunPaused: "yellow",
+    h.RunUnpaused: "yellow",
     h.RunStarted: "bold",
     h.RunCompleted: "bold green",
     h.RunContinued: "bold green",
@@ -100,6 +102,10 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
             return f"hook {event.hook_id} conflicted", "another live run holds its token"
         case h.UpdateReceived():
             return f"update {event.name} received", describe_value(event.args)
+        case h.RunPaused():
+            return "run paused", printable(": ".join(filter(None, [event.by and f"by {event.by}", event.reason])))
+        case h.RunUnpaused():
+            return "run unpaused", ""
         case h.CancelRequested():
             return "cancellation requested", printable(event.reason or "")
         case h.TerminateRequested():

@@ -8,6 +8,7 @@ from datetime import datetime
 from rich.table import Table
 from rich.text import Text
 
+from worldflow.presentation.doing import paused
 from worldflow.presentation.usage import describe_priced
 from worldflow.presentation.words import as_json, describe_attributes, describe_failure, duration, printable
 from worldflow.token_prices import Prices, priced
@@ -20,6 +21,7 @@ _STYLES = {
     "continued": "green",
     "failed": "red",
     "blocked": "red",
+    "paused": "yellow",
     "cancelled": "yellow",
 }
 
@@ -65,6 +67,8 @@ def run_details(record: RunRecord, prices: Prices | None = None) -> Table:
         table.add_row("error", Text(describe_failure(record.error, limit=2_000), style="red"))
     if record.reason:
         table.add_row("reason", Text(printable(record.reason)))
+    if record.paused:
+        table.add_row("paused", Text(paused(record.paused)))
     if record.blocked_reason:
         table.add_row("blocked by", Text(printable(record.blocked_reason), style="red"))
     return table

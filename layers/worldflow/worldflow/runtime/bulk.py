@@ -33,7 +33,7 @@ PAGE = 100
 _FORM = 1
 """That of tokens."""
 
-_OPEN: Sequence[Status] = ("running", "blocked")
+_OPEN: Sequence[Status] = ("running", "blocked", "paused")
 _ON: Mapping[Action, tuple[Sequence[Status], Sequence[Status]]] = {
     "retry": (("failed",), ("failed",)),
     "fork": ((), ()),

@@ -188,6 +188,21 @@ class Orchestrator(ScheduleCalls, LimitCalls):
         """
         await self.run(run_id).terminate(reason)
 
+    async def pause(self, run_id: str, reason: str | None = None, *, by: str | None = None) -> None:
+        """Pauses a run: its workflow's code does not run and no step of it begins until `unpause`.
+
+        Steps that are running finish, and what comes meanwhile is kept, in order. Children continue. `cancel` ends the
+        pause, so that the workflow can clean up; `terminate` works as ever.
+
+        reason, by: why, and who asks for it, as `RunRecord.paused` shows.
+        Raises `RunNotFoundError` and `RunEndedError`.
+        """
+        await self.run(run_id).pause(reason, by=by)
+
+    async def unpause(self, run_id: str) -> None:
+        """Lets a paused run continue. Timers that fell due meanwhile fire at once. Raises as `pause` does."""
+        await self.run(run_id).unpause()
+
     async def wake(self, run_id: str, timer: str | None = None) -> int:
         """Ends the sleeps of a run now, and returns how many it ends. Calling it twice does no harm.
 
@@ -313,6 +328,8 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     cancel = waiting(Orchestrator.cancel)
     terminate = waiting(Orchestrator.terminate)
     wake = waiting(Orchestrator.wake)
+    pause = waiting(Orchestrator.pause)
+    unpause = waiting(Orchestrator.unpause)
     list_runs = waiting(Orchestrator.list_runs)
     count_runs = waiting(Orchestrator.count_runs)
     resume = waiting(Orchestrator.resume)

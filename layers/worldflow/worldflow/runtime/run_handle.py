@@ -215,6 +215,14 @@ class RunHandle(Generic[T]):
         """Cancels the run; see `Orchestrator.cancel`."""
         await asyncio.to_thread(sending.cancel, self._world, self.id, reason)
 
+    async def pause(self, reason: str | None = None, *, by: str | None = None) -> None:
+        """Pauses the run; see `Orchestrator.pause`."""
+        await asyncio.to_thread(sending.pause, self._world, self.id, reason, by=by)
+
+    async def unpause(self) -> None:
+        """Lets a paused run continue; see `Orchestrator.unpause`."""
+        await asyncio.to_thread(sending.unpause, self._world, self.id)
+
     async def wake(self, timer: str | None = None) -> int:
         """Ends the run's sleeps now, and returns how many; see `Orchestrator.wake`."""
         return await asyncio.to_thread(sending.wake, self._world, self.id, timer)
@@ -267,6 +275,8 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
     cancel = waiting(RunHandle.cancel)
     terminate = waiting(RunHandle.terminate)
     wake = waiting(RunHandle.wake)
+    pause = waiting(RunHandle.pause)
+    unpause = waiting(RunHandle.unpause)
 
     def update(
         self,

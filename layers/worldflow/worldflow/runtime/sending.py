@@ -1,4 +1,4 @@
-"""What applications send to runs: signals, requests to cancel, to terminate and to resume."""
+"""What applications send to runs: signals, requests to cancel, terminate, wake, pause and resume."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from worldflow.engine.errors import FieldError, InvalidInputError
-from worldflow.engine.history import TerminateRequested, TimerFired, TimerStarted
+from worldflow.engine.history import RunPaused, RunUnpaused, TerminateRequested, TimerFired, TimerStarted
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import check_id, check_name
 from worldflow.runtime.callers import caller
@@ -68,6 +68,28 @@ def wake(world: World, run_id: str, timer: str | None = None) -> int:
         # Each by an id of its own: the queue is not to take it for a copy of what comes when the timer is due.
         world.send([FactArrived(run_id=run_id, fact=fact, nonce="wake") for fact in facts])
     return len(facts)
+
+
+def pause(world: World, run_id: str, reason: str | None = None, *, by: str | None = None) -> None:
+    """Pauses a run, from its next turn on. One that is paused stays so.
+
+    by: who asks for it.
+    Raises `RunNotFoundError` and `RunEndedError`.
+    """
+    fact = RunPaused(pause_id=uuid.uuid4().hex, reason=brief(reason), by=brief(by))
+    _send(world, run_id, fact)
+
+
+def unpause(world: World, run_id: str) -> None:
+    """Ends the pause of a run. Does nothing to one that is not paused.
+
+    Raises `RunNotFoundError` and `RunEndedError`.
+    """
+    _send(world, run_id, RunUnpaused(pause_id=uuid.uuid4().hex))
+
+
+def _send(world: World, run_id: str, fact: RunPaused | RunUnpaused) -> None:
+    world.send([FactArrived(run_id=open_run(world, run_id).run_id, fact=fact)])
 
 
 def resume(world: World, run_id: str) -> None:

@@ -140,7 +140,7 @@ def _send(world: World, hook: HookRecord, value: Any, resume_id: str, error: Fai
         resume_id=resume_id,
         value=stash(world, hook.run_id, value),
         traceparent=caller(),
-        **({"error": stash_failure(world, hook.run_id, error)} if error else {}),
+        error=stash_failure(world, hook.run_id, error) if error else None,
     )
     world.send([FactArrived(run_id=hook.run_id, fact=fact)])
     return fact.fact_id

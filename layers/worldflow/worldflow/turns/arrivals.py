@@ -52,7 +52,7 @@ def _due(message: RunMessage, state: RunState) -> datetime | None:
     match message:
         case FactArrived(fact=TimerFired(timer_id=timer_id, woken=None)) if timer_id in state.timers:
             return state.timers[timer_id].due
-        case FactArrived(fact=StepFailed() as fact, nonce="timeout"):
+        case FactArrived(fact=StepFailed() as fact, is_timeout=True):
             step = state.steps.get(fact.step_id)
             return step.deadline if step and step.attempt == fact.attempt else None
     return None

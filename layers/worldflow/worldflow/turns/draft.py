@@ -21,6 +21,7 @@ from worldflow.engine.history import (
     Replied,
     RunCancelled,
     RunFailed,
+    RunForked,
     RunRestored,
     RunStarted,
     StepCancelRequested,
@@ -34,7 +35,7 @@ from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
 from worldflow.engine.workflow.definitions import is_limited
-from worldflow.turns import attempts, beginning, gathering, throttling
+from worldflow.turns import attempts, beginning, gathering, pausing, throttling
 from worldflow.turns.acts import Obsolete
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.acts.steps import check_heartbeat
@@ -97,6 +98,8 @@ class Draft:
         """A message was received before, so that what the history holds may not have been announced."""
         self.is_early = False
         """The run is delayed, or waits for its place: its code does not run, and what comes for it is held."""
+        self.begins_paused = False
+        """The run is paused before it begins: its start is held."""
         self.is_put_off = False
         """Nothing came for a run that is early: there is nothing to commit."""
         self._limit: dict[str, Any] | None = None
@@ -140,6 +143,7 @@ class Draft:
         pokes = [message.after or 0 for message in messages if isinstance(message, Poke)]
         self.messages, self.came_again, self.redo = messages, redo, redo or bool(pokes)
         self.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
+        pause = pausing.first_pause(messages)
         if self.state.started is None:
             record = self._world.get_run(self.run.id)
             if record is None or record.ended:
@@ -155,6 +159,7 @@ class Draft:
                 self.is_put_off = True
                 self.outbox += [self._wake] if self._wake else []
                 return False
+            self.begins_paused = pause is not None
             self._begin(record, now)
         elif "start" in self.state.held:
             started = self.state.started
@@ -162,17 +167,17 @@ class Draft:
                 self._enter(started.workflow_name, started.version, started.created_at, started.input)
         if self._refusal:
             self.record(self._refusal, max(now, self.state.at))
-        if self.is_early:
+        if pause and self.state.accepts(pause):
+            pausing.note(self, pause, now)
+        if self.waits:
             pass
         elif self.run.execution:
-            for held in list(self.state.held.values()):
-                if not self.state.ended:
-                    self._apply_held(held, now)
+            self.apply_all_held(now)
         elif not use_code:
             self._fail_inline(now)
         timers = TimersDue(self.state, now)
         for arrival in in_order(messages, arrived, self.state):
-            if (fact := self._fact(arrival.message)) is None:
+            if (fact := self._fact(arrival.message)) is None or pausing.take(self, arrival.message, fact, now):
                 continue
             if self.state.accepts(fact):
                 for new in (*timers.before(arrival.at, fact), fact):
@@ -189,6 +194,20 @@ class Draft:
             self.outbox.append(self._wake)
         return True
 
+    @property
+    def waits(self) -> bool:
+        """Whether the workflow's code is not to run now, so that facts are held."""
+        return self._begins_late or self.state.paused is not None
+
+    @property
+    def _begins_late(self) -> bool:
+        return self.is_early or self.begins_paused
+
+    def apply_all_held(self, now: datetime) -> None:
+        for held in list(self.state.held.values()):
+            if not self.state.ended:
+                self._apply_held(held, now)
+
     def _fact(self, message: RunMessage) -> AnyFact | None:
         """The fact that a message brings, if it brings one."""
         match message:
@@ -197,7 +216,7 @@ class Draft:
                     # A copy of its task may have found that it began, and have recorded that it was interrupted.
                     outcome = StepOutcome(run_id=self.run.id, fact=fact, call=message.call)
                     ledger.put_outcome(self._world, outcome, replace=True)
-                return fact
+                return None if pausing.is_void(message, fact, self.state) else fact
             case HeartbeatDue() if not self.state.ended:
                 found = check_heartbeat(ActingRun(self._world, self.run.id, self.state), message)
                 if isinstance(found, StepFailed):
@@ -299,15 +318,18 @@ class Draft:
         if self.state.seq >= self._rules.history_limit:
             self._give_up(fact, at, self._too_long())
             return
-        if self.run.validates(fact) and self._is_refused(fact):
+        if not self.waits and self.run.validates(fact) and self._is_refused(fact):
             return
         try:
-            learned = None if self.is_early else self.run.learn(fact, at)
+            # A fork of a run that is paused is not.
+            waits = self._begins_late if isinstance(fact, RunForked) else self.waits
+            learned = None if waits else self.run.learn(fact, at)
         except PayloadTooLargeError as error:
             self._give_up(fact, at, error)
             return
         if learned is None:
             self.record(fact.model_copy(update={"held": True}), at)
+            self.run.pass_over()
             if isinstance(fact, CancelRequested):
                 self.record(RunCancelled(reason=fact.reason, forced=True), at)
             return

@@ -15,6 +15,8 @@ from worldflow.engine.history import (
     ChildCompleted,
     ChildFailed,
     Fact,
+    RunPaused,
+    RunUnpaused,
     SignalReceived,
     TerminateRequested,
     UpdateReceived,
@@ -29,7 +31,7 @@ from worldflow.worlds.messages import FactArrived, Revival, RunMessage, Start
 from worldflow.worlds.payloads import adopt, adopt_event, fetch_event, stash
 from worldflow.worlds.records import RunRecord
 
-_FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested)
+_FOR_THE_SUCCESSOR = (SignalReceived, UpdateReceived, CancelRequested, TerminateRequested, RunPaused, RunUnpaused)
 """What goes to the run that a run has left its place to."""
 
 _FOR_A_NEW_RUN = (SignalReceived, UpdateReceived, ChildCompleted, ChildFailed)

@@ -212,6 +212,11 @@ class LiveRun:
         inbox = self.execution.inbox if self.execution else None
         return inbox is not None and isinstance(fact, UpdateReceived) and inbox.validator(fact.name) is not None
 
+    def pass_over(self) -> None:
+        """Counts an event that is recorded and that the workflow does not learn of now: a replay counts it, too."""
+        if self.execution:
+            self.execution.length += 1
+
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
         known = workflow_for(workflow_name, self.id) if version is None else find_workflow(workflow_name, version)
         return Execution(self.id, known, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)

@@ -43,7 +43,7 @@ class LiveRuns:
 
     def put_back(self, run: LiveRun) -> None:
         """Keeps a run for its next turn, unless it has none, or its code cannot run."""
-        if run.execution is None or run.state.ended:
+        if run.execution is None or run.state.ended or run.state.paused:
             return
         with self._lock:
             self._runs[run.id] = run
@@ -52,10 +52,11 @@ class LiveRuns:
         for oldest in surplus:
             oldest.dispose()
 
-    def load(self, run_id: str, *, use_code: bool = True) -> tuple[LiveRun, Replay | None]:
+    def load(self, run_id: str, *, use_code: bool = True, wakes: bool = True) -> tuple[LiveRun, Replay | None]:
         """The run as its history stands, with a live execution if its code can run.
 
         use_code: False gives it none.
+        wakes: False gives it none if it is paused.
         """
         with without_collections():
             history = self._load_history(run_id)
@@ -64,7 +65,7 @@ class LiveRuns:
                 run.code_was_tried = False
                 run.blocked = "each of its turns failed or died; the log shows why"
                 return run, None
-            if run.state.started and not run.state.ended:
+            if run.state.started and not run.state.ended and (wakes or run.state.paused is None):
                 return run, run.revive(run.state.started, history)
             return run, None
 

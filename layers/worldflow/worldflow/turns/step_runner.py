@@ -20,9 +20,9 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import loggable
 from worldflow.engine.usage import Entry
-from worldflow.engine.workflow.context import StepInfo, current_step
 from worldflow.engine.workflow.definitions import find_step
 from worldflow.engine.workflow.run import OtherRuns
+from worldflow.engine.workflow.step_info import StepInfo, current_step
 from worldflow.turns.attempts import failed
 from worldflow.turns.calling import call_step
 from worldflow.turns.loading import explain_failures

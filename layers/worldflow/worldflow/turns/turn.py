@@ -19,7 +19,7 @@ from typing import Self, TypedDict, Unpack
 from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import Applied, AttributesSet, Event, Fact, StepCompleted, StepFailed, StepScheduled
 from worldflow.engine.history.state import OpenStep, RunState
-from worldflow.turns import attempts, forwarding
+from worldflow.turns import attempts, forwarding, pausing
 from worldflow.turns.acts import Acts, carry_out, never
 from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.announcing import status_events
@@ -162,7 +162,11 @@ class Turn:
         if held and any(isinstance(message, Poke) and message.reread for message in self._messages):
             held.dispose()
             held = None
-        run, replay = (held, None) if held else self._tools.runs.load(self._run_id, use_code=self._use_code)
+        run, replay = (
+            (held, None)
+            if held
+            else self._tools.runs.load(self._run_id, use_code=self._use_code, wakes=pausing.wakes(self._messages))
+        )
         draft = self._draft = self._next_draft(run)
         draft.was_read = held is None
         is_there = draft.apply(self._messages, self._arrived, redo=self._redo, use_code=self._use_code)
@@ -227,7 +231,7 @@ class Turn:
         ):
             acts.cancel_obsolete(draft.obsolete, self._out_of_time)
         for message in draft.messages:
-            if isinstance(message, StepDue):
+            if isinstance(message, StepDue) and not self._state.paused:
                 self._send(acts.wake_step(message))
         self._settle_limits()
         self._update_record()
@@ -237,7 +241,7 @@ class Turn:
         """Updates the record where it shows something else by now: attributes, or whether the run is blocked."""
         run, draft = self._run, self._drafted
         reason = self._blocked()
-        shows = any(isinstance(event, (Applied, AttributesSet)) for event in draft.events)
+        shows = any(isinstance(event, (Applied, AttributesSet, *pausing.CHANGES)) for event in draft.events)
         if not (shows or draft.redo or draft.took_up or reason or (run.blocked and draft.events)):
             return
         becomes_blocked = reason is not None and not self._is_known_as_blocked()
@@ -251,7 +255,7 @@ class Turn:
     def _blocked(self) -> str | None:
         """Why the run is blocked, if it is: why its code cannot run, while something waits for it."""
         run = self._run
-        if self._drafted.is_early:
+        if self._drafted.is_early or run.state.paused:
             return None
         return run.blocked if run.blocked and run.waits_for_code(self._woken) else None
 
@@ -293,13 +297,10 @@ class Turn:
         """Asks for places of attempts at their limits, and gives back those of attempts that are over."""
         draft, state = self._drafted, self._state
         if state.has_limits:
-            from worldflow.turns.acts.limits import LimitedSteps  # which runs without limits do not need
+            from worldflow.turns.acts.limits import messages_of  # which runs without limits do not need
 
-            limited = LimitedSteps(ActingRun(self._world, self._run_id, state))
-            limited.note(draft.messages, draft.events, draft.obsolete.attempts)
-            if draft.redo or (state.ended and draft.events):
-                limited.note_all()
-            self._send(limited.settle())
+            run = ActingRun(self._world, self._run_id, state)
+            self._send(messages_of(run, draft.messages, draft.events, draft.obsolete.attempts, redo=draft.redo))
 
     def _announce(self) -> None:
         draft = self._drafted
@@ -329,7 +330,7 @@ class Turn:
         if self._left is None and self._inline_since is not None:
             executor.forget_inline(run.id)
             self._inline_since = None
-        while self._left is None and run.execution and not run.state.ended:
+        while self._left is None and run.execution and not (run.state.ended or run.state.paused):
             steps = list(run.inline_due(self._woken))
             if not steps:
                 if self._inline_since is None:

@@ -157,6 +157,11 @@ class FactArrived(_RunMessage):
     """Of an outcome that is unrecorded: see `StepOutcome`."""
 
     @property
+    def is_timeout(self) -> bool:
+        """Whether it says that an attempt has taken too long."""
+        return self.nonce is not None and self.nonce.startswith("timeout")
+
+    @property
     def dedup_id(self) -> str:
         return safe_id(":".join(filter(None, [self.run_id, self.fact.fact_id, self.nonce])))
 

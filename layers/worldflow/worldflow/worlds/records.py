@@ -20,12 +20,13 @@ from worldflow.engine.history import (
     RunContinued,
     RunFailed,
     RunForked,
+    RunPaused,
     end_status,
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.usage import Entry
 
-Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked"]
+Status = Literal["pending", "running", "completed", "failed", "cancelled", "continued", "blocked", "paused"]
 
 
 ENDED: frozenset[Status] = frozenset({"completed", "failed", "cancelled", "continued"})
@@ -73,6 +74,22 @@ class Gathers(BaseModel):
         if self.max_wait is not None:
             ends.append(first + timedelta(seconds=self.max_wait))
         return min(ends)
+
+
+class Pause(BaseModel):
+    """Since when a run is paused, by whom and why."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
+
+    at: datetime
+    by: str | None = None
+    reason: str | None = None
+    of_workflow: bool | None = None
+    """All runs of its workflow are."""
+
+    @classmethod
+    def of(cls, paused: RunPaused) -> Pause:
+        return cls(at=paused.at, by=paused.by, reason=paused.reason, of_workflow=paused.of_workflow)
 
 
 class HookRecord(BaseModel):
@@ -125,6 +142,7 @@ class RunRecord(BaseModel):
     result: Json = None
     error: Failure | None = None
     blocked_reason: str | None = None
+    paused: Pause | None = None
     version: int | None = None
     """The workflow's version; None for the highest, until the run has begun."""
     attributes: dict[str, Attribute] = {}
@@ -249,7 +267,8 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
     """The record of a run as its history tells it."""
     started, ended = state.started, state.ended
     assert started is not None
-    status: Status = end_status(ended) if ended else "blocked" if blocked else "running"
+    open_status: Status = "paused" if state.paused else "blocked" if blocked else "running"
+    status: Status = end_status(ended) if ended else open_status
     return RunRecord(
         run_id=run_id,
         workflow_name=started.workflow_name,
@@ -264,6 +283,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         error=ended.error if isinstance(ended, (RunFailed, RunContinued)) else None,
         reason=ended.reason if isinstance(ended, RunCancelled) else None,
         blocked_reason=blocked if status == "blocked" else None,
+        paused=Pause.of(state.paused) if state.paused and status == "paused" else None,
         attributes=state.attributes,
         status_text=state.status_text,
         parent=started.parent,

@@ -27,7 +27,7 @@ from worldflow.ai.pydantic.waiting import waiting_by_hooks
 from worldflow.ai.pydantic.wire import Contexts, Transports
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.ids import check_name
-from worldflow.engine.workflow.context import current_step
+from worldflow.engine.workflow.step_info import current_step
 
 SPEC = DurabilityEngineSpec(
     engine_name="Worldflow",

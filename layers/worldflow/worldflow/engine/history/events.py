@@ -38,6 +38,8 @@ AnyFact = (
     | children.ChildFailed
     | runs.CancelRequested
     | runs.TerminateRequested
+    | runs.RunPaused
+    | runs.RunUnpaused
 )
 AnyDecision = (
     runs.Applied

@@ -131,7 +131,7 @@ def _still_counts(event: Event, state: RunState, *, is_last: bool) -> AnyFact | 
             | h.CancelRequested()
         ):
             return event if is_last and state.accepts(event) else None
-        case h.TimerFired() | h.TerminateRequested():
+        case h.TimerFired() | h.TerminateRequested() | h.RunPaused() | h.RunUnpaused():
             return None  # a timer fires again by itself, if it still is to
         case _:
             assert_never(event)

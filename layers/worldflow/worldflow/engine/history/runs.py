@@ -17,8 +17,10 @@ __all__ = [
     "RunContinued",
     "RunFailed",
     "RunForked",
+    "RunPaused",
     "RunRestored",
     "RunStarted",
+    "RunUnpaused",
     "TerminateRequested",
     "VersionMarked",
 ]
@@ -129,6 +131,35 @@ class TerminateRequested(Fact):
     @property
     def fact_id(self) -> str:
         return "terminate"
+
+
+class RunPaused(Fact):
+    """From here on the run's code does not run, and no step of it begins. What comes for it is held."""
+
+    event_type: Literal["RunPaused"] = "RunPaused"
+    pause_id: str
+    reason: str | None = None
+    by: str | None = None
+    """Who asked for it."""
+    of_workflow: bool | None = None
+    """All runs of its workflow are paused."""
+
+    @property
+    def fact_id(self) -> str:
+        return f"pause/{self.pause_id}"
+
+
+class RunUnpaused(Fact):
+    """The run continues: with what was held, and with attempts of steps that have fallen due meanwhile."""
+
+    event_type: Literal["RunUnpaused"] = "RunUnpaused"
+    pause_id: str
+    of_workflow: bool | None = None
+    """Only a pause of the whole workflow is over."""
+
+    @property
+    def fact_id(self) -> str:
+        return f"unpause/{self.pause_id}"
 
 
 class Applied(Decision):

@@ -138,6 +138,8 @@ def spans_of(events: Iterable[Event]) -> list[Span]:
             case h.RunCompleted() | h.RunFailed() | h.RunCancelled() | h.RunContinued():
                 for hook in hooks.values():  # which end with their run
                     hook.close(event.at, "completed")
+            case h.RunPaused() | h.RunUnpaused():
+                pass
             case h.RunStarted() | h.RunRestored() | h.CancelRequested() | h.TerminateRequested():
                 pass  # the run's own, and of one moment
             case h.Applied() | h.AttributesSet() | h.StreamWritten() | h.VersionMarked():

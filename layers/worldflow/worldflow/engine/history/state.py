@@ -46,6 +46,8 @@ class OpenStep:
     """The run that it was scheduled in, if not this one."""
     granted: datetime | None = None
     """When its limit has let the attempt through, if this process knows: no history says."""
+    moved: bool = False
+    """It fell due while the run was paused, and is due since the end of that."""
     cancel_requested: bool = False
     """Its await is cancelled, and waits for its outcome."""
 
@@ -101,6 +103,7 @@ class RunState:
         self.attributes: dict[str, Attribute] = {}
         self.status_text: str | None = None
         self.forked: h.RunForked | None = None
+        self.paused: h.RunPaused | None = None
         self.successor: str | None = None
         self.streams: dict[str, int] = {}
         """How many values the workflow has written to each stream; that it has closed one counts as another."""
@@ -139,6 +142,10 @@ class RunState:
                 return not self.has_seen(fact)
             case h.TerminateRequested():
                 return fact.successor != self.started.run_id  # or it was meant for the one before
+            case h.RunPaused():
+                return self.paused is None and not self.has_seen(fact)
+            case h.RunUnpaused():
+                return self.paused is not None and (self.paused.of_workflow or False) >= (fact.of_workflow or False)
             case h.RunStarted() | h.RunForked() | h.RunRestored():
                 return False
             case _:
@@ -150,8 +157,9 @@ class RunState:
 
     def earliest(self, fact: AnyFact) -> datetime:
         """The earliest `at` that an accepted fact may have."""
-        is_due = isinstance(fact, h.TimerFired) and not fact.woken
-        return max(self.at, self.timers[fact.timer_id].due) if is_due else self.at
+        if isinstance(fact, h.TimerFired) and not fact.woken:
+            return max(self.at, self.timers[fact.timer_id].due)
+        return self.at
 
     def record(self, event: Event) -> OpenStep | h.TimerStarted | None:
         """Takes in the next event. Returns what it has closed, as that was: the open attempt of a step, or a timer that
@@ -175,8 +183,9 @@ class RunState:
             case h.RunForked():
                 self._fork(event)
             case h.TerminateRequested():
-                self._seen.add(event.fact_id)
-                self.successor = event.successor
+                self._terminate(event)
+            case h.RunPaused() | h.RunUnpaused():
+                self._pause(event)
             case h.SignalReceived() | h.HookResumed() | h.UpdateReceived():
                 self._seen.add(event.fact_id)
             case h.CancelRequested():
@@ -225,7 +234,7 @@ class RunState:
         self.restored = event.at if event.restored else None
 
     def _fork(self, event: h.RunForked) -> None:
-        self.forked, self.usage = event, Usage()
+        self.forked, self.usage, self.paused = event, Usage(), None
         for step in self.steps.values():
             step.due = event.at
             step.origin = (step.origin or event.run_id) if event.after is None else None
@@ -235,13 +244,31 @@ class RunState:
         else:
             self.streams_taken, self.streams_since = {}, None
 
+    def puts_off(self, step: OpenStep) -> bool:
+        """Whether the open attempt of a step is not to begin before the run continues."""
+        return self.paused is not None and step.due is not None and step.due > self.paused.at
+
+    def _terminate(self, event: h.TerminateRequested) -> None:
+        self._seen.add(event.fact_id)
+        self.successor = event.successor
+
+    def _pause(self, event: h.RunPaused | h.RunUnpaused) -> None:
+        if isinstance(event, h.RunPaused):
+            self._seen.add(event.fact_id)
+            self.paused = event
+            return
+        for step in self.steps.values():
+            if self.puts_off(step) and step.due and step.due <= event.at:
+                step.due, step.moved = event.at, True
+        self.paused = None
+
     def _end(self, event: Ended) -> None:
         self.ended = event
         self.successor = event.next_run_id if isinstance(event, h.RunContinued) else self.successor
 
     def _retry(self, event: h.StepRetryScheduled) -> None:
         step = self.steps[event.step_id]
-        step.attempt, step.due, step.granted = event.attempt, event.due, None
+        step.attempt, step.due, step.granted, step.moved = event.attempt, event.due, None, False
 
     def _request_cancel(self, event: h.StepCancelRequested | h.ChildCancelRequested) -> None:
         call: OpenStep | OpenChild | None

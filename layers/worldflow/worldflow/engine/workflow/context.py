@@ -10,8 +10,6 @@ import re
 import sys
 import uuid
 from collections.abc import Callable, Coroutine
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NoReturn, TypeVar, overload
 
@@ -22,14 +20,13 @@ from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ContinueAsNew, FieldError, InvalidInputError, OutsideError, SerializationError
 from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
-from worldflow.engine.usage import Entry, Usage
 from worldflow.engine.values.serialization import ANYTHING, check_text
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
 from worldflow.engine.workflow.inbox import Hook, OnMisfit
 from worldflow.engine.workflow.mailbox import Receive
-from worldflow.engine.workflow.outlets import Nowhere, Outlet
-from worldflow.engine.workflow.run import OtherRuns, WorkflowInfo
+from worldflow.engine.workflow.run import WorkflowInfo
+from worldflow.engine.workflow.step_info import current_step
 from worldflow.engine.workflow.webhooks import LONGEST_LIFE, Webhook
 
 T = TypeVar("T")
@@ -38,51 +35,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 STATUS_LIMIT = 1_000
 
 _TOKEN = re.compile(r"[A-Za-z0-9_.:=@+-]{1,200}")
-
-
-def _nobody() -> NoReturn:
-    raise OutsideError("a step of the engine's own only works inside a step that a workflow called")
-
-
-@dataclass(frozen=True, slots=True)
-class StepInfo:
-    """The attempt of a step that is running. `attempt` counts from 1."""
-
-    run_id: str
-    step_id: str
-    attempt: int
-    heartbeat_details: Any = None
-    """The details of the last heartbeat of earlier attempts."""
-    origin: str | None = None
-    """The run in which the step was first called, if this one continues it."""
-    _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
-    _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
-    _open: Callable[[str, bool], Outlet] = field(default=lambda name, _: Nowhere(), repr=False, compare=False)
-    """Opens a stream, to begin it anew or to go on with what earlier attempts wrote."""
-    _others: Callable[[], OtherRuns] = field(default=_nobody, repr=False, compare=False)
-    """For steps of the engine's own."""
-
-    def heartbeat(self, details: Any = None) -> None:
-        """Reports that the attempt is still running, for steps with a `heartbeat_timeout`. Each call is one write.
-
-        details: JSON that the next attempt finds as `heartbeat_details` if this one fails.
-        Raises `asyncio.CancelledError` if the workflow no longer needs the step.
-        """
-        if not self._beat(ANYTHING.encode(details)):
-            raise asyncio.CancelledError("the workflow no longer needs this step")
-
-    @property
-    def usage(self) -> list[Entry]:
-        """The tokens that this attempt has recorded so far, one entry for each model; see `record_usage`."""
-        return self._usage.entries()
-
-    @property
-    def idempotency_key(self) -> str:
-        """A key for the services that the step calls: the same for every attempt, also when a failed run is retried."""
-        return f"{self.origin or self.run_id}/{self.step_id}"
-
-
-current_step: ContextVar[StepInfo] = ContextVar("worldflow_step")
 
 
 def _execution(what: str) -> Execution:
@@ -336,14 +288,6 @@ def in_workflow() -> bool:
     For libraries that are used in both. Also True in the `finally` of code that is discarded, where calls do nothing.
     """
     return running_loop() is not None
-
-
-def step_info() -> StepInfo:
-    """The attempt of the step that this code runs in. Raises `OutsideError` elsewhere."""
-    try:
-        return current_step.get()
-    except LookupError:
-        raise OutsideError("step_info() only works inside a step that a workflow called") from None
 
 
 def record_usage(model: str, *, input_tokens: int = 0, output_tokens: int = 0, **other: int) -> None:

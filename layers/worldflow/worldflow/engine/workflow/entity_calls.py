@@ -15,10 +15,10 @@ from worldflow.engine.errors import EntityLockLostError, WorldflowError
 from worldflow.engine.history import Json
 from worldflow.engine.ids import generation
 from worldflow.engine.unawaited import Made
-from worldflow.engine.workflow.context import step_info
 from worldflow.engine.workflow.entities import UNLOCK, Entity, Operation, workflow_name
 from worldflow.engine.workflow.execution import Execution
-from worldflow.engine.workflow.other_runs import _others, _own
+from worldflow.engine.workflow.own_steps import _others, _own
+from worldflow.engine.workflow.step_info import step_info
 
 
 def _tell(workflow: str, run_id: str, operation: str, values: dict[str, Any]) -> None:

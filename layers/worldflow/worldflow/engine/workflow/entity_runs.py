@@ -22,7 +22,7 @@ from worldflow.engine.workflow.definitions import Workflow, add_workflow
 from worldflow.engine.workflow.entities import LOCK, UNLOCK, Definition, Entity, workflow_name
 from worldflow.engine.workflow.entity_calls import lost
 from worldflow.engine.workflow.execution import Execution
-from worldflow.engine.workflow.other_runs import _others, _own
+from worldflow.engine.workflow.own_steps import _others, _own
 
 LONG = 1_000
 """Events after which an entity continues as its next generation."""

@@ -193,7 +193,7 @@ class Execution:
             case h.CancelRequested():
                 self._cancel_reason = fact.reason
                 self._main.cancel()
-            case h.RunRestored() | h.TerminateRequested():
+            case h.RunRestored() | h.TerminateRequested() | h.RunPaused() | h.RunUnpaused():
                 pass  # of which the workflow does not learn
             case _:
                 assert_never(fact)
@@ -290,7 +290,7 @@ class Execution:
     def timer_started(self, when: float, *, sleep: bool) -> str:
         self._timer_count += 1
         timer_id, due = f"t{self._timer_count}", self.due(when - self._now.timestamp())
-        self.decide(h.TimerStarted(timer_id=timer_id, due=due, **({"sleep": True} if sleep else {})))
+        self.decide(h.TimerStarted(timer_id=timer_id, due=due, sleep=sleep or None))
         return timer_id
 
     def timer_cancelled(self, timer_id: str) -> None:

@@ -42,6 +42,7 @@ from worldflow.engine.values.serialization import ANYTHING, Codec, explain
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
+from worldflow.engine.workflow.own_steps import HOLDER
 from worldflow.engine.workflow.run import Run
 from worldflow.engine.workflow.validators import ARE_USED, Validator
 
@@ -340,9 +341,7 @@ class Hook(Generic[T]):
         """Asks whether another live run holds the token, without waiting for a value. Returns the error that awaiting
         the hook would raise, with the other's `run_id`, or None if the token is this run's.
         """
-        from worldflow.engine.workflow.other_runs import hook_holder  # which imports this
-
-        holder = await hook_holder(self.token)
+        holder = await self._inbox.run.call_step(HOLDER, (self.token,), {})
         if holder == self._inbox.run.run_id:
             return None
         return conflict(self.token, holder)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from worldflow.engine.history import AnyDecision
 from worldflow.engine.own_time import OwnTime
-from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.awaitables import Call
+from worldflow.engine.workflow.definitions import Step, Workflow
 from worldflow.engine.workflow.loop import WorkflowLoop
 from worldflow.engine.workflow.recorded import Recorded
 
@@ -75,6 +77,9 @@ class Run(Protocol):
     @property
     def decisions(self) -> list[AnyDecision]:
         """What was decided since the last fact."""
+
+    def call_step(self, step: Step[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Call[Any]:
+        """Calls a step."""
 
     def decide(self, decision: AnyDecision) -> None:
         """Takes a decision of the workflow's."""

@@ -14,9 +14,9 @@ from worldflow.engine.errors import OutsideError, UnsupportedOperationError
 from worldflow.engine.here import running_loop
 from worldflow.engine.ids import check_name
 from worldflow.engine.values.serialization import Codec
-from worldflow.engine.workflow.context import current_step
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.outlets import Outlet
+from worldflow.engine.workflow.step_info import current_step
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
 from worldflow.engine.ids import check_name
 from worldflow.engine.values.signatures import Signature, as_function
-from worldflow.engine.workflow.context import current_step
 from worldflow.engine.workflow.definitions import Step
+from worldflow.engine.workflow.step_info import current_step
 from worldflow.engine.workflow.streams import open_stream
 
 _ITERATED = (

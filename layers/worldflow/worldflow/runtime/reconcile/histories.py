@@ -124,6 +124,6 @@ def _told(record: RunRecord, state: RunState) -> dict[str, Any]:
     kept = {"updated_at", "carried", "seen", "replaces", "restored", "newest_run_id", "blocked_reason"}
     if state.ended:
         return record.model_dump(exclude=kept)
-    status = "running" if record.status == "blocked" else record.status
-    behind = {"seq", "version", "attributes", "status_text", "usage"}
+    status = "running" if record.status in ("blocked", "paused") else record.status
+    behind = {"seq", "version", "attributes", "status_text", "usage", "paused"}
     return {**record.model_dump(exclude=kept | behind), "status": status}

@@ -26,7 +26,7 @@ from worldflow.worlds import World
 LAST = 10**9
 """No history is longer."""
 
-Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked"]
+Status = Literal["running", "completed", "failed", "cancelled", "continued", "blocked", "paused"]
 
 Key = Callable[[], str | None]
 """The `Idempotency-Key` of the request that is being answered."""
@@ -189,11 +189,31 @@ def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempo
         woken = sending.wake(world, run_id, request.timer if request else None)
         return json_response(202, {"run_id": run_id, "woken": woken})
 
+    @router.post("/runs/<run_id>/pause")
+    def pause_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        sending.pause(world, run_id, request.reason if request else None, by=_caller(router))
+        return json_response(202, {"run_id": run_id})
+
+    @router.post("/runs/<run_id>/unpause")
+    def unpause_run(run_id: Id) -> Response[Any]:
+        logger.append_keys(run_id=run_id)
+        sending.unpause(world, run_id)
+        return json_response(202, {"run_id": run_id})
+
     @router.post("/runs/<run_id>/resume")
     def resume_run(run_id: Id) -> Response[Any]:
         logger.append_keys(run_id=run_id)
         sending.resume(world, run_id)
         return json_response(202, {"run_id": run_id})
+
+
+def _caller(router: APIGatewayHttpRouter) -> str | None:
+    """The identity that API Gateway has found the caller to have."""
+    context = router.current_event.raw_event.get("requestContext") or {}
+    authorizer = context.get("authorizer") or {}
+    found = (authorizer.get("iam") or {}).get("userArn") or (authorizer.get("jwt") or {}).get("claims", {}).get("sub")
+    return found if isinstance(found, str) else None
 
 
 def _add_starting_again(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:

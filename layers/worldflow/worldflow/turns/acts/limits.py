@@ -47,6 +47,17 @@ class _Change:
     looks: bool = False
 
 
+def messages_of(
+    run: ActingRun, messages: Sequence[RunMessage], events: Sequence[h.Event], closed: Iterable[OpenStep], *, redo: bool
+) -> list[Outgoing]:
+    """What a turn sends for the limited steps of its run. While that is paused, no attempt asks for a place."""
+    limited, is_awake = LimitedSteps(run), run.state.paused is None
+    limited.note([one for one in messages if is_awake or not isinstance(one, StepDue)], events, closed)
+    if (redo and is_awake) or (run.state.ended and events):
+        limited.note_all()
+    return limited.settle()
+
+
 class LimitedSteps:
     """What a turn changes at the limits of the run's steps."""
 
@@ -64,7 +75,7 @@ class LimitedSteps:
         reported = set()
         for message in messages:
             match message:
-                case FactArrived(fact=h.StepCompleted() | h.StepFailed() as fact) if message.nonce != "timeout":
+                case FactArrived(fact=h.StepCompleted() | h.StepFailed() as fact) if not message.is_timeout:
                     reported.add((fact.step_id, fact.attempt))
                     if step := self._find(fact.step_id, fact.attempt):
                         self._end(step)

@@ -81,7 +81,7 @@ def begin(run: ActingRun, step: OpenStep) -> list[Outgoing]:
 
 def begin_again(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Sends the open attempt once more, or the wake-up of one that is not due yet."""
-    if step.attempt is None:
+    if step.attempt is None or run.state.puts_off(step):
         return []
     if step.scheduled.entity:
         return _call_entity(run, step)
@@ -130,7 +130,12 @@ def watches(run: ActingRun, step: OpenStep) -> list[Outgoing]:
 def timeout(run: ActingRun, step: OpenStep) -> FactArrived:
     assert step.scheduled.timeout is not None
     fact = timed_out(step, f"it took longer than {spoken(step.scheduled.timeout)}")
-    return FactArrived(run_id=run.id, fact=fact, nonce="timeout")
+    return FactArrived(run_id=run.id, fact=fact, nonce=timeout_nonce(step))
+
+
+def timeout_nonce(step: OpenStep) -> str:
+    """Tells the timeout of an attempt from one that was counted before a pause."""
+    return f"timeout-{step.due.isoformat()}" if step.moved and step.due else "timeout"
 
 
 def _heartbeat(run: ActingRun, step: OpenStep, due: datetime) -> Delayed:

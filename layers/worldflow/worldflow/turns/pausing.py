@@ -1,0 +1,99 @@
+"""What a turn does about pauses of its run.
+
+A pause counts before all else that comes in its turn: nothing is decided together with it, so that no step is scheduled
+that was to wait. While the run is paused, facts are held, like those of a blocked run, and its code is not even loaded;
+no attempt is sent and no inline step runs. The turn that learns of the end of the pause applies what is held, and acts
+once more on all that is open, which sends the attempts that have fallen due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from worldflow.engine.history import AnyFact, CancelRequested, RunPaused, RunUnpaused, StepFailed
+from worldflow.engine.history.state import RunState
+from worldflow.turns.acts.steps import timeout_nonce
+from worldflow.turns.live_run import LiveRun
+from worldflow.worlds.messages import FactArrived, Outgoing, RunMessage
+
+CHANGES = (RunPaused, RunUnpaused)
+"""What the record of a run shows."""
+
+
+def first_pause(messages: Sequence[RunMessage]) -> RunPaused | None:
+    """The pause that the messages of a turn begin with, if they do."""
+    for message in messages:
+        if isinstance(message, FactArrived):
+            if isinstance(message.fact, RunPaused):
+                return message.fact
+            if isinstance(message.fact, RunUnpaused):
+                return None
+    return None
+
+
+def wakes(messages: Sequence[RunMessage]) -> bool:
+    """Whether messages end a pause. A workflow that is cancelled cleans up, and so it runs."""
+    return any(
+        isinstance(message, FactArrived) and isinstance(message.fact, (RunUnpaused, CancelRequested))
+        for message in messages
+    )
+
+
+class Pausable(Protocol):
+    """The draft of a turn."""
+
+    run: LiveRun
+    outbox: list[Outgoing]
+    redo: bool
+    redo_after: int
+    begins_paused: bool
+
+    @property
+    def state(self) -> RunState: ...
+
+    @property
+    def waits(self) -> bool: ...
+
+    def record(self, event: RunPaused | RunUnpaused, at: datetime) -> None: ...
+
+    def apply_all_held(self, now: datetime) -> None: ...
+
+
+def take(draft: Pausable, message: RunMessage, fact: AnyFact, now: datetime) -> bool:
+    """Whether a fact pauses the run, or ends a pause. It is dealt with then."""
+    if isinstance(fact, RunPaused):
+        if draft.state.accepts(fact) and isinstance(message, FactArrived):
+            # Something may have been decided in this turn: it counts in the next.
+            draft.outbox.append(message.model_copy(update={"nonce": f"{message.nonce}+"}))
+    elif isinstance(fact, RunUnpaused):
+        if draft.state.accepts(fact):
+            _unpause(draft, fact, now)
+    elif isinstance(fact, CancelRequested) and draft.state.paused and draft.state.accepts(fact):
+        _unpause(draft, RunUnpaused(pause_id=draft.state.paused.pause_id), now)
+    return isinstance(fact, (RunPaused, RunUnpaused))
+
+
+def _unpause(draft: Pausable, fact: RunUnpaused, now: datetime) -> None:
+    note(draft, fact, now)
+    draft.redo, draft.redo_after = True, 0
+    if draft.run.execution and not draft.waits:
+        draft.apply_all_held(now)
+
+
+def note(draft: Pausable, fact: RunPaused | RunUnpaused, now: datetime) -> None:
+    """Records that a run is paused, or is no longer."""
+    draft.record(fact, max(now, draft.state.at))
+    draft.run.pass_over()
+    draft.begins_paused = False
+
+
+def is_void(message: FactArrived, fact: AnyFact, state: RunState) -> bool:
+    """Whether a message says that an attempt has taken too long which has not begun, or has begun after a pause."""
+    if not (isinstance(fact, StepFailed) and message.is_timeout):
+        return False
+    step = state.steps.get(fact.step_id)
+    if step is None or step.attempt != fact.attempt:
+        return False
+    return state.puts_off(step) or message.nonce != timeout_nonce(step)
