@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from worldflow.aws_setup import setup_worldflow_infrastructure
 from worldflow.cli import app
-from worldflow.stacks import OUTPUTS
+from worldflow.settings import Settings
+from worldflow.stacks import OUTPUTS, read_environment
 
 REGION = "eu-west-1"
 OPTIONS = {"WORLDFLOW_LOCAL", "WORLDFLOW_STACK", "WORLDFLOW_WORKFLOWS"}
@@ -83,6 +84,15 @@ def test_a_run_is_started_and_shown(environment: dict[str, str], monkeypatch: py
         monkeypatch.setenv(name, value)
     assert run("start", "greet", "--run-id", "one", "--stack", "prod").stdout == "one\n"
     assert json.loads(run("status", "one", "--stack", "prod", "--json").stdout)["status"] == "pending"
+
+
+@pytest.mark.usefixtures("prod")
+def test_the_step_queues_of_a_stack_are_those_of_its_parameter() -> None:
+    assert "WORLDFLOW_STEP_QUEUES" not in read_environment("prod")
+    cloudformation.parameters.update(StepQueues="heavy,gpu")
+    settings = Settings.from_environment(read_environment("prod"))
+    assert settings.step_queues == ("heavy", "gpu")
+    assert settings.url_of_step_queue("gpu").endswith("/prod-steps-gpu.fifo")
 
 
 @pytest.mark.usefixtures("prod")

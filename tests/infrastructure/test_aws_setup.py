@@ -103,6 +103,19 @@ def test_names_of_ones_own():
     assert ":secret:Shop-webhooks-" in resources.webhook_secret_arn
 
 
+def test_further_step_queues_are_named_after_the_step_queue():
+    assert changes() and changes(step_queues=["heavy"]) == ["queue worldflow-steps-heavy.fifo: created"]
+    printed = run("setup", "--step-queues", "heavy").stdout
+    assert "export WORLDFLOW_STEP_QUEUES=heavy" in printed
+    resources = setup_worldflow_infrastructure(step_queues=["heavy"])
+    settings = Settings.from_environment(resources.environment())
+    sqs = boto3.client("sqs", region_name=REGION)
+    found = sqs.get_queue_attributes(QueueUrl=settings.url_of_step_queue("heavy"), AttributeNames=["RedrivePolicy"])
+    assert "worldflow-steps-dead-letters.fifo" in found["Attributes"]["RedrivePolicy"]
+    with pytest.raises(ConfigurationError, match="each name in step_queues must be"):
+        setup_worldflow_infrastructure(step_queues=["Heavy"])
+
+
 def test_two_regions_do_not_meet():
     setup_worldflow_infrastructure(region="us-east-1")
     assert changes(region="eu-west-1") == [f"{part}: created" for part in PARTS]

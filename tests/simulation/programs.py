@@ -144,9 +144,14 @@ once: Any = Step(_once, "simulated.once", guarantee="at_most_once")
 once_or_more: Any = Step(
     _once, "simulated.retried_once", guarantee="at_most_once", retry=RetryPolicy(max_attempts=3, initial_interval="20s")
 )
-limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=4))
+limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=4), queue="heavy")
 beating: Any = Step(
-    _beating, "simulated.beating", heartbeat_timeout="15s", timeout="10m", retry=RetryPolicy(max_attempts=3)
+    _beating,
+    "simulated.beating",
+    heartbeat_timeout="15s",
+    timeout="10m",
+    retry=RetryPolicy(max_attempts=3),
+    queue="heavy",
 )
 plain: Any = Step(_plain, "simulated.plain", retry=RetryPolicy(max_attempts=4, initial_interval="10m"))
 pure: Any = Step(_limited, "simulated.pure", guarantee="pure")

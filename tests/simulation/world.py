@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.simulation.archive import SimArchive
 from tests.simulation.faults import INJECTED, READING, SENDING, WRITING, Fault, SentInPart, Throttled, TimedOut
+from tests.simulation.programs import STEPS
 from tests.support.items import name_of_write
 from worldflow.engine.errors import ConflictError, RunArchivedError
 from worldflow.engine.history import (
@@ -311,6 +312,9 @@ class SimWorld(World):
         now = self.now()
         prompt = [message for message in messages if not isinstance(message, Delayed)]
         prompt += [one.message for one in messages if isinstance(one, Delayed) and one.due <= now]
+        for task in prompt:
+            if isinstance(task, StepTask) and task.name in STEPS:
+                assert task.queue == STEPS[task.name].queue, "a task has left its step queue"
         later = [one for one in messages if isinstance(one, Delayed) and one.due > now]
         lanes: list[list[_Sending]] = [
             [self._later(batch)] for batch in _batches([o for o in later if _is_near(o, now)])
