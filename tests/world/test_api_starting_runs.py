@@ -51,6 +51,17 @@ def test_input_with_defaults_may_be_left_out(api: Api, aws: AWSSystem) -> None:
     assert finish(aws, answer.body["run_id"]).result == ["Hello, World!", "Hello, World, again!"]
 
 
+def test_a_run_starts_later(api: Api, aws: AWSSystem) -> None:
+    api.post("/runs", start(run_id="order-1001", delay="1h"), key="k1")
+    api.post("/runs", start(run_id="order-1002", start_at="2099-01-01T08:00:00+01:00"))
+    aws.settle()
+
+    found = api.get("/runs/order-1001").body
+    assert found["status"] == "pending" and found["start_at"] > found["created_at"]
+    assert api.get("/runs/order-1002").body["start_at"] == "2099-01-01T07:00:00Z"
+    assert finish(aws, "order-1001").status == "completed"
+
+
 def test_a_run_that_exists_is_the_answer(api: Api) -> None:
     api.post("/runs", start(run_id="order-1001"))
     other = {**ORDER, "customer": "Grace"}
@@ -113,6 +124,10 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "an empty run id": (start(run_id=""), 422, "run_id"),
     "a long run id": (start(run_id="x" * 101), 422, "run_id"),
     "a run id that is a number": (start(run_id=1001), 422, "run_id"),
+    "a delay that is none": (start(delay="soon"), 422, "delay"),
+    "a time without its zone": (start(start_at="2027-01-01T08:00:00"), 422, "start_at"),
+    "a delay and a time": (start(delay=1, start_at="2027-01-01T08:00:00Z"), 422, "start_at"),
+    "a delay and a signal": (start(delay=1, signal={"name": "word"}), 422, "signal"),
     "a list": ([], 422, "body"),
     "text": ('"hello"', 422, "body"),
     "null": ("null", 422, "body"),

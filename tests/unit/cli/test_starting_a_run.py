@@ -35,6 +35,15 @@ def test_people_are_told_that_a_run_exists(cli: Cli):
     assert cli.run("start", "ask", "--run-id", "one").stderr == "Run one already exists (running).\n"
 
 
+def test_a_run_starts_later(cli: Cli):
+    later = cli.json("start", "ask", "--delay", "1h30m")
+    then = cli.json("start", "ask", "--start-at", "2099-12-24T18:00+01:00")
+    cli.settle()
+    assert cli.json("status", later["run_id"])["status"] == "pending"
+    assert then["start_at"] == "2099-12-24T17:00:00Z"
+    assert "begins" in cli("status", later["run_id"])
+
+
 def test_json_is_the_record_of_the_run(cli: Cli):
     started = cli.json("start", "tomorrow", "--run-id", "one", "--input", '{"day": "2026-02-28"}')
     assert started.pop("created") is True

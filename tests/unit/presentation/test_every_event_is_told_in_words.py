@@ -110,6 +110,10 @@ WORDS = [
     (VersionMarked(change_id="pack-first"), "took the new path of change pack-first"),
     (TerminateRequested(reason="enough"), "termination requested  enough"),
     (RunContinued(next_run_id="r~2", input={"n": 2}), 'run continued as r~2  {"n": 2}'),
+    (
+        RunContinued(next_run_id="r~2", attempt=2, error=Failure(type="builtins:OSError", message="no")),
+        "run failed; attempt 2 is r~2  OSError: no",
+    ),
     (RunCompleted(result=[1, 2]), "run completed  [1, 2]"),
     (RunFailed(error=ERROR), "run failed  CardDeclined: no funds left"),
     (RunCancelled(reason="too late"), "run cancelled  too late"),

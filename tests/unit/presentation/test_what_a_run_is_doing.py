@@ -10,7 +10,7 @@ import pytest
 from worldflow.engine.history import Failure
 from worldflow.engine.history.spans import Attempt, Span
 from worldflow.presentation.doing import doing
-from worldflow.worlds.records import RunRecord, Status
+from worldflow.worlds.records import Gathers, RunRecord, Status
 
 NOW = datetime(2026, 3, 11, 14, 2, 7, tzinfo=UTC)
 BEGUN = NOW - timedelta(minutes=5)
@@ -93,4 +93,23 @@ def test_a_run_that_is_under_way(spans: list[Span], waits_for: list[str], senten
     ],
 )
 def test_a_run_that_is_not(run: RunRecord, sentence: str) -> None:
+    assert doing(run, [], NOW) == sentence
+
+
+@pytest.mark.parametrize(
+    ("run", "sentence"),
+    [
+        (record("pending", start_at=NOW + timedelta(minutes=58)), "Starts in 58 min."),
+        (record("pending", start_at=BEGUN), "Waiting for its first turn for 5 min."),
+        (
+            record("pending", start_at=NOW + timedelta(seconds=9), gathers=Gathers(window="w", max_wait=10)),
+            "Gathers starts, begins in 9 s.",
+        ),
+        (
+            record("continued", next_run_id="r~2", error=Failure(type="builtins:ConnectionError")),
+            "Failed with ConnectionError after 5 min; the next attempt is r~2.",
+        ),
+    ],
+)
+def test_one_that_has_not_begun_or_begins_again(run: RunRecord, sentence: str) -> None:
     assert doing(run, [], NOW) == sentence

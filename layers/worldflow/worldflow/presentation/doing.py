@@ -27,7 +27,8 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
         return f"Paused {paused(record.paused)}. It continues when it is unpaused."
     if record.status == "pending":
         if record.start_at and record.start_at > now:
-            return f"Starts in {duration(record.start_at - now)}."
+            left = duration(record.start_at - now)
+            return f"Gathers starts, begins in {left}." if record.gathers else f"Starts in {left}."
         return f"Waiting for its first turn for {duration(now - record.created_at)}."
     open_spans = [span for span in spans if span.end is None]
     parts = [*_working(open_spans, now), *_waiting(open_spans, waits_for, now)]
