@@ -86,6 +86,15 @@ def test_signals_that_come_before_are_kept(world: CrashingWorld) -> None:
     whole_history(world, "r", starts_later)
 
 
+def test_it_is_announced_when_it_begins(world: CrashingWorld) -> None:
+    starting.start(world, "r", starts_later, {"waits": True}, delay="1h")
+    sending.signal(world, "r", "word", "early", signal_id="s")
+    settle(world)
+    assert world.announced == []
+    serve(world)
+    assert [event.kind for event in world.announced] == ["started", "completed"]
+
+
 def test_each_of_them_is_held(world: CrashingWorld) -> None:
     starting.start(world, "r", starts_later, {"waits": True}, delay="1h")
     for word in ("one", "two"):

@@ -230,6 +230,8 @@ class _Account:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
         world = self.world
         record = record_of(self._run_id, started)
+        if started.gathered or started.throttled:
+            self.say("requests with which starts are gathered or throttled: not counted")
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:
             self.say("requests to start from the history of another run")

@@ -12,6 +12,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from worldflow.engine.history import (
+    Applied,
     Event,
     RunContinued,
     RunFailed,
@@ -53,8 +54,14 @@ def status_events(
     told: list[StatusEvent] = []
     begun = state.forked or started
     is_first = state.at == begun.at or any(isinstance(message, Start) for message in messages)
-    if any(isinstance(one, RunForked if state.forked else RunStarted) for one in new) or (came_again and is_first):
-        told.append(event(kind="started", at=begun.at, seq=begun.seq))
+    start_at = begun.start_at if isinstance(begun, RunStarted) else None
+    waits = start_at is not None and start_at > begun.at
+    if waits:  # it has begun when the workflow learned of it
+        begins = any(isinstance(one, Applied) and one.fact_id == begun.fact_id for one in new)
+    else:
+        begins = any(isinstance(one, RunForked if state.forked else RunStarted) for one in new)
+    if begins or (came_again and is_first and not (waits and begun.fact_id in state.held)):
+        told.append(event(kind="started", at=start_at if start_at and waits else begun.at, seq=begun.seq))
     if ended := state.ended:
         told.append(
             event(

@@ -49,6 +49,7 @@ def start(
         restored=record.restored,
         limit=record.limit,
         start_at=record.start_at,
+        throttled=record.throttled,
         gathered=record.gathered,
         attempt=record.attempt,
         first_at=record.first_at,

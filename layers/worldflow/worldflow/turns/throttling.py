@@ -35,7 +35,7 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
         return record
     at = reserve(world, workflow.name, _key(world, workflow, throttle, record), throttle.rate, now)
     if at <= now and workflow.starts.limit is None:  # at a limit it may have to wait, and its place is good then
-        return record
+        return record.model_copy(update={"throttled": True})
     waiting = record.model_copy(update={"start_at": at, "throttled": True, "updated_at": now})
     world.update_run(waiting)
     return waiting

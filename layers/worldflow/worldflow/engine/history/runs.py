@@ -66,6 +66,8 @@ class RunStarted(Fact):
     """How many there are at most, where there may be more than one."""
     first_at: datetime | None = None
     """When the first attempt began."""
+    throttled: bool | None = None
+    """It has taken a place among those that are throttled."""
     gathered: int | None = None
     """How many starts the run has gathered, where its workflow has a debounce or a batch."""
 
