@@ -33,7 +33,9 @@ from worldflow.engine.history import (
     RunEnded,
     RunFailed,
     RunForked,
+    RunPaused,
     RunStarted,
+    RunUnpaused,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -222,6 +224,8 @@ def _arrived(sim: Simulation, message: FactArrived) -> bool:
             return run.state.ended is not None
         case CancelRequested():
             return run.state.ended is not None or run.state.cancel_requested
+        case RunPaused() | RunUnpaused():
+            return True  # one that is paused already, or is not, records nothing
         case HookResumed() if fact.hook_id not in run.state.hooks or run.state.ended:
             return True
     for each in run.following:

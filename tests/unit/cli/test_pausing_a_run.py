@@ -14,3 +14,20 @@ def test_the_status_says_by_whom_and_why(cli: Cli, monkeypatch: pytest.MonkeyPat
     assert cli("unpause", "one") == "Requested one to continue.\n"
     cli.settle()
     assert cli.json("status", "one")["status"] == "running"
+
+
+def test_all_open_runs_of_a_workflow_are_paused(cli: Cli):
+    for run_id in ("one", "two"):
+        cli("start", "ask", "--run-id", run_id)
+    cli("start", "door", "--run-id", "other")
+    cli.settle()
+    cli("pause", "--where", "workflow=ask", "--yes")
+    cli.settle()
+    assert [cli.json("status", run_id)["status"] for run_id in ("one", "two", "other")] == [
+        "paused",
+        "paused",
+        "running",
+    ]
+    cli("unpause", "--where", "workflow=ask", "--yes")
+    cli.settle()
+    assert cli.json("status", "two")["status"] == "running"

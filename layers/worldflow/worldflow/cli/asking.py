@@ -232,14 +232,22 @@ def wake(
 
 
 def pause(
-    run_id: RunId,
+    run_id: bulk.SomeRun = None,
     reason: Reason = None,
-    by: Annotated[str | None, typer.Option(help="Who pauses it. Default: your user name.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who pauses the run. Default: your user name.")] = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pause a run: no code of it runs and no step begins until unpause. Running steps finish."""
+    """Pause a run, or many: no code of it runs and no step begins until unpause. Running steps finish."""
+    if run_id is None:
+        bulk.act("pause", where, token, yes, rate, local, stack, as_json, reason=reason, alone={"--by": by})
+        return
+    bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.pause(world, run_id, reason, by=by or _user())
     if as_json:
@@ -255,8 +263,21 @@ def _user() -> str | None:
         return None
 
 
-def unpause(run_id: RunId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
-    """Let a paused run continue. Timers that fell due meanwhile fire at once."""
+def unpause(
+    run_id: bulk.SomeRun = None,
+    where: bulk.Where = None,
+    yes: bulk.Yes = False,
+    rate: bulk.Rate = "20/s",
+    token: bulk.Continue = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a paused run, or many, continue. Timers that fell due meanwhile fire at once."""
+    if run_id is None:
+        bulk.act("unpause", where, token, yes, rate, local, stack, as_json)
+        return
+    bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.unpause(world, run_id)
     if as_json:

@@ -45,6 +45,8 @@ _DONE: dict[Action, str] = {
     "fork": "Forked",
     "cancel": "Requested cancellation of",
     "terminate": "Requested termination of",
+    "pause": "Requested a pause of",
+    "unpause": "Requested an end of the pause of",
     "resume": "Resumed",
 }
 

@@ -27,7 +27,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.filters import Filters
 from worldflow.worlds.records import RunRecord, Status, check_cursor, cursor_after
 
-Action = Literal["retry", "fork", "cancel", "terminate", "resume"]
+Action = Literal["retry", "fork", "cancel", "terminate", "pause", "unpause", "resume"]
 
 PAGE = 100
 _FORM = 1
@@ -39,6 +39,8 @@ _ON: Mapping[Action, tuple[Sequence[Status], Sequence[Status]]] = {
     "fork": ((), ()),
     "cancel": (_OPEN, _OPEN),
     "terminate": (_OPEN, _OPEN),
+    "pause": (("running", "blocked"), ("running", "blocked")),
+    "unpause": (("paused",), ("paused",)),
     "resume": (("blocked",), _OPEN),
 }
 """The statuses of the runs that an action is about, by default and at all; none where every run will do."""
@@ -162,6 +164,14 @@ class Bulk:
 
     def _terminate(self, world: World, run_id: str) -> str:
         sending.terminate(world, run_id, self.reason)
+        return run_id
+
+    def _pause(self, world: World, run_id: str) -> str:
+        sending.pause(world, run_id, self.reason)
+        return run_id
+
+    def _unpause(self, world: World, run_id: str) -> str:
+        sending.unpause(world, run_id)
         return run_id
 
     def _resume(self, world: World, run_id: str) -> str:

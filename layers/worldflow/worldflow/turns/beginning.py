@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from worldflow.engine.history import Applied, Event, HookCreated, RunForked, RunStarted
+from worldflow.engine.history import (
+    Applied,
+    ChildStarted,
+    Event,
+    HookCreated,
+    Json,
+    RunForked,
+    RunStarted,
+    StepScheduled,
+)
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.forking import forked, retried, streams_left
+from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation
 from worldflow.engine.traceparent import run_context
 from worldflow.engine.workflow.definitions import Workflow
@@ -16,7 +26,7 @@ from worldflow.turns.webhook_tokens import WebhooksOf
 from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.histories import taken_over, with_whole
-from worldflow.worlds.payloads import adopt_events, fetch, fetch_failure, stash
+from worldflow.worlds.payloads import Whole, adopt_events, fetch, fetch_failure, stash
 from worldflow.worlds.records import Fork, RunRecord
 
 
@@ -87,6 +97,22 @@ def fork(
         traceparent=_span_of(source, fork_of),
         streams=streams or None,
     )
+
+
+def called_anew(
+    world: World, run_id: str, state: RunState, adopted: Sequence[Event], arguments: Mapping[str, Json], edits: Edits
+) -> Sequence[Event] | None:
+    """The events that a fork takes over, with the arguments that the code has for what is open in it, now that data
+    before it is edited. None where they are the same.
+    """
+    calls: list[StepScheduled | ChildStarted] = [step.scheduled for step in state.steps.values()]
+    calls += [child.started for child in state.children.values() if not child.started.detached]
+    anew: dict[int, Event] = {}
+    for call in calls:
+        if call.identity[1] in arguments and call.seq not in edits:
+            anew[call.seq] = call.model_copy(update={"input": Whole(arguments[call.identity[1]], None)})
+    # What other events have borrowed from these, they cannot any more.
+    return taken_over(world, run_id, [anew.get(event.seq, event) for event in adopted]) if anew else None
 
 
 def edits_of(world: World, fork_of: Fork) -> Edits:

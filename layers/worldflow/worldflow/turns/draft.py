@@ -5,7 +5,7 @@ Facts that the workflow cannot take, since its code cannot run, are held: see `t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,6 @@ from worldflow.engine.history import (
     AnyFact,
     Applied,
     CancelRequested,
-    ChildStarted,
     Event,
     Json,
     Replied,
@@ -31,7 +30,6 @@ from worldflow.engine.history import (
     TerminateRequested,
     UpdateReceived,
 )
-from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
 from worldflow.engine.workflow.definitions import is_limited
@@ -44,7 +42,7 @@ from worldflow.turns.live_run import LiveRun, Replay, Rules
 from worldflow.turns.observer import Observer
 from worldflow.worlds import ledger
 from worldflow.worlds.base import World
-from worldflow.worlds.histories import as_stored, taken_over
+from worldflow.worlds.histories import as_stored
 from worldflow.worlds.messages import (
     FactArrived,
     HeartbeatDue,
@@ -57,7 +55,6 @@ from worldflow.worlds.messages import (
     start_of,
     termination,
 )
-from worldflow.worlds.payloads import Whole
 from worldflow.worlds.records import RunRecord
 
 
@@ -282,27 +279,14 @@ class Draft:
         if run.blocked is None:
             self.replay = run.revive(self.state.started, self.events, adopted=True)
         if self.replay and record.fork_of.edit is not None:
-            self._call_anew(adopted, self.replay.anew, beginning.edits_of(self._world, record.fork_of))
+            edits = beginning.edits_of(self._world, record.fork_of)
+            if events := beginning.called_anew(self._world, run.id, self.state, adopted, self.replay.anew, edits):
+                self.events = list(map(as_stored, events))
+                run.read_anew(self.events)
         self.apply_fact(fork, self._world.now())
         self.redo = True
         if record.restored:
             self.record(RunRestored(), self.state.at)
-
-    def _call_anew(self, adopted: Sequence[Event], arguments: Mapping[str, Json], edits: Edits) -> None:
-        """Gives what is open in a fork the arguments that the code has for it, now that data before it is edited."""
-        steps, children = self.state.steps.values(), self.state.children.values()
-        calls: list[StepScheduled | ChildStarted] = [step.scheduled for step in steps]
-        calls += [child.started for child in children if not child.started.detached]
-        anew: dict[int, Event] = {}
-        for call in calls:
-            if call.identity[1] in arguments and call.seq not in edits:
-                anew[call.seq] = call.model_copy(update={"input": Whole(arguments[call.identity[1]], None)})
-        if not anew:
-            return
-        # What other events have borrowed from these, they cannot any more.
-        events = taken_over(self._world, self.run.id, [anew.get(event.seq, event) for event in adopted])
-        self.events = list(map(as_stored, events))
-        self.run.read_anew(self.events)
 
     # --- facts ---
 
