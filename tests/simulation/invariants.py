@@ -47,7 +47,7 @@ from worldflow.engine.history import (
     UpdateReceived,
     load_events,
 )
-from worldflow.engine.history.state import RunState
+from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.serving.outages import LIFE_RECEIVES
@@ -293,7 +293,22 @@ def attempts_do_not_wait_for_others(sim: Simulation, users: Users) -> Problems:
         yield f"{task} was not begun while {other} was in flight"
 
 
+def entities_do_each_call_once(sim: Simulation, users: Users) -> Problems:
+    """Also in all generations of an entity together."""
+    replies = Counter(
+        (generation(run_id)[0], event.fact_id)
+        for run_id in sim.run_ids()
+        if "@" in run_id
+        for event in sim.store.history(run_id)
+        if isinstance(event, Replied)
+    )
+    for (entity, fact_id), count in replies.items():
+        if count > 1:
+            yield f"{entity}: it has done {fact_id} {count} times"
+
+
 OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
+    entities_do_each_call_once,
     no_message_is_left,
     what_was_started_exists,
     what_was_accepted_is_recorded,
@@ -502,7 +517,7 @@ def nothing_is_forgotten(run: Run) -> Problems:
             yield f"it goes on as {state.ended.next_run_id}, which has not begun"
     elif not run.is_blocked:
         for step in state.steps.values():
-            if step.attempt is not None:
+            if step.attempt is not None and not _waits_for_a_blocked_entity(run, step):
                 yield f"it waits for {step.scheduled.step_id}/{step.attempt}"
         for timer in state.timers.values():
             yield f"it waits for {timer.timer_id}"
@@ -510,6 +525,11 @@ def nothing_is_forgotten(run: Run) -> Problems:
             if _holder(run, hook.token) != run.id:
                 yield f"it has lost {hook.hook_id}, {hook.token}"
     yield from _forgotten_children(run)
+
+
+def _waits_for_a_blocked_entity(run: Run, step: OpenStep) -> bool:
+    entity = step.scheduled.entity
+    return entity is not None and list(Run(run.sim, entity).following)[-1].is_blocked
 
 
 def _holder(run: Run, token: str) -> str | None:

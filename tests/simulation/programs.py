@@ -15,8 +15,18 @@ from tests.simulation import processor
 from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
 from tests.support.values import spoil
-from worldflow import RetryPolicy, continue_as_new, create_webhook, open_stream, publish, step_info, wait_for_signal
-from worldflow.engine.workflow.definitions import Step, Workflow
+from worldflow import (
+    Entity,
+    RetryPolicy,
+    continue_as_new,
+    create_webhook,
+    entity,
+    open_stream,
+    publish,
+    step_info,
+    wait_for_signal,
+)
+from worldflow.engine.workflow.definitions import Step, Workflow, find_workflow
 
 Change = Literal["new", "old", "another order", "raises", "spins"]
 
@@ -210,6 +220,21 @@ def _cancellation(item: int) -> Any:
     return ("try", "wait", "abandon")[item % 3]
 
 
+@entity(name="simulated_tally")
+class Tally(Entity):
+    """An entity that all runs share."""
+
+    total: int = 0
+
+    async def add(self, amount: int) -> int:
+        await generated.one_step.options(inline=amount % 2 == 0)(0)
+        self.total += amount
+        return self.total
+
+
+tallies = find_workflow("entity:simulated_tally")
+
+
 class _Program(Interpreter):
     """What the interpreter of the unit tests has, and what takes a real executor."""
 
@@ -229,6 +254,16 @@ class _Program(Interpreter):
         out = open_stream(name)
         for number in range(count):
             out.write(f"{len(self.trace)} {number}")
+
+    async def tally(self, key: str, amount: int) -> Any:
+        tally = Tally(key)
+        if amount < 3:
+            return await tally.add(amount)
+        async with tally.lock(lease="10m"):
+            before = await tally.add(amount)
+            after = await tally.add(amount)
+            assert after == before + amount, "another was let in"
+            return after
 
     async def once(self, item: int, inline: bool) -> Any:
         return await once.options(inline=inline, cancellation=_cancellation(item))(item)
@@ -318,7 +353,14 @@ def _workflow(change: Change) -> Workflow[..., Any]:
 @cache
 def workflows(change: Change) -> dict[str, dict[int, Workflow[..., Any]]]:
     """The workflows of one version of the code, by name and version."""
-    found: list[Workflow[..., Any]] = [_workflow(change), generated.child, patient, heavy_child, shop.fulfil_order]
+    found: list[Workflow[..., Any]] = [
+        _workflow(change),
+        generated.child,
+        patient,
+        heavy_child,
+        tallies,
+        shop.fulfil_order,
+    ]
     return {workflow.name: {workflow.version: workflow} for workflow in found}
 
 
@@ -365,8 +407,10 @@ def _leaf(chance: random.Random) -> Program:
     match chance.randrange(38):
         case 34 | 35:
             return ["stream", chance.randint(0, 9), chance.choice(STREAMS), chance.random() < 0.3]
-        case 36 | 37:
+        case 36:
             return ["write", chance.choice(STREAMS), chance.randint(1, 3)]
+        case 37:
+            return ["tally", chance.choice("ab"), chance.randint(1, 3)]
         case 31 | 32 | 33:
             return ["talk", chance.randint(0, 9), chance.random() < 0.5]
         case 24 | 25:

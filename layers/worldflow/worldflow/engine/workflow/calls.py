@@ -66,6 +66,11 @@ class Calls:
         origin = ("step", step.name, frame.f_code, frame.f_lasti)
         return Call(self._step(step, arguments, origin), self._run.loop, origin)
 
+    @property
+    def next_id(self) -> str:
+        """The id of the step that is called next."""
+        return f"s{self._step_count + 1}"
+
     def call_bound(self, step: Step[..., Any], arguments: dict[str, Any], origin: Made) -> Coroutine[Any, Any, Any]:
         """Calls a step that no executor runs, with arguments by name."""
         return self._step(step, arguments, origin)

@@ -46,7 +46,9 @@ async def lock(run: Execution, reference: Entity, lease: float) -> str:
     """Waits until the entity is locked for this run. Returns the id of the lock."""
     if reference._run_id in run.locks:
         raise WorldflowError(f"this workflow already holds the lock of {reference._run_id}, or waits for it")
-    run.locks[reference._run_id] = lock_id = f"{run.run_id}/{run.uuid4().hex}"
+    new = f"{run.run_id}/{run.uuid4().hex}"
+    # In a history that is another run's the lock has that run's id.
+    run.locks[reference._run_id] = lock_id = run.recorded.ids.get(run.calls.next_id) or new
     frame = sys._getframe()
     origin = ("step", f"{reference._run_id}.lock", frame.f_code, frame.f_lasti)
     try:

@@ -55,7 +55,7 @@ class Recorded:
     def __init__(self, run: Replayed) -> None:
         self._run = run
         self.ids: dict[str, str] = {}
-        """The run ids of children and the tokens of hooks, by the ids of their calls."""
+        """The run ids of children, the tokens of hooks and the locks of entities, by the ids of their calls."""
         self.steps: dict[str, h.StepScheduled] = {}
         self.children: dict[str, h.ChildStarted] = {}
         self.patches: Container[str] = ()
@@ -102,6 +102,8 @@ class Recorded:
             match event:
                 case h.StepScheduled():
                     self.steps[event.step_id] = event
+                    if event.lock is not None:
+                        self.ids[event.step_id] = event.lock
                 case h.StepCompleted():
                     pass  # the other half of most histories
                 case h.ChildStarted():
