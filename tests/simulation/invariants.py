@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import workflows.order as shop
 from tests.simulation import programs
 from tests.simulation.faults import Crash
+from tests.simulation.limiting import limits_are_kept
 from tests.simulation.ownership import (
     Exactly,
     nothing_that_was_used_is_recorded,
@@ -317,6 +318,7 @@ OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     one_generation_lives,
     attempts_do_not_wait_for_others,
     streams_agree,
+    limits_are_kept,
 ]
 
 

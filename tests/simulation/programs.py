@@ -17,6 +17,7 @@ from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Progr
 from tests.support.values import spoil
 from worldflow import (
     Entity,
+    Limit,
     RetryPolicy,
     continue_as_new,
     create_webhook,
@@ -155,6 +156,15 @@ once_or_more: Any = Step(
     _once, "simulated.retried_once", guarantee="at_most_once", retry=RetryPolicy(max_attempts=3, initial_interval="20s")
 )
 limited: Any = Step(_limited, "simulated.limited", timeout="25s", retry=RetryPolicy(max_attempts=4), queue="heavy")
+placed: Any = Step(
+    _limited,
+    "simulated.placed",
+    timeout="25s",
+    retry=RetryPolicy(max_attempts=4),
+    limit=Limit("simulated", concurrency=1, key=lambda item: item % 2),
+    priority=lambda item: item % 3,
+)
+"""Shares its places with the same step of other runs."""
 beating: Any = Step(
     _beating,
     "simulated.beating",
@@ -180,6 +190,7 @@ STEPS: dict[str, Step[..., Any]] = {
         once,
         once_or_more,
         limited,
+        placed,
         beating,
         plain,
         pure,
@@ -275,7 +286,8 @@ class _Program(Interpreter):
         return await generated.one_step.options(inline=True, cancellation=_cancellation(item))(item)
 
     async def limited_step(self, item: int) -> Any:
-        return await limited.options(cancellation=_cancellation(item))(item)
+        step = placed if item % 4 > 1 else limited
+        return await step.options(cancellation=_cancellation(item))(item)
 
     async def beating(self, item: int) -> Any:
         return await beating.options(cancellation=_cancellation(item))(item)
