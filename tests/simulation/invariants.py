@@ -49,7 +49,7 @@ from worldflow.engine.history import (
     load_events,
 )
 from worldflow.engine.history.state import OpenStep, RunState
-from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.ids import generation, generation_id, is_of_run
 from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.serving.outages import LIFE_RECEIVES
 from worldflow.turns.attempts import is_timeout
@@ -181,7 +181,8 @@ def after_archiving(
     """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
     store, problems = sim.store, []
     kept = [key for key in store.items if not key.endswith(("#claim", "#beat"))]
-    left = {"records": store.records, "histories": store.commits, "items": kept, "schedules": store.schedules}
+    histories = [key for key in store.commits if is_of_run(key) or "#stream#" in key]
+    left = {"records": store.records, "histories": histories, "items": kept, "schedules": store.schedules}
     problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]
     for run_id, (record, events) in known.items():
         found, history = told(sim, run_id)
@@ -291,6 +292,8 @@ def one_generation_lives(sim: Simulation, users: Users) -> Problems:
 def attempts_do_not_wait_for_others(sim: Simulation, users: Users) -> Problems:
     """A task is held back by a copy of itself alone: an attempt that hangs, or whose function died, keeps none."""
     for task, other in sim.held_back.items():
+        if task.endswith(":report") or other.endswith(":report"):
+            continue  # which is to come after the attempt, and does not take long
         yield f"{task} was not begun while {other} was in flight"
 
 

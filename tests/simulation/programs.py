@@ -161,7 +161,7 @@ placed: Any = Step(
     "simulated.placed",
     timeout="25s",
     retry=RetryPolicy(max_attempts=4),
-    limit=Limit("simulated", concurrency=1, key=lambda item: item % 2),
+    limit=Limit("simulated", concurrency=1),
     priority=lambda item: item % 3,
 )
 """Shares its places with the same step of other runs."""
@@ -286,8 +286,10 @@ class _Program(Interpreter):
         return await generated.one_step.options(inline=True, cancellation=_cancellation(item))(item)
 
     async def limited_step(self, item: int) -> Any:
-        step = placed if item % 4 > 1 else limited
-        return await step.options(cancellation=_cancellation(item))(item)
+        if item % 4 < 2:
+            return await limited.options(cancellation=_cancellation(item))(item)
+        step = placed.options(cancellation=_cancellation(item))
+        return await asyncio.gather(*(step(item + more) for more in range(item % 4)), return_exceptions=True)
 
     async def beating(self, item: int) -> Any:
         return await beating.options(cancellation=_cancellation(item))(item)
