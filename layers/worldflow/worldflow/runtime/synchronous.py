@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
-A = TypeVar("A")
+A = TypeVar("A", covariant=True)
 T = TypeVar("T")
 
 

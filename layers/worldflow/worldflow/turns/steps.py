@@ -158,8 +158,8 @@ class StepExecutor:
         raises `CancelledError` otherwise.
         """
         if task.report:
-            fact = failed(task, unbegun(task.name), retryable=False)
-            return partial(self._tell, StepOutcome(run_id=task.run_id, fact=fact))
+            given_up = failed(task, unbegun(task.name), retryable=False)
+            return partial(self._tell, StepOutcome(run_id=task.run_id, fact=given_up))
         has_record = task.ledger is not False and (redelivered or task.redo)
         outcome = await self._threads.call(recorded_outcome, self._world, task) if has_record else None
         if outcome:
