@@ -27,3 +27,10 @@ def record_of(run_id: str, started: h.RunStarted) -> RunRecord:
         first_at=started.first_at,
         expires_at=started.expires_at,
     )
+
+
+def uncounted(started: h.RunStarted) -> list[str]:
+    """What a run has asked for before it began, and its history does not tell."""
+    if started.gathered or started.throttled:
+        return ["requests with which starts are gathered or throttled: not counted"]
+    return []

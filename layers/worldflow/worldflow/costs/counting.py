@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from worldflow.costs.asking import record_of
+from worldflow.costs.asking import record_of, uncounted
 from worldflow.costs.commits import Commits, Outcome
 from worldflow.costs.metering import Asked, MeteredWorld
 from worldflow.costs.streams import StreamCommits, count_streams, with_values
@@ -230,8 +230,7 @@ class _Account:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
         world = self.world
         record = record_of(self._run_id, started)
-        if started.gathered or started.throttled:
-            self.say("requests with which starts are gathered or throttled: not counted")
+        list(map(self.say, uncounted(started)))
         start = Start(run_id=self._run_id, asked_by=started.parent)
         if forked:
             self.say("requests to start from the history of another run")
@@ -246,8 +245,7 @@ class _Account:
     def _create(self, record: RunRecord) -> None:
         """Starts the run, some time before it begins if it is delayed."""
         world, begins_at = self.world, self.world.moment
-        if record.start_at:
-            world.moment = record.created_at
+        world.moment = record.created_at if record.start_at else begins_at
         world.create_run(record)
         world.send([start_of(record.run_id, record.start_at, record.parent)])
         if record.start_at:
