@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from tests.console.conftest import Pages
 from tests.support.systems import System, start
 from worldflow import wait_for_signal, workflow
+from worldflow.console import operating
 from worldflow.engine.workflow import definitions
 from worldflow.runtime import schedules, sending, sweep
 from worldflow.worlds.messages import StepTask
@@ -57,3 +61,17 @@ def test_a_step_attempt_that_has_not_ended_has_an_age(system: System, pages: Pag
 
 def test_dead_letters_are_put_back(pages: Pages) -> None:
     assert "Put 0 messages back" in pages.follow(pages.send("/health/redrive", page="/health"))
+
+
+@pytest.mark.parametrize(
+    ("steps", "heavy", "oldest"),
+    [
+        ((0, 0, None), (0, 0, None), 0.0),
+        ((1, 0, 30.0), (0, 2, 50.0), 50.0),
+        ((1, 0, 30.0), (0, 2, None), None),
+    ],
+)
+def test_the_oldest_step_attempt_of_a_stack_may_be_in_any_queue_of_steps(
+    steps: Any, heavy: Any, oldest: float | None
+) -> None:
+    assert operating._oldest_step({"runs": (1, 1, 70.0), "steps": steps, "steps heavy": heavy}) == oldest

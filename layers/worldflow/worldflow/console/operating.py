@@ -103,8 +103,7 @@ def health(world: World) -> Health:
         queues = {name: (queue.waiting, queue.in_flight, queue.oldest) for name, queue in gauges.queues.items()}
     elif stack:
         queues = stack.queues
-        waiting, in_flight, age = queues.get("steps", (0, 0, None))
-        step = 0.0 if queues and not waiting and not in_flight else age
+        step = _oldest_step(queues)
     return Health(
         queues,
         gauges,
@@ -115,6 +114,17 @@ def health(world: World) -> Health:
         isinstance(world, Redrives),
         world.now(),
     )
+
+
+def _oldest_step(queues: Mapping[str, tuple[int, int, float | None]]) -> float | None:
+    """The age of the oldest message of all queues of steps, if it is known: 0 where there is none."""
+    ages = [
+        age if waiting or in_flight else 0.0
+        for name, (waiting, in_flight, age) in queues.items()
+        if name.startswith("steps")
+    ]
+    known = [age for age in ages if age is not None]
+    return max(known) if ages and len(known) == len(ages) else None
 
 
 def _stack(world: World) -> StackHealth | None:
