@@ -17,7 +17,9 @@ OPTIONS = {
 def test_every_statement_has_a_check() -> None:
     stack = Stack(**OPTIONS)
     statements = {f"{role}.{sid}" for role in stack.all("IAM::Role") for sid in stack.statements(role)}
-    policies = stack.all("IAM::ManagedPolicy")
+    # No role has that of step queues, which are added: its rights are those of StepExecutorRole, as
+    # test_a_step_queue_is_added.py compares.
+    policies = {id: one for id, one in stack.all("IAM::ManagedPolicy").items() if id != "StepQueuePolicy"}
     statements |= {
         f"{id}.{one['Sid']}" for id, policy in policies.items() for one in policy["PolicyDocument"]["Statement"]
     }

@@ -131,11 +131,10 @@ class Meter(Observer):
 
     def _is_dead(self, record: Mapping[str, Any]) -> bool:
         """Whether it is a dead letter, or in its queue for as many receives as make one of others."""
-        if "ApproximateReceiveCount" not in record.get("attributes", {}):  # of another service than SQS
-            return False
-        if record["eventSourceARN"] in self._dead_letter_arns:
+        if record.get("eventSourceARN") in self._dead_letter_arns:
             return True
-        return int(record["attributes"]["ApproximateReceiveCount"]) > LIFE_RECEIVES
+        # Records of other services than SQS, which triggers take, have no such attributes.
+        return int(record.get("attributes", {}).get("ApproximateReceiveCount", 0)) > LIFE_RECEIVES
 
     def write(self) -> None:
         """Writes what has been counted, and begins anew."""
