@@ -1,6 +1,7 @@
 """Entities: their calls run one at a time, from workflows and from outside, and their state lasts."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -176,12 +177,14 @@ async def test_a_wait_for_a_lock_that_is_given_up_leaves_none(env: Env) -> None:
             return "gave up"
 
     first = await env.start(moves_under_lock, "wanted", 300)
+    began = env.now()
     impatient = await env.start(gives_up)
     await env.advance("1m")
     assert await impatient.result() == "gave up"
     await env.advance("10m")
     assert await first.result() == 10
     assert await (await env.start(moves_under_lock, "wanted", 1)).result() == 10
+    assert env.now() - began < timedelta(minutes=30)
 
 
 async def test_an_entity_that_is_cancelled_answers_all_and_begins_anew(env: Env) -> None:
