@@ -230,7 +230,7 @@ def test_a_long_history_is_continued_in_another(system: System, monkeypatch: pyt
 
     assert finish(system, "print-6").result == ["1b"]
     assert is_empty(state_of(system, "press"))
-    assert limits.tidy(system.world, [("press", "")]) == 0
+    assert limits.tidy(system.world) == 0
     system.clock.forward(system.world.now() + timedelta(days=2))
-    assert limits.tidy(system.world, [("press", "")]) > 0
+    assert limits.tidy(system.world) > 0
     assert is_empty(state_of(system, "press"))

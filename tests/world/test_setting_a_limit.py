@@ -8,7 +8,8 @@ import pytest
 
 from tests.support.systems import System, finish, start
 from worldflow import Limit, LimitNotFoundError, step, workflow
-from worldflow.runtime.limits import get_limit, list_limits, set_limit
+from worldflow.engine.history.state import RunState
+from worldflow.runtime.limits import get_limit, list_limits, set_limit, waiting_steps
 
 
 @step(limit=Limit("loom", concurrency=1, key=lambda yarn: yarn))
@@ -30,6 +31,12 @@ def test_what_is_paused_for_all_keys_waits_with_new_ones_too(system: System) -> 
     found = {status.key: status for status in list_limits(system.world)}
     assert {key: (one.concurrency, one.changed) for key, one in found.items()} == {"red": (0, True), "blue": (0, True)}
     assert [place.run_id for status in found.values() for place in status.waiting] == ["loom-2", "loom-2"]
+
+    state = RunState(system.world.load_history("loom-2"))
+    assert waiting_steps(system.world, "loom-2", state) == {
+        "s1": "waiting for limit 'loom' (1 of 1)",
+        "s2": "waiting for limit 'loom' (1 of 1)",
+    }
 
     set_limit(system.world, "loom", reset=True)
     assert finish(system, "loom-2").result == ["red", "blue"]

@@ -41,6 +41,7 @@ def test_pausing_one_and_seeing_who_waits(busy: Cli):
     assert header == ["limit", "key", "concurrency", "rate", "holding", "waiting"]
     assert line == ["booth (set)", "0", "0", "1"]
     assert "waits 1" in busy("limits", "show", "booth")
+    assert "s1 is waiting for limit 'booth' (1 of 1)" in busy("status", "second")
 
 
 def test_a_limit_that_is_not_there(busy: Cli):

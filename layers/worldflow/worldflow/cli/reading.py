@@ -39,6 +39,7 @@ from worldflow.presentation import (
     tracebacks,
 )
 from worldflow.runtime import queries
+from worldflow.runtime.limits import waiting_steps
 from worldflow.terminal import console
 from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
@@ -70,7 +71,9 @@ def status(
             print_json(record.describe())
             return
         history = world.read_events(run_id)
-        record = record.model_copy(update={"usage": RunState(history).usage.entries() or None})
+        state = RunState(history)
+        record = record.model_copy(update={"usage": state.usage.entries() or None})
+        waiting = waiting_steps(world, run_id, state)
         newest = newest_generation(world, record)
         names = streams.names(world, run_id)
     out = console()
@@ -80,6 +83,8 @@ def status(
     if history:
         out.print()
         out.print(timeline(history))
+    for step_id, waits in waiting.items():
+        out.print(f"{step_id} is {waits}", soft_wrap=True)
     if names:
         out.print(f"\nstreams: {', '.join(names)}", soft_wrap=True)
     if record.error and (local is not None if traceback is None else traceback):

@@ -35,6 +35,7 @@ from worldflow.presentation.doing import doing
 from worldflow.presentation.events import describe_event
 from worldflow.presentation.words import duration
 from worldflow.runtime import queries
+from worldflow.runtime.limits import waiting_steps
 from worldflow.turns.watchdog import watched
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
@@ -94,13 +95,14 @@ def view(world: World, run_id: str) -> RunView:
     spans, now = spans_of(events), world.now()
     stands = Standing() if record.ended or len(events) > REPLAYED else stand(world, record, events)
     waits = [task.waits_for for task in stands.tasks if task.waits_for]
+    state = RunState(events)
     return RunView(
         record,
         events,
         spans,
-        RunState(events),
+        state,
         stands,
-        doing(record, spans, now, waits),
+        doing(record, spans, now, waits, waiting_steps(world, run_id, state)),
         _generations(world, run_id),
         written(world, run_id),
         now,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from worldflow.engine.history.spans import Span
@@ -12,12 +12,19 @@ from worldflow.worlds.records import Pause, RunRecord
 _NAMED = 3
 
 
-def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Sequence[str] = ()) -> str:
+def doing(
+    record: RunRecord,
+    spans: Sequence[Span],
+    now: datetime,
+    waits_for: Sequence[str] = (),
+    at_limits: Mapping[str, str] | None = None,
+) -> str:
     """What a run is doing, waits for or came to.
 
     spans: of its history.
     waits_for: the calls that its tasks wait for, where its code is here; a history does not say that a workflow waits
         for a signal.
+    at_limits: what is to be said of steps that wait for a place at a limit, by their ids.
     """
     if record.ended and record.ended_at:
         return _ended(record, duration(record.ended_at - record.created_at))
@@ -31,7 +38,7 @@ def doing(record: RunRecord, spans: Sequence[Span], now: datetime, waits_for: Se
             return f"Gathers starts, begins in {left}." if record.gathers else f"Starts in {left}."
         return f"Waiting for its first turn for {duration(now - record.created_at)}."
     open_spans = [span for span in spans if span.end is None]
-    parts = [*_working(open_spans, now), *_waiting(open_spans, waits_for, now)]
+    parts = [*_working(open_spans, now, at_limits or {}), *_waiting(open_spans, waits_for, now)]
     if not parts:
         return "Waiting for a signal or an update, or taking a turn." if spans else "Running its code."
     more = f"; {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
@@ -62,9 +69,11 @@ def _ended(record: RunRecord, took: str) -> str:
             return f"Cancelled after {took}{because}"
 
 
-def _working(spans: Sequence[Span], now: datetime) -> list[str]:
+def _working(spans: Sequence[Span], now: datetime, at_limits: Mapping[str, str]) -> list[str]:
     """What somebody works on."""
-    parts = [_step(span, now) for span in spans if span.kind == "step"]
+    steps = [span for span in spans if span.kind == "step"]
+    parts = [f"{span.name} is {at_limits[span.id]}" for span in steps if span.id in at_limits]
+    parts += [_step(span, now) for span in steps if span.id not in at_limits]
     parts += [
         f"waiting for child {span.name} ({span.child_run_id}) for {duration(now - span.begin)}"
         for span in spans

@@ -11,7 +11,8 @@ from typing import Any
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFoundError
 from worldflow.engine.history.limit_state import Asker, LimitState
-from worldflow.engine.history.limits import LimitRow, Rate, read_token
+from worldflow.engine.history.limits import LimitRow, Place, Rate, read_token, step_token
+from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.limits import parse_rate
 from worldflow.turns.acts.limits import wake
 from worldflow.worlds import limits
@@ -151,6 +152,24 @@ def status_of(name: str, key: str, state: LimitState) -> LimitStatus:
         holders=[_place(holder.asker, holder.at) for holder in holders],
         waiting=[_place(asker, asker.since) for asker in state.in_turn()],
     )
+
+
+def waiting_steps(world: World, run_id: str, state: RunState) -> dict[str, str]:
+    """What is to be said of the steps of a run that wait for a place at a limit, by their ids."""
+    told: dict[str, str] = {}
+    lines: dict[tuple[str, str], list[str]] = {}
+    for step_id, step in state.steps.items():
+        if state.ended or state.started is None or step.attempt is None or not step.scheduled.is_limited:
+            continue
+        place = Place.load(step.scheduled.limit or {})
+        line = lines.get((place.limit, place.key))
+        if line is None:
+            waiting = limits.read(world, place.limit, place.key).in_turn()
+            line = lines[place.limit, place.key] = [asker.token for asker in waiting]
+        token = step_token(run_id, state.started.created_at, step_id, step.attempt)
+        if token in line:
+            told[step_id] = f"waiting for limit {place.limit!r} ({line.index(token) + 1} of {len(line)})"
+    return told
 
 
 def _text(rate: Rate) -> str:

@@ -21,7 +21,7 @@ from itertools import chain
 
 from worldflow.engine.ids import generation
 from worldflow.turns.observer import Observer, Observers, SweepReport
-from worldflow.worlds import items
+from worldflow.worlds import items, limits
 from worldflow.worlds.base import World
 from worldflow.worlds.items import Items
 from worldflow.worlds.messages import Message, Poke, Start
@@ -32,6 +32,9 @@ PENDING_AFTER = timedelta(minutes=5)
 
 PENDING_UNTIL = timedelta(hours=3)
 """Until then it is looked whether a run has begun; after that the daily poke sees to it."""
+
+TIDY_HOUR = 3
+"""The hour of the day in which old histories of limits are removed."""
 
 _BATCH = 100
 
@@ -65,6 +68,8 @@ def sweep(
             report.complete = False
             break
     _send(world, messages)
+    if now.hour == TIDY_HOUR and report.complete:
+        limits.tidy(world)
     Observers(observer).swept(report)
     return report
 

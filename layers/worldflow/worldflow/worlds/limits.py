@@ -25,7 +25,7 @@ import random
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -259,10 +259,10 @@ def change_all(world: World, name: str, changed: Mapping[str, Any], change_id: s
 # --- old histories ---
 
 
-def tidy(world: World, limits: Iterable[tuple[str, str]]) -> int:
+def tidy(world: World) -> int:
     """Removes the histories of limits that were sealed more than a day ago. Returns how many."""
     removed = 0
-    for limit in limits:
+    for limit in [(name, key) for name in names(world) for key in keys(world, name)]:
         number = get_generation(world, _base(limit)) - 1
         while number:
             last = _last(cast("Sequence[LimitRow]", world.load_history(_history(limit, number), COMMITS)))
