@@ -403,7 +403,7 @@ def the_record_agrees(run: Run) -> Problems:
     last = run.sim.store.commits[run.id][-1]
     if not run.sim.is_swept and record.seq < state.seq and last.invocation in run.sim.outlived:
         return  # it died before it wrote the record, and another had acknowledged its message: the daily poke does it
-    if state.held and not run.is_blocked and not state.ended:
+    if state.held and not (run.is_blocked or state.paused or state.ended):
         yield f"it is {record.status}, and holds {list(state.held)}"
     if run.is_blocked and not record.blocked_reason:
         yield "it is blocked for no reason"
