@@ -3,7 +3,16 @@
 import asyncio
 
 from tests.histories.named import named_step, named_workflow
-from worldflow import RetryPolicy, open_stream, step_info
+from worldflow import (
+    HookFailedError,
+    RetryPolicy,
+    RunNotFoundError,
+    create_hook,
+    open_stream,
+    signal_run,
+    step_info,
+    wait_for_signal,
+)
 
 RELEASE = "0.5.0"
 
@@ -48,3 +57,26 @@ async def waits_for_a_step() -> str:
     except TimeoutError:
         return f"{answer} late"
     return answer
+
+
+@step(inline=True)
+async def notes_the_word(word: str) -> str:
+    return f"noted {word}"
+
+
+@workflow()
+async def pauses_and_is_woken(other: str) -> list[str]:
+    told = []
+    try:
+        await signal_run(other, "word", 1)
+    except RunNotFoundError as error:
+        told.append(str(error))
+    with create_hook(token="paused-and-woken") as hook:
+        told += [] if await hook.get_conflict() else ["mine"]
+        try:
+            await hook
+        except HookFailedError as error:
+            told.append(str(error))
+    told.append(await notes_the_word(await wait_for_signal("word")))
+    await asyncio.sleep(86_400)
+    return told

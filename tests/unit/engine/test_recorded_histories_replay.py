@@ -62,7 +62,7 @@ KNOWN_TO["0.2.0"] = KNOWN_TO["0.1.0"] | {
 }
 KNOWN_TO["0.3.0"] = KNOWN_TO["0.2.0"]
 KNOWN_TO["0.4.0"] = KNOWN_TO["0.3.0"] | {"RunRestored"}
-KNOWN_TO["0.5.0"] = KNOWN_TO["0.4.0"] | {"StreamWritten", "StepCancelRequested"}
+KNOWN_TO["0.5.0"] = KNOWN_TO["0.4.0"] | {"StreamWritten", "StepCancelRequested", "RunPaused", "RunUnpaused"}
 """The kinds of event that each release has written."""
 
 IDENTIFYING = ("step_id", "timer_id", "child_id", "hook_id", "fact_id", "change_id", "name", "workflow_name", "stream")
