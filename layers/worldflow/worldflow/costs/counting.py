@@ -196,6 +196,10 @@ class _Account:
                 self._ask_for(fact)
             case h.RunForked() | h.RunRestored():
                 pass
+            case h.StepCompleted() | h.StepFailed() if self._is_of_an_entity(fact):
+                self._inbox.append(self._arrived(fact))  # the entity has sent it
+            case h.UpdateReceived() if fact.caller:
+                self._inbox.append(self._arrived(fact))  # the caller has sent it
             case h.StepCompleted() | h.StepFailed():
                 self._bring_due(StepDue(run_id=self._run_id, step_id=fact.step_id, attempt=fact.attempt))
                 if fact.step_id not in self._inline:
@@ -225,6 +229,10 @@ class _Account:
             case _:
                 assert_never(fact)
         self._collect()
+
+    def _is_of_an_entity(self, fact: Outcome) -> bool:
+        step = self._state.steps.get(fact.step_id)
+        return step is not None and step.scheduled.entity is not None
 
     def _ask_for(self, started: h.RunStarted, forked: h.RunForked | None = None) -> None:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
