@@ -196,10 +196,6 @@ class _Account:
                 self._ask_for(fact)
             case h.RunForked() | h.RunRestored():
                 pass
-            case h.StepCompleted() | h.StepFailed() if self._is_of_an_entity(fact):
-                self._inbox.append(self._arrived(fact))  # the entity has sent it
-            case h.UpdateReceived() if fact.caller:
-                self._inbox.append(self._arrived(fact))  # the caller has sent it
             case h.StepCompleted() | h.StepFailed():
                 self._bring_due(StepDue(run_id=self._run_id, step_id=fact.step_id, attempt=fact.attempt))
                 if fact.step_id not in self._inline:
@@ -229,10 +225,6 @@ class _Account:
             case _:
                 assert_never(fact)
         self._collect()
-
-    def _is_of_an_entity(self, fact: Outcome) -> bool:
-        step = self._state.steps.get(fact.step_id)
-        return step is not None and step.scheduled.entity is not None
 
     def _ask_for(self, started: h.RunStarted, forked: h.RunForked | None = None) -> None:
         """The record and the start message, sent by the run's starter, unless that is in another run's account."""
@@ -277,6 +269,8 @@ class _Account:
         """What the step executor does with a task, of which this comes."""
         world, task = self.world, self._tasks.pop((fact.step_id, fact.attempt), None)
         if task is None:
+            if (step := self._state.steps.get(fact.step_id)) and step.scheduled.entity:
+                self._inbox.append(self._arrived(fact))  # the entity has sent it
             return
         world.delivered(task)
         if task.redo and task.ledger is not False:
