@@ -197,6 +197,7 @@ def conversation(api: Any, system: System) -> Iterator[Answer]:
 def comparable(answer: Answer) -> tuple[int, str]:
     """An answer without what differs from one request to the next: moments, new ids, tokens and chance."""
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "MOMENT", answer.text)
+    text = re.sub(r',"waited":[\d.]+', "", text)  # which an attempt has that the machine kept waiting
     text = re.sub(r'"(token|url|seed|cursor)":"?[^",}]*', r'"\1":"SOME', text)
     return answer.status, re.sub(r"\b[0-9a-f]{32}\b", "ID", text)
 
