@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import clock
 from tests.unit.cli import flows
 from tests.unit.cli.conftest import Cli
 from worldflow.cli import bulk
@@ -24,14 +28,23 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
-@pytest.fixture
-def five(cli: Cli) -> Cli:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five runs that failed, and two that are open."""
-    for number in range(5):
-        cli("start", "doomed", "--run-id", f"doomed-{number}")
-    for number in range(2):
-        cli("start", "ask", "--run-id", f"ask-{number}")
-    cli.settle()
+    made = Cli(tmp_path_factory.mktemp("filled") / "runs.db")
+    clock.restart(clock.START - timedelta(minutes=30))
+    with closing(LocalWorld(made.file)) as world:
+        for number in range(5):
+            starting.start(world, f"doomed-{number}", "doomed")
+        for number in range(2):
+            starting.start(world, f"ask-{number}", "ask")
+    made.settle()
+    return made.file
+
+
+@pytest.fixture
+def five(filled: Path, cli: Cli) -> Cli:
+    shutil.copy(filled, cli.file)
     return cli
 
 
@@ -128,7 +141,7 @@ def test_what_fails_is_told_at_the_end_and_by_the_exit_code(five: Cli, monkeypat
     [
         (["retry"], "name a run, or choose runs with --where"),
         (["retry", "one", "--where", "status=failed"], "a run is named: leave out --where"),
-        (["cancel", "--where", "status=failed"], "have the status running or blocked, not failed"),
+        (["cancel", "--where", "status=failed"], "have the status running, blocked or paused, not failed"),
         (["retry", "--where", " "], "choose the runs to retry: give at least one condition"),
         (["retry", "--where", "state=failed"], "position 1: there is no condition state="),
         (["retry", "--where", "id=a*", "--input", "{}"], "is for one run"),
@@ -139,6 +152,6 @@ def test_what_fails_is_told_at_the_end_and_by_the_exit_code(five: Cli, monkeypat
     ],
 )
 def test_a_wrong_command_line(cli: Cli, arguments: list[str], problem: str) -> None:
-    cli("start", "ask", "--run-id", "one")
+    LocalWorld(cli.file).close()
     told = cli.fails(*arguments, code=2)
     assert problem in " ".join(re.sub("[│╭╮╰╯─]", " ", told).split())

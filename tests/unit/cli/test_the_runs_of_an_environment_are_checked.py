@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.cli import app
 from worldflow.engine.workflow.definitions import forget
+from worldflow.runtime import starting
 from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld
 
@@ -61,16 +67,29 @@ def deploy(text: str, name: str) -> str:
     return name
 
 
-@pytest.fixture
-def shop(cli: Cli) -> Cli:
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two parcels and a letter that wait, and a note that is over, begun by the code of before."""
-    module = deploy(BEFORE, "checked_shop_0")
-    __import__(module)
-    for run_id in ("parcel-1", "parcel-2"):
-        cli("start", "checked_parcel", "--run-id", run_id, "--input", '{"sku": "lamp"}')
-    cli("start", "checked_letter", "--run-id", "letter-1")
-    cli("start", "checked_note", "--run-id", "note-1")
-    cli.settle()
+    folder = tmp_path_factory.mktemp("filled")
+    made = Cli(folder / "runs.db")
+    clock.restart(clock.START - timedelta(minutes=30))
+    (folder / "checked_shop_0.py").write_text(BEFORE)
+    sys.path.insert(0, str(folder))
+    import_module("checked_shop_0")
+    with closing(LocalWorld(made.file)) as world:
+        for run_id in ("parcel-1", "parcel-2"):
+            starting.start(world, run_id, "checked_parcel", {"sku": "lamp"})
+        starting.start(world, "letter-1", "checked_letter")
+        starting.start(world, "note-1", "checked_note")
+    made.settle()
+    sys.path.remove(str(folder))
+    undeploy()
+    return made.file
+
+
+@pytest.fixture
+def shop(filled: Path, cli: Cli) -> Cli:
+    shutil.copy(filled, cli.file)
     return cli
 
 
@@ -146,7 +165,7 @@ def test_a_sample_and_a_time(shop: Cli) -> None:
 
 def test_a_blocked_run_that_would_continue_is_told(shop: Cli) -> None:
     deploy(OTHER_STEP, "checked_shop_7")
-    __import__("checked_shop_7")
+    import_module("checked_shop_7")
     shop("signal", "parcel-1", "go", "--value", '"now"')
     shop.settle()
     assert shop.json("status", "parcel-1")["status"] == "blocked"

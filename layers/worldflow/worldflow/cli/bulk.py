@@ -15,7 +15,7 @@ from worldflow.cli.common import filters_of, open_world, print_json
 from worldflow.cli.progress import progress
 from worldflow.engine.errors import InvalidInputError
 from worldflow.presentation import run_table
-from worldflow.runtime.bulk import Action, Bulk, Outcome
+from worldflow.runtime.bulk import Action, Bulk, Outcome, either
 from worldflow.runtime.where import describe
 from worldflow.terminal import console
 from worldflow.worlds.base import World
@@ -113,7 +113,7 @@ def _preview(world: World, bulk: Bulk, matching: int, as_json: bool) -> None:
         runs = [record.describe() for record in first]
         print_json({"action": bulk.action, "dry_run": True, "matching": matching, "runs": runs})
         return
-    statuses = " or ".join(status for status in bulk.statuses if status) or "any"
+    statuses = either([status or "any" for status in bulk.statuses])
     typer.echo(f"Would {bulk.action} {_runs(matching)}: status {statuses}, {describe(bulk.filters)}.", err=True)
     if first:
         console().print(run_table(first))

@@ -86,7 +86,7 @@ class Bulk:
         usual, possible = _ON[action]
         status = filters.get("status")
         if status and possible and status not in possible:
-            rule = f"the runs to {action} have the status {' or '.join(possible)}, not {status}"
+            rule = f"the runs to {action} have the status {either(possible)}, not {status}"
             raise InvalidInputError(rule, [FieldError("where", rule)])
         before = filters.get("started_before")
         return cls(
@@ -206,6 +206,11 @@ class Bulk:
                 f"{token[:60]!r} is not a token",
                 [FieldError("continue", "must be the token of an interrupted command")],
             ) from None
+
+
+def either(words: Sequence[str]) -> str:
+    """Words as alternatives: `a, b or c`."""
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
 def fork_id(run_id: str, bulk: str) -> str:

@@ -29,7 +29,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.outages import is_outage
 from worldflow.worlds.records import RunRecord, Status
 
-OPEN: Sequence[Status] = ("blocked", "running")
+OPEN: Sequence[Status] = ("blocked", "paused", "running")
 
 _READERS = 8
 _BATCH = 40
