@@ -365,11 +365,9 @@ class _Account:
         for at, message in sent:
             if isinstance(message, Delayed):
                 self._timers.append((at, message))
-            elif message.run_id != self._run_id:
-                continue  # of another run's account
             elif isinstance(message, StepTask):
                 self._tasks[message.step_id, message.attempt] = message
-            elif isinstance(message, RunMessage):
+            elif isinstance(message, RunMessage) and message.run_id == self._run_id:  # else of another's account
                 self._inbox.append(message)
 
     # --- large data ---
