@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +29,7 @@ from worldflow.engine.history.limits import Declared, LimitRow, read_token
 from worldflow.runtime import sending, starting
 from worldflow.turns.turns import Turns
 from worldflow.worlds import limits
+from worldflow.worlds.local.world import LocalWorld
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -62,7 +66,8 @@ def _shop(crashes: Crashes = never, live_limit: int = 200) -> CrashingWorld:
 def _all_have_paid(world: CrashingWorld) -> None:
     for run_id in ("ann", "bob"):
         record = world.get_run(run_id)
-        assert record and record.status == "completed", world.crashed
+        assert record and record.ended_at and record.status == "completed", world.crashed
+        assert record.ended_at - record.created_at < timedelta(minutes=10), "only a look has found it"
         whole_history(world, run_id, shop_at_the_till)
     state = _state(world)
     assert (state.holders, state.waiting) == ({}, {}), world.crashed
@@ -126,6 +131,15 @@ def test_those_that_a_deployment_lets_through_are_told(world: CrashingWorld) -> 
     assert [record.status for record in records if record] == ["completed"] * 2
 
 
+@step(limit=Limit("slow-till", concurrency=1))
+async def pay_at_the_slow_till() -> None: ...
+
+
+@workflow
+async def shop_at_the_slow_till() -> None:
+    await pay_at_the_slow_till()
+
+
 def _while_a_step_runs(world: CrashingWorld, act: Callable[[], None]) -> None:
     """Acts while a process has the first task and has not reported its outcome."""
     (delivery,) = world.receive("steps", 1)
@@ -149,3 +163,35 @@ def test_a_step_that_is_given_up_keeps_its_place_until_no_process_has_it(world: 
     record = world.get_run("bob")
     assert record and record.status == "completed"
     turns.close()
+
+
+def test_a_holder_that_is_alive_keeps_its_place_however_long_it_takes(world: CrashingWorld, turns: Turns) -> None:
+    for run_id in ("ann", "bob"):
+        starting.start(world, run_id, shop_at_the_slow_till, {})
+        take_turn(world, turns)
+    (delivery,) = world.receive("steps", 1)
+
+    for _ in range(3):  # bob looks, and is told when to look again
+        world.time += timedelta(hours=1)
+        while take_turn(world, turns):
+            pass
+        assert [read_token(token)[0] for token in _state(world, "slow-till").holders] == ["ann"]
+
+    world.put_back([delivery], timedelta())
+    settle(world, turns)
+    records = [world.get_run(run_id) for run_id in ("ann", "bob")]
+    assert [record.status for record in records if record] == ["completed"] * 2
+
+
+def test_that_nothing_changes_counts_only_for_a_state_that_was_just_read(tmp_path: Path) -> None:
+    with closing(LocalWorld(tmp_path / "runs.db")) as one, closing(LocalWorld(tmp_path / "runs.db")) as other:
+
+        def ask(world: LocalWorld, *tokens: str, ends: str = "") -> LimitState:
+            asks = [Asker(token) for token in tokens]
+            plan = partial(LimitState.plan, now=world.now(), ends=[ends], asks=asks, declared=Declared(1))
+            return limits.change(world, "till", "", lambda state: plan(state, declared_at=1.0))[0]
+
+        ask(one, "ann", "bob")
+        ask(other, ends="ann")
+
+        assert list(ask(one, "bob").holders) == ["bob"]
