@@ -62,6 +62,7 @@ async def handles(orchestrator: Orchestrator) -> None:
     assert_type(await orchestrator.query("order-1", "total", Decimal), Decimal)
     assert_type(await orchestrator.update("order-1", "add", 1, type=list[int]), list[int])
     assert_type(await orchestrator.list_runs(status="running", attributes={"customer": "Ada"}), RunPage)
+    assert_type(await orchestrator.count_runs(status="running", id_prefix="order-"), int)
     await orchestrator.list_runs(status="lost")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

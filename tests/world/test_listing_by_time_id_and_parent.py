@@ -10,6 +10,7 @@ from tests.support.systems import AWSSystem, System, start
 from tests.world.test_listing_by_attributes import found
 from worldflow import InvalidInputError, set_status, workflow
 from worldflow.worlds import RunRecord, World
+from worldflow.worlds.filters import Filters
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 COUNT = 24
@@ -98,7 +99,8 @@ def test_what_is_no_filter_is_refused(world: World, filters: dict[str, Any], pro
 def test_only_the_runs_of_a_time_are_read_on_aws(aws: AWSSystem) -> None:
     """A request for each shard, to that part of the index; none where the times exclude each other."""
     fill(aws.world)
-    for filters in ({"started_after": at(20)}, {"ended_before": at(4)}):
+    given: list[Filters] = [{"started_after": at(20)}, {"ended_before": at(4)}]
+    for filters in given:
         aws.stack.requests.clear()
         aws.world.list_runs(**filters)
         assert aws.stack.requests == ["dynamodb.Query"] * 8
