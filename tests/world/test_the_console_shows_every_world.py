@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -92,7 +92,7 @@ def metrics(MetricDataQueries: list[dict[str, Any]], EndTime: datetime, **_: obj
         {"Id": "invocations", "Timestamps": hours, "Values": [1.0] * 4},
         {"Id": "errors", "Timestamps": hours, "Values": [1.0, 1.0, 0.0, 0.0]},
     ]
-    quiet = [{"Id": "invocations", "Timestamps": hours, "Values": [1.0] * 4}]
+    quiet = [{"Id": "invocations", "Timestamps": [hours[0] + timedelta(minutes=1)], "Values": [1.0]}]
     assert asked.keys() == {"invocations", "errors"}
     return {"MetricDataResults": [*(call | names[0] for call in calls), *(call | names[1] for call in quiet)]}
 
