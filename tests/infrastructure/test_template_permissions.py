@@ -46,7 +46,7 @@ ALLOWED = {
         "StepExecutorLogGroup": LOG,
     },
     "SignalRole": {
-        "EventsTable": {"dynamodb:Query"},
+        "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
         "RunsTable": {
             "dynamodb:GetItem",
             "dynamodb:PutItem",
@@ -191,6 +191,14 @@ def test_what_of_the_runs_table_is_whose(stack: Stack, role: str) -> None:
             for action in listed(statement["Action"]):
                 found.setdefault(action.removeprefix("dynamodb:"), []).append(keys(statement))
     assert found == KEYS[role]
+
+
+def test_requests_write_limits_and_no_history(stack: Stack) -> None:
+    statement = stack.statements("SignalRole")["Limits"]
+    assert statement["Action"] == "dynamodb:PutItem"
+    assert keys(statement) == "limit#*"
+    with pytest.raises(InvalidInputError):
+        check_run_id("limit#bank#keys")
 
 
 def test_steps_write_streams_and_no_history(stack: Stack) -> None:
