@@ -158,6 +158,9 @@ def test_a_retry_begins_after_the_pause_with_all_its_time(system: System) -> Non
     while skip(system):
         pass
     assert calls == ["attempt 1"], "its time has come and gone, and its timeout"
+    sending.resume(system.world, "r")
+    system.settle()
+    assert calls == ["attempt 1"], "a turn that acts again on all that is open does not begin it"
     unpause(system)
     assert finish(system, "r").result == 2
     assert calls == ["attempt 1", "attempt 2"]
