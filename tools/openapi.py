@@ -124,6 +124,7 @@ SCHEMAS: dict[str, Schema] = {
             "fairness": NULLABLE_TEXT,
         }
     ),
+    "Triggered": record({"schedule_id": TEXT, "run_id": TEXT}),
     "SchedulePage": record(
         {"schedules": {"type": "array", "items": ref("Schedule")}, "cursor": {"type": ["string", "null"]}}
     ),
@@ -200,6 +201,9 @@ OPERATIONS: dict[str, Operation] = {
     "GET /limits": Operation("List limits, by name and key", {200: "Limits"}, (413, 422)),
     "GET /limits/{name}": Operation("Get a limit", {200: "Limits"}, (404, 413, 422)),
     "PATCH /limits/{name}": Operation("Change a limit at once", {200: "Limits"}, (413, 404, 409, 422)),
+    "POST /schedules/{schedule_id}/trigger": Operation(
+        "Start a run of a schedule now", {201: "Triggered", 200: "Triggered"}, (413, 404, 409, 422)
+    ),
     "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
 }
 

@@ -31,6 +31,13 @@ def test_a_schedule_is_paused_resumed_and_deleted(system: System, pages: Pages) 
     assert pages.send("/schedules/nightly/explode").status == 422
 
 
+def test_a_schedule_is_triggered_once_by_each_form(system: System, pages: Pages) -> None:
+    schedules.create(system.world, "nightly", console_scheduled, None, schedule="cron(0 8 * * ? *)", paused=True)
+    form = pages.send("/schedules/nightly/trigger", page="/schedules")
+    assert "Started run nightly:trigger-" in pages.follow(form)
+    assert len(system.world.list_runs().runs) == 1
+
+
 def test_blocked_runs_say_why(system: System, pages: Pages) -> None:
     start(system, "blocked", console_scheduled)
     assert "No run is blocked." in pages.text("/health")

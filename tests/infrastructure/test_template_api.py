@@ -63,6 +63,7 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /schedules/{schedule_id}",
         "PATCH /schedules/{schedule_id}",
         "DELETE /schedules/{schedule_id}",
+        "POST /schedules/{schedule_id}/trigger",
         "GET /limits",
         "GET /limits/{name}",
         "PATCH /limits/{name}",

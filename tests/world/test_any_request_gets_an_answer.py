@@ -37,6 +37,7 @@ PATHS = [
     ("POST", "/hooks/{}"),
     ("POST", "/schedules"),
     ("PATCH", "/schedules/{}"),
+    ("POST", "/schedules/{}/trigger"),
     ("GET", "/runs"),
     ("GET", "/runs/{}"),
     ("GET", "/runs/{}/events"),

@@ -323,6 +323,12 @@ def _(after: After) -> None:
     assert (after.http.body["schedule"], after.http.body["overlap"]) == ("cron(0 8 ? * MON-FRI *)", "allow")
 
 
+@case("signal-trigger-schedule")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body["run_id"]) == (201, "greeting:trigger-catch-up")
+    assert [start.run_id for start in after.sent("runs")] == ["greeting:trigger-catch-up"]
+
+
 @case("signal-list-limits")
 def _(after: After) -> None:
     assert (after.http.status, after.http.body) == (200, {"limits": []})
@@ -404,8 +410,8 @@ def _(after: After) -> None:
 
 @case("caretaker-hour")
 def _(after: After) -> None:
-    # The run that was forked has not begun, and is too young to have lost its start.
-    assert after._answer == {"sweep": {"open_runs": 2, "blocked_runs": 0, "started": 0, "poked": 0, "complete": True}}
+    # The runs that were forked and triggered have not begun, and are too young to have lost their starts.
+    assert after._answer == {"sweep": {"open_runs": 3, "blocked_runs": 0, "started": 0, "poked": 0, "complete": True}}
     assert after.sent("runs") == []
 
 

@@ -100,3 +100,11 @@ def test_what_is_no_schedule_is_said_once(cli: Cli):
     error = cli.fails("schedule", "create", "daily", "ask", "every day")
     assert error.startswith("Error: 'every day' is not a valid schedule: must be like cron(")
     assert error.count("rate(5 minutes)") == 1
+
+
+def test_triggering_one_prints_the_id_of_its_run(cli: Cli):
+    cli("schedule", "create", "report", "ask", WEEKDAYS, "--input", '{"question": "Done?"}')
+    assert cli("schedule", "trigger", "report", "--id", "now") == "report:trigger-now\n"
+    again = cli.json("schedule", "trigger", "report", "--id", "now")
+    assert again == {"schedule_id": "report", "run_id": "report:trigger-now", "created": False}
+    assert cli.run("schedule", "trigger", "report", "--id", "now").stderr == "Run report:trigger-now already exists.\n"

@@ -21,7 +21,7 @@ from worldflow.cli.common import (
 )
 from worldflow.cli.starting import known_workflow
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import schedules
+from worldflow.runtime import extra_runs, schedules
 from worldflow.terminal import application, console
 from worldflow.worlds.schedules import Overlap, ScheduleRecord
 
@@ -109,6 +109,28 @@ def pause(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_
 def resume(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Resume a paused schedule."""
     _set_paused(schedule_id, False, local, stack, as_json)
+
+
+@schedule.command()
+def trigger(
+    schedule_id: ScheduleId,
+    trigger_id: Annotated[
+        str | None,
+        typer.Option("--id", help="Part of the run's id; the same id starts no second run. Default: a new id."),
+    ] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a run of a schedule now, also of a paused one. Prints the run's id."""
+    with open_world(local, stack) as world:
+        run_id, is_new = extra_runs.trigger(world, schedule_id, trigger_id)
+    if as_json:
+        print_json({"schedule_id": schedule_id, "run_id": run_id, "created": is_new})
+        return
+    typer.echo(run_id)
+    if not is_new:
+        typer.echo(f"Run {run_id} already exists.", err=True)
 
 
 @schedule.command()

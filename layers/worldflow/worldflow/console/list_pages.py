@@ -87,9 +87,9 @@ class ListPages(Pages):
         return self.page(request, "schedules.html", found=found)
 
     async def act_on_schedule(self, request: Request) -> Response:
-        await self.asked(request)
+        asked = await self.asked(request)
         schedule_id, action = request.path_params["schedule_id"], request.path_params["action"]
-        said = await in_thread(operating.act_on_schedule, self.world, schedule_id, action)
+        said = await in_thread(operating.act_on_schedule, self.world, schedule_id, action, asked.id)
         return self.redirect(request, "schedules", said)
 
     async def health(self, request: Request) -> Response:

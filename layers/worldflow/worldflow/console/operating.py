@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from worldflow.console import viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
+from worldflow.runtime import extra_runs, sweep
 from worldflow.runtime import schedules as schedules_of
-from worldflow.runtime import sweep
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
 from worldflow.worlds.local.world import LocalWorld
@@ -80,12 +80,15 @@ def schedules(world: World, cursor: str | None) -> Scheduled:
     return Scheduled([(record, record.next_due(now)) for record in page.schedules], page.cursor)
 
 
-def act_on_schedule(world: World, schedule_id: str, action: str) -> str:
-    """Pauses, resumes or deletes a schedule. Returns what it did."""
+def act_on_schedule(world: World, schedule_id: str, action: str, asked_id: str) -> str:
+    """Triggers, pauses, resumes or deletes a schedule. Returns what it did."""
     match action:
         case "pause" | "resume":
             schedules_of.update(world, schedule_id, paused=action == "pause")
             return f"Schedule {schedule_id} is {'paused' if action == 'pause' else 'active'}."
+        case "trigger":
+            run_id, _ = extra_runs.trigger(world, schedule_id, asked_id)
+            return f"Started run {run_id}."
         case "delete":
             schedules_of.delete(world, schedule_id)
             return f"Deleted schedule {schedule_id}. Runs that it started continue."

@@ -302,6 +302,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     signal_with_start = waiting_for_run(Orchestrator.signal_with_start)
     retry = waiting_for_run(Orchestrator.retry)
     fork = waiting_for_run(Orchestrator.fork)
+    trigger_schedule = waiting_for_run(Orchestrator.trigger_schedule)
 
     def run(self, run_id: str) -> SyncRunHandle[Any]:
         """A handle on a run, which may or may not exist."""

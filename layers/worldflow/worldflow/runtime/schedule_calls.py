@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from worldflow.engine.workflow.definitions import Workflow
-from worldflow.runtime import schedules, starting
+from worldflow.runtime import extra_runs, schedules, starting
+from worldflow.runtime.run_handle import RunHandle
 from worldflow.worlds.base import World
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 
@@ -85,6 +86,16 @@ class ScheduleCalls:
             overlap=overlap,
             paused=paused,
         )
+
+    async def trigger_schedule(self, schedule_id: str, *, trigger_id: str | None = None) -> RunHandle[Any]:
+        """Starts a run of a schedule now, also if the schedule is paused or another of its runs has not ended.
+
+        trigger_id: up to 40 letters, digits and `_.-`, part of the run's id, `<schedule_id>:trigger-<trigger_id>`:
+            called again with the same, it returns a handle on that run. Default: a new id.
+        Raises `ScheduleNotFoundError`, and `InvalidInputError` for an invalid `trigger_id`.
+        """
+        run_id, _ = await asyncio.to_thread(extra_runs.trigger, self._world, schedule_id, trigger_id)
+        return RunHandle(self._world, run_id)
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""

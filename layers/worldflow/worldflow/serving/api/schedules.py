@@ -1,4 +1,4 @@
-"""The routes of schedules: create, list, read, change and delete what starts runs again and again."""
+"""The routes of schedules: create, list, read, change, trigger and delete what starts runs again and again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from worldflow.engine.workflow.definitions import find_workflow
-from worldflow.runtime import schedules
+from worldflow.runtime import extra_runs, schedules
 from worldflow.serving.api.describing import describe_schedule
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.parameters import Cursor, Id, Limit, read_input
@@ -44,6 +44,12 @@ class ChangeRequest(BaseModel):
     timezone: Zone | None = None
     overlap: Overlap | None = None
     paused: bool | None = None
+
+
+class TriggerRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    trigger_id: str | None = None
 
 
 def schedule_routes(world: World) -> APIGatewayHttpRouter:
@@ -83,6 +89,11 @@ def schedule_routes(world: World) -> APIGatewayHttpRouter:
             changes["input"] = read_input(changes["workflow"], request.input)
         schedules.update(world, schedule_id, **changes)
         return answer(200, schedule_id)
+
+    @router.post("/schedules/<schedule_id>/trigger")
+    def trigger_schedule(schedule_id: Id, request: TriggerRequest | None = None) -> Response[Any]:
+        run_id, created = extra_runs.trigger(world, schedule_id, request.trigger_id if request else None)
+        return json_response(201 if created else 200, {"schedule_id": schedule_id, "run_id": run_id})
 
     @router.delete("/schedules/<schedule_id>")
     def delete_schedule(schedule_id: Id) -> Response[Any]:
