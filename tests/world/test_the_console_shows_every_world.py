@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.console.conftest import Pages
 from tests.support.systems import AWSSystem, System, finish, signal, start
 from worldflow import set_attributes, step, wait_for_signal, workflow
-from worldflow.console.stacks import health_of
+from worldflow.worlds.aws.health import health_of
 from worldflow.worlds.messages import Start
 
 

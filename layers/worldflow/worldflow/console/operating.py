@@ -18,7 +18,7 @@ from worldflow.worlds.records import STATUSES, RunRecord
 from worldflow.worlds.schedules import ScheduleRecord
 
 if TYPE_CHECKING:
-    from worldflow.console.stacks import StackHealth
+    from worldflow.worlds.aws.health import StackHealth
 
 OVERDUE = timedelta(hours=2)
 """After the last sweep: they are an hour apart."""
@@ -132,7 +132,7 @@ def _oldest_step(queues: Mapping[str, tuple[int, int, float | None]]) -> float |
 
 def _stack(world: World) -> StackHealth | None:
     try:
-        from worldflow.console.stacks import health_of
+        from worldflow.worlds.aws.health import health_of
         from worldflow.worlds.aws.world import AWSWorld
     except ModuleNotFoundError:  # boto3
         return None
