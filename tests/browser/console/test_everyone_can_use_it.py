@@ -9,7 +9,17 @@ from playwright.sync_api import Browser
 
 from tests.browser.accessibility import faults
 from tests.browser.console.conftest import Runs, Viewer
-from worldflow import RetryPolicy, create_hook, open_stream, publish, set_attributes, step, wait_for_signal, workflow
+from worldflow import (
+    Limit,
+    RetryPolicy,
+    create_hook,
+    open_stream,
+    publish,
+    set_attributes,
+    step,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.console.server import beside
 from worldflow.runtime import schedules
 from worldflow.worlds import LocalWorld
@@ -23,6 +33,7 @@ PAGES = [
     "/start",
     "/start?workflow=axe_run",
     "/schedules",
+    "/limits",
     "/health",
     "/compare?a=open&b=failed",
     "/runs/nobody",
@@ -48,11 +59,18 @@ async def axe_run(fails: bool = False) -> Any:
         return await wait_for_signal("approval")
 
 
+@workflow(limit=Limit("axe", concurrency=1, key=lambda kind: kind))
+async def axe_limited(kind: str) -> None:
+    await wait_for_signal("end")
+
+
 @pytest.fixture
 def some_runs(runs: Runs) -> None:
     runs.start("open", axe_run)
     runs.start("failed", axe_run, fails=True)
     runs.until("failed", "failed")
+    for number in "12":
+        runs.start(f"limited-{number}", axe_limited, kind="a")
     schedules.create(runs.world, "daily", "axe_run", {}, schedule="rate(1 day)")
 
 

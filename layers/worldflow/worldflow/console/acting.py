@@ -1,4 +1,4 @@
-"""What can be done about a run, each with a word on what it did.
+"""What can be done about a run, or a limit, each with a word on what it did.
 
 Each form carries an id that was made with the page: sent twice, it is done once.
 """
@@ -15,7 +15,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFo
 from worldflow.engine.history import Json
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation.words import describe_failure, shortened, type_name
-from worldflow.runtime import queries, sending, starting, updates, webhooks
+from worldflow.runtime import limits, queries, sending, starting, updates, webhooks
 from worldflow.runtime.bulk import fork_id
 from worldflow.turns.other_runs import open_run
 from worldflow.worlds.base import World
@@ -37,6 +37,13 @@ BULK: Mapping[str, str] = {
 
 SOME_INPUT = ".input"
 """The field of the arguments that are to be others, where a form cannot show those that the run had."""
+
+LIMIT: Sequence[forms.Field] = (
+    forms.Field("concurrency", "Places", "integer", False, help="0 lets nothing begin"),
+    forms.Field("rate", "Rate", "text", False, help="such as 500/1m"),
+    forms.Field("burst", "Burst", "integer", False, help="how many may begin at once, with a rate"),
+)
+"""What can be set of a limit."""
 
 Given = Mapping[str, Sequence[str]]
 
@@ -213,6 +220,15 @@ def start(world: World, workflow_name: str, asked: Asked) -> Done:
     arguments = workflow.signature.parse(value) if workflow else value
     record, created = starting.start(world, run_id, workflow or workflow_name, arguments)
     return Done("Started." if created else "This run exists already.", record.run_id)
+
+
+def set_limit(world: World, asked: Asked) -> Done:
+    """Sets a limit, or lets what the code says count again, for one key or for all."""
+    name, key = asked.text(".name"), asked.given.get(".key", [None])[0]
+    reset = bool(asked.text(".reset"))
+    limits.set_limit(world, name, key=key, reset=reset, **({} if reset else forms.read(LIMIT, asked.given)))
+    of_key = f", key {key}" if key and asked.payloads else ""
+    return Done(f"{'Reset' if reset else 'Changed'} limit {name}{of_key}.")
 
 
 class Work:

@@ -46,6 +46,7 @@ def routes(pages: Console) -> list[Route | Mount]:
         Route("/compare", pages.compare, methods=get),
         Route("/schedules", pages.schedules, methods=get),
         Route("/schedules/{schedule_id}/{action}", pages.act_on_schedule, methods=post),
+        Route("/limits", pages.limits, methods=["GET", "POST"]),
         Route("/health", pages.health, methods=get),
         Route("/hooks", pages.hook, methods=get),
         Route("/health/redrive", pages.redrive, methods=post),

@@ -1,4 +1,4 @@
-"""The pages about many runs, about schedules and about the whole."""
+"""The pages about many runs, about schedules, limits and the whole."""
 
 from __future__ import annotations
 
@@ -91,6 +91,20 @@ class ListPages(Pages):
         schedule_id, action = request.path_params["schedule_id"], request.path_params["action"]
         said = await in_thread(operating.act_on_schedule, self.world, schedule_id, action, asked.id)
         return self.redirect(request, "schedules", said)
+
+    async def limits(self, request: Request) -> Response:
+        fields, left, changed, status = acting.LIMIT, list[FieldError](), None, 200
+        if request.method == "POST":
+            asked = await self.asked(request)
+            try:
+                done = await self.once(asked, acting.set_limit, self.world)
+                return self.redirect(request, "limits", done.message)
+            except InvalidInputError as error:
+                fields, left = forms.with_errors(acting.LIMIT, asked.given, errors_of(error))
+                changed, status = (asked.text(".name"), asked.given.get(".key", [None])[0]), 422
+        found = await in_thread(operating.limits, self.world, request.query_params.get("name"))
+        shown = {"found": found, "fields": acting.LIMIT, "again": fields, "left": left, "changed": changed}
+        return self.page(request, "limits.html", status, **shown)
 
     async def health(self, request: Request) -> Response:
         found = await in_thread(operating.health, self.world)

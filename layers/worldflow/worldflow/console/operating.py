@@ -1,4 +1,4 @@
-"""The state of the whole: counts, schedules, queues, dead letters."""
+"""The state of the whole: counts, schedules, limits, queues, dead letters."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from worldflow.console import viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
 from worldflow.runtime import extra_runs, sweep
+from worldflow.runtime import limits as limits_of
 from worldflow.runtime import schedules as schedules_of
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
@@ -93,6 +94,16 @@ def act_on_schedule(world: World, schedule_id: str, action: str, asked_id: str) 
             schedules_of.delete(world, schedule_id)
             return f"Deleted schedule {schedule_id}. Runs that it started continue."
     raise InvalidInputError(f"there is no action {action!r}", [FieldError("action", "no such action")])
+
+
+def limits(world: World, name: str | None) -> dict[str, list[limits_of.LimitStatus]]:
+    """The keys of all limits or of one, by the names of limits: first those at which most wait."""
+    found: dict[str, list[limits_of.LimitStatus]] = {}
+    for status in limits_of.get_limit(world, name) if name else limits_of.list_limits(world):
+        found.setdefault(status.name, []).append(status)
+    for keys in found.values():
+        keys.sort(key=lambda one: (-len(one.waiting), -len(one.holders), one.key))
+    return found
 
 
 def health(world: World) -> Health:

@@ -35,7 +35,7 @@ from worldflow.presentation.doing import doing
 from worldflow.presentation.events import describe_event
 from worldflow.presentation.words import duration
 from worldflow.runtime import queries
-from worldflow.runtime.limits import waiting_steps
+from worldflow.runtime.limits import waiting_run, waiting_steps
 from worldflow.turns.watchdog import watched
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
@@ -102,7 +102,7 @@ def view(world: World, run_id: str) -> RunView:
         spans,
         state,
         stands,
-        doing(record, spans, now, waits, waiting_steps(world, run_id, state)),
+        doing(record, spans, now, waits, waiting_steps(world, run_id, state), waiting_run(world, record)),
         _generations(world, run_id),
         written(world, run_id),
         now,

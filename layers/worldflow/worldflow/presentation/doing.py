@@ -18,6 +18,7 @@ def doing(
     now: datetime,
     waits_for: Sequence[str] = (),
     at_limits: Mapping[str, str] | None = None,
+    at_limit: str | None = None,
 ) -> str:
     """What a run is doing, waits for or came to.
 
@@ -25,6 +26,7 @@ def doing(
     waits_for: the calls that its tasks wait for, where its code is here; a history does not say that a workflow waits
         for a signal.
     at_limits: what is to be said of steps that wait for a place at a limit, by their ids.
+    at_limit: what is to be said of the run, if it waits for one itself.
     """
     if record.ended and record.ended_at:
         return _ended(record, duration(record.ended_at - record.created_at))
@@ -36,6 +38,8 @@ def doing(
         if record.start_at and record.start_at > now:
             left = duration(record.start_at - now)
             return f"Gathers starts, begins in {left}." if record.gathers else f"Starts in {left}."
+        if at_limit:
+            return f"{at_limit[0].upper()}{at_limit[1:]} for {duration(now - record.created_at)}."
         return f"Waiting for its first turn for {duration(now - record.created_at)}."
     open_spans = [span for span in spans if span.end is None]
     parts = [*_working(open_spans, now, at_limits or {}), *_waiting(open_spans, waits_for, now)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +11,15 @@ from typing import Any
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFoundError
 from worldflow.engine.history.limit_state import Asker, LimitState
-from worldflow.engine.history.limits import LimitRow, Place, Rate, read_token, step_token
+from worldflow.engine.history.limits import LimitRow, Place, Rate, read_token, run_token, step_token
 from worldflow.engine.history.state import RunState
+from worldflow.engine.workflow.definitions import find_workflow, is_limited
 from worldflow.engine.workflow.limits import parse_rate
 from worldflow.turns.acts.limits import wake
-from worldflow.worlds import limits
+from worldflow.worlds import limits, reading
 from worldflow.worlds.base import World
+from worldflow.worlds.payloads import fetch
+from worldflow.worlds.records import RunRecord
 
 _SET = "set:"
 """How the ids of changes by operators begin."""
@@ -168,8 +171,29 @@ def waiting_steps(world: World, run_id: str, state: RunState) -> dict[str, str]:
             line = lines[place.limit, place.key] = [asker.token for asker in waiting]
         token = step_token(run_id, state.started.created_at, step_id, step.attempt)
         if token in line:
-            told[step_id] = f"waiting for limit {place.limit!r} ({line.index(token) + 1} of {len(line)})"
+            told[step_id] = _waiting(place, line, token)
     return told
+
+
+def waiting_run(world: World, record: RunRecord) -> str | None:
+    """What is to be said of a run that waits for a place at its workflow's limit, where its code is here."""
+    if record.status != "pending" or not is_limited(record.workflow_name, record.version):
+        return None
+    workflow = find_workflow(record.workflow_name, record.version)
+    signature, starts = workflow.signature, workflow.starts
+    assert starts.limit is not None
+    try:
+        arguments = signature.decode(fetch(world, reading.stored_run(world, record.run_id).input) or {})
+        place = starts.limit.place(signature, arguments, starts.priority, starts.fairness)
+    except Exception:  # whatever the user's functions raise
+        return None
+    line = [asker.token for asker in limits.read(world, place.limit, place.key).in_turn()]
+    token = run_token(record.run_id, record.created_at)
+    return _waiting(place, line, token) if token in line else None
+
+
+def _waiting(place: Place, line: Sequence[str], token: str) -> str:
+    return f"waiting for limit {place.limit!r} ({line.index(token) + 1} of {len(line)})"
 
 
 def _text(rate: Rate) -> str:
