@@ -77,6 +77,8 @@ THERE = {"ConditionExpression": "attribute_exists(run_id)"}
 FIRST = {"run_id": text("nobody's"), "seq": {"N": "1"}}
 A_RUN = {"KeyConditionExpression": "run_id = :run", "ExpressionAttributeValues": {":run": text("nobody's")}}
 OF_A_STREAM = {"run_id": text("nobody's#stream#answer")}
+OF_A_LIMIT = {"run_id": text("limit#nobodys#keys")}
+OF_A_START = {"run_id": text("nobody's#starts")}
 A_STREAM = A_RUN | {"ExpressionAttributeValues": {":run": OF_A_STREAM["run_id"]}}
 A_SHARD = {"KeyConditionExpression": "shard = :shard", "ExpressionAttributeValues": {":shard": text("0")}}
 TOUCH = {"UpdateExpression": "SET touched = :now", "ExpressionAttributeValues": {":now": text("now")}, **THERE}
@@ -86,6 +88,8 @@ call("read one commit", NOBODY, on_table("Events", "get_item", Key=FIRST))
 call("write history", {ORCHESTRATOR}, on_table("Events", "put_item", Item=FIRST, **THERE))
 call("read a stream", {ORCHESTRATOR, EXECUTOR, SIGNAL, CARETAKER}, on_table("Events", "query", **A_STREAM))
 call("write a stream", {ORCHESTRATOR, EXECUTOR}, on_table("Events", "put_item", Item=FIRST | OF_A_STREAM, **THERE))
+call("write a limit", {ORCHESTRATOR, SIGNAL}, on_table("Events", "put_item", Item=FIRST | OF_A_LIMIT, **THERE))
+call("write a start", {ORCHESTRATOR, SIGNAL}, on_table("Events", "put_item", Item=FIRST | OF_A_START, **THERE))
 call("change history", NOBODY, on_table("Events", "update_item", Key=FIRST, **TOUCH))
 call("delete history", NOBODY, on_table("Events", "delete_item", Key=FIRST, **THERE))
 call("delete history in a batch", {CARETAKER}, deletion("Events", FIRST))
@@ -142,6 +146,13 @@ RUNS: dict[str, tuple[set[str], ...]] = {
         {ORCHESTRATOR, CARETAKER},
         {CARETAKER},
     ),
+    "window#nobody's": (
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        {ORCHESTRATOR, SIGNAL, CARETAKER},
+        NOBODY,
+        {ORCHESTRATOR, CARETAKER},
+        {CARETAKER},
+    ),
     "schedule#nobody's": ({ORCHESTRATOR, SIGNAL}, {ORCHESTRATOR, SIGNAL}, NOBODY, {SIGNAL}, NOBODY),
     "idempotency#nobody's": ({SIGNAL}, {SIGNAL}, {SIGNAL}, {SIGNAL}, NOBODY),
 }
@@ -177,7 +188,7 @@ def on_queue(queue: str, operation: str, **arguments: Any) -> Call:
 QUEUES: dict[str, tuple[set[str], set[str]]] = {
     "Run": ({ORCHESTRATOR}, EVERYBODY),
     "Step": ({EXECUTOR}, {ORCHESTRATOR}),
-    "Timer": ({ORCHESTRATOR}, {ORCHESTRATOR}),
+    "Timer": ({ORCHESTRATOR}, {ORCHESTRATOR, SIGNAL}),
     "RunDeadLetter": ({ORCHESTRATOR}, {ORCHESTRATOR}),
     "StepDeadLetter": ({ORCHESTRATOR}, NOBODY),
     "TimerDeadLetter": ({ORCHESTRATOR}, NOBODY),
@@ -228,6 +239,8 @@ def schedule(operation: str, name: str, *, group: str | None = None, role: str |
 call("set a timer", {ORCHESTRATOR}, schedule("create_schedule", "nobodys"))
 call("unset a timer", {ORCHESTRATOR, CARETAKER}, schedule("delete_schedule", "nobodys"))
 call("change a timer", NOBODY, schedule("update_schedule", "nobodys"))
+call("delay a start", {ORCHESTRATOR, SIGNAL}, schedule("create_schedule", "start-nobodys"))
+call("change a delayed start", NOBODY, schedule("update_schedule", "start-nobodys"))
 call("create a schedule", {ORCHESTRATOR, SIGNAL}, schedule("create_schedule", "schedule-nobodys"))
 call("change a schedule", {SIGNAL}, schedule("update_schedule", "schedule-nobodys"))
 call("delete a schedule", {ORCHESTRATOR, SIGNAL, CARETAKER}, schedule("delete_schedule", "schedule-nobodys"))

@@ -1,12 +1,16 @@
 """Least privilege: a role for each function, and in it what that function does and nothing else."""
 
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from tests.infrastructure.stack import Properties, Stack, listed, target
 from worldflow import InvalidInputError
-from worldflow.engine.ids import check_run_id, stream_key
+from worldflow.engine.ids import check_run_id, limit_key, starts_key, stream_key
+from worldflow.worlds.aws.messages import schedule_name
+from worldflow.worlds.messages import Delayed, Poke, Start
 
 ROLES = {
     "OrchestratorFunction": "OrchestratorRole",
@@ -55,6 +59,8 @@ ALLOWED = {
             "dynamodb:Query",
         },
         "RunQueue": SEND,
+        "TimerQueue": SEND,
+        "schedules of starts": {"scheduler:CreateSchedule"},
         "schedules that recur": {"scheduler:CreateSchedule", "scheduler:UpdateSchedule", "scheduler:DeleteSchedule"},
         "SchedulerRole": {"iam:PassRole"},
         "PayloadBucket": PAYLOADS | {"s3:ListBucket"},
@@ -83,12 +89,13 @@ SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:sc
 
 
 RECURRING = SCHEDULES.removesuffix("*") + "schedule-*"
+STARTS = SCHEDULES.removesuffix("*") + "start-*"
 
 
 def place(resource: Any) -> str:
     match resource:
-        case {"Fn::Sub": str(text)} if text in (SCHEDULES, RECURRING):
-            return "schedules" if text == SCHEDULES else "schedules that recur"
+        case {"Fn::Sub": str(text)} if text in (SCHEDULES, RECURRING, STARTS):
+            return {SCHEDULES: "schedules", RECURRING: "schedules that recur", STARTS: "schedules of starts"}[text]
     return target(resource)
 
 
@@ -167,7 +174,7 @@ KEYS = {
         "GetItem": ["not idempotency#*"],
         "PutItem": ["not idempotency#*"],
         "UpdateItem": ["step#* dead#*", "streams#*"],
-        "DeleteItem": ["hook#*"],
+        "DeleteItem": ["hook#* window#*"],
     },
     "StepExecutorRole": {"GetItem": ["step#*"], "PutItem": ["step#*"], "UpdateItem": ["streams#*", "step#*"]},
     "SignalRole": {
@@ -193,12 +200,24 @@ def test_what_of_the_runs_table_is_whose(stack: Stack, role: str) -> None:
     assert found == KEYS[role]
 
 
-def test_requests_write_limits_and_no_history(stack: Stack) -> None:
-    statement = stack.statements("SignalRole")["Limits"]
+@pytest.mark.parametrize(("sid", "pattern"), [("Limits", "limit#*"), ("Starts", "*#starts")])
+def test_requests_write_limits_and_starts_and_no_history(stack: Stack, sid: str, pattern: str) -> None:
+    statement = stack.statements("SignalRole")[sid]
     assert statement["Action"] == "dynamodb:PutItem"
-    assert keys(statement) == "limit#*"
+    assert keys(statement) == pattern
+    key = {"Limits": limit_key("bank", "keys"), "Starts": starts_key("order-1")}[sid]
+    assert fnmatchcase(key, pattern)
     with pytest.raises(InvalidInputError):
-        check_run_id("limit#bank#keys")
+        check_run_id(key)
+
+
+def test_requests_delay_starts_and_no_other_message(stack: Stack) -> None:
+    statement, due = stack.statements("SignalRole")["DelayForLong"], datetime(2028, 2, 29, tzinfo=UTC)
+    assert statement["Resource"] == {"Fn::Sub": STARTS}
+    start, timer = Start(run_id="order-1"), Poke(run_id="order-1")
+    assert schedule_name(Delayed(due=due, message=start)).startswith("start-")
+    assert not schedule_name(Delayed(due=due, message=timer)).startswith("start-")
+    assert {len(schedule_name(Delayed(due=due, message=message))) for message in (start, timer)} == {64}
 
 
 def test_steps_write_streams_and_no_history(stack: Stack) -> None:

@@ -93,14 +93,14 @@ class Parameters(TypedDict, total=False):
     jwt_audience: Sequence[str]
     """Audiences of these tokens (aud or client_id claim). Required with JwtIssuer, and only valid with it."""
     jwt_read_scope: str
-    """Scope (scope or scp claim) that a token needs to read runs and schedules. Leave all three scopes empty to
-    accept any token.
+    """Scope (scope or scp claim) that a token needs to read runs, schedules and limits. Leave all three scopes
+    empty to accept any token.
     """
     jwt_write_scope: str
     """Scope that a token needs to start, signal, update and cancel runs. Required with JwtReadScope."""
     jwt_admin_scope: str
-    """Scope that a token needs to terminate, resume, retry and fork runs, and to change schedules. Required with
-    JwtReadScope.
+    """Scope that a token needs to terminate, wake, pause, resume, retry and fork runs, and to change schedules
+    and limits. Required with JwtReadScope.
     """
     api_maximum_concurrency: int
     """Concurrent requests of the API and the webhooks together, reserved from the account's concurrency. 0 sets

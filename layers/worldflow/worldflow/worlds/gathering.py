@@ -134,7 +134,7 @@ def _read(world: World, key: str) -> _Window | None:
     if item is None:
         return None
     end, items, size = map(int, item["end"].split(":"))
-    closed = False
+    closed = bool(item.get("closed"))
     for row in load(world, item["gatherer"], end):
         end = row.seq
         if isinstance(row, StartAdded):
@@ -178,7 +178,8 @@ def _lead(world: World, window: _Window) -> RunRecord:
         begun = existing.seq or existing.workflow_name != record.workflow_name or world.load_history(record.run_id)
         if begun:
             assert record.gathers is not None
-            world.put_item(record.gathers.window, None, Expected(field="gatherer", one_of=(record.run_id,)))
+            closed = {**window.item, "closed": 1}
+            world.put_item(record.gathers.window, closed, Expected(field="gatherer", one_of=(record.run_id,)))
             raise RunExistsError(f"run {record.run_id!r} already exists", record.run_id)
         world.update_run(record)
     full = record.gathers is not None and is_full(record.gathers, window.end, window.items, window.size)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from worldflow.devtools.verify.failures import Failed
 from worldflow.devtools.verify.target import ENDED, Target
+from worldflow.engine.ids import starts_key
 
 
 def forget(target: Target) -> list[str]:
@@ -36,14 +37,16 @@ def _end(target: Target, run_id: str) -> None:
 def _delete(target: Target, run_id: str) -> None:
     tables = target.client("dynamodb")
     events, runs = target.outputs["EventsTableName"], target.outputs["RunsTableName"]
-    pages = tables.get_paginator("query").paginate(
-        TableName=events,
-        KeyConditionExpression="run_id = :run",
-        ExpressionAttributeValues={":run": {"S": run_id}},
-        ProjectionExpression="run_id, seq",
-    )
-    keys = [(events, key) for page in pages for key in page["Items"]]
-    keys += [(runs, {"run_id": {"S": name}}) for name in (run_id, f"generation#{run_id}")]
+    keys = []
+    for history in (run_id, starts_key(run_id)):
+        pages = tables.get_paginator("query").paginate(
+            TableName=events,
+            KeyConditionExpression="run_id = :run",
+            ExpressionAttributeValues={":run": {"S": history}},
+            ProjectionExpression="run_id, seq",
+        )
+        keys += [(events, key) for page in pages for key in page["Items"]]
+    keys += [(runs, {"run_id": {"S": name}}) for name in (run_id, f"generation#{run_id}", f"joined#{run_id}")]
     for table, key in keys:
         tables.delete_item(TableName=table, Key=key)
     s3, bucket = target.client("s3"), target.outputs["PayloadBucketName"]

@@ -197,10 +197,11 @@ class Target:
         *,
         run_id: str | None = None,
         headers: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> str:
         """Starts a run over the API. Raises `Skipped` where the stack does not know its workflow."""
         run_id = run_id or f"{self.prefix}-{workflow.removeprefix('verify_')}-{len(self.runs)}"
-        body = {"workflow": workflow, "input": input or {}, "run_id": run_id}
+        body = {"workflow": workflow, "input": input or {}, "run_id": run_id, **options}
         answer = self.call("POST", "/runs", body, headers)
         self.runs.append(run_id)  # which may have started, whatever the answer
         if answer.status == 422 and [field["field"] for field in answer.body["error"]["fields"]] == ["workflow"]:

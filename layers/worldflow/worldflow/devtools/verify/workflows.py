@@ -7,7 +7,9 @@ from __future__ import annotations
 import asyncio
 
 from worldflow import (
+    Debounce,
     FatalError,
+    Limit,
     RetryableError,
     RetryPolicy,
     continue_as_new,
@@ -27,6 +29,21 @@ from worldflow import (
 
 @step
 async def verify_pass_on(value: str) -> str:
+    return value
+
+
+@step(limit=Limit("verify", concurrency=1))
+async def verify_limited_step() -> str:
+    return "had a place"
+
+
+@workflow
+async def verify_limited() -> str:
+    return await verify_limited_step()
+
+
+@workflow(debounce=Debounce("2s"))
+async def verify_debounced(value: str) -> str:
     return value
 
 

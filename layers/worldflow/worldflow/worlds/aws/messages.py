@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import WorldflowError
 from worldflow.worlds.aws.access import AWSAccess
-from worldflow.worlds.messages import Delayed, Message, StepTask
+from worldflow.worlds.messages import Delayed, Message, Start, StepTask
 from worldflow.worlds.outages import OutageError, is_passing_code
 
 BATCH_LIMIT = 200_000
@@ -173,9 +173,13 @@ def _one_by_one(requests: Iterable[_Request]) -> None:
 
 
 def schedule_name(delayed: Delayed) -> str:
-    """The message's identity, so that creating it twice is found out."""
+    """The message's identity, so that creating it twice is found out.
+
+    Those of starts begin with `start-`: an application may create these, and no others.
+    """
     due = delayed.due.astimezone(UTC)
-    return hashlib.sha256(f"{delayed.message.dedup_id}@{due.isoformat()}".encode()).hexdigest()
+    digest = hashlib.sha256(f"{delayed.message.dedup_id}@{due.isoformat()}".encode()).hexdigest()
+    return f"start-{digest[:58]}" if isinstance(delayed.message, Start) else digest  # 64 characters, Scheduler's most
 
 
 def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

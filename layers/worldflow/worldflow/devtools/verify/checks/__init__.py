@@ -9,6 +9,7 @@ from worldflow.devtools.verify.checks import (
     queues,
     reconciling,
     runs,
+    starts,
     timers,
     tracing,
 )
@@ -47,6 +48,9 @@ CHECKS = (
     runs.streams,
     runs.questions,
     runs.large_values,
+    starts.gathered,
+    starts.delayed,
+    starts.limited,
     runs.codec,
     timers.short,
     timers.schedule_of_a_sleep,

@@ -138,8 +138,8 @@ def _wait_for_rights(made: Application, target: Target) -> None:
     "Policy: start and signal",
     statements=tuple(
         f"StartPolicy.{sid}"
-        for sid in ("Stack", "Call", "History", "Read", "Write", "Send", "Payloads", "Archives", "Absences",
-                    "CheckWebhooks", "Key", "EncryptPayloads")
+        for sid in ("Stack", "Call", "History", "Read", "Write", "Starts", "Send", "DelayForLong",
+                    "PassSchedulerRole", "Payloads", "Archives", "Absences", "CheckWebhooks", "Key", "EncryptPayloads")
     ),
     look=("Orchestrator",),
 )  # fmt: skip
@@ -211,7 +211,7 @@ def read_policy(target: Target) -> str:
     "Policies: operate",
     statements=tuple(
         f"OperatePolicy.{sid}"
-        for sid in ("Call", "Schedules", "Schedule", "PassSchedulerRole", "PutBack", "TakeDeadLetters")
+        for sid in ("Call", "Limits", "Schedules", "Schedule", "PassSchedulerRole", "PutBack", "TakeDeadLetters")
     ),
     look=("Orchestrator",),
 )  # fmt: skip

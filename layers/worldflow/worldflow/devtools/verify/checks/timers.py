@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 
 from worldflow.devtools.verify.failures import Failed, Skipped
@@ -56,14 +56,19 @@ def schedule_of_a_sleep(target: Target) -> str:
 
 def start_to_sleep(target: Target) -> tuple[str, str]:
     """Starts a run that sleeps for a month. Returns its id and the name of its schedule, once there is one."""
+    return schedule_of(target, lambda: target.start("verify_nap", {"duration": "30d"}))
+
+
+def schedule_of(target: Target, start: Callable[[], str]) -> tuple[str, str]:
+    """The id of the run that `start` starts, and the name of the schedule that is created for it."""
     before = _names(target)
-    run_id = target.start("verify_nap", {"duration": "30d"})
+    run_id = start()
 
     def created() -> str | None:
         # Other runs create schedules too, if the stack is in use.
         return next((name for name in sorted(_names(target) - before) if run_id in _input(target, name)), None)
 
-    return run_id, target.until(created, 60, "there is no schedule for the sleep")
+    return run_id, target.until(created, 60, f"there is no schedule for {run_id}")
 
 
 def wait_for_deletion(target: Target, name: str) -> None:
