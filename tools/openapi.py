@@ -124,6 +124,12 @@ SCHEMAS: dict[str, Schema] = {
             "fairness": NULLABLE_TEXT,
         }
     ),
+    "Backfilled": record(
+        {
+            "schedule_id": TEXT,
+            "runs": {"type": "array", "items": record({"run_id": TEXT, "created": {"type": "boolean"}})},
+        }
+    ),
     "Triggered": record({"schedule_id": TEXT, "run_id": TEXT}),
     "SchedulePage": record(
         {"schedules": {"type": "array", "items": ref("Schedule")}, "cursor": {"type": ["string", "null"]}}
@@ -203,6 +209,9 @@ OPERATIONS: dict[str, Operation] = {
     "PATCH /limits/{name}": Operation("Change a limit at once", {200: "Limits"}, (413, 404, 409, 422)),
     "POST /schedules/{schedule_id}/trigger": Operation(
         "Start a run of a schedule now", {201: "Triggered", 200: "Triggered"}, (413, 404, 409, 422)
+    ),
+    "POST /schedules/{schedule_id}/backfill": Operation(
+        "Start the runs of a schedule's past moments", {200: "Backfilled"}, (413, 404, 409, 422)
     ),
     "DELETE /schedules/{schedule_id}": Operation("Delete a schedule", {204: None}, (404, 422)),
 }

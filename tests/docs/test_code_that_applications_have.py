@@ -129,9 +129,14 @@ async def test_a_schedule_of_docs_guide_recurring_md(env: WorkflowEnvironment) -
         return kind
 
     orchestrator = Orchestrator(env.world)
-    await run(blocks("docs/guide/recurring.md")[0], orchestrator=orchestrator, report=report)
+    create, trigger, backfill = blocks("docs/guide/recurring.md")
+    await run(create, orchestrator=orchestrator, report=report)
     schedule = await orchestrator.get_schedule("daily-report")
     assert (schedule.timezone, schedule.input) == ("Europe/Berlin", {"kind": "sales"})
+    triggered = (await run(trigger, orchestrator=orchestrator))["run"]
+    assert triggered.id == "daily-report:trigger-after-the-import"
+    filled = (await run(backfill, orchestrator=orchestrator))["run_ids"]
+    assert filled == [f"daily-report:2025110{day}T070000Z" for day in range(3, 8)]
 
 
 async def test_the_code_of_docs_guide_tracing_md(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "PATCH /schedules/{schedule_id}",
         "DELETE /schedules/{schedule_id}",
         "POST /schedules/{schedule_id}/trigger",
+        "POST /schedules/{schedule_id}/backfill",
         "GET /limits",
         "GET /limits/{name}",
         "PATCH /limits/{name}",

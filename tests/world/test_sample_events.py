@@ -329,6 +329,12 @@ def _(after: After) -> None:
     assert [start.run_id for start in after.sent("runs")] == ["greeting:trigger-catch-up"]
 
 
+@case("signal-backfill-schedule")
+def _(after: After) -> None:
+    runs = [{"run_id": f"greeting:2026010{day}T070000Z", "created": True} for day in (1, 2)]
+    assert (after.http.status, after.http.body["runs"]) == (200, runs)
+
+
 @case("signal-list-limits")
 def _(after: After) -> None:
     assert (after.http.status, after.http.body) == (200, {"limits": []})
@@ -410,8 +416,8 @@ def _(after: After) -> None:
 
 @case("caretaker-hour")
 def _(after: After) -> None:
-    # The runs that were forked and triggered have not begun, and are too young to have lost their starts.
-    assert after._answer == {"sweep": {"open_runs": 3, "blocked_runs": 0, "started": 0, "poked": 0, "complete": True}}
+    # The runs that were forked, triggered and backfilled have not begun, and are too young to have lost their starts.
+    assert after._answer == {"sweep": {"open_runs": 5, "blocked_runs": 0, "started": 0, "poked": 0, "complete": True}}
     assert after.sent("runs") == []
 
 

@@ -108,3 +108,12 @@ def test_triggering_one_prints_the_id_of_its_run(cli: Cli):
     again = cli.json("schedule", "trigger", "report", "--id", "now")
     assert again == {"schedule_id": "report", "run_id": "report:trigger-now", "created": False}
     assert cli.run("schedule", "trigger", "report", "--id", "now").stderr == "Run report:trigger-now already exists.\n"
+
+
+def test_backfilling_one_prints_the_ids_of_new_runs(cli: Cli):
+    cli("schedule", "create", "report", "ask", "cron(0 8 * * ? *)", "--input", '{"question": "Done?"}')
+    span = ["2025-03-01T09:00+01:00", "2025-03-03T08:00:00Z"]
+    done = cli.run("schedule", "backfill", "report", *span)
+    assert done.stdout == "report:20250301T080000Z\nreport:20250302T080000Z\n"
+    assert done.stderr == "2 moments: 2 runs started, 0 already existed.\n"
+    assert [run["created"] for run in cli.json("schedule", "backfill", "report", *span)["runs"]] == [False, False]

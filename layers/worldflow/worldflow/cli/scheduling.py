@@ -133,6 +133,34 @@ def trigger(
         typer.echo(f"Run {run_id} already exists.", err=True)
 
 
+_FORMATS = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]
+
+
+@schedule.command()
+def backfill(
+    schedule_id: ScheduleId,
+    start: Annotated[
+        datetime,
+        typer.Argument(formats=_FORMATS, help="The first moment, with its offset, such as 2026-11-01T00:00:00+01:00."),
+    ],
+    end: Annotated[datetime, typer.Argument(formats=_FORMATS, help="Where it ends: a moment then is left out.")],
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start the runs of a schedule's past moments, up to 100. Prints the ids of those that are new."""
+    with open_world(local, stack) as world:
+        found = extra_runs.backfill(world, schedule_id, start, end)
+    if as_json:
+        runs = [{"run_id": run_id, "created": is_new} for run_id, is_new in found]
+        print_json({"schedule_id": schedule_id, "runs": runs})
+        return
+    new = [run_id for run_id, is_new in found if is_new]
+    for run_id in new:
+        typer.echo(run_id)
+    typer.echo(f"{len(found)} moments: {len(new)} runs started, {len(found) - len(new)} already existed.", err=True)
+
+
 @schedule.command()
 def delete(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
     """Delete a schedule. Runs that it started continue."""

@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from worldflow.engine.errors import FieldError, InvalidInputError, ScheduleNotFoundError
+from worldflow.engine.history import Json
 from worldflow.engine.ids import generation
 from worldflow.runtime import starting
 from worldflow.worlds.base import World
+from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch
 from worldflow.worlds.schedules import ScheduleRecord, get_schedule
 
 _TRIGGER_ID = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+BACKFILL_LIMIT = 100
+"""Runs that one request may start: the API answers within 29 seconds."""
 
 
 def trigger(world: World, schedule_id: str, trigger_id: str | None = None) -> tuple[str, bool]:
@@ -33,7 +40,71 @@ def trigger(world: World, schedule_id: str, trigger_id: str | None = None) -> tu
             [FieldError("trigger_id", f"must be {rule}")],
         )
     record = _read(world, schedule_id)
-    return _start(world, record, f"{schedule_id}:trigger-{trigger_id or uuid.uuid4().hex}")
+    values = fetch(world, record.input)
+    return _start(world, record, values, f"{schedule_id}:trigger-{trigger_id or uuid.uuid4().hex}")
+
+
+def backfill(world: World, schedule_id: str, start: datetime, end: datetime) -> list[tuple[str, bool]]:
+    """Starts the runs of a schedule's moments from `start` until before `end`, as far as there are none.
+
+    Returns the ids of the runs of all these moments, oldest first, and whether each is new. The ids are those that the
+    runs have when the schedule is due, so that a request which died half way is repeated. Raises
+    `ScheduleNotFoundError`, and `InvalidInputError` for times that do not fit or that have more than `BACKFILL_LIMIT`
+    moments between them; then nothing is started.
+    """
+    begin, until = _past(start, "start", world.now()), _past(end, "end", world.now())
+    if begin >= until:
+        raise InvalidInputError(
+            f"a backfill must end after its start, but {end} is not after {start}",
+            [FieldError("end", "must be after start")],
+        )
+    record = _read(world, schedule_id)
+    moments = []
+    for moment in _moments(record, begin, until):
+        moments.append(moment)
+        if len(moments) > BACKFILL_LIMIT:
+            raise InvalidInputError(
+                f"schedule {schedule_id!r} is due more than {BACKFILL_LIMIT} times between {start} and {end}: "
+                f"backfill a shorter time, such as up to {moment:%Y-%m-%dT%H:%M:%SZ}, and then the rest",
+                [
+                    FieldError(
+                        "end", f"must leave at most {BACKFILL_LIMIT} moments, as up to {moment:%Y-%m-%dT%H:%M:%SZ}"
+                    )
+                ],
+            )
+    values = fetch(world, record.input)
+    due = [ScheduleDue(schedule_id=schedule_id, due=moment) for moment in moments]
+    return [_start(world, record, values, message.run_id) for message in due]
+
+
+def _past(moment: datetime, field: str, now: datetime) -> datetime:
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidInputError(
+            f"{field} must be a datetime with a time zone, such as datetime(2026, 1, 1, tzinfo=UTC), not {moment!r}",
+            [FieldError(field, "must be a time with a time zone")],
+        )
+    try:
+        utc = moment.astimezone(UTC)
+        utc - timedelta(days=2)  # which what looks for moments on the clocks of a time zone may do
+    except OverflowError:
+        raise InvalidInputError(
+            f"{field} {moment!r} cannot be converted to UTC", [FieldError(field, "must be a time in UTC")]
+        ) from None
+    if utc > now:
+        raise InvalidInputError(
+            f"a backfill is of the past, but its {field} {moment} is in the future: "
+            "the schedule starts those runs itself",
+            [FieldError(field, "must not be in the future")],
+        )
+    return utc
+
+
+def _moments(record: ScheduleRecord, begin: datetime, until: datetime) -> Iterator[datetime]:
+    recurrence = record.recurrence()
+    moment = recurrence.after(begin - timedelta(microseconds=1))
+    while moment and moment < until:
+        yield moment
+        moment = recurrence.after(moment)
 
 
 def _read(world: World, schedule_id: str) -> ScheduleRecord:
@@ -43,8 +114,8 @@ def _read(world: World, schedule_id: str) -> ScheduleRecord:
     return record
 
 
-def _start(world: World, record: ScheduleRecord, run_id: str) -> tuple[str, bool]:
+def _start(world: World, record: ScheduleRecord, values: dict[str, Json], run_id: str) -> tuple[str, bool]:
     if world.get_run(run_id) is None and world.archive.get(run_id):
         return run_id, False  # it was started so long ago that it is archived
-    run, created = starting.start(world, run_id, record.workflow, fetch(world, record.input))
+    run, created = starting.start(world, run_id, record.workflow, values)
     return generation(run.run_id)[0], created

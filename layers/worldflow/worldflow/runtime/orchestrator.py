@@ -343,6 +343,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     list_schedules = waiting(Orchestrator.list_schedules)
     get_schedule = waiting(Orchestrator.get_schedule)
     update_schedule = waiting(Orchestrator.update_schedule)
+    backfill_schedule = waiting(Orchestrator.backfill_schedule)
     delete_schedule = waiting(Orchestrator.delete_schedule)
     list_limits = waiting(Orchestrator.list_limits)
     get_limit = waiting(Orchestrator.get_limit)

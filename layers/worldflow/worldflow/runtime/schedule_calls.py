@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from worldflow.engine.workflow.definitions import Workflow
@@ -96,6 +97,18 @@ class ScheduleCalls:
         """
         run_id, _ = await asyncio.to_thread(extra_runs.trigger, self._world, schedule_id, trigger_id)
         return RunHandle(self._world, run_id)
+
+    async def backfill_schedule(self, schedule_id: str, start: datetime, end: datetime) -> list[str]:
+        """Starts the runs of a schedule's past moments, from `start` until before `end`, next to each other.
+
+        Returns the ids of the runs of all these moments, oldest first. They are those of the runs that the schedule
+        starts when it is due, so a moment that has its run gets no other, and the call can be repeated. A rate has no
+        moments before the schedule was created.
+        Raises `ScheduleNotFoundError`, and `InvalidInputError` for times without a time zone or in the future, and for
+        more than 100 moments at once.
+        """
+        found = await asyncio.to_thread(extra_runs.backfill, self._world, schedule_id, start, end)
+        return [run_id for run_id, _ in found]
 
     async def delete_schedule(self, schedule_id: str) -> None:
         """Deletes a schedule; runs that it started continue. Raises `ScheduleNotFoundError`."""

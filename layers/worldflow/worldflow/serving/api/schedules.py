@@ -1,4 +1,4 @@
-"""The routes of schedules: create, list, read, change, trigger and delete what starts runs again and again."""
+"""The routes of schedules, which start runs again and again: create, list, read, change, trigger, backfill, delete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.runtime import extra_runs, schedules
@@ -52,6 +52,13 @@ class TriggerRequest(BaseModel):
     trigger_id: str | None = None
 
 
+class BackfillRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
 def schedule_routes(world: World) -> APIGatewayHttpRouter:
     router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
 
@@ -94,6 +101,12 @@ def schedule_routes(world: World) -> APIGatewayHttpRouter:
     def trigger_schedule(schedule_id: Id, request: TriggerRequest | None = None) -> Response[Any]:
         run_id, created = extra_runs.trigger(world, schedule_id, request.trigger_id if request else None)
         return json_response(201 if created else 200, {"schedule_id": schedule_id, "run_id": run_id})
+
+    @router.post("/schedules/<schedule_id>/backfill")
+    def backfill_schedule(schedule_id: Id, request: BackfillRequest) -> Response[Any]:
+        found = extra_runs.backfill(world, schedule_id, request.start, request.end)
+        runs = [{"run_id": run_id, "created": created} for run_id, created in found]
+        return json_response(200, {"schedule_id": schedule_id, "runs": runs})
 
     @router.delete("/schedules/<schedule_id>")
     def delete_schedule(schedule_id: Id) -> Response[Any]:
