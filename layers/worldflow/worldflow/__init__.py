@@ -24,6 +24,7 @@ from worldflow.engine.errors import (
     LimitError,
     LimitExceededError,
     LimitNotFoundError,
+    MapFailedError,
     NonDeterminismError,
     OutsideError,
     PayloadCodecError,
@@ -86,6 +87,7 @@ from worldflow.engine.workflow.entity_classes import entity
 from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
+from worldflow.engine.workflow.mapping import MapFailure, MapResult, map_steps
 from worldflow.engine.workflow.methods import configured
 from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy
@@ -116,6 +118,9 @@ __all__ = [
     "LimitError",
     "LimitExceededError",
     "LimitNotFoundError",
+    "MapFailedError",
+    "MapFailure",
+    "MapResult",
     "NonDeterminismError",
     "OutsideError",
     "PayloadCodecError",
@@ -168,6 +173,7 @@ __all__ = [
     "entity",
     "in_workflow",
     "logger",
+    "map_steps",
     "now",
     "on_update",
     "open_stream",

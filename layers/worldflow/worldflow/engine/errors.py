@@ -26,6 +26,7 @@ WorldflowError
 │   ├── StreamClosedError        the stream is closed: nothing more can be written to it
 │   └── StreamLimitError         a value is larger, or a stream longer, than the limit
 ├── EntityLockLostError          the lease of an entity's lock ended before this call
+├── MapFailedError               more items of `map_steps` failed than may fail; has `result`
 ├── HistoryLimitError            the run's history has become too long
 ├── ScheduleError                about one schedule; has `schedule_id`
 │   ├── ScheduleNotFoundError
@@ -56,6 +57,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 
 class WorldflowError(Exception):
@@ -201,6 +203,24 @@ class StreamLimitError(StreamError):
 
 class EntityLockLostError(WorldflowError):
     """The lease of the lock of an entity has ended, so a call within its block was not made."""
+
+
+class MapFailedError(WorldflowError):
+    """More items of `map_steps` failed than may fail. The error of the first of them is the `__cause__`.
+
+    `result` is the `MapResult`. It is None in an error that was raised in another run, such as a child: only the counts
+    `total`, `succeeded` and `failed` are recorded there, as a result can have any values.
+    """
+
+    result: Any = None
+
+    def __init__(self, message: str, total: int, succeeded: int, failed: int, *, result: Any = None) -> None:
+        super().__init__(message)
+        self.total = total
+        self.succeeded = succeeded
+        self.failed = failed
+        if result is not None:
+            self.result = result
 
 
 class HistoryLimitError(WorldflowError):

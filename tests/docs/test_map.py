@@ -1,0 +1,101 @@
+"""The code of docs/guide/map.md, run."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from worldflow import FatalError, MapFailedError, RunFailedError, logger, map_steps, step, wait_for_signal, workflow
+from worldflow.testing import WorkflowEnvironment
+
+
+async def test_some_may_fail(caplog: pytest.LogCaptureFixture) -> None:
+    @step
+    async def send_invoice(order_id: str) -> str:
+        if order_id == "1002":
+            raise FatalError("no address")
+        return f"invoice of {order_id}"
+
+    @workflow
+    async def send_invoices(order_ids: list[str]) -> list[str]:
+        sent = await map_steps(send_invoice, order_ids, concurrency=20, tolerated_failures=5)
+        for failure in sent.failures:
+            logger.warning("no invoice for %s: %s", failure.item, failure.error)
+        return sent.succeeded
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(send_invoices, ["1001", "1002", "1003"])
+        assert await run.result() == ["invoice of 1001", "invoice of 1003"]
+    assert "no invoice for 1002: no address" in caplog.text
+
+
+async def test_enough_successes() -> None:
+    reports: list[str] = []
+
+    @step
+    async def ask_for_quote(supplier: int) -> int:
+        if supplier < 0:
+            raise FatalError("no answer")
+        return supplier
+
+    @step
+    async def report(line: str) -> None:
+        reports.append(line)
+
+    @workflow
+    async def cheapest(suppliers: list[int]) -> int:
+        try:
+            quotes = await map_steps(ask_for_quote, suppliers, min_successful=3)
+        except MapFailedError as error:
+            await report(f"{error.succeeded} of {error.total} suppliers answered")
+            raise
+        return min(quotes.succeeded)
+
+    async with WorkflowEnvironment() as env:
+        assert await (await env.start(cheapest, [7, -1, 5, 9])).result() == 5
+        failed = await env.start(cheapest, [7, -1, -2])
+        with pytest.raises(RunFailedError) as caught:
+            await failed.result()
+    assert isinstance(caught.value.__cause__, MapFailedError)
+    assert reports == ["1 of 3 suppliers answered"]
+
+
+async def test_items_that_come_with_time() -> None:
+    @step
+    async def make_thumbnail(key: str) -> str:
+        return f"{key}.png"
+
+    @workflow
+    async def thumbnails() -> int:
+        async def uploads() -> AsyncIterator[str]:
+            async for key in wait_for_signal("uploaded", str):
+                if key == "end":
+                    return
+                yield key
+
+        made = await map_steps(make_thumbnail, uploads(), concurrency=4)
+        return len(made.succeeded)
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(thumbnails)
+        for key in ("cat", "dog", "end"):
+            await run.signal("uploaded", key)
+        assert await run.result() == 2
+
+
+async def test_children_for_pages() -> None:
+    @step
+    async def send_invoice(order_id: str) -> str:
+        return f"invoice of {order_id}"
+
+    @workflow
+    async def send_page(order_ids: list[str]) -> int:
+        return len((await map_steps(send_invoice, order_ids, tolerated_failures=5)).succeeded)
+
+    @workflow
+    async def send_all(order_ids: list[str]) -> int:
+        pages = [order_ids[start : start + 1_000] for start in range(0, len(order_ids), 1_000)]
+        sent = await map_steps(send_page, pages, concurrency=5)
+        return sum(sent.succeeded)
+
+    async with WorkflowEnvironment() as env:
+        assert await (await env.start(send_all, ["1001", "1002"])).result() == 2
