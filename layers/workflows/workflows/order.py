@@ -13,7 +13,7 @@ key by which a service recognises a repeated request. The run's record shows the
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from decimal import Decimal
 
@@ -141,7 +141,7 @@ async def fulfil_order(order: Order) -> Shipment:
 
 
 @asynccontextmanager
-async def compensations() -> AsyncIterator[AsyncExitStack]:
+async def compensations() -> AsyncGenerator[AsyncExitStack]:
     """Undoes what is in the stack, the last first, if the block fails or is cancelled."""
     undo = AsyncExitStack()
     try:

@@ -13,7 +13,7 @@ from worldflow.engine.values.signatures import refuse_generators
 from worldflow.engine.workflow.cancellation import Cancellation
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
-from worldflow.engine.workflow.limits import ByCall, Limit
+from worldflow.engine.workflow.limits import ByCall, Limit, Value
 from worldflow.engine.workflow.methods import Method, method
 from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.retry import RetryPolicy
@@ -35,8 +35,8 @@ class _Options(TypedDict, total=False):
     inline: bool | None
     queue: str | None
     limit: Limit | None
-    priority: int | Callable[..., int]
-    fairness: ByCall | None
+    priority: int | ByCall[int]
+    fairness: ByCall[Value] | None
     cancellation: Cancellation
 
 
@@ -141,8 +141,8 @@ def step(
     guarantee: Guarantee = "at_least_once",
     inline: bool | None = None,
     limit: Limit | None = None,
-    priority: int | Callable[..., int] = 0,
-    fairness: ByCall | None = None,
+    priority: int | ByCall[int] = 0,
+    fairness: ByCall[Value] | None = None,
     cancellation: Cancellation = "try",
     queue: str | None = None,
 ) -> _StepDecorator: ...

@@ -25,7 +25,7 @@ from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
 from worldflow.engine.workflow.cancellation import Cancellation, check_cancellation
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
-from worldflow.engine.workflow.limits import ByCall, Limit, check_options
+from worldflow.engine.workflow.limits import ByCall, Limit, Value, check_options
 from worldflow.engine.workflow.registry import Registry
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import Starts
@@ -186,8 +186,8 @@ class Step(Generic[P, R]):
         guarantee: Guarantee = "at_least_once",
         inline: bool | None = None,
         limit: Limit | None = None,
-        priority: int | Callable[..., int] = 0,
-        fairness: ByCall | None = None,
+        priority: int | ByCall[int] = 0,
+        fairness: ByCall[Value] | None = None,
         cancellation: Cancellation = "try",
         queue: str | None = None,
     ) -> None:
@@ -238,7 +238,7 @@ class Step(Generic[P, R]):
         timeout: Duration | None = None,
         heartbeat_timeout: Duration | None = None,
         inline: bool | None = None,
-        priority: int | Callable[..., int] | None = None,
+        priority: int | ByCall[int] | None = None,
         cancellation: Cancellation | None = None,
         queue: str | None = None,
     ) -> Step[P, R]:

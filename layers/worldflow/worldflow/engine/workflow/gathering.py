@@ -9,7 +9,7 @@ from typing import Any
 from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError
 from worldflow.engine.values.signatures import Signature
-from worldflow.engine.workflow.limits import ByCall, key_of
+from worldflow.engine.workflow.limits import ByCall, Value, key_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Debounce:
     period: Duration
     _: KW_ONLY
     max_wait: Duration | None = None
-    key: ByCall | None = None
+    key: ByCall[Value] | None = None
 
     def __post_init__(self) -> None:
         period = _length("Debounce", "period", self.period)
@@ -57,7 +57,7 @@ class Batch:
     size: int
     _: KW_ONLY
     wait: Duration
-    key: ByCall | None = None
+    key: ByCall[Value] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size < 1:

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
@@ -23,8 +23,11 @@ LOWEST_PRIORITY = 1_000_000
 
 Excess = Literal["queue", "skip", "cancel_oldest", "fail"]
 Value = str | int | None
-ByCall = Callable[..., Value]
-"""A function of a call's arguments: of as many of them, in order, as it takes."""
+_T = TypeVar("_T")
+ByCall = (
+    Callable[[Any], _T] | Callable[[Any, Any], _T] | Callable[[Any, Any, Any], _T] | Callable[[Any, Any, Any, Any], _T]
+)
+"""A function of a call's arguments: of as many of them, in order, as it takes, up to four."""
 
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\S+)\s*")
 
@@ -53,7 +56,7 @@ class Limit:
     concurrency: int | None = None
     rate: str | None = None
     burst: int = 1
-    key: ByCall | None = None
+    key: ByCall[Value] | None = None
     excess: Excess = "queue"
     approximate: bool = False
 
@@ -107,8 +110,8 @@ class Limit:
         self,
         signature: Signature,
         arguments: Mapping[str, Any],
-        priority: int | Callable[..., int] = 0,
-        fairness: ByCall | None = None,
+        priority: int | ByCall[int] = 0,
+        fairness: ByCall[Value] | None = None,
     ) -> Place:
         """The place that a call asks for. Raises what the functions raise, and `ConfigurationError`."""
         given = _in_order(signature, arguments) if self._asks(priority, fairness) else []
@@ -160,7 +163,7 @@ def check_options(what: str, limit: object, priority: object, fairness: object) 
         )
 
 
-def key_of(key: ByCall | None, signature: Signature, arguments: Mapping[str, Any], what: str) -> str:
+def key_of(key: ByCall[Value] | None, signature: Signature, arguments: Mapping[str, Any], what: str) -> str:
     """The value of a `key` for a call. Raises what the function raises, and `ConfigurationError`."""
     if key is None:
         return ""

@@ -12,7 +12,7 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history.limits import Rate
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.gathering import Batch, Debounce
-from worldflow.engine.workflow.limits import ByCall, Limit, check_options, key_of, parse_rate
+from worldflow.engine.workflow.limits import ByCall, Limit, Value, check_options, key_of, parse_rate
 from worldflow.engine.workflow.retry import RetryPolicy
 
 
@@ -29,7 +29,7 @@ class Throttle:
     limit: str
     _: KW_ONLY
     burst: int = 1
-    key: ByCall | None = None
+    key: ByCall[Value] | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -58,8 +58,8 @@ class StartOptions(TypedDict, total=False):
     debounce: Debounce | None
     batch: Batch | None
     limit: Limit | None
-    priority: int | Callable[..., int]
-    fairness: ByCall | None
+    priority: int | ByCall[int]
+    fairness: ByCall[Value] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +73,8 @@ class Starts:
     debounce: Debounce | None = None
     batch: Batch | None = None
     limit: Limit | None = None
-    priority: int | Callable[..., int] = 0
-    fairness: ByCall | None = None
+    priority: int | ByCall[int] = 0
+    fairness: ByCall[Value] | None = None
 
     @property
     def gather(self) -> Debounce | Batch | None:
