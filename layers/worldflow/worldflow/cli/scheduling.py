@@ -43,6 +43,9 @@ def create(
     ] = None,
     timezone: Annotated[str, typer.Option(help="Time zone of a cron expression.")] = "UTC",
     overlap: Annotated[Overlap, typer.Option(help="What to do if the previous run has not ended.")] = "skip",
+    jitter: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Let each run begin up to this long after it is due.")
+    ] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Create it paused; start it with `resume`.")] = False,
     workflows: Modules = "",
     local: Local = None,
@@ -66,6 +69,7 @@ def create(
             schedule=when,
             timezone=timezone,
             overlap=overlap,
+            jitter=jitter,
             paused=paused,
         )
     if as_json:

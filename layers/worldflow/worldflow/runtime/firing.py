@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import datetime
 
 from worldflow.engine.errors import (
     ConflictError,
@@ -49,7 +50,9 @@ def _fire(world: World, message: ScheduleDue) -> None:
         _log.info("schedule %s is paused: no run is started for %s", message.schedule_id, message.due)
     elif record.last_due and message.due <= record.last_due:
         if record.overlap == "allow":
-            _start_run(world, record, message.run_id, again=True)  # it is late or, if there is such a run, a copy
+            _start_run(
+                world, record, message.run_id, message.due, again=True
+            )  # it is late or, if there is such a run, a copy
     elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
         _log.info(
             "schedule %s: run %s has not ended: no run is started for %s", message.schedule_id, running, message.due
@@ -61,17 +64,20 @@ def _fire(world: World, message: ScheduleDue) -> None:
 
 def _start(world: World, record: ScheduleRecord, *, again: bool = False) -> ScheduleRecord:
     """Starts the run that is about to be started, and records that it was."""
-    assert record.starting
-    _start_run(world, record, record.starting, again=again)
+    assert record.starting and record.last_due
+    _start_run(world, record, record.starting, record.last_due, again=again)
     return _write(world, record, last_run_id=record.starting, starting=None)
 
 
-def _start_run(world: World, record: ScheduleRecord, run_id: str, *, again: bool) -> None:
+def _start_run(world: World, record: ScheduleRecord, run_id: str, due: datetime, *, again: bool) -> None:
     if again and world.get_run(run_id) is None and world.archive.get(run_id):
         return  # it was started so long ago that it is archived
+    begins = record.begins_at(due)
+    if begins and starting.gathering(record.workflow):
+        begins = None  # it was changed since the schedule was made: its runs wait as it says itself
     try:
         with asked_by(None):  # the span that is current is of whatever fires schedules
-            starting.start(world, run_id, record.workflow, fetch(world, record.input))
+            starting.start(world, run_id, record.workflow, fetch(world, record.input), start_at=begins)
     except RunExistsError as error:
         _log.error("schedule %s: %s", record.schedule_id, error)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from worldflow.engine.durations import Duration
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import extra_runs, schedules, starting
 from worldflow.runtime.run_handle import RunHandle
@@ -28,6 +29,7 @@ class ScheduleCalls:
         schedule: str,
         timezone: str = "UTC",
         overlap: Overlap = "skip",
+        jitter: Duration | None = None,
         paused: bool = False,
     ) -> ScheduleRecord:
         """Creates a schedule, which starts a run whenever it is due, with an id like `<schedule_id>:20261122T080000Z`.
@@ -38,6 +40,8 @@ class ScheduleCalls:
             from now, and is first due after one interval.
         timezone: time zone of a cron expression, such as `Europe/Berlin`.
         overlap: what to do when it is due and the previous run has not ended: `skip` this time, or `allow` both.
+        jitter: each run begins up to this long after it is due, at most a day: always the same for the same time, and
+            spread evenly over different ones. It is `pending` until then.
         Raises `InvalidInputError` for invalid arguments, and `ScheduleExistsError` for the id of another schedule.
         """
         record, _ = await asyncio.to_thread(
@@ -49,6 +53,7 @@ class ScheduleCalls:
             schedule=schedule,
             timezone=timezone,
             overlap=overlap,
+            jitter=jitter,
             paused=paused,
         )
         return record
@@ -70,9 +75,11 @@ class ScheduleCalls:
         schedule: str | None = None,
         timezone: str | None = None,
         overlap: Overlap | None = None,
+        jitter: Duration | None = None,
         paused: bool | None = None,
     ) -> ScheduleRecord:
         """Changes the given fields; `paused=True` pauses the schedule, and `paused=False` resumes it.
+        `jitter=0` removes the jitter.
 
         Raises `InvalidInputError` for invalid values, and `ScheduleNotFoundError`.
         """
@@ -85,6 +92,7 @@ class ScheduleCalls:
             schedule=schedule,
             timezone=timezone,
             overlap=overlap,
+            jitter=jitter,
             paused=paused,
         )
 

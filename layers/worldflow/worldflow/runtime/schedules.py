@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, get_args
 
+from worldflow.engine.durations import Duration, seconds
 from worldflow.engine.errors import (
     ConflictError,
     FieldError,
@@ -53,7 +54,10 @@ from worldflow.worlds.schedules import (
 )
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-_DEFINITION = ("workflow", "schedule", "timezone", "overlap", "paused")
+_DEFINITION = ("workflow", "schedule", "timezone", "overlap", "jitter", "paused")
+
+JITTER_LIMIT = 86_400
+"""Seconds."""
 
 _log = logging.getLogger("worldflow")
 
@@ -70,6 +74,7 @@ def create(
     schedule: str,
     timezone: str = "UTC",
     overlap: Overlap = "skip",
+    jitter: Duration | None = None,
     paused: bool = False,
 ) -> tuple[ScheduleRecord, bool]:
     """Creates a schedule, unless the very same exists. Returns its record, and whether it is new.
@@ -88,6 +93,7 @@ def create(
         schedule=schedule,
         timezone=timezone,
         overlap=overlap,
+        jitter=_jitter(jitter, workflow),
         paused=paused,
         created_at=now,
         updated_at=now,
@@ -126,6 +132,7 @@ def update(
     schedule: str | None = None,
     timezone: str | None = None,
     overlap: Overlap | None = None,
+    jitter: Duration | None = None,
     paused: bool | None = None,
 ) -> ScheduleRecord:
     """Changes a schedule: the fields that are given, and no other. Returns its record.
@@ -141,6 +148,8 @@ def update(
             values = _decode(known, fetch(world, existing.input)) if input is None else input
             changes["workflow"], arguments = _encode(known, values)
             changes["input"] = _stash(world, schedule_id, arguments)
+        if jitter is not None:
+            changes["jitter"] = _jitter(jitter, starting.resolve(workflow or existing.workflow, None))
         now = world.now()
         if schedule not in (None, existing.schedule):
             changes["counts_from"] = now.replace(microsecond=0)
@@ -241,6 +250,28 @@ def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
         raise InvalidInputError(
             f"{schedule!r} is never due again", [FieldError("schedule", "must be due at some time in the future")]
         )
+
+
+def _jitter(jitter: Duration | None, workflow: Workflow[..., Any] | str) -> float | None:
+    """A jitter in seconds; None for one of no length."""
+    if jitter is None:
+        return None
+    try:
+        length = seconds(jitter)
+    except ValueError as error:
+        raise InvalidInputError(
+            f"jitter: {error}", [FieldError("jitter", "must be a duration, such as '5m'")]
+        ) from None
+    if length > JITTER_LIMIT:
+        raise InvalidInputError(
+            f"a jitter of {jitter!r} is too long: it must be at most 1d", [FieldError("jitter", "must be at most 1d")]
+        )
+    if length and isinstance(workflow, Workflow) and workflow.starts.gather:
+        raise InvalidInputError(
+            f"{workflow.name} gathers starts, which has its own waiting time: leave out the jitter",
+            [FieldError("jitter", "must not be given for a workflow with a debounce or a batch")],
+        )
+    return length or None
 
 
 def _encode(workflow: Workflow[..., Any] | str, values: Mapping[str, Any]) -> tuple[str, dict[str, Json]]:

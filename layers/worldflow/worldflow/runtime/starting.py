@@ -75,7 +75,7 @@ def start(
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
     name, values = encode_input(workflow, input)
-    if known := _gathering(workflow):
+    if known := gathering(workflow):
         refuse_options(known, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at)
         if world.get_run(run_id) is None:
             return start_gathered(world, run_id, known, values)
@@ -110,7 +110,7 @@ def start(
         return record, True
 
 
-def _gathering(workflow: Workflow[..., Any] | str) -> Workflow[..., Any] | None:
+def gathering(workflow: Workflow[..., Any] | str) -> Workflow[..., Any] | None:
     """The workflow, if its code is here and several starts of it become one run."""
     if isinstance(workflow, str):
         try:
@@ -154,7 +154,7 @@ def signal_with_start(
     """
     check_name(name)
     check_id(signal_id, "signal_id")
-    if known := _gathering(workflow):
+    if known := gathering(workflow):
         raise InvalidInputError(
             f"{known.name} gathers starts, and begins at once for a signal: call start_workflow, then signal",
             [FieldError("workflow", "must not have a debounce or a batch")],

@@ -7,10 +7,11 @@ rearm_schedule                                                  when one has arr
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -37,6 +38,8 @@ class ScheduleRecord(BaseModel):
     schedule: str
     timezone: str = "UTC"
     overlap: Overlap = "skip"
+    jitter: float | None = None
+    """Seconds within which its runs begin after they are due."""
     paused: bool = False
     created_at: datetime
     updated_at: datetime
@@ -60,6 +63,13 @@ class ScheduleRecord(BaseModel):
     def next_due(self, after: datetime) -> datetime | None:
         """When it is due next, unless it is paused."""
         return None if self.paused else self.recurrence().after(after)
+
+    def begins_at(self, due: datetime) -> datetime | None:
+        """When the run of a moment begins, if not at once: the same whoever asks, and each time."""
+        if not self.jitter:
+            return None
+        digest = hashlib.sha256(f"{self.schedule_id}:{due.timestamp():.0f}".encode()).digest()
+        return due + timedelta(seconds=self.jitter * int.from_bytes(digest[:8]) / 2**64)
 
     def describe(self, now: datetime) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it, with `next_due`."""

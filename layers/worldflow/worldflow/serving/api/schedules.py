@@ -30,6 +30,7 @@ class CreateRequest(BaseModel):
     schedule: Expression
     timezone: Zone = "UTC"
     overlap: Overlap = "skip"
+    jitter: str | float | None = None
     paused: bool = False
 
 
@@ -43,6 +44,7 @@ class ChangeRequest(BaseModel):
     schedule: Expression | None = None
     timezone: Zone | None = None
     overlap: Overlap | None = None
+    jitter: str | float | None = None
     paused: bool | None = None
 
 
@@ -73,6 +75,7 @@ def schedule_routes(world: World) -> APIGatewayHttpRouter:
             schedule=request.schedule,
             timezone=request.timezone,
             overlap=request.overlap,
+            jitter=request.jitter,
             paused=request.paused,
         )
         return answer(201 if created else 200, record.schedule_id)
