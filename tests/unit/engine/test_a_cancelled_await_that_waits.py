@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.driver import Drive, Driver
 from worldflow import ConfigurationError, RetryPolicy, step, workflow
+from worldflow.engine.workflow.execution import Execution
 
 
 @step(cancellation="wait", retry=RetryPolicy(max_attempts=3, initial_interval="10s", jitter=0))
@@ -236,3 +237,28 @@ def test_a_replay_with_other_arguments_does_too() -> None:
 def test_another_word_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"takes 'try', 'abandon' or 'wait', not 'never'"):
         charge_to_its_end.options(cancellation="never")  # type: ignore[arg-type]
+
+
+numbers: list[int] = []
+
+
+@workflow
+async def numbers_a_future() -> None:
+    await charge_to_its_end()
+    numbers.append(hash(asyncio.get_running_loop().create_future()))
+    await refund_to_its_end("end")
+
+
+def test_a_replay_that_passes_over_it_numbers_later_futures_as_before(drive: Drive) -> None:
+    """Sets of futures are in the order of their numbers."""
+    numbers.clear()
+    run = drive(numbers_a_future)
+    run.complete("s1", "receipt")
+    first = numbers[0]
+    numbers.clear()
+
+    execution = Execution(run.run_id, run.workflow)
+    execution.replay(run.history)
+    execution.dispose()
+
+    assert numbers == [first]

@@ -101,7 +101,9 @@ class Calls:
             except (ValidationError, SerializationError):
                 pass  # `complete` says what is wrong
             else:
-                self._run.loop.next_future()  # sets of futures are in the order of their numbers
+                # Sets of futures are in the order of their numbers: count the outcome, and what waits for it.
+                for _ in range(2 if scheduled.cancellation == "wait" else 1):
+                    self._run.loop.next_future()
                 self._run.recorded.pass_over(completed)
                 return result
         future = self._enter(step_id, step)
