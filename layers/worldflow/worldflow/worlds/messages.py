@@ -176,12 +176,15 @@ class StepDue(_RunMessage):
     """When its limit has let the attempt through."""
     look: datetime | None = None
     """It waits at its limit: look whether those that hold a place are alive. When this is due."""
+    after_pause: str | None = None
+    """The pause that has put the attempt off. The queue is not to take this for a copy of what came during it."""
 
     @property
     def dedup_id(self) -> str:
         granted = f":granted:{self.granted.isoformat()}" if self.granted else ""
         look = f":look:{self.look.isoformat()}" if self.look else ""
-        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}{granted}{look}")
+        pause = f":after:{self.after_pause}" if self.after_pause else ""
+        return safe_id(f"{self.run_id}:due:{self.step_id}/{self.attempt}{granted}{look}{pause}")
 
 
 class HeartbeatDue(_RunMessage):

@@ -46,8 +46,10 @@ class OpenStep:
     """The run that it was scheduled in, if not this one."""
     granted: datetime | None = None
     """When its limit has let the attempt through, if this process knows: no history says."""
-    moved: bool = False
-    """It fell due while the run was paused, and is due since the end of that."""
+    put_off_by: str | None = None
+    """The pause that has put it off, when that is over. Messages that came in the pause may be lost: those since are
+    told from them by its id.
+    """
     cancel_requested: bool = False
     """Its await is cancelled, and waits for its outcome."""
 
@@ -258,8 +260,8 @@ class RunState:
             self.paused = event
             return
         for step in self.steps.values():
-            if self.puts_off(step) and step.due and step.due <= event.at:
-                step.due, step.moved = event.at, True
+            if self.paused and step.due and self.puts_off(step):
+                step.due, step.put_off_by = max(step.due, event.at), self.paused.pause_id
         self.paused = None
 
     def _end(self, event: Ended) -> None:
@@ -268,7 +270,7 @@ class RunState:
 
     def _retry(self, event: h.StepRetryScheduled) -> None:
         step = self.steps[event.step_id]
-        step.attempt, step.due, step.granted, step.moved = event.attempt, event.due, None, False
+        step.attempt, step.due, step.granted, step.put_off_by = event.attempt, event.due, None, None
 
     def _request_cancel(self, event: h.StepCancelRequested | h.ChildCancelRequested) -> None:
         call: OpenStep | OpenChild | None

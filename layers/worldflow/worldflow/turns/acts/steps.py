@@ -104,7 +104,7 @@ def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Sends the wake-up of an attempt that is due later."""
     assert step.attempt is not None
     assert step.due is not None
-    wake_up = StepDue(run_id=run.id, step_id=step.scheduled.step_id, attempt=step.attempt)
+    wake_up = StepDue(run_id=run.id, step_id=step.scheduled.step_id, attempt=step.attempt, after_pause=step.put_off_by)
     return [Delayed(due=step.due, message=wake_up), *watches(run, step)]
 
 
@@ -135,7 +135,7 @@ def timeout(run: ActingRun, step: OpenStep) -> FactArrived:
 
 def timeout_nonce(step: OpenStep) -> str:
     """Tells the timeout of an attempt from one that was counted before a pause."""
-    return f"timeout-{step.due.isoformat()}" if step.moved and step.due else "timeout"
+    return f"timeout-{step.put_off_by}" if step.put_off_by else "timeout"
 
 
 def _heartbeat(run: ActingRun, step: OpenStep, due: datetime) -> Delayed:
