@@ -228,6 +228,8 @@ def _arrived(sim: Simulation, message: FactArrived) -> bool:
             return run.state.ended is not None or run.state.cancel_requested
         case RunPaused() | RunUnpaused():
             return True  # one that is paused already, or is not, records nothing
+        case TimerFired() if fact.timer_id not in run.state.timers or run.state.ended:
+            return True
         case HookResumed() if fact.hook_id not in run.state.hooks or run.state.ended:
             return True
     for each in run.following:
@@ -522,7 +524,7 @@ def nothing_is_forgotten(run: Run) -> Problems:
             yield f"it goes on as {state.ended.next_run_id}, which has not begun"
     elif not run.is_blocked:
         for step in state.steps.values():
-            if step.attempt is not None and not _waits_for_a_blocked_entity(run, step):
+            if step.attempt is not None and not (_is_paused(run, step) or _waits_for_a_blocked_entity(run, step)):
                 yield f"it waits for {step.scheduled.step_id}/{step.attempt}"
         for timer in state.timers.values():
             yield f"it waits for {timer.timer_id}"
@@ -530,6 +532,12 @@ def nothing_is_forgotten(run: Run) -> Problems:
             if _holder(run, hook.token) != run.id:
                 yield f"it has lost {hook.hook_id}, {hook.token}"
     yield from _forgotten_children(run)
+
+
+def _is_paused(run: Run, step: OpenStep) -> bool:
+    """Whether the attempt is not to begin while its run is paused."""
+    state, scheduled = run.state, step.scheduled
+    return state.paused is not None and (state.puts_off(step) or scheduled.inline is True or scheduled.is_limited)
 
 
 def _waits_for_a_blocked_entity(run: Run, step: OpenStep) -> bool:

@@ -42,7 +42,9 @@ CLOSE = 0.05
 
 
 def what_was_sent_is_recorded(run: Run) -> Problems:
-    """Unless the run has made it itself: the end of an inline step, and that of an attempt that took too long."""
+    """Unless the run has made it itself: the end of an inline step, that of an attempt that took too long, and a timer
+    that a turn has found due.
+    """
     inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
     sent, world = sent_facts(run.sim), run.sim.client().world
     history = History(world, lambda: run.history)
@@ -50,6 +52,8 @@ def what_was_sent_is_recorded(run: Run) -> Problems:
         if not isinstance(event, Fact) or (run.id, _id(event)) not in sent or is_timeout(event):
             continue
         if isinstance(event, (StepCompleted, StepFailed)) and event.step_id in inline:
+            continue
+        if isinstance(event, TimerFired) and not event.woken:
             continue
         recorded, known = _payload(event), sent[run.id, _id(event)]
         if borrower(event):
@@ -68,7 +72,9 @@ def what_happened_first_is_applied_first(run: Run) -> Problems:
     state, fired = RunState(), dict[str, float]()
     for event in run.history:
         if isinstance(event, TimerFired):
-            fired[event.timer_id] = state.timers[event.timer_id].due.timestamp()
+            due = state.timers[event.timer_id].due.timestamp()
+            woken = run.sim.sent_first.get((run.id, _id(event))) if event.woken else None
+            fired[event.timer_id] = min(due, woken.sent_at) if woken else due
         elif isinstance(event, (SignalReceived, HookResumed, UpdateReceived)):
             sent = run.sim.sent_first.get((run.id, _id(event)))
             if sent is None:

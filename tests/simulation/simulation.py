@@ -24,7 +24,7 @@ from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
-from worldflow.engine.history import StepScheduled, load_events
+from worldflow.engine.history import StepAbandoned, StepScheduled, load_events
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.step_info import step_info
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
@@ -387,10 +387,15 @@ class Simulation:
         return at < then or any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
 
     def _asks(self, key: tuple[str, str, int], process: Process, scheduled: StepScheduled) -> bool:
-        """Whether an attempt is to ask if it is still wanted: one that sends heartbeats, or whose task has waited."""
+        """Whether an attempt is to ask if it is still wanted: one that sends heartbeats, or whose task has waited.
+
+        Whether anybody waits for its outcome it cannot ask. So it may run again, if it may have begun.
+        """
         prompt = process.world.prompt.total_seconds()
         copies = [message for message in process.batch if message.dedup_id == ":".join(map(str, key))]
         has_waited = all(message.receives > 1 or process.began - message.sent_at > prompt for message in copies)
+        if scheduled.cancellation == "wait" and any(map(_may_have_begun, copies)):
+            return False
         return process.kind == "executor" and (has_waited or scheduled.heartbeat_timeout is not None)
 
     def _unwanted(self, key: tuple[str, str, int], process: Process) -> tuple[str, int] | None:
@@ -400,6 +405,8 @@ class Simulation:
             if commit.at >= process.began:
                 return None
             for event in load_events(commit.text):
+                if isinstance(event, StepAbandoned) and event.step_id == step_id and _runs_to_its_end(state, step_id):
+                    return None
                 state.record(event)
             step = state.steps.get(step_id)
             is_open = step is not None and step.attempt == attempt
@@ -539,6 +546,17 @@ class Simulation:
 
     def open_runs(self) -> list[str]:
         return [run_id for run_id in self.run_ids() if (record := self.store.record(run_id)) and not record.ended]
+
+
+def _may_have_begun(stored: Stored) -> bool:
+    task: Any = load_message(stored.body)
+    return stored.receives > 1 or bool(task.redo or task.again)
+
+
+def _runs_to_its_end(state: RunState, step_id: str) -> bool:
+    """Whether an open step is not told that its await is cancelled."""
+    step = state.steps.get(step_id)
+    return step is not None and step.scheduled.cancellation == "abandon"
 
 
 def _queues() -> dict[str, Queue]:
