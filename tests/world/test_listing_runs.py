@@ -162,7 +162,8 @@ def test_a_status_that_no_run_has_is_refused_with_those_that_there_are(world: Wo
     with pytest.raises(InvalidInputError) as caught:
         world.list_runs(status=status)
     assert caught.value.summary == (
-        f"{status!r} is not a valid status: it must be one of running, completed, failed, cancelled, continued, blocked"
+        f"{status!r} is not a valid status: "
+        "it must be one of running, completed, failed, cancelled, continued, blocked, paused"
     )
     assert [field.field for field in caught.value.fields] == ["status"]
 

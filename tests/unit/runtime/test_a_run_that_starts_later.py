@@ -129,6 +129,20 @@ def test_a_message_that_comes_early_sends_the_start_again(world: CrashingWorld, 
     assert world.read_run("r").status == "completed"
 
 
+def test_the_start_that_a_poke_sends_is_no_copy_of_one_that_came_in_vain(world: CrashingWorld) -> None:
+    """The first may have found no code that can run. The clock of the process that gets the poke is slow."""
+    record, _ = starting.start(world, "r", starts_later, delay="1h")
+    sent: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world, "send", sent.extend)
+        turns = Turns(world)
+        turns.take("r", [Poke(run_id="r")])
+        turns.close()
+    (again,) = sent
+    assert again.message.dedup_id != Start(run_id="r", due=record.start_at).dedup_id
+    assert again.due == record.start_at
+
+
 def test_a_start_that_was_never_sent_is_sent_with_the_first_signal() -> None:
     world = CrashingWorld(once(1, "before"))
     with pytest.raises(Crash):

@@ -235,7 +235,8 @@ class Draft:
         starts = [message for message in self.messages if isinstance(message, Start)]
         self.is_early = all(start.due is None or start.due < start_at for start in starts)
         again = self.is_early and (starts or self.redo or self.state.started is None)
-        self._wake = start_of(self.run.id, start_at) if again else None
+        nonce = next((message.nonce for message in self.messages if isinstance(message, Poke)), None)
+        self._wake = start_of(self.run.id, start_at, nonce=nonce) if again else None
         return self.is_early
 
     def _joined(self, record: RunRecord) -> RunRecord:

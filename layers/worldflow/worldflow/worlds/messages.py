@@ -120,17 +120,22 @@ class Start(_RunMessage):
     """The call that starts a child. A child that has already ended sends its outcome to this call."""
     due: datetime | None = None
     """The start of a delayed run: it was sent to arrive at this moment, which is over by the queue's clock."""
+    nonce: str | None = None
+    """Tells it from the first one of a delayed run, which may have come in vain: the queue would drop it as a copy."""
 
     @property
     def dedup_id(self) -> str:
         asked_by = f":{self.asked_by.run_id}/{self.asked_by.child_id}" if self.asked_by else ""
         due = f"@{self.due.astimezone(UTC).isoformat()}" if self.due else ""
-        return safe_id(f"{self.run_id}:start{asked_by}{due}")
+        nonce = f":{self.nonce}" if self.nonce else ""
+        return safe_id(f"{self.run_id}:start{asked_by}{due}{nonce}")
 
 
-def start_of(run_id: str, start_at: datetime | None, asked_by: Parent | None = None) -> Start | Delayed:
+def start_of(
+    run_id: str, start_at: datetime | None, asked_by: Parent | None = None, nonce: str | None = None
+) -> Start | Delayed:
     """The message that starts a run: delayed where the run is."""
-    start = Start(run_id=run_id, asked_by=asked_by, due=start_at)
+    start = Start(run_id=run_id, asked_by=asked_by, due=start_at, nonce=nonce)
     return Delayed(due=start_at, message=start) if start_at else start
 
 

@@ -151,7 +151,9 @@ class _Service:
         failure = None if error is None else encode_exception(error)
         self._run.decide(Replied(fact_id=fact.fact_id, result=result, error=failure))
         if fact.caller:
-            outcome = {"error": failure.model_dump(mode="json", exclude_none=True)} if failure else {"result": result}
+            # Without the traceback: it differs where other code, or another handler of exceptions, runs this again.
+            told = failure and failure.model_dump(mode="json", exclude_none=True, exclude={"traceback"})
+            outcome = {"error": told} if told else {"result": result}
             await self._run.call_step(ANSWER, (fact.caller.run_id, fact.caller.child_id, outcome), {})
 
     async def _refuse_all(self) -> None:
