@@ -181,10 +181,7 @@ def cancel(
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.cancel(world, run_id, reason)
-    if as_json:
-        print_json({"run_id": run_id})
-    else:
-        typer.echo(f"Requested cancellation of {run_id}.")
+    _tell(run_id, f"Requested cancellation of {run_id}.", as_json)
 
 
 def terminate(
@@ -205,10 +202,7 @@ def terminate(
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.terminate(world, run_id, reason)
-    if as_json:
-        print_json({"run_id": run_id})
-    else:
-        typer.echo(f"Requested termination of {run_id}.")
+    _tell(run_id, f"Requested termination of {run_id}.", as_json)
 
 
 def wake(
@@ -250,10 +244,14 @@ def pause(
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.pause(world, run_id, reason, by=by or _user())
+    _tell(run_id, f"Requested a pause of {run_id}.", as_json)
+
+
+def _tell(run_id: str, done: str, as_json: bool) -> None:
     if as_json:
         print_json({"run_id": run_id})
     else:
-        typer.echo(f"Requested a pause of {run_id}.")
+        typer.echo(done)
 
 
 def _user() -> str | None:
@@ -280,10 +278,7 @@ def unpause(
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.unpause(world, run_id)
-    if as_json:
-        print_json({"run_id": run_id})
-    else:
-        typer.echo(f"Requested {run_id} to continue.")
+    _tell(run_id, f"Requested {run_id} to continue.", as_json)
 
 
 def resume(
@@ -303,7 +298,4 @@ def resume(
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
         sending.resume(world, run_id)
-    if as_json:
-        print_json({"run_id": run_id})
-    else:
-        typer.echo(f"Resumed {run_id}.")
+    _tell(run_id, f"Resumed {run_id}.", as_json)

@@ -166,12 +166,11 @@ class Draft:
             self.record(self._refusal, max(now, self.state.at))
         if pause and self.state.accepts(pause):
             pausing.note(self, pause, now)
-        if self.waits:
-            pass
-        elif self.run.execution:
-            self.apply_all_held(now)
-        elif not use_code:
-            self._fail_inline(now)
+        if not self.waits:
+            if self.run.execution:
+                self.apply_all_held(now)
+            elif not use_code:
+                self._fail_inline(now)
         timers = TimersDue(self.state, now)
         for arrival in in_order(messages, arrived, self.state):
             if (fact := self._fact(arrival.message)) is None or pausing.take(self, arrival.message, fact, now):
