@@ -11,23 +11,22 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, ValidationError, field_validator
-from pydantic_core import CoreSchema, PydanticKnownError, core_schema, from_json, to_json
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
+from pydantic_core import from_json, to_json
 
 from worldflow.engine.history import (
     AnyFact,
-    BaseEvent,
     Json,
     Parent,
     StepCompleted,
     StepFailed,
     TerminateRequested,
 )
+from worldflow.worlds.kinds import OneOf
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 
@@ -42,48 +41,8 @@ def _wire(message: BaseModel) -> str:
     return message.model_dump_json(exclude_none=True).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
 
 
-class _OneOf:
-    """Of an annotation: one of some kinds, told apart by a field. What checks a kind is made when the first of that
-    kind comes: a process meets few of them, and all would cost a cold start more than most steps take.
-    """
-
-    def __init__(self, field: str, kinds: Mapping[str, type[Any]]) -> None:
-        self._field = field
-        self._kinds = kinds
-        self._checks: dict[str, Callable[[Any], Any]] = {}
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        written = core_schema.plain_serializer_function_ser_schema(_written)
-        return core_schema.no_info_plain_validator_function(self.check, serialization=written)
-
-    def check(self, value: Any) -> Any:
-        """The instance that a dict describes, or the one that it is. Raises pydantic's `ValidationError`."""
-        if isinstance(value, tuple(self._kinds.values())):
-            return value
-        if not isinstance(value, dict):
-            raise PydanticKnownError("dict_type")
-        name = value.get(self._field)
-        if not isinstance(name, str):
-            raise PydanticKnownError("union_tag_not_found", {"discriminator": self._field})
-        if name not in self._kinds:
-            tags = {"discriminator": self._field, "tag": name, "expected_tags": ", ".join(self._kinds)}
-            raise PydanticKnownError("union_tag_invalid", tags)
-        if name not in self._checks:
-            self._checks[name] = _check_of(self._kinds[name])
-        return self._checks[name](value)
-
-
-def _check_of(kind: type[Any]) -> Callable[[Any], Any]:
-    # A model must be made by itself: an adapter would make what reads it, and not what writes it.
-    return kind.model_validate if issubclass(kind, BaseModel) else TypeAdapter(kind).validate_python
-
-
-def _written(value: Any) -> Any:
-    return value.fields() if isinstance(value, BaseEvent) else value
-
-
-_FACTS = _OneOf("event_type", {kind.event_type: kind for kind in get_args(AnyFact)})
-_OUTCOMES = _OneOf("event_type", {kind.event_type: kind for kind in (StepCompleted, StepFailed)})
+_FACTS = OneOf("event_type", {kind.event_type: kind for kind in get_args(AnyFact)})
+_OUTCOMES = OneOf("event_type", {kind.event_type: kind for kind in (StepCompleted, StepFailed)})
 
 
 class BaseMessage(BaseModel):
@@ -332,7 +291,7 @@ class Delayed(BaseModel):
     v: Literal[1] = 1
     kind: Literal["delayed"] = "delayed"
     due: datetime
-    message: Annotated[Message, _OneOf("kind", _KINDS)]
+    message: Annotated[Message, OneOf("kind", _KINDS)]
 
     def dump(self) -> str:
         return _wire(self)
@@ -357,7 +316,7 @@ class StepOutcome(BaseModel):
 
 @cache
 def _messages() -> TypeAdapter[Any]:
-    return TypeAdapter(Annotated[Any, _OneOf("kind", _KINDS | {"delayed": Delayed})])
+    return TypeAdapter(Annotated[Any, OneOf("kind", _KINDS | {"delayed": Delayed})])
 
 
 def load_message(text: str | bytes) -> Message | Delayed:
