@@ -9,13 +9,18 @@ time, and chance.
     archive.py      its archive
     queues.py       SQS: groups, visibility, deduplication for five minutes, dead letters
     processes.py    Lambda: warm processes, batches, invocations that take too long
+    executions.py   the attempts of steps that run, and what is known of each
     faults.py       what goes wrong, how often, and whether it does here
+    incidents.py    what befalls the whole stack: deployments, outages, and the end of all that
     deployments.py  code that is good, old, missing, in another order, raises, or spins
     processor.py    the time of the processor, which code says that it takes
     programs.py     the workflows: programs made up by chance, and the example of an order
     users.py        who asks for what, and what was accepted
     course.py       a seed from beginning to end
-    invariants.py   what must hold
+    invariants.py   what must hold, and when it is asked
+    runs.py         a run as the store has it
+    of_each.py      what must hold of each run
+    of_all.py       what must hold of all runs together
     ownership.py    what must hold of values and of what the garbage collector closes
     guards.py       what the engine does for it, and how to take that out
     shrinking.py    a failing seed with as few faults as it takes

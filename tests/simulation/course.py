@@ -42,11 +42,9 @@ def run(seed: int, suppressed: Collection[str] = ()) -> Report:
 
 def _run(sim: Simulation, users: Users) -> list[str]:
     users.plan()
-    sim.plan_deployments()
-    sim.plan_outages()
-    sim.plan_services()
+    sim.incidents.plan()
     sim.settle()
-    sim.mend()
+    sim.incidents.mend()
     sim.settle()
     if problems := invariants.at_rest(sim, users):
         return problems

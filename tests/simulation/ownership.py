@@ -32,7 +32,7 @@ from worldflow.worlds.messages import FactArrived, load_message
 from worldflow.worlds.payloads import fetch
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Run
+    from tests.simulation.runs import Run
     from tests.simulation.simulation import Simulation
 
 Problems = Iterator[str]

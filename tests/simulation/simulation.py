@@ -16,21 +16,19 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-from tests.simulation.deployments import Deployments
+from tests.simulation.deployments import Code, Deployments
 from tests.simulation.determinism import expected_errors, held_still
+from tests.simulation.executions import Execution, observe_step
 from tests.simulation.faults import Crash, Fault, Faults
+from tests.simulation.incidents import Incidents
 from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
-from worldflow.engine.history import StepAbandoned, StepScheduled, load_events
-from worldflow.engine.history.state import RunState
-from worldflow.engine.workflow.step_info import step_info
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
 from worldflow.turns.acts import acts
 from worldflow.turns.live_runs import LiveRuns
-from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -44,25 +42,6 @@ DEPTH = 3
 
 class Stuck(Exception):
     """The simulation does not come to rest."""
-
-
-@dataclass(slots=True)
-class Execution:
-    """One run of a step's code."""
-
-    began: int
-    process: Process
-    invocation: int
-    at: float
-    known: bool
-    """The outcome of the attempt stood in the ledger or in the history when its invocation began."""
-    at_most_once: bool
-    repeatable: bool
-    """It may run again although nothing went wrong."""
-    unwanted: tuple[str, int] | None
-    """Why its run wanted it no more when its invocation began, which had reason to ask, and the invocation that had
-    committed so.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +96,7 @@ class Simulation:
         self.queues = _queues()
         self.sources = _sources(self.queues)
         self.settings = settings_of([queue for name, queue in self.queues.items() if name.startswith("dead")])
-        self.deployments = Deployments(self.observe_step)
+        self.deployments = Deployments(partial(observe_step, self))
         self.code = swarm.choice([self.deployments.good, self.deployments.good, self.deployments.old])
         self.executions: dict[tuple[str, str, int], list[Execution]] = {}
         self.strikes: dict[int, list[int]] = {}
@@ -134,10 +113,6 @@ class Simulation:
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
-        self.away_until: dict[Kind, float] = {}
-        """Until then none of its kind is invoked."""
-        self.broken: dict[str, float] = {}
-        """Until when each service answers nothing."""
         self.deaths = Counter[str]()
         """How often a function died with each message."""
         self.is_swept = False
@@ -146,8 +121,7 @@ class Simulation:
         self.notes: list[Note] = []
         self.happenings = 0
         self.was_bad = self.code is not self.deployments.good
-        self._faults_until = swarm.choice([50, 150, 300, 700])
-        self._swarm = swarm
+        self.incidents = Incidents(self, swarm)
         self._limits: dict[Kind, int] = {"orchestrator": swarm.choice([1, 2, 4]), "executor": swarm.choice([1, 2, 4])}
         self._processes: list[Process] = []
         self._names = itertools.count(1)
@@ -188,6 +162,10 @@ class Simulation:
         finally:
             self._stack.pop()
 
+    @property
+    def at_work(self) -> Process:
+        return self._stack[-1]
+
     def next_invocation(self) -> int:
         number = next(self._invocations)
         self.began[number] = self.tick
@@ -204,41 +182,6 @@ class Simulation:
         process.invocation, process.began = self.next_invocation(), self.now
         return process
 
-    def plan_deployments(self) -> None:
-        """Puts on the agenda when which code is deployed."""
-        swarm, deployments = self._swarm, self.deployments
-        span = swarm.choice([20.0, 2_000.0, 100_000.0])
-        for _ in range(swarm.choice([0, 0, 1, 2, 4])):
-            code = swarm.choice([deployments.good, deployments.good, deployments.old, *deployments.bad])
-            self.at(self.now + swarm.uniform(0, span), lambda name=code.name: self.deploy(name))  # type: ignore[misc]
-
-    def plan_outages(self) -> None:
-        """Puts on the agenda when nobody takes turns, or runs steps, for a while."""
-        swarm = self._swarm
-        span = swarm.choice([20.0, 200.0, 2_000.0])
-        for _ in range(swarm.choice([0, 1, 2, 4])):
-            seconds = swarm.choice([5.0, 30.0, 1_000.0])
-            kind: Kind = swarm.choice(["orchestrator", "orchestrator", "executor"])
-            self.at(self.now + swarm.uniform(0, span), partial(self._go_away, kind, seconds))
-
-    def plan_services(self) -> None:
-        """Puts on the agenda when a service of AWS, or each, answers nothing: for minutes, or for hours."""
-        chance = random.Random(f"{self.seed} services")
-        if chance.random() < 0.7:
-            return
-        service, seconds = chance.choice(["dynamodb", "sqs", "s3", "scheduler", "all"]), chance.choice([600.0, 7_200.0])
-        self.at(self.now + chance.uniform(0, chance.choice([20.0, 2_000.0])), partial(self._break, service, seconds))
-        self._faults_until += 1_500
-
-    def _break(self, service: str, seconds: float) -> None:
-        if self.faults.active:
-            self.faults.injected[f"{service} away"] += 1
-            self.note("", f"*** {service} is away for {seconds} s")
-            self.broken[service] = self.now + seconds
-
-    def is_away(self, service: str) -> bool:
-        return self.now < max(self.broken.get(service, 0.0), self.broken.get("all", 0.0))
-
     def blocked_for_deaths(self, run_id: str) -> None:
         """A turn is taken without the code, since it has died again and again. Its message may be gone by now. Of a
         first receive nothing is known.
@@ -249,31 +192,12 @@ class Simulation:
         if max(known, default=0) < TURN_DEATHS - 1:
             self.surprise(f"{run_id} is to be blocked, and its turns have died {known} times")
 
-    def _go_away(self, kind: Kind, seconds: float) -> None:
-        if self.faults.active:
-            self.faults.injected[f"no {kind}"] += 1
-            self.note("", f"*** no {kind} for {seconds} s")
-            self.away_until[kind] = self.now + seconds
-
-    def mend(self) -> None:
-        """From now on the code is good, and nothing goes wrong any more."""
-        self.faults.active = False
-        self.away_until.clear()
-        self.broken.clear()
-        if self.code is not self.deployments.good:
-            self.deploy(self.deployments.good.name)
-
-    def deploy(self, name: str) -> None:
+    def deploy(self, code: Code) -> None:
         """Idle processes are gone; those that are at work end it with the code that they have."""
-        if not self.faults.active:
-            name = self.deployments.good.name
-        self.code = self.deployments.by_name[name]
-        self.was_bad |= self.code is not self.deployments.good
-        if self.faults.active:
-            self.faults.injected[f"deployment: {name}"] += 1
-        self.note("", f"=== deployed: {name}")
-        for process in [process for process in self._processes if not process.is_busy]:
-            self._discard(process)
+        self.code = code
+        self.was_bad |= code is not self.deployments.good
+        self.note("", f"=== deployed: {code.name}")
+        self.lose_warm_processes()
 
     def lose_warm_processes(self) -> None:
         for process in [process for process in self._processes if not process.is_busy]:
@@ -301,7 +225,7 @@ class Simulation:
         return process
 
     def _may_work(self, kind: Kind) -> bool:
-        if self.now < self.away_until.get(kind, 0.0):
+        if self.now < self.incidents.away_until(kind):
             return False
         processes = [process for process in self._processes if process.kind == kind]
         return len(processes) < self._limits[kind] or any(not process.is_busy for process in processes)
@@ -333,92 +257,6 @@ class Simulation:
     def collects(self) -> bool:
         """Whether the garbage collector begins here, in the middle of a workflow's code."""
         return bool(self._stack) and self.faults.strike(f"collector {self._stack[-1].kind}", ["collection"]) is not None
-
-    def observe_step(self, call: Callable[[], Any], is_async: bool) -> Any:
-        """Runs a step's code, which takes time and may be the end of its process."""
-        info = step_info()
-        key = info.run_id, info.step_id, info.attempt
-        process, place = self._stack[-1], f"step {info.run_id} {info.step_id}"
-        known = self._was_known(key, process.began)
-        scheduled = self._scheduled(key)
-        execution = Execution(
-            self.tick,
-            process,
-            process.invocation,
-            self.now,
-            known,
-            at_most_once=bool(scheduled and scheduled.at_most_once),
-            repeatable=scheduled is None or scheduled.ledger is False,  # what is not committed yet is pure
-            unwanted=self._unwanted(key, process) if scheduled and self._asks(key, process, scheduled) else None,
-        )
-        self.executions.setdefault(key, []).append(execution)
-        self.note(info.run_id, f"runs step {info.step_id}, attempt {info.attempt}", process)
-
-        def begin() -> None:
-            if not process.is_alive:
-                raise Crash(process.name)
-            duration = 0.2 * self.faults.fraction(place)
-            if fault := self.faults.strike(f"slow {place}", ["slow step", "step hangs"]):
-                self.strike(fault, process, info.run_id, info.step_id)
-                duration = (60 if fault == "slow step" else 400) * self.faults.fraction(place)
-            self.pass_time(duration)
-            is_killed = not process.is_zombie and self.faults.strike(place, ["killed in a step"])
-            if is_killed or process.is_out_of_time():
-                self.strike("killed in a step", process, info.run_id, info.step_id)
-                raise process.die()
-
-        if not is_async:
-            begin()
-            return call()
-
-        async def observed() -> Any:
-            begin()
-            return await call()
-
-        return observed()
-
-    def _was_known(self, key: tuple[str, str, int], then: float) -> bool:
-        run_id, step_id, attempt = key
-        at = self.store.written_at.get(step_key(run_id, step_id, attempt), then)
-        commits = [commit for commit in self.store.commits.get(run_id, ()) if commit.at < then]
-        # Not a failure, which may be a timeout that came first.
-        events: Any = [event for commit in commits for event in load_events(commit.text)]
-        completed = [event for event in events if event.event_type == "StepCompleted"]
-        return at < then or any((event.step_id, event.attempt) == (step_id, attempt) for event in completed)
-
-    def _asks(self, key: tuple[str, str, int], process: Process, scheduled: StepScheduled) -> bool:
-        """Whether an attempt is to ask if it is still wanted: one that sends heartbeats, or whose task has waited.
-
-        Whether anybody waits for its outcome it cannot ask. So it may run again, if it may have begun.
-        """
-        prompt = process.world.prompt.total_seconds()
-        copies = [message for message in process.batch if message.dedup_id == ":".join(map(str, key))]
-        has_waited = all(message.receives > 1 or process.began - message.sent_at > prompt for message in copies)
-        if scheduled.cancellation == "wait" and any(map(_may_have_begun, copies)):
-            return False
-        return process.kind == "executor" and (has_waited or scheduled.heartbeat_timeout is not None)
-
-    def _unwanted(self, key: tuple[str, str, int], process: Process) -> tuple[str, int] | None:
-        run_id, step_id, attempt = key
-        state, was_open = RunState(), False
-        for commit in self.store.commits.get(run_id, ()):
-            if commit.at >= process.began:
-                return None
-            for event in load_events(commit.text):
-                if isinstance(event, StepAbandoned) and event.step_id == step_id and _runs_to_its_end(state, step_id):
-                    return None
-                state.record(event)
-            step = state.steps.get(step_id)
-            is_open = step is not None and step.attempt == attempt
-            if state.ended or (was_open and not is_open):
-                why = "its run had ended" if state.ended else "it had been given up"
-                return why, commit.invocation
-            was_open |= is_open
-        return None
-
-    def _scheduled(self, key: tuple[str, str, int]) -> StepScheduled | None:
-        events = [event for event in self.store.history(key[0]) if isinstance(event, StepScheduled)]
-        return next((event for event in events if event.step_id == key[1]), None)
 
     # --- messages ---
 
@@ -491,7 +329,7 @@ class Simulation:
         known: list[float] = []
         for source in self.sources:
             if (moment := source.queue.next_time()) is not None:
-                known.append(max(moment, self.away_until.get(source.kind, 0.0)))
+                known.append(max(moment, self.incidents.away_until(source.kind)))
         return min([*known, *(moment for moment, _, _ in self._agenda[:1])], default=None)
 
     def happen(self) -> bool:
@@ -499,8 +337,8 @@ class Simulation:
         self.happenings += 1
         if self.happenings > LIMIT:
             raise Stuck(f"{LIMIT} things have happened, and there is no end")
-        if self.happenings == self._faults_until:
-            self.mend()
+        if self.happenings == self.incidents.until:
+            self.incidents.mend()
         if self.faults.strike("warm", ["warm process lost"]):
             self.note("", "*** warm processes lost")
             self.lose_warm_processes()
@@ -546,17 +384,6 @@ class Simulation:
 
     def open_runs(self) -> list[str]:
         return [run_id for run_id in self.run_ids() if (record := self.store.record(run_id)) and not record.ended]
-
-
-def _may_have_begun(stored: Stored) -> bool:
-    task: Any = load_message(stored.body)
-    return stored.receives > 1 or bool(task.redo or task.again)
-
-
-def _runs_to_its_end(state: RunState, step_id: str) -> bool:
-    """Whether an open step is not told that its await is cancelled."""
-    step = state.steps.get(step_id)
-    return step is not None and step.scheduled.cancellation == "abandon"
 
 
 def _queues() -> dict[str, Queue]:

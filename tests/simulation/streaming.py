@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import programs
+from tests.simulation.runs import Run
 from tests.support.stream_values import all_items, followed, what_stands
 from worldflow.engine.history import (
     RunForked,
@@ -19,7 +20,6 @@ from worldflow.engine.ids import generation, stream_key
 from worldflow.worlds.payloads import fetch
 
 if TYPE_CHECKING:
-    from tests.simulation.invariants import Run
     from tests.simulation.simulation import Simulation
     from tests.simulation.users import Users
 
@@ -28,8 +28,6 @@ Problems = Iterator[str]
 
 def streams_agree(sim: Simulation, users: Users) -> Problems:
     """Each stream has what the workflow decided to write, and what the attempts wrote that completed: once each."""
-    from tests.simulation.invariants import Run
-
     runs = [Run(sim, run_id) for run_id in sim.run_ids()]
     for run in runs:
         if generation(run.id)[1] > 1:

@@ -150,7 +150,7 @@ class SimWorld(World):
     def _check_service(self, name: str, about: str) -> None:
         """Raises what a client sees of a service that is away."""
         service = _SERVICES.get(name.split()[0], "dynamodb")
-        if self._sim.is_away(service) and not self._process.is_zombie:
+        if self._sim.incidents.is_away(service) and not self._process.is_zombie:
             self._sim.strikes.setdefault(self._process.invocation, []).append(self._sim.tick)
             self._sim.note(about, f"*** {service} is away: {name}", self._process)
             raise Throttled(name) if self._sim.tick % 2 else TimedOut()
