@@ -13,7 +13,7 @@ import pytest
 from tests.support import clock
 from worldflow.engine import privacy
 from worldflow.engine.workflow import definitions
-from worldflow.turns.loading import import_failures
+from worldflow.engine.workflow.registry import import_failures
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -81,3 +81,14 @@ def test_a_workflow_whose_code_is_not_here_is_started_with_json(system: System, 
     assert done.status == 303
     assert system.world.read_run("far").input == {"a": 1}
     assert pages.send("/start?workflow=elsewhere", {"input": "[1]", ".run_id": "f"}).status == 422
+
+
+def test_nor_is_it_known_what_a_dynamic_one_takes(system: System, pages: Pages) -> None:
+    @workflow(dynamic=True)
+    async def anything(arguments: dict[str, int]) -> int:
+        return arguments["a"]
+
+    assert 'name="input"' in pages.text(FORM, workflow="elsewhere")
+    pages.send("/start?workflow=elsewhere", {"input": '{"a": 1}', ".run_id": "far"})
+    assert finish(system, "far").result == 1
+    assert "elsewhere" in pages.text("/runs/far")

@@ -1,5 +1,7 @@
 """The code of docs/guide/workflows.md, run."""
 
+from typing import Any
+
 from worldflow import sleep, step, workflow
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
@@ -56,3 +58,37 @@ async def test_code_that_is_used_in_workflows_and_elsewhere() -> None:
         assert await run.result() == 10
         assert "StepCompleted" in [event.event_type for event in await run.events()]
     assert await exchange_rate("CHF") == 1.25
+
+
+async def test_names_that_no_workflow_has() -> None:
+    from worldflow import step_info, workflow_info
+
+    async def add(a: int, b: int) -> int:
+        return a + b
+
+    operations: dict[str, Any] = {"plus": add, "count": len, "sum": add}
+
+    @step
+    async def stages(name: str) -> list[str]:
+        return name.split("_and_")
+
+    @step(dynamic=True)
+    async def operation(arguments: dict[str, Any]) -> Any:
+        perform = operations[step_info().name]
+        return await perform(**arguments)
+
+    @workflow(dynamic=True)
+    async def pipeline(arguments: dict[str, Any]) -> list[Any]:
+        results = []
+        for name in await stages(workflow_info().workflow_name):
+            results.append(await operation.named(name)(arguments))
+        return results
+
+    @workflow
+    async def parent() -> list[Any]:
+        return await pipeline.named("sum_and_plus")({"a": 3, "b": 4})
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(pipeline.named("plus_and_sum"), {"a": 1, "b": 2})
+        assert await run.result() == [3, 3]
+        assert await (await env.start(parent)).result() == [7, 7]

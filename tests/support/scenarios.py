@@ -47,7 +47,7 @@ class Env:
 
     async def start_as(self, run_id: str, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Run:
         """`start`, with an id of the test's own."""
-        arguments = workflow.signature.bind(*args, **kwargs)
+        arguments = workflow.input(*args, **kwargs)
         await self.drive(self.orchestrator.start_workflow(run_id, workflow, arguments))
         return self.handle(run_id)
 

@@ -10,6 +10,7 @@ from tests.support.api import Api
 from tests.support.lambdas import function
 from tests.support.systems import AWSSystem, finish
 from tests.support.systems import start as start_on
+from worldflow import workflow
 from worldflow.worlds.messages import Start, load_message
 
 LINE = {"sku": "BEANS-1KG", "quantity": 2, "unit_price": "19.50"}
@@ -35,6 +36,18 @@ def test_the_run_has_its_input_as_it_was_given(api: Api) -> None:
     api.post("/runs", start(run_id="order-1001"))
 
     assert api.world.read_run("order-1001").input == {"order": ORDER}
+
+
+def test_an_unknown_workflow_starts_where_one_is_dynamic(api: Api, aws: AWSSystem) -> None:
+    @workflow(dynamic=True)
+    async def anything(arguments: dict[str, int]) -> int:
+        return arguments["number"]
+
+    answer = api.post("/runs", {"workflow": "teleport", "input": {"number": 3}})
+    assert answer.status == 201
+    assert finish(aws, answer.body["run_id"]).result == 3
+    refused = api.post("/runs", {"workflow": "teleport", "input": {"number": "x"}})
+    assert (refused.status, refused.fields) == (422, ["input.number"])
 
 
 def test_without_an_id_it_gets_one(api: Api) -> None:

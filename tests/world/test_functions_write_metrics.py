@@ -194,6 +194,15 @@ def test_an_alarm_sounds_when_a_run_becomes_blocked_and_not_an_hour_later(
     assert max(found[alarm["MetricName"],]) > alarm["Threshold"]
 
 
+def test_names_that_the_dynamic_workflow_takes_make_one_metric(orchestrator: Function, aws: AWSSystem) -> None:
+    @workflow(dynamic=True)
+    async def anything(arguments: dict[str, Any]) -> None: ...
+
+    begin(aws, "of_no_module", "r")
+    found = orchestrator.turn(Start(run_id="r"))
+    assert found == {("RunsStarted", "(dynamic)"): [1], ("RunsEnded", "(dynamic)", "completed"): [1]}
+
+
 def test_names_that_no_module_defines_make_one_metric(orchestrator: Function, aws: AWSSystem) -> None:
     for n in range(5):
         begin(aws, f"made_up_{n}", f"r{n}")

@@ -14,8 +14,8 @@ from worldflow.engine.history import SignalReceived, StepCompleted, StepFailed, 
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
 from worldflow.engine.workflow.inbox import REMEMBERED
+from worldflow.engine.workflow.registry import import_failures
 from worldflow.runtime import starting
-from worldflow.turns.loading import import_failures
 from worldflow.worlds import RunRecord, ledger
 from worldflow.worlds.aws.history import ITEM_LIMIT, PARALLEL_PARTS
 from worldflow.worlds.messages import FactArrived, Revival, StepOutcome, StepTask, load_message

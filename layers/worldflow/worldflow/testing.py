@@ -29,8 +29,9 @@ from typing_extensions import TypeVar
 from worldflow import audit, clock
 from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.history import HookConflicted, HookCreated, HookDisposed, Json, RunStarted
-from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
+from worldflow.engine.workflow.definitions import Workflow
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.ramps import workflow_of
 from worldflow.engine.workflow.step_info import StepInfo, current_step
 from worldflow.evaluating import NO_MATTER, ReplayedCall, ReplayedRun, read_history, replay_with
 from worldflow.runtime import webhooks
@@ -64,9 +65,9 @@ _PARTING = 1.0
 
 
 @contextmanager
-def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1) -> Iterator[StepInfo]:
+def step_context(run_id: str = "run", step_id: str = "s1", attempt: int = 1, *, name: str = "") -> Iterator[StepInfo]:
     """Provides `step_info()` to a step that is called directly, without a workflow."""
-    info = StepInfo(run_id, step_id, attempt)
+    info = StepInfo(run_id, step_id, attempt, name=name)
     token = current_step.set(info)
     try:
         yield info
@@ -84,9 +85,7 @@ def replay(history: str) -> None:
     events = read_history(history)
     started = events[0]
     assert isinstance(started, RunStarted), "a history begins with RunStarted"
-    version = oldest_version(started.workflow_name) if started.version is None else started.version
-    workflow = find_workflow(started.workflow_name, version)
-    execution = Execution(started.run_id, workflow, webhooks=NO_MATTER)
+    execution = Execution(started.run_id, workflow_of(events), webhooks=NO_MATTER)
     try:
         execution.replay(events)
     finally:
@@ -140,7 +139,7 @@ class WorkflowEnvironment:
 
     async def start(self, workflow: Workflow[P, R], /, *args: P.args, **kwargs: P.kwargs) -> TestRun[R]:
         """Starts a run of `workflow` with these arguments, and runs it as far as it can without time passing."""
-        arguments = workflow.signature.bind(*args, **kwargs)
+        arguments = workflow.input(*args, **kwargs)
         run_id = f"test-{next(self._ids)}"
         await self._settle_after(self.orchestrator.start_workflow(run_id, workflow, arguments))
         return TestRun(self, run_id)

@@ -16,9 +16,9 @@ import pytest
 from tests.support import clock
 from tests.unit.cli.conftest import FLOWS, Cli
 from worldflow.engine.history import StepCompleted
+from worldflow.engine.workflow.registry import import_failures
 from worldflow.serving.worker import Worker
 from worldflow.serving.worker_turns import WorkerTurns
-from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld, ledger
 
 ROOT = Path(__file__).parents[3]

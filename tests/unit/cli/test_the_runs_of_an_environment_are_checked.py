@@ -18,8 +18,8 @@ from tests.support import clock
 from tests.unit.cli.conftest import Cli
 from worldflow.cli import app
 from worldflow.engine.workflow.definitions import forget
+from worldflow.engine.workflow.registry import import_failures
 from worldflow.runtime import starting
-from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld
 
 BEFORE = """

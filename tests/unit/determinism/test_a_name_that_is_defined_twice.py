@@ -73,3 +73,10 @@ def test_what_is_no_second_definition_for_certain_is_left_alone(other: str):
 
 def test_one_function_that_is_made_a_step_twice_is_one_step():
     assert found("def charge(): ...\none = step(charge)\nother = step(charge)\n") == []
+
+
+def test_two_that_are_dynamic():
+    text = "@workflow(dynamic=True)\nasync def {}(arguments): ...\n"
+    clash = ("b.py:3:2", "a dynamic workflow", "a.py:3:2 defines a dynamic workflow")
+    assert found(text.format("order"), text.format("pay")) == [clash]
+    assert found(text.format("order"), FLOW) == []

@@ -5,8 +5,8 @@ import pytest
 
 from worldflow import WorkflowNotFoundError
 from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.registry import import_failures
 from worldflow.runtime import load_workflows
-from worldflow.turns.loading import import_failures
 
 
 def test_it_defines_nothing_and_harms_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

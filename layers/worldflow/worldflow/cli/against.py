@@ -14,8 +14,9 @@ import typer
 from worldflow.cli.common import ON_THE_PATH, load, open_world, print_json
 from worldflow.cli.progress import progress
 from worldflow.engine.durations import seconds
+from worldflow.engine.workflow.registry import import_failures
+from worldflow.presentation.words import version_of
 from worldflow.runtime.compatibility import Cause, Verdict, causes, records_to_check, verdicts
-from worldflow.turns.loading import import_failures
 
 Format = Literal["text", "github", "json"]
 
@@ -86,7 +87,7 @@ def check_runs(
 
 def _tell(cause: Cause, form: Format) -> None:
     one = cause.example
-    version = f" (version {one.version})" if one.version not in (None, 1) else ""
+    version = f" ({known})" if (known := version_of(one.version)) else ""
     number = sum(verdict.is_open for verdict in cause.verdicts) if cause.breaks else len(cause.verdicts)
     kind = "open" if one.is_open else "ended"
     which = f"{_runs(number, kind)} of {one.workflow}{version}"

@@ -27,10 +27,10 @@ from worldflow.cli.common import (
 from worldflow.cli.reloading import folders_of, run_and_reload
 from worldflow.engine.errors import ConfigurationError, WorldflowError
 from worldflow.engine.privacy import described, loggable
+from worldflow.engine.workflow.registry import import_failures
 from worldflow.logs import RunIds
 from worldflow.serving.worker import Worker
 from worldflow.terminal import is_explained
-from worldflow.turns.loading import import_failures
 from worldflow.turns.observer import Observer
 from worldflow.turns.steps import log_what_is_left
 from worldflow.worlds.local.world import LocalWorld

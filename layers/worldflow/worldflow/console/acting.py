@@ -279,14 +279,13 @@ def preview(action: str, record: RunRecord) -> str:
 
 
 def workflow_of(record: RunRecord) -> Workflow[..., object] | None:
-    try:
-        return find_workflow(record.workflow_name, record.version)
-    except WorkflowNotFoundError:
-        return None
+    """The workflow of a run, where it is known which arguments it has."""
+    return workflow_named(record.workflow_name, record.version)
 
 
-def workflow_named(name: str) -> Workflow[..., object] | None:
+def workflow_named(name: str, version: int | None = None) -> Workflow[..., object] | None:
     try:
-        return find_workflow(name)
+        found = find_workflow(name, version)
     except WorkflowNotFoundError:
         return None
+    return None if found.is_dynamic else found

@@ -15,6 +15,8 @@ _MARKS: Mapping[str, Kind] = {
     "worldflow.engine.workflow.decorators.step": "step",
 }
 _ENTITIES = ("worldflow.entity", "worldflow.engine.workflow.entity_classes.entity")
+_ANY = "*"
+"""In place of the name of what is dynamic, which has none."""
 _REMEDIES: Mapping[Kind, str] = {
     "workflow": "@workflow(name=...), or the same name with another version=...",
     "step": "@step(name=...)",
@@ -50,6 +52,8 @@ def definitions(
             continue
         at = place(decorator, function)
         name, version = options.get("name") or function.name, options.get("version", 1)
+        if options.get("dynamic"):
+            name = _ANY
         if at is None or not isinstance(name, str) or not isinstance(version, int):
             continue
         if (kind, name, version, function) not in seen:
@@ -70,13 +74,17 @@ def clashes(found: Iterable[Definition]) -> Iterator[Finding]:
         other = first.setdefault((one.kind, one.name, one.version), one)
         if other is not one:
             version = f" (version {one.version})" if one.version != 1 else ""
+            what, also, remedy = f"{one.kind} {one.name!r}{version}", f"a {one.kind} of the same name", None
+            if one.name == _ANY:
+                what = also = f"a dynamic {one.kind}"
+                remedy = f"one of them, which takes every name that no other {one.kind} has"
             yield Finding(
                 path=one.path,
                 line=one.line,
                 column=one.column,
-                what=f"{one.kind} {one.name!r}{version}",
-                why=f"{other.path}:{other.line}:{other.column} defines a {one.kind} of the same name",
-                instead=_REMEDIES[one.kind],
+                what=what,
+                why=f"{other.path}:{other.line}:{other.column} defines {also}",
+                instead=remedy or _REMEDIES[one.kind],
                 function="",
                 workflow="",
             )
@@ -109,7 +117,7 @@ def _options(decorator: ast.expr, scope: Scope) -> dict[str, object] | None:
     for keyword in decorator.keywords:
         if keyword.arg is None:
             return None
-        if keyword.arg in ("name", "version"):
+        if keyword.arg in ("name", "version", "dynamic"):
             if not isinstance(keyword.value, ast.Constant):
                 return None
             options[keyword.arg] = keyword.value.value

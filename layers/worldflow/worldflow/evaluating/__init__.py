@@ -26,7 +26,8 @@ from worldflow.engine.history import (
 from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.usage import Entry, total
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.ramps import workflow_of
 from worldflow.engine.workflow.run import Webhooks
 from worldflow.evaluating.course import Answers, Course, ReplayedCall
 from worldflow.evaluating.recorded import RecordedCalls
@@ -123,8 +124,7 @@ async def replay_with(
     if not isinstance(started, RunStarted):
         raise ValueError("a history begins with RunStarted")
     if workflow is None:
-        version = oldest_version(started.workflow_name) if started.version is None else started.version
-        workflow = find_workflow(started.workflow_name, version)
+        workflow = workflow_of(events)
     if input is not None:
         started = started.model_copy(update={"input": {**(started.input or {}), **ANYTHING.encode(dict(input))}})
     patterns = list(live)

@@ -206,7 +206,7 @@ class Course:
             self._begin(call, *self._functions[call.step_id], attempt)
 
     async def _outcome(self, call: Call, made: ReplayedCall, function: Callable[[], Any], attempt: int) -> AnyFact:
-        info = StepInfo(self.execution.run_id, call.identity[1], attempt)
+        info = StepInfo(self.execution.run_id, call.identity[1], attempt, name=call.identity[2])
         current_step.set(info)  # in the task's own context
         made.result = made.error = None
         signature, error = _signature(call), None

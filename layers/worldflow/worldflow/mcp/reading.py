@@ -12,6 +12,7 @@ from pydantic import Field
 from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.history import Attribute, Event, Json, StreamItem, StreamReset
 from worldflow.engine.workflow.definitions import find_workflow, workflow_names
+from worldflow.engine.workflow.registry import DYNAMIC, import_failures
 from worldflow.mcp import answers
 from worldflow.mcp.explaining import Known, explain, waits
 from worldflow.mcp.showing import Showing, read_with
@@ -21,7 +22,6 @@ from worldflow.runtime import streams as stream_pages
 from worldflow.runtime.where import ALLOWED, read_where
 from worldflow.token_prices import load_prices
 from worldflow.turns.generations import newest_generation
-from worldflow.turns.loading import import_failures
 from worldflow.worlds import LocalWorld, World, streams
 from worldflow.worlds.filters import Filters
 from worldflow.worlds.records import RunRecord
@@ -246,7 +246,8 @@ class Reading:
 
     def _waiting(self, record: RunRecord) -> queries.Waiting | None:
         """What the run's code waits for, where that can be known here."""
-        if record.ended or record.status == "blocked" or record.workflow_name not in workflow_names():
+        is_known = record.version == DYNAMIC or record.workflow_name in workflow_names()
+        if record.ended or record.status == "blocked" or not is_known:
             return None
         try:
             return queries.waiting(self._world, record.run_id)

@@ -11,7 +11,14 @@ from rich.text import Text
 from worldflow.engine import history as h
 from worldflow.engine.history import AnyDecision, AnyFact, Event, Fact
 from worldflow.presentation.usage import describe_usage
-from worldflow.presentation.words import describe_attributes, describe_failure, describe_value, duration, printable
+from worldflow.presentation.words import (
+    describe_attributes,
+    describe_failure,
+    describe_value,
+    duration,
+    printable,
+    version_of,
+)
 
 _STYLES: Mapping[type[object], str] = {
     h.StepCompleted: "green",
@@ -74,7 +81,7 @@ def _words_of_fact(event: AnyFact, names: Mapping[str, str]) -> tuple[str, str]:
     """What happened, and with which data."""
     match event:
         case h.RunStarted():
-            version = f" (version {event.version})" if event.version not in (None, 1) else ""
+            version = f" ({known})" if (known := version_of(event.version)) else ""
             return f"run of {event.workflow_name}{version} started", describe_value(event.input)
         case h.RunForked():
             edited = f"edited: {describe_value(event.edit)}" if event.edit else ""

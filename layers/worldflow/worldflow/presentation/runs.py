@@ -10,7 +10,7 @@ from rich.text import Text
 
 from worldflow.presentation.doing import paused
 from worldflow.presentation.usage import describe_priced
-from worldflow.presentation.words import as_json, describe_attributes, describe_failure, duration, printable
+from worldflow.presentation.words import as_json, describe_attributes, describe_failure, duration, printable, version_of
 from worldflow.token_prices import Prices, priced
 from worldflow.worlds.records import RunRecord
 
@@ -35,8 +35,7 @@ def run_details(record: RunRecord, prices: Prices | None = None) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("run", record.run_id)
-    version = f", version {record.version}" if record.version not in (None, 1) else ""
-    table.add_row("workflow", f"{record.workflow_name}{version}")
+    table.add_row("workflow", ", ".join(filter(None, (record.workflow_name, version_of(record.version)))))
     table.add_row("status", _status(record.status))
     if record.status_text:
         table.add_row("", Text(printable(record.status_text)))

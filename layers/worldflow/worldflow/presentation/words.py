@@ -7,9 +7,17 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from worldflow.engine.history import Failure, Json
+from worldflow.engine.workflow.registry import DYNAMIC
 
 VALUE_LIMIT = 120
 """Characters of a value in a line."""
+
+
+def version_of(version: int | None) -> str:
+    """A version of a workflow, where there is something to say of it."""
+    if version == DYNAMIC:
+        return "dynamic"
+    return f"version {version}" if version not in (None, 1) else ""
 
 
 def duration(length: timedelta) -> str:

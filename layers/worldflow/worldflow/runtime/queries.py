@@ -11,11 +11,10 @@ from worldflow.engine.errors import QueryNotFoundError, RunBlockedError, Workflo
 from worldflow.engine.history import (
     Event,
     Json,
-    RunStarted,
 )
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.engine.workflow.execution import Execution
+from worldflow.engine.workflow.ramps import workflow_of
 from worldflow.engine.workflow.standing import standing
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.turns.watchdog import watched
@@ -93,11 +92,7 @@ def replayed(
     advice: what to do where the workflow is not known.
     """
     events = list(map(History(world).read, history))
-    started = events[0]
-    assert isinstance(started, RunStarted)
-    version = oldest_version(record.workflow_name) if started.version is None else started.version
-    workflow = find_workflow(record.workflow_name, version, advice=advice)
-    execution = Execution(record.run_id, workflow, webhooks=WebhooksOf(world))
+    execution = Execution(record.run_id, workflow_of(events, advice), webhooks=WebhooksOf(world))
     try:
         watched(execution, lambda: execution.replay(events))
         yield execution

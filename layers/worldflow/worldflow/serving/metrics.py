@@ -38,6 +38,8 @@ UNKNOWN = "(unknown)"
 """Stands for the names of workflows that no module defines: callers could make up as many as they like,
 and each would be a metric.
 """
+ANY_NAME = "(dynamic)"
+"""Stands for the names that the dynamic workflow takes, for the same reason."""
 
 _log = logging.getLogger("worldflow")
 
@@ -189,10 +191,10 @@ class Meter(Observer):
 def _named(workflow: str) -> str:
     """A workflow's name as a dimension."""
     try:
-        find_workflow(workflow)
+        known = find_workflow(workflow)
     except WorkflowNotFoundError:
         return UNKNOWN
-    return workflow
+    return ANY_NAME if known.is_dynamic else workflow
 
 
 def _lines(namespace: str, values: Mapping[_Key, Sequence[float]]) -> list[dict[str, Any]]:

@@ -92,9 +92,9 @@ def _function(line: str, path: str) -> InputFunction:
 def arguments(workflow: Workflow[..., Any], value: Any) -> Mapping[str, Any]:
     """The arguments that a value stands for: an object of them by name, or that of the only parameter."""
     names = [parameter.name for parameter in workflow.signature.parameters]
-    if isinstance(value, Mapping) and value.keys() <= set(names):
+    if isinstance(value, Mapping) and (workflow.is_dynamic or value.keys() <= set(names)):
         return value
-    if len(names) == 1:
+    if len(names) == 1 and not workflow.is_dynamic:
         return {names[0]: value}
     raise InvalidInputError(
         f"{workflow.name} takes {', '.join(names) or 'no arguments'}; the record's value is not an object of these"

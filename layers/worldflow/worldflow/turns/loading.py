@@ -9,13 +9,9 @@ import pkgutil
 from collections.abc import Iterable
 
 from worldflow.engine.workflow import definitions
+from worldflow.engine.workflow.registry import import_failures
 
 _log = logging.getLogger("worldflow")
-
-import_failures: dict[str, str] = {}
-"""The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
-reason.
-"""
 
 
 def load_workflows(modules: Iterable[str]) -> None:

@@ -92,6 +92,7 @@ class StepRunner:
             *attempt,
             heartbeat_details=details,
             origin=task.origin,
+            name=task.name,
             # A step without a `heartbeat_timeout` that is under way is left alone.
             _others=partial(_others, world),
             _beat=lambda value: ledger.beat(world, *attempt, stash(world, task.run_id, value)) or not task.heartbeats,

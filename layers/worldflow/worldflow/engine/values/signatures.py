@@ -161,6 +161,11 @@ class Signature:
                 return False
         return True
 
+    def in_order(self, arguments: Mapping[str, Any]) -> list[Any]:
+        """The arguments of a call, in the order of the parameters."""
+        given = self.defaults | dict(arguments)
+        return [given[one.name] for one in self.parameters if one.name in given]
+
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
         if self._simple and len(arguments) == len(self._simple[0]):

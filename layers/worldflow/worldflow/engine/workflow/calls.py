@@ -227,7 +227,7 @@ class Calls:
             or workflow.run_id
             or child_run_id(self._run.run_id, child_id),
             workflow_name=workflow.name,
-            version=workflow.version,
+            version=workflow.version or None,
             input=values,
             parent_close=workflow.parent_close,
         )

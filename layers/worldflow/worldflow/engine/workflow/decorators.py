@@ -12,10 +12,12 @@ from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.values.signatures import refuse_generators
 from worldflow.engine.workflow.cancellation import Cancellation
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
+from worldflow.engine.workflow.dynamic import dynamic_only, make_dynamic
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
 from worldflow.engine.workflow.limits import ByCall, Limit, Value
 from worldflow.engine.workflow.methods import Method, method
 from worldflow.engine.workflow.ramps import check_ramp
+from worldflow.engine.workflow.registry import DYNAMIC
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import StartOptions, check_batch, read_starts
 
@@ -51,6 +53,7 @@ def workflow(
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
+    dynamic: bool = False,
     **starts: Unpack[StartOptions],
 ) -> Callable[[Callable[P, Coroutine[Any, Any, R]]], Workflow[P, R]]: ...
 def workflow(
@@ -63,6 +66,7 @@ def workflow(
     timeout: Duration | None = None,
     inline_steps: bool = False,
     signals: Mapping[str, Any] | None = None,
+    dynamic: bool = False,
     **starts: Unpack[StartOptions],
 ) -> Any:
     """Makes an `async def` function a workflow.
@@ -85,21 +89,17 @@ def workflow(
     inline_steps: steps run in the orchestrator's own turn by default; `@step(inline=False)` overrides it.
     signals: the types of signals by name, such as `{"approval": Approval}`. `wait_for_signal` reads values as this
         type. A sender whose process has this code gets `InvalidInputError` (422 from the API) for any other value.
+    dynamic: runs every run whose workflow has a name that no other workflow has; `workflow_info().workflow_name` is
+        that name. Its one parameter takes the arguments, by name. There can be one. It has no name and no versions.
     """
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
-    percentage = check_ramp(ramp)
+    _check_version(version)
+    options: dict[str, Any] = {"ramp": check_ramp(ramp), "timeout": timeout, "inline_steps": inline_steps}
 
     def make(function: Callable[..., Coroutine[Any, Any, Any]], known_as: str) -> Workflow[..., Any]:
-        definition = Workflow(
-            function,
-            known_as,
-            version=version,
-            ramp=percentage,
-            timeout=timeout,
-            inline_steps=inline_steps,
-            signals=signals,
-        )
+        definition = Workflow(function, known_as, version=version, signals=signals, **options)
+        if dynamic:
+            make_dynamic(definition, function)
+            definition.version = DYNAMIC
         definition.starts = read_starts(known_as, dict(starts))
         if definition.starts.batch:
             check_batch(known_as, definition.function)
@@ -109,7 +109,15 @@ def workflow(
         return add_workflow(definition, version)
 
     decorate = partial(_workflow_of, name, make, add)
+    if dynamic:
+        others = {"version": version != 1, "ramp": ramp != 100, "batch": starts.get("batch")}
+        return dynamic_only("workflow", {"name": name, **others}, decorate)
     return decorate if function is None else decorate(function)
+
+
+def _check_version(version: object) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
 
 
 def _workflow_of(name: str | None, make: Callable[..., Any], add: Callable[[Any], Any], function: Any) -> Any:
@@ -145,6 +153,7 @@ def step(
     fairness: ByCall[Value] | None = None,
     cancellation: Cancellation = "try",
     queue: str | None = None,
+    dynamic: bool = False,
 ) -> _StepDecorator: ...
 @overload
 def step(*, stream: str, **options: Unpack[_Options]) -> _YieldingDecorator: ...
@@ -198,11 +207,13 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
         values that the function `fairness` returns take turns.
     queue: the step queue, whose function has a role, memory, timeout and concurrency of its own. Default: that of all
         steps that name none. Such a step is not inline, also in a workflow with `inline_steps`.
+    dynamic: runs every step that has a name that no other step has; `step_info().name` is that name. Its one parameter
+        takes the arguments, by name. There can be one. `anything.named("charge")(arguments)` calls a step by name.
 
     `at_most_once=True`, `idempotent=False` and `pure=True` are deprecated names of the last three guarantees.
     """
     options = replacing_deprecated(options)
-    stream, returns = options.pop("stream", None), options.pop("returns", None)
+    stream, returns, dynamic = (options.pop(option, None) for option in ("stream", "returns", "dynamic"))
     if returns is not None and stream is None:
         raise ConfigurationError(
             "@step(returns=...) needs a stream=...: it makes the result of what a generator yields"
@@ -213,9 +224,12 @@ def step(function: Any = None, /, *, name: str | None = None, **options: Any) ->
             from worldflow.engine.workflow.yielding import yielding_step  # which hardly any application needs
 
             return yielding_step(function, known_as, stream, list if returns is None else returns, options)
-        return Step(function, known_as, **options)
+        made: Step[..., Any] = Step(function, known_as, **options)
+        return make_dynamic(made, function) if dynamic else made
 
     decorate = partial(_step_of, name, make, stream is not None)
+    if dynamic:
+        return dynamic_only("step", {"name": name, "stream": stream}, decorate)
     return decorate if function is None else decorate(function)
 
 

@@ -24,9 +24,10 @@ from worldflow.engine.queues import DEFAULT, check_queue
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
 from worldflow.engine.workflow.cancellation import Cancellation, check_cancellation
+from worldflow.engine.workflow.dynamic import Nameable
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
 from worldflow.engine.workflow.limits import ByCall, Limit, Value, check_options
-from worldflow.engine.workflow.registry import Registry
+from worldflow.engine.workflow.registry import DYNAMIC, ENTITY, Registry
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import Starts
 
@@ -58,7 +59,7 @@ def _caller() -> Caller | None:
     return caller
 
 
-class Workflow(Generic[P, R]):
+class Workflow(Nameable, Generic[P, R]):
     """A workflow: an async function whose progress is durable.
 
     Called in a workflow, it starts a child run and its result is awaited. Called anywhere else, it is the function.
@@ -162,7 +163,7 @@ class Workflow(Generic[P, R]):
         return f"<workflow {self.name}>"
 
 
-class Step(Generic[P, R]):
+class Step(Nameable, Generic[P, R]):
     """A step: a function whose result is recorded, so that it is not run again on replay.
 
     Called in a workflow, it is run by the step executor and its result awaited. Called anywhere else, it is the
@@ -296,20 +297,20 @@ def _positive(duration: Duration, name: str) -> float:
     return length
 
 
-_workflows: Registry[Workflow[..., Any]] = Registry("workflow")
-_steps: Registry[Step[..., Any]] = Registry("step")
+_workflows: Registry[Workflow[..., Any]] = Registry("workflow", ENTITY)
+_steps: Registry[Step[..., Any]] = Registry("step", "worldflow.")
 workflow_names = _workflows.names
 """The names of the workflows that are known here."""
 
 
 def add_workflow(definition: Workflow[..., Any], version: int = 1) -> Workflow[..., Any]:
     """Makes a workflow known by its name. Raises `ConfigurationError` where another has it."""
-    return _workflows.add(definition, version)
+    return _workflows.add_dynamic(definition) if definition.is_dynamic else _workflows.add(definition, version)
 
 
 def add_step(definition: Step[..., Any]) -> Step[..., Any]:
     """Makes a step known by its name. Raises `ConfigurationError` where another has it."""
-    return _steps.add(definition)
+    return _steps.add_dynamic(definition) if definition.is_dynamic else _steps.add(definition)
 
 
 def forget(module: str) -> None:
@@ -334,17 +335,22 @@ def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
 
 
 def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:
-    """The workflow of this name and version (default: the highest). Raises `WorkflowNotFoundError`.
+    """The workflow of this name and version. Raises `WorkflowNotFoundError`.
 
+    version: default: the highest, or the dynamic workflow for a name that none has.
     advice: what to add to the error.
     """
     versions = _workflows.versions(name)
+    stands_in = version == DYNAMIC or (version is None and not versions)
+    if stands_in and (dynamic := _workflows.dynamic(name, is_pinned=version == DYNAMIC)):
+        return dynamic
     if not versions:
         raise WorkflowNotFoundError(name, _workflows.names(), advice)
     found = versions.get(max(versions) if version is None else version)
     if found is None:
         there = ", ".join(f"{name} (version {number})" for number in sorted(versions))
-        raise WorkflowNotFoundError(f"{name} (version {version})", [there], advice)
+        missing = f"{name} (dynamic)" if version == DYNAMIC else f"{name} (version {version})"
+        raise WorkflowNotFoundError(missing, [there], advice)
     return found
 
 
@@ -365,14 +371,16 @@ def is_limited(name: str, version: int | None) -> bool:
     return False
 
 
-def oldest_version(name: str) -> int | None:
+def oldest_version(name: str) -> int:
     """The lowest version of a workflow: that of runs that are older than versions."""
-    return min(_workflows.versions(name), default=None)
+    return min(_workflows.versions(name), default=1)
 
 
 def find_step(name: str) -> Step[..., Any]:
-    """The step of this name. Raises `StepNotFoundError`."""
+    """The step of this name, or the dynamic one. Raises `StepNotFoundError`."""
     versions = _steps.versions(name)
+    if not versions and (dynamic := _steps.dynamic(name)):
+        return dynamic
     if not versions:
         names = ", ".join(_steps.names())
         loaded = f"loaded steps: {names}" if names else "no steps are loaded"

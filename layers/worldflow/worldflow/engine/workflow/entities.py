@@ -22,6 +22,7 @@ from worldflow.engine.unawaited import Made
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.definitions import Step
+from worldflow.engine.workflow.registry import ENTITY
 
 LOCK, UNLOCK = "_lock", "_unlock"
 """Operations that every entity has. Those of users begin with no underscore."""
@@ -34,7 +35,7 @@ Outside = Callable[["Operation", dict[str, Any], bool], Awaitable[Any]]
 
 def workflow_name(name: str) -> str:
     """The name of the workflow of an entity's runs."""
-    return f"entity:{name}"
+    return f"{ENTITY}{name}"
 
 
 class Operation:

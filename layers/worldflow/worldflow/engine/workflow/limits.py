@@ -114,7 +114,7 @@ class Limit:
         fairness: ByCall[Value] | None = None,
     ) -> Place:
         """The place that a call asks for. Raises what the functions raise, and `ConfigurationError`."""
-        given = _in_order(signature, arguments) if self._asks(priority, fairness) else []
+        given = signature.in_order(arguments) if self._asks(priority, fairness) else []
         number = _call(priority, given) if callable(priority) else priority
         check_priority(number)
         key = "" if self.key is None else _text(_call(self.key, given), f"the key of limit {self.name!r}")
@@ -167,13 +167,7 @@ def key_of(key: ByCall[Value] | None, signature: Signature, arguments: Mapping[s
     """The value of a `key` for a call. Raises what the function raises, and `ConfigurationError`."""
     if key is None:
         return ""
-    return _text(_call(key, _in_order(signature, arguments)), what) or ""
-
-
-def _in_order(signature: Signature, arguments: Mapping[str, Any]) -> list[Any]:
-    """The arguments of a call, in the order of the parameters."""
-    all_arguments = signature.defaults | dict(arguments)
-    return [all_arguments[one.name] for one in signature.parameters if one.name in all_arguments]
+    return _text(_call(key, signature.in_order(arguments)), what) or ""
 
 
 def _is_count(number: object) -> bool:

@@ -8,11 +8,13 @@ generations of an id stay on one side of a ramp, and a ramp that is raised keeps
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.history import Applied, Event, RunStarted
 from worldflow.engine.ids import generation
-from worldflow.engine.workflow.definitions import Workflow, find_workflow, versions_of
+from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version, versions_of
 
 _PLACES = 2**32
 
@@ -31,6 +33,23 @@ def workflow_for(name: str, run_id: str) -> Workflow[..., Any]:
         if versions[version].ramp == 100 or _place(name, run_id) < versions[version].ramp:
             return versions[version]
     return find_workflow(name, min(versions, default=None))
+
+
+def workflow_of(history: Sequence[Event], advice: str = "") -> Workflow[..., Any]:
+    """The workflow of a run that has begun, by its history. Raises `WorkflowNotFoundError`.
+
+    advice: what to add to the error.
+    """
+    started = history[0]
+    assert isinstance(started, RunStarted)
+    name, version = started.workflow_name, started.version
+    if version is None and started.held:
+        known = (event for event in history if isinstance(event, Applied) and event.fact_id == started.fact_id)
+        applied = next(known, None)
+        if applied is None:
+            return workflow_for(name, started.run_id)  # which it begins with, once it is told of its start
+        version = applied.version
+    return find_workflow(name, oldest_version(name) if version is None else version, advice)
 
 
 def _place(name: str, run_id: str) -> float:

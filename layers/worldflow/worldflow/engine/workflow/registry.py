@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -23,12 +24,27 @@ D = TypeVar("D", bound=Definition)
 FAMILY = ".*"
 """The end of a name that stands for others: `a.*` is what `a.b` and `a.c` lead to. See `families.py`."""
 
+DYNAMIC = 0
+"""The version of the dynamic definition, which takes the place of those that are not there. See `dynamic.py`."""
+_ANY = "*"
+"""The name by which it is kept, which no other can have."""
+
+ENTITY = "entity:"
+"""How the names of the workflows of entities begin."""
+
+import_failures: dict[str, str] = {}
+"""The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
+reason.
+"""
+
 
 class Registry(Generic[D]):
     """Definitions by name and, of one name, by version."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, reserved: str) -> None:
+        """reserved: how names begin for which no dynamic definition stands in."""
         self._kind = kind
+        self._reserved = reserved
         self._versions: dict[str, dict[int, D]] = {}
         self._own: dict[str, dict[int, D]] = {}
 
@@ -49,6 +65,30 @@ class Registry(Generic[D]):
             raise ConfigurationError(self._clash(definition, other))
         versions[version] = definition
         return definition
+
+    def add_dynamic(self, definition: D) -> D:
+        """Makes a definition stand in for those that are not there."""
+        other = self._versions.get(_ANY, {}).get(DYNAMIC)
+        if other is not None and not _replaces(definition, other):
+            raise ConfigurationError(
+                f"two {self._kind}s are dynamic: {_place(other)} and {_place(definition)}. Keep one of them: it takes "
+                f"every name that no other {self._kind} has"
+            )
+        self._versions[_ANY] = {DYNAMIC: definition}
+        return definition
+
+    def dynamic(self, name: str, *, is_pinned: bool = False) -> D | None:
+        """The dynamic definition under a name that no other has, if there is one.
+
+        is_pinned: it is known to be the dynamic one. Otherwise it does not stand in while a module has not imported,
+            which may have the name.
+        """
+        found = self._versions.get(_ANY, {}).get(DYNAMIC)
+        if found is None or name.startswith(self._reserved) or (import_failures and not is_pinned):
+            return None
+        named = copy.copy(found)
+        named.name = name
+        return named
 
     def check(self, definition: D, version: int = 1) -> None:
         """Raises `ConfigurationError` where another definition has taken the name of this one."""
@@ -78,7 +118,7 @@ class Registry(Generic[D]):
         )
 
     def names(self) -> list[str]:
-        return sorted(self._versions)
+        return sorted(self._versions.keys() - {_ANY})
 
     def forget(self, module: str) -> None:
         for name, versions in list(self._versions.items()):

@@ -31,6 +31,8 @@ class StepInfo:
     """The details of the last heartbeat of earlier attempts."""
     origin: str | None = None
     """The run in which the step was first called, if this one continues it."""
+    name: str = ""
+    """The name under which it was called, which a dynamic step has not known before."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
     _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
     _open: Callable[[str, bool], Outlet] = field(default=lambda name, _: Nowhere(), repr=False, compare=False)
