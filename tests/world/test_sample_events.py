@@ -25,7 +25,15 @@ from worldflow.engine.history import AnyFact
 from worldflow.runtime.stream_urls import sign_reader
 from worldflow.turns.webhook_tokens import sign
 from worldflow.worlds import ledger
-from worldflow.worlds.messages import Delayed, FactArrived, Message, ScheduleDue, StepTask, load_message
+from worldflow.worlds.messages import (
+    Delayed,
+    FactArrived,
+    Message,
+    ScheduledRunEnded,
+    ScheduleDue,
+    StepTask,
+    load_message,
+)
 from worldflow.worlds.schedules import get_schedule
 
 RUN = "order-1001"
@@ -358,6 +366,12 @@ def _(after: After) -> None:
     assert after.world.read_run(start.run_id).input == {"name": "Ada"}
 
 
+@case("orchestrator-scheduled-run-ended")
+def _(after: After) -> None:
+    assert after.handled()
+    assert after.sent("runs") == []  # no run waits for it
+
+
 @case("signal-delete-schedule")
 def _(after: After) -> None:
     assert (after._answer["statusCode"], after._answer.get("body")) == (204, "")
@@ -573,7 +587,7 @@ def test_a_message_is_what_worldflow_sends(name: str) -> None:
         assert "MessageGroupId" not in record["attributes"]
         assert message.due < WRITTEN  # and is forwarded at once
     else:
-        assert message.run_id == RUN
+        assert message.run_id == RUN or isinstance(message, ScheduledRunEnded)
         assert record["attributes"]["MessageGroupId"] == message.group
         assert record["attributes"]["MessageDeduplicationId"] == message.dedup_id
 

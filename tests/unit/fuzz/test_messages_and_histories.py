@@ -14,7 +14,16 @@ from pydantic import BaseModel, ValidationError
 from tests.support.outside import WORST, fuzz, outside
 from worldflow.engine.history import AnyDecision, AnyFact, BaseEvent, Failure, dump_events, load_events
 from worldflow.worlds import RunRecord, ScheduleRecord
-from worldflow.worlds.messages import BaseMessage, Delayed, Message, RunMessage, ScheduleDue, StepOutcome, load_message
+from worldflow.worlds.messages import (
+    BaseMessage,
+    Delayed,
+    Message,
+    RunMessage,
+    ScheduledRunEnded,
+    ScheduleDue,
+    StepOutcome,
+    load_message,
+)
 from worldflow.worlds.records import HookRecord
 
 AT = datetime(2026, 1, 15, 10, tzinfo=UTC)
@@ -37,7 +46,9 @@ FACTS = [event for event in EVENTS if isinstance(event, get_args(AnyFact))]
 def messages() -> list[Any]:
     from worldflow.worlds.messages import FactArrived, HeartbeatDue, Poke, Revival, Start, StepDue, StepTask
 
-    made: list[Any] = [sample(cls) for cls in (Start, StepDue, HeartbeatDue, Poke, StepTask, ScheduleDue)]
+    made: list[Any] = [
+        sample(cls) for cls in (Start, StepDue, HeartbeatDue, Poke, StepTask, ScheduleDue, ScheduledRunEnded)
+    ]
     made += [FactArrived(run_id="r", fact=fact, revival=Revival(workflow_name="w")) for fact in FACTS]
     return made + [Delayed(due=AT, message=message) for message in made]
 
@@ -63,7 +74,7 @@ def test_a_body_is_a_message_or_is_refused(body: bytes) -> None:
         message = load_message(body)
     except ValidationError:
         return
-    assert isinstance(message, BaseMessage | ScheduleDue | Delayed)
+    assert isinstance(message, BaseMessage | ScheduleDue | ScheduledRunEnded | Delayed)
     assert json.loads(load_message(message.dump()).dump()) == json.loads(message.dump())
     inner = message.message if isinstance(message, Delayed) else message
     if isinstance(inner, RunMessage):

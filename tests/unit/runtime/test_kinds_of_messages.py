@@ -18,6 +18,7 @@ from worldflow.worlds.messages import (
     HeartbeatDue,
     Poke,
     Revival,
+    ScheduledRunEnded,
     ScheduleDue,
     Start,
     StepDue,
@@ -35,6 +36,7 @@ MESSAGES = [
     Poke(run_id="r", after=3),
     StepTask(run_id="r", step_id="s1", name="charge", input={"amount": 1}, deadline=AT),
     ScheduleDue(schedule_id="nightly", due=AT),
+    ScheduledRunEnded(schedule_id="nightly", run_id="nightly:20260115T100000Z"),
 ]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
@@ -22,12 +23,16 @@ from worldflow.cli.common import (
 from worldflow.cli.starting import known_workflow
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import extra_runs, schedules
+from worldflow.runtime.schedule_fields import Remaining
 from worldflow.terminal import application, console
 from worldflow.worlds.schedules import Overlap, ScheduleRecord
 
-schedule = application("schedule", "Create, list, pause and delete schedules that start a workflow repeatedly.")
+schedule = application("schedule", "Create, list, change, pause and delete schedules that start a workflow repeatedly.")
 
 ScheduleId = Annotated[str, typer.Argument(metavar="SCHEDULE", help="The schedule's id.")]
+OVERLAP = typer.Option(help="What to do if the previous run has not ended.")
+JITTER = typer.Option(metavar="DURATION", help="Let each run begin up to this long after it is due.")
+CATCH_UP = typer.Option(metavar="DURATION", help="Start no run that is this late, or later.")
 
 
 @schedule.command()
@@ -42,10 +47,10 @@ def create(
         ),
     ] = None,
     timezone: Annotated[str, typer.Option(help="Time zone of a cron expression.")] = "UTC",
-    overlap: Annotated[Overlap, typer.Option(help="What to do if the previous run has not ended.")] = "skip",
-    jitter: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Let each run begin up to this long after it is due.")
-    ] = None,
+    overlap: Annotated[Overlap, OVERLAP] = "skip",
+    jitter: Annotated[str | None, JITTER] = None,
+    catch_up: Annotated[str | None, CATCH_UP] = None,
+    remaining: Annotated[int | None, typer.Option(help="Finish after this many runs.")] = None,
     paused: Annotated[bool, typer.Option("--paused", help="Create it paused; start it with `resume`.")] = False,
     workflows: Modules = "",
     local: Local = None,
@@ -70,6 +75,8 @@ def create(
             timezone=timezone,
             overlap=overlap,
             jitter=jitter,
+            catch_up=catch_up,
+            remaining=remaining,
             paused=paused,
         )
     if as_json:
@@ -78,6 +85,56 @@ def create(
     typer.echo(_when(record))
     if not is_new:
         typer.echo(f"Schedule {record.schedule_id} already exists.", err=True)
+
+
+@schedule.command()
+def update(
+    schedule_id: ScheduleId,
+    when: Annotated[
+        str | None, typer.Option("--schedule", help="Such as cron(0 8 ? * MON-FRI *) or rate(5 minutes).")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of a cron expression.")] = None,
+    overlap: Annotated[Overlap | None, OVERLAP] = None,
+    jitter: Annotated[str | None, JITTER] = None,
+    catch_up: Annotated[str | None, CATCH_UP] = None,
+    remaining: Annotated[
+        str | None, typer.Option(metavar="NUMBER|unlimited", help="Finish after this many more runs.")
+    ] = None,
+    local: Local = None,
+    stack: Stack = None,
+    as_json: AsJson = False,
+) -> None:
+    """Change a schedule: the given options, and nothing else. 0 removes a jitter or a catch-up window."""
+    if remaining not in (None, "unlimited") and not (remaining.isascii() and remaining.isdecimal()):
+        raise typer.BadParameter("must be a number, or unlimited", param_hint="--remaining")
+    runs = cast("Remaining | None", int(remaining) if remaining and remaining.isdecimal() else remaining)
+    with open_world(local, stack) as world:
+        record = schedules.update(
+            world,
+            schedule_id,
+            schedule=when,
+            timezone=timezone,
+            overlap=overlap,
+            jitter=jitter,
+            catch_up=catch_up,
+            remaining=runs,
+        )
+    _tell(record, as_json)
+
+
+@schedule.command()
+def show(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_json: AsJson = False) -> None:
+    """Show a schedule: its definition, when it is due, and what became of the times before."""
+    with open_world(local, stack) as world:
+        record = schedules.read(world, schedule_id)
+    described = record.describe(clock.now())
+    if as_json:
+        print_json(described)
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for name, value in described.items():
+        table.add_row(name.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
+    console().print(table)
 
 
 @schedule.command("list")
@@ -179,6 +236,10 @@ def delete(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as
 def _set_paused(schedule_id: str, paused: bool, local: Local, stack: Stack, as_json: bool) -> None:
     with open_world(local, stack) as world:
         record = schedules.update(world, schedule_id, paused=paused)
+    _tell(record, as_json)
+
+
+def _tell(record: ScheduleRecord, as_json: bool) -> None:
     if as_json:
         print_json(record.describe(clock.now()))
     else:
@@ -187,8 +248,14 @@ def _set_paused(schedule_id: str, paused: bool, local: Local, stack: Stack, as_j
 
 def _when(record: ScheduleRecord) -> str:
     """When a schedule is due next, in a line."""
-    due = record.next_due(clock.now())
-    return f"{record.schedule_id} is {'paused' if record.paused else 'due at ' + _moment(due)}."
+    due = _due(record)
+    return f"{record.schedule_id} is {due if not record.is_active else 'due at ' + due}."
+
+
+def _due(record: ScheduleRecord) -> str:
+    if record.finished:
+        return "finished"
+    return "paused" if record.paused else _moment(record.next_due(clock.now()))
 
 
 def _table(records: Iterable[ScheduleRecord]) -> Table:
@@ -198,8 +265,8 @@ def _table(records: Iterable[ScheduleRecord]) -> Table:
         table.add_column(column, overflow="fold")
     for record in records:
         zone = f" {record.timezone}" if record.timezone != "UTC" else ""
-        due = "paused" if record.paused else _moment(record.next_due(clock.now()))
-        table.add_row(record.schedule_id, record.workflow, f"{record.schedule}{zone}", due, record.last_run_id or "")
+        when = f"{record.schedule}{zone}"
+        table.add_row(record.schedule_id, record.workflow, when, _due(record), record.last_run_id or "")
     return table
 
 

@@ -16,10 +16,11 @@ from worldflow.engine.errors import FieldError, InvalidInputError, ScheduleNotFo
 from worldflow.engine.history import Json
 from worldflow.engine.ids import generation
 from worldflow.runtime import starting
+from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch
-from worldflow.worlds.schedules import ScheduleRecord, get_schedule
+from worldflow.worlds.schedules import WAITS, ScheduleRecord, get_schedule
 
 _TRIGGER_ID = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 
@@ -52,19 +53,36 @@ def backfill(world: World, schedule_id: str, start: datetime, end: datetime) -> 
     `ScheduleNotFoundError`, and `InvalidInputError` for times that do not fit or that have more than `BACKFILL_LIMIT`
     moments between them; then nothing is started.
     """
+    record = _read(world, schedule_id)
+    due = _moments_of(world, record, start, end)
+    values = fetch(world, record.input)
+    # A moment of these may wait for its turn as well: when that comes its run exists, and the next waits for its end.
+    notifies = schedule_id if record.overlap in WAITS else None
+    return [_start(world, record, values, message.run_id, notifies) for message in due]
+
+
+def preview(world: World, schedule_id: str, start: datetime, end: datetime) -> list[tuple[str, bool]]:
+    """The ids of the runs that `backfill` would start or find, oldest first, and whether each would be new.
+
+    Raises what `backfill` raises.
+    """
+    due = _moments_of(world, _read(world, schedule_id), start, end)
+    return [(message.run_id, reading.find_run(world, message.run_id) is None) for message in due]
+
+
+def _moments_of(world: World, record: ScheduleRecord, start: datetime, end: datetime) -> list[ScheduleDue]:
     begin, until = _past(start, "start", world.now()), _past(end, "end", world.now())
     if begin >= until:
         raise InvalidInputError(
             f"a backfill must end after its start, but {end} is not after {start}",
             [FieldError("end", "must be after start")],
         )
-    record = _read(world, schedule_id)
     moments = []
     for moment in _moments(record, begin, until):
         moments.append(moment)
         if len(moments) > BACKFILL_LIMIT:
             raise InvalidInputError(
-                f"schedule {schedule_id!r} is due more than {BACKFILL_LIMIT} times between {start} and {end}: "
+                f"schedule {record.schedule_id!r} is due more than {BACKFILL_LIMIT} times between {start} and {end}: "
                 f"backfill a shorter time, such as up to {moment:%Y-%m-%dT%H:%M:%SZ}, and then the rest",
                 [
                     FieldError(
@@ -72,9 +90,7 @@ def backfill(world: World, schedule_id: str, start: datetime, end: datetime) -> 
                     )
                 ],
             )
-    values = fetch(world, record.input)
-    due = [ScheduleDue(schedule_id=schedule_id, due=moment) for moment in moments]
-    return [_start(world, record, values, message.run_id) for message in due]
+    return [ScheduleDue(schedule_id=record.schedule_id, due=moment) for moment in moments]
 
 
 def _past(moment: datetime, field: str, now: datetime) -> datetime:
@@ -114,8 +130,10 @@ def _read(world: World, schedule_id: str) -> ScheduleRecord:
     return record
 
 
-def _start(world: World, record: ScheduleRecord, values: dict[str, Json], run_id: str) -> tuple[str, bool]:
+def _start(
+    world: World, record: ScheduleRecord, values: dict[str, Json], run_id: str, notifies: str | None = None
+) -> tuple[str, bool]:
     if world.get_run(run_id) is None and world.archive.get(run_id):
         return run_id, False  # it was started so long ago that it is archived
-    run, created = starting.start(world, run_id, record.workflow, values)
+    run, created = starting.start(world, run_id, record.workflow, values, notifies_schedule=notifies)
     return generation(run.run_id)[0], created

@@ -1,4 +1,11 @@
-"""Starting the runs of schedules when they are due."""
+"""Starting the runs of schedules when they are due, or when the run before has ended.
+
+The record says what is about to be done before it is done: see `schedules.py`. Under the overlaps in `WAITS` it also
+says which moments wait for the last run to end. A run that is started under one of these notifies its schedule when it
+ends, after its own record says so. Whoever lets a moment wait looks once more, after that is written, whether the last
+run is still open: the notification came after that look, or the look sees the end. Whoever starts a run looks in the
+same way if others wait for that one.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +17,15 @@ from worldflow.engine.errors import (
     ConflictError,
     RunExistsError,
 )
+from worldflow.engine.history import CancelRequested, TerminateRequested
 from worldflow.runtime import starting
+from worldflow.runtime.arming import arm
 from worldflow.runtime.callers import asked_by
 from worldflow.turns import generations
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import ScheduleDue
+from worldflow.worlds.messages import FactArrived, ScheduleDue, ScheduleMessage
 from worldflow.worlds.payloads import fetch
-from worldflow.worlds.schedules import ScheduleRecord, get_schedule, put_schedule
+from worldflow.worlds.schedules import MAKES_WAY, WAITS, ScheduleRecord, get_schedule, put_schedule
 
 _log = logging.getLogger("worldflow")
 
@@ -24,20 +33,39 @@ _log = logging.getLogger("worldflow")
 CONFLICT_LIMIT = 10
 """How often a write is retried that conflicted with another process."""
 
+COUNT_LIMIT = 10_000
+"""Moments that are counted as missed at once."""
 
-def fire(world: World, message: ScheduleDue) -> None:
-    """Starts the run for which a schedule is due, unless it is deleted, paused, or overlaps with the run before.
+
+def fire(world: World, message: ScheduleMessage) -> None:
+    """Starts the run for which a schedule is due, unless it is deleted, paused, or overlaps with the run before; or the
+    run that waits for the end of the one before.
 
     When it returns, the message may be acknowledged; if it raises, it must come again.
     """
-    world.rearm_schedule(message.schedule_id, message.due)  # first: a message that fails stops none after it
+    if isinstance(message, ScheduleDue):
+        world.rearm_schedule(message.schedule_id, message.due)  # first: a message that fails stops none after it
     for _ in range(CONFLICT_LIMIT):
         try:
-            _fire(world, message)
+            if isinstance(message, ScheduleDue):
+                _fire(world, message)
+            else:
+                take_up(world, message.schedule_id)
             return
         except ConflictError:
             continue
     raise ConflictError(f"schedule {message.schedule_id!r} is being changed by too many processes at once")
+
+
+def take_up(world: World, schedule_id: str) -> ScheduleRecord | None:
+    """Starts the run that was about to be started, and the one that waits for the last to end, if that has ended.
+
+    Raises `ConflictError`.
+    """
+    record = get_schedule(world, schedule_id)
+    if record and record.starting:
+        record = _start(world, record, again=True)
+    return _settle(world, record) if record else None
 
 
 def _fire(world: World, message: ScheduleDue) -> None:
@@ -46,27 +74,109 @@ def _fire(world: World, message: ScheduleDue) -> None:
         record = _start(world, record, again=True)
     if record is None or message.due < record.created_at.replace(microsecond=0):
         _log.info("schedule %s was deleted: no run is started for %s", message.schedule_id, message.due)
+    elif record.finished:
+        _log.info("schedule %s is finished: no run is started for %s", message.schedule_id, message.due)
+        arm(world, record)  # again: the process that started the last run may have died before that
     elif record.paused:
         _log.info("schedule %s is paused: no run is started for %s", message.schedule_id, message.due)
+    elif (until := record.missed_until(world.now())) and message.due <= until:
+        _miss(world, record, message.due, until)
     elif record.last_due and message.due <= record.last_due:
-        if record.overlap == "allow":
-            _start_run(
-                world, record, message.run_id, message.due, again=True
-            )  # it is late or, if there is such a run, a copy
-    elif record.overlap == "skip" and (running := _open_run(world, record.last_run_id)):
-        _log.info(
-            "schedule %s: run %s has not ended: no run is started for %s", message.schedule_id, running, message.due
-        )
-        _write(world, record, last_due=message.due)
+        _take_late(world, record, message)
     else:
-        _start(world, _write(world, record, last_due=message.due, starting=message.run_id))
+        _take(world, record, message.due)
+
+
+def _take(world: World, record: ScheduleRecord, due: datetime) -> None:
+    """Starts the run of a moment, or lets it wait for the last run to end, or skips it."""
+    waiting = [*record.buffered, due]
+    running = None if record.overlap == "allow" else _open_run(world, record.last_run_id)
+    if running:
+        record = _write(world, record, last_due=due, buffered=waiting)
+        said = "a run waits" if due in record.buffered else "no run is started"
+        _log.info("schedule %s: run %s has not ended: %s for %s", record.schedule_id, running, said, due)
+    elif record.overlap in MAKES_WAY:
+        skipped = record.skipped + len(record.buffered)
+        record = _begin(world, record, due, last_due=due, buffered=[], skipped=skipped)
+    else:  # if others wait, the message that the last run has ended is on its way
+        record = _begin(world, record, waiting[0], last_due=due, buffered=waiting[1:])
+    _settle(world, record)
+
+
+def _take_late(world: World, record: ScheduleRecord, message: ScheduleDue) -> None:
+    """Handles the message of a moment before the last: a copy, unless each is to have a run and this has none."""
+    if record.overlap == "allow" and record.remaining is None:
+        _start_run(world, record, message.run_id, message.due, again=True)
+        return
+    is_due = record.overlap in ("allow", "buffer_all") and message.due not in record.buffered
+    if is_due and not _exists(world, message.run_id):
+        if record.overlap == "allow":
+            record = _begin(world, record, message.due)
+        else:
+            record = _write(world, record, buffered=sorted([*record.buffered, message.due]))
+    _settle(world, record)
+
+
+def _miss(world: World, record: ScheduleRecord, due: datetime, until: datetime) -> None:
+    """Counts the moments from `due` until then, for which no run is started any more."""
+    if record.last_due and due <= record.last_due:
+        return  # a copy, or it was counted with another
+    recurrence, last, number = record.recurrence(), due, 1
+    while number < COUNT_LIMIT and (moment := recurrence.after(last)) and moment <= until:
+        last, number = moment, number + 1
+    _log.warning("schedule %s: %d moments from %s to %s are missed", record.schedule_id, number, due, last)
+    _write(world, record, last_due=last, missed=record.missed + number)
+
+
+# --- what waits ---
+
+
+def _settle(world: World, record: ScheduleRecord) -> ScheduleRecord:
+    """Starts the first run that waits if the last one has ended; otherwise asks that one to end, if it is to."""
+    while record.buffered and record.is_active:
+        if running := _open_run(world, record.last_run_id):
+            _make_way(world, record, running)
+            break
+        first, *waiting = record.buffered
+        record = _begin(world, record, first, buffered=waiting)
+    return record
+
+
+def _make_way(world: World, record: ScheduleRecord, running: str) -> None:
+    due = record.buffered[-1]
+    reason = f"schedule {record.schedule_id!r} makes room for its run of {due:%Y-%m-%dT%H:%M:%SZ}"
+    fact: CancelRequested | TerminateRequested
+    match record.overlap:
+        case "cancel_other":
+            fact = CancelRequested(reason=reason)
+        case "terminate_other":
+            fact = TerminateRequested(reason=reason)
+        case _:
+            return
+    successor = ScheduleDue(schedule_id=record.schedule_id, due=due).run_id
+    world.send([FactArrived(run_id=running, fact=fact, nonce=successor)])
+
+
+# --- one run ---
+
+
+def _begin(world: World, record: ScheduleRecord, due: datetime, **changes: object) -> ScheduleRecord:
+    """Starts the run of a moment."""
+    if record.remaining is not None:
+        changes["remaining"] = record.remaining - 1
+    run_id = ScheduleDue(schedule_id=record.schedule_id, due=due).run_id
+    return _start(world, _write(world, record, starting=run_id, **changes))
 
 
 def _start(world: World, record: ScheduleRecord, *, again: bool = False) -> ScheduleRecord:
     """Starts the run that is about to be started, and records that it was."""
-    assert record.starting and record.last_due
-    _start_run(world, record, record.starting, record.last_due, again=again)
-    return _write(world, record, last_run_id=record.starting, starting=None)
+    assert record.starting
+    due = ScheduleDue.of_run(record.schedule_id, record.starting).due
+    _start_run(world, record, record.starting, due, again=again)
+    record = _write(world, record, last_run_id=record.starting, starting=None)
+    if record.finished:
+        arm(world, record)
+    return record
 
 
 def _start_run(world: World, record: ScheduleRecord, run_id: str, due: datetime, *, again: bool) -> None:
@@ -75,15 +185,23 @@ def _start_run(world: World, record: ScheduleRecord, run_id: str, due: datetime,
     begins = record.begins_at(due)
     if begins and starting.gathering(record.workflow):
         begins = None  # it was changed since the schedule was made: its runs wait as it says itself
+    notifies = record.schedule_id if record.overlap in WAITS else None
+    values = fetch(world, record.input)
     try:
         with asked_by(None):  # the span that is current is of whatever fires schedules
-            starting.start(world, run_id, record.workflow, fetch(world, record.input), start_at=begins)
+            starting.start(world, run_id, record.workflow, values, start_at=begins, notifies_schedule=notifies)
     except RunExistsError as error:
         _log.error("schedule %s: %s", record.schedule_id, error)
 
 
+def _exists(world: World, run_id: str) -> bool:
+    """Whether there is a run, or was one that is archived."""
+    return world.get_run(run_id) is not None or world.archive.get(run_id) is not None
+
+
 def _write(world: World, record: ScheduleRecord, **changes: object) -> ScheduleRecord:
-    written = record.model_copy(update={**changes, "version": uuid.uuid4().hex})
+    """Stores a changed record, with no more moments waiting than it allows."""
+    written = record.model_copy(update={**changes, "version": uuid.uuid4().hex}).fitted()
     put_schedule(world, written, replacing=record)
     return written
 

@@ -11,6 +11,7 @@ from worldflow.engine.durations import Duration
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import extra_runs, schedules, starting
 from worldflow.runtime.run_handle import RunHandle
+from worldflow.runtime.schedule_fields import Remaining
 from worldflow.worlds.base import World
 from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
 
@@ -30,6 +31,8 @@ class ScheduleCalls:
         timezone: str = "UTC",
         overlap: Overlap = "skip",
         jitter: Duration | None = None,
+        catch_up: Duration | None = None,
+        remaining: int | None = None,
         paused: bool = False,
     ) -> ScheduleRecord:
         """Creates a schedule, which starts a run whenever it is due, with an id like `<schedule_id>:20261122T080000Z`.
@@ -39,9 +42,15 @@ class ScheduleCalls:
         schedule: `cron(0 8 ? * MON-FRI *)` or `rate(5 minutes)`, in the syntax of EventBridge Scheduler. A rate counts
             from now, and is first due after one interval.
         timezone: time zone of a cron expression, such as `Europe/Berlin`.
-        overlap: what to do when it is due and the previous run has not ended: `skip` this time, or `allow` both.
+        overlap: what to do when it is due and the previous run has not ended. `skip`: nothing. `allow`: start the run
+            next to it. `buffer_one`: start one more when that run has ended. `buffer_all`: start each in order, each
+            when the one before has ended; at most 1,000 wait, and more are skipped. `cancel_other`: cancel that run,
+            and start the new one when it has ended. `terminate_other`: terminate it, and start the new one.
         jitter: each run begins up to this long after it is due, at most a day: always the same for the same time, and
             spread evenly over different ones. It is `pending` until then.
+        catch_up: when it is handled this long after it was due, or later, nothing is started, as after an outage; at
+            least two minutes. Default: a run is started however late it is.
+        remaining: how many runs it starts. It is finished then: kept, and not due any more. Default: no limit.
         Raises `InvalidInputError` for invalid arguments, and `ScheduleExistsError` for the id of another schedule.
         """
         record, _ = await asyncio.to_thread(
@@ -54,6 +63,8 @@ class ScheduleCalls:
             timezone=timezone,
             overlap=overlap,
             jitter=jitter,
+            catch_up=catch_up,
+            remaining=remaining,
             paused=paused,
         )
         return record
@@ -76,10 +87,12 @@ class ScheduleCalls:
         timezone: str | None = None,
         overlap: Overlap | None = None,
         jitter: Duration | None = None,
+        catch_up: Duration | None = None,
+        remaining: Remaining | None = None,
         paused: bool | None = None,
     ) -> ScheduleRecord:
         """Changes the given fields; `paused=True` pauses the schedule, and `paused=False` resumes it.
-        `jitter=0` removes the jitter.
+        `jitter=0` removes the jitter, `catch_up=0` the window, and `remaining="unlimited"` the limit.
 
         Raises `InvalidInputError` for invalid values, and `ScheduleNotFoundError`.
         """
@@ -93,6 +106,8 @@ class ScheduleCalls:
             timezone=timezone,
             overlap=overlap,
             jitter=jitter,
+            catch_up=catch_up,
+            remaining=remaining,
             paused=paused,
         )
 

@@ -20,26 +20,35 @@ A copy of a message finds its run on the record, or a later one, and starts noth
 
 from __future__ import annotations
 
-import logging
-import re
 import uuid
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, get_args
+from contextlib import suppress
+from typing import Any
 
-from worldflow.engine.durations import Duration, seconds
+from worldflow.engine.durations import Duration
 from worldflow.engine.errors import (
     ConflictError,
-    FieldError,
     InvalidInputError,
     ScheduleExistsError,
     ScheduleNotFoundError,
 )
 from worldflow.engine.history import Json
-from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import Workflow, check_usable
-from worldflow.runtime import starting
-from worldflow.runtime.firing import CONFLICT_LIMIT, _start
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.runtime import firing, starting
+from worldflow.runtime.arming import arm
+from worldflow.runtime.firing import CONFLICT_LIMIT
+from worldflow.runtime.schedule_fields import (
+    Remaining,
+    check,
+    check_gathering,
+    check_id,
+    decode,
+    encode,
+    has_form,
+    read_catch_up,
+    read_jitter,
+    read_remaining,
+)
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch, stash
 from worldflow.worlds.records import check_limit
@@ -53,13 +62,7 @@ from worldflow.worlds.schedules import (
     remove_schedule,
 )
 
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
-_DEFINITION = ("workflow", "schedule", "timezone", "overlap", "jitter", "paused")
-
-JITTER_LIMIT = 86_400
-"""Seconds."""
-
-_log = logging.getLogger("worldflow")
+_DEFINITION = ("workflow", "schedule", "timezone", "overlap", "jitter", "catch_up", "limited_to", "paused")
 
 
 # --- what the outside asks for -------------------------------------------------------------------------------------
@@ -75,6 +78,8 @@ def create(
     timezone: str = "UTC",
     overlap: Overlap = "skip",
     jitter: Duration | None = None,
+    catch_up: Duration | None = None,
+    remaining: int | None = None,
     paused: bool = False,
 ) -> tuple[ScheduleRecord, bool]:
     """Creates a schedule, unless the very same exists. Returns its record, and whether it is new.
@@ -83,9 +88,12 @@ def create(
     `ScheduleExistsError` for the id of a schedule that is defined otherwise.
     """
     now = world.now()
-    _check_id(schedule_id)
-    _check(schedule, timezone, overlap, now)
-    name, arguments = _encode(workflow, input or {})
+    check_id(schedule_id)
+    check(schedule, timezone, overlap, now)
+    jitter = None if jitter is None else read_jitter(jitter)
+    check_gathering(workflow, overlap, jitter)
+    runs = None if remaining is None else read_remaining(remaining)
+    name, arguments = encode(workflow, input or {})
     record = ScheduleRecord(
         schedule_id=schedule_id,
         workflow=name,
@@ -93,7 +101,10 @@ def create(
         schedule=schedule,
         timezone=timezone,
         overlap=overlap,
-        jitter=_jitter(jitter, workflow),
+        jitter=jitter,
+        catch_up=None if catch_up is None else read_catch_up(catch_up),
+        limited_to=runs,
+        remaining=runs,
         paused=paused,
         created_at=now,
         updated_at=now,
@@ -105,13 +116,13 @@ def create(
     except ConflictError:
         existing = get(world, schedule_id)
         (theirs, *others), (ours, *rest) = _definition(world, existing), _definition(world, record)
-        if others != rest or not (theirs == ours or _has_form(workflow, input or {}, theirs)):
+        if others != rest or not (theirs == ours or has_form(workflow, input or {}, theirs)):
             raise ScheduleExistsError(schedule_id) from None
         record, created = existing, False
     else:
         created = True
     try:
-        _arm(world, record)
+        arm(world, record)
     except InvalidInputError:
         remove_schedule(world, schedule_id)
         raise
@@ -133,6 +144,8 @@ def update(
     timezone: str | None = None,
     overlap: Overlap | None = None,
     jitter: Duration | None = None,
+    catch_up: Duration | None = None,
+    remaining: Remaining | None = None,
     paused: bool | None = None,
 ) -> ScheduleRecord:
     """Changes a schedule: the fields that are given, and no other. Returns its record.
@@ -141,26 +154,32 @@ def update(
     """
     given = {"schedule": schedule, "timezone": timezone, "overlap": overlap, "paused": paused}
     changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if jitter is not None:
+        changes["jitter"] = read_jitter(jitter)
+    if catch_up is not None:
+        changes["catch_up"] = read_catch_up(catch_up)
+    if remaining is not None:
+        changes["remaining"] = changes["limited_to"] = read_remaining(remaining)
     for _ in range(CONFLICT_LIMIT):
         existing = get(world, schedule_id)
         if workflow is not None or input is not None:
             known = starting.resolve(workflow or existing.workflow, None)
-            values = _decode(known, fetch(world, existing.input)) if input is None else input
-            changes["workflow"], arguments = _encode(known, values)
+            values = decode(known, fetch(world, existing.input)) if input is None else input
+            changes["workflow"], arguments = encode(known, values)
             changes["input"] = _stash(world, schedule_id, arguments)
-        if jitter is not None:
-            changes["jitter"] = _jitter(jitter, starting.resolve(workflow or existing.workflow, None))
         now = world.now()
         if schedule not in (None, existing.schedule):
             changes["counts_from"] = now.replace(microsecond=0)
-        record = existing.model_copy(update={**changes, "updated_at": now, "version": uuid.uuid4().hex})
-        _check(record.schedule, record.timezone, record.overlap, now)
+        record = existing.model_copy(update={**changes, "updated_at": now, "version": uuid.uuid4().hex}).fitted()
+        check(record.schedule, record.timezone, record.overlap, now)
+        if jitter is not None or overlap is not None:
+            check_gathering(starting.resolve(record.workflow, None), record.overlap, record.jitter)
         try:
             put_schedule(world, record, replacing=existing)
         except ConflictError:
             continue
         try:
-            _arm(world, record)
+            arm(world, record)
         except InvalidInputError:
             put_schedule(world, existing, replacing=record)
             raise
@@ -198,99 +217,13 @@ def delete(world: World, schedule_id: str) -> None:
         raise ScheduleNotFoundError(schedule_id)
 
 
-def _arm(world: World, record: ScheduleRecord) -> None:
-    """Arms the schedule as its record has it when this returns: another process may change and arm it meanwhile."""
-    while True:
-        world.arm_schedule(record)
-        current = get_schedule(world, record.schedule_id)
-        if current is None:
-            remove_schedule(world, record.schedule_id)
-            return
-        if _timing(current) == _timing(record):
-            return
-        record = current
-
-
-def _timing(record: ScheduleRecord) -> tuple[object, ...]:
-    return record.schedule, record.timezone, record.paused, record.counts_from
-
-
 def take_up(world: World, record: ScheduleRecord) -> None:
-    """Arms a schedule as its record has it, and starts the run that was about to be started: after a restore."""
-    if record.starting:
-        try:
-            record = _start(world, record, again=True)
-        except ConflictError:
-            record = get(world, record.schedule_id)
-    _arm(world, record)
-
-
-# --- when it is due ------------------------------------------------------------------------------------------------
-
-
-# --- what fits -----------------------------------------------------------------------------------------------------
-
-
-def _check_id(schedule_id: str) -> None:
-    if not isinstance(schedule_id, str) or not _ID.fullmatch(schedule_id):
-        # It is part of the names of runs and of EventBridge Scheduler's schedules.
-        rule = "up to 50 letters, digits and _.-, starting with a letter or digit"
-        raise InvalidInputError(
-            f"{schedule_id!r} is not a valid schedule_id: it must be {rule}",
-            [FieldError("schedule_id", f"must be {rule}")],
-        )
-
-
-def _check(schedule: str, timezone: str, overlap: str, now: datetime) -> None:
-    from worldflow.worlds.recurrence import parse  # which firing does without
-
-    if overlap not in get_args(Overlap):
-        raise InvalidInputError(f"{overlap!r} is not a valid overlap", [FieldError("overlap", "must be skip or allow")])
-    if parse(schedule, timezone, now).after(now) is None:
-        raise InvalidInputError(
-            f"{schedule!r} is never due again", [FieldError("schedule", "must be due at some time in the future")]
-        )
-
-
-def _jitter(jitter: Duration | None, workflow: Workflow[..., Any] | str) -> float | None:
-    """A jitter in seconds; None for one of no length."""
-    if jitter is None:
-        return None
-    try:
-        length = seconds(jitter)
-    except ValueError as error:
-        raise InvalidInputError(
-            f"jitter: {error}", [FieldError("jitter", "must be a duration, such as '5m'")]
-        ) from None
-    if length > JITTER_LIMIT:
-        raise InvalidInputError(
-            f"a jitter of {jitter!r} is too long: it must be at most 1d", [FieldError("jitter", "must be at most 1d")]
-        )
-    if length and isinstance(workflow, Workflow) and workflow.starts.gather:
-        raise InvalidInputError(
-            f"{workflow.name} gathers starts, which has its own waiting time: leave out the jitter",
-            [FieldError("jitter", "must not be given for a workflow with a debounce or a batch")],
-        )
-    return length or None
-
-
-def _encode(workflow: Workflow[..., Any] | str, values: Mapping[str, Any]) -> tuple[str, dict[str, Json]]:
-    """The workflow's name and its arguments as JSON. Where its code is not in this process they are not checked."""
-    if isinstance(workflow, str):
-        return workflow, ANYTHING.encode(dict(values))
-    check_usable(workflow)
-    return workflow.name, workflow.signature.encode(workflow.signature.validate(values))
-
-
-def _has_form(workflow: Workflow[..., Any] | str, values: Mapping[str, Any], form: Json) -> bool:
-    """Whether an earlier version may have written `form` for these arguments."""
-    if isinstance(workflow, str):
-        return False
-    return workflow.signature.is_form(workflow.signature.validate(values), form)
-
-
-def _decode(workflow: Workflow[..., Any] | str, values: Mapping[str, Json]) -> Mapping[str, Any]:
-    return values if isinstance(workflow, str) else workflow.signature.decode(values)
+    """Arms a schedule as its record has it, and starts the run that was about to be started, or that waits for one that
+    has ended: after a restore.
+    """
+    with suppress(ConflictError):
+        firing.take_up(world, record.schedule_id)
+    arm(world, get(world, record.schedule_id))
 
 
 def _stash(world: World, schedule_id: str, values: Json) -> Json:

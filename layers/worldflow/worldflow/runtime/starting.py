@@ -58,6 +58,7 @@ def start(
     reuse: Reuse | None = None,
     delay: Duration | None = None,
     start_at: datetime | None = None,
+    notifies_schedule: str | None = None,
 ) -> tuple[RunRecord, bool]:
     """Starts a run, unless it exists. Returns its record, and whether it is new.
 
@@ -69,6 +70,7 @@ def start(
         if it failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. The new run is
         the next generation of the id, `<id>~2`, to which requests for the id are then led.
     delay, start_at: how long it waits before it begins, or until when. A run that exists keeps its time.
+    notifies_schedule: the schedule that is notified when it ends.
     Raises `InvalidInputError`, and `RunExistsError` also for the id of another workflow's run.
     """
     check_run_id(run_id)
@@ -88,6 +90,7 @@ def start(
         input=stash(world, run_id, values, "input"),
         traceparent=caller(),
         start_at=start_time(now, delay, start_at),
+        notifies_schedule=notifies_schedule,
     )
     with world.together():
         existing = world.create_run(record)

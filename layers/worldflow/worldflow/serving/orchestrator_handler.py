@@ -25,7 +25,7 @@ from worldflow.turns.observer import Observer
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.aws.world import AWSWorld
-from worldflow.worlds.messages import Delayed, RunMessage, ScheduleDue, StepTask
+from worldflow.worlds.messages import Delayed, RunMessage, ScheduledRunEnded, ScheduleDue, StepTask
 from worldflow.worlds.outages import passes
 
 _log = logging.getLogger("worldflow")
@@ -112,8 +112,8 @@ class OrchestratorHandler:
             case StepTask() as task:
                 # Outages, or invocations that were throttled: it has not been tried as often as it may be.
                 self._world.send([task.model_copy(update={"redo": True, "again": group[0].id})])
-            case ScheduleDue() as due:
-                firing.fire(self._world, due)
+            case ScheduleDue() | ScheduledRunEnded() as of_schedule:
+                firing.fire(self._world, of_schedule)
             case message:
                 self._take_turn(message.run_id, group, out_of_time)
 

@@ -28,7 +28,7 @@ from worldflow.serving.worker_receipts import PASSING, Receipts, is_passing
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turn import Turn
 from worldflow.turns.turns import Turns
-from worldflow.worlds.messages import RunMessage, ScheduleDue, StepTask
+from worldflow.worlds.messages import RunMessage, ScheduleMessage, StepTask
 from worldflow.worlds.served import Delivery, Served
 
 _log = logging.getLogger("worldflow")
@@ -84,7 +84,7 @@ class WorkerTurns:
     def _begin(self, groups: Sequence[Sequence[Delivery]]) -> list[_UnderWay]:
         begun = []
         for deliveries in groups:
-            if isinstance(deliveries[0].message, ScheduleDue):
+            if isinstance(deliveries[0].message, ScheduleMessage):
                 self._fire(deliveries)
             elif any(delivery.redelivered for delivery in deliveries):
                 self._take_alone(deliveries)
@@ -146,9 +146,9 @@ class WorkerTurns:
         return lambda: self.stopped or time.monotonic() > end
 
     def _fire(self, deliveries: Sequence[Delivery]) -> None:
-        """Starts the runs that a schedule is due for. Its messages have a group of their own."""
+        """Starts the runs of a schedule. Its messages have groups of their own."""
         for delivery in deliveries:
-            if isinstance(delivery.message, ScheduleDue):
+            if isinstance(delivery.message, ScheduleMessage):
                 with self._handled([delivery]):
                     firing.fire(self._world, delivery.message)
 
@@ -160,7 +160,7 @@ class WorkerTurns:
             with self._handled([delivery]):
                 if isinstance(delivery.message, StepTask):
                     self._executor.bury(delivery.message)
-                elif isinstance(delivery.message, ScheduleDue):
+                elif isinstance(delivery.message, ScheduleMessage):
                     firing.fire(self._world, delivery.message)
                 else:
                     self._turns.take(delivery.message.run_id, [delivery.message], redo=True, use_code=False)

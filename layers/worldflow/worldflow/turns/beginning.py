@@ -64,6 +64,7 @@ def start(
         attempt=record.attempt,
         first_at=record.first_at,
         expires_at=record.expires_at,
+        notifies_schedule=record.notifies_schedule,
         traceparent=traceparent,
     )
 

@@ -1,9 +1,9 @@
 """The messages between the functions.
 
 To the orchestrator, in the queue of runs, grouped by run: `RunMessage`. To the step executor, in the queue of steps,
-each in a group of its own: `StepTask`. To the orchestrator, of a schedule: `ScheduleDue`. Facts travel in the messages
-themselves. On the wire each is a JSON object with a version `v`; one of another version is refused, so that it waits in
-the queue for a deployment that knows it.
+each in a group of its own: `StepTask`. To the orchestrator, of a schedule: `ScheduleMessage`. Facts travel in the
+messages themselves. On the wire each is a JSON object with a version `v`; one of another version is refused, so that it
+waits in the queue for a deployment that knows it.
 """
 
 from __future__ import annotations
@@ -253,6 +253,11 @@ class ScheduleDue(BaseModel):
         """The run that it starts: the same for every copy of this message."""
         return f"{self.schedule_id}:{self.due.astimezone(UTC):%Y%m%dT%H%M%SZ}"
 
+    @classmethod
+    def of_run(cls, schedule_id: str, run_id: str) -> ScheduleDue:
+        """The message that starts a run."""
+        return cls(schedule_id=schedule_id, due=datetime.fromisoformat(run_id.removeprefix(f"{schedule_id}:")))
+
     @field_validator("due")
     @classmethod
     def _in_utc(cls, due: datetime) -> datetime:
@@ -274,12 +279,35 @@ class ScheduleDue(BaseModel):
 
 
 def schedule_group(schedule_id: str) -> str:
-    """The group of a schedule's messages, which is that of no run."""
+    """The group of the messages that a schedule is due, which is that of no run."""
     return safe_id(f"schedule#{schedule_id}")
 
 
+class ScheduledRunEnded(BaseModel):
+    """A run of a schedule has ended: start the next one, if one waits for that."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
+
+    v: Literal[1] = 1
+    kind: Literal["scheduled_run_ended"] = "scheduled_run_ended"
+    schedule_id: str
+    run_id: str
+
+    @property
+    def group(self) -> str:
+        return safe_id(f"schedule#{self.schedule_id}:ended")
+
+    @property
+    def dedup_id(self) -> str:
+        return safe_id(f"schedule#{self.schedule_id}:ended:{self.run_id}")
+
+    def dump(self) -> str:
+        return _wire(self)
+
+
 RunMessage = Start | FactArrived | StepDue | HeartbeatDue | Poke
-Message = RunMessage | StepTask | ScheduleDue
+ScheduleMessage = ScheduleDue | ScheduledRunEnded
+Message = RunMessage | StepTask | ScheduleMessage
 _KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(Message)}
 
 

@@ -178,6 +178,8 @@ class RunRecord(BaseModel):
     """For a run that has not begun: `start_at` is the time of its place among those that are throttled."""
     expires_at: datetime | None = None
     """For a run that has not begun: when the time is over that it has with the generations before it."""
+    notifies_schedule: str | None = None
+    """For a run that has not begun: the schedule that is notified when it ends."""
     archived_at: datetime | None = None
     """From then on its history is in the archive, and it is followed by no other."""
     newest_run_id: str | None = None
@@ -196,7 +198,17 @@ class RunRecord(BaseModel):
     def describe(self) -> dict[str, Any]:
         """The record as JSON values, as the API and the command line show it."""
         hidden = {name for name in ("attributes", "seen") if not getattr(self, name)}
-        hidden |= {"carried", "limit", "restored", "newest_run_id", "streams", "first_at", "throttled", "gathers"}
+        hidden |= {
+            "carried",
+            "limit",
+            "restored",
+            "newest_run_id",
+            "streams",
+            "first_at",
+            "throttled",
+            "gathers",
+            "notifies_schedule",
+        }
         described = self.model_dump(mode="json", exclude_none=True, exclude=hidden)
         if self.fork_of:
             described["fork_of"].pop("edit", None)  # which its history has

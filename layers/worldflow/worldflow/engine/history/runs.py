@@ -70,6 +70,8 @@ class RunStarted(Fact):
     """It has taken a place among those that are throttled."""
     gathered: int | None = None
     """How many starts the run has gathered, where its workflow has a debounce or a batch."""
+    notifies_schedule: str | None = None
+    """The schedule that is notified when the run ends, since another run of it may wait for that."""
 
     @property
     def fact_id(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
@@ -19,6 +19,7 @@ from worldflow.worlds.schedules import Overlap
 # As EventBridge Scheduler takes them.
 Expression = Annotated[str, Field(max_length=256)]
 Zone = Annotated[str, Field(max_length=50)]
+Runs = Annotated[int, Field(ge=1)]
 
 
 class CreateRequest(BaseModel):
@@ -31,6 +32,8 @@ class CreateRequest(BaseModel):
     timezone: Zone = "UTC"
     overlap: Overlap = "skip"
     jitter: str | float | None = None
+    catch_up: str | float | None = None
+    remaining: Runs | None = None
     paused: bool = False
 
 
@@ -45,6 +48,8 @@ class ChangeRequest(BaseModel):
     timezone: Zone | None = None
     overlap: Overlap | None = None
     jitter: str | float | None = None
+    catch_up: str | float | None = None
+    remaining: Runs | Literal["unlimited"] | None = None
     paused: bool | None = None
 
 
@@ -76,6 +81,8 @@ def schedule_routes(world: World) -> APIGatewayHttpRouter:
             timezone=request.timezone,
             overlap=request.overlap,
             jitter=request.jitter,
+            catch_up=request.catch_up,
+            remaining=request.remaining,
             paused=request.paused,
         )
         return answer(201 if created else 200, record.schedule_id)

@@ -21,6 +21,7 @@ from worldflow.worlds.messages import (
     FactArrived,
     Outgoing,
     Poke,
+    ScheduledRunEnded,
     Start,
     StepDue,
     StepTask,
@@ -201,7 +202,7 @@ class Acts:
 
     def finish(self, events: Sequence[h.Event], *, redo: bool) -> Iterator[list[Outgoing]]:
         """What the end of the run asks for: streams first, of which readers learn then that they have ended; the next
-        generation, the record, the parent. Yields messages to send before it continues.
+        generation, the record, the parent, the schedule. Yields messages to send before it continues.
 
         What was decided with the end is not begun, except children that outlive it.
         """
@@ -218,6 +219,8 @@ class Acts:
         messages = self._end_replaced() if redo else []
         if state.started and state.started.parent:
             messages += children.notify_parent(run, state.started.parent, record, nonce=run.id)
+        if state.started and state.started.notifies_schedule and not isinstance(state.ended, h.RunContinued):
+            messages.append(ScheduledRunEnded(schedule_id=state.started.notifies_schedule, run_id=run.id))
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             items.delete_hook(run.world, hook.token, run.id)
         for event in events:
@@ -321,6 +324,7 @@ def following_record(world: World, state: RunState) -> RunRecord:
         attempt=ended.attempt,
         first_at=ended.first_at,
         expires_at=ended.expires_at,
+        notifies_schedule=started.notifies_schedule,
         # Under the span that the first generation is under, or under the first.
         traceparent=started.traceparent,
     )

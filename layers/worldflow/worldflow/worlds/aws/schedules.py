@@ -31,7 +31,7 @@ class AWSSchedules:
             "ScheduleExpression": record.schedule,
             "ScheduleExpressionTimezone": record.timezone,
             "FlexibleTimeWindow": {"Mode": "OFF"},
-            "State": "DISABLED" if record.paused else "ENABLED",
+            "State": "ENABLED" if record.is_active else "DISABLED",
             "Target": access.wake(json.dumps(message)),
         }
         if record.schedule.startswith("rate"):

@@ -25,18 +25,19 @@ class LocalSchedules:
         with self._database.transaction() as db:
             # What is due already stays.
             _disarm(db, record.schedule_id, after=(now := self._now()))
-            self._arm(db, record.schedule_id, now)
+            self._arm(db, get_schedule(self._items, record.schedule_id), now)
 
     def rearm(self, schedule_id: str, due: datetime) -> None:
         with self._database.transaction() as db:
             if not db.execute(f"select 1 from messages where {_WAITING}", (schedule_group(schedule_id),)).fetchone():
-                self._arm(db, schedule_id, max(due, self._now()))
+                now, record = self._now(), get_schedule(self._items, schedule_id)
+                missed_until = record.missed_until(now) if record else None
+                self._arm(db, record, max(due, missed_until or now))
 
-    def _arm(self, db: sqlite3.Connection, schedule_id: str, after: datetime) -> None:
+    def _arm(self, db: sqlite3.Connection, record: ScheduleRecord | None, after: datetime) -> None:
         # By the record as it is now, in the transaction that reads it: another process may have changed it meanwhile.
-        record = get_schedule(self._items, schedule_id)
         if record and (due := record.next_due(after)):
-            message = ScheduleDue(schedule_id=schedule_id, due=due)
+            message = ScheduleDue(schedule_id=record.schedule_id, due=due)
             row = (message.group, message.dump(), due.timestamp())
             db.execute("insert into messages (queue, grp, body, visible_at) values ('runs', ?, ?, ?)", row)
 
