@@ -330,8 +330,8 @@ def _records() -> dict[str, Schema]:
     """Runs and schedules, as they are described."""
     schemas: dict[str, Schema] = {}
     for name, cls, hidden in (
-        ("Run", RunRecord, {"seen", "carried", "streams"}),
-        ("Schedule", ScheduleRecord, {"counts_from", "starting", "version"}),
+        ("Run", RunRecord, {"seen", "carried", "streams", "notifies_schedule"}),
+        ("Schedule", ScheduleRecord, {"counts_from", "starting", "version", "limited_to"}),
     ):
         schema = cls.model_json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
         schemas |= schema.pop("$defs", {})
@@ -342,7 +342,7 @@ def _records() -> dict[str, Schema]:
     schemas["Failure"]["properties"].pop("packed", None)  # encoded, and never shown
     schemas["Fork"]["properties"].pop("edit", None)  # which the history has
     schemas["Run"]["properties"]["omitted"] = OMITTED
-    schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT}
+    schemas["Schedule"]["properties"] |= {"omitted": OMITTED, "next_due": MOMENT, "buffered": COUNT}
     return schemas
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +38,41 @@ def test_a_schedule_is_triggered_once_by_each_form(system: System, pages: Pages)
     form = pages.send("/schedules/nightly/trigger", page="/schedules")
     assert "Started run nightly:trigger-" in pages.follow(form)
     assert len(system.world.list_runs().runs) == 1
+
+
+def test_a_schedule_has_a_page(system: System, pages: Pages, open_pages: Callable[..., Pages]) -> None:
+    fields: dict[str, Any] = {"schedule": "cron(0 8 * * ? *)", "overlap": "buffer_one", "catch_up": "1h"}
+    schedules.create(system.world, "nightly", console_scheduled, None, **fields, remaining=1)
+    assert 'href="/schedules/nightly"' in pages.text("/schedules")
+    page = pages.text("/schedules/nightly")
+    for told in ("<dd>buffer_one</dd>", "<dt>Catch-up</dt><dd>1h</dd>", "<dt>Runs left</dt><dd>1</dd>", "Backfill"):
+        assert told in page
+    due = schedules.get(system.world, "nightly").next_due(system.clock.now())
+    assert due
+    system.clock.forward(due)
+    system.settle()
+    page = pages.text("/schedules/nightly")
+    assert '<span class="status finished">finished</span>' in page and "/runs/nightly:" in page
+    assert '<span class="status finished">finished</span>' in pages.text("/schedules")
+    closed = open_pages(read_only=True, payloads=False).text("/schedules/nightly")
+    assert "<form" not in closed and "Data is not shown." in closed
+    assert pages.get("/schedules/other").status == 404
+
+
+def test_a_backfill_is_shown_before_it_starts_runs(system: System, pages: Pages) -> None:
+    zone = "Europe/Berlin"
+    schedules.create(system.world, "nightly", console_scheduled, None, schedule="cron(0 8 * * ? *)", timezone=zone)
+    path, page = "/schedules/nightly/backfill", "/schedules/nightly"
+    times = {"start": "2025-11-03T00:00", "end": "2025-11-05T00:00"}
+    shown = pages.send(path, times, page=page).text
+    assert "2 times, 2 runs to start" in shown and "nightly:20251103T070000Z" in shown
+    assert system.world.list_runs().runs == []
+    confirmed = dict(re.findall(r'name="(start|end|confirmed)" value="([^"]+)"', shown))
+    said = pages.follow(pages.send(path, confirmed, page=page))
+    assert "Started 2 runs; 0 already existed." in said and len(system.world.list_runs().runs) == 2
+    assert "2 times, 0 runs to start" in pages.send(path, times, page=page).text
+    wrong = pages.send(path, {**times, "end": "2025-11-01T00:00"}, page=page)
+    assert wrong.status == 422 and "must be after start" in wrong.text and 'value="2025-11-03T00:00"' in wrong.text
 
 
 def test_blocked_runs_say_why(system: System, pages: Pages) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.support import workflows
 from tests.support.schedules import create, fire_next, run_id, started, wait_for
 from tests.support.systems import AWSSystem, System, signal
-from tests.world.test_a_schedule_survives_crashes import Crash, crashing
+from tests.world.test_a_schedule_survives_crashes import Crash, crashing, meanwhile
 from worldflow import InvalidInputError, ScheduleExistsError
 from worldflow.runtime import extra_runs, firing, schedules
 from worldflow.worlds import ScheduleRecord
@@ -135,6 +135,14 @@ def test_a_crash_while_the_last_run_is_started(system: System) -> None:
 
             assert len(started(system.world, f"{when}{number}")) == 1
             assert system.next_due() is None and schedules.get(system.world, f"{when}{number}").remaining == 0
+
+
+def test_it_is_continued_while_it_finishes(system: System) -> None:
+    create(system, remaining=1)
+    with meanwhile(system, "arm", lambda: schedules.update(system.world, "nightly", remaining=1)):
+        fire_next(system)
+
+    assert fire_next(system) and len(run_ids(system)) == 2
 
 
 def test_the_same_number_is_the_same_schedule(system: System) -> None:

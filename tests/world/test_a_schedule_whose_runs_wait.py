@@ -237,6 +237,18 @@ def test_a_run_that_notifies_nobody_is_noticed_when_the_schedule_is_due(system: 
     assert statuses(system)[-1] == (run_id(third), "running")
 
 
+def test_the_last_moment_counts_although_the_end_of_the_run_was_not_noticed(system: System) -> None:
+    create(system, **LONG)
+    first = fire_next(system)
+    schedules.update(system.world, "nightly", overlap="terminate_other")
+    second = fire_next(system)
+    assert record(system).buffered == [second]
+    third = fire_next(system)
+
+    assert statuses(system) == [(run_id(first), "cancelled"), (run_id(third), "running")]
+    assert (record(system).buffered, record(system).skipped) == ([], 1)
+
+
 def test_a_moment_that_waited_was_backfilled_meanwhile(system: System) -> None:
     create(system, overlap="buffer_all", **LONG)
     first, second, third, fourth = (fire_next(system) for _ in range(4))
@@ -273,12 +285,14 @@ def test_a_crash_at_any_write(system: System, overlap: Any, when: Any) -> None:
         system.clock.forward(moments[-1])
         with crashing(system, number, when) as calls, suppress(Crash, RunEndedError):
             system.settle()
-            end(system, moments[-2])
+            if overlap == "buffer_all":
+                end(system, moments[-2])
         system.restart()
         system.clock.forward(system.clock.now() + timedelta(seconds=100))  # what was in flight comes again
         system.settle()
-        with suppress(RunEndedError):
-            end(system, moments[-2])
+        if overlap == "buffer_all":
+            with suppress(RunEndedError):
+                end(system, moments[-2])
 
         assert [run.run_id for run in started(system.world)] == list(map(run_id, moments))
         assert statuses(system)[-1] == (run_id(moments[-1]), "running")

@@ -44,6 +44,18 @@ def test_all_that_one_can_have(api: Api) -> None:
     assert "next_due" not in body
 
 
+def test_what_waits_is_missed_or_left(api: Api, aws: AWSSystem) -> None:
+    body = created(api, workflow="collect", input={"count": 1}, overlap="buffer_one", catch_up="1h", remaining=2)
+    assert (body["overlap"], body["catch_up"], body["remaining"]) == ("buffer_one", 3_600, 2)
+    assert not {"buffered", "skipped", "missed", "limited_to"} & set(body)
+    for _ in range(3):
+        fire_next(aws)
+    body = api.get("/schedules/nightly").body
+    assert (body["remaining"], body["buffered"], body["skipped"]) == (1, 1, 1)
+    body = api("PATCH", "/schedules/nightly", {"remaining": "unlimited", "catch_up": 0, "overlap": "skip"}).body
+    assert not {"remaining", "catch_up", "buffered"} & set(body) and body["skipped"] == 2
+
+
 def test_it_starts_runs(api: Api, aws: AWSSystem) -> None:
     created(api)
     due = fire_next(aws)

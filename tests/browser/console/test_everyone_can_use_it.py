@@ -33,6 +33,7 @@ PAGES = [
     "/start",
     "/start?workflow=axe_run",
     "/schedules",
+    "/schedules/daily",
     "/limits",
     "/health",
     "/compare?a=open&b=failed",

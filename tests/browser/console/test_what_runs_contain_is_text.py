@@ -55,7 +55,14 @@ def test_markup_in_a_run_is_shown_and_runs_nothing(viewer: Viewer, runs: Runs) -
     sending.signal(runs.world, "evil", "other", EVIL)
     schedules.create(runs.world, "evil", "evil_run", {"text": EVIL}, schedule="rate(1 day)", paused=True)
     paths = ["/", *(f"/runs/{run}{tab}" for run in ("evil", "failed") for tab in PAGES)]
-    paths += ["/compare?a=evil&b=failed", "/schedules", "/health", f"/runs/evil/history?q={EVIL}", f"/?prefix={EVIL}"]
+    paths += [
+        "/compare?a=evil&b=failed",
+        "/schedules",
+        "/schedules/evil",
+        "/health",
+        f"/runs/evil/history?q={EVIL}",
+        f"/?prefix={EVIL}",
+    ]
     page = viewer.open()
     for path in paths:
         page.goto(viewer.url + path)

@@ -117,3 +117,23 @@ def test_backfilling_one_prints_the_ids_of_new_runs(cli: Cli):
     assert done.stdout == "report:20250301T080000Z\nreport:20250302T080000Z\n"
     assert done.stderr == "2 moments: 2 runs started, 0 already existed.\n"
     assert [run["created"] for run in cli.json("schedule", "backfill", "report", *span)["runs"]] == [False, False]
+
+
+@pytest.mark.time_of_day
+def test_changing_one(cli: Cli):
+    options = ["--overlap", "buffer_one", "--catch-up", "1h", "--remaining", "3"]
+    cli("schedule", "create", "report", "ask", WEEKDAYS, *options)
+    again = cli("schedule", "update", "report", "--overlap", "cancel_other", "--catch-up", "0s", "--jitter", "5m")
+    assert re.fullmatch(rf"report is due at {MOMENT}\.\n", again)
+    shown = cli.json("schedule", "show", "report")
+    assert (shown["overlap"], shown["jitter"], shown["remaining"]) == ("cancel_other", 300, 3)
+    assert "catch_up" not in shown
+    assert "remaining" not in cli.json("schedule", "update", "report", "--remaining", "unlimited")
+    assert cli.json("schedule", "update", "report", "--schedule", "rate(2 days)", "--remaining", "1")["remaining"] == 1
+    assert "must be a number, or unlimited" in cli.run("schedule", "update", "report", "--remaining", "-1").stderr
+
+
+def test_showing_one(cli: Cli):
+    cli("schedule", "create", "report", "ask", WEEKDAYS, "--remaining", "3")
+    lines = dict(re.split(r"\s{2,}", line.strip()) for line in cli("schedule", "show", "report").splitlines())
+    assert (lines["schedule id"], lines["overlap"], lines["remaining"]) == ("report", "skip", "3")

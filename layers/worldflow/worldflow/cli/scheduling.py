@@ -104,7 +104,7 @@ def update(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change a schedule: the given options, and nothing else. 0 removes a jitter or a catch-up window."""
+    """Change a schedule: the given options, and nothing else. 0s removes a jitter or a catch-up window."""
     if remaining not in (None, "unlimited") and not (remaining.isascii() and remaining.isdecimal()):
         raise typer.BadParameter("must be a number, or unlimited", param_hint="--remaining")
     runs = cast("Remaining | None", int(remaining) if remaining and remaining.isdecimal() else remaining)

@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 from worldflow.console.base import HERE
 from worldflow.console.list_pages import ListPages
 from worldflow.console.run_pages import RunPages
+from worldflow.console.schedule_pages import SchedulePages
 from worldflow.console.security import Shield
 from worldflow.engine.errors import WorldflowError
 from worldflow.worlds.base import World
@@ -31,7 +32,7 @@ def console(world: World, *, read_only: bool = False, payloads: bool = True, any
     return Starlette(routes=routes(pages), middleware=middleware, exception_handlers=handlers)
 
 
-class Console(ListPages, RunPages):
+class Console(ListPages, SchedulePages, RunPages):
     """All pages."""
 
 
@@ -45,6 +46,8 @@ def routes(pages: Console) -> list[Route | Mount]:
         Route("/start", pages.start, methods=["GET", "POST"]),
         Route("/compare", pages.compare, methods=get),
         Route("/schedules", pages.schedules, methods=get),
+        Route("/schedules/{schedule_id}", pages.schedule, methods=get),
+        Route("/schedules/{schedule_id}/backfill", pages.backfill, methods=post),
         Route("/schedules/{schedule_id}/{action}", pages.act_on_schedule, methods=post),
         Route("/limits", pages.limits, methods=["GET", "POST"]),
         Route("/health", pages.health, methods=get),

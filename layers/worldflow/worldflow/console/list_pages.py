@@ -1,4 +1,4 @@
-"""The pages about many runs, about schedules, limits and the whole."""
+"""The pages about many runs, about limits and the whole."""
 
 from __future__ import annotations
 
@@ -80,17 +80,6 @@ class ListPages(Pages):
         one, other = request.query_params.get("a", "").strip(), request.query_params.get("b", "").strip()
         found = await in_thread(compare, self.world, one, other, not self.read_only) if one and other else None
         return self.page(request, "compare.html", one=one, other=other, found=found)
-
-    async def schedules(self, request: Request) -> Response:
-        cursor = request.query_params.get("cursor")
-        found = await in_thread(operating.schedules, self.world, cursor)
-        return self.page(request, "schedules.html", found=found)
-
-    async def act_on_schedule(self, request: Request) -> Response:
-        asked = await self.asked(request)
-        schedule_id, action = request.path_params["schedule_id"], request.path_params["action"]
-        said = await in_thread(operating.act_on_schedule, self.world, schedule_id, action, asked.id)
-        return self.redirect(request, "schedules", said)
 
     async def limits(self, request: Request) -> Response:
         fields, left, changed, status = acting.LIMIT, list[FieldError](), None, 200

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup, escape
 from pydantic_core import to_jsonable_python
 
+from worldflow.engine.durations import spoken
 from worldflow.engine.history import Failure
 from worldflow.presentation.words import describe_failure, duration, printable
 
@@ -54,6 +55,7 @@ FILTERS = {
     "seconds": seconds,
     "moment": moment,
     "took": took,
+    "spoken": spoken,
     "pretty": pretty,
     "failure": failure,
     "on_one_line": on_one_line,

@@ -1,22 +1,20 @@
-"""The state of the whole: counts, schedules, limits, queues, dead letters."""
+"""The state of the whole: counts, limits, queues, dead letters."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worldflow.console import viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, RunNotFoundError
-from worldflow.runtime import extra_runs, sweep
 from worldflow.runtime import limits as limits_of
-from worldflow.runtime import schedules as schedules_of
+from worldflow.runtime import sweep
 from worldflow.worlds.base import Redrives, World
 from worldflow.worlds.local.gauges import Gauges
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.records import STATUSES, RunRecord
-from worldflow.worlds.schedules import ScheduleRecord
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.health import StackHealth
@@ -57,12 +55,6 @@ class Health:
         return self.swept_at is not None and self.now - self.swept_at < OVERDUE
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    schedules: Sequence[tuple[ScheduleRecord, Any]]
-    cursor: str | None
-
-
 def counts(world: World) -> list[Count]:
     """How many runs there are of each status."""
     if isinstance(world, LocalWorld):
@@ -73,27 +65,6 @@ def counts(world: World) -> list[Count]:
         page = world.list_runs(status=status, limit=COUNTED)
         found.append(Count(status, len(page.runs), page.cursor is not None))
     return found
-
-
-def schedules(world: World, cursor: str | None) -> Scheduled:
-    page = schedules_of.list_page(world, 50, cursor)
-    now = world.now()
-    return Scheduled([(record, record.next_due(now)) for record in page.schedules], page.cursor)
-
-
-def act_on_schedule(world: World, schedule_id: str, action: str, asked_id: str) -> str:
-    """Triggers, pauses, resumes or deletes a schedule. Returns what it did."""
-    match action:
-        case "pause" | "resume":
-            schedules_of.update(world, schedule_id, paused=action == "pause")
-            return f"Schedule {schedule_id} is {'paused' if action == 'pause' else 'active'}."
-        case "trigger":
-            run_id, _ = extra_runs.trigger(world, schedule_id, asked_id)
-            return f"Started run {run_id}."
-        case "delete":
-            schedules_of.delete(world, schedule_id)
-            return f"Deleted schedule {schedule_id}. Runs that it started continue."
-    raise InvalidInputError(f"there is no action {action!r}", [FieldError("action", "no such action")])
 
 
 def limits(world: World, name: str | None) -> dict[str, list[limits_of.LimitStatus]]:
