@@ -129,10 +129,13 @@ async def test_a_schedule_of_docs_guide_recurring_md(env: WorkflowEnvironment) -
         return kind
 
     orchestrator = Orchestrator(env.world)
-    create, trigger, backfill = blocks("docs/guide/recurring.md")
+    create, limit, trigger, backfill = blocks("docs/guide/recurring.md")
     await run(create, orchestrator=orchestrator, report=report)
     schedule = await orchestrator.get_schedule("daily-report")
     assert (schedule.timezone, schedule.input) == ("Europe/Berlin", {"kind": "sales"})
+    await run(limit, orchestrator=orchestrator, report=report)
+    limited = await orchestrator.get_schedule("hourly-import")
+    assert (limited.catch_up, limited.remaining, limited.overlap) == (3 * 3_600, 100, "buffer_all")
     triggered = (await run(trigger, orchestrator=orchestrator))["run"]
     assert triggered.id == "daily-report:trigger-after-the-import"
     filled = (await run(backfill, orchestrator=orchestrator))["run_ids"]

@@ -34,7 +34,7 @@ from worldflow.worlds.ledger import step_key
 from worldflow.worlds.messages import Delayed, Message, StepOutcome, StepTask
 from worldflow.worlds.outages import OutageError
 from worldflow.worlds.records import HookRecord, RunPage, RunRecord, Status
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process

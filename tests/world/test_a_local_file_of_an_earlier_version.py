@@ -13,7 +13,8 @@ from worldflow.engine.history import StepCompleted
 from worldflow.worlds import LocalWorld, items, ledger
 from worldflow.worlds.messages import StepOutcome
 from worldflow.worlds.records import HookRecord
-from worldflow.worlds.schedules import ScheduleRecord, get_schedule, list_schedules
+from worldflow.worlds.schedule_records import ScheduleRecord
+from worldflow.worlds.schedules import get_schedule, list_schedules
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 HOOK = HookRecord(token="door", run_id="r#1", hook_id="h1", metadata={"ä": 1})

@@ -17,7 +17,7 @@ from worldflow import Debounce, InvalidInputError, RunEndedError, continue_as_ne
 from worldflow.runtime import extra_runs, firing, schedules, sending
 from worldflow.worlds import ScheduleRecord
 from worldflow.worlds.messages import ScheduledRunEnded, ScheduleDue
-from worldflow.worlds.schedules import BUFFER_LIMIT, fitting
+from worldflow.worlds.schedule_records import BUFFER_LIMIT, fitting
 
 LONG = {"workflow": workflows.collect, "input": {"count": 1}}
 DAY = timedelta(days=1)

@@ -10,7 +10,8 @@ from worldflow.engine.history import StepCompleted
 from worldflow.worlds import items, ledger
 from worldflow.worlds.messages import StepOutcome
 from worldflow.worlds.records import HookRecord
-from worldflow.worlds.schedules import ScheduleRecord, put_schedule
+from worldflow.worlds.schedule_records import ScheduleRecord
+from worldflow.worlds.schedules import put_schedule
 
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 

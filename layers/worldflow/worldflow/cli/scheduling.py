@@ -25,7 +25,7 @@ from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import extra_runs, schedules
 from worldflow.runtime.schedule_fields import Remaining
 from worldflow.terminal import application, console
-from worldflow.worlds.schedules import Overlap, ScheduleRecord
+from worldflow.worlds.schedule_records import Overlap, ScheduleRecord
 
 schedule = application("schedule", "Create, list, change, pause and delete schedules that start a workflow repeatedly.")
 

@@ -17,7 +17,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.runtime import extra_runs
 from worldflow.runtime import schedules as schedules_of
 from worldflow.worlds.base import World
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from worldflow.worlds.base import World
-from worldflow.worlds.schedules import ScheduleRecord, get_schedule, remove_schedule
+from worldflow.worlds.schedule_records import ScheduleRecord
+from worldflow.worlds.schedules import get_schedule, remove_schedule
 
 
 def arm(world: World, record: ScheduleRecord) -> None:

@@ -20,7 +20,8 @@ from worldflow.worlds import reading
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import ScheduleDue
 from worldflow.worlds.payloads import fetch
-from worldflow.worlds.schedules import WAITS, ScheduleRecord, get_schedule
+from worldflow.worlds.schedule_records import WAITS, ScheduleRecord
+from worldflow.worlds.schedules import get_schedule
 
 _TRIGGER_ID = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 

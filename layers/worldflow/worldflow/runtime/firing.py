@@ -25,7 +25,8 @@ from worldflow.turns import generations
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, ScheduleDue, ScheduleMessage
 from worldflow.worlds.payloads import fetch
-from worldflow.worlds.schedules import MAKES_WAY, WAITS, ScheduleRecord, get_schedule, put_schedule
+from worldflow.worlds.schedule_records import MAKES_WAY, WAITS, ScheduleRecord
+from worldflow.worlds.schedules import get_schedule, put_schedule
 
 _log = logging.getLogger("worldflow")
 

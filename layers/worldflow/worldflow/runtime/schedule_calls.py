@@ -13,7 +13,8 @@ from worldflow.runtime import extra_runs, schedules, starting
 from worldflow.runtime.run_handle import RunHandle
 from worldflow.runtime.schedule_fields import Remaining
 from worldflow.worlds.base import World
-from worldflow.worlds.schedules import Overlap, SchedulePage, ScheduleRecord
+from worldflow.worlds.schedule_records import Overlap, ScheduleRecord
+from worldflow.worlds.schedules import SchedulePage
 
 
 class ScheduleCalls:

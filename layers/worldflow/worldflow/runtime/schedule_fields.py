@@ -12,7 +12,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_usable
-from worldflow.worlds.schedules import WAITS, Overlap
+from worldflow.worlds.schedule_records import WAITS, Overlap
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 

@@ -52,15 +52,8 @@ from worldflow.runtime.schedule_fields import (
 from worldflow.worlds.base import World
 from worldflow.worlds.payloads import fetch, stash
 from worldflow.worlds.records import check_limit
-from worldflow.worlds.schedules import (
-    Overlap,
-    SchedulePage,
-    ScheduleRecord,
-    get_schedule,
-    list_schedules,
-    put_schedule,
-    remove_schedule,
-)
+from worldflow.worlds.schedule_records import Overlap, ScheduleRecord
+from worldflow.worlds.schedules import SchedulePage, get_schedule, list_schedules, put_schedule, remove_schedule
 
 _DEFINITION = ("workflow", "schedule", "timezone", "overlap", "jitter", "catch_up", "limited_to", "paused")
 

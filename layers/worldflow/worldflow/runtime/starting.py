@@ -70,7 +70,7 @@ def start(
         if it failed or was cancelled, and otherwise raises `RunExistsError`, as `reject` always does. The new run is
         the next generation of the id, `<id>~2`, to which requests for the id are then led.
     delay, start_at: how long it waits before it begins, or until when. A run that exists keeps its time.
-    notifies_schedule: the schedule that is notified when it ends.
+    notifies_schedule: which schedule is notified when it ends.
     Raises `InvalidInputError`, and `RunExistsError` also for the id of another workflow's run.
     """
     check_run_id(run_id)
@@ -82,16 +82,8 @@ def start(
         if world.get_run(run_id) is None:
             return start_gathered(world, run_id, known, values)
     now = world.now()
-    record = RunRecord(
-        run_id=run_id,
-        workflow_name=name,
-        created_at=now,
-        updated_at=now,
-        input=stash(world, run_id, values, "input"),
-        traceparent=caller(),
-        start_at=start_time(now, delay, start_at),
-        notifies_schedule=notifies_schedule,
-    )
+    stored, begins = stash(world, run_id, values, "input"), start_time(now, delay, start_at)
+    record = _new_record(run_id, name, stored, now, begins, notifies_schedule)
     with world.together():
         existing = world.create_run(record)
         while existing:
@@ -111,6 +103,21 @@ def start(
             record = record if existing else _named(record, next_generation(newest.run_id))
         world.send([start_of(record.run_id, record.start_at)])
         return record, True
+
+
+def _new_record(
+    run_id: str, name: str, stored: Json, now: datetime, begins: datetime | None, notifies_schedule: str | None
+) -> RunRecord:
+    return RunRecord(
+        run_id=run_id,
+        workflow_name=name,
+        created_at=now,
+        updated_at=now,
+        input=stored,
+        traceparent=caller(),
+        start_at=begins,
+        notifies_schedule=notifies_schedule,
+    )
 
 
 def gathering(workflow: Workflow[..., Any] | str) -> Workflow[..., Any] | None:

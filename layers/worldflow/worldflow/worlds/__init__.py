@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from worldflow.worlds.base import World
 from worldflow.worlds.records import RunPage, RunRecord
-from worldflow.worlds.schedules import SchedulePage, ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
+from worldflow.worlds.schedules import SchedulePage
 
 if TYPE_CHECKING:
     from worldflow.worlds.aws.world import AWSWorld

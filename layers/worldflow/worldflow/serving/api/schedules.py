@@ -14,7 +14,7 @@ from worldflow.serving.api.describing import describe_schedule
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.parameters import Cursor, Id, Limit, read_input
 from worldflow.worlds import World
-from worldflow.worlds.schedules import Overlap
+from worldflow.worlds.schedule_records import Overlap
 
 # As EventBridge Scheduler takes them.
 Expression = Annotated[str, Field(max_length=256)]
@@ -72,19 +72,9 @@ def schedule_routes(world: World) -> APIGatewayHttpRouter:
     @router.post("/schedules")
     def create_schedule(request: CreateRequest) -> Response[Any]:
         workflow = find_workflow(request.workflow)
-        record, created = schedules.create(
-            world,
-            request.schedule_id,
-            workflow,
-            read_input(workflow, request.input),
-            schedule=request.schedule,
-            timezone=request.timezone,
-            overlap=request.overlap,
-            jitter=request.jitter,
-            catch_up=request.catch_up,
-            remaining=request.remaining,
-            paused=request.paused,
-        )
+        fields = request.model_dump(exclude={"schedule_id", "workflow", "input"})
+        values = read_input(workflow, request.input)
+        record, created = schedules.create(world, request.schedule_id, workflow, values, **fields)
         return answer(201 if created else 200, record.schedule_id)
 
     @router.get("/schedules")

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.worlds.aws.access import AWSAccess
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
 
 DUE = "<aws.scheduler.scheduled-time>"
 """What Scheduler replaces by the moment that was scheduled."""

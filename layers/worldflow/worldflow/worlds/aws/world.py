@@ -29,7 +29,7 @@ from worldflow.worlds.codec import PayloadCodec, load_codec
 from worldflow.worlds.items import Expected, Item
 from worldflow.worlds.messages import Delayed, Message
 from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
 from worldflow.worlds.status_events import StatusEvent
 
 if TYPE_CHECKING:

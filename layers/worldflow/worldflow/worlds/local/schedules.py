@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from worldflow.worlds.items import Items
 from worldflow.worlds.local.database import Database
 from worldflow.worlds.messages import ScheduleDue, schedule_group
-from worldflow.worlds.schedules import ScheduleRecord, get_schedule
+from worldflow.worlds.schedule_records import ScheduleRecord
+from worldflow.worlds.schedules import get_schedule
 
 _WAITING = "queue = 'runs' and grp = ? and receives = 0"
 """What waits for its time, or for the worker. What was received before is another matter: it will be acknowledged."""

@@ -34,7 +34,7 @@ from worldflow.worlds.local.webhooks import SCHEMA as WEBHOOKS_SCHEMA
 from worldflow.worlds.local.webhooks import LocalWebhooks
 from worldflow.worlds.messages import Delayed, Message
 from worldflow.worlds.records import LISTED, Redriven, RunPage, RunRecord, Status, check_cursor, cursor_after, time_text
-from worldflow.worlds.schedules import ScheduleRecord
+from worldflow.worlds.schedule_records import ScheduleRecord
 from worldflow.worlds.served import REDELIVERY_DELAY, Delivery, Durable, Queue, Served
 
 _log = logging.getLogger("worldflow")
