@@ -20,6 +20,10 @@ ARE_USED = "worldflow:updates-are-validated"
 """Marks a history whose workflow has a validator: senders look for a refusal there."""
 
 
+def _must_be_plain(name: str) -> ConfigurationError:
+    return ConfigurationError(f"the validator of the update {name!r} must be a plain function, not async")
+
+
 class Validator:
     """The validator of one handler, which takes the same arguments."""
 
@@ -27,7 +31,7 @@ class Validator:
         self._handler = handler
         self._signature = Signature(function, f"the validator of {name}")
         if inspect.iscoroutinefunction(function):
-            raise ConfigurationError(f"the validator of the update {name!r} must be a plain function, not async")
+            raise _must_be_plain(name)
         mine, its = ([one.name for one in signature.parameters] for signature in (self._signature, handler))
         if mine != its:
             raise ConfigurationError(
@@ -39,7 +43,11 @@ class Validator:
         """Why an update is refused, if it is: its arguments do not fit the handler, or the function raises."""
         try:
             with nobody_here():
-                self._signature.call(self._handler.parse(self._handler.by_name(fact.args or [])))
+                said = self._signature.call(self._handler.parse(self._handler.by_name(fact.args or [])))
+                if inspect.isawaitable(said):
+                    if inspect.iscoroutine(said):
+                        said.close()  # nobody else will
+                    raise _must_be_plain(fact.name)
         except (GeneratorExit, KeyboardInterrupt):
             raise
         except BaseException as error:
