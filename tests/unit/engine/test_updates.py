@@ -250,6 +250,27 @@ def test_the_workflow_waits_for_its_handlers(drive: Drive):
     assert run.reply(packing) == "packed" and run.ended
 
 
+def test_handlers_that_wait_for_each_other_finish(drive: Drive):
+    @workflow
+    async def waits_in_its_handlers() -> None:
+        @on_update("n")
+        async def n() -> str:
+            await work()
+            await all_handlers_finished()
+            return "packed"
+
+        await wait_for_signal("close")
+        await all_handlers_finished()
+
+    run = drive(waits_in_its_handlers)
+    packings = [run.update("n") for _ in range(2)]
+    run.signal("close")
+    run.complete(work)
+    assert not run.replied(packings[0]), "the other still works"
+    run.complete(work)
+    assert [run.reply(packing) for packing in packings] == ["packed", "packed"] and run.ended
+
+
 def test_outside_a_workflow_there_are_no_handlers():
     with pytest.raises(OutsideError):
         on_update("n")

@@ -81,6 +81,8 @@ class Inbox:
         self._begun: dict[str, UpdateReceived] = {}
         self.running: dict[str, UpdateReceived] = {}
         self._handling: dict[str, asyncio.Task[None]] = {}
+        self._finishing: list[asyncio.Task[Any]] = []
+        """Handlers that wait until no others run."""
         self._seen: dict[str, None] = {}
 
     @property
@@ -251,10 +253,21 @@ class Inbox:
         self._handling[fact.fact_id] = task
 
     async def handlers_finished(self) -> None:
-        """Waits until no handler runs but the one that asks, if one does."""
+        """Waits until no handler runs. One that asks does not wait for itself, or for others that wait like this."""
         here = asyncio.current_task()
-        while handling := [task for task in self._handling.values() if task is not here and not task.done()]:
-            await asyncio.wait(handling)
+        is_handler = here in self._handling.values()
+        if is_handler and here:
+            self._finishing.append(here)
+        try:
+            while handling := [
+                task
+                for task in self._handling.values()
+                if not task.done() and not (is_handler and task in self._finishing)
+            ]:
+                await asyncio.wait(handling)
+        finally:
+            if is_handler and here:
+                self._finishing.remove(here)
 
     def break_off(self) -> None:
         """Answers the updates whose handlers still run, as the run continues without them. The others are unread."""
