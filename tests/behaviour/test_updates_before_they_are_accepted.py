@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.scenarios import Env
-from worldflow import InvalidInputError, now, on_update, sleep, step, wait_for_signal, workflow
+from worldflow import InvalidInputError, RunEndedError, now, on_update, sleep, step, wait_for_signal, workflow
 from worldflow.engine.history import Replied, UpdateReceived
 from worldflow.runtime import updates
 
@@ -151,6 +151,19 @@ async def test_an_update_starts_its_run(env: Env) -> None:
     assert await env.handle("cart").status() == "completed"
     assert await put("pear") == ["Ada", "pear"]
     assert (await env.handle("cart").record()).run_id == "cart~2"
+
+
+async def test_the_handle_of_an_update_finds_the_run_that_was_started_for_it(env: Env) -> None:
+    for customer in ("Ada", "Bob"):
+        put = env.orchestrator.update_with_start(
+            "handled", started_cart, {"customer": customer}, update="put", args=["tea"], update_id=customer
+        )
+        assert await env.drive(put) == [customer, "tea"]
+        await env.handle("handled").signal("close")
+    for customer in ("Ada", "Bob"):
+        assert await env.drive(env.handle("handled").update_handle(customer).result()) == [customer, "tea"]
+    with pytest.raises(RunEndedError):
+        await env.drive(env.handle("handled").update_handle("Eve").result())
 
 
 async def test_an_update_that_comes_when_its_run_has_just_ended_starts_another(env: Env) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from worldflow.engine.errors import RunBlockedError, RunEndedError
 from worldflow.engine.history import (
+    Event,
     Json,
     Replied,
     RunContinued,
@@ -103,12 +104,8 @@ def _received(world: World, run_id: str, fact_id: str) -> PendingUpdate | None:
     record = reading.find_run(world, run_id)
     if record is None or not (record := newest_generation(world, record)).ended:
         return None
-    for event in reading.find_history(world, record.run_id) or []:
-        if (isinstance(event, UpdateReceived) and event.fact_id == fact_id) or (
-            isinstance(event, RunStarted) and fact_id in (event.seen or ())
-        ):
-            return PendingUpdate(record.run_id, fact_id)
-    return None
+    history = reading.find_history(world, record.run_id) or ()
+    return PendingUpdate(record.run_id, fact_id) if any(_receives(event, fact_id) for event in history) else None
 
 
 def _send(
@@ -183,12 +180,31 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
             update.after -= 1  # look at the end again: the turn that gets the message starts the next one
             return None
         update.successor = next_generation(update.run_id)
+    if update.successor is None and not update.was_received:
+        update.successor = _received_later(world, update)
     if update.successor is None:
         record = reading.find_run(world, update.run_id)
         raise RunEndedError(update.run_id, record.status if record else "gone")
     update.run_id, update.after = update.successor, 0
     update.successor, update.was_received = None, False
     return look_for_answer(world, update)
+
+
+def _received_later(world: World, update: PendingUpdate) -> str | None:
+    """The run that has received an update, of those that were started anew under the id of one that has ended."""
+    base, number = generation(update.run_id)
+    for later in range(number + 1, items.get_generation(world, base) + 1):
+        run_id = generation_id(base, later)
+        if any(_receives(event, update.fact_id) for event in reading.find_history(world, run_id) or ()):
+            return run_id
+    return None
+
+
+def _receives(event: Event, fact_id: str) -> bool:
+    """Whether an event says that a run, or one that it continues, has received an update."""
+    if isinstance(event, RunStarted):
+        return fact_id in (event.seen or ())
+    return isinstance(event, UpdateReceived) and event.fact_id == fact_id
 
 
 def _refusal(world: World, update: PendingUpdate) -> Replied | None:
