@@ -85,7 +85,7 @@ def test_it_is_notified_again_where_the_turn_may_have_died(
 ) -> None:
     cancelled(world, turns, cancellation="wait")
     notified: list[str] = []
-    monkeypatch.setattr(ledger, "abandon", lambda world, run_id, step_id, attempt: notified.append(step_id))
+    monkeypatch.setattr(ledger, "abandon", lambda world, run_id, step_id, attempt, *, awaited: notified.append(step_id))
 
     turns.take("run-1", [Poke(run_id="run-1")])
     assert notified == ["s1"]
@@ -127,6 +127,15 @@ def test_an_attempt_that_may_have_begun_runs_again(world: CrashingWorld, turns: 
     assert ran["work"] == 1
     settle(world, turns)
     assert office.history()[-1] == "RunCompleted"
+
+
+def test_an_attempt_whose_run_is_terminated_does_not_run_again(world: CrashingWorld, turns: Turns) -> None:
+    _, (task,) = cancelled(world, turns, cancellation="wait")
+    sending.terminate(world, "run-1")
+    settle(world, turns)
+
+    execute(world, task, redelivered=True)
+    assert ran["work"] == 0
 
 
 def test_one_that_must_not_run_again_is_interrupted(world: CrashingWorld, turns: Turns) -> None:

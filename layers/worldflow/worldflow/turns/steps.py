@@ -169,7 +169,7 @@ class StepExecutor:
             return None
         has_waited = redelivered or (sent_at is not None and self._world.now() - sent_at > self._world.prompt)
         wanted = await self._is_wanted(task, has_waited=has_waited)
-        if not wanted and not task.waits:
+        if not wanted and not await self._is_awaited(task):
             _log.warning("step %s, attempt %d, is no longer needed and is not run", task.name, task.attempt)
             return None
         ready, info = task, None
@@ -195,6 +195,11 @@ class StepExecutor:
         if task.heartbeats:
             return await self._threads.call(ledger.begin, self._world, *attempt)
         return not has_waited or not await self._threads.call(ledger.is_abandoned, self._world, *attempt)
+
+    async def _is_awaited(self, task: StepTask) -> bool:
+        """Whether the outcome of an attempt that is no longer wanted is awaited. The run may have ended since."""
+        attempt = (task.run_id, task.step_id, task.attempt)
+        return bool(task.waits) and await self._threads.call(ledger.is_awaited, self._world, *attempt)
 
     def run_inline(self, tasks: Sequence[StepTask], began: Collection[str] = ()) -> list[StepCompleted | StepFailed]:
         """Runs attempts here and now, side by side, and returns their outcomes. Of these nothing is written or sent.

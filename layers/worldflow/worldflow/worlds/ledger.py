@@ -27,6 +27,8 @@ outcomes that were not yet in the history then.
 CLAIMS_LIMIT = 1_000
 """Claims without an answer that a process remembers. One that it has forgotten counts as begun."""
 
+_ABANDONED, _AWAITED = 1, 2
+
 _unanswered: WeakKeyDictionary[Items, dict[str, str]] = WeakKeyDictionary()
 """The tokens of claims whose answer was lost, the newest of each World's: nothing has begun with them."""
 
@@ -126,10 +128,19 @@ def last_beat(world: Items, run_id: str, step_id: str, attempt: int) -> Beat | N
     return Beat(datetime.fromisoformat(item["beat_at"]), from_json(item["details"]))
 
 
-def abandon(world: Items, run_id: str, step_id: str, attempt: int) -> None:
-    """Says that an attempt is no longer wanted: its next heartbeat returns False, and it does not begin any more."""
-    fields = {"abandoned": 1, "expires_at": expiry(world.now())}
+def abandon(world: Items, run_id: str, step_id: str, attempt: int, *, awaited: bool = False) -> None:
+    """Says that an attempt is no longer wanted: its next heartbeat returns False, and it does not begin any more.
+
+    awaited: its outcome is, until this is said again without.
+    """
+    fields = {"abandoned": _AWAITED if awaited else _ABANDONED, "expires_at": expiry(world.now())}
     world.update_item(step_key(run_id, step_id, attempt, "beat"), fields, {})
+
+
+def is_awaited(world: Items, run_id: str, step_id: str, attempt: int) -> bool:
+    """Whether the outcome of an attempt that is abandoned is awaited. A consistent read."""
+    item = world.get_item(step_key(run_id, step_id, attempt, "beat"))
+    return item is not None and item.get("abandoned") == _AWAITED
 
 
 def is_abandoned(world: Items, run_id: str, step_id: str, attempt: int) -> bool:

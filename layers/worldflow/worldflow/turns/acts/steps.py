@@ -111,7 +111,7 @@ def begin_later(run: ActingRun, step: OpenStep) -> list[Outgoing]:
 def request_cancel(run: ActingRun, step: OpenStep) -> list[Outgoing]:
     """Notifies an attempt, or keeps it from beginning: its outcome is waited for either way."""
     if step.attempt is not None and not step.scheduled.inline:
-        ledger.abandon(run.world, run.id, step.scheduled.step_id, step.attempt)
+        ledger.abandon(run.world, run.id, step.scheduled.step_id, step.attempt, awaited=True)
     return []
 
 
