@@ -19,6 +19,11 @@ from worldflow.engine.usage import Usage
 CLOSED_ATTEMPTS = 100
 """Attempts of limited steps that are remembered when they are closed, in case their place was not given back."""
 
+LATE = timedelta(minutes=1)
+"""How late a wake-up may come. An attempt that fell due this shortly before a pause may not have been sent; sent again
+after the pause, it does not run twice. One that had a place at a limit was sent.
+"""
+
 CLOSED_HOOKS = 25
 """Hooks that are remembered when they are closed, in case the process died before it could give their tokens free."""
 
@@ -248,7 +253,9 @@ class RunState:
 
     def puts_off(self, step: OpenStep) -> bool:
         """Whether the open attempt of a step is not to begin before the run continues."""
-        return self.paused is not None and step.due is not None and step.due > self.paused.at
+        if self.paused is None or step.due is None:
+            return False
+        return step.due > (self.paused.at if step.scheduled.is_limited else self.paused.at - LATE)
 
     def _terminate(self, event: h.TerminateRequested) -> None:
         self._seen.add(event.fact_id)
