@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worldflow import ConfigurationError, OutsideError, step, step_info, workflow
+from worldflow import ConfigurationError, Entity, InvalidInputError, OutsideError, entity, step, step_info, workflow
 from worldflow.engine.workflow import definitions
 from worldflow.testing import step_context
 
@@ -135,3 +135,33 @@ def test_a_module_that_comes_after_a_tests_own():
 
     module_of("shop", WORKFLOW)
     assert definitions.find_workflow("taken").function.__module__ == "shop"
+
+
+async def test_an_entity_whose_names_are_taken():
+    class HasLock(Entity):
+        async def lock(self) -> None: ...
+
+    class HasKey(Entity):
+        key: str = ""  # type: ignore[assignment]
+
+    class HasBoth(Entity):
+        paid: bool = False
+
+        async def paid(self) -> None: ...  # type: ignore[no-redef]  # noqa: F811
+
+    for cls, problem in (
+        (HasLock, r"every entity has a 'lock'; choose another name for HasLock\.lock"),
+        (HasKey, r"every entity has a 'key'; choose another name for HasKey\.key"),
+        (HasBoth, r"HasBoth\.paid is both an operation and a part of the state"),
+    ):
+        with pytest.raises(ConfigurationError, match=problem):
+            entity(cls)
+
+
+@pytest.mark.parametrize("key", ["", 5, None])
+def test_a_key_that_is_none(key: Any):
+    @entity
+    class HasKeys(Entity): ...
+
+    with pytest.raises(InvalidInputError, match="is not a valid key of HasKeys"):
+        HasKeys(key)

@@ -24,6 +24,9 @@ _STREAM = "#stream#"
 _LIMIT = "limit#"
 _STARTS = "#starts"
 
+ENTITY = "entity:"
+"""How the names of the workflows of entities begin."""
+
 
 def check_name(name: str, field: str = "name") -> None:
     """Raises `InvalidInputError` for what is no name of a workflow, a step, a signal, an update or a query."""
@@ -52,6 +55,16 @@ def _refusal(text: object, field: str, rule: str) -> InvalidInputError:
     return InvalidInputError(
         f"{text!r} is not a valid {field}: it must be {rule}", [FieldError(field, f"must be {rule}")]
     )
+
+
+def entity_workflow(name: str) -> str:
+    """The name of the workflow of the runs of a class of entities."""
+    return f"{ENTITY}{name}"
+
+
+def is_entity(workflow_name: str) -> bool:
+    """Whether runs of a workflow are entities."""
+    return workflow_name.startswith(ENTITY)
 
 
 def generation(run_id: str) -> tuple[str, int]:

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from worldflow.engine.errors import ConfigurationError
 from worldflow.engine.history import Json, UpdateReceived
-from worldflow.engine.workflow.entities import Entity, Operation, workflow_name
+from worldflow.engine.ids import entity_workflow
+from worldflow.engine.workflow.entities import Entity, Operation
 from worldflow.runtime.callers import caller
 from worldflow.runtime.update_handle import Waits, answer_to
 from worldflow.runtime.updates import PendingUpdate
@@ -43,7 +44,7 @@ def reference(run: Waits, entity: type[E], key: str) -> E:
 
 def send(world: World, made: Entity, operation: str, values: Json) -> PendingUpdate:
     """Sends a call to an entity, whose run is started if there is none."""
-    name = workflow_name(made._definition.name)
+    name = entity_workflow(made._definition.name)
     run_id = newest(world, made._run_id)
     args = stash(world, run_id, values, "args")
     fact = UpdateReceived(update_id=uuid.uuid4().hex, name=operation, args=args, traceparent=caller())

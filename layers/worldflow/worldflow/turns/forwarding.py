@@ -18,6 +18,8 @@ from worldflow.engine.history import (
     RunPaused,
     RunUnpaused,
     SignalReceived,
+    StepCompleted,
+    StepFailed,
     TerminateRequested,
     UpdateReceived,
     dump_events,
@@ -57,6 +59,8 @@ def forward(
     """
     kinds = _FOR_THE_SUCCESSOR if state.successor else _FOR_A_NEW_RUN
     for message in messages:
+        if isinstance(message, FactArrived) and (retried := _retried(world, run_id, state, message.fact)):
+            _send_on(world, message, retried)
         if not isinstance(message, FactArrived) or not isinstance(message.fact, kinds):
             continue
         if message.fact.fact_id in recorded:
@@ -72,6 +76,18 @@ def forward(
                 begin_following()
                 begin_following = None
             _send_on(world, message, following)
+
+
+def _retried(world: World, run_id: str, state: RunState, fact: AnyFact) -> str | None:
+    """The retry of a failed run that waits for a call of an entity which that run has made. The entity knows the call
+    as that run's.
+    """
+    step = state.steps.get(fact.step_id) if isinstance(fact, (StepCompleted, StepFailed)) else None
+    if step is None or not step.scheduled.entity:
+        return None
+    following = world.get_run(next_generation(run_id))
+    fork = following.fork_of if following else None
+    return following.run_id if following and fork and (fork.run_id, fork.after) == (run_id, None) else None
 
 
 def _answer_again(world: World, run_id: str, state: RunState, fact: AnyFact) -> None:

@@ -97,6 +97,8 @@ class UpdateReceived(Fact):
     """When that step was scheduled."""
     lock: str | None = None
     """The lock of the entity that the caller holds."""
+    waiting: list[str] | None = None
+    """The runs of the entities that wait for the outcome."""
 
     @property
     def fact_id(self) -> str:

@@ -44,6 +44,8 @@ class StepScheduled(Decision):
     """The run of an entity, which is called in place of a function and sends the outcome."""
     lock: str | None = None
     """The lock of that entity in which it is called."""
+    waiting: list[str] | None = None
+    """The runs of the entities that wait for this call of another, the one that calls last."""
 
     @property
     def identity(self) -> tuple[str, str, str]:

@@ -168,12 +168,17 @@ class Signature:
 
     def call(self, arguments: Mapping[str, Any]) -> Any:
         """Calls the function with arguments by name."""
+        args, kwargs = self.spread(arguments)
+        return self._function(*args, **kwargs)
+
+    def spread(self, arguments: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """Arguments by name as a call takes them: by place, and by name."""
         if self._simple and len(arguments) == len(self._simple[0]):
             # By place: a decorator in between may have other names for them.
-            return self._function(*[arguments[name] for name in self._simple[0]])
+            return [arguments[name] for name in self._simple[0]], {}
         bound = inspect.BoundArguments(self._signature, dict(arguments))
         bound.apply_defaults()  # what follows a gap could only be given by name, which positional-only ones are not
-        return self._function(*bound.args, **bound.kwargs)
+        return bound.args, bound.kwargs
 
     def _read(self, values: Mapping[str, Any], read: Callable[[Codec, Any], Any]) -> dict[str, Any]:
         problems: list[FieldError] = []

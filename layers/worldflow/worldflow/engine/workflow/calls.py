@@ -149,6 +149,7 @@ class Calls:
             queue=step.queue,
             entity=step.entity,
             lock=step.lock,
+            waiting=step.waiting,
         )
 
     def fail_step(self, fact: h.StepFailed, recorded_retry: h.StepRetryScheduled | None) -> None:

@@ -19,7 +19,7 @@ from worldflow.engine.errors import (
 )
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json, ParentClose
-from worldflow.engine.ids import check_name, check_run_id
+from worldflow.engine.ids import ENTITY, check_name, check_run_id
 from worldflow.engine.queues import DEFAULT, check_queue
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.values.signatures import Signature, as_function
@@ -27,7 +27,7 @@ from worldflow.engine.workflow.cancellation import Cancellation, check_cancellat
 from worldflow.engine.workflow.dynamic import Nameable
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
 from worldflow.engine.workflow.limits import ByCall, Limit, Value, check_options
-from worldflow.engine.workflow.registry import DYNAMIC, ENTITY, Registry
+from worldflow.engine.workflow.registry import DYNAMIC, Registry
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import Starts
 
@@ -175,6 +175,7 @@ class Step(Nameable, Generic[P, R]):
     entity: str | None = None
     """The run of the entity that is called: see `entity_calls.py`."""
     lock: str | None = None
+    waiting: list[str] | None = None
 
     def __init__(
         self,

@@ -13,29 +13,34 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, get_origin, get_type_hints
 
+from pydantic import ValidationError
+
 from worldflow.engine.durations import Duration, seconds
-from worldflow.engine.errors import ConfigurationError, FieldError, InvalidInputError, OutsideError
+from worldflow.engine.errors import (
+    ConfigurationError,
+    FieldError,
+    InvalidInputError,
+    OutsideError,
+    SerializationError,
+)
 from worldflow.engine.here import running_loop
 from worldflow.engine.history import Json
-from worldflow.engine.ids import check_run_id
+from worldflow.engine.ids import check_run_id, entity_workflow
 from worldflow.engine.unawaited import Made
-from worldflow.engine.values.serialization import Codec
+from worldflow.engine.values.serialization import Codec, explain
 from worldflow.engine.workflow.awaitables import Call
 from worldflow.engine.workflow.definitions import Step
-from worldflow.engine.workflow.registry import ENTITY
 
 LOCK, UNLOCK = "_lock", "_unlock"
 """Operations that every entity has. Those of users begin with no underscore."""
+
+_TAKEN = {"key", "lock", "signal"}
+"""What every reference has."""
 
 LONGEST_LEASE = 86_400.0
 
 Outside = Callable[["Operation", dict[str, Any], bool], Awaitable[Any]]
 """Calls an entity from outside, by an operation and its arguments by name. The last says that nobody waits."""
-
-
-def workflow_name(name: str) -> str:
-    """The name of the workflow of an entity's runs."""
-    return f"{ENTITY}{name}"
 
 
 class Operation:
@@ -46,7 +51,9 @@ class Operation:
         self.function = function
         self.__doc__ = function.__doc__
         # Without `self`, which is in another process.
-        self.step: Step[..., Any] = Step(_without_self(function), f"{workflow_name(entity)}.{self.name}", inline=False)
+        self.step: Step[..., Any] = Step(
+            _without_self(function), f"{entity_workflow(entity)}.{self.name}", inline=False
+        )
 
     @property
     def signature(self) -> Any:
@@ -119,18 +126,31 @@ class Definition:
                 raise ConfigurationError(f"the state of an entity needs a default: {cls.__name__}.{name}")
             self._codecs[name] = Codec(hint, name)
             self._defaults[name] = getattr(cls, name) if hasattr(cls, name) else inherited[name]
+        self._check_names(cls)
         for name, operation in self.operations.items():
             setattr(cls, name, operation)
         for name in self._defaults.keys() & vars(cls).keys():
             delattr(cls, name)
 
+    def _check_names(self, cls: type[Entity]) -> None:
+        for name in (*self.operations, *self._defaults):
+            if name in _TAKEN:
+                raise ConfigurationError(f"every entity has a {name!r}; choose another name for {cls.__name__}.{name}")
+        for name in self.operations.keys() & self._defaults.keys():
+            raise ConfigurationError(f"{cls.__name__}.{name} is both an operation and a part of the state")
+
     def revive(self, key: str, state: Mapping[str, Json]) -> Entity:
-        """The object itself, with its state."""
+        """The object itself, with its state. Raises `SerializationError`."""
         made = object.__new__(self.cls)
         vars(made).update(_key=key, _is_live=True)
         for name, codec in self._codecs.items():
-            default = self._defaults[name]
-            setattr(made, name, codec.decode(state[name] if name in state else codec.encode(default)))
+            value = state[name] if name in state else codec.encode(self._defaults[name])
+            try:
+                setattr(made, name, codec.decode(value))
+            except ValidationError as error:
+                what = "state" if name in state else "default"
+                problem = f"the {what} does not match its annotation: {explain(error, name)}"
+                raise SerializationError(problem, f"{self.name}.{name}") from None
         return made
 
     def state(self, made: Entity) -> dict[str, Json]:
@@ -156,9 +176,9 @@ class Entity:
             raise ConfigurationError(f"decorate the class {type(self).__name__} with @entity")
         vars(self).update(_key=key, _is_live=False, _outside=None, _is_signal=False)
         try:
-            check_run_id(self._run_id)
+            check_run_id(self._run_id if isinstance(key, str) and key else "")
         except InvalidInputError:
-            rule = "letters, digits and _.:=@+-, and up to 100 of them with the name of its class"
+            rule = "letters, digits and _.:=@+-, at least one, and up to 100 with the name of its class"
             problem = f"{key!r} is not a valid key of {self._definition.name}: it must be {rule}"
             raise InvalidInputError(problem, [FieldError("key", f"must be {rule}")]) from None
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from worldflow.engine.errors import EntityLockLostError, WorldflowError
 from worldflow.engine.history import Json
-from worldflow.engine.ids import generation
+from worldflow.engine.ids import entity_workflow, generation
 from worldflow.engine.unawaited import Made
-from worldflow.engine.workflow.entities import UNLOCK, Entity, Operation, workflow_name
+from worldflow.engine.workflow.entities import UNLOCK, Entity, Operation
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.own_steps import _others, _own
 from worldflow.engine.workflow.step_info import step_info
@@ -31,8 +31,12 @@ TELL = _own(_tell, "tell_entity")
 async def call(run: Execution, reference: Entity, operation: Operation, values: dict[str, Any], origin: Made) -> Any:
     """Calls an entity and returns the outcome. Within a lock, as its holder."""
     check_other(run, reference)
+    if reference._run_id in run.waiting:
+        here = run.waiting[-1]
+        raise WorldflowError(f"{here} cannot call {reference._run_id}, whose operation waits for this one to end")
     step: Any = copy.copy(operation.step)
     step.entity, step.lock = reference._run_id, run.locks.get(reference._run_id)
+    step.waiting = run.waiting or None
     return await run.calls.call_bound(step, values, origin)
 
 
@@ -66,7 +70,7 @@ async def unlock(run: Execution, reference: Entity, lock_id: str) -> None:
 
 
 async def _send(run: Execution, reference: Entity, operation: str, values: dict[str, Json]) -> None:
-    name = workflow_name(reference._definition.name)
+    name = entity_workflow(reference._definition.name)
     await run.call_step(TELL, (name, reference._run_id, operation, values), {})
 
 

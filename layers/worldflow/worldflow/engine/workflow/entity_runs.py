@@ -16,10 +16,10 @@ from typing import Any
 from worldflow.engine.errors import InvalidInputError, RunEndedError, SerializationError, WorldflowError
 from worldflow.engine.history import Json, Replied, UpdateReceived, dump_value
 from worldflow.engine.history.failures import encode_exception
-from worldflow.engine.ids import generation
+from worldflow.engine.ids import entity_workflow, generation
 from worldflow.engine.workflow.context import _execution, continue_as_new, publish
 from worldflow.engine.workflow.definitions import Workflow, add_workflow
-from worldflow.engine.workflow.entities import LOCK, UNLOCK, Definition, Entity, workflow_name
+from worldflow.engine.workflow.entities import LOCK, UNLOCK, Definition, Entity
 from worldflow.engine.workflow.entity_calls import lost
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.own_steps import _others, _own
@@ -53,7 +53,7 @@ def add(definition: Definition, *, inline_steps: bool) -> None:
 
     serve.__module__ = definition.cls.__module__
     serve.__qualname__ = definition.cls.__qualname__
-    add_workflow(Workflow(serve, workflow_name(definition.name), inline_steps=inline_steps))
+    add_workflow(Workflow(serve, entity_workflow(definition.name), inline_steps=inline_steps))
 
 
 def check(value: Json, what: str) -> None:
@@ -67,18 +67,23 @@ class _Service:
         self._definition = definition
         self._run = run
         self._key = generation(run.run_id)[0].partition("@")[2]
-        self._state = state
-        self._entity: Entity = definition.revive(self._key, state)
+        try:
+            self._entity: Entity = definition.revive(self._key, state)
+            self._state = definition.state(self._entity)
+        except SerializationError as error:
+            run.give_up(error)  # and not fail: the next call would begin with the defaults
         self._lock: str | None = None
         self._lease: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
-        publish("state", lambda: self._state or self._definition.state(self._entity))
+        publish("state", lambda: self._state)
         try:
             while True:
                 if self._run.length >= LONG and self._lock is None:
                     continue_as_new(state=self._definition.state(self._entity))
                 await self._take(await self._run.inbox.next_update(self._accepts))
+                if (task := asyncio.current_task()) and task.cancelling():
+                    raise asyncio.CancelledError  # which an operation has kept to itself
         except asyncio.CancelledError:
             await self._refuse_all()
             raise
@@ -97,15 +102,19 @@ class _Service:
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or not task.cancelling():
-                await self._reply(fact, error=error)
+                await self._fail(fact, error)
                 return
             await self._reply(fact, error=RunEndedError(self._run.run_id, "cancelled"))
             raise
         except BaseException as error:
-            self._entity = self._definition.revive(self._key, self._state)
-            await self._reply(fact, error=error)
+            await self._fail(fact, error)
         else:
             await self._reply(fact, result)
+
+    async def _fail(self, fact: UpdateReceived, error: BaseException) -> None:
+        """Answers a call whose operation has raised: the state is that from before it."""
+        self._entity = self._definition.revive(self._key, self._state)
+        await self._reply(fact, error=error)
 
     async def _perform(self, fact: UpdateReceived) -> Any:
         if fact.name == UNLOCK:
@@ -127,7 +136,9 @@ class _Service:
             arguments = signature.decode(fact.args)
         else:
             arguments = signature.parse(signature.by_name(fact.args or []))
-        value = await operation.function(self._entity, **arguments)
+        self._run.waiting = [*(fact.waiting or ()), generation(self._run.run_id)[0]]
+        args, kwargs = signature.spread(arguments)
+        value = await operation.function(self._entity, *args, **kwargs)
         state = self._definition.state(self._entity)
         result = signature.result.encode(value)
         check(state, "the state of the entity")

@@ -27,7 +27,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
-from typing import Any, assert_never
+from typing import Any, NoReturn, assert_never
 
 import worldflow.engine.workflow.patches  # noqa: F401  # of asyncio, which the workflow is about to use
 from worldflow.engine import history as h
@@ -105,6 +105,8 @@ class Execution:
         self.recorded = Recorded(self)
         self.locks: dict[str, str] = {}
         """The locks of entities that the workflow holds, by the entities' runs."""
+        self.waiting: list[str] = []
+        """Of an entity: the runs of the entities that wait for what it does now, its own last."""
         self.patches: dict[str, bool] = {}
         """The changes that the workflow has asked for, and whether it goes their new way."""
 
@@ -306,8 +308,12 @@ class Execution:
             token = self.recorded.ids.get(hook_id)
             return self._webhooks.url(token or self._webhooks.token(self.run_id, hook_id, self.due(life)))
         except Exception as error:
-            self._fault = error
-            raise asyncio.CancelledError from error
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> NoReturn:
+        """Has the turn fail for what is no error of the workflow's."""
+        self._fault = error
+        raise asyncio.CancelledError from error
 
     def patched(self, change_id: str, *, deprecated: bool = False) -> bool:
         """Whether the run goes the new way of a change: it was not past this place when the change was deployed."""

@@ -29,9 +29,6 @@ DYNAMIC = 0
 _ANY = "*"
 """The name by which it is kept, which no other can have."""
 
-ENTITY = "entity:"
-"""How the names of the workflows of entities begin."""
-
 import_failures: dict[str, str] = {}
 """The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
 reason.

@@ -10,7 +10,7 @@ from typing import assert_never
 
 from worldflow.engine import history as h
 from worldflow.engine.history.state import OpenStep, RunState
-from worldflow.engine.ids import generation
+from worldflow.engine.ids import generation, is_entity
 from worldflow.turns.acts import children, hooks, steps, streams
 from worldflow.turns.acts.run import ActingRun, starts_restored
 from worldflow.turns.attempts import is_timeout
@@ -221,6 +221,10 @@ class Acts:
             messages += children.notify_parent(run, state.started.parent, record, nonce=run.id)
         if state.started and state.started.notifies_schedule and not isinstance(state.ended, h.RunContinued):
             messages.append(ScheduledRunEnded(schedule_id=state.started.notifies_schedule, run_id=run.id))
+        if state.started and is_entity(state.started.workflow_name) and not isinstance(state.ended, h.RunContinued):
+            from worldflow.turns.acts.entity_calls import answer_all  # which hardly any turn needs
+
+            messages += answer_all(run)
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             items.delete_hook(run.world, hook.token, run.id)
         for event in events:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+
+from pydantic_core import to_json
 
 from worldflow.engine.errors import RunEndedError
 from worldflow.engine.history import (
@@ -13,8 +16,10 @@ from worldflow.engine.history import (
     RunStarted,
     StepCompleted,
     StepFailed,
+    StepScheduled,
     UpdateReceived,
     end_status,
+    load_events,
 )
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import OpenStep, RunState
@@ -26,6 +31,9 @@ from worldflow.worlds.messages import FactArrived, Outgoing, Revival
 from worldflow.worlds.payloads import fetch_event, given_to, stash_event
 
 SKEW = timedelta(seconds=5)
+
+ANSWER = "worldflow.answer_entity_call"
+"""The step by which the run of an entity answers, as histories have it: see `engine/workflow/entity_runs.py`."""
 
 
 def call(run: ActingRun, step: OpenStep) -> FactArrived:
@@ -43,6 +51,7 @@ def call(run: ActingRun, step: OpenStep) -> FactArrived:
         caller=Parent(run_id=run.id, child_id=scheduled.step_id),
         called_at=scheduled.at,
         lock=scheduled.lock,
+        waiting=scheduled.waiting,
     )
     nonce = f"for {run.id}" if step.origin else None
     return FactArrived(run_id=entity, fact=fact, nonce=nonce, revival=Revival(workflow_name=workflow, input={}))
@@ -74,6 +83,40 @@ def answer_again(world: World, run_id: str, state: RunState, fact: UpdateReceive
         error = RunEndedError(run_id, end_status(state.ended))
         return [answer(world, fact.caller, {"error": encode_exception(error)})]
     return []
+
+
+def answer_all(run: ActingRun) -> Iterator[FactArrived]:
+    """Answers the calls that the run of an entity has received and not answered, now that it has ended."""
+    assert run.state.ended is not None
+    error = {"error": encode_exception(RunEndedError(run.id, end_status(run.state.ended)))}
+    calls, replies = _unanswered(run.world, run.id)
+    for fact_id, caller in calls.items():
+        reply = replies.get(fact_id)
+        yield answer(run.world, caller, outcome_of(fetch_event(run.world, reply)) if reply else error)
+
+
+def _unanswered(world: World, run_id: str) -> tuple[dict[str, Parent], dict[str, Replied]]:
+    """The callers that were sent no answer, by the ids of their calls, and all that the run has replied."""
+    callers: dict[str, Parent] = {}
+    replies: dict[str, Replied] = {}
+    answers: dict[str, str] = {}
+    replied = ""
+    for event in reading.find_history(world, run_id) or ():
+        match event:
+            case RunStarted():
+                carried = load_events(to_json(fetch_event(world, event).carried or []))
+                callers |= {
+                    one.fact_id: one.caller for one in carried if isinstance(one, UpdateReceived) and one.caller
+                }
+            case UpdateReceived(caller=Parent() as caller):
+                callers[event.fact_id] = caller
+            case Replied():
+                replied, replies[event.fact_id] = event.fact_id, event
+            case StepScheduled() if event.name == ANSWER:
+                answers[event.step_id] = replied  # which it follows
+            case StepCompleted() if event.step_id in answers:
+                callers.pop(answers[event.step_id], None)
+    return callers, replies
 
 
 def find_reply(world: World, run_id: str, fact_id: str) -> Replied | None:
