@@ -101,6 +101,9 @@ SCHEMAS: dict[str, Schema] = {
     "Queried": record({"result": ANYTHING}),
     "Hook": record({"token": TEXT, "run_id": TEXT, "hook_id": TEXT, "metadata": ANYTHING}),
     "Resumed": record({"run_id": TEXT, "hook_id": TEXT, "resume_id": TEXT}),
+    "PausedWorkflows": record({"workflows": {"type": "array", "items": ref("PausedWorkflow")}}),
+    "PausedWorkflow": record({"workflow": TEXT, "at": MOMENT, "ending": {"type": "boolean"}}, reason=TEXT, by=TEXT),
+    "UnpausedWorkflow": record({"workflow": TEXT, "unpaused": COUNT, "complete": {"type": "boolean"}}),
     "Limits": record({"limits": {"type": "array", "items": ref("Limit")}}),
     "Limit": record(
         {
@@ -207,6 +210,13 @@ OPERATIONS: dict[str, Operation] = {
     "GET /limits": Operation("List limits, by name and key", {200: "Limits"}, (413, 422)),
     "GET /limits/{name}": Operation("Get a limit", {200: "Limits"}, (404, 413, 422)),
     "PATCH /limits/{name}": Operation("Change a limit at once", {200: "Limits"}, (413, 404, 409, 422)),
+    "GET /workflows/paused": Operation("List paused workflows, by name", {200: "PausedWorkflows"}, (413, 422)),
+    "POST /workflows/{name}/pause": Operation(
+        "Pause a workflow: its new runs wait", {200: "PausedWorkflow"}, (413, 404, 409, 422)
+    ),
+    "POST /workflows/{name}/unpause": Operation(
+        "Let runs of a workflow begin again", {200: "UnpausedWorkflow"}, (413, 404, 409, 422)
+    ),
     "POST /schedules/{schedule_id}/trigger": Operation(
         "Start a run of a schedule now", {201: "Triggered", 200: "Triggered"}, (413, 404, 409, 422)
     ),

@@ -121,3 +121,18 @@ def test_a_run_that_waits_for_its_limit_says_so(system: System, pages: Pages) ->
 def test_a_run_whose_key_cannot_be_known_waits_for_its_turn(system: System, pages: Pages) -> None:
     starting.start(system.world, "odd-ship", stays_in_the_odd_harbour, {"ship": "no name"})
     assert "Waiting for its first turn" in pages.text("/runs/odd-ship")
+
+
+def test_a_workflow_is_paused_and_unpaused(system: System, pages: Pages, open_pages: Callable[..., Pages]) -> None:
+    asked = {".name": "stays_in_the_harbour", "reason": "a <b>storm</b>"}
+    assert "is paused" in pages.follow(pages.send("/workflows/pause", asked, page="/limits"))
+    start(system, "harbour-ada", stays_in_the_harbour)
+    assert system.world.read_run("harbour-ada").status == "paused"
+    text = pages.text("/limits")
+    assert "<code>stays_in_the_harbour</code>" in text and "a &lt;b&gt;storm&lt;/b&gt;" in text
+    assert "Unpause" not in open_pages(read_only=True).text("/limits")
+    said = pages.follow(pages.send("/workflows/unpause", {".name": "stays_in_the_harbour"}, page="/limits"))
+    assert "Waiting runs that continue: 1." in said and "<code>stays_in_the_harbour</code>" not in said
+    system.settle()
+    assert system.world.read_run("harbour-ada").status == "running"
+    assert pages.send("/workflows/stop", {".name": "w"}, page="/limits").status == 422

@@ -8,7 +8,16 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.docs.models import ORDER, Order
-from worldflow import RunCancelledError, RunEndedError, sleep, step, step_info, wait_for_signal, workflow
+from worldflow import (
+    InvalidInputError,
+    RunCancelledError,
+    RunEndedError,
+    sleep,
+    step,
+    step_info,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
 
@@ -198,5 +207,27 @@ async def test_pausing() -> None:
         assert (record.paused.by, record.paused.reason) == ("Grace", "the bank is down")
 
         await orchestrator.unpause(run.id)
+
+        assert await run.result() == "1001"
+
+
+async def test_pausing_a_workflow() -> None:
+    @workflow
+    async def fulfil_order(order: Order) -> str:
+        return order.order_id
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = Orchestrator(env.world)
+
+        await orchestrator.pause_workflow(fulfil_order, "the bank is down", by="Grace")
+
+        assert [pause.by for pause in await orchestrator.paused_workflows()] == ["Grace"]
+        run = await env.start(fulfil_order, ORDER)
+        await env.advance("1h")
+        assert (await run.record()).status == "paused"
+        with pytest.raises(InvalidInputError, match="rate"):
+            await orchestrator.unpause_workflow(fulfil_order, rate="fast")
+
+        await orchestrator.unpause_workflow(fulfil_order, rate="20/1s")
 
         assert await run.result() == "1001"

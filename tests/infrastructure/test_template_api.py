@@ -68,6 +68,9 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /limits",
         "GET /limits/{name}",
         "PATCH /limits/{name}",
+        "GET /workflows/paused",
+        "POST /workflows/{name}/pause",
+        "POST /workflows/{name}/unpause",
     }
     for operation in found.values():
         assert "SignalFunction" in str(operation["x-amazon-apigateway-integration"]["uri"])
@@ -133,6 +136,7 @@ READS = {
     "GET /schedules/{schedule_id}",
     "GET /limits",
     "GET /limits/{name}",
+    "GET /workflows/paused",
 }
 WRITES = {
     "POST /runs",

@@ -28,7 +28,13 @@ READ_SECRET = {"secretsmanager:GetSecretValue"}
 ALLOWED = {
     "OrchestratorRole": {
         "EventsTable": {"dynamodb:Query", "dynamodb:PutItem"},
-        "RunsTable": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
+        "RunsTable": {
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+            "dynamodb:DeleteItem",
+        },
         "RunQueue": RECEIVE | SEND,
         "StepQueue": SEND,
         "TimerQueue": RECEIVE | SEND,
@@ -172,6 +178,7 @@ def test_a_condition_on_keys_does_not_hold_for_a_request_without_keys(stack: Sta
 KEYS = {
     "OrchestratorRole": {
         "GetItem": ["not idempotency#*"],
+        "BatchGetItem": ["not idempotency#*"],
         "PutItem": ["not idempotency#*"],
         "UpdateItem": ["step#* dead#*", "streams#*"],
         "DeleteItem": ["hook#* window#*"],

@@ -100,10 +100,10 @@ def test_an_application_may_call_its_routes_and_no_other(stack: Stack) -> None:
     ("policy", "action", "keys"),
     [
         ("StartPolicy", "dynamodb:GetItem", "not step#* dead#* idempotency#* schedule#*"),
-        ("StartPolicy", "dynamodb:PutItem", "not step#* dead#* idempotency#* schedule#* hook#*"),
+        ("StartPolicy", "dynamodb:PutItem", "not step#* dead#* idempotency#* schedule#* hook#* pauses#*"),
         ("ReadPolicy", "dynamodb:GetItem", "not step#* dead#* idempotency#*"),
-        ("OperatePolicy", "dynamodb:PutItem", "schedule#*"),
-        ("OperatePolicy", "dynamodb:DeleteItem", "schedule#*"),
+        ("OperatePolicy", "dynamodb:PutItem", "schedule#* pauses#*"),
+        ("OperatePolicy", "dynamodb:DeleteItem", "schedule#* pauses#*"),
     ],
 )
 def test_which_items_of_the_runs_table_a_policy_is_for(stack: Stack, policy: str, action: str, keys: str) -> None:

@@ -150,7 +150,7 @@ ITEMS = {"get_item", "put_item", "update_item", "list_items", "disarm_schedule"}
 
 METHODS = {
     **{f"AWSWorld.{name}": name for name in World.__abstractmethods__ - ITEMS},
-    **{f"AWSWorld.{name}": name for name in ("copy_payload", "redrive", "set_aside")},
+    **{f"AWSWorld.{name}": name for name in ("copy_payload", "get_run_and_item", "redrive", "set_aside")},
     **{name: name for name in ("put_generation", "get_generation", "put_hook", "get_hook", "delete_hook")},
     **{name: name for name in ("put_outcome", "get_outcome", "claim", "abandon", "is_abandoned")},
     **{name: name for name in ("begin", "beat", "last_beat")},

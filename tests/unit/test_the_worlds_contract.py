@@ -14,7 +14,7 @@ WORLDS = PACKAGE / "worlds"
 MEMBERS = 24
 """What every World has to implement, with its archive."""
 
-LINES = {"base.py": 205, "items.py": 130, "ledger.py": 150, "schedules.py": 150, "archives.py": 95, "reading.py": 150}
+LINES = {"base.py": 210, "items.py": 130, "ledger.py": 150, "schedules.py": 150, "archives.py": 95, "reading.py": 150}
 """How long a file of the contract may be."""
 
 

@@ -42,7 +42,7 @@ def test_one_commit_and_ten_tasks_a_request(aws: AWSSystem, sent: list[list[dict
     # The commit is larger than an item may be: it lies in the bucket, and its item refers to it.
     assert Counter(aws.stack.requests) == {
         "dynamodb.Query": 1,
-        "dynamodb.GetItem": 1,
+        "dynamodb.BatchGetItem": 1,
         "s3.PutObject": 1,
         "dynamodb.PutItem": 1,
     }

@@ -36,6 +36,7 @@ LEDGER = "put_outcome"
 """The method that records what an attempt came to. Once it has, the attempt is not run again."""
 
 READS = {
+    "dynamodb.BatchGetItem",
     "dynamodb.GetItem",
     "dynamodb.Query",
     "s3.GetObject",
@@ -45,7 +46,7 @@ READS = {
 CONDITIONAL = {"dynamodb.PutItem", "dynamodb.DeleteItem", "scheduler.CreateSchedule", "scheduler.DeleteSchedule"}
 """Where the second of two requests may get another answer than the first."""
 
-START = ["create_run", "send", "load_history", "get_run"]
+START = ["create_run", "send", "load_history", "get_run_and_item"]
 """The methods by which a run is started, and its first turn begins."""
 
 ELSEWHERE = {"archive", "redrive", "postpone"}

@@ -12,6 +12,7 @@ from worldflow.worlds.messages import FactArrived, Poke
 
 WRITE = "dynamodb.PutItem"
 READ = "dynamodb.GetItem"
+BEGIN = "dynamodb.BatchGetItem"
 HISTORY = "dynamodb.Query"
 SEND = "sqs.SendMessageBatch"
 
@@ -83,7 +84,7 @@ def test_an_inline_step_is_one_write(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.chain_inline, {"length": 5})
 
     # The look at the history and the record, the start with the first step, four steps, and the end.
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, *[WRITE] * 4, WRITE, WRITE]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, *[WRITE] * 4, WRITE, WRITE]
 
 
 def test_what_an_inline_step_writes_beside_its_data_is_little(aws: AWSSystem, meter: Meter) -> None:
@@ -99,7 +100,7 @@ def test_what_an_inline_step_writes_beside_its_data_is_little(aws: AWSSystem, me
 def test_pure_inline_steps_share_a_write(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.chain_pure, {"length": 50})
 
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, WRITE, WRITE]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, WRITE, WRITE]
 
 
 def test_a_step_that_may_run_again_needs_no_ledger(aws: AWSSystem, meter: Meter) -> None:
@@ -113,7 +114,7 @@ def test_a_step_that_may_run_again_needs_no_ledger(aws: AWSSystem, meter: Meter)
 def test_a_timeout_is_one_message_more_which_comes_when_it_is_over(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.chain_in_time, {"length": 2})
 
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND, SEND]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, SEND, SEND]
     assert meter.step() == [*ATTEMPT, *TURN, SEND]
     due = aws.next_due()
     assert due
@@ -126,7 +127,7 @@ def test_a_start_is_a_record_and_a_message_and_its_turn_looks_for_both(aws: AWSS
     starting.start(aws.world, "r", workflows.chain, {"length": 2})
 
     assert asked_for(aws) == [WRITE, SEND]
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, SEND]
 
 
 def test_starting_what_has_started_sends_once_more_and_commits_nothing(aws: AWSSystem, meter: Meter) -> None:
@@ -171,7 +172,7 @@ def test_signals_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -
 def test_a_timer_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.pauses, {"count": 3})
     # The timer begins in the turn that asks for it.
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, SEND]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, SEND]
     due = aws.next_due()
     assert due
     aws.clock.forward(due)
@@ -182,7 +183,7 @@ def test_a_timer_is_one_turn(aws: AWSSystem, meter: Meter) -> None:
 
 def test_a_long_timer_is_a_schedule_and_two_ways_through_the_queue(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.pauses, {"count": 1, "seconds": 30 * 86_400})
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, "scheduler.CreateSchedule"]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, "scheduler.CreateSchedule"]
 
     def pass_time() -> None:
         due = aws.next_due()
@@ -214,7 +215,7 @@ def test_a_cold_turn_reads_the_history_once(aws: AWSSystem, meter: Meter, length
 def test_parallel_steps_are_sent_ten_in_a_request(aws: AWSSystem, meter: Meter) -> None:
     starting.start(aws.world, "r", workflows.squares, {"count": 100})
 
-    assert meter.poll("runs") == [HISTORY, READ, WRITE, *[SEND] * 10]
+    assert meter.poll("runs") == [HISTORY, BEGIN, WRITE, *[SEND] * 10]
 
 
 def test_results_that_wait_together_are_one_turn(aws: AWSSystem, meter: Meter) -> None:

@@ -32,8 +32,9 @@ HISTORY = "dynamodb.Query"
 SEND = "sqs.SendMessageBatch"
 MARK = "dynamodb.UpdateItem"
 DELETE = "dynamodb.DeleteItem"
-FIRST = [HISTORY, READ]
-"""What the first turn of a run looks at: its history, which is empty, and its record."""
+BEGIN = "dynamodb.BatchGetItem"
+FIRST = [HISTORY, BEGIN]
+"""What the first turn of a run looks at: its history, which is empty, and its record with the pauses of workflows."""
 
 
 @step(inline=True)

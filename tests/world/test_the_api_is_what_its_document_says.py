@@ -182,7 +182,7 @@ def test_the_document_is_that_of_the_routes() -> None:
 @pytest.mark.parametrize(("method", "path"), TESTED)
 def test_answers(deployment: Deployment, method: str, path: str, mode: GenerationMode) -> None:
     operation = SCHEMAS[mode][path][method]
-    if mode is GenerationMode.NEGATIVE and ("webhooks" in path or path == "/limits"):
+    if mode is GenerationMode.NEGATIVE and ("webhooks" in path or path in ("/limits", "/workflows/paused")):
         return  # whatever comes to them is right
     there = deployment.prepare(f"{DOCUMENT['paths'][path][method.lower()]['operationId']}-{mode.value}")
     statuses = Counter[int]()

@@ -215,6 +215,10 @@ class Wire:
         items = parsed["Items"] if "Items" in parsed else [parsed.get("Item", {})]
         self.read_units += max(1, math.ceil(sum(map(_ministack._item_size_bytes, items)) / 4096))
 
+    def read_two(self, parsed: dict[str, Any], **_: Any) -> None:
+        sizes = [_ministack._item_size_bytes(item) for items in parsed["Responses"].values() for item in items]
+        self.read_units += sum(max(1, math.ceil(size / 4096)) for size in (*sizes, 0, 0)[:2])
+
     @contextmanager
     def tapped(self, aws: AWSSystem, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         receive, delete_schedule = aws.stack.receive, aws.stack.delete_schedule
@@ -237,6 +241,7 @@ class Wire:
                 "provide-client-params.dynamodb.DeleteItem": self.deleted,
                 "after-call.dynamodb.UpdateItem": self.updated,
                 "after-call.dynamodb.GetItem": self.read,
+                "after-call.dynamodb.BatchGetItem": self.read_two,
                 "after-call.dynamodb.Query": self.read,
             },
         )

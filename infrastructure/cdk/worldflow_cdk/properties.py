@@ -99,8 +99,8 @@ class Parameters(TypedDict, total=False):
     jwt_write_scope: str
     """Scope that a token needs to start, signal, update and cancel runs. Required with JwtReadScope."""
     jwt_admin_scope: str
-    """Scope that a token needs to terminate, wake, pause, resume, retry and fork runs, and to change schedules
-    and limits. Required with JwtReadScope.
+    """Scope that a token needs to terminate, wake, pause, resume, retry and fork runs, to pause workflows, and
+    to change schedules and limits. Required with JwtReadScope.
     """
     api_maximum_concurrency: int
     """Concurrent requests of the API and the webhooks together, reserved from the account's concurrency. 0 sets

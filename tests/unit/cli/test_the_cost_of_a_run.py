@@ -25,14 +25,14 @@ def test_its_requests_and_their_price(cli: Cli):
     assert told["requests"] == {
         "dynamodb.PutItem": 5,  # the record, two commits, the ledger, the record at the end
         "dynamodb.Query": 1,
-        "dynamodb.GetItem": 1,
+        "dynamodb.BatchGetItem": 1,  # the record, and the pauses of workflows
         "sqs.SendMessageBatch": 3,  # the start, the step, its result
     }
     assert told["messages"] == 3
     assert told["estimated"] == []
     alone, together = told["batches"]["1"], told["batches"]["10"]
     # The record is in two indexes: of one an entry is written, of the other one is deleted too.
-    writes, reads = (3 + 4) + 2 + 1, 2
+    writes, reads = (3 + 4) + 2 + 1, 3
     expected = writes * prices.DYNAMODB_WRITE_UNIT + reads * prices.DYNAMODB_READ_UNIT
     per_message = 2 * prices.SQS_REQUEST + prices.LAMBDA_REQUEST
     assert alone["requests"] == pytest.approx(expected + 3 * prices.SQS_REQUEST + 3 * per_message)

@@ -19,6 +19,7 @@ from worldflow.cli import (
     costing,
     http,
     limiting,
+    pausing,
     projects,
     reading,
     redriving,
@@ -73,6 +74,7 @@ for _heading, _commands in _COMMANDS.items():
         app.command(_command.__name__.removesuffix("_"), rich_help_panel=_heading)(_command)
 app.add_typer(scheduling.schedule, rich_help_panel="Start runs")
 app.add_typer(limiting.limits, rich_help_panel="Operate")
+app.add_typer(pausing.workflows, rich_help_panel="Operate")
 
 
 @app.callback()

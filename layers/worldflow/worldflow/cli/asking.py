@@ -243,7 +243,7 @@ def pause(
         return
     bulk.refuse_both(where, token)
     with open_world(local, stack) as world:
-        sending.pause(world, run_id, reason, by=by or _user())
+        sending.pause(world, run_id, reason, by=by or user())
     _tell(run_id, f"Requested a pause of {run_id}.", as_json)
 
 
@@ -254,7 +254,7 @@ def _tell(run_id: str, done: str, as_json: bool) -> None:
         typer.echo(done)
 
 
-def _user() -> str | None:
+def user() -> str | None:
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # which has no name here

@@ -80,7 +80,7 @@ def act(
     for option, value in alone.items():
         if value:
             raise typer.BadParameter("is for one run: leave it out with --where", param_hint=option)
-    pause = _pause(rate)
+    pause = interval(rate)
     with open_world(local, stack) as world:
         bulk = _bulk(world, action, where, token, reason, after)
         matching = bulk.count(world)
@@ -132,7 +132,7 @@ def _act(world: World, bulk: Bulk, matching: int, pause: float, place: str, as_j
                 left = rest
                 advance()
                 due = max(due + pause, monotonic())
-                _wait_until(due)
+                wait_until(due)
         left = None
     except KeyboardInterrupt:
         raise typer.Exit(_INTERRUPTED) from None
@@ -142,7 +142,7 @@ def _act(world: World, bulk: Bulk, matching: int, pause: float, place: str, as_j
         raise typer.Exit(1)
 
 
-def _wait_until(due: float) -> None:
+def wait_until(due: float) -> None:
     if (left := due - monotonic()) > 0:
         sleep(left)
 
@@ -163,7 +163,7 @@ def _tell(action: Action, outcomes: list[Outcome], left: Bulk | None, place: str
         typer.echo(f"Interrupted. To continue: {command}", err=True)
 
 
-def _pause(rate: str) -> float:
+def interval(rate: str) -> float:
     """The seconds from one run to the next."""
     match = _RATE.fullmatch(rate)
     if match is None or not float(match[1]):

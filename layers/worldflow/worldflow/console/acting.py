@@ -1,4 +1,4 @@
-"""What can be done about a run, or a limit, each with a word on what it did.
+"""What can be done about a run, a limit, or a workflow, each with a word on what it did.
 
 Each form carries an id that was made with the page: sent twice, it is done once.
 """
@@ -15,7 +15,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFo
 from worldflow.engine.history import Json
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
 from worldflow.presentation.words import describe_failure, shortened, type_name
-from worldflow.runtime import limits, queries, sending, starting, updates, webhooks
+from worldflow.runtime import limits, queries, sending, starting, updates, webhooks, workflow_pauses
 from worldflow.runtime.bulk import fork_id
 from worldflow.turns.other_runs import open_run
 from worldflow.worlds.base import World
@@ -44,6 +44,13 @@ LIMIT: Sequence[forms.Field] = (
     forms.Field("burst", "Burst", "integer", False, help="how many may begin at once, with a rate"),
 )
 """What can be set of a limit."""
+
+PAUSE: Sequence[forms.Field] = (
+    forms.Field(".name", "Workflow", "text", True, help="its new runs wait until it is unpaused"),
+    forms.Field("reason", "Reason", "text", False),
+    forms.Field("open_runs", "Pause open runs, too", "boolean", False),
+)
+"""What is asked of who pauses a workflow."""
 
 Given = Mapping[str, Sequence[str]]
 
@@ -229,6 +236,22 @@ def set_limit(world: World, asked: Asked) -> Done:
     limits.set_limit(world, name, key=key, reset=reset, **({} if reset else forms.read(LIMIT, asked.given)))
     of_key = f", key {key}" if key and asked.payloads else ""
     return Done(f"{'Reset' if reset else 'Changed'} limit {name}{of_key}.")
+
+
+def act_on_workflow(world: World, action: str, asked: Asked) -> Done:
+    """Pauses a workflow, or lets it continue."""
+    name = asked.text(".name")
+    if action == "pause":
+        is_all = bool(asked.text("open_runs"))
+        workflow_pauses.pause_workflow(world, name, asked.text("reason") or None, open_runs=is_all)
+        return Done(f"Workflow {name} is paused: new runs wait.")
+    if action != "unpause":
+        raise InvalidInputError(f"there is no action {action!r}", [FieldError("action", "no such action")])
+    until, number = time.monotonic() + ANSWER_SECONDS, 0
+    for number, _ in enumerate(workflow_pauses.unpause_workflow(world, name), 1):
+        if time.monotonic() > until:
+            return Done(f"Let {number} waiting runs of {name} continue; others are left: unpause it again.")
+    return Done(f"Workflow {name} is unpaused. Waiting runs that continue: {number}.")
 
 
 class Work:

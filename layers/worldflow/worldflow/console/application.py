@@ -50,6 +50,7 @@ def routes(pages: Console) -> list[Route | Mount]:
         Route("/schedules/{schedule_id}/backfill", pages.backfill, methods=post),
         Route("/schedules/{schedule_id}/{action}", pages.act_on_schedule, methods=post),
         Route("/limits", pages.limits, methods=["GET", "POST"]),
+        Route("/workflows/{action}", pages.act_on_workflow, methods=post),
         Route("/health", pages.health, methods=get),
         Route("/hooks", pages.hook, methods=get),
         Route("/health/redrive", pages.redrive, methods=post),

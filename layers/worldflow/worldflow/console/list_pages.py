@@ -13,7 +13,7 @@ from worldflow.console.base import Pages, errors_of, in_thread
 from worldflow.console.comparing import compare
 from worldflow.engine.errors import FieldError, InvalidInputError, WorldflowError
 from worldflow.engine.workflow.definitions import workflow_names
-from worldflow.runtime import webhooks
+from worldflow.runtime import webhooks, workflow_pauses
 from worldflow.worlds.records import STATUSES
 
 _WORKS = 20
@@ -92,8 +92,15 @@ class ListPages(Pages):
                 fields, left = forms.with_errors(acting.LIMIT, asked.given, errors_of(error))
                 changed, status = (asked.text(".name"), asked.given.get(".key", [None])[0]), 422
         found = await in_thread(operating.limits, self.world, request.query_params.get("name"))
+        paused = await in_thread(workflow_pauses.paused_workflows, self.world)
         shown = {"found": found, "fields": acting.LIMIT, "again": fields, "left": left, "changed": changed}
-        return self.page(request, "limits.html", status, **shown)
+        return self.page(request, "limits.html", status, paused=paused, pause_fields=acting.PAUSE, **shown)
+
+    async def act_on_workflow(self, request: Request) -> Response:
+        """Pauses a workflow, or lets it continue."""
+        asked, action = await self.asked(request), request.path_params["action"]
+        done = await self.once(asked, acting.act_on_workflow, self.world, action)
+        return self.redirect(request, "limits", done.message)
 
     async def health(self, request: Request) -> Response:
         found = await in_thread(operating.health, self.world)

@@ -16,6 +16,7 @@ from typing import assert_never
 
 from worldflow.costs.asking import record_of, uncounted
 from worldflow.costs.commits import Commits, Outcome
+from worldflow.costs.large_data import count_data
 from worldflow.costs.metering import Asked, MeteredWorld
 from worldflow.costs.streams import StreamCommits, count_streams, with_values
 from worldflow.engine import history as h
@@ -40,8 +41,9 @@ from worldflow.worlds.messages import (
     StepTask,
     start_of,
 )
-from worldflow.worlds.payloads import is_encoded, is_in_store
+from worldflow.worlds.payloads import is_in_store
 from worldflow.worlds.records import RunRecord, run_record
+from worldflow.worlds.workflow_pauses import pauses_key
 
 CLOSE = timedelta(seconds=2)
 """Messages that come within so much time may be received together, and are one turn then."""
@@ -93,7 +95,7 @@ class _Account:
         for event in [forked] if forked else events:
             if isinstance(event, Fact):
                 self._bring(event)
-            self._count_data(event)
+            count_data(self.world, event, self.say)
         self.world.moment = at
         self._turn(events)
         self._let_idle()
@@ -171,7 +173,9 @@ class _Account:
         may_be_archived = state.started is not None and reading.is_quiet(world, state.at)
         if state.started is None or state.ended or may_be_archived:
             world.load_history(self._run_id)
-            if state.started is None or may_be_archived:
+            if state.started is None:
+                world.get_run_and_item(self._run_id, pauses_key(self._run_id))
+            elif may_be_archived:
                 world.get_run(self._run_id)
         elif not is_new:
             world.load_history(self._run_id, state.seq, commits=1)
@@ -369,26 +373,6 @@ class _Account:
                 self._tasks[message.step_id, message.attempt] = message
             elif isinstance(message, RunMessage) and message.run_id == self._run_id:  # else of another's account
                 self._inbox.append(message)
-
-    # --- large data ---
-
-    def _count_data(self, event: Event) -> None:
-        """Values that are too large for a history were put into S3, and are read where they are used."""
-        values = [getattr(as_stored(event), name) for name in event.data_fields]
-        if error := getattr(event, "error", None):
-            values.append(error.packed)
-        for value in values:
-            if is_in_store(value):
-                self.world.access.s3.put_object()
-                is_inline = isinstance(event, h.StepScheduled) and event.inline
-                if isinstance(event, Fact | h.StreamWritten) or is_inline:
-                    self.world.access.s3.get_object()
-            if is_in_store(value) and isinstance(event, h.StreamWritten) and event.count > 1:
-                self.say("the sizes of large values that a workflow writes to a stream at once: taken to be the same")
-            if is_encoded(value):
-                self.say("requests of the payload codec, such as those to KMS: not counted")
-        if isinstance(event, h.ChildStarted) and is_in_store(event.input):
-            self.say("copies of large values for children")
 
     def _unrecorded(self, fact: Fact) -> Fact:
         """A fact as a message has it."""

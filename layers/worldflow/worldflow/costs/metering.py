@@ -219,6 +219,13 @@ class _DynamoDB(_Client):
         self.asked.read_units += _read_units(item_size(item or {}))
         return {"Item": item} if item else {}
 
+    def batch_get_item(self, RequestItems: Mapping[str, Any]) -> dict[str, Any]:
+        self._count("BatchGetItem")
+        ((table, wanted),) = RequestItems.items()
+        items = [self.runs.get(key["run_id"]["S"], {}) for key in wanted["Keys"]]
+        self.asked.read_units += sum(_read_units(item_size(item)) for item in items)
+        return {"Responses": {table: [item for item in items if item]}}
+
     def query(self, ExpressionAttributeValues: dict[str, Any], **_: Any) -> dict[str, Any]:
         # Of a history. Who asks knows it, and is interested in the price.
         self._count("Query")

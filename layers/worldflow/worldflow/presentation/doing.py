@@ -8,6 +8,7 @@ from datetime import datetime
 from worldflow.engine.history.spans import Span
 from worldflow.presentation.words import describe_failure, duration, printable, type_name
 from worldflow.worlds.records import Pause, RunRecord
+from worldflow.worlds.workflow_pauses import WorkflowPause
 
 _NAMED = 3
 
@@ -33,7 +34,8 @@ def doing(
     if record.status == "blocked":
         return f"Blocked: {printable(record.blocked_reason or '')}. Deploy a fix, then resume the run."
     if record.paused:
-        return f"Paused {paused(record.paused)}. It continues when it is unpaused."
+        which = "its workflow" if record.paused.of_workflow else "it"
+        return f"Paused {paused(record.paused)}. It continues when {which} is unpaused."
     if record.status == "pending":
         if record.start_at and record.start_at > now:
             left = duration(record.start_at - now)
@@ -50,11 +52,12 @@ def doing(
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def paused(pause: Pause) -> str:
-    """Since when a run is paused, by whom and why."""
+def paused(pause: Pause | WorkflowPause) -> str:
+    """Since when a run or a workflow is paused, by whom and why."""
+    together = ", with its workflow," if isinstance(pause, Pause) and pause.of_workflow else ""
     by = f" by {pause.by}" if pause.by else ""
     because = f": {pause.reason}" if pause.reason else ""
-    return printable(f"since {pause.at:%Y-%m-%d %H:%M:%S} UTC{by}{because}")
+    return printable(f"since {pause.at:%Y-%m-%d %H:%M:%S} UTC{together}{by}{because}")
 
 
 def _ended(record: RunRecord, took: str) -> str:

@@ -21,6 +21,7 @@ from worldflow.runtime.run_handle import RunHandle, SyncRunHandle, T, V, waiting
 from worldflow.runtime.schedule_calls import ScheduleCalls
 from worldflow.runtime.synchronous import Synchronous, waiting
 from worldflow.runtime.update_handle import answer_to
+from worldflow.runtime.workflow_calls import WorkflowCalls
 from worldflow.turns.turns import Turns
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Poke
@@ -34,7 +35,7 @@ E = TypeVar("E", bound=Entity)
 P = ParamSpec("P")
 
 
-class Orchestrator(ScheduleCalls, LimitCalls):
+class Orchestrator(ScheduleCalls, LimitCalls, WorkflowCalls):
     """Starts, signals, cancels and advances runs in one World."""
 
     def __init__(self, world: World) -> None:
@@ -348,3 +349,6 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     list_limits = waiting(Orchestrator.list_limits)
     get_limit = waiting(Orchestrator.get_limit)
     set_limit = waiting(Orchestrator.set_limit)
+    pause_workflow = waiting(Orchestrator.pause_workflow)
+    unpause_workflow = waiting(Orchestrator.unpause_workflow)
+    paused_workflows = waiting(Orchestrator.paused_workflows)

@@ -142,21 +142,20 @@ class Draft:
         self.redo_after = min(pokes) if pokes and (not redo or len(pokes) == len(messages)) else 0
         pause = pausing.first_pause(messages)
         if self.state.started is None:
-            record = self._world.get_run(self.run.id)
+            record, pause_of_all = pausing.record_and_pause(self._world, self.run.id)
             if record is None or record.ended:
                 return False  # it is archived, or about to be
             record = gathering.gathered(self._world, self._joined(record), messages, now)
             if self._refusal is None and not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
             early = self._refusal is not None or self._is_early(record.start_at, now)
-            if not early and not record.limit and record.fork_of is None:
+            if not (early or pause_of_all or record.limit or record.fork_of):
                 self._enter(record.workflow_name, record.version, record.created_at, record.input)
-            has_facts = any(isinstance(message, FactArrived) for message in messages)
-            if self.is_early and not has_facts and self._refusal is None:
+            if self.is_early and self._refusal is None and not any(isinstance(one, FactArrived) for one in messages):
                 self.is_put_off = True
                 self.outbox += [self._wake] if self._wake else []
                 return False
-            self.begins_paused = pause is not None
+            self.begins_paused = (pause := pause or pause_of_all) is not None
             self._begin(record, now)
         elif "start" in self.state.held:
             started = self.state.started
@@ -166,6 +165,8 @@ class Draft:
             self.record(self._refusal, max(now, self.state.at))
         if pause and self.state.accepts(pause):
             pausing.note(self, pause, now)
+        elif self.redo:
+            pausing.look_again(self, self._world)
         if not self.waits:
             if self.run.execution:
                 self.apply_all_held(now)

@@ -4,22 +4,33 @@ A pause counts before all else that comes in its turn: nothing is decided togeth
 that was to wait. While the run is paused, facts are held, like those of a blocked run, and its code is not even loaded;
 no attempt is sent and no inline step runs. The turn that learns of the end of the pause applies what is held, and acts
 once more on all that is open, which sends the attempts that have fallen due.
+
+A run that is about to begin also learns whether its workflow is paused, by the same request as its record, and then
+begins with a pause. The process that unpauses the workflow finds such runs in a list, which shows them some moments
+after their commits. So a run that the workflow's pause stops looks once more, a minute later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from worldflow.engine.history import AnyFact, CancelRequested, RunPaused, RunUnpaused, StepFailed
 from worldflow.engine.history.state import RunState
 from worldflow.turns.acts.steps import timeout_nonce
 from worldflow.turns.live_run import LiveRun
-from worldflow.worlds.messages import FactArrived, Outgoing, RunMessage
+from worldflow.turns.throttling import continues
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, RunMessage
+from worldflow.worlds.records import RunRecord
+from worldflow.worlds.workflow_pauses import pauses_in, pauses_key
 
 CHANGES = (RunPaused, RunUnpaused)
 """What the record of a run shows."""
+
+LOOK_AFTER = timedelta(minutes=1)
+"""By then a list shows that a run is paused."""
 
 
 def first_pause(messages: Sequence[RunMessage]) -> RunPaused | None:
@@ -41,11 +52,45 @@ def wakes(messages: Sequence[RunMessage]) -> bool:
     )
 
 
+def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPaused | None]:
+    """The record of a run that is about to begin, and the pause that it begins with if its workflow is paused.
+
+    What a run continues or tries again has begun.
+    """
+    record, item = world.get_run_and_item(run_id, pauses_key(run_id))
+    pause = pauses_in(item).get(record.workflow_name) if record and not record.ended else None
+    if record is None or pause is None or pause.ending or record.attempt or continues(world, run_id):
+        return record, None
+    return record, RunPaused(pause_id=pause.id, reason=pause.reason, by=pause.by, of_workflow=True)
+
+
+def look_again(draft: Pausable, world: World) -> None:
+    """Ends the pause of a run whose workflow is not paused any more, where the process that unpaused it may have missed
+    this run. Sends the look at that which may not have been sent.
+    """
+    paused, started = draft.state.paused, draft.state.started
+    if paused is None or not paused.of_workflow or started is None or draft.state.ended:
+        return
+    run_id = draft.run.id
+    pause = pauses_in(world.get_item(pauses_key(run_id))).get(started.workflow_name)
+    if pause is None or pause.ending:
+        over = RunUnpaused(pause_id=f"{paused.pause_id}-over", of_workflow=True)
+        draft.outbox.append(FactArrived(run_id=run_id, fact=over))
+    elif not any(isinstance(message, Poke) and message.nonce == paused.pause_id for message in draft.messages):
+        draft.outbox.append(second_look(run_id, paused))
+
+
+def second_look(run_id: str, paused: RunPaused) -> Delayed:
+    """The poke that a run is to get which its workflow's pause has stopped."""
+    return Delayed(due=paused.at + LOOK_AFTER, message=Poke(run_id=run_id, nonce=paused.pause_id))
+
+
 class Pausable(Protocol):
     """The draft of a turn."""
 
     run: LiveRun
     outbox: list[Outgoing]
+    messages: Sequence[RunMessage]
     redo: bool
     redo_after: int
     begins_paused: bool
@@ -87,6 +132,8 @@ def note(draft: Pausable, fact: RunPaused | RunUnpaused, now: datetime) -> None:
     draft.record(fact, max(now, draft.state.at))
     draft.run.pass_over()
     draft.begins_paused = False
+    if isinstance(fact, RunPaused) and fact.of_workflow and draft.state.paused:
+        draft.outbox.append(second_look(draft.run.id, draft.state.paused))
 
 
 def is_void(message: FactArrived, fact: AnyFact, state: RunState) -> bool:

@@ -31,7 +31,7 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
     except WorkflowNotFoundError:
         return record
     throttle = workflow.starts.throttle
-    if throttle is None or _continues(world, record.run_id):
+    if throttle is None or continues(world, record.run_id):
         return record
     at = reserve(world, workflow.name, _key(world, workflow, throttle, record), throttle.rate, now)
     if at <= now and workflow.starts.limit is None:  # at a limit it may have to wait, and its place is good then
@@ -50,7 +50,8 @@ def _key(world: World, workflow: Workflow[..., object], throttle: Throttle, reco
         return ""
 
 
-def _continues(world: World, run_id: str) -> bool:
+def continues(world: World, run_id: str) -> bool:
+    """Whether a run is another's next generation, by `continue_as_new` or as its next attempt."""
     base, number = generation(run_id)
     before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
     return before is not None and before.status == "continued"

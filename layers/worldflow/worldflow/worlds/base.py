@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Protocol, Unpack, runtime_checkable
 from worldflow.engine.history import Event
 from worldflow.worlds.archives import Archive
 from worldflow.worlds.codec import PayloadCodec
+from worldflow.worlds.items import Item
 from worldflow.worlds.messages import Delayed, Message
 from worldflow.worlds.reading import Reading
 from worldflow.worlds.records import Redriven, RunPage, RunRecord, Status, check_cursor, check_limit
@@ -91,6 +92,10 @@ class World(Reading, Schedules, ABC):
     @abstractmethod
     def get_run(self, run_id: str) -> RunRecord | None:
         """The record of a run. A consistent read."""
+
+    def get_run_and_item(self, run_id: str, key: str) -> tuple[RunRecord | None, Item | None]:
+        """The record of a run and an item, by one request where a World can. Consistent reads."""
+        return self.get_run(run_id), self.get_item(key)
 
     @abstractmethod
     def update_run(self, record: RunRecord) -> None:

@@ -27,6 +27,7 @@ from worldflow.serving.api.schedules import schedule_routes
 from worldflow.serving.api.streams import STREAM_ROUTE, answer_reader, stream_routes
 from worldflow.serving.api.updates import update_routes
 from worldflow.serving.api.webhooks import PUBLIC_ROUTE, answer_webhook
+from worldflow.serving.api.workflows import workflow_routes
 from worldflow.worlds import World
 
 
@@ -62,6 +63,7 @@ class Application:
             hook_routes(world, self._idempotency),
             schedule_routes(world),
             limit_routes(world),
+            workflow_routes(world),
             stream_routes(world),
         ):
             self.resolver.include_router(routes)

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError, NoRegionError
 from worldflow import clock
 from worldflow.engine.errors import ConfigurationError
 from worldflow.settings import NO_REGION, Settings, variable
+from worldflow.worlds.outages import OutageError
 
 _OLDEST_BOTOCORE = (1, 35, 2)
 """The first with S3's conditional writes, without which no run is archived. In Lambda it is the runtime's own."""
@@ -163,6 +164,16 @@ class AWSAccess:
             TableName=self.settings.runs_table, Key=as_attributes({"run_id": run_id}), ConsistentRead=True
         )
         return values_of(answer["Item"]) if "Item" in answer else None
+
+    def get_all(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
+        """The items of a few keys of the table of runs, by one request. Raises `OutageError` if it leaves some out."""
+        table = self.settings.runs_table
+        wanted = {"Keys": [as_attributes({"run_id": key}) for key in keys], "ConsistentRead": True}
+        answer = self.dynamodb.batch_get_item(RequestItems={table: wanted})
+        if answer.get("UnprocessedKeys"):
+            raise OutageError("DynamoDB left out some of the items that were asked for: it is throttling")
+        found = {item["run_id"]: item for item in map(values_of, answer["Responses"].get(table, ()))}
+        return [found.get(key) for key in keys]
 
     def query(self, **request: Any) -> Iterator[dict[str, Any]]:
         """The items of a query, page after page."""

@@ -106,6 +106,10 @@ class AWSWorld(World):
         item = self.access.get(run_id)
         return RunRecord.model_validate_json(item["record"]) if item and "record" in item else None
 
+    def get_run_and_item(self, run_id: str, key: str) -> tuple[RunRecord | None, Item | None]:
+        item, other = self.access.get_all((run_id, key))
+        return RunRecord.model_validate_json(item["record"]) if item and "record" in item else None, other
+
     def update_run(self, record: RunRecord) -> None:
         condition = "record_seq <= :seq AND attribute_not_exists(archived)"
         self.access.put(self.settings.runs_table, record_item(record), condition, {":seq": record.seq})

@@ -1,0 +1,46 @@
+"""The routes of workflows as a whole: pausing them."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import BaseModel, ConfigDict
+
+from worldflow.runtime import workflow_pauses
+from worldflow.serving.api.parameters import Id
+from worldflow.worlds import World
+
+UNPAUSE_SECONDS = 15.0
+"""How long a request tells the runs that wait: half of a function's time."""
+
+
+class PauseRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str | None = None
+    by: str | None = None
+    open_runs: bool = False
+
+
+def workflow_routes(world: World) -> APIGatewayHttpRouter:
+    router = APIGatewayHttpRouter()  # type: ignore[no-untyped-call]
+
+    @router.get("/workflows/paused")
+    def paused_workflows() -> dict[str, Any]:
+        return {"workflows": [pause.describe() for pause in workflow_pauses.paused_workflows(world)]}
+
+    @router.post("/workflows/<name>/pause")
+    def pause_workflow(name: Id, request: PauseRequest) -> dict[str, Any]:
+        return workflow_pauses.pause_workflow(world, name, **request.model_dump()).describe()
+
+    @router.post("/workflows/<name>/unpause")
+    def unpause_workflow(name: Id) -> dict[str, Any]:
+        until, number = monotonic() + UNPAUSE_SECONDS, 0
+        for number, _ in enumerate(workflow_pauses.unpause_workflow(world, name), 1):
+            if monotonic() > until:
+                return {"workflow": name, "unpaused": number, "complete": False}
+        return {"workflow": name, "unpaused": number, "complete": True}
+
+    return router
