@@ -237,6 +237,20 @@ def test_a_run_that_notifies_nobody_is_noticed_when_the_schedule_is_due(system: 
     assert statuses(system)[-1] == (run_id(third), "running")
 
 
+def test_what_waits_is_taken_up_after_a_restore(system: System) -> None:
+    """The notification was lost with the queues."""
+    create(system, overlap="buffer_all", **LONG)
+    first, second, third = (fire_next(system) for _ in range(3))
+    run = system.world.get_run(run_id(first))
+    assert run
+    system.world.update_run(run.model_copy(update={"status": "completed", "seq": 1_000}))
+    schedules.take_up(system.world, record(system))
+    system.settle()
+
+    assert statuses(system)[-1] == (run_id(second), "running")
+    assert record(system).buffered == [third] and record(system).next_due(system.clock.now()) is not None
+
+
 def test_the_last_moment_counts_although_the_end_of_the_run_was_not_noticed(system: System) -> None:
     create(system, **LONG)
     first = fire_next(system)

@@ -56,16 +56,16 @@ class SchedulePages(Pages):
             planned = await in_thread(extra_runs.preview, self.world, schedule_id, *times)
         except InvalidInputError as error:
             return await self._schedule(request, schedule_id, asked, errors_of(error))
-        shown = {"one": record, "planned": planned, "new": sum(is_new for _, is_new in planned), "times": times}
-        return self.page(request, "backfill.html", **shown)
+        new = sum(is_new for _, is_new in planned)
+        return self.page(request, "backfill.html", one=record, planned=planned, new=new, times=times)
 
     async def _schedule(
         self, request: Request, schedule_id: str, asked: Asked | None = None, left: Sequence[FieldError] = ()
     ) -> Response:
         record = await in_thread(schedules_of.read, self.world, schedule_id)
         given = {name: asked.text(name) if asked else "" for name in ("start", "end")}
-        shown = {"one": record, "due": record.next_due(self.world.now()), "given": given, "left": left}
-        return self.page(request, "schedule.html", 422 if left else 200, **shown)
+        due, status = record.next_due(self.world.now()), 422 if left else 200
+        return self.page(request, "schedule.html", status, one=record, due=due, given=given, left=left)
 
 
 def _list(world: World, cursor: str | None) -> Listed:

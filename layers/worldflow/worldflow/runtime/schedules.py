@@ -216,7 +216,7 @@ def take_up(world: World, record: ScheduleRecord) -> None:
     """
     with suppress(ConflictError):
         firing.take_up(world, record.schedule_id)
-    arm(world, get(world, record.schedule_id))
+    arm(world, get_schedule(world, record.schedule_id) or record)
 
 
 def _stash(world: World, schedule_id: str, values: Json) -> Json:
