@@ -65,7 +65,8 @@ def test_a_backfill_is_shown_before_it_starts_runs(system: System, pages: Pages)
     path, page = "/schedules/nightly/backfill", "/schedules/nightly"
     times = {"start": "2025-11-03T00:00", "end": "2025-11-05T00:00"}
     shown = pages.send(path, times, page=page).text
-    assert "2 times, 2 runs to start" in shown and "nightly:20251103T070000Z" in shown
+    assert "2025-11-03 00:00 CET until before 2025-11-05 00:00 CET: 2 times, 2 runs to start" in shown
+    assert "nightly:20251103T070000Z" in shown
     assert system.world.list_runs().runs == []
     confirmed = dict(re.findall(r'name="(start|end|confirmed)" value="([^"]+)"', shown))
     said = pages.follow(pages.send(path, confirmed, page=page))
