@@ -20,6 +20,7 @@ PARTS = (
     "conversation",
     "local",
     "streams",
+    "maps",
     "console",
     "cold_start",
     "step_functions",

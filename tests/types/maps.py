@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 from typing import assert_type
 
-from worldflow import MapFailure, MapResult, map_steps, step, workflow
+from worldflow import MapFailure, MapResult, MapSummary, map_steps, step, workflow
+from worldflow.sources import S3Csv, S3Lines, S3Objects
 
 
 @step(name="types_map_weigh")
@@ -37,6 +38,14 @@ async def maps(skus: list[str]) -> int:
     assert_type(await map_steps(pack, skus, min_successful=1), MapResult[str, bytes])
     assert_type(await map_steps(measured, arriving(), tolerated_failure_percentage=2.5), MapResult[str, float])
 
-    await map_steps(weigh, [1, 2])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await map_steps(len, skus)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    summary = await map_steps(weigh, skus, page_size=100, pages=3)
+    assert_type(summary, MapSummary)
+    assert_type(summary.succeeded, int)
+    assert_type(await map_steps(pack, arriving(), page_size=100, concurrency=5), MapSummary)
+    for source in (S3Lines("s3://a/b"), S3Csv("s3://a/b"), S3Objects("s3://a")):
+        assert_type(await map_steps(weigh, source), MapSummary)
+
+    await map_steps(weigh, [1, 2], page_size=1)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await map_steps(weigh, [1, 2])  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await map_steps(len, skus)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
     return sum(weights.succeeded)

@@ -5,7 +5,8 @@ CODE = """
 import sys
 import worldflow.aws_handlers, worldflow.testing, worldflow.aws_setup
 unwanted = {"mcp", "typer", "rich", "click"}
-unwanted |= {f"worldflow.{name}" for name in ("cli", "costs", "mcp", "presentation")}
+unwanted |= {f"worldflow.{name}" for name in ("cli", "costs", "mcp", "presentation", "sources")}
+unwanted.add("worldflow.engine.workflow.paging")
 print(sorted(unwanted & sys.modules.keys()))
 """
 

@@ -213,6 +213,8 @@ class MapFailedError(WorldflowError):
     """
 
     result: Any = None
+    _page: Any = None
+    """Of a map's page: its outcome, as JSON."""
 
     def __init__(self, message: str, total: int, succeeded: int, failed: int, *, result: Any = None) -> None:
         super().__init__(message)

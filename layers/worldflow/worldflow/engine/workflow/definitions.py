@@ -300,6 +300,9 @@ def _positive(duration: Duration, name: str) -> float:
 
 _workflows: Registry[Workflow[..., Any]] = Registry("workflow", ENTITY)
 _steps: Registry[Step[..., Any]] = Registry("step", "worldflow.")
+_workflows.add_own_later("worldflow.map_page", "worldflow.engine.workflow.paging")
+_steps.add_own_later("worldflow.walk_source", "worldflow.sources.steps")
+_steps.add_own_later("worldflow.read_page", "worldflow.sources.steps")
 workflow_names = _workflows.names
 """The names of the workflows that are known here."""
 

@@ -3,6 +3,8 @@
 Plain asyncio, which a workflow's loop replays. Two kinds of tasks in a `TaskGroup`: one takes items and starts a task
 for each, in their order; those call the function and note what came of it. Whichever note decides the whole sets
 `_decided`, after which nothing is started any more, and what still runs is cancelled and awaited.
+
+Many items are mapped in pages: see `paging.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import sys
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from worldflow.engine.errors import MapFailedError
 
@@ -50,6 +52,40 @@ class MapResult(Generic[T, R]):
         return len(self.results)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapSummary:
+    """The outcome of `map_steps` in pages. The results of the items are in the runs of the pages.
+
+    total: the number of items.
+    succeeded: how many succeeded.
+    failed: how many failed.
+    failures: the first 100 that failed, by their index. An `item` is as its JSON has it, or None if that has more than
+        1,000 characters.
+    pages: the ids of the runs of the pages that have ended, in the order of the items. Their queries `results` and
+        `failures` return all of their items' results and failures.
+    """
+
+    total: int
+    succeeded: int
+    failed: int
+    failures: list[MapFailure[Any]]
+    pages: list[str]
+
+    @property
+    def unfinished(self) -> int:
+        """How many items were cancelled or never started, because the outcome was clear before."""
+        return self.total - self.succeeded - self.failed
+
+
+class Source:
+    """Items that are read in pages: see `worldflow.sources`."""
+
+    def _as_json(self) -> dict[str, Any]:
+        """The source as JSON."""
+        raise NotImplementedError
+
+
+@overload
 async def map_steps(
     f: Callable[[T], Awaitable[R]],
     items: Iterable[T] | AsyncIterable[T],
@@ -58,31 +94,82 @@ async def map_steps(
     min_successful: int | None = None,
     tolerated_failures: int | None = None,
     tolerated_failure_percentage: float | None = None,
-) -> MapResult[T, R]:
+) -> MapResult[T, R]: ...
+@overload
+async def map_steps(
+    f: Callable[[T], Awaitable[Any]],
+    items: Iterable[T] | AsyncIterable[T],
+    *,
+    page_size: int,
+    pages: int | None = None,
+    concurrency: int | None = None,
+    min_successful: int | None = None,
+    tolerated_failures: int | None = None,
+    tolerated_failure_percentage: float | None = None,
+) -> MapSummary: ...
+@overload
+async def map_steps(
+    f: Callable[[Any], Awaitable[Any]],
+    items: Source,
+    *,
+    page_size: int | None = None,
+    pages: int | None = None,
+    concurrency: int | None = None,
+    min_successful: int | None = None,
+    tolerated_failures: int | None = None,
+    tolerated_failure_percentage: float | None = None,
+) -> MapSummary: ...
+async def map_steps(
+    f: Callable[[Any], Awaitable[Any]],
+    items: Iterable[Any] | AsyncIterable[Any] | Source,
+    *,
+    page_size: int | None = None,
+    pages: int | None = None,
+    concurrency: int | None = None,
+    min_successful: int | None = None,
+    tolerated_failures: int | None = None,
+    tolerated_failure_percentage: float | None = None,
+) -> MapResult[Any, Any] | MapSummary:
     """Calls `f` for each item and returns what came of each, once all have ended or the outcome is clear.
 
     f: a step, a workflow (each call is then a child), or an async function of one argument.
     items: started in their order. Of an async iterable, the next one is taken when it can start. A set is refused: its
-        order differs between processes.
-    concurrency: how many run at a time. Default: all.
+        order differs between processes. An `S3Lines`, `S3Csv` or `S3Objects` of `worldflow.sources` is read in pages.
+    page_size: how many items, at most 10,000, each page has. A page is a child run, and the outcome a `MapSummary`;
+        `f` has to be a step or a workflow, without options. Default: no pages, or 1,000 items of a source.
+    pages: how many pages run at a time. Default: 10.
+    concurrency: how many run at a time, of each page if there are pages. Default: all.
     min_successful: returns as soon as this many have succeeded, and cancels the others.
     tolerated_failures: how many may fail. Default: none, or with `min_successful` as many as leave it reachable.
     tolerated_failure_percentage: how many of 100 items may fail, instead of a number. Of an async iterable, this is
         known once its items have come to an end.
+    In pages, these numbers are of all items, and looked at whenever a page ends.
     Raises `MapFailedError`, which has the `result`, once too many have failed; the others are cancelled.
     """
     _check(f, concurrency, min_successful, tolerated_failures, tolerated_failure_percentage)
     if min_successful is None and tolerated_failure_percentage is None:
         tolerated_failures = tolerated_failures or 0
+    if page_size is not None or isinstance(items, Source):
+        from worldflow.engine.workflow.paging import map_pages
+
+        limits = (min_successful, tolerated_failures, tolerated_failure_percentage)
+        return await map_pages(f, items, page_size, pages, concurrency, limits)
+    if pages is not None:
+        raise ValueError("map_steps(pages=...) is how many pages run at a time: it needs page_size")
     total = None
     if not isinstance(items, AsyncIterable):
-        items = _listed(items)
+        items = listed(items)
         total = len(items)
-    mapping = _Mapping(f, total, min_successful, tolerated_failures, tolerated_failure_percentage)
+    mapping = Mapping(f, total, min_successful, tolerated_failures, tolerated_failure_percentage)
     return await mapping.run(items, concurrency)
 
 
-class _Mapping(Generic[T, R]):
+class Mapping(Generic[T, R]):
+    """One call of `map_steps`, whose items are those that it takes."""
+
+    _first = 0
+    """The index of the first item."""
+
     def __init__(
         self,
         f: Callable[[T], Awaitable[R]],
@@ -109,6 +196,7 @@ class _Mapping(Generic[T, R]):
         """Whether what is cancelled from here on is cancelled by this."""
 
     async def run(self, items: list[T] | AsyncIterable[T], concurrency: int | None) -> MapResult[T, R]:
+        """Takes the items, and returns the outcome. Raises `MapFailedError`."""
         self._decide()
         if not self._decided.done():
             window = asyncio.Semaphore(concurrency or sys.maxsize)
@@ -126,12 +214,12 @@ class _Mapping(Generic[T, R]):
         problem, result = self._decided.result(), self._result()
         if problem is None:
             return result
-        counts = (result.total, len(result.succeeded), len(result.failures))
+        counts = (result.total, *self._counts())
         if not result.failures:
             raise MapFailedError(problem, *counts, result=result)
         first = result.failures[0]
         problem += f"; the first is item {first.index} ({type(first.error).__name__})"
-        raise MapFailedError(problem, *counts, result=result) from first.error
+        raise MapFailedError(problem, *counts, result=result) from self._cause(first)
 
     async def _feed(self, group: asyncio.TaskGroup, window: asyncio.Semaphore, items: AsyncIterator[T]) -> None:
         try:
@@ -142,12 +230,12 @@ class _Mapping(Generic[T, R]):
                 item = await anext(items)
                 if self._decided.done():
                     return
-                index, self._started = self._started, self._started + 1
+                index = self._begin(item)
                 task = group.create_task(self._call(index, item, window))
                 self._tasks[task] = None
                 task.add_done_callback(self._tasks.pop)
         except StopAsyncIteration:
-            self._total = self._started
+            self._come_to_end()
             self._decide()
         except (Exception, asyncio.CancelledError) as error:
             if self._stopping:
@@ -166,9 +254,32 @@ class _Mapping(Generic[T, R]):
         except (Exception, asyncio.CancelledError) as error:
             if self._stopping and isinstance(error, asyncio.CancelledError):
                 raise
-            self._failures[index] = MapFailure(index=index, item=item, error=error)
+            self._failures[index] = MapFailure(index=self._first + index, item=item, error=error)
         self._decide()
         window.release()
+
+    def _cause(self, first: MapFailure[T]) -> BaseException:
+        return first.error
+
+    def _begin(self, item: T) -> int:
+        """Counts an item that is started, and returns its number."""
+        self._started += 1
+        return self._started - 1
+
+    def _come_to_end(self) -> None:
+        self._total = self._started
+
+    def _counts(self) -> tuple[int, int]:
+        """How many items succeeded and failed."""
+        return len(self._results), len(self._failures)
+
+    def _begun(self) -> int:
+        """How many items were started."""
+        return self._started
+
+    def _is_over(self) -> bool:
+        """Whether all items have ended."""
+        return self._total is not None and sum(self._counts()) == self._total
 
     def _break(self, error: BaseException) -> None:
         if not self._decided.done():
@@ -178,17 +289,17 @@ class _Mapping(Generic[T, R]):
     def _decide(self) -> None:
         if self._decided.done():
             return
-        succeeded, failed = len(self._results), len(self._failures)
+        succeeded, failed = self._counts()
         if self._min_successful is not None and succeeded >= self._min_successful:
             self._decided.set_result(None)
         elif problem := self._problem(failed):
             self._decided.set_result(problem)
-        elif self._total is not None and succeeded + failed == self._total:
+        elif self._is_over():
             self._decided.set_result(None)
 
     def _problem(self, failed: int) -> str | None:
         """Why the whole has failed, if it has."""
-        of_all = f"{failed:,} of {self._started:,} items that started failed"
+        of_all = f"{failed:,} of {self._begun():,} items that started failed"
         if self._total is not None:
             of_all = f"{failed:,} of {self._total:,} items failed"
         if self._tolerated_failures is not None and failed > self._tolerated_failures:
@@ -213,10 +324,10 @@ class _Mapping(Generic[T, R]):
 
 
 def _iterated(items: list[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    return aiter(items) if isinstance(items, AsyncIterable) else _Listed(items)
+    return aiter(items) if isinstance(items, AsyncIterable) else Listed(items)
 
 
-class _Listed(AsyncIterator[T]):
+class Listed(AsyncIterator[T]):
     """A list, to be iterated like the others. No generator: those may have to be closed."""
 
     def __init__(self, items: list[T]) -> None:
@@ -228,7 +339,8 @@ class _Listed(AsyncIterator[T]):
         raise StopAsyncIteration
 
 
-def _listed(items: Iterable[T]) -> list[T]:
+def listed(items: Iterable[T]) -> list[T]:
+    """The items as a list. Raises `TypeError` for what has no order, or is no iterable."""
     if isinstance(items, (set, frozenset)):
         raise TypeError(
             f"map_steps() takes its items in an order, and that of a {type(items).__name__} differs between processes: "
@@ -248,9 +360,9 @@ def _check(
 ) -> None:
     if not callable(f):
         raise TypeError(f"map_steps() takes a step, a workflow or an async function, not {f!r}")
-    _check_count("concurrency", concurrency, 1)
-    _check_count("min_successful", min_successful, 1)
-    _check_count("tolerated_failures", tolerated_failures, 0)
+    check_count("concurrency", concurrency, 1)
+    check_count("min_successful", min_successful, 1)
+    check_count("tolerated_failures", tolerated_failures, 0)
     if tolerated_percentage is None:
         return
     if tolerated_failures is not None:
@@ -262,7 +374,8 @@ def _check(
         )
 
 
-def _check_count(name: str, count: int | None, least: int) -> None:
+def check_count(name: str, count: int | None, least: int) -> None:
+    """Raises `ValueError` for an option that is not at least `least`."""
     is_one = isinstance(count, int) and not isinstance(count, bool) and count >= least
     if count is not None and not is_one:
         raise ValueError(f"map_steps({name}=...) must be an integer of at least {least}, not {count!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
@@ -44,11 +45,16 @@ class Registry(Generic[D]):
         self._reserved = reserved
         self._versions: dict[str, dict[int, D]] = {}
         self._own: dict[str, dict[int, D]] = {}
+        self._later: dict[str, str] = {}
 
     def add_own(self, definition: D) -> D:
         """Makes a definition of the engine's own known, which is none of the application's."""
         self._own[definition.name] = {1: definition}
         return definition
+
+    def add_own_later(self, name: str, module: str) -> None:
+        """The same for one that `module` makes known: it is imported when the name is looked for."""
+        self._later[name] = module
 
     def add(self, definition: D, version: int = 1) -> D:
         try:
@@ -110,9 +116,10 @@ class Registry(Generic[D]):
 
     def versions(self, name: str) -> Mapping[int, D]:
         """The definitions of a name, by version: if it has none of its own, those of its family."""
-        return (
-            self._versions.get(name) or self._versions.get(name.rpartition(".")[0] + FAMILY) or self._own.get(name, {})
-        )
+        found = self._versions.get(name) or self._versions.get(name.rpartition(".")[0] + FAMILY)
+        if not found and name in self._later and name not in self._own:
+            importlib.import_module(self._later[name])
+        return found or self._own.get(name, {})
 
     def names(self) -> list[str]:
         return sorted(self._versions.keys() - {_ANY})
