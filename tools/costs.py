@@ -20,7 +20,7 @@ from typing import Any
 
 from workflows.hello import hello
 from workflows.order import fulfil_order
-from worldflow import step, workflow
+from worldflow import map_steps, step, workflow
 from worldflow.costs import (
     Asked,
     Bill,
@@ -84,6 +84,17 @@ async def _steps(count: int, inline: bool = False) -> None:
         await _step.options(inline=inline)(number)
 
 
+@workflow(name="costed_map")
+async def _map(pages: int, page_size: int, inline: bool) -> int:
+    items = list(range(pages * page_size))
+    return (await map_steps(_inline_step if inline else _step, items, page_size=page_size)).succeeded
+
+
+@step(name="costed_inline_step", inline=True)
+async def _inline_step(number: int) -> int:
+    return number
+
+
 class _Clock:
     """Advances by a microsecond each time it is read."""
 
@@ -125,7 +136,8 @@ def run(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None 
 def _handle(world: LocalWorld, turns: Turns, executor: StepExecutor) -> bool:
     """Handles the next message, if there is one by now."""
     if deliveries := world.receive("runs", 1):
-        turns.take(RUN, [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)])
+        messages = [delivery.message for delivery in deliveries if isinstance(delivery.message, RunMessage)]
+        turns.take(messages[0].run_id, messages)
     elif deliveries := world.receive("steps", 1):
         for delivery in deliveries:
             assert isinstance(delivery.message, StepTask)
@@ -139,6 +151,34 @@ def counted(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | N
     with closing(run(flow, given, signals)) as world:
         commits, _ = commits_of(world, RUN)
         return count(RUN, commits), shape_of([event for commit in commits for event in commit])
+
+
+# --- what a map adds ---
+
+
+def of_maps() -> Table:
+    """A million items in pages of a thousand: what two pages of a map are more than one, and so on."""
+    rows = [["a million items", "requests", "logs", "storage", "**total without compute**", "of it, the pages"]]
+    for name, inline in (("queued steps, template defaults", False), ("inline steps", True)):
+        one, two, long = (
+            _parts(pages, size, inline=inline) for pages, size in ((1, STEPS), (2, STEPS), (1, 2 * STEPS))
+        )
+        of_items = [(more - less) / STEPS for more, less in zip(long, one, strict=True)]
+        of_pages = [more - less - STEPS * each for more, less, each in zip(two, one, of_items, strict=True)]
+        parts = [each * prices.MILLION + page * 1_000 for each, page in zip(of_items, of_pages, strict=True)]
+        cells = [*map(_dollars, parts), f"**{_dollars(sum(parts))}**", _dollars(sum(of_pages) * 1_000)]
+        rows.append([name, *cells])
+    return rows
+
+
+def _parts(pages: int, size: int, *, inline: bool) -> list[float]:
+    """Dollars of requests, logs and storage of all runs of a map."""
+    with closing(run(_map, {"pages": pages, "page_size": size, "inline": inline})) as world:
+        runs = [RUN, *(f"{RUN}~c{number + 1}" for number in range(pages))]
+        bills = [bill_of(count(each, commits_of(world, each)[0]), 1) for each in runs]
+    names = (("KB of logs",), ("KB of ledger", "KB of history"))
+    requests = sum(bill.requests for bill in bills)
+    return [requests, *(sum(part(bill, *name) for bill in bills) / prices.MILLION for name in names)]
 
 
 # --- what a step adds ---
@@ -282,6 +322,7 @@ TABLES: Mapping[str, Callable[[], Table]] = {
     "months": of_months,
     "additions": of_additions,
     "streams": of_streams,
+    "maps": of_maps,
     "days": of_days,
     "examples": of_examples,
 }

@@ -1,10 +1,13 @@
 """The code of docs/guide/map.md, run."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from worldflow import FatalError, MapFailedError, RunFailedError, logger, map_steps, step, wait_for_signal, workflow
+from worldflow.runtime import Orchestrator
+from worldflow.sources import steps, stores
 from worldflow.testing import WorkflowEnvironment
 
 
@@ -82,20 +85,59 @@ async def test_items_that_come_with_time() -> None:
         assert await run.result() == 2
 
 
-async def test_children_for_pages() -> None:
+async def test_many_items(caplog: pytest.LogCaptureFixture) -> None:
     @step
     async def send_invoice(order_id: str) -> str:
+        if order_id == "1002":
+            raise FatalError("no address")
         return f"invoice of {order_id}"
 
     @workflow
-    async def send_page(order_ids: list[str]) -> int:
-        return len((await map_steps(send_invoice, order_ids, tolerated_failures=5)).succeeded)
-
-    @workflow
     async def send_all(order_ids: list[str]) -> int:
-        pages = [order_ids[start : start + 1_000] for start in range(0, len(order_ids), 1_000)]
-        sent = await map_steps(send_page, pages, concurrency=5)
-        return sum(sent.succeeded)
+        sent = await map_steps(send_invoice, order_ids, page_size=500, pages=4, concurrency=50, tolerated_failures=100)
+        for failure in sent.failures:
+            logger.warning("no invoice for order %d, %s: %s", failure.index, failure.item, failure.error)
+        return sent.succeeded
 
     async with WorkflowEnvironment() as env:
-        assert await (await env.start(send_all, ["1001", "1002"])).result() == 2
+        run = await env.start(send_all, ["1001", "1002", "1003"])
+        assert await run.result() == 2
+        orchestrator = Orchestrator(env.world)
+
+        async def all_failures(page_ids: list[str]) -> list[str]:
+            found = []
+            for page in page_ids:
+                found += [failure["error"] for failure in await orchestrator.run(page).query("failures")]
+            return found
+
+        assert await all_failures([f"{run.id}~c1"]) == ["FatalError: no address"]
+    assert "no invoice for order 1, 1002: no address" in caplog.text
+
+
+async def test_items_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from worldflow.sources import S3Csv, S3Lines, S3Objects
+
+    @step
+    async def send_order(order: dict[str, int]) -> int:
+        return order["n"]
+
+    @workflow
+    async def send_orders(url: str) -> int:
+        return (await map_steps(send_order, S3Lines(url), page_size=1_000, tolerated_failure_percentage=1)).succeeded
+
+    @workflow
+    async def send_orders_of(key: str) -> int:
+        return await send_orders(f"s3://acme-orders/{key}")
+
+    @workflow
+    async def send_year(prefix: str) -> int:
+        return (await map_steps(send_orders_of, S3Objects(prefix), page_size=100)).succeeded
+
+    assert S3Csv("s3://bucket/key", delimiter=";").delimiter == ";"
+    for month in (1, 2):
+        (tmp_path / f"2026-{month}").write_text('{"n": 1}\n{"n": 2}\n')
+    store_of = stores.store_of
+    monkeypatch.setattr(steps, "store_of", lambda url: store_of(url.replace("s3://acme-orders/", "file://")))
+    async with WorkflowEnvironment() as env:
+        assert await (await env.start(send_year, f"{tmp_path.as_uri()}/2026")).result() == 2
+        assert await env.run("test-1~c1~c2~c1").result() == 2

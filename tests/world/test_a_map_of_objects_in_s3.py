@@ -58,7 +58,7 @@ def test_each_kind_of_source(aws: AWSSystem, s3: Any, kind: str, key: str) -> No
 
 def test_an_object_that_is_replaced_or_not_there(s3: Any) -> None:
     source = S3Lines(f"s3://{BUCKET}/orders")._as_json()
-    with pytest.raises(FatalError, match=r"there is no s3://acme-orders/orders \(404\)"):
+    with pytest.raises(FatalError, match=r"there is no s3://acme-orders/orders \(NoSuchKey\)"):
         steps.walk_source(source, 1, None)
     put(s3, "orders", b"1\n2\n")
     portion = steps.walk_source(source, 1, None)

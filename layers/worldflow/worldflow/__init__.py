@@ -87,7 +87,8 @@ from worldflow.engine.workflow.entity_classes import entity
 from worldflow.engine.workflow.gathering import Batch, Debounce
 from worldflow.engine.workflow.inbox import Hook
 from worldflow.engine.workflow.limits import Limit
-from worldflow.engine.workflow.mapping import MapFailure, MapResult, MapSummary, map_steps
+from worldflow.engine.workflow.mapping import MapFailure, MapResult, MapSummary
+from worldflow.engine.workflow.maps import map_steps
 from worldflow.engine.workflow.methods import configured
 from worldflow.engine.workflow.other_runs import cancel_run, signal_run
 from worldflow.engine.workflow.retry import RetryPolicy

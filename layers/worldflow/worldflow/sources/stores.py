@@ -19,6 +19,9 @@ _CHUNK = 8 * 1024 * 1024
 Pin = dict[str, Any]
 """Which version of an object is read: its `etag` and its `size`."""
 
+_EMPTY: Pin = {"etag": "", "size": 0}
+"""Of an object that has no first byte: nothing is read of it."""
+
 
 class Store(Protocol):
     """One object, or all below a prefix."""
@@ -91,8 +94,9 @@ class _Object:
         self._s3: Any = boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client("s3")
 
     def pin(self) -> Pin:
-        found = self._ask("head_object", Key=self._key)
-        return {"etag": found["ETag"], "size": found["ContentLength"]}
+        # Not by HeadObject: when that is refused, it does not say which permission is missing.
+        found = self._ask("get_object", Key=self._key, Range="bytes=0-0")
+        return {"etag": found["ETag"], "size": int(found["ContentRange"].rpartition("/")[2])} if found else _EMPTY
 
     def read(self, pin: Pin, start: int, end: int) -> bytes:
         found = self._ask("get_object", Key=self._key, Range=f"bytes={start}-{end - 1}", IfMatch=pin["etag"])
@@ -115,9 +119,11 @@ class _Object:
             found: dict[str, Any] = getattr(self._s3, operation)(Bucket=self._bucket, **parameters)
         except ClientError as error:
             code = error.response["Error"]["Code"]
-            if code in ("412", "PreconditionFailed"):
+            if code == "PreconditionFailed":
                 raise _replaced(self._url) from None
-            if code in ("404", "NoSuchKey", "NoSuchBucket"):
+            if code in ("NoSuchKey", "NoSuchBucket"):
                 raise FatalError(f"there is no {self._url} ({code})") from None
+            if code == "InvalidRange":
+                return {}
             raise
         return found
