@@ -171,6 +171,24 @@ async def test_the_keys_of_objects_are_items(tmp_path: Path) -> None:
         assert await env.run("test-1~c1").query("results") == ["uno"]
 
 
+async def test_an_object_that_comes_meanwhile_counts(tmp_path: Path) -> None:
+    @step
+    async def put_another(key: str) -> None:
+        (tmp_path / "c2").touch()
+
+    @workflow
+    async def maps_over_what_comes(url: str) -> list[int]:
+        found = await map_steps(put_another, S3Objects(url), page_size=2, pages=1)
+        return [found.total, found.succeeded, found.unfinished]
+
+    for name in "abcd":
+        (tmp_path / name).touch()
+    async with WorkflowEnvironment() as env:
+        run = await env.start(maps_over_what_comes, tmp_path.as_uri())
+        assert await run.result() == [5, 5, 0]
+        assert env.world.read_run(run.id).status_text == "5 of 5 items"  # type: ignore[union-attr]
+
+
 # --- how many may fail ---
 
 
@@ -250,7 +268,8 @@ async def test_a_page_whose_failures_are_long_fails_with_its_counts() -> None:
     @workflow
     async def fails_with_much() -> list[Any]:
         try:
-            await map_steps(fails_with_more, [f"{n}" * 300 for n in range(200)], page_size=200, tolerated_failures=120)
+            texts = ["x" * 40_000, *(f"{n}" * 300 for n in range(200))]
+            await map_steps(fails_with_more, texts, page_size=300, tolerated_failures=120)
         except MapFailedError as error:
             return [error.failed, len(error.result.failures) > 10]
         return []
