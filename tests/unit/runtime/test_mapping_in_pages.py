@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
@@ -23,7 +24,7 @@ from worldflow import (
     workflow,
 )
 from worldflow.engine.history import AttributesSet, ChildStarted, StepScheduled
-from worldflow.engine.workflow import paging
+from worldflow.engine.workflow import definitions, paging
 from worldflow.runtime import Orchestrator
 from worldflow.sources import S3Csv, S3Lines, S3Objects, stores
 from worldflow.testing import WorkflowEnvironment
@@ -402,6 +403,31 @@ async def test_a_page_that_is_cancelled_by_itself_fails_the_map() -> None:
         await env.run("test-1~c2").cancel()
         with pytest.raises(RunFailedError, match="RunCancelledError"):
             await run.result()
+
+
+@pytest.mark.parametrize("kind", ["step", "workflow"])
+async def test_a_page_whose_function_is_not_deployed_is_blocked(kind: str) -> None:
+    registry: Any = definitions._steps if kind == "step" else definitions._workflows
+    hidden: list[Any] = []
+
+    @workflow
+    async def maps_what_is_not_there(kind: str) -> int:
+        f: Any = paged_step if kind == "step" else paged_child
+        task = asyncio.create_task(map_steps(f, [1, 2], page_size=2))
+        await asyncio.sleep(0)
+        if not hidden:
+            hidden.append(registry._versions.pop(f.name))
+        return (await task).succeeded
+
+    async with WorkflowEnvironment() as env:
+        run = await env.start(maps_what_is_not_there, kind)
+        await env.settle()
+        record = env.world.read_run("test-1~c1")
+        assert record is not None and record.status == "blocked"
+        assert f"there is no {kind} 'paged_{'step' if kind == 'step' else 'child'}'" in (record.blocked_reason or "")
+        registry._versions[hidden[0][1].name] = hidden[0]
+        await Orchestrator(env.world).resume("test-1~c1")
+        assert await run.result() == 2
 
 
 # --- what is refused ---

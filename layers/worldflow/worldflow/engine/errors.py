@@ -208,8 +208,9 @@ class EntityLockLostError(WorldflowError):
 class MapFailedError(WorldflowError):
     """More items of `map_steps` failed than may fail. The error of the first of them is the `__cause__`.
 
-    `result` is the `MapResult`. It is None in an error that was raised in another run, such as a child: only the counts
-    `total`, `succeeded` and `failed` are recorded there, as a result can have any values.
+    `result` is the `MapResult`, or the `MapSummary` of pages. It is None in an error that was raised in another
+    run, such as a child: only the counts `total`, `succeeded` and `failed` are recorded there, as a result can have any
+    values.
     """
 
     result: Any = None

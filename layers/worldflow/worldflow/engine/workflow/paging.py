@@ -12,7 +12,13 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from worldflow.engine.errors import FatalError, MapFailedError
+from worldflow.engine.errors import (
+    ConfigurationError,
+    FatalError,
+    MapFailedError,
+    StepNotFoundError,
+    WorkflowNotFoundError,
+)
 from worldflow.engine.history import Failure, Json, dump_value
 from worldflow.engine.history.failures import decode_exception, encode_exception
 from worldflow.engine.workflow.context import _execution, publish, set_status, workflow_info
@@ -318,13 +324,23 @@ def _bounded(error: BaseException) -> Failure:
     return Failure(type=failure.type, message=failure.message[: _ERROR // 4])
 
 
+def _found(function: dict[str, Any]) -> Any:
+    """The function of a map. Without it the run is blocked, as any run whose code is not deployed."""
+    try:
+        if "step" in function:
+            return find_step(function["step"])
+        return find_workflow(function["workflow"], function["version"])
+    except StepNotFoundError as error:
+        _execution("map_steps()").give_up(ConfigurationError(str(error)))
+    except WorkflowNotFoundError as error:
+        _execution("map_steps()").give_up(error)
+
+
 async def map_page(function: dict[str, Any], page: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
     """Maps over the items of one page. It fails if more of them fail than may."""
     if workflow_info().parent_run_id is None:
         raise FatalError("worldflow.map_page is started by map_steps() only")
-    f: Any = find_step(function["step"]) if "step" in function else None
-    f = f or find_workflow(function["workflow"], function["version"])
-    items = page.get("items")
+    f, items = _found(function), page.get("items")
     if items is None:
         items = await find_step("worldflow.read_page")(page["source"], page["pin"], page["place"])
     mapping = _Page(f, page, items, limits["may_fail"])
