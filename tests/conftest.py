@@ -13,7 +13,7 @@ import pytest
 from tests.support import clock
 from worldflow.engine import privacy
 from worldflow.engine.workflow import definitions
-from worldflow.engine.workflow.registry import import_failures
+from worldflow.engine.workflow.registry import import_failures, interceptors
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,12 +66,15 @@ def time_of_test(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The workflows and steps that a test defines, and what it fails to import, are known during that test only."""
+    """The workflows and steps that a test defines, its interceptors, and what it fails to import, are known during that
+    test only.
+    """
     for registry in (definitions._workflows, definitions._steps):
         versions = {name: dict(versions) for name, versions in registry._versions.items()}
         monkeypatch.setattr(registry, "_versions", versions)
-    failures = dict(import_failures)
+    failures, around = dict(import_failures), list(interceptors)
     yield
+    interceptors[:] = around
     import_failures.clear()
     import_failures.update(failures)
 

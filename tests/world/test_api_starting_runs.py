@@ -50,6 +50,13 @@ def test_an_unknown_workflow_starts_where_one_is_dynamic(api: Api, aws: AWSSyste
     assert (refused.status, refused.fields) == (422, ["input.number"])
 
 
+def test_it_carries_headers(api: Api) -> None:
+    answer = api.post("/runs", {"workflow": "hello", "run_id": "r", "headers": {"tenant": "acme"}}, key="k1")
+    assert (answer.status, api.world.read_run("r").headers) == (201, {"tenant": "acme"})
+    refused = api.post("/runs", {"workflow": "hello", "headers": {"tenant": "x" * 3_000}})
+    assert (refused.status, refused.fields) == (422, ["headers"])
+
+
 def test_without_an_id_it_gets_one(api: Api) -> None:
     first, second = (api.post("/runs", start()).body["run_id"] for _ in range(2))
 

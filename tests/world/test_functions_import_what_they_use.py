@@ -27,6 +27,7 @@ ELSEWHERE = {
     "tzdata": "whoever makes schedules",
     "opentelemetry": "whoever asks for it",
     "worldflow.tracing": "whoever asks for it",
+    "worldflow.engine.workflow.interceptors": "whoever has some",
 }
 FOR_APPLICATIONS = {
     "worldflow.runtime.orchestrator",

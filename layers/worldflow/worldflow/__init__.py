@@ -5,6 +5,8 @@ The names here are the whole public API for writing workflows. To start and watc
 `worldflow.worlds`. To test them: `worldflow.testing`.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import worldflow.layer_target
 
 # isort: split
@@ -98,6 +100,9 @@ from worldflow.engine.workflow.step_info import StepInfo, step_info
 from worldflow.engine.workflow.streams import Stream, open_stream
 from worldflow.engine.workflow.webhooks import Webhook, WebhookRequest
 
+if TYPE_CHECKING:
+    from worldflow.engine.workflow.interceptors import Interceptor, Proceed, StepCall, WorkflowCall, intercept
+
 __version__ = "0.5.0"
 
 __all__ = [
@@ -114,6 +119,7 @@ __all__ = [
     "HookError",
     "HookFailedError",
     "HookNotFoundError",
+    "Interceptor",
     "InvalidInputError",
     "Limit",
     "LimitError",
@@ -127,6 +133,7 @@ __all__ = [
     "OutsideError",
     "PayloadCodecError",
     "PayloadTooLargeError",
+    "Proceed",
     "QueryNotFoundError",
     "RetryPolicy",
     "RetryableError",
@@ -142,6 +149,7 @@ __all__ = [
     "ScheduleExistsError",
     "ScheduleNotFoundError",
     "SerializationError",
+    "StepCall",
     "StepCrashedError",
     "StepError",
     "StepInfo",
@@ -159,6 +167,7 @@ __all__ = [
     "UnsupportedOperationError",
     "Webhook",
     "WebhookRequest",
+    "WorkflowCall",
     "WorkflowInfo",
     "WorkflowNotFoundError",
     "WorkflowStuckError",
@@ -174,6 +183,7 @@ __all__ = [
     "deprecate_patch",
     "entity",
     "in_workflow",
+    "intercept",
     "logger",
     "map_steps",
     "now",
@@ -195,3 +205,14 @@ __all__ = [
     "workflow",
     "workflow_info",
 ]
+
+_OF_FEW = ("Interceptor", "Proceed", "StepCall", "WorkflowCall", "intercept")
+"""What most applications do without, so that it is not imported with the rest."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_FEW:
+        from worldflow.engine.workflow import interceptors
+
+        return getattr(interceptors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -83,3 +83,9 @@ def test_what_a_run_of_that_id_means(cli: Cli, option: str, workflow: str, outco
     result = cli.run("start", workflow, "--run-id", "one", option)
     told = result.stderr if outcome.startswith("Error") else result.stdout
     assert told == f"{outcome}\n"
+
+
+def test_it_carries_headers(cli: Cli):
+    made = cli.json("start", "ask", "--header", "tenant=acme=1", "--header", "user=")
+    assert cli.json("status", made["run_id"])["headers"] == {"tenant": "acme=1", "user": ""}
+    assert "'tenant' is not NAME=VALUE" in cli.fails("start", "ask", "--header", "tenant", code=2)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -70,6 +72,10 @@ def start(
     ] = None,
     delay: Delay = None,
     start_at: StartAt = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Text for interceptors, around all steps and children; repeatable."),
+    ] = None,
     workflows: Modules = "",
     local: Local = None,
     stack: Stack = None,
@@ -79,15 +85,15 @@ def start(
     arguments = read_json(input, "--input") if input is not None else {}
     if not isinstance(arguments, dict):
         raise typer.BadParameter("must be a JSON object of arguments by name", param_hint="--input")
+    headers = _headers(header or ())
     run_id = run_id or _new_run_id(workflow)
     known = known_workflow(workflow, workflows, run_id)
     if isinstance(known, Workflow):
         # What JSON cannot say, such as a date, is what the workflow's annotations make of it.
         arguments = known.signature.parse(arguments)
     with open_world(local, stack, create=True) as world:
-        started, is_new = starting.start(
-            world, run_id, known, arguments, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
-        )
+        begin = partial(starting.start, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at)
+        started, is_new = begin(world, run_id, known, arguments, headers=headers)
         record = _wait(world, started.run_id) if wait else world.read_run(started.run_id)
     if as_json:
         print_json({**record.describe(), "created": is_new})
@@ -201,6 +207,16 @@ def known_workflow(name: str, modules: str, run_id: str | None = None) -> Workfl
         return find_workflow(name) if run_id is None else workflow_for(name, run_id)
     except WorkflowNotFoundError as error:
         raise WorldflowError(f"{error.summary}{explain_failures()}") from None
+
+
+def _headers(given: Iterable[str]) -> dict[str, str] | None:
+    headers = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals:
+            raise typer.BadParameter(f"{one!r} is not NAME=VALUE", param_hint="--header")
+        headers[name] = value
+    return headers or None
 
 
 def _new_run_id(workflow: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from worldflow.determinism import rules
 from worldflow.determinism.awaits import Awaits
-from worldflow.determinism.definitions import definitions, is_entity, kind_of
+from worldflow.determinism.definitions import definitions, is_entity, is_interceptor, kind_of
 from worldflow.determinism.findings import Finding, Kind, Report
 from worldflow.determinism.names import Class, Function, FunctionNode, Scope, Value
 from worldflow.determinism.options import deprecated_options
@@ -115,9 +115,12 @@ class _Module:
             if self.is_workflow(function):
                 yield function
         for statement in self._tree.body:
-            if isinstance(statement, ast.ClassDef) and is_entity(statement, self.scope):
-                inside = self.scope.child(statement)
-                yield from (Function(each, inside) for each in statement.body if isinstance(each, ast.AsyncFunctionDef))
+            if isinstance(statement, ast.ClassDef):
+                inside, is_all = self.scope.child(statement), is_entity(statement, self.scope)
+                is_one = not is_all and is_interceptor(statement, self.scope)
+                for each in statement.body:
+                    if isinstance(each, ast.AsyncFunctionDef) and (is_all or (is_one and each.name == "run_workflow")):
+                        yield Function(each, inside)
         for node in ast.walk(self._tree):
             # One that is not decorated, but given to `workflow`, as `workflow(name="order")(fulfil)`.
             match node:

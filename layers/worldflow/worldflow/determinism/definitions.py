@@ -15,6 +15,7 @@ _MARKS: Mapping[str, Kind] = {
     "worldflow.engine.workflow.decorators.step": "step",
 }
 _ENTITIES = ("worldflow.entity", "worldflow.engine.workflow.entity_classes.entity")
+_INTERCEPTORS = ("worldflow.Interceptor", "worldflow.engine.workflow.interceptors.Interceptor")
 _ANY = "*"
 """In place of the name of what is dynamic, which has none."""
 _REMEDIES: Mapping[Kind, str] = {
@@ -33,6 +34,11 @@ def is_entity(node: ast.ClassDef, scope: Scope) -> bool:
     """Whether a class is one of entities: its methods are code of workflows."""
     names = (name.removesuffix("()") for decorator in node.decorator_list for name in scope.dotted(decorator))
     return any(name in _ENTITIES for name in names)
+
+
+def is_interceptor(node: ast.ClassDef, scope: Scope) -> bool:
+    """Whether a class is one of interceptors: its method `run_workflow` is code of workflows."""
+    return any(name in _INTERCEPTORS for base in node.bases for name in scope.dotted(base))
 
 
 def definitions(

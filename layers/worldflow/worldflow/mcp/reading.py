@@ -242,6 +242,7 @@ class Reading:
             described["error"] = self._shown.failure(record.error)
         if not self._shown.payloads:
             described.pop("attributes", None)
+            described.pop("headers", None)
         return described
 
     def _waiting(self, record: RunRecord) -> queries.Waiting | None:

@@ -61,6 +61,7 @@ class Orchestrator(ScheduleCalls, LimitCalls, WorkflowCalls):
         reuse: starting.Reuse | None = None,
         delay: Duration | None = None,
         start_at: datetime | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> RunHandle[T]:
         """Starts a run and returns a handle on it. By default, if a run with this id exists, returns a handle on that.
 
@@ -75,6 +76,7 @@ class Orchestrator(ScheduleCalls, LimitCalls, WorkflowCalls):
             returns a handle on that run. The new run is the next generation of the id.
         delay: a duration that the run waits before it begins. It is `pending` until then, and signals are kept for it.
         start_at: the time at which it begins, in place of a delay.
+        headers: text by name that interceptors read, also around all steps and children; up to 2 KB.
         If the workflow has a `debounce` or a `batch`, the handle is on the run that this start has become part of.
         Raises `InvalidInputError` for invalid arguments, and `RunExistsError` for the id of another workflow's run.
         """
@@ -82,7 +84,7 @@ class Orchestrator(ScheduleCalls, LimitCalls, WorkflowCalls):
         begin = functools.partial(
             starting.start, self._world, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at
         )
-        record, _ = await asyncio.to_thread(begin, run_id, known, input)
+        record, _ = await asyncio.to_thread(begin, run_id, known, input, headers=headers)
         return self.run(generation(record.run_id)[0])
 
     async def signal_with_start(

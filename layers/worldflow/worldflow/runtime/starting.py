@@ -35,6 +35,7 @@ from worldflow.runtime.callers import caller
 from worldflow.runtime.delays import start_time
 from worldflow.runtime.edits import Edit, by_number, read_edits
 from worldflow.runtime.gathering import refuse_options, start_gathered
+from worldflow.runtime.headers import check_headers
 from worldflow.turns.generations import create_generation, newest_generation, read_record
 from worldflow.turns.other_runs import check_declared
 from worldflow.worlds import reading
@@ -59,6 +60,7 @@ def start(
     delay: Duration | None = None,
     start_at: datetime | None = None,
     notifies_schedule: str | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> tuple[RunRecord, bool]:
     """Starts a run, unless it exists. Returns its record, and whether it is new.
 
@@ -71,19 +73,20 @@ def start(
         the next generation of the id, `<id>~2`, to which requests for the id are then led.
     delay, start_at: how long it waits before it begins, or until when. A run that exists keeps its time.
     notifies_schedule: which schedule is notified when it ends.
+    headers: what it carries for interceptors. A run that exists keeps those that it has.
     Raises `InvalidInputError`, and `RunExistsError` also for the id of another workflow's run.
     """
     check_run_id(run_id)
     _check_choice(if_running, IfRunning, "if_running")
     _check_choice(reuse, Reuse | None, "reuse")
+    check_headers(headers)
     name, values = encode_input(workflow, input)
     if known := gathering(workflow):
-        refuse_options(known, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at)
+        refuse_options(known, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at, headers=headers)
         if world.get_run(run_id) is None:
             return start_gathered(world, run_id, known, values)
-    now = world.now()
-    stored, begins = stash(world, run_id, values, "input"), start_time(now, delay, start_at)
-    record = _new_record(run_id, name, stored, now, begins, notifies_schedule)
+    record = _new_record(world, run_id, name, values, headers=headers, notifies_schedule=notifies_schedule)
+    record = record.model_copy(update={"start_at": start_time(record.created_at, delay, start_at)})
     with world.together():
         existing = world.create_run(record)
         while existing:
@@ -106,16 +109,23 @@ def start(
 
 
 def _new_record(
-    run_id: str, name: str, stored: Json, now: datetime, begins: datetime | None, notifies_schedule: str | None
+    world: World,
+    run_id: str,
+    name: str,
+    values: Json,
+    *,
+    headers: Mapping[str, str] | None,
+    notifies_schedule: str | None,
 ) -> RunRecord:
+    now = world.now()
     return RunRecord(
         run_id=run_id,
         workflow_name=name,
         created_at=now,
         updated_at=now,
-        input=stored,
+        input=stash(world, run_id, values, "input"),
         traceparent=caller(),
-        start_at=begins,
+        headers=dict(headers) if headers else None,
         notifies_schedule=notifies_schedule,
     )
 
@@ -275,6 +285,7 @@ def _fork_record(world: World, source: RunRecord, run_id: str, after: int | None
         input=stash(world, run_id, edits[1], "input") if 1 in edits else source.input,
         fork_of=Fork(run_id=source.run_id, after=after, edit=edit),
         traceparent=traceparent,
+        headers=source.headers,
     )
 
 

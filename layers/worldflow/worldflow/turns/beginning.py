@@ -66,6 +66,7 @@ def start(
         expires_at=record.expires_at,
         notifies_schedule=record.notifies_schedule,
         traceparent=traceparent,
+        headers=record.headers,
     )
 
 

@@ -54,6 +54,27 @@ async def call_step(
     return result
 
 
+async def call_step_within(
+    around: Callable[[Callable[[], Awaitable[object]]], Awaitable[object]],
+    threads: Threads,
+    step: Step[..., object],
+    arguments: dict[str, object],
+    timeout: float | None,
+) -> Result:
+    """`call_step`, with what is around it, which runs in a task of its own: the step's is made in its context. Time is
+    counted for both together, where it is counted here at all.
+    """
+    together, alone = (timeout, None) if step.is_async else (None, timeout)
+
+    async def proceed() -> object:
+        ended = await call_step(threads, step, arguments, alone)
+        if ended.error is not None:
+            raise ended.error
+        return ended.value
+
+    return await _awaited(lambda: around(proceed), together)
+
+
 async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> Result:
     """The outcome of an awaitable in its own task."""
     result = Result()

@@ -20,11 +20,12 @@ from worldflow.engine.errors import (
 from worldflow.engine.history import StepCompleted, StepFailed
 from worldflow.engine.privacy import loggable
 from worldflow.engine.usage import Entry
-from worldflow.engine.workflow.definitions import find_step
+from worldflow.engine.workflow.definitions import Step, find_step
+from worldflow.engine.workflow.registry import OWN, interceptors
 from worldflow.engine.workflow.run import OtherRuns
 from worldflow.engine.workflow.step_info import StepInfo, current_step
 from worldflow.turns.attempts import failed
-from worldflow.turns.calling import call_step
+from worldflow.turns.calling import Result, call_step, call_step_within
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.streams import AttemptStreams
 from worldflow.turns.threads import Threads
@@ -93,6 +94,7 @@ class StepRunner:
             heartbeat_details=details,
             origin=task.origin,
             name=task.name,
+            headers=task.headers or {},
             # A step without a `heartbeat_timeout` that is under way is left alone.
             _others=partial(_others, world),
             _beat=lambda value: ledger.beat(world, *attempt, stash(world, task.run_id, value)) or not task.heartbeats,
@@ -127,7 +129,7 @@ class StepRunner:
         info = replace(info or await self.info(task), _open=streams.open)
         token = current_step.set(info)
         try:
-            ended = await call_step(self._threads, step, arguments, task.timeout)
+            ended = await self._call(step, arguments, task.timeout, info)
             ended.error = await streams.finish(ended.error)
         finally:
             current_step.reset(token)
@@ -139,6 +141,16 @@ class StepRunner:
         except WorldflowError as error:
             return failed(task, error, retryable=False, usage=info.usage)
         return StepCompleted(step_id=task.step_id, attempt=task.attempt, result=result, usage=info.usage or None)
+
+    async def _call(
+        self, step: Step[..., object], arguments: dict[str, object], timeout: float | None, info: StepInfo
+    ) -> Result:
+        if not interceptors or step.name.startswith(OWN):
+            return await call_step(self._threads, step, arguments, timeout)
+        from worldflow.engine.workflow.interceptors import around_step  # which most applications do without
+
+        around = partial(around_step, info, arguments)
+        return await call_step_within(around, self._threads, step, arguments, timeout)
 
     def _failure(self, task: StepTask, error: BaseException, usage: list[Entry]) -> StepFailed:
         name = type(error).__name__

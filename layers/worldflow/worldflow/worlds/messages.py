@@ -211,6 +211,8 @@ class StepTask(BaseMessage):
     """The run in which the step was scheduled, if this one continues that run."""
     traceparent: str | None = None
     """The span of the run, where it is in a trace."""
+    headers: dict[str, str] | None = None
+    """Those of the run."""
     call_id: str | None = None
     """The `call`, where the history has something else in place of `input`, which may be encoded anew each time."""
     slot: str | None = None

@@ -188,6 +188,8 @@ class RunRecord(BaseModel):
     """The names of its streams, in the record of the first of archived generations."""
     traceparent: str | None = None
     """The span in which the run was started; or its own, where it begins a trace."""
+    headers: dict[str, str] | None = None
+    """What it carries for interceptors, with all that it calls."""
     usage: list[Entry] | None = None
     """The tokens that its steps have recorded, by model; of an open run, as of `seq`."""
 
@@ -302,6 +304,7 @@ def run_record(run_id: str, state: RunState, blocked: str | None, now: datetime)
         fork_of=Fork.of(state.forked) if state.forked else None,
         next_run_id=ended.next_run_id if isinstance(ended, RunContinued) else None,
         traceparent=started.traceparent,
+        headers=started.headers,
         start_at=started.start_at,
         gathered=started.gathered,
         attempt=started.attempt,

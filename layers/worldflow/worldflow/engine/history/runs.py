@@ -48,6 +48,8 @@ class RunStarted(Fact):
     """The ids of facts that generations before have received."""
     traceparent: str | None = None
     """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
+    headers: dict[str, str] | None = None
+    """What the run carries for interceptors, with all that it calls."""
     replaces: str | None = None
     """The run that ends since this one takes its place."""
     limit: dict[str, Any] | None = None

@@ -27,7 +27,7 @@ from worldflow.engine.workflow.cancellation import Cancellation, check_cancellat
 from worldflow.engine.workflow.dynamic import Nameable
 from worldflow.engine.workflow.guarantees import Guarantee, check_guarantee
 from worldflow.engine.workflow.limits import ByCall, Limit, Value, check_options
-from worldflow.engine.workflow.registry import DYNAMIC, Registry
+from worldflow.engine.workflow.registry import DYNAMIC, OWN, Registry, interceptors
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.starts import Starts
 
@@ -298,8 +298,8 @@ def _positive(duration: Duration, name: str) -> float:
     return length
 
 
-_workflows: Registry[Workflow[..., Any]] = Registry("workflow", ENTITY)
-_steps: Registry[Step[..., Any]] = Registry("step", "worldflow.")
+_workflows: Registry[Workflow[..., Any]] = Registry("workflow", ENTITY, OWN)
+_steps: Registry[Step[..., Any]] = Registry("step", OWN)
 _workflows.add_own_later("worldflow.map_page", "worldflow.engine.workflow.paging")
 _steps.add_own_later("worldflow.walk_source", "worldflow.sources.steps")
 _steps.add_own_later("worldflow.read_page", "worldflow.sources.steps")
@@ -318,7 +318,8 @@ def add_step(definition: Step[..., Any]) -> Step[..., Any]:
 
 
 def forget(module: str) -> None:
-    """Forgets the workflows and steps that a module has defined."""
+    """Forgets the workflows and steps that a module has defined, and its interceptors."""
+    interceptors[:] = [one for one in interceptors if one.module != module]
     _workflows.forget(module)
     _steps.forget(module)
 

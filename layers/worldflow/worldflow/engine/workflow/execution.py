@@ -24,7 +24,7 @@ import asyncio
 import math
 import random
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from inspect import isawaitable
 from typing import Any, NoReturn, assert_never
@@ -53,6 +53,7 @@ from worldflow.engine.workflow.lifetime import Lifetime
 from worldflow.engine.workflow.loop import WorkflowLoop
 from worldflow.engine.workflow.outlets import WorkflowStreams
 from worldflow.engine.workflow.recorded import Recorded
+from worldflow.engine.workflow.registry import interceptors
 from worldflow.engine.workflow.run import Webhooks, WorkflowInfo
 
 RECORD_LIMIT = 16 * 1024
@@ -212,8 +213,15 @@ class Execution:
             self._main.set_exception(error)
             return
         # What the task does first happens in `run`, with the clock set.
-        call = self.workflow.signature.call(arguments)
-        self._main = self.loop.create_task(self.lifetime.within(fact, call), name=fact.workflow_name)
+        call = self.lifetime.within(fact, self._call(arguments))
+        self._main = self.loop.create_task(call, name=fact.workflow_name)
+
+    def _call(self, arguments: dict[str, Any]) -> Coroutine[Any, Any, Any]:
+        if not interceptors:
+            return self.workflow.signature.call(arguments)  # type: ignore[no-any-return]
+        from worldflow.engine.workflow.interceptors import around_workflow  # which most applications do without
+
+        return around_workflow(self.workflow, self.info, arguments)
 
     def _restart(self, fact: h.RunForked) -> None:
         """What is counted in time begins anew."""
@@ -341,6 +349,7 @@ class Execution:
             version=self.workflow.version,
             parent_run_id=self.started.parent.run_id if self.started.parent else None,
             history_length=self.length,
+            headers=self.started.headers or {},
         )
 
     def set_attributes(self, attributes: Mapping[str, Attribute | None]) -> None:

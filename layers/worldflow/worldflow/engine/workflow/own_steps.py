@@ -11,6 +11,7 @@ from typing import Any
 
 from worldflow.engine.errors import InvalidInputError, RunError, SerializationError
 from worldflow.engine.workflow.definitions import Step, _steps
+from worldflow.engine.workflow.registry import OWN
 from worldflow.engine.workflow.retry import RetryPolicy
 from worldflow.engine.workflow.run import OtherRuns
 from worldflow.engine.workflow.step_info import step_info
@@ -22,7 +23,7 @@ _PATIENT = RetryPolicy(
 
 
 def _own(function: Callable[..., Any], name: str) -> Step[..., Any]:
-    return _steps.add_own(Step(function, f"worldflow.{name}", retry=_PATIENT, inline=True))
+    return _steps.add_own(Step(function, f"{OWN}{name}", retry=_PATIENT, inline=True))
 
 
 def _others() -> OtherRuns:

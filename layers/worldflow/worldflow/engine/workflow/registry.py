@@ -6,11 +6,15 @@ import copy
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
 from worldflow.engine.ids import check_name
 from worldflow.engine.values.signatures import as_function
+
+interceptors: list[Intercepting] = []
+"""What is called around steps and workflows, the outermost first."""
 
 
 class Definition(Protocol):
@@ -22,6 +26,17 @@ class Definition(Protocol):
 
 D = TypeVar("D", bound=Definition)
 
+
+@dataclass(frozen=True, slots=True)
+class Intercepting:
+    """An interceptor, and where it was registered: see `interceptors.py`."""
+
+    interceptor: Any
+    module: str
+    place: tuple[str, int] | None
+    """The file and line of a module that is imported."""
+
+
 FAMILY = ".*"
 """The end of a name that stands for others: `a.*` is what `a.b` and `a.c` lead to. See `families.py`."""
 
@@ -29,6 +44,9 @@ DYNAMIC = 0
 """The version of the dynamic definition, which takes the place of those that are not there. See `dynamic.py`."""
 _ANY = "*"
 """The name by which it is kept, which no other can have."""
+
+OWN = "worldflow."
+"""How the names of the engine's own steps and workflows begin."""
 
 import_failures: dict[str, str] = {}
 """The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
@@ -39,7 +57,7 @@ reason.
 class Registry(Generic[D]):
     """Definitions by name and, of one name, by version."""
 
-    def __init__(self, kind: str, reserved: str) -> None:
+    def __init__(self, kind: str, *reserved: str) -> None:
         """reserved: how names begin for which no dynamic definition stands in."""
         self._kind = kind
         self._reserved = reserved

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -28,6 +28,8 @@ class WorkflowInfo:
     """The run that started this one as its child."""
     history_length: int = 0
     """Number of events so far. A long-lived workflow calls `continue_as_new()` when there are many."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those that the run was started with, or its parent."""
 
 
 class Webhooks(Protocol):

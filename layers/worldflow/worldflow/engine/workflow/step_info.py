@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -33,6 +33,8 @@ class StepInfo:
     """The run in which the step was first called, if this one continues it."""
     name: str = ""
     """The name under which it was called, which a dynamic step has not known before."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Those of the run."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)
     _usage: Usage = field(default_factory=Usage, repr=False, compare=False)
     _open: Callable[[str, bool], Outlet] = field(default=lambda name, _: Nowhere(), repr=False, compare=False)

@@ -52,6 +52,7 @@ class StartRequest(_Request):
     signal: FirstSignal | None = None
     delay: str | float | None = None
     start_at: AwareDatetime | None = None
+    headers: dict[str, str] | None = None
 
 
 class EndRequest(_Request):
@@ -88,7 +89,7 @@ def run_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
 def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:
     @router.post("/runs")
     def start_run(request: StartRequest) -> Response[Any]:
-        unset = {name for name in ("delay", "start_at") if getattr(request, name) is None}
+        unset = {name for name in ("delay", "start_at", "headers") if getattr(request, name) is None}
         answer = idempotency("start", key(), request.model_dump(mode="json", exclude=unset), start)
         return json_response(201 if answer.pop("created") else 200, answer)
 
@@ -98,10 +99,11 @@ def _add_start(router: APIGatewayHttpRouter, world: World, idempotency: Idempote
         workflow = workflow_for(asked.workflow, run_id)
         arguments = read_input(workflow, asked.input)
         logger.append_keys(run_id=run_id)
-        begin = partial(starting.start, delay=asked.delay, start_at=asked.start_at)
-        if asked.signal and (asked.delay is not None or asked.start_at):
-            problem = "a run that is started with a signal begins at once: leave out delay and start_at"
-            raise InvalidInputError(problem, [FieldError("signal", "must not be given with delay or start_at")])
+        begin = partial(starting.start, delay=asked.delay, start_at=asked.start_at, headers=asked.headers)
+        if asked.signal and (asked.delay is not None or asked.start_at or asked.headers):
+            problem = "a run that is started with a signal begins at once: leave out delay, start_at and headers"
+            others = "must not be given with delay, start_at or headers"
+            raise InvalidInputError(problem, [FieldError("signal", others)])
         if asked.signal:
             with fields_of("signal"):
                 check_name(asked.signal.name)

@@ -331,4 +331,5 @@ def following_record(world: World, state: RunState) -> RunRecord:
         notifies_schedule=started.notifies_schedule,
         # Under the span that the first generation is under, or under the first.
         traceparent=started.traceparent,
+        headers=started.headers,
     )

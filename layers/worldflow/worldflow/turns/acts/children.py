@@ -60,6 +60,7 @@ def _create(run: ActingRun, started: ChildStarted, parent: Parent) -> RunRecord 
             parent=parent,
             restored=starts_restored(run.state, now),
             traceparent=run.traceparent(),
+            headers=run.headers,
         )
     )
 

@@ -30,6 +30,10 @@ class ActingRun:
             return reading.history_of(self.world, self.id).whole(call).input
         return call.input
 
+    @property
+    def headers(self) -> dict[str, str] | None:
+        return self.state.started.headers if self.state.started else None
+
     def traceparent(self) -> str | None:
         """The span of this run, where it is in a trace."""
         started = self.state.started

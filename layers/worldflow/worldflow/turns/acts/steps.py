@@ -41,6 +41,7 @@ def task(run: ActingRun, step: OpenStep, *, redo: bool = False) -> StepTask:
         waits=True if scheduled.cancellation == "wait" else None,
         origin=step.origin,
         traceparent=run.traceparent(),
+        headers=run.headers,
         queue=scheduled.queue,
         slot=_slot(run, step),
     )
