@@ -13,10 +13,12 @@ from worldflow import (
     publish,
     set_attributes,
     set_status,
+    signal_run,
     sleep,
     step,
     wait_for_signal,
     workflow,
+    workflow_info,
 )
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
@@ -90,6 +92,9 @@ async def test_queries() -> None:
         count = await run.query("count", int)
 
         assert count == 3
+        count = await run.wait_published("count", int, timeout="30s")
+
+        assert count == 3
         assert await run.query("items") == [{"sku": "KEYBOARD", "quantity": 2}, {"sku": "SCREEN", "quantity": 1}]
         keyboards = await run.query("quantity", int, sku="KEYBOARD")
 
@@ -102,6 +107,24 @@ async def test_queries() -> None:
         await run.signal("item", {"sku": "MOUSE"})
         assert await run.result() == 3
         assert await run.query("count", int) == 4
+
+
+async def test_another_workflow_waits_for_a_value() -> None:
+    @step
+    async def count() -> int:
+        return 3
+
+    @workflow
+    async def count_stock(asked_by: str) -> None:
+        await signal_run(asked_by, "counted", await count())
+
+    @workflow
+    async def order_stock() -> int:
+        count_stock.start_detached(workflow_info().run_id)
+        return await wait_for_signal("counted", int)
+
+    async with WorkflowEnvironment() as env:
+        assert await (await env.start(order_stock)).result() == 3
 
 
 async def test_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,7 +11,7 @@ from tests.support.clock import start
 from worldflow.engine.durations import seconds
 from worldflow.engine.history import Event, StepScheduled
 from worldflow.runtime import sending, starting, webhooks
-from worldflow.runtime.run_handle import outcome
+from worldflow.runtime.outcomes import outcome
 from worldflow.serving.worker import Worker
 from worldflow.testing import TestRun, WorkflowEnvironment
 from worldflow.worlds import LocalWorld, World

@@ -12,7 +12,7 @@ from worldflow.engine.history import ChildCompleted, ChildStarted, RunCompleted,
 from worldflow.engine.workflow import definitions
 from worldflow.engine.workflow.definitions import find_workflow
 from worldflow.engine.workflow.execution import Execution
-from worldflow.runtime.run_handle import outcome
+from worldflow.runtime.outcomes import outcome
 from worldflow.worlds.records import RunRecord
 
 

@@ -57,9 +57,15 @@ def ask(world: World, run_id: str, name: str, arguments: Mapping[str, Any] | Non
     Raises `QueryNotFoundError`, `RunNotFoundError`, `WorkflowNotFoundError`, `NonDeterminismError`,
     `WorkflowStuckError`. Arguments that the function does not accept are told as its error.
     """
-    encoded = ANYTHING.encode(dict(arguments)) if arguments else {}
     record = newest_generation(world, read_record(world, run_id))
-    with _replayed(world, record) as execution:
+    return _ask(world, record, reading.find_history(world, record.run_id), name, arguments)
+
+
+def _ask(
+    world: World, record: RunRecord, history: Sequence[Event] | None, name: str, arguments: Mapping[str, Any] | None
+) -> Told:
+    encoded = ANYTHING.encode(dict(arguments)) if arguments else {}
+    with _replayed(world, record, history) as execution:
         if execution is not None and name in execution.published:
             return _look(execution, name, encoded)
         published = "nothing yet, as the run has not begun"
@@ -72,10 +78,37 @@ def ask(world: World, run_id: str, name: str, arguments: Mapping[str, Any] | Non
     raise QueryNotFoundError(f"run {record.run_id!r} has not published {name!r}; published: {published}", record.run_id)
 
 
+class Awaited:
+    """A value that a run has yet to publish. Replays the run's history only where it has grown since the last look."""
+
+    def __init__(self, world: World, run_id: str, name: str) -> None:
+        self._world = world
+        self._run_id = run_id
+        self._name = name
+        self._seen: tuple[str, int] = "", 0
+        """The generation, and the number of its last event."""
+
+    def look(self) -> Told | None:
+        """The value, or None. Raises as `ask` does, but `QueryNotFoundError` only for a run that has ended."""
+        world = self._world
+        record = newest_generation(world, read_record(world, self._run_id))
+        run_id, seq = self._seen
+        is_over = bool(record.ended) or record.status == "blocked"
+        if record.run_id == run_id and not is_over and not world.load_history(run_id, seq, commits=1):
+            return None
+        history = reading.find_history(world, record.run_id)
+        try:
+            return _ask(world, record, history, self._name, None)
+        except QueryNotFoundError:
+            if is_over:
+                raise
+        self._seen = record.run_id, history[-1].seq if history else 0
+        return None
+
+
 @contextmanager
-def _replayed(world: World, record: RunRecord) -> Iterator[Execution | None]:
+def _replayed(world: World, record: RunRecord, history: Sequence[Event] | None) -> Iterator[Execution | None]:
     """The workflow of a run where its history has led it; None for a run that has not begun."""
-    history = reading.find_history(world, record.run_id)
     if not history:
         yield None
         return
@@ -116,7 +149,7 @@ def waiting(world: World, run_id: str) -> Waiting | None:
 
     Raises as `ask` does.
     """
-    with _replayed(world, read_record(world, run_id)) as execution:
+    with _replayed(world, read_record(world, run_id), reading.find_history(world, run_id)) as execution:
         if execution is None:
             return None
         calls = [task.waits_for for task in standing(execution) if task.waits_for]

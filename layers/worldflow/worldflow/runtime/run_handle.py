@@ -8,26 +8,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, Self
 
-from pydantic import ValidationError
 from typing_extensions import TypeForm, TypeVar
 
 from worldflow.engine.durations import Duration, seconds, spoken
-from worldflow.engine.errors import (
-    RunBlockedError,
-    RunCancelledError,
-    RunFailedError,
-    SerializationError,
-    WorkflowNotFoundError,
-)
 from worldflow.engine.history import Event, StreamItem, StreamReset
-from worldflow.engine.history.failures import decode_exception
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.engine.usage import Entry, total
-from worldflow.engine.values.serialization import explain
-from worldflow.engine.workflow.definitions import find_workflow, oldest_version
 from worldflow.runtime import queries, sending, starting, stream_urls, streams, updates
 from worldflow.runtime.edits import Edit
+from worldflow.runtime.outcomes import outcome
 from worldflow.runtime.synchronous import Synchronous, wait_for, waiting
 from worldflow.runtime.update_handle import (
     SyncUpdateHandle,
@@ -183,6 +173,27 @@ class RunHandle(Generic[T]):
         value = await asyncio.to_thread(queries.query, self._world, self.id, name, arguments)
         return as_type(type, value, "the published value", name)
 
+    async def wait_published(self, name: str, type: TypeForm[V] = Any, *, timeout: Duration | None = None) -> V:
+        """Waits until the workflow publishes a value under this name, and returns it as `query` does.
+
+        type: the type of the value (anything that pydantic validates). Default: plain JSON.
+        timeout: maximum time to wait, after which it raises `TimeoutError`. Default: no limit.
+        Looks from time to time, at least every two seconds, and replays the history here where it has grown. Raises
+        `QueryNotFoundError` if the run ends without the value, `RunBlockedError`, and otherwise as `query` does.
+        """
+
+        def problem(limit: str) -> str:
+            return f"run {self.id!r} has not published {name!r} within {limit}"
+
+        awaited = queries.Awaited(self._world, self.id, name)
+        async with self._within(timeout, problem):
+            pauses = polls()
+            while (told := await asyncio.to_thread(awaited.look)) is None:
+                await self._pause(next(pauses), asyncio.sleep)
+        if told.error is not None:
+            raise told.error
+        return as_type(type, told.value, "the published value", name)
+
     async def stream(
         self, name: str, type: TypeForm[V] = Any, *, after: int = 0
     ) -> AsyncGenerator[StreamItem[V] | StreamReset]:
@@ -310,6 +321,10 @@ class SyncRunHandle(Synchronous[RunHandle[T]], Generic[T]):
         """The value that the workflow publishes under this name; see `RunHandle.query`."""
         return wait_for(self._asynchronous.query(name, type, **arguments))
 
+    def wait_published(self, name: str, type: TypeForm[V] = Any, *, timeout: Duration | None = None) -> V:
+        """Waits until the workflow publishes a value; see `RunHandle.wait_published`."""
+        return wait_for(self._asynchronous.wait_published(name, type, timeout=timeout))
+
     def stream(self, name: str, type: TypeForm[V] = Any, *, after: int = 0) -> Iterator[StreamItem[V] | StreamReset]:
         """Follows a stream of the run; see `RunHandle.stream`."""
         items = self._asynchronous.stream(name, type, after=after)
@@ -351,33 +366,3 @@ def _usage(world: World, run_id: str) -> list[Entry]:
 
 async def _next(items: AsyncIterator[V]) -> V | None:
     return await anext(items, None)
-
-
-def outcome(record: RunRecord) -> Any:
-    """The result of a run that has ended, by the annotation of its own version of the workflow where that is known
-    here, and as the JSON that it is elsewhere; or its error. Raises `SerializationError` for a result that does not fit
-    the annotation any more.
-    """
-    match record.status:
-        case "completed":
-            version = oldest_version(record.workflow_name) if record.version is None else record.version
-            try:
-                codec = find_workflow(record.workflow_name, version).signature.result
-            except WorkflowNotFoundError:
-                return record.result
-            try:
-                return codec.decode(record.result)
-            except ValidationError as misfit:
-                problem = f"the recorded result no longer matches the annotation: {explain(misfit, 'result')}"
-                raise SerializationError(problem, codec.where) from None
-        case "failed":
-            assert record.error is not None
-            error = decode_exception(record.error)
-            raise RunFailedError(
-                f"run {record.run_id!r} failed: {type(error).__name__}: {error}", record.run_id
-            ) from error
-        case "blocked":
-            raise RunBlockedError(f"run {record.run_id!r} is blocked: {record.blocked_reason}", record.run_id)
-        case _:
-            because = f": {record.reason}" if record.reason else ""
-            raise RunCancelledError(f"run {record.run_id!r} was cancelled{because}", record.run_id)
