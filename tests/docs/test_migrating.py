@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,10 @@ from tests.docs.pages import blocks, module, own_page, while_time_passes
 from worldflow import RunFailedError
 from worldflow.runtime import Orchestrator
 from worldflow.testing import WorkflowEnvironment
+
+MIGRATING = Path(__file__).parents[2] / "docs/migrating"
+NOT_OFFERED = "not offered"
+REASON = re.compile(rf"{NOT_OFFERED}[:;] [\w`]+( [^ |]+){{3,}}")
 
 pytestmark = pytest.mark.usefixtures(own_page.__name__)
 
@@ -44,6 +49,15 @@ async def test_from_step_functions(tmp_path: Path, capsys: pytest.CaptureFixture
         with pytest.raises(RunFailedError, match="CardDeclined"):
             await declined.result()
         assert capsys.readouterr().out == "released reservation of A\n"
+
+
+def test_what_is_not_offered_is_little_and_has_a_reason() -> None:
+    rows = [
+        row for page in sorted(MIGRATING.glob("*.md")) for row in page.read_text().splitlines() if NOT_OFFERED in row
+    ]
+    rows = [row for row in rows if row.startswith("|")]
+    assert len(rows) <= 15, "use what there is, or build it"
+    assert [row for row in rows if not REASON.search(row)] == [], "say why in a few words, and what to do instead"
 
 
 def test_the_state_machine_is_one() -> None:
