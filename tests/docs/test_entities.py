@@ -44,6 +44,12 @@ async def test_calls() -> None:
         assert balance == 5
         assert await (await env.start(transfer, "alice", "bob", 4)).result() == 4
         assert await orchestrator.run("Account@alice").query("state") == {"balance": 3, "frozen": False}
+        for _ in range(2):
+            balance = await orchestrator.update_with_start(
+                "Account@alice", "entity:Account", {}, update="deposit", args=[5], update_id="payment-7"
+            )
+            assert balance == 8
+        await orchestrator.entity(Account, "alice").withdraw(5)
         with pytest.raises(ValueError, match="alice cannot pay 4"):
             await orchestrator.entity(Account, "alice").withdraw(4)
 

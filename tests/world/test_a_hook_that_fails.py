@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.systems import System, finish, start
+from tests.support.systems import System, finish, local_system, start
 from worldflow import HookFailedError, HookNotFoundError, InvalidInputError, create_hook, wait_for_signal, workflow
 from worldflow.runtime import sending, webhooks
 
@@ -30,6 +30,20 @@ async def asks_for_the_token() -> str | None:
     if conflict is None:
         await wait_for_signal("go")
     return conflict.run_id if conflict else "mine"
+
+
+@workflow
+async def asks_after_the_end() -> None:
+    with create_hook(token="over") as hook:
+        pass
+    await hook.get_conflict()
+
+
+def test_a_hook_that_is_disposed_of_has_no_conflict() -> None:
+    with local_system(":memory:") as system:
+        start(system, "r", asks_after_the_end)
+        error = finish(system, "r").error
+        assert error and "the hook 'over' was disposed of" in error.message
 
 
 def test_values_and_failures_come_in_their_order(system: System) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, die_at_each_call, persist, serve, settle, take_turn
-from worldflow import Entity, WorldflowError, entity, sleep, wait_for_signal, workflow
+from worldflow import Entity, InvalidInputError, WorldflowError, continue_as_new, entity, sleep, wait_for_signal, workflow
 from worldflow.engine.history import Replied
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow import entity_runs
@@ -39,6 +39,10 @@ class AnsweringAccount(Entity):
         self.balance += 1
         self.notes.append("given up")
         raise asyncio.CancelledError
+
+    async def begin_anew(self) -> None:
+        self.balance += 1
+        continue_as_new()
 
     async def ask(self, other: str, *more: str) -> int:
         return await AnsweringAccount(other).ask(*more) if more else await AnsweringAccount(other).add(1)
@@ -140,6 +144,13 @@ def test_the_retry_of_a_run_gets_the_answer_of_a_call_that_still_runs(world: Cra
     assert sum(isinstance(event, Replied) for event in world.load_history("AnsweringAccount@a")) == 1
 
 
+def test_a_fork_would_answer_the_callers_of_an_entity_and_is_refused(world: CrashingWorld) -> None:
+    call(world, "r", "add", 1)
+    settle(world)
+    with pytest.raises(InvalidInputError, match="is an entity, whose fork would answer its callers"):
+        starting.fork(world, "AnsweringAccount@a", "AnsweringAccount@b", after=1)
+
+
 # --- calls in a circle ---
 
 
@@ -163,10 +174,13 @@ def test_entities_call_each_other_again_when_nobody_waits(world: CrashingWorld) 
 # --- its state ---
 
 
-def test_an_operation_that_gives_itself_up_changes_nothing(world: CrashingWorld) -> None:
-    call(world, "r1", "give_up")
+@pytest.mark.parametrize(
+    ("operation", "problem"), [("give_up", "StepError: asyncio"), ("begin_anew", "WorldflowError: an operation cannot")]
+)
+def test_an_operation_that_gives_itself_up_changes_nothing(world: CrashingWorld, operation: str, problem: str) -> None:
+    call(world, "r1", operation)
     settle(world)
-    assert world.read_run("r1").result.startswith("StepError: asyncio")
+    assert world.read_run("r1").result.startswith(problem)
     call(world, "r2", "add", 5)
     settle(world)
     assert answers(world, "r2") == ["5"]

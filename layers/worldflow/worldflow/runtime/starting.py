@@ -27,7 +27,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.editing import Edits
 from worldflow.engine.history.forking import forked, settled
-from worldflow.engine.ids import check_id, check_name, check_run_id, next_generation
+from worldflow.engine.ids import check_id, check_name, check_run_id, is_entity, next_generation
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_found, find_workflow
 from worldflow.engine.workflow.ramps import workflow_for
@@ -243,6 +243,9 @@ def fork(
     """
     check_run_id(new_run_id, "new_run_id")
     source = read_record(world, run_id)
+    if is_entity(source.workflow_name):
+        problem = f"run {run_id!r} is an entity, whose fork would answer its callers, too: it cannot be forked"
+        raise InvalidInputError(problem, [FieldError("run_id", "must not be that of an entity")])
     history, edited = with_whole(reading.find_history(world, run_id) or [], world), by_number(edit or {})
     if after is None:
         if not edited:

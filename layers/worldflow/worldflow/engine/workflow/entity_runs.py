@@ -13,7 +13,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from worldflow.engine.errors import InvalidInputError, RunEndedError, SerializationError, WorldflowError
+from worldflow.engine.errors import ContinueAsNew, InvalidInputError, RunEndedError, SerializationError, WorldflowError
 from worldflow.engine.history import Json, Replied, UpdateReceived, dump_value
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import entity_workflow, generation
@@ -106,6 +106,9 @@ class _Service:
                 return
             await self._reply(fact, error=RunEndedError(self._run.run_id, "cancelled"))
             raise
+        except ContinueAsNew:
+            problem = "an operation cannot call continue_as_new(): its entity continues as new by itself"
+            await self._fail(fact, WorldflowError(problem))
         except BaseException as error:
             await self._fail(fact, error)
         else:

@@ -352,8 +352,10 @@ class Hook(Generic[T]):
 
     async def get_conflict(self) -> HookConflictError | None:
         """Asks whether another live run holds the token, without waiting for a value. Returns the error that awaiting
-        the hook would raise, with the other's `run_id`, or None if the token is this run's.
+        the hook would raise, with the other's `run_id`, or None if the token is this run's. Raises `HookNotFoundError` after `dispose`.
         """
+        if isinstance(self._mail.error, HookNotFoundError):
+            raise self._mail.error
         holder = await self._inbox.run.call_step(HOLDER, (self.token,), {})
         if holder == self._inbox.run.run_id:
             return None

@@ -40,6 +40,11 @@ class Mailbox(Generic[T]):
             if not future.done():
                 future.set_exception(error)
 
+    @property
+    def error(self) -> BaseException | None:
+        """What receivers get when nothing is left."""
+        return self._error
+
     def unread(self) -> list[T]:
         """What nobody has received, in order."""
         return list(self._items)
