@@ -19,6 +19,7 @@ from tests.support.crashes import (
     persist,
     serve,
     settle,
+    take_turn,
     whole_history,
 )
 from tests.support.office import Office, lose_steps, next_turn
@@ -189,6 +190,18 @@ async def cares(inline: bool = False, attempts: int = 1) -> str:
     except TimeoutError:
         return "refunded"
     return receipt
+
+
+def test_an_attempt_that_a_fork_has_begun_at_once_is_waited_for(world: CrashingWorld, turns: Turns) -> None:
+    """In the original it was due later, and would have been dropped."""
+    starting.start(world, "r", cares, {"attempts": 2})
+    settle(world, turns)
+    after = next(event.seq for event in world.load_history("r") if isinstance(event, StepFailed))
+    starting.fork(world, "r", "f", after=after)
+    take_turn(world, turns)
+    sending.cancel(world, "f")
+    take_turn(world, turns)
+    assert isinstance(world.load_history("f")[-1], StepCancelRequested)
 
 
 def lived(crashes: Crashes, *, live_limit: int = 200, inline: bool = False) -> CrashingWorld:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, die_at_each_call, persist, serve, settle, take_turn
-from worldflow import Entity, InvalidInputError, WorldflowError, continue_as_new, entity, sleep, wait_for_signal, workflow
+from worldflow import (
+    Entity,
+    InvalidInputError,
+    WorldflowError,
+    continue_as_new,
+    entity,
+    sleep,
+    wait_for_signal,
+    workflow,
+)
 from worldflow.engine.history import Replied
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow import entity_runs
