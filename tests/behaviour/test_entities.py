@@ -198,6 +198,9 @@ async def test_an_entity_that_is_cancelled_answers_all_and_begins_anew(env: Env)
     runs = [await env.start(asks_slowly, n) for n in range(2)]
     await env.handle("BehavedAccount@gone").cancel()
     assert [await run.result() for run in runs] == ["RunEndedError", "RunEndedError"]
+    runs = [await env.start(asks_slowly, n) for n in range(2)]
+    await env.handle("BehavedAccount@gone").terminate()
+    assert [await run.result() for run in runs] == ["RunEndedError", "RunEndedError"]
     assert await env.drive(env.orchestrator.entity(BehavedAccount, "gone").deposit(1)) == 1
 
 
