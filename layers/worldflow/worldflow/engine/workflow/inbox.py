@@ -352,7 +352,9 @@ class Hook(Generic[T]):
 
     async def get_conflict(self) -> HookConflictError | None:
         """Asks whether another live run holds the token, without waiting for a value. Returns the error that awaiting
-        the hook would raise, with the other's `run_id`, or None if the token is this run's. Raises `HookNotFoundError` after `dispose`.
+        the hook would raise, with the other's `run_id`, or None if the token is this run's.
+
+        Raises `HookNotFoundError` after `dispose`.
         """
         if isinstance(self._mail.error, HookNotFoundError):
             raise self._mail.error
