@@ -21,6 +21,8 @@ from worldflow.worlds.schedule_records import BUFFER_LIMIT, fitting
 
 LONG = {"workflow": workflows.collect, "input": {"count": 1}}
 DAY = timedelta(days=1)
+in_memory = pytest.mark.parametrize("system", ["memory"], indirect=True)
+"""What does not depend on the World."""
 
 
 @workflow
@@ -111,6 +113,7 @@ def test_the_run_before_makes_way(system: System, overlap: Any) -> None:
     assert (record(system).buffered, record(system).skipped) == ([], 0)
 
 
+@in_memory
 def test_the_last_moment_gets_the_place_of_a_run_that_takes_its_time(system: System) -> None:
     create(system, overlap="cancel_other", workflow=takes_leave, input={})
     first, second, third = (fire_next(system) for _ in range(3))
@@ -133,6 +136,7 @@ def test_a_run_ends_with_its_last_generation(system: System) -> None:
     assert statuses(system)[-1] == (run_id(second), "running")
 
 
+@in_memory
 def test_a_run_that_is_cancelled_before_it_begins_sets_off_the_next(system: System) -> None:
     create(system, overlap="buffer_one", jitter="1d", **LONG)
     first = fire_next(system)
@@ -155,6 +159,7 @@ def test_pausing_drops_what_waits(system: System) -> None:
     assert (len(started(system.world)), record(system).buffered, record(system).skipped) == (1, [], 2)
 
 
+@in_memory
 def test_another_overlap_keeps_what_it_allows(system: System) -> None:
     create(system, overlap="buffer_all", **LONG)
     _, second, third, fourth = (fire_next(system) for _ in range(4))
@@ -165,6 +170,7 @@ def test_another_overlap_keeps_what_it_allows(system: System) -> None:
     assert record(system).skipped == 3
 
 
+@in_memory
 def test_a_deleted_schedule_starts_nothing_more(system: System) -> None:
     create(system, overlap="buffer_one", **LONG)
     first = fire_next(system)
@@ -222,6 +228,7 @@ def test_the_run_ends_just_before_a_moment_begins_to_wait(system: System) -> Non
     assert statuses(system) == [(run_id(first), "completed"), (run_id(first + DAY), "running")]
 
 
+@in_memory
 def test_a_run_that_notifies_nobody_is_noticed_when_the_schedule_is_due(system: System) -> None:
     """It was started under another overlap."""
     create(system, **LONG)
@@ -251,6 +258,7 @@ def test_what_waits_is_taken_up_after_a_restore(system: System) -> None:
     assert record(system).buffered == [third] and record(system).next_due(system.clock.now()) is not None
 
 
+@in_memory
 def test_the_last_moment_counts_although_the_end_of_the_run_was_not_noticed(system: System) -> None:
     create(system, **LONG)
     first = fire_next(system)
@@ -263,6 +271,7 @@ def test_the_last_moment_counts_although_the_end_of_the_run_was_not_noticed(syst
     assert (record(system).buffered, record(system).skipped) == ([], 1)
 
 
+@in_memory
 def test_a_moment_that_waited_was_backfilled_meanwhile(system: System) -> None:
     create(system, overlap="buffer_all", **LONG)
     first, second, third, fourth = (fire_next(system) for _ in range(4))
@@ -319,6 +328,7 @@ def test_a_crash_at_any_write(system: System, overlap: Any, when: Any) -> None:
 # --- what does not fit ---
 
 
+@in_memory
 def test_a_workflow_that_gathers_starts_cannot_wait(system: System) -> None:
     with pytest.raises(InvalidInputError, match="the overlap must be skip or allow"):
         create(system, overlap="buffer_one", workflow=gathers, input={})
