@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.scenarios import Env
-from worldflow import create_hook, create_webhook, sleep, step, workflow
+from worldflow import HookFailedError, create_hook, create_webhook, sleep, step, workflow
 from worldflow.runtime import webhooks
 from worldflow.runtime.webhooks import Answer
 
@@ -51,6 +51,40 @@ async def test_requests_are_accepted_and_delivered(env: Env) -> None:
 
     assert (answer.status, answer.body) == (202, b"{}")
     assert await run.result() == ["POST", '{"message": "one"}', "one", "7", {"a": "b"}]
+
+
+REPORTS = {
+    b"no stock": "no stock",
+    b'{"error": "no stock", "code": 7}': "no stock",
+    b'{"reason": "no stock"}': '{"reason": "no stock"}',
+    b"": "the sender reported a failure",
+    b"\xff" + b"x" * 5_000: "\ufffd" + "x" * 4_095,
+}
+
+
+@pytest.mark.parametrize("body", REPORTS)
+def test_what_a_request_reports(body: bytes) -> None:
+    assert webhooks._reported(body) == REPORTS[body]
+
+
+async def test_another_url_fails_it(env: Env) -> None:
+    @workflow
+    async def is_failed() -> str:
+        webhook = create_webhook(respond="workflow")
+        await tell(webhook.url, webhook.fail_url)
+        try:
+            await webhook
+        except HookFailedError as error:
+            return str(error)
+        return "requested"
+
+    run = await env.start(is_failed)
+    url, fail_url = urls
+    assert (await send(env, f"{url}.fails", "no")).status == 404
+    answer = await send(env, fail_url, "no stock")
+    assert (answer.status, answer.body) == (202, b"{}")
+    assert (await send(env, fail_url, "no stock")).status == 410
+    assert await run.result() == "no stock"
 
 
 async def test_the_workflow_answers_after_a_step(env: Env) -> None:

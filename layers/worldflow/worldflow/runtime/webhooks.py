@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from pydantic_core import from_json
+
 from worldflow.engine.errors import FieldError, HookFailedError, HookNotFoundError, InvalidInputError
 from worldflow.engine.history import Failure, HookResumed, Replied, RunEnded
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
 from worldflow.engine.values.serialization import ANYTHING, Codec, check_text
 from worldflow.engine.workflow.context import check_token
-from worldflow.engine.workflow.webhooks import WebhookRequest
+from worldflow.engine.workflow.webhooks import FAIL, WebhookRequest
 from worldflow.runtime.callers import asked_by, caller
 from worldflow.turns.webhook_tokens import _expiry, _is_signed
 from worldflow.worlds import items
@@ -32,6 +34,9 @@ from worldflow.worlds.records import HookRecord
 
 REQUEST_LIMIT = 256 * 1024
 """Bytes of a request's body."""
+
+REPORT_LIMIT = 4_096
+"""Characters of a failure that a request reports."""
 
 ANSWER_TIMEOUT = 20.0
 """Seconds that a request waits for the workflow's answer; API Gateway waits for 30."""
@@ -113,11 +118,14 @@ def receive(
     """Handles a request to a webhook and returns the response. Waits for the workflow if the workflow is to respond.
 
     request_id: identifies the request: copies with the same id are delivered once. Default: a new id.
+    A token that ends with `.fail` is that of `Webhook.fail_url`: the hook fails, with the body as text, or what is
+    under `error` in a JSON object.
     Responds 404 to a forged token, 410 if the token has expired or the run has ended or disposed of the hook, and 413
     to more than 256 KB.
     """
     if len(body) > REQUEST_LIMIT:
         return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")
+    token, fails = token.removesuffix(FAIL), token.endswith(FAIL)
     if not _is_signed(token, world.webhooks.keys()) and not _is_signed(token, world.webhooks.newer_keys()):
         return _refusal(404, "there is no such webhook")
     if (expires := _expiry(token)) is not None and world.now().timestamp() >= expires:
@@ -130,8 +138,24 @@ def receive(
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
     resume_id = request_id or uuid.uuid4().hex
     with asked_by(named.get("traceparent")):
+        if fails:
+            error = HookFailedError(_reported(body), token)
+            _send(world, hook, None, resume_id, encode_exception(error))
+            return Answer(202)
         fact_id = _send(world, hook, _requests().encode(request), resume_id)
     return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
+
+
+def _reported(body: bytes) -> str:
+    """The failure that a request reports."""
+    text = body.decode(errors="replace").strip()
+    try:
+        parsed = from_json(text)
+    except ValueError:
+        parsed = None
+    if isinstance(parsed, dict) and isinstance(parsed.get("error"), str):
+        text = parsed["error"]
+    return text[:REPORT_LIMIT] or "the sender reported a failure"
 
 
 def _send(world: World, hook: HookRecord, value: Any, resume_id: str, error: Failure | None = None) -> str:

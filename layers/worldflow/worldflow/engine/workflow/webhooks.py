@@ -22,6 +22,9 @@ LONGEST_LIFE = timedelta(days=366)
 RESPONSE_LIMIT = 4 * 1024 * 1024
 """Bytes of a response's body. All that serve webhooks can answer with that many: a replay decides the same anywhere."""
 
+FAIL = ".fail"
+"""The end of a URL that reports a failure."""
+
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -95,6 +98,11 @@ class Webhook(Hook[WebhookRequest]):
         self.url = inbox.run.webhook_url(hook_id, life)
         super().__init__(inbox, hook_id, self.url.rpartition("/")[2], metadata, WebhookRequest)
         self.answers = answers
+
+    @property
+    def fail_url(self) -> str:
+        """Where a request makes awaiting the webhook raise `HookFailedError`, with the request's body as its text."""
+        return f"{self.url}{FAIL}"
 
     def _read(self, fact: HookResumed) -> WebhookRequest:
         request = super()._read(fact)
