@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from tests.support.systems import System, finish, start
 from worldflow import Limit, LimitNotFoundError, step, workflow
+from worldflow.engine.history.limit_state import Asker
+from worldflow.engine.history.limits import Declared
 from worldflow.engine.history.state import RunState
 from worldflow.runtime.limits import get_limit, list_limits, set_limit, waiting_steps
+from worldflow.worlds import limits
 
 
 @step(limit=Limit("loom", concurrency=1, key=lambda yarn: yarn))
@@ -51,6 +55,45 @@ def test_a_greater_limit_lets_those_go_that_wait(system: System) -> None:
 
     assert [place.step_id for place in status.holders] == ["s1", "s2"]
     assert finish(system, "loom-4").status == "completed"
+
+
+@step(limit=Limit("shuttle", rate="10/1s"))
+async def throw_the_shuttle() -> None: ...
+
+
+@workflow
+async def throw_the_shuttle_often() -> None:
+    await asyncio.gather(*(throw_the_shuttle() for _ in range(4)))
+
+
+def test_a_rate_that_was_much_too_slow_is_put_right(system: System) -> None:
+    start(system, "shuttle-1", throw_the_shuttle_often)
+    assert finish(system, "shuttle-1").status == "completed"
+    set_limit(system.world, "shuttle", rate="1/1d")
+    start(system, "shuttle-2", throw_the_shuttle_often)
+    began = system.world.now()
+
+    set_limit(system.world, "shuttle", reset=True)
+
+    assert finish(system, "shuttle-2").status == "completed"
+    assert system.world.now() - began < timedelta(minutes=1)
+
+
+def test_who_waits_when_a_limit_is_changed_looks_whether_holders_are_dead(system: System) -> None:
+    asks = [Asker("gone/s1/1/0", seconds=60)]
+    limits.change(
+        system.world,
+        "loom",
+        "black",
+        lambda state: state.plan(system.world.now(), asks=asks, declared=Declared(1), declared_at=1.0),
+    )
+    for run_id in ("loom-5", "loom-6"):
+        start(system, run_id, weave_all_on_the_loom, yarns=["black"])
+
+    set_limit(system.world, "loom", concurrency=2, key="black")
+    set_limit(system.world, "loom", concurrency=1, key="black")
+
+    assert finish(system, "loom-6").result == ["black"]
 
 
 def test_a_limit_that_no_call_has_used_is_not_found(system: System) -> None:

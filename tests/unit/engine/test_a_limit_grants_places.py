@@ -57,6 +57,54 @@ def test_no_more_hold_a_place_than_there_are() -> None:
     assert (story.holders, story.waiting) == (["a", "b"], ["c"])
 
 
+def test_a_faster_rate_that_an_operator_sets_counts_for_those_that_have_their_time() -> None:
+    story = Story(concurrency=None, rate=Rate(1, 86_400.0))
+    story.ask("a", "b", "c")
+    story.now += timedelta(seconds=10)
+
+    story.change(rate={"count": 1, "seconds": 5.0, "burst": 1})
+    story.ask("d")
+
+    times = {token: holder.at - story.now.timestamp() for token, holder in story.state.holders.items()}
+    assert times == {"a": -10, "b": 5, "c": 10, "d": 15}
+    story.change(rate={"count": 1, "seconds": 60.0, "burst": 1})
+    story.ask("e")
+    assert story.state.holders["c"].at - story.now.timestamp() == 10, "what is slower counts for the next"
+    assert story.state.holders["e"].at - story.now.timestamp() == 20
+
+
+def test_a_faster_rate_in_the_code_counts_at_once_where_nobody_has_a_time() -> None:
+    story = Story(concurrency=None, rate=Rate(1, 86_400.0))
+    story.ask("a")
+    story.now += timedelta(seconds=10)
+    story.declared = Declared(None, Rate(1, 5.0))
+    story.ask("b")
+
+    assert story.state.holders["b"].at - story.now.timestamp() == 5
+
+
+def test_those_that_have_taken_a_time_only_hold_no_place_and_are_forgotten() -> None:
+    story = Story(concurrency=None, rate=Rate(1_000, 1.0))
+    story.ask(*(Asker(f"a{number}", reports=False) for number in range(RECENT + 10)))
+    story.now += timedelta(seconds=10)
+    story.declared = Declared(1)
+    story.ask("b", "c")
+
+    assert [holder.asker.token for holder in story.state.places] == ["b"]
+    assert len(story.state.holders) == RECENT + 1
+    (read,) = load_events(dump_events([story.state.snapshot().recorded(1, START)]))  # type: ignore[list-item]
+    assert [one.asker.token for one in LimitState().applied(read).places] == ["b"]  # type: ignore[arg-type]
+
+
+def test_who_leaves_for_now_may_ask_again_and_who_ends_may_not() -> None:
+    story = Story()
+    story.ask("a", "b", "c")
+    story._commit(story.state.plan(story.now, parks=["b"], ends=["c"]))
+    story.ask("b", "c")
+
+    assert story.waiting == ["b"]
+
+
 def test_the_next_is_granted_a_place_in_the_commit_that_frees_it() -> None:
     story = Story()
     story.ask("a", "b")

@@ -227,7 +227,7 @@ def test_a_signal_begins_it(world: CrashingWorld) -> None:
 def start_by_name(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch, run_id: str, value: int) -> None:
     """Starts a run as a process does that has not the workflow's code."""
     with monkeypatch.context() as patch:
-        patch.setattr(starting, "gathering", lambda workflow: None)
+        patch.setattr(starting, "gathering", lambda workflow, run_id: None)
         begin(world, run_id, value, "debounced")
 
 

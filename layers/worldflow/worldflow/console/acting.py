@@ -14,6 +14,7 @@ from worldflow.console import forms, viewing
 from worldflow.engine.errors import FieldError, InvalidInputError, WorkflowNotFoundError
 from worldflow.engine.history import Json
 from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.ramps import version_for
 from worldflow.presentation.words import describe_failure, shortened, type_name
 from worldflow.runtime import limits, queries, sending, starting, updates, webhooks, workflow_pauses
 from worldflow.runtime.bulk import fork_id
@@ -303,12 +304,16 @@ def preview(action: str, record: RunRecord) -> str:
 
 def workflow_of(record: RunRecord) -> Workflow[..., object] | None:
     """The workflow of a run, where it is known which arguments it has."""
-    return workflow_named(record.workflow_name, record.version)
-
-
-def workflow_named(name: str, version: int | None = None) -> Workflow[..., object] | None:
     try:
-        found = find_workflow(name, version)
+        found = version_for(record.workflow_name, record.run_id, record.version)
+    except WorkflowNotFoundError:
+        return None
+    return None if found.is_dynamic else found
+
+
+def workflow_named(name: str) -> Workflow[..., object] | None:
+    try:
+        found = find_workflow(name)
     except WorkflowNotFoundError:
         return None
     return None if found.is_dynamic else found

@@ -184,7 +184,7 @@ def _start_run(world: World, record: ScheduleRecord, run_id: str, due: datetime,
     if again and world.get_run(run_id) is None and world.archive.get(run_id):
         return  # it was started so long ago that it is archived
     begins = record.begins_at(due)
-    if begins and starting.gathering(record.workflow):
+    if begins and starting.gathering(record.workflow, run_id):
         begins = None  # it was changed since the schedule was made: its runs wait as it says itself
     notifies = record.schedule_id if record.overlap in WAITS else None
     values = fetch(world, record.input)

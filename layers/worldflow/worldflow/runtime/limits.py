@@ -13,8 +13,8 @@ from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFound
 from worldflow.engine.history.limit_state import Asker, LimitState
 from worldflow.engine.history.limits import LimitRow, Place, Rate, read_token, run_token, step_token
 from worldflow.engine.history.state import RunState
-from worldflow.engine.workflow.definitions import find_workflow, is_limited
 from worldflow.engine.workflow.limits import parse_rate
+from worldflow.engine.workflow.ramps import is_limited, version_for
 from worldflow.turns.acts.limits import wake
 from worldflow.worlds import limits, reading
 from worldflow.worlds.base import World
@@ -106,7 +106,7 @@ def set_limit(
         # Also those of changes before, whose process may have died before it could tell them.
         granted = [holder for holder in state.holders.values() if any(by.startswith(_SET) for by in holder.by)]
         if granted:
-            world.send([wake(holder, world.now()) for holder in granted])
+            world.send([wake((name, one), holder, world.now()) for holder in granted])
     return get_limit(world, name, key)
 
 
@@ -143,8 +143,6 @@ def _of_name(world: World, name: str) -> Iterator[LimitStatus]:
 def status_of(name: str, key: str, state: LimitState) -> LimitStatus:
     """A limit as its state says."""
     effective = state.effective
-    # Where only a rate counts, those whose time has come have begun, and hold nothing.
-    holders = state.holders.values() if effective.concurrency is not None else ()
     return LimitStatus(
         name=name,
         key=key,
@@ -152,7 +150,7 @@ def status_of(name: str, key: str, state: LimitState) -> LimitStatus:
         rate=_text(effective.rate) if effective.rate else None,
         burst=effective.rate.burst if effective.rate else None,
         changed=bool(state.changed),
-        holders=[_place(holder.asker, holder.at) for holder in holders],
+        holders=[_place(holder.asker, holder.at) for holder in state.places],
         waiting=[_place(asker, asker.since) for asker in state.in_turn()],
     )
 
@@ -177,9 +175,9 @@ def waiting_steps(world: World, run_id: str, state: RunState) -> dict[str, str]:
 
 def waiting_run(world: World, record: RunRecord) -> str | None:
     """What is to be said of a run that waits for a place at its workflow's limit, where its code is here."""
-    if record.status != "pending" or not is_limited(record.workflow_name, record.version):
+    if record.status != "pending" or not is_limited(record.workflow_name, record.run_id, record.version):
         return None
-    workflow = find_workflow(record.workflow_name, record.version)
+    workflow = version_for(record.workflow_name, record.run_id, record.version)
     signature, starts = workflow.signature, workflow.starts
     assert starts.limit is not None
     try:

@@ -81,7 +81,7 @@ def start(
     _check_choice(reuse, Reuse | None, "reuse")
     check_headers(headers)
     name, values = encode_input(workflow, input)
-    if known := gathering(workflow):
+    if known := gathering(workflow, run_id):
         refuse_options(known, if_running=if_running, reuse=reuse, delay=delay, start_at=start_at, headers=headers)
         if world.get_run(run_id) is None:
             return start_gathered(world, run_id, known, values)
@@ -130,14 +130,13 @@ def _new_record(
     )
 
 
-def gathering(workflow: Workflow[..., Any] | str) -> Workflow[..., Any] | None:
-    """The workflow, if its code is here and several starts of it become one run."""
-    if isinstance(workflow, str):
-        try:
-            workflow = find_workflow(workflow)
-        except WorkflowNotFoundError:
-            return None
-    return workflow if workflow.starts.gather else None
+def gathering(workflow: Workflow[..., Any] | str, run_id: str) -> Workflow[..., Any] | None:
+    """The version of the workflow that this start is of, if its code is here and several starts become one run."""
+    try:
+        found = workflow_for(workflow if isinstance(workflow, str) else workflow.name, run_id)
+    except WorkflowNotFoundError:
+        return None
+    return found if found.starts.gather else None
 
 
 def _gives_way(run: RunRecord, if_running: IfRunning, reuse: Reuse | None) -> bool:
@@ -174,7 +173,7 @@ def signal_with_start(
     """
     check_name(name)
     check_id(signal_id, "signal_id")
-    if known := gathering(workflow):
+    if known := gathering(workflow, run_id):
         raise InvalidInputError(
             f"{known.name} gathers starts, and begins at once for a signal: call start_workflow, then signal",
             [FieldError("workflow", "must not have a debounce or a batch")],

@@ -6,22 +6,27 @@ something comes for it, which is then held. What is recorded of the place is rec
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from worldflow.engine.errors import LimitExceededError, WorkflowNotFoundError
-from worldflow.engine.history import AnyDecision, CancelRequested, Json, RunCancelled, RunFailed
+from worldflow.engine.history import AnyDecision, CancelRequested, RunCancelled, RunFailed, RunStarted
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.limit_state import Asker, LimitState
 from worldflow.engine.history.limits import LimitRow, Place, read_token, run_token
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
-from worldflow.turns.acts.limits import dead_holders, grant, granted_by, look
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.ramps import version_for
+from worldflow.turns.acts.limits import dead_holders, grant, granted_by, look, watcher
+from worldflow.turns.generations import continues
+from worldflow.turns.places import leave, place_of, places_of
+from worldflow.turns.throttling import input_of
 from worldflow.worlds import limits
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived, Outgoing
-from worldflow.worlds.payloads import fetch
+from worldflow.worlds.messages import FactArrived, Outgoing, RunMessage
+from worldflow.worlds.outages import OutageError
+from worldflow.worlds.records import RunRecord
 
 
 @dataclass(slots=True)
@@ -39,25 +44,27 @@ class Admission:
 def admission(
     world: World,
     run_id: str,
-    workflow_name: str,
-    version: int | None,
-    created_at: datetime,
-    recorded_input: Json,
+    record: RunRecord | RunStarted,
+    messages: Sequence[RunMessage],
     *,
     again: bool,
 ) -> Admission:
     """Asks for the place of a run that is about to begin.
 
+    record: its own, or its start where that is recorded and held.
+    messages: those of its turn.
     again: what its turns were to do may not have been done.
     """
     try:
-        workflow = find_workflow(workflow_name, version)
+        workflow = version_for(record.workflow_name, run_id, record.version)
     except WorkflowNotFoundError:
         return Admission()  # it asks when its code is there
     if workflow.starts.limit is None:
         return Admission()
     try:
-        arguments = workflow.signature.decode(fetch(world, recorded_input) or {})
+        arguments = workflow.signature.decode(input_of(world, record.input))
+    except OutageError:
+        raise  # what place it is to ask for is not known yet
     except Exception:
         return Admission()  # it begins, and fails of its input
     try:
@@ -66,12 +73,18 @@ def admission(
         )
     except Exception as error:
         return Admission(decision=RunFailed(error=encode_exception(error), forced=True))
-    limit = {**place.dump(), "token": run_token(run_id, created_at)}
-    return _enter(world, workflow, place, limit, created_at, again=again)
+    limit = {**place.dump(), "token": run_token(run_id, record.created_at)}
+    # What the code has called its limit before.
+    own = place_of(limit)
+    others = [one for one in places_of(messages) if one != own]
+    left = [message for one in others for message in leave(world, one, for_good=False)]
+    found = _enter(world, run_id, workflow, place, limit, record.created_at, again=again)
+    return replace(found, messages=[*left, *found.messages])
 
 
 def _enter(
     world: World,
+    run_id: str,
     workflow: Workflow[..., object],
     place: Place,
     limit: dict[str, Any],
@@ -80,6 +93,8 @@ def _enter(
     again: bool,
 ) -> Admission:
     token, excess = limit["token"], workflow.starts.limit.excess if workflow.starts.limit else "queue"
+    if excess != "queue" and continues(world, run_id):
+        excess = "queue"  # it has done some of its work, and its limit is new
     asker = Asker(token, place.priority, place.fairness, workflow.timeout or 0.0)
     dead: list[str] = []
 
@@ -99,11 +114,12 @@ def _enter(
     now = world.now()
     found = Admission(limit)
     found.messages += [
-        grant(holder, now) for holder in granted_by(state, row, dead, again=again) if holder.asker.token != token
+        grant((place.limit, place.key), holder, now)
+        for holder in granted_by(state, row, dead, again=again)
+        if holder.asker.token != token
     ]
-    watch = row.watch if row else state.watch if again and state.watch == token else None
-    if watch:
-        found.messages.append(look(state, watch, now))
+    if watch := watcher(state, row, again=again):
+        found.messages.append(look((place.limit, place.key), state, watch, now))
     if token in state.waiting:
         found.waits = True
         if excess == "cancel_oldest":

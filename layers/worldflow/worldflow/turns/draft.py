@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from worldflow.engine.errors import HistoryLimitError, PayloadTooLargeError, StepCrashedError
+from worldflow.engine.errors import PayloadTooLargeError, StepCrashedError
 from worldflow.engine.history import (
     AnyDecision,
     AnyFact,
     Applied,
     CancelRequested,
     Event,
-    Json,
     Replied,
     RunCancelled,
     RunFailed,
@@ -32,7 +31,7 @@ from worldflow.engine.history import (
 )
 from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.history.state import RunState, with_what_was_unknown
-from worldflow.engine.workflow.definitions import is_limited
+from worldflow.engine.workflow.ramps import is_limited
 from worldflow.turns import attempts, beginning, gathering, pausing, throttling
 from worldflow.turns.acts import Obsolete
 from worldflow.turns.acts.run import ActingRun
@@ -99,8 +98,8 @@ class Draft:
         """The run is paused before it begins: its start is held."""
         self.is_put_off = False
         """Nothing came for a run that is early: there is nothing to commit."""
-        self._limit: dict[str, Any] | None = None
-        """The place that a run which begins has at its workflow's limit."""
+        self.limit: dict[str, Any] | None = None
+        """The place that a run which begins has at its workflow's limit, or waits for."""
         self._refusal: AnyDecision | None = None
         """How the run ends, which has found no place and does not wait."""
         self._wake: Outgoing | None = None
@@ -143,24 +142,23 @@ class Draft:
         pause = pausing.first_pause(messages)
         if self.state.started is None:
             record, pause_of_all = pausing.record_and_pause(self._world, self.run.id)
-            if record is None or record.ended:
-                return False  # it is archived, or about to be
+            if record is None or record.ended:  # it is archived, or about to be
+                return False
             record = gathering.gathered(self._world, self._joined(record), messages, now)
             if self._refusal is None and not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
             early = self._refusal is not None or self._is_early(record.start_at, now)
-            if not (early or pause_of_all or record.limit or record.fork_of):
-                self._enter(record.workflow_name, record.version, record.created_at, record.input)
+            if not (early or pause or pause_of_all or record.limit or record.fork_of):
+                self._enter(record)
             if self.is_early and self._refusal is None and not any(isinstance(one, FactArrived) for one in messages):
-                self.is_put_off = True
-                self.outbox += [self._wake] if self._wake else []
-                return False
+                return self._put_off()
             self.begins_paused = (pause := pause or pause_of_all) is not None
             self._begin(record, now)
         elif "start" in self.state.held:
             started = self.state.started
-            if not self._is_early(started.start_at, now) and self.run.execution:
-                self._enter(started.workflow_name, started.version, started.created_at, started.input)
+            stops = self._is_early(started.start_at, now) or (pause and self.state.accepts(pause))
+            if self.run.execution and not stops:
+                self._enter(started)
         if self._refusal:
             self.record(self._refusal, max(now, self.state.at))
         if pause and self.state.accepts(pause):
@@ -239,6 +237,11 @@ class Draft:
         self._wake = start_of(self.run.id, start_at, nonce=nonce) if again else None
         return self.is_early
 
+    def _put_off(self) -> bool:
+        self.is_put_off = True
+        self.outbox += [self._wake] if self._wake else []
+        return False
+
     def _joined(self, record: RunRecord) -> RunRecord:
         """The record with which the run gathers starts, if it does; it ends if its start is another run's."""
         joined = gathering.joined(self._world, record)
@@ -248,14 +251,14 @@ class Draft:
         self._refusal = RunCancelled(reason=f"its start was added to run {joined.run_id}", forced=True)
         return record
 
-    def _enter(self, name: str, version: int | None, created_at: datetime, recorded_input: Json) -> None:
+    def _enter(self, record: RunRecord | RunStarted) -> None:
         """Asks for the run's place at its workflow's limit. Without one the run does not begin now."""
-        if not is_limited(name, version):
+        if not is_limited(record.workflow_name, self.run.id, record.version):
             return
         from worldflow.turns.admission import admission  # which runs without limits do not need
 
-        found = admission(self._world, self.run.id, name, version, created_at, recorded_input, again=self.redo)
-        self._limit, self._refusal = found.limit, found.decision
+        found = admission(self._world, self.run.id, record, self.messages, again=self.redo)
+        self.limit, self._refusal = found.limit, found.decision
         self.outbox += found.messages
         self.is_early = found.waits or found.decision is not None
 
@@ -271,7 +274,7 @@ class Draft:
                 run.open(record.workflow_name, record.version)
             workflow = run.execution.workflow if run.execution else None
             start = beginning.start(record, workflow, chance, traceparent)
-            self.apply_fact(start.model_copy(update={"limit": self._limit}) if self._limit else start, now)
+            self.apply_fact(start.model_copy(update={"limit": self.limit}) if self.limit else start, now)
             return
         adopted, fork = beginning.fork(self._world, record, record.fork_of, chance, traceparent)
         for event in adopted:
@@ -301,7 +304,7 @@ class Draft:
             self.record(RunCancelled(reason=fact.reason, forced=True), at)
             return
         if self.state.seq >= self._rules.history_limit:
-            self._give_up(fact, at, self._too_long())
+            self._give_up(fact, at, self._rules.too_long(self.state.seq))
             return
         if not self.waits and self.run.validates(fact) and self._is_refused(fact):
             return
@@ -364,7 +367,7 @@ class Draft:
                 timeout=workflow.timeout,
                 execution_timeout=workflow.starts.execution_timeout,
                 max_attempts=workflow.starts.max_attempts,
-                limit=None if fact.limit else self._limit,
+                limit=None if fact.limit == self.limit else self.limit,
             )
             fact = with_what_was_unknown(fact, applied)
         try:
@@ -377,12 +380,6 @@ class Draft:
             for decision in learned[1]:
                 self.record(decision, at)
             self._end_unbegun(learned[1], now)
-
-    def _too_long(self) -> HistoryLimitError:
-        return HistoryLimitError(
-            f"the history has {self.state.seq} events; the limit is {self._rules.history_limit}: "
-            f"let the workflow call continue_as_new() earlier"
-        )
 
     def _give_up(self, fact: AnyFact, at: datetime, error: Exception) -> None:
         """Fails a run for what no code of its own can answer."""

@@ -29,7 +29,7 @@ from worldflow.engine.ids import generation, generation_id, next_generation
 from worldflow.turns.generations import create_generation, read_record
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived, Revival, RunMessage, Start
+from worldflow.worlds.messages import FactArrived, Revival, RunMessage, Start, is_about_a_place
 from worldflow.worlds.payloads import adopt, adopt_event, fetch_event, stash
 from worldflow.worlds.records import RunRecord
 
@@ -100,6 +100,11 @@ def _answer_again(world: World, run_id: str, state: RunState, fact: AnyFact) -> 
 
 def forward_from_nowhere(world: World, run_id: str, messages: Sequence[RunMessage]) -> None:
     """Sends what came for a run that is archived, or that never was, to the one that has taken its place."""
+    if any(map(is_about_a_place, messages)):
+        from worldflow.turns.places import leave_unless_open  # which hardly any turn needs
+
+        if granted := leave_unless_open(world, messages):
+            world.send(granted)
     base, _ = generation(run_id)
     newest = generation_id(base, items.get_generation(world, base))
     follows = newest != run_id and world.get_run(newest) is not None

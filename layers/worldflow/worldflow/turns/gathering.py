@@ -11,7 +11,7 @@ from worldflow.engine.history import CancelRequested, Json, TerminateRequested
 from worldflow.engine.history.gathered import StartAdded, StartsClosed
 from worldflow.engine.ids import generation
 from worldflow.engine.privacy import loggable
-from worldflow.engine.workflow.definitions import find_workflow
+from worldflow.engine.workflow.ramps import version_for
 from worldflow.worlds import gathering
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import FactArrived, RunMessage, Start
@@ -29,7 +29,7 @@ def joined(world: World, record: RunRecord) -> RunRecord:
     if record.gathers or not is_start:
         return record
     try:
-        workflow = find_workflow(record.workflow_name, record.version)
+        workflow = version_for(record.workflow_name, record.run_id, record.version)
     except WorkflowNotFoundError:
         return record
     if workflow.starts.gather is None:

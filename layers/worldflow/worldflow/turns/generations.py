@@ -36,6 +36,13 @@ def _newest_archived(world: World, record: RunRecord) -> RunRecord | None:
     return reading.find_run(world, newest) if newest and newest != record.run_id else None
 
 
+def continues(world: World, run_id: str) -> bool:
+    """Whether a run continues another, or tries again what that has failed at."""
+    base, number = generation(run_id)
+    before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
+    return before is not None and before.status == "continued"
+
+
 def create_generation(world: World, before: RunRecord, record: RunRecord) -> RunRecord | None:
     """Creates the run that follows `before`, as `record` describes it. Returns None, or the run that is there."""
     run_id = next_generation(before.run_id)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from worldflow.engine.errors import (
     ConfigurationError,
+    HistoryLimitError,
     NonDeterminismError,
     PayloadTooLargeError,
     SerializationError,
@@ -37,9 +38,9 @@ from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.privacy import described
 from worldflow.engine.texts import escaped
 from worldflow.engine.values.repeats import Repeats
-from worldflow.engine.workflow.definitions import find_workflow, oldest_version
+from worldflow.engine.workflow.definitions import oldest_version
 from worldflow.engine.workflow.execution import Execution
-from worldflow.engine.workflow.ramps import workflow_for
+from worldflow.engine.workflow.ramps import version_for
 from worldflow.turns.loading import explain_failures
 from worldflow.turns.watchdog import watched
 from worldflow.turns.webhook_tokens import WebhooksOf
@@ -74,6 +75,13 @@ class Rules:
     """Seconds of processor time that a workflow may take over one fact."""
     strict: bool
     """For tests; see `Execution`."""
+
+    def too_long(self, events: int) -> HistoryLimitError:
+        """Why a run fails whose history has so many events."""
+        return HistoryLimitError(
+            f"the history has {events} events; the limit is {self.history_limit}: "
+            f"let the workflow call continue_as_new() earlier"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +226,7 @@ class LiveRun:
             self.execution.length += 1
 
     def _execution(self, workflow_name: str, version: int | None) -> Execution:
-        known = workflow_for(workflow_name, self.id) if version is None else find_workflow(workflow_name, version)
+        known = version_for(workflow_name, self.id, version)
         return Execution(self.id, known, self._rules.chance, WebhooksOf(self._world), strict=self._rules.strict)
 
     def _check_queues(self, decisions: Iterable[AnyDecision]) -> None:

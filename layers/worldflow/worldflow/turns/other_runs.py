@@ -14,7 +14,8 @@ from worldflow.engine.history import CancelRequested, Failure, Json, Parent, Sig
 from worldflow.engine.history.state import RunState
 from worldflow.engine.texts import is_text
 from worldflow.engine.values.serialization import ANYTHING
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.ramps import version_for
 from worldflow.turns.acts import entity_calls
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds import items, reading
@@ -53,7 +54,7 @@ def send_signal(
 def _known(record: RunRecord) -> Workflow[..., Any] | None:
     """The workflow of a run, where its code is in this process."""
     try:
-        return find_workflow(record.workflow_name, record.version)
+        return version_for(record.workflow_name, record.run_id, record.version)
     except WorkflowNotFoundError:
         return None
 

@@ -19,8 +19,8 @@ from typing import Protocol
 from worldflow.engine.history import AnyFact, CancelRequested, RunPaused, RunUnpaused, StepFailed
 from worldflow.engine.history.state import RunState
 from worldflow.turns.acts.steps import timeout_nonce
+from worldflow.turns.generations import continues
 from worldflow.turns.live_run import LiveRun
-from worldflow.turns.throttling import continues
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, RunMessage
 from worldflow.worlds.records import RunRecord

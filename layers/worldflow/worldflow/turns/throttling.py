@@ -7,14 +7,18 @@ or tries again has its place already.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime
 
 from worldflow.engine.errors import WorkflowNotFoundError
-from worldflow.engine.ids import generation, generation_id
+from worldflow.engine.history import Json
 from worldflow.engine.privacy import loggable
-from worldflow.engine.workflow.definitions import Workflow, find_workflow
+from worldflow.engine.workflow.definitions import Workflow
+from worldflow.engine.workflow.ramps import version_for
 from worldflow.engine.workflow.starts import Throttle
+from worldflow.turns.generations import continues
 from worldflow.worlds.base import World
+from worldflow.worlds.outages import OutageError, is_outage
 from worldflow.worlds.payloads import fetch
 from worldflow.worlds.records import RunRecord
 from worldflow.worlds.throttling import reserve
@@ -27,7 +31,7 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
     if record.throttled or record.fork_of or record.attempt:
         return record
     try:
-        workflow = find_workflow(record.workflow_name, record.version)
+        workflow = version_for(record.workflow_name, record.run_id, record.version)
     except WorkflowNotFoundError:
         return record
     throttle = workflow.starts.throttle
@@ -41,17 +45,22 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
     return waiting
 
 
+def input_of(world: World, recorded: Json) -> Mapping[str, Json]:
+    """The input of a run that has not begun. Raises `OutageError` where it cannot be read now."""
+    try:
+        return fetch(world, recorded) or {}
+    except Exception as error:
+        if is_outage(error):
+            raise OutageError("the input of a run cannot be read at the moment") from error
+        raise
+
+
 def _key(world: World, workflow: Workflow[..., object], throttle: Throttle, record: RunRecord) -> str:
     try:
-        return throttle.key_of(workflow.signature, workflow.signature.decode(fetch(world, record.input) or {}))
+        return throttle.key_of(workflow.signature, workflow.signature.decode(input_of(world, record.input)))
+    except OutageError:
+        raise
     except Exception as error:
         # An input that does not fit fails the run when it begins. Here it must not stop its turn.
         _log.error("run %s: throttle key of %s", record.run_id, workflow.name, exc_info=loggable(error))
         return ""
-
-
-def continues(world: World, run_id: str) -> bool:
-    """Whether a run is another's next generation, by `continue_as_new` or as its next attempt."""
-    base, number = generation(run_id)
-    before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
-    return before is not None and before.status == "continued"

@@ -21,7 +21,6 @@ from worldflow.engine.history import Applied, AttributesSet, Event, Fact, StepCo
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.turns import attempts, forwarding, pausing
 from worldflow.turns.acts import Acts, carry_out, never
-from worldflow.turns.acts.run import ActingRun
 from worldflow.turns.announcing import status_events
 from worldflow.turns.draft import Draft
 from worldflow.turns.live_run import LiveRun, Rules
@@ -31,7 +30,7 @@ from worldflow.turns.second_looks import is_look, next_look
 from worldflow.turns.steps import StepExecutor, recorded_outcome
 from worldflow.worlds import ledger
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import Outgoing, Poke, RunMessage, Start, StepDue, StepTask
+from worldflow.worlds.messages import Outgoing, Poke, RunMessage, Start, StepDue, StepTask, is_about_a_place
 from worldflow.worlds.payloads import stash_text
 from worldflow.worlds.records import run_record
 
@@ -294,13 +293,12 @@ class Turn:
         )
 
     def _settle_limits(self) -> None:
-        """Asks for places of attempts at their limits, and gives back those of attempts that are over."""
-        draft, state = self._drafted, self._state
-        if state.has_limits:
-            from worldflow.turns.acts.limits import messages_of  # which runs without limits do not need
+        """Asks for places of attempts at their limits, and gives back those that are not needed any more."""
+        draft = self._drafted
+        if self._state.has_limits or draft.limit or any(map(is_about_a_place, draft.messages)):
+            from worldflow.turns.places import settle  # which runs without limits do not need
 
-            run = ActingRun(self._world, self._run_id, state)
-            self._send(messages_of(run, draft.messages, draft.events, draft.obsolete.attempts, redo=draft.redo))
+            self._send(settle(self._world, self._run_id, draft))
 
     def _announce(self) -> None:
         draft = self._drafted

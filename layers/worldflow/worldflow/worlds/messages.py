@@ -172,11 +172,18 @@ class Poke(_RunMessage):
     """Only requests after this event: the turn that sent this has made the earlier ones."""
     reread: bool | None = None
     """The history was restored to an earlier moment: what a process remembers of the run may be ahead of it."""
+    place: tuple[str, str, str] | None = None
+    """What the run has at a limit, or waits for there: the limit's name, the key, and the token."""
     nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
     def dedup_id(self) -> str:
         return safe_id(f"{self.run_id}:poke:{self.nonce}")
+
+
+def is_about_a_place(message: RunMessage) -> bool:
+    """Whether a message says that a run has a place at a limit, or is to look for one."""
+    return isinstance(message, Poke) and message.place is not None
 
 
 def call_id(name: str, recorded_input: Json) -> str:

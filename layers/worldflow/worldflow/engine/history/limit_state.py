@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain, islice
 from typing import Any
 
-from worldflow.engine.history.limits import Declared, LimitRow
+from worldflow.engine.history.limits import Declared, LimitRow, Rate
 
 RECENT = 1_000
 """Ended tokens that are remembered, so that a turn that comes late does not ask for one again; and values of fairness,
@@ -33,7 +34,7 @@ so that one that comes and goes does not overtake those that wait.
 UNLIMITED = Declared()
 
 SLOTS_SECONDS = 3_600.0
-"""How long a limit without holders remembers the time of a token."""
+"""How long a limit remembers the time of one that holds no place."""
 
 DECLARED = "declared"
 """The id of a change by the code."""
@@ -52,6 +53,10 @@ class Asker:
     seconds: float = 0.0
     """How long it may hold its place, by its timeout."""
     since: float = 0.0
+    reports: bool = True
+    """Whether it says when it ends. One that was called where only a rate counted does not: it takes a time, and holds
+    no place, also where the code has come to limit the concurrency.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,12 @@ class LimitState:
     def room(self) -> int:
         """How many may be granted a place now."""
         limit = self.effective.concurrency
-        return len(self.waiting) if limit is None else min(len(self.waiting), limit - len(self.holders))
+        return len(self.waiting) if limit is None else min(len(self.waiting), limit - len(self.places))
+
+    @property
+    def places(self) -> list[Holder]:
+        """Those that hold a place, without those that have taken a time only."""
+        return [holder for holder in self.holders.values() if holder.asker.reports]
 
     # --- reading ---
 
@@ -112,13 +122,13 @@ class LimitState:
             return replace(_loaded(row.snapshot), seq=row.seq, at=row.at.timestamp())
         at = row.at.timestamp()
         holders, waiting, ended = self.holders, self.waiting, self.ended
-        if row.ends:
-            gone = dict.fromkeys(row.ends)
+        if row.ends or row.parks:
+            gone = {*row.ends, *row.parks}
             holders = {token: holder for token, holder in holders.items() if token not in gone}
-            waiting = {token: asker for token, asker in waiting.items() if token not in gone}
-            ended = _newest({**ended, **gone})
+            waiting = _without(waiting, gone)
+            ended = _newest({**ended, **dict.fromkeys(row.ends)})
         if row.asks:
-            waiting = {**waiting, **{token: Asker(token, p, f, s, at) for token, p, f, s in row.asks}}
+            waiting = {**waiting, **{token: Asker(token, p, f, s, at, *r) for token, p, f, s, *r in row.asks}}
         state = replace(
             self,
             seq=row.seq,
@@ -129,23 +139,26 @@ class LimitState:
             holders=holders,
             waiting=waiting,
             ended=ended,
+            next_free=self.next_free if row.free is None else row.free,
             watch=row.watch or self.watch,
             sealed=bool(row.sealed),
         )
         return state._with_grants(row, at) if row.grants else state
 
     def _with_grants(self, row: LimitRow, at: float) -> LimitState:
-        by = (*row.ends, row.change) if row.change else tuple(row.ends)
+        by = tuple(filter(None, (*row.ends, *row.parks, row.change)))
         holders, waiting, turns = dict(self.holders), dict(self.waiting), dict(self.turns)
         granted, next_free, rate = self.granted, self.next_free, self.effective.rate
-        if self.effective.concurrency is None:
-            holders = {token: holder for token, holder in holders.items() if holder.at > at - SLOTS_SECONDS}
+        past = [token for token, holder in holders.items() if not holder.asker.reports and holder.at <= at]
+        for number, token in enumerate(past, 1):
+            if len(past) - number >= RECENT or holders[token].at <= at - SLOTS_SECONDS:
+                del holders[token]
         for token, time in row.grants:
-            asker = waiting.pop(token)
-            holders[token] = Holder(asker, time, by)
-            granted += 1
-            turns.pop(asker.fairness, None)
-            turns[asker.fairness] = granted
+            if asker := waiting.pop(token, None):
+                granted += 1
+                turns.pop(asker.fairness, None)
+                turns[asker.fairness] = granted
+            holders[token] = Holder(asker or holders[token].asker, time, by)
             if rate:
                 next_free = max(next_free, time) + rate.interval
         return replace(
@@ -176,6 +189,7 @@ class LimitState:
         now: datetime,
         *,
         ends: Iterable[str] = (),
+        parks: Iterable[str] = (),
         asks: Iterable[Asker] = (),
         declared: Declared | None = None,
         declared_at: float = 0.0,
@@ -185,24 +199,33 @@ class LimitState:
         """The next row; None if nothing changes.
 
         ends: tokens that leave. One that is unknown has left.
+        parks: tokens that leave, and may ask again.
         asks: those that ask. One that is known, or was, has asked.
         declared, declared_at: what the code declares, and since when: what was declared last counts.
         changed, change: what an operator sets, and the id of this change.
         """
         fields: dict[str, Any] = {}
-        known = self.holders.keys() | self.waiting.keys()
-        if gone := [token for token in dict.fromkeys(ends) if token in known]:
+        known = (self.holders, self.waiting)
+        if gone := [token for token in dict.fromkeys(ends) if any(token in those for those in known)]:
             fields["ends"] = gone
-        new = {a.token: a for a in asks if a.token not in known and a.token not in self.ended}
-        if new:
-            fields["asks"] = [[a.token, a.priority, a.fairness, a.seconds] for a in new.values()]
+        if left := [token for token in dict.fromkeys(parks) if any(token in those for those in known)]:
+            fields["parks"] = left
+        if new := {a.token: a for a in asks if not any(a.token in those for those in (*known, self.ended))}:
+            fields["asks"] = list(map(_asked, new.values()))
         if declared is not None and declared != self.declared and declared_at >= self.declared_at:
             fields |= {"declared": declared.dump(), "declared_at": declared_at, "change": DECLARED}
         if changed is not None and changed != self.changed:
             fields["changed"], fields["change"] = dict(changed), change
         row = LimitRow(**fields).recorded(self.seq + 1, now)
-        state = self.applied(row)
-        if grants := state._grants(now.timestamp()):
+        state, ahead = self.applied(row), list[Holder]()
+        if "change" in fields and (free := self._sooner(state.effective.rate, now.timestamp())) is not None:
+            ahead = sorted((one for one in self.holders.values() if one.at > now.timestamp()), key=lambda one: one.at)
+            if changed is not None or not ahead:  # who deploys does not tell thousands that they begin earlier
+                row = row.model_copy(update={"free": free})
+                state = self.applied(row)
+            else:
+                ahead = []
+        if grants := state._grants(now.timestamp(), ahead):
             row = row.model_copy(update={"grants": grants})
             state = self.applied(row)
         elif not fields:
@@ -211,17 +234,30 @@ class LimitState:
             row = row.model_copy(update={"watch": list(state.waiting)[-1]})
         return row
 
-    def _grants(self, now: float) -> list[tuple[str, float]]:
-        """Who is granted a place next, and from when on."""
-        rate, free = self.effective.rate, self.next_free
+    def _grants(self, now: float, ahead: Sequence[Holder]) -> list[tuple[str, float]]:
+        """Who is granted a place next, and from when on.
+
+        ahead: those whose time is still to come, and that get another.
+        """
+        rate, free, room = self.effective.rate, self.next_free, self.room
+        next_ones = islice(self.in_turn(), room) if room > 0 else ()
         grants = []
-        for asker, _ in zip(self.in_turn(), range(self.room), strict=False):
+        for asker in chain((holder.asker for holder in ahead), next_ones):
             at = now
             if rate:
                 at = max(now, free - (rate.burst - 1) * rate.interval)
                 free = max(free, at) + rate.interval
             grants.append((asker.token, at))
         return grants
+
+    def _sooner(self, rate: Rate | None, now: float) -> float | None:
+        """From when on times are given out at another rate, if that is before those of this one."""
+        if self.effective.rate is None:
+            return None
+        if rate is None:
+            return now
+        free = now + rate.burst * rate.interval
+        return free if rate.interval < self.effective.rate.interval and free < self.next_free else None
 
     def made_room_for(self, tokens: Sequence[str]) -> list[Holder]:
         """Those that hold a place since these have left, or since this change."""
@@ -247,8 +283,21 @@ class LimitState:
         return LimitRow(snapshot=state)
 
 
+def _asked(asker: Asker) -> list[Any]:
+    """One that asks, as a row has it."""
+    asked = [asker.token, asker.priority, asker.fairness, asker.seconds]
+    return asked if asker.reports else [*asked, False]
+
+
 def _fields(asker: Asker) -> list[Any]:
-    return [asker.token, asker.priority, asker.fairness, asker.seconds, asker.since]
+    fields = [asker.token, asker.priority, asker.fairness, asker.seconds, asker.since]
+    return fields if asker.reports else [*fields, False]
+
+
+def _without(waiting: Mapping[str, Asker], gone: Collection[str]) -> Mapping[str, Asker]:
+    """Those that wait but for some, of which hardly any waits."""
+    left = {token for token in gone if token in waiting}
+    return {token: asker for token, asker in waiting.items() if token not in left} if left else waiting
 
 
 def _loaded(state: Mapping[str, Any]) -> LimitState:

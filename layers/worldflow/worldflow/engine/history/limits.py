@@ -112,8 +112,12 @@ class LimitRow(BaseEvent):
     """The whole state: the first row of a history that continues another."""
     ends: Sequence[str] = ()
     """The tokens of those that leave, whether they hold a place or wait."""
+    parks: Sequence[str] = ()
+    """The tokens of those that leave for now, and may ask again."""
     asks: Sequence[Sequence[Any]] = ()
-    """Token, priority, fairness and seconds of those that ask, in order."""
+    """Token, priority, fairness and seconds of those that ask, in order; and False of one that will not say when it
+    ends.
+    """
     grants: Sequence[Sequence[Any]] = ()
     """Token and time (since 1970) of those that hold a place from then on."""
     declared: dict[str, Any] | None = None
@@ -123,6 +127,8 @@ class LimitRow(BaseEvent):
     """What an operator has set in place of that; `{}` takes it back."""
     change: str | None = None
     """The id of that change."""
+    free: float | None = None
+    """From when on times are given out, where the rate has become a faster one."""
     watch: str | None = None
     """The token of who looks from time to time whether holders are alive."""
     sealed: bool | None = None

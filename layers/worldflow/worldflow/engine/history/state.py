@@ -35,7 +35,7 @@ def with_what_was_unknown(fact: h.RunStarted, applied: h.Applied) -> h.RunStarte
         "timeout": fact.timeout or applied.timeout,
         "execution_timeout": fact.execution_timeout or applied.execution_timeout,
         "max_attempts": fact.max_attempts or applied.max_attempts,
-        "limit": fact.limit or applied.limit,
+        "limit": applied.limit or fact.limit,  # its code may have come to name another
     }
     return fact.model_copy(update=known)
 

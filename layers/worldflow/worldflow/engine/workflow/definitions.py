@@ -6,7 +6,6 @@ import copy
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, get_args, overload
 
 from worldflow.engine.durations import Duration, seconds
@@ -367,13 +366,6 @@ def versions_of(name: str) -> Mapping[int, Workflow[..., Any]]:
 def known_steps() -> list[Step[..., Any]]:
     """The steps that are known here, by name."""
     return [_steps.versions(name)[1] for name in _steps.names()]
-
-
-def is_limited(name: str, version: int | None) -> bool:
-    """Whether the runs of a workflow, if it is known, wait for places at a limit."""
-    with suppress(WorkflowNotFoundError):
-        return find_workflow(name, version).starts.limit is not None
-    return False
 
 
 def oldest_version(name: str) -> int:

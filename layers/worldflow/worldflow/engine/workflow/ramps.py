@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from worldflow.engine.errors import ConfigurationError
+from worldflow.engine.errors import ConfigurationError, WorkflowNotFoundError
 from worldflow.engine.history import Applied, Event, RunStarted
 from worldflow.engine.ids import generation
 from worldflow.engine.workflow.definitions import Workflow, find_workflow, oldest_version, versions_of
@@ -50,6 +51,18 @@ def workflow_of(history: Sequence[Event], advice: str = "") -> Workflow[..., Any
             return workflow_for(name, started.run_id)  # which it begins with, once it is told of its start
         version = applied.version
     return find_workflow(name, oldest_version(name) if version is None else version, advice)
+
+
+def version_for(name: str, run_id: str, version: int | None) -> Workflow[..., Any]:
+    """The version of a workflow that a run has, or that it starts with. Raises `WorkflowNotFoundError`."""
+    return workflow_for(name, run_id) if version is None else find_workflow(name, version)
+
+
+def is_limited(name: str, run_id: str, version: int | None) -> bool:
+    """Whether a run of a workflow, if that is known, waits for a place at a limit."""
+    with suppress(WorkflowNotFoundError):
+        return version_for(name, run_id, version).starts.limit is not None
+    return False
 
 
 def _place(name: str, run_id: str) -> float:

@@ -30,7 +30,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, RunMessage, StepDue
 
 LOOK_AFTER = timedelta(minutes=1)
-"""After a lease has passed, or where it has: so long until somebody looks."""
+"""After a lease has passed, so long until somebody looks. It becomes longer, the longer a holder is found alive."""
 
 LONGEST_LOOK = timedelta(hours=1)
 
@@ -44,14 +44,20 @@ class _Change:
     asking: dict[str, OpenStep] = field(default_factory=dict)
     again: set[str] = field(default_factory=set)
     """Of those that ask, those that may have been sent before."""
+    parks: list[str] = field(default_factory=list)
+    """Those that ask no more until the pause of the run is over, as far as they wait."""
     looks: bool = False
 
 
 def messages_of(
     run: ActingRun, messages: Sequence[RunMessage], events: Sequence[h.Event], closed: Iterable[OpenStep], *, redo: bool
 ) -> list[Outgoing]:
-    """What a turn sends for the limited steps of its run. While that is paused, no attempt asks for a place."""
+    """What a turn sends for the limited steps of its run. While that is paused, no attempt asks for a place or waits
+    for one.
+    """
     limited, is_awake = LimitedSteps(run), run.state.paused is None
+    if not is_awake and (redo or any(isinstance(event, h.RunPaused) for event in events)):
+        limited.park_all()
     limited.note([one for one in messages if is_awake or not isinstance(one, StepDue)], events, closed)
     if (redo and is_awake) or (run.state.ended and events):
         limited.note_all()
@@ -110,6 +116,13 @@ class LimitedSteps:
         if limit and state.ended and not isinstance(state.ended, h.RunContinued):
             place = Place.load(limit)
             self._changes.setdefault((place.limit, place.key), _Change()).ends.append(limit["token"])
+
+    def park_all(self) -> None:
+        """All that waits for a place leaves its line: another run is to have the place in the pause."""
+        for step in self._run.state.steps.values():
+            if step.scheduled.is_limited and step.attempt is not None:
+                change, token = self._change(step)
+                change.parks.append(token)
 
     def _wake(self, message: StepDue) -> None:
         step = self._find(message.step_id, message.attempt)
@@ -182,19 +195,18 @@ class LimitedSteps:
             if step := change.asking.get(token):
                 step.granted = _time(holder.at)
                 if step.granted > now:
-                    yield grant(holder, now)
+                    yield grant((name, key), holder, now)
                 else:
                     yield from _sent(run, step, again=token in change.again)
         left = [*change.ends, *(token for token in change.leaving if token not in state.holders)]
         for holder in granted_by(state, row, left, again=change.looks):
             if holder.asker.token not in change.asking:
-                yield grant(holder, now)
+                yield grant((name, key), holder, now)
         for token, step in change.leaving.items():
             if token in state.holders and token not in change.asking:
                 yield steps.report(run, step)
-        watch = row.watch if row else state.watch if change.looks and state.watch in change.asking else None
-        if watch:
-            yield look(state, watch, now)
+        if watch := watcher(state, row, again=bool(change.looks or change.ends or change.leaving or change.parks)):
+            yield look((name, key), state, watch, now)
 
     def _commit(self, name: str, key: str, change: _Change) -> tuple[LimitState, LimitRow | None]:
         newest = max((step.scheduled for step in change.asking.values()), key=lambda one: one.at, default=None)
@@ -206,6 +218,7 @@ class LimitedSteps:
             return state.plan(
                 self._run.world.now(),
                 ends=[*change.ends, *leaving],
+                parks=[token for token in change.parks if token in state.waiting],
                 asks=askers,
                 declared=declared,
                 declared_at=newest.at.timestamp() if newest else 0.0,
@@ -221,7 +234,8 @@ def _place(step: OpenStep) -> Place:
 
 def _asker(token: str, step: OpenStep) -> Asker:
     place = _place(step)
-    return Asker(token, place.priority, place.fairness, step.scheduled.timeout or 0.0)
+    reports = place.declared.concurrency is not None
+    return Asker(token, place.priority, place.fairness, step.scheduled.timeout or 0.0, reports=reports)
 
 
 def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
@@ -247,21 +261,24 @@ def granted_by(state: LimitState, row: LimitRow | None, left: Sequence[str], *, 
     return [*(state.holders[token] for token in new), *(one for one in before if one.asker.token not in new)]
 
 
-def grant(holder: Holder, now: datetime) -> Outgoing:
-    """Tells a run that an attempt, or the run itself, has a place."""
+def grant(limit: tuple[str, str], holder: Holder, now: datetime) -> Outgoing:
+    """Tells a run that an attempt, or the run itself, has a place.
+
+    limit: its name and key.
+    """
     at = _time(holder.at)
     run_id, step_id, attempt = read_token(holder.asker.token)
     message: StepDue | Poke
     if step_id and attempt:
         message = StepDue(run_id=run_id, step_id=step_id, attempt=attempt, granted=at)
     else:
-        message = Poke(run_id=run_id, nonce=f"granted-{holder.at}")
+        message = Poke(run_id=run_id, nonce=f"granted-{holder.at}", place=(*limit, holder.asker.token))
     return Delayed(due=at, message=message) if at > now else message
 
 
-def wake(holder: Holder, now: datetime) -> StepDue | Poke:
+def wake(limit: tuple[str, str], holder: Holder, now: datetime) -> StepDue | Poke:
     """`grant`, by a process that sends nothing for later: the run does."""
-    message = grant(holder, now)
+    message = grant(limit, holder, now)
     if not isinstance(message, Delayed):
         return message  # type: ignore[return-value]
     if isinstance(message.message, StepDue):
@@ -269,26 +286,46 @@ def wake(holder: Holder, now: datetime) -> StepDue | Poke:
     return message.message  # type: ignore[return-value]
 
 
-def look(state: LimitState, token: str, now: datetime) -> Outgoing:
+def watcher(state: LimitState, row: LimitRow | None, *, again: bool) -> str | None:
+    """Who is to look from now on whether holders are dead, if that is another by a commit.
+
+    again: also if nothing was committed: who looked before may have left then, and nobody been told.
+    """
+    if row:
+        return row.watch
+    return state.watch if again and state.watch in state.waiting else None
+
+
+def look(limit: tuple[str, str], state: LimitState, token: str, now: datetime) -> Outgoing:
     """Wakes who waits, to look whether a holder is dead."""
-    lease = min((holder.lease for holder in state.holders.values()), default=0.0)
-    due = min(max(_time(lease), now) + LOOK_AFTER, now + LONGEST_LOOK)
+    due = _next_look(_time(min((holder.lease for holder in state.places), default=state.at)), now)
     run_id, step_id, attempt = read_token(token)
     message: StepDue | Poke
     if step_id and attempt:
         message = StepDue(run_id=run_id, step_id=step_id, attempt=attempt, look=due)
     else:
-        message = Poke(run_id=run_id, nonce=f"look-{due.timestamp()}")
+        message = Poke(run_id=run_id, nonce=f"look-{due.timestamp()}", place=(*limit, token))
     return Delayed(due=due, message=message)
+
+
+def _next_look(lease: datetime, now: datetime) -> datetime:
+    """When to look next. The moments depend on the lease alone, so that copies of a look lead to copies of the next."""
+    after = LOOK_AFTER
+    while lease + after <= now:
+        after += min(after, LONGEST_LOOK)
+    ahead = lease + after - now
+    return now + (ahead % LONGEST_LOOK or LONGEST_LOOK)
 
 
 def dead_holders(world: World, state: LimitState) -> list[str]:
     """The tokens of holders whose lease has passed, and that are closed by the history of their run."""
     now = world.now().timestamp()
-    return [token for token, holder in state.holders.items() if holder.lease <= now and _is_closed(world, token)]
+    tokens = [holder.asker.token for holder in state.places if holder.lease <= now]
+    return [token for token in tokens if is_closed(world, token)]
 
 
-def _is_closed(world: World, token: str) -> bool:
+def is_closed(world: World, token: str) -> bool:
+    """Whether the attempt, or the run with all its generations, is over by the history."""
     run_id, step_id, attempt = read_token(token)
     if step_id is None:  # a run keeps its place over its generations
         base, _ = generation(run_id)

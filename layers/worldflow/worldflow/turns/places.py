@@ -1,0 +1,78 @@
+"""Places at limits that are not the run's, though a message says that it has them, or waits for them.
+
+A run asks for the place that its code names when it is about to begin, and only its start records which. So the code
+may be another by the time that the place is granted: its limit has another key, another name, or is gone. And a run
+that is cancelled while it waits, though its start was recorded before it asked, has ended without one. The messages
+about a place name it, and the run gives back what is not its own: others wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from worldflow.engine.history.limits import Place
+from worldflow.turns.acts.limits import grant, granted_by, is_closed, look, messages_of, watcher
+from worldflow.turns.acts.run import ActingRun
+from worldflow.turns.draft import Draft
+from worldflow.worlds import limits
+from worldflow.worlds.base import World
+from worldflow.worlds.messages import Outgoing, Poke, RunMessage
+
+_PlaceOf = tuple[str, str, str]
+"""A limit's name, the key, and the token."""
+
+
+def places_of(messages: Sequence[RunMessage]) -> list[_PlaceOf]:
+    """The places that messages are about."""
+    return [message.place for message in messages if isinstance(message, Poke) and message.place]
+
+
+def place_of(limit: dict[str, Any]) -> _PlaceOf:
+    """The place that the start of a run has recorded."""
+    place = Place.load(limit)
+    return place.limit, place.key, limit["token"]
+
+
+def settle(world: World, run_id: str, draft: Draft) -> list[Outgoing]:
+    """What a turn sends that has committed: for the limited steps of its run, and for places that are not the run's.
+
+    A run that is paused before it begins has no use for a place either, until it is unpaused and asks again.
+    """
+    state, own = draft.state, None
+    if state.started and state.started.limit:
+        own = place_of(state.started.limit)
+    named = places_of(draft.messages)
+    others = [one for one in named if one != own]
+    if state.ended and draft.limit and own is None:
+        others.append(place_of(draft.limit))
+    sent: list[Outgoing] = []
+    if state.has_limits:
+        run = ActingRun(world, run_id, state)
+        sent += messages_of(run, draft.messages, draft.events, draft.obsolete.attempts, redo=draft.redo)
+    if state.ended or "start" not in state.held:
+        sent += [message for one in others for message in leave(world, one)]
+    elif state.paused:
+        sent += [message for one in named for message in leave(world, one, for_good=False)]
+    return sent
+
+
+def leave_unless_open(world: World, messages: Sequence[RunMessage]) -> list[Outgoing]:
+    """What is sent for places of a run that is not there, unless a generation of it has them."""
+    gone = [one for one in places_of(messages) if is_closed(world, one[2])]
+    return [message for one in gone for message in leave(world, one)]
+
+
+def leave(world: World, place: _PlaceOf, *, for_good: bool = True) -> Iterator[Outgoing]:
+    """Gives a place back, or leaves its line. Yields what is sent to others.
+
+    for_good: it is not asked for again.
+    """
+    name, key, token = place
+    gone = {"ends" if for_good else "parks": [token]}
+    state, row = limits.change(world, name, key, lambda state: state.plan(world.now(), **gone))  # type: ignore[arg-type]
+    now = world.now()
+    for holder in granted_by(state, row, [token], again=False):
+        yield grant((name, key), holder, now)
+    if watch := watcher(state, row, again=True):
+        yield look((name, key), state, watch, now)
