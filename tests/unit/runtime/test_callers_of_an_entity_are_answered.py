@@ -49,6 +49,9 @@ class AnsweringAccount(Entity):
         self.notes.append("given up")
         raise asyncio.CancelledError
 
+    async def misspell(self) -> None:
+        self.balnce = 1
+
     async def begin_anew(self) -> None:
         self.balance += 1
         continue_as_new()
@@ -180,7 +183,41 @@ def test_entities_call_each_other_again_when_nobody_waits(world: CrashingWorld) 
     assert answers(world, "r1", "r2") == ["1", "1"]
 
 
+# --- its lock ---
+
+
+@workflow
+async def calls_beside_a_lock() -> list[str]:
+    account, got = AnsweringAccount("a"), []
+
+    async def lock() -> None:
+        async with account.lock(lease="1h"):
+            got.append(f"locked {await account.add(1)}")
+
+    async def call() -> None:
+        await sleep("1m")
+        got.append(f"called {await account.add(1)}")
+
+    await asyncio.gather(lock(), call())
+    return got
+
+
+def test_a_call_beside_a_wait_for_a_lock_waits_too(world: CrashingWorld) -> None:
+    call(world, "r", "add_slowly", 1)
+    settle(world)
+    starting.start(world, "beside", calls_beside_a_lock)
+    serve(world)
+    assert answers(world, "beside") == [["locked 2", "called 3"]]
+
+
 # --- its state ---
+
+
+def test_what_is_no_state_of_its_class_cannot_be_set(world: CrashingWorld) -> None:
+    call(world, "r", "misspell")
+    settle(world)
+    error = world.read_run("r").error
+    assert error and error.message.startswith("AnsweringAccount has no state 'balnce': annotate it in the class")
 
 
 @pytest.mark.parametrize(

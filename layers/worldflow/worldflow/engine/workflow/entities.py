@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, get_origin, get_type_hints
@@ -139,6 +139,10 @@ class Definition:
         for name in self.operations.keys() & self._defaults.keys():
             raise ConfigurationError(f"{cls.__name__}.{name} is both an operation and a part of the state")
 
+    @property
+    def state_names(self) -> Collection[str]:
+        return self._codecs.keys()
+
     def revive(self, key: str, state: Mapping[str, Json]) -> Entity:
         """The object itself, with its state. Raises `SerializationError`."""
         made = object.__new__(self.cls)
@@ -234,6 +238,9 @@ class Entity:
     def __setattr__(self, name: str, value: Any) -> None:
         if not self._is_live:
             raise AttributeError(f"cannot set {name!r} of a reference: the operations of an entity change its state")
+        if not (name in self._definition.state_names or name.startswith("_") or hasattr(type(self), name)):
+            kind = type(self).__name__
+            raise AttributeError(f"{kind} has no state {name!r}: annotate it in the class, with a default")
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

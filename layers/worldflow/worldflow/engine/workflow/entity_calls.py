@@ -28,15 +28,25 @@ def _tell(workflow: str, run_id: str, operation: str, values: dict[str, Any]) ->
 TELL = _own(_tell, "tell_entity")
 
 
-async def call(run: Execution, reference: Entity, operation: Operation, values: dict[str, Any], origin: Made) -> Any:
-    """Calls an entity and returns the outcome. Within a lock, as its holder."""
+async def call(
+    run: Execution,
+    reference: Entity,
+    operation: Operation,
+    values: dict[str, Any],
+    origin: Made,
+    lock_id: str | None = None,
+) -> Any:
+    """Calls an entity and returns the outcome. Within a lock, as its holder.
+
+    lock_id: the lock that the call asks for.
+    """
     check_other(run, reference)
-    if reference._run_id in run.waiting:
-        here = run.waiting[-1]
+    if reference._run_id in run.entities.waiting:
+        here = run.entities.waiting[-1]
         raise WorldflowError(f"{here} cannot call {reference._run_id}, whose operation waits for this one to end")
     step: Any = copy.copy(operation.step)
-    step.entity, step.lock = reference._run_id, run.locks.get(reference._run_id)
-    step.waiting = run.waiting or None
+    step.entity, step.lock = reference._run_id, lock_id or run.entities.locks.get(reference._run_id)
+    step.waiting = run.entities.waiting or None
     return await run.calls.call_bound(step, values, origin)
 
 
@@ -48,24 +58,28 @@ async def tell(run: Execution, reference: Entity, operation: Operation, values: 
 
 async def lock(run: Execution, reference: Entity, lease: float) -> str:
     """Waits until the entity is locked for this run. Returns the id of the lock."""
-    if reference._run_id in run.locks:
+    if reference._run_id in run.entities.locks or reference._run_id in run.entities.locking:
         raise WorldflowError(f"this workflow already holds the lock of {reference._run_id}, or waits for it")
     new = f"{run.run_id}/{run.uuid4().hex}"
     # In a history that is another run's the lock has that run's id.
-    run.locks[reference._run_id] = lock_id = run.recorded.ids.get(run.calls.next_id) or new
+    lock_id = run.recorded.ids.get(run.calls.next_id) or new
+    run.entities.locking.add(reference._run_id)
     frame = sys._getframe()
     origin = ("step", f"{reference._run_id}.lock", frame.f_code, frame.f_lasti)
     try:
-        await call(run, reference, reference._definition.lock, {"lock": lock_id, "lease": lease}, origin)
+        await call(run, reference, reference._definition.lock, {"lock": lock_id, "lease": lease}, origin, lock_id)
     except (asyncio.CancelledError, Exception):
         await unlock(run, reference, lock_id)  # it may be granted yet
         raise
+    finally:
+        run.entities.locking.discard(reference._run_id)
+    run.entities.locks[reference._run_id] = lock_id
     return lock_id
 
 
 async def unlock(run: Execution, reference: Entity, lock_id: str) -> None:
     """Ends a lock. One that is no more, or not yet, is nothing to complain of."""
-    run.locks.pop(reference._run_id, None)
+    run.entities.locks.pop(reference._run_id, None)
     await _send(run, reference, UNLOCK, {"lock": lock_id})
 
 

@@ -139,7 +139,7 @@ class _Service:
             arguments = signature.decode(fact.args)
         else:
             arguments = signature.parse(signature.by_name(fact.args or []))
-        self._run.waiting = [*(fact.waiting or ()), generation(self._run.run_id)[0]]
+        self._run.entities.waiting = [*(fact.waiting or ()), generation(self._run.run_id)[0]]
         args, kwargs = signature.spread(arguments)
         value = await operation.function(self._entity, *args, **kwargs)
         state = self._definition.state(self._entity)

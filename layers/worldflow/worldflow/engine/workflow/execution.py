@@ -54,7 +54,7 @@ from worldflow.engine.workflow.loop import WorkflowLoop
 from worldflow.engine.workflow.outlets import WorkflowStreams
 from worldflow.engine.workflow.recorded import Recorded
 from worldflow.engine.workflow.registry import interceptors
-from worldflow.engine.workflow.run import Webhooks, WorkflowInfo
+from worldflow.engine.workflow.run import EntityUse, Webhooks, WorkflowInfo
 
 RECORD_LIMIT = 16 * 1024
 """Bytes of what stands in records whole: attributes, metadata of hooks."""
@@ -104,10 +104,7 @@ class Execution:
         self._attributes: dict[str, Attribute] = {}
         self.lifetime = Lifetime(self)
         self.recorded = Recorded(self)
-        self.locks: dict[str, str] = {}
-        """The locks of entities that the workflow holds, by the entities' runs."""
-        self.waiting: list[str] = []
-        """Of an entity: the runs of the entities that wait for what it does now, its own last."""
+        self.entities = EntityUse()
         self.patches: dict[str, bool] = {}
         """The changes that the workflow has asked for, and whether it goes their new way."""
 

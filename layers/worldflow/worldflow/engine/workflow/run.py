@@ -32,6 +32,18 @@ class WorkflowInfo:
     """Those that the run was started with, or its parent."""
 
 
+@dataclass(slots=True)
+class EntityUse:
+    """What a workflow has to do with entities, by the ids of their runs."""
+
+    locks: dict[str, str] = field(default_factory=dict)
+    """The locks that it holds."""
+    locking: set[str] = field(default_factory=set)
+    """Those whose locks it waits for."""
+    waiting: list[str] = field(default_factory=list)
+    """Of an entity: the entities that wait for what it does now, itself the last."""
+
+
 class Webhooks(Protocol):
     """Where webhooks are reached."""
 
