@@ -40,6 +40,15 @@ def test_a_timeout_from_before_the_pause_is_void(world: CrashingWorld) -> None:
     assert office.history()[-1] == "RunUnpaused"
 
 
+def test_the_end_of_a_pause_that_comes_again_ends_no_later_one(world: CrashingWorld) -> None:
+    office, turns = Office(world, retries_what_is_due_in_a_pause), Turns(world, chance=Chance(0.5))
+    turns.take("run-1", [office.start()])
+    end = office.fact(RunUnpaused(pause_id="u"))
+    for message in (office.fact(RunPaused(pause_id="p")), end, office.fact(RunPaused(pause_id="q")), end):
+        turns.take("run-1", [message])
+    assert office.history()[-1] == "RunPaused"
+
+
 def test_one_whose_wake_up_was_late_has_all_its_time_after_the_pause(world: CrashingWorld) -> None:
     office, turns = Office(world, retries_what_is_due_in_a_pause), Turns(world, chance=Chance(0.5))
     turns.take("run-1", [office.start()])

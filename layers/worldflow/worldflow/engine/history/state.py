@@ -152,7 +152,9 @@ class RunState:
             case h.RunPaused():
                 return self.paused is None and not self.has_seen(fact)
             case h.RunUnpaused():
-                return self.paused is not None and (self.paused.of_workflow or False) >= (fact.of_workflow or False)
+                if self.paused is None or self.has_seen(fact):
+                    return False
+                return (self.paused.of_workflow or False) >= (fact.of_workflow or False)
             case h.RunStarted() | h.RunForked() | h.RunRestored():
                 return False
             case _:
@@ -262,8 +264,8 @@ class RunState:
         self.successor = event.successor
 
     def _pause(self, event: h.RunPaused | h.RunUnpaused) -> None:
+        self._seen.add(event.fact_id)
         if isinstance(event, h.RunPaused):
-            self._seen.add(event.fact_id)
             self.paused = event
             return
         for step in self.steps.values():
