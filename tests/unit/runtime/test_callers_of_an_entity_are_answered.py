@@ -20,7 +20,7 @@ from worldflow import (
 from worldflow.engine.history import Replied
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow import entity_runs
-from worldflow.runtime import sending, starting
+from worldflow.runtime import sending, starting, updates
 from worldflow.turns.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -253,3 +253,11 @@ def test_a_state_that_does_not_fit_blocks_and_is_not_lost(
     sending.resume(world, "AnsweringAccount@a~2")
     settle(world)
     assert answers(world, "r2") == ["6"]
+
+
+@pytest.mark.parametrize("run_id", ["answeringaccount@a", "AnsweringAccount@", "a"])
+def test_an_update_begins_no_entity_by_another_id_than_its_own(world: CrashingWorld, run_id: str) -> None:
+    workflow = "entity:AnsweringAccount"
+    with pytest.raises(InvalidInputError, match="must be AnsweringAccount@ and a key"):
+        updates.update_with_start(world, run_id, workflow, {}, name="add", args=[1])
+    assert world.get_run(run_id) is None

@@ -67,6 +67,15 @@ def is_entity(workflow_name: str) -> bool:
     return workflow_name.startswith(ENTITY)
 
 
+def check_entity(run_id: str, workflow_name: str) -> None:
+    """Raises `InvalidInputError` for a run of an entity whose id is not made of its class and a key: no reference would
+    reach it.
+    """
+    name = workflow_name.removeprefix(ENTITY)
+    if is_entity(workflow_name) and not (run_id.startswith(f"{name}@") and run_id != f"{name}@"):
+        raise _refusal(run_id, "run_id", f"{name}@ and a key, as that of an entity")
+
+
 def generation(run_id: str) -> tuple[str, int]:
     """The id that all generations of a run share, and which of them this is, from 1."""
     match = _GENERATION.fullmatch(run_id)

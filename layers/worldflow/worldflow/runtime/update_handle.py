@@ -48,6 +48,10 @@ class SyncUpdateHandle(Synchronous[UpdateHandle[V]], Generic[V]):
     def id(self) -> str:
         return self._asynchronous.id
 
+    @property
+    def run_id(self) -> str:
+        return self._asynchronous.run_id
+
     result = waiting(UpdateHandle[V].result)
 
 

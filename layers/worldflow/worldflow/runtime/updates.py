@@ -20,7 +20,7 @@ from worldflow.engine.history import (
     VersionMarked,
 )
 from worldflow.engine.history.failures import decode_exception
-from worldflow.engine.ids import check_id, check_name, generation, generation_id, next_generation
+from worldflow.engine.ids import check_entity, check_id, check_name, generation, generation_id, next_generation
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow import validators
 from worldflow.engine.workflow.definitions import Workflow
@@ -93,8 +93,9 @@ def update_with_start(
     check_size(encoded, "args")  # before a run is started for it
     if update_id is not None and (received := _received(world, run_id, f"update/{update_id}")):
         return received
+    name_of_workflow, values = encode_input(workflow, input)
+    check_entity(run_id, name_of_workflow)
     record, _ = start(world, run_id, workflow, input, reuse="allow")
-    _, values = encode_input(workflow, input)
     revival = Revival(workflow_name=record.workflow_name, input=stash(world, record.run_id, values, "input"))
     return _send(world, record.run_id, name, encoded, update_id, revival)
 
