@@ -59,7 +59,8 @@ def admission(
         workflow = version_for(record.workflow_name, run_id, record.version)
     except WorkflowNotFoundError:
         return Admission()  # it asks when its code is there
-    if workflow.starts.limit is None:
+    has_place = record.limit is not None and read_token(record.limit["token"])[0] != run_id
+    if workflow.starts.limit is None or has_place:  # that of the generation before it
         return Admission()
     try:
         arguments = workflow.signature.decode(input_of(world, record.input))
@@ -118,7 +119,7 @@ def _enter(
         for holder in granted_by(state, row, dead, again=again)
         if holder.asker.token != token
     ]
-    if watch := watcher(state, row, again=again):
+    if watch := watcher(state, None if dead else row, again=again or bool(dead)):
         found.messages.append(look((place.limit, place.key), state, watch, now))
     if token in state.waiting:
         found.waits = True

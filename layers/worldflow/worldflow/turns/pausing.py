@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from worldflow.engine.errors import ConflictError
 from worldflow.engine.history import AnyFact, CancelRequested, RunPaused, RunUnpaused, StepFailed
 from worldflow.engine.history.state import RunState
 from worldflow.turns.acts.steps import timeout_nonce
@@ -55,9 +56,12 @@ def wakes(messages: Sequence[RunMessage]) -> bool:
 def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPaused | None]:
     """The record of a run that is about to begin, and the pause that it begins with if its workflow is paused.
 
-    What a run continues or tries again has begun.
+    What a run continues or tries again has begun. Raises `ConflictError` if the run itself has, since its history was
+    read: a turn of old would ask for places once more.
     """
     record, item = world.get_run_and_item(run_id, pauses_key(run_id))
+    if record and record.seq and not record.ended and world.load_history(run_id, commits=1):
+        raise ConflictError(f"run {run_id!r} has begun since its history was read")
     pause = pauses_in(item).get(record.workflow_name) if record and not record.ended else None
     if record is None or pause is None or pause.ending or record.attempt or continues(world, run_id):
         return record, None

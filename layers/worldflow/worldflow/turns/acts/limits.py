@@ -187,7 +187,8 @@ class LimitedSteps:
         run, world = self._run, self._run.world
         state, row = self._commit(name, key, change)
         waits = change.looks and any(token in state.waiting for token in change.asking)
-        if waits and (dead := dead_holders(world, state)):
+        dead = dead_holders(world, state) if waits else []
+        if dead:
             change.ends += dead
             state, row = self._commit(name, key, change)
         now = world.now()
@@ -205,7 +206,8 @@ class LimitedSteps:
         for token, step in change.leaving.items():
             if token in state.holders and token not in change.asking:
                 yield steps.report(run, step)
-        if watch := watcher(state, row, again=bool(change.looks or change.ends or change.leaving or change.parks)):
+        again = bool(change.looks or change.ends or change.leaving or change.parks)
+        if watch := watcher(state, None if dead else row, again=again):  # the next holder may be dead, too
             yield look((name, key), state, watch, now)
 
     def _commit(self, name: str, key: str, change: _Change) -> tuple[LimitState, LimitRow | None]:
