@@ -121,9 +121,9 @@ def test_the_source_chooses_the_workflow(aws: AWSSystem, handle: Handle, kind: s
 
 
 def test_what_the_value_is_of(aws: AWSSystem, handle: Handle) -> None:
-    assert handle(event("sqs", {"value": 1}, {"other": 1}, 7, "no JSON"), "triggers_one") == []
+    assert handle(event("sqs", {"value": 1}, {"other": 1}, 7, "no JSON", {}), "triggers_one") == []
     inputs = [aws.world.read_run(run.run_id).input for run in runs(aws)]
-    assert inputs == [{"value": 1}, {"value": {"other": 1}}, {"value": 7}, {"value": "no JSON"}]
+    assert inputs == [{"value": 1}, {"value": {"other": 1}}, {"value": 7}, {"value": "no JSON"}, {"value": {}}]
 
 
 def test_an_object_has_the_arguments_by_name(aws: AWSSystem, handle: Handle) -> None:

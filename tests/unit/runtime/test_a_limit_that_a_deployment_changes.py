@@ -9,9 +9,11 @@ import pytest
 
 from tests.support.crashes import Crash, Crashes, CrashingWorld, die_at_each_call, never, persist, settle
 from worldflow import Limit, continue_as_new, step, wait_for_signal, workflow
-from worldflow.engine.history.limit_state import LimitState
+from worldflow.engine.history.limit_state import Asker, LimitState
+from worldflow.engine.history.limits import Declared, Rate
 from worldflow.engine.workflow.ramps import workflow_for
 from worldflow.runtime import sending, starting
+from worldflow.runtime.limits import list_limits
 from worldflow.turns import throttling
 from worldflow.worlds import limits
 from worldflow.worlds.outages import OutageError
@@ -210,3 +212,17 @@ def test_a_run_whose_input_cannot_be_read_now_does_not_begin_without_a_place(
     settle(world)
 
     assert begun(world, *BOATS) == ["boat-1"]
+
+
+def test_a_time_that_no_calendar_has_stops_nobody(world: CrashingWorld) -> None:
+    asks, yearly = [Asker(f"gone/s{number}/1/0", reports=False) for number in range(9_000)], Rate(1, 366 * 86_400.0)
+    limits.change(
+        world,
+        "bell",
+        "",
+        lambda state: state.plan(world.now(), asks=asks, declared=Declared(None, yearly), declared_at=1e12),
+    )
+    starting.start(world, "ann", rings_twice, {"first": 1})
+    settle(world)
+
+    assert list_limits(world) and world.read_run("ann").status == "running"

@@ -19,6 +19,8 @@ from worldflow.runtime.limits import set_limit
         ({"concurrency": True}, "concurrency must be an integer"),
         ({"rate": "often"}, "rate must be a number per duration, such as '500/1m', not 'often'"),
         ({"rate": "0/1m"}, "rate must be greater than zero"),
+        ({"rate": "5/-1m"}, "rate must be a number per duration, such as '500/1m', not '5/-1m'"),
+        ({"rate": "1/400d"}, "rate must be per 366 days at the longest"),
         ({"concurrency": 1, "burst": 2}, "burst only makes sense with a rate"),
         ({"rate": "1/1s", "burst": 0}, "burst must be an integer of at least 1"),
         ({"concurrency": 1, "key": "tenant"}, "key must be a function of the call's arguments"),

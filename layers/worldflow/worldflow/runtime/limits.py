@@ -11,7 +11,7 @@ from typing import Any
 from worldflow.engine.durations import spoken
 from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFoundError
 from worldflow.engine.history.limit_state import Asker, LimitState
-from worldflow.engine.history.limits import LimitRow, Place, Rate, read_token, run_token, step_token
+from worldflow.engine.history.limits import LAST_MOMENT, LimitRow, Place, Rate, read_token, run_token, step_token
 from worldflow.engine.history.state import RunState
 from worldflow.engine.workflow.limits import parse_rate
 from worldflow.engine.workflow.ramps import is_limited, version_for
@@ -200,7 +200,7 @@ def _text(rate: Rate) -> str:
 
 def _place(asker: Asker, since: float) -> PlaceAtLimit:
     run_id, step_id, attempt = read_token(asker.token)
-    moment = datetime.fromtimestamp(since, UTC)
+    moment = datetime.fromtimestamp(min(since, LAST_MOMENT), UTC)
     return PlaceAtLimit(run_id, step_id, attempt, moment, asker.priority, asker.fairness)
 
 

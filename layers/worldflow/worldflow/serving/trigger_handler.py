@@ -92,8 +92,9 @@ def _function(line: str, path: str) -> InputFunction:
 def arguments(workflow: Workflow[..., Any], value: Any) -> Mapping[str, Any]:
     """The arguments that a value stands for: an object of them by name, or that of the only parameter."""
     names = [parameter.name for parameter in workflow.signature.parameters]
-    if isinstance(value, Mapping) and (workflow.is_dynamic or value.keys() <= set(names)):
-        return value
+    is_by_name = isinstance(value, Mapping) and (workflow.is_dynamic or value.keys() <= set(names))
+    if is_by_name and (value or len(names) != 1 or names[0] in workflow.signature.defaults):
+        return value  # type: ignore[no-any-return]
     if len(names) == 1 and not workflow.is_dynamic:
         return {names[0]: value}
     raise InvalidInputError(

@@ -11,7 +11,7 @@ import hashlib
 from datetime import UTC, datetime
 
 from worldflow.engine.errors import ConflictError
-from worldflow.engine.history.limits import Rate
+from worldflow.engine.history.limits import LAST_MOMENT, Rate
 from worldflow.worlds.base import World
 from worldflow.worlds.items import Expected
 
@@ -36,5 +36,5 @@ def reserve(world: World, workflow: str, key: str, rate: Rate, now: datetime) ->
         following = max(free, at) + interval
         expected = Expected(absent=item is None, field="free", one_of=(free,))
         if world.put_item(item_key, {"free": following, "expires_at": following // _MICRO + _KEPT}, expected):
-            return datetime.fromtimestamp(at / _MICRO, UTC)
+            return datetime.fromtimestamp(min(at / _MICRO, LAST_MOMENT), UTC)
     raise ConflictError(f"the throttle of {workflow!r}: {TRIES} writes in a row lost to other runs")

@@ -14,7 +14,21 @@ from typing import Any, Literal
 
 from worldflow.engine.history.base import BaseEvent
 
-__all__ = ["Declared", "LimitNoted", "LimitRow", "Place", "Rate", "read_token", "run_token", "step_token"]
+__all__ = [
+    "LAST_MOMENT",
+    "Declared",
+    "LimitNoted",
+    "LimitRow",
+    "Place",
+    "Rate",
+    "read_token",
+    "run_token",
+    "step_token",
+]
+
+
+LAST_MOMENT = 253_370_764_800.0
+"""The beginning of the year 9999, in seconds since 1970."""
 
 
 def run_token(run_id: str, created_at: datetime) -> str:

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
 from typing import Any, Literal, TypeVar, get_args
 
 from worldflow.engine.durations import seconds
@@ -17,6 +18,9 @@ from worldflow.engine.values.signatures import Signature
 
 KEY_BYTES = 200
 """Bytes of UTF-8 of a key, or of a value of fairness."""
+
+LONGEST_RATE = timedelta(days=366)
+"""The duration in which a rate counts."""
 
 LOWEST_PRIORITY = 1_000_000
 """And its negative is the highest."""
@@ -133,10 +137,15 @@ def parse_rate(rate: str, burst: int = 1) -> Rate:
     match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
     if match is None:
         raise ValueError(f"rate must be a number per duration, such as '500/1m', not {rate!r}")
-    unit = match[2] if match[2][0].isdigit() else f"1{match[2]}"
-    length, count = seconds(unit), int(match[1])
+    count, unit = int(match[1]), match[2] if match[2][0].isdigit() else f"1{match[2]}"
+    try:
+        length = seconds(unit)
+    except ValueError:
+        raise ValueError(f"rate must be a number per duration, such as '500/1m', not {rate!r}") from None
     if not count or not length:
-        raise ValueError(f"rate must be greater than zero, not {rate!r}: to let nothing through, set concurrency to 0")
+        raise ValueError(f"rate must be greater than zero, not {rate!r}")
+    if length > LONGEST_RATE.total_seconds():
+        raise ValueError(f"rate must be per {LONGEST_RATE.days} days at the longest, not {rate!r}")
     return Rate(count, length, burst)
 
 

@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 from worldflow.engine import history as h
 from worldflow.engine.history.limit_state import DECLARED, Asker, Holder, LimitState
-from worldflow.engine.history.limits import LimitRow, Place, read_token, step_token
+from worldflow.engine.history.limits import LAST_MOMENT, LimitRow, Place, read_token, step_token
 from worldflow.engine.history.state import OpenStep, RunState
 from worldflow.engine.ids import generation, generation_id
 from worldflow.turns.acts import steps
@@ -246,7 +246,8 @@ def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
 
 
 def _time(at: float) -> datetime:
-    return datetime.fromtimestamp(at, UTC)
+    """A moment in seconds since 1970; the last there is for what a slow rate puts off until after that."""
+    return datetime.fromtimestamp(min(at, LAST_MOMENT), UTC)
 
 
 # --- messages to others that wait ---
