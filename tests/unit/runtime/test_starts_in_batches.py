@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, When, die_at_each_call, persist, serve, settle, whole_history
-from worldflow import Batch, ConfigurationError, InvalidInputError, workflow
+from worldflow import Batch, ConfigurationError, InvalidInputError, Throttle, workflow
 from worldflow.runtime import schedules, starting
 from worldflow.runtime.archive import archive_old_runs
 from worldflow.worlds import gathering
@@ -23,6 +23,11 @@ async def in_batches(rows: list[int]) -> list[int]:
 @workflow(batch=Batch(100, wait="10s"))
 async def in_large_batches(rows: list[str]) -> int:
     return len(rows)
+
+
+@workflow(batch=Batch(2, wait="10s"), throttle=Throttle("1/1m"))
+async def in_throttled_batches(rows: list[int]) -> list[int]:
+    return rows
 
 
 @workflow
@@ -154,3 +159,18 @@ def test_the_process_dies_at_any_call(when: When) -> None:
         assert results(world) == {"a": [1, 3, 5], "d": [7]}, world.crashed
 
     die_at_each_call(lived, check, when)
+
+
+def test_a_batch_that_is_throttled_has_each_item_once() -> None:
+    def lived(crashes: Crashes, *, live_limit: int = 200) -> CrashingWorld:
+        world = CrashingWorld(crashes)
+        for row in range(4):
+            persist(lambda row=row: begin(world, f"r{row}", row, flow=in_throttled_batches))  # type: ignore[misc]
+        serve(world, live_limit=live_limit)
+        return world
+
+    def check(world: CrashingWorld) -> None:
+        assert results(world) == {"r0": [0, 1], "r2": [2, 3]}, world.crashed
+        assert world.read_run("r2").gathered == 2
+
+    die_at_each_call(lived, check, "after")
