@@ -59,8 +59,8 @@ class MapSummary:
     total: the number of items.
     succeeded: how many succeeded.
     failed: how many failed.
-    failures: up to 100 of those that failed, in their order. An `item` is as its JSON has it, or None if that has more than
-        1,000 characters.
+    failures: up to 100 of those that failed, in their order. An `item` is as its JSON has it, or None if that has more
+        than 1,000 characters.
     pages: the ids of the runs of the pages that have ended, in the order of the items. Their queries `results` and
         `failures` return all of their items' results and failures.
     """
