@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.conftest import until, visible_again_after
 from worldflow.devtools.local_aws.launcher import LocalAws
 from worldflow.devtools.stack import Stack
-from worldflow.devtools.verify.checks import api, applications, caretaker, operation, queues, runs, timers
+from worldflow.devtools.verify.checks import api, applications, caretaker, operation, queues, runs, starts, timers
 from worldflow.devtools.verify.forgetting import forget
 from worldflow.devtools.verify.outcome import Check, Outcome, run_checks
 from worldflow.devtools.verify.target import PATIENCE, Target
@@ -166,20 +166,32 @@ def an_open_route(target: Target) -> Iterator[None]:
         (applications.read_policy, changed_policy("ReadPolicy", allowing="s3:PutObject"), "not for: write_a_payload"),
         (applications.read_policy, changed_policy("ReadPolicy", allowing="execute-api:Invoke"), "allows POST /runs"),
         (applications.operate_policy, changed_policy("OperatePolicy", without="Schedule"), "refused what it is for"),
+        (applications.operate_policy, changed_policy("OperatePolicy", without="Schedules"), "refused what it is for"),
+        (caretaker.archive, without_right("Caretaker", "Payloads"), "the caretaker could not archive"),
         (caretaker.rotation, without_right("Caretaker", "RotateWebhookKeys"), "is not the current one"),
         (caretaker.sweep, without_right("Caretaker", "Send"), "the caretaker failed: "),
         (operation.event_sources, disabled("TimerDeadLetterQueue"), "is Disabled"),
         (queues.dead_run, disabled("RunDeadLetterQueue"), "its last event is RunStarted"),
         (queues.dead_step, disabled("StepDeadLetterQueue"), "its last event is StepScheduled"),
+        (queues.dead_timer, disabled("TimerDeadLetterQueue"), "its last event is RunStarted"),
         (runs.abandoned, without_right("Orchestrator", "AbandonSteps"), "is not abandoned"),
         (runs.cancellation, without_right("Orchestrator", "Schedule", "scheduler:DeleteSchedule"), "still exists"),
         (runs.children, without_right("Orchestrator", "Runs", "dynamodb:PutItem"), "its last event is"),
+        (runs.again, without_right("Signal", "ReadHistory"), "/events: 500"),
+        (runs.generations, without_right("Orchestrator", "Runs", "dynamodb:PutItem"), "its last event is"),
         (runs.hooks, without_right("Orchestrator", "ForgetHooks"), "the hook's item still exists"),
+        (runs.large_values, without_right("StepExecutor", "Payloads"), "its last event is StepScheduled"),
         (runs.questions, without_right("Signal", "ReadHistory"), "500"),
+        (runs.signals, without_right("Signal", "Send"), "POST /runs: 500"),
+        (runs.steps, without_right("Orchestrator", "Runs", "dynamodb:BatchGetItem"), "its last event is none"),
         (runs.steps, without_right("StepExecutor", "Ledger"), "its last event is"),
         (runs.streams, without_right("StepExecutor", "Streams"), "its last event is"),
         (runs.streams, without_right("Orchestrator", "NamesOfStreams"), "its last event is"),
         (runs.webhooks, without_right("Signal", "CheckWebhooks", cold=True), "a forged URL got status 500"),
+        (starts.delayed, without_right("Signal", "Delay"), "POST /runs: 500"),
+        (starts.delayed, without_right("Signal", "DelayForLong"), "POST /runs: 500"),
+        (starts.gathered, without_right("Signal", "Starts"), "POST /runs: 500"),
+        (starts.limited, without_right("Signal", "Limits"), "PATCH /limits/verify: 500"),
         (timers.recurring, without_right("Signal", "Schedule", "scheduler:CreateSchedule"), "POST /schedules: 500"),
         (timers.schedule_of_a_sleep, without_right("Orchestrator", "Schedule"), "there is no schedule for"),
         (timers.short, disabled("TimerQueue"), "its last event is TimerStarted"),

@@ -216,8 +216,8 @@ def read_policy(target: Target) -> str:
     look=("Orchestrator",),
 )  # fmt: skip
 def operate_policy(target: Target) -> str:
-    """An operator with all three policies terminates, resumes, retries and forks runs, changes schedules, and puts dead
-    letters back. It cannot delete a run.
+    """An operator with all three policies terminates, resumes, retries and forks runs, changes schedules, pauses a
+    workflow, and puts dead letters back. It cannot delete a run.
     """
     failed = target.start("verify_retry")
     target.ended(failed, "failed")
@@ -240,10 +240,12 @@ def operate_policy(target: Target) -> str:
             calls.delete_schedule(schedule_id)
         finally:
             target.call("DELETE", f"/schedules/{schedule_id}")  # which may be there, whatever the calls have answered
+        calls.pause_workflow(f"{target.prefix}-nobody")
+        calls.unpause_workflow(f"{target.prefix}-nobody")
         operator.world.redrive()
         operator.expect_refusals(
             delete_a_run=lambda: operator.world.access.delete(asleep, None),
             list_functions=lambda: operator.world.access.client("lambda").list_functions(),
         )
         operator.expect_routes([("GET", "/runs"), ("DELETE", "/schedules/nobody")], [])
-    return "terminated, resumed, retried, forked, scheduled, put back; deleting is refused"
+    return "terminated, resumed, retried, forked, scheduled, paused, put back; deleting is refused"
