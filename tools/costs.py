@@ -15,12 +15,13 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from workflows.hello import hello
 from workflows.order import fulfil_order
-from worldflow import map_steps, step, workflow
+from worldflow import Limit, Throttle, map_steps, sleep, step, workflow
 from worldflow.costs import (
     Asked,
     Bill,
@@ -36,12 +37,15 @@ from worldflow.costs import (
 )
 from worldflow.costs.months import idle_month, more_a_month
 from worldflow.engine.history import StreamRow, StreamRows, StreamRowsEnd, dump_value
+from worldflow.engine.history.limits import Rate
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import sending, starting
+from worldflow.runtime.workflow_pauses import pause_workflow
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
 from worldflow.worlds.local.world import LocalWorld
 from worldflow.worlds.messages import RunMessage, StepTask
+from worldflow.worlds.throttling import reserve
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "costs.md"]
@@ -73,9 +77,11 @@ FIRST_DESIGN = {1_000: "< $20", 10_000: "$50-100", 100_000: "$300-500"}
 # --- runs ---
 
 
-@step(name="costed_step")
-async def _step(number: int) -> int:
+async def _number(number: int) -> int:
     return number
+
+
+_step = step(name="costed_step")(_number)
 
 
 @workflow(name="costed_steps")
@@ -95,6 +101,30 @@ async def _inline_step(number: int) -> int:
     return number
 
 
+_limited_step = step(name="costed_limited_step", limit=Limit("costed", concurrency=10))(_number)
+_paced_step = step(name="costed_paced_step", limit=Limit("costed-rate", rate="100/1s"))(_number)
+
+
+@workflow(name="costed_calls")
+async def _calls(kind: str) -> None:
+    await {"free": _step, "limited": _limited_step, "paced": _paced_step}[kind](1)
+
+
+@workflow(name="costed_place", limit=Limit("costed-runs", concurrency=10))
+async def _place() -> None:
+    await _step(1)
+
+
+@workflow(name="costed_throttle", throttle=Throttle("1/1m"))
+async def _throttled() -> None:
+    await _step(1)
+
+
+@workflow(name="costed_sleep")
+async def _sleeps(seconds: float) -> None:
+    await sleep(seconds)
+
+
 class _Clock:
     """Advances by a microsecond each time it is read."""
 
@@ -106,22 +136,36 @@ class _Clock:
         return self.time
 
 
-def run(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None = None) -> LocalWorld:
+Act = Callable[[LocalWorld], object]
+
+
+def run(
+    flow: Workflow[..., Any],
+    given: Any,
+    signals: Mapping[str, Any] | None = None,
+    *,
+    before: Act | None = None,
+    acts: Sequence[Act] = (),
+    delay: str | None = None,
+) -> LocalWorld:
     """A world in which a run, `order-1001`, has come to its end.
 
     signals: sent when the run waits. Each message is handled alone.
+    before: what happens before it is started, `acts` when it waits, and `delay` how long it waits to begin.
     """
-    clock, waiting = _Clock(), list((signals or {}).items())
+    clock = _Clock()
+    waiting: list[Act] = [*acts, *(partial(_signal, name, value) for name, value in (signals or {}).items())]
     world = LocalWorld(":memory:", clock=clock)
     turns, executor = Turns(world, chance=random.Random(1)), StepExecutor(world)
-    starting.start(world, RUN, flow, given)
+    if before:
+        before(world)
+    starting.start(world, RUN, flow, given, delay=delay)
     try:
         while True:
             if _handle(world, turns, executor):
                 continue
             if waiting:
-                name, value = waiting.pop(0)
-                sending.signal(world, RUN, name, value, signal_id=f"{name}-1")
+                waiting.pop(0)(world)
             elif due := world.next_due():
                 clock.time = max(clock.time, due)
             else:
@@ -131,6 +175,10 @@ def run(flow: Workflow[..., Any], given: Any, signals: Mapping[str, Any] | None 
         turns.close()
         executor.close()
     return world
+
+
+def _signal(name: str, value: Any, world: LocalWorld) -> None:
+    sending.signal(world, RUN, name, value, signal_id=f"{name}-1")
 
 
 def _handle(world: LocalWorld, turns: Turns, executor: StepExecutor) -> bool:
@@ -248,6 +296,50 @@ def bill_compute(asked: Asked, less: Asked | None = None) -> float:
     return invocations * COMPUTE * prices.LAMBDA_GB_SECOND
 
 
+def of_places() -> Table:
+    """What limits, throttles, pauses and times add to a run: the bill of one with them less that of one without."""
+    calls = partial(_total, _calls)
+    step_alone, sleep_alone = calls({"kind": "free"}), _total(_sleeps, {"seconds": 60})
+    pause, unpause = partial(_send, sending.pause), partial(_send, sending.unpause)
+    throttled = partial(_total, _throttled, {})
+    added = {
+        "a limit with `concurrency`, per step": calls({"kind": "limited"}) - step_alone,
+        "a limit with a `rate` alone, per step": calls({"kind": "paced"}) - step_alone,
+        "a limit, per run": _total(_place, {}) - step_alone,
+        "a throttle, per run that need not wait": throttled() - step_alone,
+        "a throttle, per run that waits": throttled(before=_another_run) - step_alone,
+        "a start after a `delay` or a `jitter` of up to 15 minutes": calls({"kind": "free"}, delay="1m") - step_alone,
+        "a start after a longer one": calls({"kind": "free"}, delay="1d") - step_alone,
+        "a pause and its end": _total(_sleeps, {"seconds": 60}, acts=[pause, unpause]) - sleep_alone,
+        "a run that waits for its paused workflow": calls({"kind": "free"}, before=_pause_all, acts=[unpause])
+        - step_alone,
+        "a sleep that `wake` ends, more than one that passes": _total(
+            _sleeps, {"seconds": 60}, acts=[partial(_send, sending.wake)]
+        )
+        - sleep_alone,
+    }
+    return [["a million times", "$"], *([name, _dollars(cost * prices.MILLION)] for name, cost in added.items())]
+
+
+def _total(flow: Workflow[..., Any], given: Any, **how: Any) -> float:
+    """Dollars of a run, without compute. How it goes is said as for `run`."""
+    with closing(run(flow, given, **how)) as world:
+        return bill_of(count(RUN, commits_of(world, RUN)[0]), 1).dollars
+
+
+def _send(send: Callable[[LocalWorld, str], object], world: LocalWorld) -> None:
+    send(world, RUN)
+
+
+def _another_run(world: LocalWorld) -> None:
+    """Another run has taken the place at the throttle."""
+    reserve(world, "costed_throttle", "", Rate(1, 60.0), world.now())
+
+
+def _pause_all(world: LocalWorld) -> None:
+    pause_workflow(world, _calls)
+
+
 def of_months() -> Table:
     return _months("an idle stack, per month", idle_month())
 
@@ -319,6 +411,7 @@ def of_examples() -> Table:
 TABLES: Mapping[str, Callable[[], Table]] = {
     "steps": of_steps,
     "a step": of_a_step,
+    "places": of_places,
     "months": of_months,
     "additions": of_additions,
     "streams": of_streams,

@@ -17,7 +17,9 @@ from tests.support.aws import Stack
 from tests.support.systems import AWSSystem, skip
 from tests.support.threads import ministack_service
 from worldflow import (
+    Limit,
     RetryPolicy,
+    Throttle,
     continue_as_new,
     create_hook,
     open_stream,
@@ -31,6 +33,7 @@ from worldflow import (
 from worldflow.costs import Asked, commits_of, count, streams_of
 from worldflow.costs.commits import guessed_commits
 from worldflow.runtime import sending, starting, webhooks
+from worldflow.runtime.workflow_pauses import pause_workflow
 from worldflow.worlds import reading
 
 _ministack = ministack_service("dynamodb")
@@ -70,6 +73,26 @@ async def _size(text: str) -> int:
 
 
 SIZES = {kind: step(name=f"costed_size_{kind}", **OPTIONS[kind])(_size) for kind in ("queued", "inline")}
+
+
+LIMITS = {
+    "placed": Limit("costed", concurrency=9),
+    "paced": Limit("costed-rate", rate="1000/1s"),
+    "placed in time": Limit("costed-timed", concurrency=9),
+}
+OPTIONS |= {kind: {"limit": limit} for kind, limit in LIMITS.items()}
+OPTIONS["placed in time"]["timeout"] = "1m"
+STEPS |= {kind: step(name=f"costed {kind}".replace(" ", "_"), **OPTIONS[kind])(_costed) for kind in LIMITS}
+
+
+@workflow(limit=Limit("costed-runs", concurrency=9))
+async def costs_a_place(kind: str = "queued") -> None:
+    await STEPS[kind](1)
+
+
+@workflow(throttle=Throttle("1/1m"))
+async def costs_a_throttle() -> None:
+    await STEPS["queued"](1)
 
 
 @workflow
@@ -287,6 +310,28 @@ def alone(_: AWSSystem) -> None:
     pass
 
 
+def pause(aws: AWSSystem) -> None:
+    sending.pause(aws.world, "r")
+    drive(aws)
+    sending.signal(aws.world, "r", "value", 1)
+    drive(aws)
+    sending.unpause(aws.world, "r")
+    drive(aws)
+    sending.signal(aws.world, "r", "value", 2)
+
+
+def wake(aws: AWSSystem) -> None:
+    sending.wake(aws.world, "r")
+
+
+def unpause(aws: AWSSystem) -> None:
+    sending.unpause(aws.world, "r")
+
+
+AT_ONCE = {wake, unpause}
+"""While the run waits for a time."""
+
+
 ENDS = {"a cancellation": {"cancelled"}, "a second generation": {"continued", "completed"}}
 
 CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
@@ -325,6 +370,18 @@ CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
     "a stream that goes on": (costs_a_stream, {"values": ["a", "b"], "fail_after": 1, "resume": True}, alone),
     "a stream of the workflow": (costs_a_workflows_stream, {"count": 4}, alone),
     "a large value of the workflow": (costs_a_large_value_in_a_stream, {"size": 150_000}, alone),
+    "limited steps": (costs_steps, {"count": 3, "kind": "placed"}, alone),
+    "limited steps at once": (costs_at_once, {"count": 3, "kind": "placed"}, alone),
+    "steps at a rate": (costs_steps, {"count": 3, "kind": "paced"}, alone),
+    "a limited step with a timeout": (costs_steps, {"count": 1, "kind": "placed in time"}, alone),
+    "a limited run": (costs_a_place, {}, alone),
+    "a limited run of a limited step": (costs_a_place, {"kind": "placed"}, alone),
+    "a throttled run": (costs_a_throttle, {}, alone),
+    "a throttled run that waits": (costs_a_throttle, {}, alone),
+    "a pause": (costs_a_signal, {}, pause),
+    "a run that is paused when it begins": (costs_child, {}, unpause),
+    "a sleep that is ended": (costs_a_sleep, {"seconds": 60}, wake),
+    "a sleep of a month that is ended": (costs_a_sleep, {"seconds": 30 * 86_400}, wake),
     "data in S3": (workflows.big_values, {"size": 150_000}, tell_much),
 }
 
@@ -332,17 +389,29 @@ CASES: dict[str, tuple[Any, dict[str, Any], Callable[[AWSSystem], None]]] = {
 DELAYS = {"a start after a minute": "1m", "a start after a month": "30d"}
 
 
+PAUSED: dict[str, Callable[[AWSSystem], object]] = {
+    "a run that is paused when it begins": lambda aws: pause_workflow(aws.world, costs_child)
+}
+
+KNOWN = {name for name in CASES if "limit" in name or "at a rate" in name or name.endswith("that waits")}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_what_went_over_the_wire(aws: AWSSystem, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     flow, arguments, outside = CASES[name]
+    if name in KNOWN:  # another run before it has used the limit, or has the place
+        starting.start(aws.world, "before", flow, arguments)
+        aws.settle() if "throttled" in name else drive(aws)
+    before = PAUSED.get(name, alone)
     wire = Wire(aws.stack)
+    before(aws)
     with wire.tapped(aws, monkeypatch):
         starting.start(aws.world, "r", flow, arguments, delay=DELAYS.get(name))
-        drive(aws)
+        aws.settle() if outside in AT_ONCE else drive(aws)
         outside(aws)
         drive(aws)
 
-    runs = [record.run_id for record in aws.world.list_runs().runs]
+    runs = [record.run_id for record in aws.world.list_runs().runs if record.run_id != "before"]
     told = ((run_id, commits_of(aws.world, run_id)[0], streams_of(aws.world, run_id)) for run_id in runs)
     asked = total(*(count(*each) for each in told))
     ends = {record.status for record in aws.world.list_runs().runs}

@@ -31,6 +31,6 @@ def record_of(run_id: str, started: h.RunStarted) -> RunRecord:
 
 def uncounted(started: h.RunStarted) -> list[str]:
     """What a run has asked for before it began, and its history does not tell."""
-    if started.gathered or started.throttled:
-        return ["requests with which starts are gathered or throttled: not counted"]
+    if started.gathered:
+        return ["requests with which starts are gathered: not counted"]
     return []

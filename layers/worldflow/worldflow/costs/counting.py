@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import assert_never, cast
 
+from worldflow.costs import pauses, places
 from worldflow.costs.asking import record_of, uncounted
 from worldflow.costs.commits import Commits, Outcome
 from worldflow.costs.large_data import count_data
 from worldflow.costs.metering import Asked, MeteredWorld
+from worldflow.costs.steps import run_inline_again, run_task, watch
 from worldflow.costs.streams import StreamCommits, count_streams, with_values
 from worldflow.engine import history as h
 from worldflow.engine.history import AnyFact, Event, Fact
@@ -26,7 +28,8 @@ from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation
 from worldflow.turns.acts import Acts, Obsolete, carry_out
 from worldflow.turns.announcing import status_events
-from worldflow.worlds import items, ledger, reading
+from worldflow.turns.pausing import CHANGES
+from worldflow.worlds import items, reading
 from worldflow.worlds.histories import as_sent, as_stored
 from worldflow.worlds.messages import (
     Delayed,
@@ -34,14 +37,13 @@ from worldflow.worlds.messages import (
     HeartbeatDue,
     Message,
     Outgoing,
+    Poke,
     RunMessage,
     Start,
     StepDue,
-    StepOutcome,
     StepTask,
     start_of,
 )
-from worldflow.worlds.payloads import is_in_store
 from worldflow.worlds.records import RunRecord, run_record
 from worldflow.worlds.workflow_pauses import pauses_key
 
@@ -125,33 +127,41 @@ class _Account:
         for event in events:
             obsolete.add(event, state.record(event))
         acts = Acts(self.world, self._run_id, state)
+        places.admit(self.world, state, events)
         forked = any(isinstance(event, h.RunForked) for event in events)
+        pokes = any(isinstance(message, Poke) for message in messages)
+        again = forked or pokes or any(isinstance(event, h.RunUnpaused) for event in events)
         if events:
             self.world.append(self._run_id, [as_stored(event) for event in events])
         events = [with_values(event) if isinstance(event, h.StreamWritten) else event for event in events]
-        if events and state.ended:
-            for out in acts.finish(events, redo=forked):
+        if state.ended and (events or again):
+            for out in acts.finish(events, redo=again):
                 self._send(out)
             acts.cancel_obsolete(obsolete)
             acts.cancel_obsolete(acts.all_open())
         elif not state.ended:
             if forked:
                 self.world.copied[self._run_id] = events
+            if again:
                 carry_out(self.world, self._run_id, acts.redo())
             else:
                 carry_out(self.world, self._run_id, acts.perform(events))
                 acts.cancel_obsolete(obsolete)
             for message in messages:
-                if isinstance(message, StepDue):
+                if isinstance(message, StepDue) and not state.paused:
                     self._send(acts.wake_step(message))
                 if isinstance(message, HeartbeatDue):
-                    self._watch(message)
-            held = any(isinstance(event, Fact) and event.held for event in events)
+                    watch(self.world, self._run_id, state, message)
+            pauses.act(self.world, self._run_id, state, events, messages)
+            held = not state.paused and any(isinstance(event, Fact) and event.held for event in events)
             if held:
                 self.say("turns without the workflow's code while the run was blocked")
-            told = (h.Applied, h.AttributesSet)
-            if held or forked or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
+            told = (h.Applied, h.AttributesSet, *CHANGES)
+            if held or again or any(isinstance(event, told) or self._is_taken_up(event) for event in events):
                 self.world.update_run(run_record(self._run_id, state, None, self.world.now()))
+        if state.has_limits:
+            closed = obsolete.attempts
+            self._send(places.settle(self.world, self._run_id, state, messages, events, closed, redo=again))
         asked = self.world.asked
         asked.starts += any(event.seq == 1 for event in events)
         asked.ends += bool(events and state.ended)
@@ -171,7 +181,7 @@ class _Account:
         """What a turn reads of the run in a process that holds it."""
         world, state = self.world, self._state
         may_be_archived = state.started is not None and reading.is_quiet(world, state.at)
-        if state.started is None or state.ended or may_be_archived:
+        if state.started is None or state.ended or state.paused or may_be_archived:
             world.load_history(self._run_id)
             if state.started is None:
                 world.get_run_and_item(self._run_id, pauses_key(self._run_id))
@@ -205,7 +215,10 @@ class _Account:
                 if fact.step_id not in self._inline:
                     self._execute(fact)
                 elif fact.attempt > 1:
-                    self._run_inline_again(fact)
+                    run_inline_again(world, self._run_id, state, fact)
+            case h.TimerFired(woken=True):
+                world.load_history(self._run_id)
+                self._send_to_run(fact)
             case h.TimerFired():
                 self._bring_due(FactArrived(run_id=self._run_id, fact=h.TimerFired(timer_id=fact.timer_id)))
             case h.ChildCompleted() | h.ChildFailed():
@@ -219,6 +232,10 @@ class _Account:
             case h.RunUnpaused():
                 if not (state.paused and fact.pause_id == state.paused.pause_id):  # else the run is cancelled
                     self._send_to_run(fact)
+                if fact.of_workflow:
+                    pauses.look_up(world)
+            case h.RunPaused() if pauses.comes_with_record(fact, state):
+                return
             case h.SignalReceived() | h.UpdateReceived() | h.CancelRequested() | h.TerminateRequested() | h.RunPaused():
                 if isinstance(fact, h.UpdateReceived):
                     self.say("polls for the answers to updates: not counted")
@@ -239,23 +256,39 @@ class _Account:
         if forked:
             self.say("requests to start from the history of another run")
         if forked or (started.parent is None and generation(self._run_id)[1] == 1):
-            self._create(record)
+            self._create(record, throttled=bool(started.throttled))
         else:
             # Of its parent's account, or of the generation's before it.
             world.remember(record)
             self._inbox.append(start)
+        if started.throttled and not started.start_at:
+            places.throttle(world, started.workflow_name)
         self._collect()
 
-    def _create(self, record: RunRecord) -> None:
-        """Starts the run, some time before it begins if it is delayed."""
+    def _create(self, record: RunRecord, *, throttled: bool) -> None:
+        """Starts the run, some time before it begins if it is delayed, or waits for its place at a throttle."""
         world, begins_at = self.world, self.world.moment
         world.moment = record.created_at if record.start_at else begins_at
-        world.create_run(record)
-        world.send([start_of(record.run_id, record.start_at, record.parent)])
+        start_at = None if throttled else record.start_at
+        world.create_run(record.model_copy(update={"start_at": start_at}))
+        world.send([start_of(record.run_id, start_at, record.parent)])
+        if throttled and record.start_at:
+            self._collect()
+            self._wait_for_place(record)
         if record.start_at:
             self._collect()
             world.moment = begins_at
             self._bring_due(Start(run_id=record.run_id, due=record.start_at))
+
+    def _wait_for_place(self, record: RunRecord) -> None:
+        """A turn in which a throttled run learns when it may begin."""
+        messages, self._inbox = self._inbox, []
+        for message in messages:
+            self.world.delivered(message)
+        self._recall(is_new=False)
+        places.throttle(self.world, record.workflow_name)
+        self.world.update_run(record.model_copy(update={"throttled": True}))
+        self.world.send([start_of(record.run_id, record.start_at)])
 
     def _send_to_run(self, fact: AnyFact) -> None:
         """A sender to a run first checks whether the run is still open."""
@@ -276,37 +309,8 @@ class _Account:
             if (step := self._state.steps.get(fact.step_id)) and step.scheduled.entity:
                 self._inbox.append(self._arrived(fact))  # the entity has sent it
             return
-        world.delivered(task)
-        if task.redo and task.ledger is not False:
-            ledger.get_outcome(world, self._run_id, task.step_id, task.attempt)
-        if task.at_most_once:
-            ledger.claim(world, self._run_id, task.step_id, task.attempt)
-        if task.heartbeats:
-            ledger.begin(world, self._run_id, task.step_id, task.attempt)
-            self.say("heartbeats: not in the history, each is one more write")
-        if is_in_store(task.input):
-            world.access.s3.get_object()
-        outcome = StepOutcome(run_id=self._run_id, fact=self._unrecorded(fact), call=task.call)
-        if task.ledger is not False:
-            ledger.put_outcome(world, outcome)
-        world.send([FactArrived(run_id=self._run_id, fact=outcome.fact)])
+        run_task(world, task, cast("Outcome", self._unrecorded(fact)), self.say)
         self._collect()
-
-    def _run_inline_again(self, fact: Outcome) -> None:
-        """What a turn does with an inline attempt that a turn before it may have begun."""
-        attempt = (self._run_id, fact.step_id, fact.attempt)
-        ledger.get_outcome(self.world, *attempt)
-        step = self._state.steps.get(fact.step_id)
-        if step and step.scheduled.at_most_once:
-            ledger.claim(self.world, *attempt)
-
-    def _watch(self, message: HeartbeatDue) -> None:
-        """The look at a step that sends heartbeats, which is taken for one that does."""
-        step = self._state.steps.get(message.step_id)
-        if step and step.attempt == message.attempt and step.scheduled.heartbeat_timeout:
-            ledger.last_beat(self.world, self._run_id, message.step_id, message.attempt)
-            due = self.world.now() + timedelta(seconds=step.scheduled.heartbeat_timeout)
-            self.world.send([Delayed(due=due, message=message.model_copy(update={"due": due}))])
 
     # --- time ---
 

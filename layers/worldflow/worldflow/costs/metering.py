@@ -17,6 +17,7 @@ import boto3
 
 from worldflow.engine.history import Event
 from worldflow.engine.history.base import UNRECORDED
+from worldflow.engine.ids import is_of_limit
 from worldflow.settings import Settings
 from worldflow.worlds.aws.access import AWSAccess, as_attributes, values_of
 from worldflow.worlds.aws.items import INDEXES, LISTED, item_size, record_item
@@ -198,7 +199,8 @@ class _DynamoDB(_Client):
         self._count("PutItem")
         if TableName == _SETTINGS.events_table:
             self.asked.write_units += _write_units(item_size(Item))
-            self.asked.kept_bytes += item_size(Item) + ITEM_OVERHEAD
+            if not is_of_limit(Item["run_id"]["S"]):  # whose histories are removed soon
+                self.asked.kept_bytes += item_size(Item) + ITEM_OVERHEAD
         else:
             self._write(Item["run_id"]["S"], Item)
 

@@ -115,6 +115,11 @@ def limit_key(name: str, what: str) -> str:
     return f"{_LIMIT}{name}#{what}"
 
 
+def is_of_limit(key: str) -> bool:
+    """Whether a history is that of a limit."""
+    return key.startswith(_LIMIT)
+
+
 def starts_key(run_id: str) -> str:
     """What the starts are kept under that a run gathers before it begins."""
     return f"{run_id}{_STARTS}"
@@ -122,4 +127,4 @@ def starts_key(run_id: str) -> str:
 
 def is_of_run(key: str) -> bool:
     """Whether a history is that of a run, and not of something beside it."""
-    return _STREAM not in key and not key.startswith(_LIMIT) and not key.endswith(_STARTS)
+    return _STREAM not in key and not is_of_limit(key) and not key.endswith(_STARTS)
