@@ -202,6 +202,29 @@ async def calls_beside_a_lock() -> list[str]:
     return got
 
 
+@workflow
+async def waits_in_a_lock() -> str:
+    async with AnsweringAccount("a").lock(lease="1h"):
+        await wait_for_signal("go")
+        return str(await AnsweringAccount("a").add(1))
+
+
+def test_a_fork_does_not_act_in_the_lock_of_the_original(world: CrashingWorld) -> None:
+    starting.start(world, "r", waits_in_a_lock)
+    settle(world)
+    starting.fork(world, "r", "fork", after=len(world.load_history("r")))
+    settle(world)
+    sending.signal(world, "fork", "go")
+    call(world, "other", "add", 1)
+    settle(world)
+    error = world.read_run("fork").error
+    assert error and error.type.endswith("EntityLockLostError")
+    assert answers(world, "other") == [None], "the fork has ended the lock"
+    sending.signal(world, "r", "go")
+    settle(world)
+    assert answers(world, "r", "other") == ["1", "2"]
+
+
 def test_a_call_beside_a_wait_for_a_lock_waits_too(world: CrashingWorld) -> None:
     call(world, "r", "add_slowly", 1)
     settle(world)

@@ -78,9 +78,9 @@ async def lock(run: Execution, reference: Entity, lease: float) -> str:
 
 
 async def unlock(run: Execution, reference: Entity, lock_id: str) -> None:
-    """Ends a lock. One that is no more, or not yet, is nothing to complain of."""
-    run.entities.locks.pop(reference._run_id, None)
-    await _send(run, reference, UNLOCK, {"lock": lock_id})
+    """Ends a lock. One that is no more, or not yet, is nothing to complain of. That of another run is left to it."""
+    if run.entities.locks.pop(reference._run_id, lock_id):
+        await _send(run, reference, UNLOCK, {"lock": lock_id})
 
 
 async def _send(run: Execution, reference: Entity, operation: str, values: dict[str, Json]) -> None:

@@ -223,6 +223,8 @@ class Execution:
     def _restart(self, fact: h.RunForked) -> None:
         """What is counted in time begins anew."""
         self.calls.restart()
+        if fact.after is not None:
+            self.entities.lose_locks()
         if fact.seed is None:
             return  # recorded by code that did no more
         self.random.seed(fact.seed)

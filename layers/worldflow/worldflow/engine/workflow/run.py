@@ -43,6 +43,10 @@ class EntityUse:
     waiting: list[str] = field(default_factory=list)
     """Of an entity: the entities that wait for what it does now, itself the last."""
 
+    def lose_locks(self) -> None:
+        """They are another run's, which this one is a fork of: calls in their blocks are refused."""
+        self.locks = dict.fromkeys(self.locks, "")
+
 
 class Webhooks(Protocol):
     """Where webhooks are reached."""
