@@ -35,6 +35,11 @@ class AnsweringAccount(Entity):
         self.balance += amount
         return self.balance
 
+    async def take(self, amount: int) -> int:
+        if amount > self.balance:
+            raise ValueError(f"only {self.balance}")
+        return await self.add(-amount)
+
     async def add_slowly(self, amount: int) -> int:
         await sleep("1h")
         return await self.add(amount)
@@ -154,6 +159,24 @@ def test_the_retry_of_a_run_gets_the_answer_of_a_call_that_still_runs(world: Cra
     serve(world)
     assert answers(world, "r~2") == [5]
     assert sum(isinstance(event, Replied) for event in world.load_history("AnsweringAccount@a")) == 1
+
+
+@workflow
+async def needs_what_is_there(amount: int) -> int:
+    return await AnsweringAccount("a").take(amount)
+
+
+def test_the_retry_of_a_run_makes_a_call_again_that_failed(world: CrashingWorld) -> None:
+    starting.start(world, "r", needs_what_is_there, {"amount": 5})
+    settle(world)
+    starting.retry(world, "r")
+    settle(world)
+    assert world.read_run("r~2").status == "failed"
+    call(world, "filling", "add", 8)
+    settle(world)
+    starting.retry(world, "r")
+    settle(world)
+    assert (world.read_run("r~3").status, world.read_run("r~3").result) == ("completed", 3)
 
 
 def test_a_fork_would_answer_the_callers_of_an_entity_and_is_refused(world: CrashingWorld) -> None:

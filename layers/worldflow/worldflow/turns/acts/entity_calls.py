@@ -43,8 +43,7 @@ def call(run: ActingRun, step: OpenStep) -> FactArrived:
     workflow, _, operation = scheduled.name.rpartition(".")
     entity = newest(run.world, scheduled.entity)
     fact = UpdateReceived(
-        # The same for a run that continues another, so that it is not made twice.
-        update_id=f"{step.origin or run.id}/{scheduled.step_id}",
+        update_id=f"{_asked_by(run, step)}/{scheduled.step_id}",
         name=operation,
         args=given_to(run.world, entity, run.input_of(scheduled)),
         traceparent=run.traceparent(),
@@ -55,6 +54,20 @@ def call(run: ActingRun, step: OpenStep) -> FactArrived:
     )
     nonce = f"for {run.id}" if step.origin else None
     return FactArrived(run_id=entity, fact=fact, nonce=nonce, revival=Revival(workflow_name=workflow, input={}))
+
+
+def _asked_by(run: ActingRun, step: OpenStep) -> str:
+    """The run by whose id a call is known. That of a retry is the call of the run that failed, so that it is not made
+    twice; unless it failed there, and so has changed nothing.
+    """
+    if step.origin is None:
+        return run.id
+    base, number = generation(run.id)
+    for before in range(number - 1, generation(step.origin)[1] - 1, -1):
+        history = reading.find_history(run.world, generation_id(base, before)) or ()
+        if any(isinstance(event, StepFailed) and event.step_id == step.scheduled.step_id for event in history):
+            return generation_id(base, before + 1)
+    return step.origin
 
 
 def newest(world: World, entity: str) -> str:
