@@ -101,6 +101,7 @@ SCHEMAS: dict[str, Schema] = {
     "Queried": record({"result": ANYTHING}),
     "Hook": record({"token": TEXT, "run_id": TEXT, "hook_id": TEXT, "metadata": ANYTHING}),
     "Resumed": record({"run_id": TEXT, "hook_id": TEXT, "resume_id": TEXT}),
+    "Reported": record({"run_id": TEXT, "hook_id": TEXT}),
     "PausedWorkflows": record({"workflows": {"type": "array", "items": ref("PausedWorkflow")}}),
     "PausedWorkflow": record({"workflow": TEXT, "at": MOMENT, "ending": {"type": "boolean"}}, reason=TEXT, by=TEXT),
     "UnpausedWorkflow": record({"workflow": TEXT, "unpaused": COUNT, "complete": {"type": "boolean"}}),
@@ -203,6 +204,9 @@ OPERATIONS: dict[str, Operation] = {
         "Send a value to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True, body=ANYTHING
     ),
     "POST /hooks/{token}/fail": Operation("Send a failure to a hook", {202: "Resumed"}, (413, 404, 409, 422), key=True),
+    "POST /hooks/{token}/heartbeat": Operation(
+        "Report that the value of a hook is still to come", {202: "Reported"}, (404, 413, 422)
+    ),
     "POST /schedules": Operation("Create a schedule", {201: "Schedule", 200: "Schedule"}, (413, 409, 422)),
     "GET /schedules": Operation("List schedules, sorted by id", {200: "SchedulePage"}, (413, 422)),
     "GET /schedules/{schedule_id}": Operation("Get a schedule", {200: "Schedule"}, (404, 413, 422)),

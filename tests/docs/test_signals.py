@@ -12,6 +12,7 @@ from worldflow import (
     HookConflictError,
     HookFailedError,
     HookNotFoundError,
+    HookTimeoutError,
     InvalidInputError,
     RunFailedError,
     SerializationError,
@@ -385,3 +386,35 @@ async def test_an_update_is_refused_accepted_and_starts_its_run() -> None:
         assert await orchestrator.run("table-7").update_handle("ada-7").result() == 1
         await run.signal("close")
         assert await run.result() == ["Ada", "Ada"]
+
+
+async def test_heartbeats_of_a_sender() -> None:
+    tokens: list[str] = []
+
+    @step
+    async def order_print(order: Order, token: str) -> None:
+        tokens.append(token)
+
+    @step
+    async def print_by_hand(order: Order) -> int:
+        return 0
+
+    @workflow
+    async def prints(order: Order) -> int:
+        with create_hook(int, heartbeat_timeout="10m") as hook:
+            await order_print(order, hook.token)
+            try:
+                pages = await hook
+            except HookTimeoutError:
+                pages = await print_by_hand(order)
+        return pages
+
+    async with WorkflowEnvironment() as env:
+        orchestrator = env.orchestrator
+        run, other = await env.start(prints, ORDER), await env.start(prints, ORDER)
+        token = tokens[0]
+        await env.advance("9m")
+        await orchestrator.heartbeat_hook(token)
+        await env.advance("9m")
+        await env.resume_hook(token, 3)
+        assert [await run.result(), await other.result()] == [3, 0]

@@ -57,6 +57,7 @@ def test_the_api_answers_these_requests(stack: Stack) -> None:
         "GET /runs/{run_id}/queries/{name}",
         "POST /hooks/{token}",
         "POST /hooks/{token}/fail",
+        "POST /hooks/{token}/heartbeat",
         "GET /hooks/{token}",
         "POST /schedules",
         "GET /schedules",
@@ -145,6 +146,7 @@ WRITES = {
     "POST /runs/{run_id}/cancel",
     "POST /hooks/{token}",
     "POST /hooks/{token}/fail",
+    "POST /hooks/{token}/heartbeat",
 }
 
 

@@ -93,6 +93,7 @@ def test_an_application_may_call_its_routes_and_no_other(stack: Stack) -> None:
         "GET /runs/{run_id}/streams", "GET /runs/{run_id}/streams/{name}",
         "POST /runs/{run_id}/cancel", "POST /runs/{run_id}/signals/{name}", "POST /runs/{run_id}/updates/{name}",
         "GET /hooks/{token}", "POST /hooks/{token}", "POST /hooks/{token}/fail",
+        "POST /hooks/{token}/heartbeat",
     }  # fmt: skip
 
 

@@ -36,6 +36,14 @@ def test_the_body_is_the_value(api: Api, aws: AWSSystem, run_id: str) -> None:
     assert finish(aws, run_id).result == [{"approved": True}, None]
 
 
+def test_a_heartbeat(api: Api, run_id: str) -> None:
+    answer = api.post(f"/hooks/{TOKEN}/heartbeat")
+
+    assert (answer.status, answer.body) == (202, {"run_id": run_id, "hook_id": "h1"})
+    assert api.world.get_item("beat#r/h1")
+    assert api.post("/hooks/nobodys/heartbeat").status == 404
+
+
 def test_who_holds_a_token(api: Api, run_id: str) -> None:
     answer = api.get(f"/hooks/{TOKEN}")
 

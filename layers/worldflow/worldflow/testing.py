@@ -164,6 +164,10 @@ class WorkflowEnvironment:
         """Sends a failure to the hook with this token, and lets its run continue."""
         await self._settle_after(self.orchestrator.fail_hook(token, error))
 
+    async def heartbeat_hook(self, token: str) -> None:
+        """Reports that a value for the hook with this token is still to come."""
+        await self._settle_after(self.orchestrator.heartbeat_hook(token))
+
     async def request(
         self,
         url: str,

@@ -30,3 +30,9 @@ def test_a_hook_whose_run_has_ended(door: Cli):
     door("hook", "front-door", "--value", '"Grace"')
     door.settle()
     assert door.fails("hook", "front-door", "--value", '"Ada"').startswith("Error: no live run has a hook")
+
+
+def test_a_heartbeat(door: Cli):
+    assert door("hook", "front-door", "--heartbeat") == "Sent the heartbeat to one.\n"
+    assert "--heartbeat" in door.fails("hook", "front-door", "--heartbeat", "--error", "no", code=2)
+    assert door.fails("hook", "back-door", "--heartbeat").startswith("Error: no live run has a hook")

@@ -75,21 +75,30 @@ def hook(
     error: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Report a failure instead: the workflow gets HookFailedError.")
     ] = None,
+    heartbeat: Annotated[
+        bool, typer.Option("--heartbeat", help="Report instead that a value is still to come.")
+    ] = False,
     local: Local = None,
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a value to the run that holds a hook, or with --error a failure."""
+    """Send a value to the run that holds a hook, or with --error a failure, or with --heartbeat that it is to come."""
     if value is not None and error is not None:
         raise typer.BadParameter("cannot be given together with --value", param_hint="--error")
+    if heartbeat and (value is not None or error is not None):
+        raise typer.BadParameter("cannot be given together with --value or --error", param_hint="--heartbeat")
     sent = read_json(value, "--value") if value is not None else None
     with open_world(local, stack) as world:
-        fail = error is not None and webhooks.fail_hook(world, token, error)
-        held = fail or webhooks.resume_hook(world, token, sent)
+        if heartbeat:
+            what, held = "heartbeat", webhooks.heartbeat_hook(world, token)
+        elif error is not None:
+            what, held = "failure", webhooks.fail_hook(world, token, error)
+        else:
+            what, held = "value", webhooks.resume_hook(world, token, sent)
     if as_json:
         print_json({"run_id": held.run_id, "hook_id": held.hook_id})
     else:
-        typer.echo(f"Sent the {'failure' if fail else 'value'} to {held.run_id}.")
+        typer.echo(f"Sent the {what} to {held.run_id}.")
 
 
 def update(

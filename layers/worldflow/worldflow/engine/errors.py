@@ -21,7 +21,8 @@ WorldflowError
 ├── HookError                    about one hook; has `token`
 │   ├── HookNotFoundError        no live run holds the token
 │   ├── HookConflictError        another live run holds the token
-│   └── HookFailedError          the sender reports a failure instead of a value
+│   ├── HookFailedError          the sender reports a failure instead of a value
+│   └── HookTimeoutError         whoever is to send a value has not reported for too long
 ├── StreamError                  about a stream of a run
 │   ├── StreamClosedError        the stream is closed: nothing more can be written to it
 │   └── StreamLimitError         a value is larger, or a stream longer, than the limit
@@ -187,6 +188,10 @@ class HookConflictError(HookError):
 
 class HookFailedError(HookError):
     """The sender of a hook's value reports a failure instead: see `Orchestrator.fail_hook`."""
+
+
+class HookTimeoutError(HookError):
+    """Neither a value nor a heartbeat has come for the `heartbeat_timeout` of the hook."""
 
 
 class StreamError(WorldflowError):

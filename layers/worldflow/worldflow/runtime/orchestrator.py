@@ -290,6 +290,14 @@ class Orchestrator(ScheduleCalls, LimitCalls, WorkflowCalls):
         fail = functools.partial(webhooks.fail_hook, self._world, token, error, resume_id=resume_id)
         return await asyncio.to_thread(fail)
 
+    async def heartbeat_hook(self, token: str) -> HookRecord:
+        """Reports that a value is still to come, for a hook with a `heartbeat_timeout`. One write; the workflow does
+        not run. Returns the record of the hook.
+
+        Raises `HookNotFoundError`.
+        """
+        return await asyncio.to_thread(webhooks.heartbeat_hook, self._world, token)
+
     async def advance(self, run_id: str) -> None:
         """Takes a turn of the run in this process, and repeats requests that are still open. Safe at any time.
 
@@ -342,6 +350,7 @@ class SyncOrchestrator(Synchronous[Orchestrator]):
     get_hook = waiting(Orchestrator.get_hook)
     resume_hook = waiting(Orchestrator.resume_hook)
     fail_hook = waiting(Orchestrator.fail_hook)
+    heartbeat_hook = waiting(Orchestrator.heartbeat_hook)
     create_schedule = waiting(Orchestrator.create_schedule)
     list_schedules = waiting(Orchestrator.list_schedules)
     get_schedule = waiting(Orchestrator.get_schedule)

@@ -23,7 +23,7 @@ from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.ids import check_id
 from worldflow.engine.values.serialization import ANYTHING, Codec, check_text
 from worldflow.engine.workflow.context import check_token
-from worldflow.engine.workflow.webhooks import FAIL, WebhookRequest
+from worldflow.engine.workflow.webhooks import FAIL, HEARTBEAT, WebhookRequest
 from worldflow.runtime.callers import asked_by, caller
 from worldflow.turns.webhook_tokens import _expiry, _is_signed
 from worldflow.worlds import items
@@ -104,6 +104,17 @@ def fail_hook(world: World, token: str, error: str | BaseException, *, resume_id
     return hook
 
 
+def heartbeat_hook(world: World, token: str) -> HookRecord:
+    """Reports, for a hook with a `heartbeat_timeout`, that a value is still to come. Returns the hook's record.
+
+    Raises `HookNotFoundError`, and `InvalidInputError` for an invalid token.
+    """
+    check_token(token)
+    hook = _live_hook(world, token)
+    items.beat_hook(world, hook)
+    return hook
+
+
 def receive(
     world: World,
     token: str,
@@ -119,13 +130,13 @@ def receive(
 
     request_id: identifies the request: copies with the same id are delivered once. Default: a new id.
     A token that ends with `.fail` is that of `Webhook.fail_url`: the hook fails, with the body as text, or what is
-    under `error` in a JSON object.
+    under `error` in a JSON object. One that ends with `.heartbeat` is that of `Webhook.heartbeat_url`.
     Responds 404 to a forged token, 410 if the token has expired or the run has ended or disposed of the hook, and 413
     to more than 256 KB.
     """
     if len(body) > REQUEST_LIMIT:
         return _refusal(413, f"the body is larger than {REQUEST_LIMIT} bytes")
-    token, fails = token.removesuffix(FAIL), token.endswith(FAIL)
+    token, ending = _parted(token)
     if not _is_signed(token, world.webhooks.keys()) and not _is_signed(token, world.webhooks.newer_keys()):
         return _refusal(404, "there is no such webhook")
     if (expires := _expiry(token)) is not None and world.now().timestamp() >= expires:
@@ -134,16 +145,25 @@ def receive(
         hook = _live_hook(world, token)
     except HookNotFoundError:
         return _refusal(410, "this webhook no longer accepts requests")
+    if ending == HEARTBEAT:
+        items.beat_hook(world, hook)
+        return Answer(202)
     named = {name.lower(): value for name, value in (headers or {}).items()}
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)
     resume_id = request_id or uuid.uuid4().hex
     with asked_by(named.get("traceparent")):
-        if fails:
+        if ending == FAIL:
             error = HookFailedError(_reported(body), token)
             _send(world, hook, None, resume_id, encode_exception(error))
             return Answer(202)
         fact_id = _send(world, hook, _requests().encode(request), resume_id)
     return _answer(world, hook, fact_id, sleep) if hook.answers else Answer(202)
+
+
+def _parted(token: str) -> tuple[str, str | None]:
+    """A token without its ending, and that."""
+    ending = next((one for one in (FAIL, HEARTBEAT) if token.endswith(one)), None)
+    return (token.removesuffix(ending), ending) if ending else (token, None)
 
 
 def _reported(body: bytes) -> str:

@@ -134,6 +134,9 @@ class OtherRuns:
         self._world.send([entity_calls.answer(self._world, parent, entity_calls.outcome_of(reply))])
         return True
 
+    def beat(self, run_id: str, hook_id: str) -> str | None:
+        return items.last_hook_beat(self._world, run_id, hook_id)
+
     def holder(self, token: str) -> str | None:
         hook = items.get_hook(self._world, token)
         return hook.run_id if hook else None

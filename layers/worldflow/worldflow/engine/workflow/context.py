@@ -22,6 +22,7 @@ from worldflow.engine.here import COLLECTOR, running_loop
 from worldflow.engine.history import Attribute, AttributesSet, Json, dump_value
 from worldflow.engine.values.serialization import ANYTHING, check_text
 from worldflow.engine.workflow.awaitables import Call
+from worldflow.engine.workflow.beats import read_timeout
 from worldflow.engine.workflow.execution import RECORD_LIMIT, Execution
 from worldflow.engine.workflow.inbox import Hook, OnMisfit
 from worldflow.engine.workflow.mailbox import Receive
@@ -96,13 +97,29 @@ def _check_on_misfit(on_misfit: str) -> None:
 
 
 @overload
-def create_hook(*, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip") -> Hook[Any]: ...
+def create_hook(
+    *,
+    token: str | None = None,
+    metadata: Json = None,
+    on_misfit: OnMisfit = "skip",
+    heartbeat_timeout: Duration | None = None,
+) -> Hook[Any]: ...
 @overload
 def create_hook(
-    type: TypeForm[T], *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
+    type: TypeForm[T],
+    *,
+    token: str | None = None,
+    metadata: Json = None,
+    on_misfit: OnMisfit = "skip",
+    heartbeat_timeout: Duration | None = None,
 ) -> Hook[T]: ...
 def create_hook(
-    type: Any = None, *, token: str | None = None, metadata: Json = None, on_misfit: OnMisfit = "skip"
+    type: Any = None,
+    *,
+    token: str | None = None,
+    metadata: Json = None,
+    on_misfit: OnMisfit = "skip",
+    heartbeat_timeout: Duration | None = None,
 ) -> Hook[Any]:
     """Creates a hook. A sender needs only its token to send it values, not the run's id.
 
@@ -111,15 +128,18 @@ def create_hook(
         holds the token, awaiting the hook raises `HookConflictError`.
     metadata: JSON of up to 16 KB, returned by `get_hook`.
     on_misfit: what happens to a value that does not match `type`: see `wait_for_signal`.
+    heartbeat_timeout: how long a wait for a value may last without `Orchestrator.heartbeat_hook`; up to 30 days. After
+        that it raises `HookTimeoutError`. Default: no limit.
     """
     run = _execution("create_hook()")
     _check_on_misfit(on_misfit)
-    data = _metadata(metadata)
+    data, limit = _metadata(metadata), read_timeout(heartbeat_timeout)
     if token is not None:
         check_token(token)
     hook: Hook[Any] = run.inbox.create_hook(
         lambda hook_id: Hook(run.inbox, hook_id, run.uuid4().hex if token is None else token, data, type, on_misfit)
     )
+    hook.heartbeat_timeout = limit
     return hook
 
 
@@ -128,22 +148,25 @@ def create_webhook(
     respond: Literal["accepted", "workflow"] = "accepted",
     metadata: Json = None,
     expires_in: Duration = LONGEST_LIFE,
+    heartbeat_timeout: Duration | None = None,
 ) -> Webhook:
     """Creates a hook with a signed `url`, which accepts any HTTP request. Its values are `WebhookRequest`s.
 
     respond: `"accepted"` answers each request with 202 at once; with `"workflow"`, the workflow answers with
         `request.respond(...)`.
     expires_in: how long the URL is valid. Default and maximum: 366 days.
+    heartbeat_timeout: as for `create_hook`; requests to `heartbeat_url` are heartbeats.
     """
     if respond not in ("accepted", "workflow"):
         raise ValueError(f'respond must be "accepted" or "workflow", not {respond!r}')
     run = _execution("create_webhook()")
-    data, life = _metadata(metadata), seconds(expires_in)
+    data, life, limit = _metadata(metadata), seconds(expires_in), read_timeout(heartbeat_timeout)
     if life > LONGEST_LIFE.total_seconds():
         raise ValueError(f"a webhook URL is valid for at most {LONGEST_LIFE.days} days, not {expires_in!r}")
     webhook: Webhook = run.inbox.create_hook(
         lambda hook_id: Webhook(run.inbox, hook_id, answers=respond == "workflow", metadata=data, life=life)
     )
+    webhook.heartbeat_timeout = limit
     return webhook
 
 

@@ -41,6 +41,7 @@ from worldflow.engine.privacy import described
 from worldflow.engine.values.serialization import ANYTHING, Codec, explain
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
+from worldflow.engine.workflow.beats import received_in_time
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
 from worldflow.engine.workflow.own_steps import HOLDER
 from worldflow.engine.workflow.run import Run
@@ -330,6 +331,7 @@ class Hook(Generic[T]):
 
     is_webhook = False
     answers = False
+    heartbeat_timeout: float | None = None
 
     def __init__(
         self, inbox: Inbox, hook_id: str, token: str, metadata: Json, type: Any, on_misfit: OnMisfit = "raise"
@@ -344,7 +346,8 @@ class Hook(Generic[T]):
 
     async def _receive(self) -> T:
         while True:
-            fact = await self._mail.get()
+            limit = self.heartbeat_timeout
+            fact = await (self._mail.get() if limit is None else received_in_time(self, limit))
             try:
                 return self._read(fact)
             except SerializationError as error:

@@ -42,4 +42,9 @@ def _holder(token: str) -> str | None:
     return _others().holder(token)
 
 
+def _beat(run_id: str, hook_id: str) -> str | None:
+    return _others().beat(run_id, hook_id)
+
+
 SIGNAL, CANCEL, HOLDER = _own(_signal, "signal_run"), _own(_cancel, "cancel_run"), _own(_holder, "hook_holder")
+BEAT = _own(_beat, "hook_heartbeat")

@@ -79,6 +79,9 @@ class OtherRuns(Protocol):
     def holder(self, token: str) -> str | None:
         """The run that holds a hook's token."""
 
+    def beat(self, run_id: str, hook_id: str) -> str | None:
+        """When the last heartbeat has come for a hook, if one has."""
+
 
 class Run(Protocol):
     """What `Calls` and `Inbox` may use of the `Execution` that they belong to."""

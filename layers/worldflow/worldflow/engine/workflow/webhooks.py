@@ -25,6 +25,9 @@ RESPONSE_LIMIT = 4 * 1024 * 1024
 FAIL = ".fail"
 """The end of a URL that reports a failure."""
 
+HEARTBEAT = ".heartbeat"
+"""The end of a URL that takes heartbeats."""
+
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -103,6 +106,11 @@ class Webhook(Hook[WebhookRequest]):
     def fail_url(self) -> str:
         """Where a request makes awaiting the webhook raise `HookFailedError`, with the request's body as its text."""
         return f"{self.url}{FAIL}"
+
+    @property
+    def heartbeat_url(self) -> str:
+        """Where a request says that a value is still to come, for a webhook with a `heartbeat_timeout`."""
+        return f"{self.url}{HEARTBEAT}"
 
     def _read(self, fact: HookResumed) -> WebhookRequest:
         request = super()._read(fact)

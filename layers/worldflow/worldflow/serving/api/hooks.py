@@ -56,4 +56,10 @@ def hook_routes(world: World, idempotency: Idempotency) -> APIGatewayHttpRouter:
         logger.append_keys(run_id=hook.run_id)
         return {"run_id": hook.run_id, "hook_id": hook.hook_id, "resume_id": id}
 
+    @router.post("/hooks/<token>/heartbeat")
+    def heartbeat_hook(token: Id) -> Response[Any]:
+        hook = webhooks.heartbeat_hook(world, token)
+        logger.append_keys(run_id=hook.run_id)
+        return json_response(202, {"run_id": hook.run_id, "hook_id": hook.hook_id})
+
     return router

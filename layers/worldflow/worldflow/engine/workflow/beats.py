@@ -1,0 +1,48 @@
+"""Hooks whose holder must report: a wait for a value ends if nothing has come for too long, not even a heartbeat.
+
+A heartbeat is an item and no event. When the time is over, the workflow asks for the last one, and waits for the rest
+of its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from worldflow.engine.durations import Duration, seconds, spoken
+from worldflow.engine.errors import HookTimeoutError
+from worldflow.engine.history import HookResumed
+from worldflow.engine.workflow.own_steps import BEAT
+
+if TYPE_CHECKING:
+    from worldflow.engine.workflow.inbox import Hook
+
+LONGEST = timedelta(days=30)
+"""Heartbeats are kept for a little longer."""
+
+
+def read_timeout(timeout: Duration | None) -> float | None:
+    """A `heartbeat_timeout` in seconds. Raises `ValueError`."""
+    length = None if timeout is None else seconds(timeout)
+    if length is not None and not 0 < length <= LONGEST.total_seconds():
+        raise ValueError(f"heartbeat_timeout must be more than zero and at most {LONGEST.days} days, not {timeout!r}")
+    return length
+
+
+async def received_in_time(hook: Hook[Any], timeout: float) -> HookResumed:
+    """What comes next for a hook. Raises `HookTimeoutError`."""
+    run, limit = hook._inbox.run, timedelta(seconds=timeout)
+    due = run.now() + limit
+    while True:
+        try:
+            async with asyncio.timeout_at(due.timestamp()):
+                return await hook._mail.get()
+        except TimeoutError:
+            beat = await run.call_step(BEAT, (run.run_id, hook.hook_id), {})
+        due = datetime.fromisoformat(beat) + limit if beat else run.now()
+        if due <= run.now():
+            if hook._mail.unread():
+                return await hook._mail.get()
+            problem = f"nobody has reported for {spoken(timeout)} to the hook {hook.token!r}"
+            raise HookTimeoutError(problem, hook.token)
