@@ -89,6 +89,18 @@ async def test_what_has_the_name_is_called_by_it(env: Env) -> None:
     assert (await outer.record()).version == 1
 
 
+async def test_so_is_a_child(env: Env) -> None:
+    define_anything()
+
+    @workflow
+    async def leaf() -> list[str]:
+        return ["leaf"]
+
+    await env.drive(env.orchestrator.start_workflow("r", "of_a_script", {"child": "leaf"}))
+    await env.advance("1m")
+    assert (await env.handle("r").result())[1:] == ["leaf"]
+
+
 async def test_the_next_generation_has_the_arguments(env: Env) -> None:
     define_anything()
     await env.drive(env.orchestrator.start_workflow("r", "looping", {"left": 1}))

@@ -34,6 +34,11 @@ def parent(system: System) -> str:
     return "/runs/parent"
 
 
+def test_the_headers_of_a_run(system: System, pages: Pages) -> None:
+    starting.start(system.world, "r", console_child, {"number": 1}, headers={"tenant": "<acme>"})
+    assert "tenant=&lt;acme&gt;" in pages.text("/runs/r")
+
+
 def test_the_history_is_told_in_words_with_its_data(pages: Pages, parent: str) -> None:
     page = pages.text(f"{parent}/history")
     assert "run of console_parent started" in page

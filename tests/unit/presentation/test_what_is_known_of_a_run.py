@@ -29,6 +29,8 @@ def shown(table: RenderableType) -> list[str]:
         ({}, "workflow order"),
         ({"version": 1}, "workflow order"),
         ({"version": 2}, "workflow order, version 2"),
+        ({"version": 0}, "workflow order, dynamic"),
+        ({"headers": {"tenant": "acme"}}, 'headers tenant="acme"'),
         ({"status": "running"}, "status running"),
         ({"status_text": "packing\n3 of 5"}, "packing 3 of 5"),
         ({"attributes": {"customer": "c1", "total": 3}}, 'attributes customer="c1" total=3'),

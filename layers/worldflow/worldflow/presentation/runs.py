@@ -41,6 +41,8 @@ def run_details(record: RunRecord, prices: Prices | None = None) -> Table:
         table.add_row("", Text(printable(record.status_text)))
     if record.attributes:
         table.add_row("attributes", Text(describe_attributes(record.attributes)))
+    if record.headers:
+        table.add_row("headers", Text(describe_attributes(record.headers)))
     table.add_row("started", _moment(record.created_at))
     if record.max_attempts:
         table.add_row("attempt", f"{record.attempt or 1} of {record.max_attempts}")
