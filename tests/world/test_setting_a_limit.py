@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -77,6 +78,21 @@ def test_a_rate_that_was_much_too_slow_is_put_right(system: System) -> None:
 
     assert finish(system, "shuttle-2").status == "completed"
     assert system.world.now() - began < timedelta(minutes=1)
+
+
+@workflow(limit=Limit("carding", concurrency=9))
+async def card_the_wool() -> None: ...
+
+
+def test_a_rate_spaces_runs_too(system: System) -> None:
+    start(system, "wool-0", card_the_wool)
+    set_limit(system.world, "carding", rate="1/1m")
+    for number in (1, 2, 3):
+        start(system, f"wool-{number}", card_the_wool)
+
+    ended = [finish(system, f"wool-{number}").ended_at for number in (1, 2, 3)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(filter(None, ended))]
+    assert [round(gap.total_seconds()) for gap in gaps] == [60, 60]
 
 
 def test_who_waits_when_a_limit_is_changed_looks_whether_holders_are_dead(system: System) -> None:

@@ -69,7 +69,7 @@ def sweep(
             break
     _send(world, messages)
     if now.hour == TIDY_HOUR and report.complete:
-        limits.tidy(world)
+        limits.tidy(world, out_of_time)
     Observers(observer).swept(report)
     return report
 

@@ -14,17 +14,17 @@ from typing import Any
 from worldflow.engine.errors import LimitExceededError, WorkflowNotFoundError
 from worldflow.engine.history import AnyDecision, CancelRequested, RunCancelled, RunFailed, RunStarted
 from worldflow.engine.history.failures import encode_exception
-from worldflow.engine.history.limit_state import Asker, LimitState
+from worldflow.engine.history.limit_state import Asker, Holder, LimitState
 from worldflow.engine.history.limits import LimitRow, Place, read_token, run_token
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.engine.workflow.ramps import version_for
-from worldflow.turns.acts.limits import dead_holders, grant, granted_by, look, watcher
+from worldflow.turns.acts.limits import dead_holders, grant, granted_by, granted_nonce, look, watcher
 from worldflow.turns.generations import continues
 from worldflow.turns.places import leave, place_of, places_of
 from worldflow.turns.throttling import input_of
 from worldflow.worlds import limits
 from worldflow.worlds.base import World
-from worldflow.worlds.messages import FactArrived, Outgoing, RunMessage
+from worldflow.worlds.messages import FactArrived, Outgoing, Poke, RunMessage
 from worldflow.worlds.outages import OutageError
 from worldflow.worlds.records import RunRecord
 
@@ -79,8 +79,16 @@ def admission(
     own = place_of(limit)
     others = [one for one in places_of(messages) if one != own]
     left = [message for one in others for message in leave(world, one, for_good=False)]
-    found = _enter(world, run_id, workflow, place, limit, record.created_at, again=again)
+    found, holder = _enter(world, run_id, workflow, place, limit, record.created_at, again=again)
+    if holder and holder.at > world.now().timestamp() and not _has_come(messages, holder):  # an operator has set a rate
+        found.waits = True
+        found.messages.append(grant((place.limit, place.key), holder, world.now()))
     return replace(found, messages=[*left, *found.messages])
+
+
+def _has_come(messages: Sequence[RunMessage], holder: Holder) -> bool:
+    """Whether a message says that a time has come, by the clock of the queue."""
+    return any(isinstance(message, Poke) and message.nonce == granted_nonce(holder) for message in messages)
 
 
 def _enter(
@@ -92,7 +100,8 @@ def _enter(
     created_at: datetime,
     *,
     again: bool,
-) -> Admission:
+) -> tuple[Admission, Holder | None]:
+    """The admission of a run, and its place if it has one."""
     token, excess = limit["token"], workflow.starts.limit.excess if workflow.starts.limit else "queue"
     if excess != "queue" and continues(world, run_id):
         excess = "queue"  # it has done some of its work, and its limit is new
@@ -127,7 +136,7 @@ def _enter(
             found.messages += _cancellations(state, place, token)
     elif token not in state.holders and token not in state.ended:
         found.limit, found.decision = None, _refusal(place, state, excess)
-    return found
+    return found, state.holders.get(token)
 
 
 def _refusal(place: Place, state: LimitState, excess: str) -> AnyDecision:

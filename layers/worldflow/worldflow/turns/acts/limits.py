@@ -275,8 +275,13 @@ def grant(limit: tuple[str, str], holder: Holder, now: datetime) -> Outgoing:
     if step_id and attempt:
         message = StepDue(run_id=run_id, step_id=step_id, attempt=attempt, granted=at)
     else:
-        message = Poke(run_id=run_id, nonce=f"granted-{holder.at}", place=(*limit, holder.asker.token))
+        message = Poke(run_id=run_id, nonce=granted_nonce(holder), place=(*limit, holder.asker.token))
     return Delayed(due=at, message=message) if at > now else message
+
+
+def granted_nonce(holder: Holder) -> str:
+    """What tells the message that a run has a place at a time from others."""
+    return f"granted-{holder.at}"
 
 
 def wake(limit: tuple[str, str], holder: Holder, now: datetime) -> StepDue | Poke:
@@ -286,7 +291,7 @@ def wake(limit: tuple[str, str], holder: Holder, now: datetime) -> StepDue | Pok
         return message  # type: ignore[return-value]
     if isinstance(message.message, StepDue):
         return message.message.model_copy(update={"granted": None, "look": now})
-    return message.message  # type: ignore[return-value]
+    return message.message.model_copy(update={"nonce": f"ahead-{holder.at}"})  # type: ignore[return-value]
 
 
 def watcher(state: LimitState, row: LimitRow | None, *, again: bool) -> str | None:
