@@ -10,6 +10,7 @@ from tests.support.crashes import Crashes, CrashingWorld, When, die_at_each_call
 from worldflow import (
     Entity,
     InvalidInputError,
+    SerializationError,
     WorldflowError,
     continue_as_new,
     entity,
@@ -21,6 +22,7 @@ from worldflow.engine.history import Replied
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow import entity_runs
 from worldflow.runtime import sending, starting, updates
+from worldflow.turns.other_runs import OtherRuns
 from worldflow.turns.turns import Turns
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -130,6 +132,21 @@ def test_a_cancellation_that_an_operation_keeps_to_itself_ends_the_entity(world:
     settle(world, turns)
     assert world.read_run("AnsweringAccount@a").status == "cancelled"
     assert answers(world, "r1", "r2") == ["1", "RunEndedError: run 'AnsweringAccount@a' has already ended (cancelled)"]
+
+
+def test_one_that_cannot_answer_for_hours_does_not_fail(world: CrashingWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    call(world, "r", "add", 5)
+    answer, tries = OtherRuns.answer_call, iter(range(50))
+
+    def answer_at_last(self: OtherRuns, run_id: str, step_id: str, outcome: dict[str, Any]) -> None:
+        if next(tries, None) is not None:
+            raise SerializationError("the key is away", "result")
+        answer(self, run_id, step_id, outcome)
+
+    monkeypatch.setattr(OtherRuns, "answer_call", answer_at_last)
+    serve(world)
+    assert answers(world, "r") == ["5"]
+    assert world.read_run("AnsweringAccount@a").status == "running"
 
 
 # --- the caller is retried ---

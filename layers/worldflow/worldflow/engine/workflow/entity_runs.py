@@ -23,6 +23,7 @@ from worldflow.engine.workflow.entities import LOCK, UNLOCK, Definition, Entity
 from worldflow.engine.workflow.entity_calls import lost
 from worldflow.engine.workflow.execution import Execution
 from worldflow.engine.workflow.own_steps import _others, _own
+from worldflow.engine.workflow.retry import RetryPolicy
 
 LONG = 1_000
 """Events after which an entity continues as its next generation."""
@@ -42,7 +43,11 @@ def _was_called(run_id: str, fact_id: str, since: str, caller: str, step_id: str
     return _others().was_called(run_id, fact_id, since, caller, step_id)
 
 
-ANSWER, WAS_CALLED = _own(_answer, "answer_entity_call"), _own(_was_called, "find_entity_call")
+_ENDLESS = RetryPolicy(max_attempts=1_000_000, max_interval="10m")
+"""An entity that failed would lose its state: it waits until an outage is over, however long."""
+
+ANSWER = _own(_answer, "answer_entity_call", _ENDLESS)
+WAS_CALLED = _own(_was_called, "find_entity_call", _ENDLESS)
 
 
 def add(definition: Definition, *, inline_steps: bool) -> None:

@@ -22,8 +22,8 @@ _PATIENT = RetryPolicy(
 """What keeps a message from being sent is an outage."""
 
 
-def _own(function: Callable[..., Any], name: str) -> Step[..., Any]:
-    return _steps.add_own(Step(function, f"{OWN}{name}", retry=_PATIENT, inline=True))
+def _own(function: Callable[..., Any], name: str, retry: RetryPolicy = _PATIENT) -> Step[..., Any]:
+    return _steps.add_own(Step(function, f"{OWN}{name}", retry=retry, inline=True))
 
 
 def _others() -> OtherRuns:
