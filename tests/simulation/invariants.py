@@ -75,7 +75,7 @@ def after_archiving(
 ) -> list[str]:
     """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
     store, problems = sim.store, []
-    kept = [key for key in store.items if not key.endswith(("#claim", "#beat"))]
+    kept = [key for key in store.items if not key.endswith(("#claim", "#beat")) and not key.startswith("pauses#")]
     histories = [key for key in store.commits if is_of_run(key) or "#stream#" in key]
     left = {"records": store.records, "histories": histories, "items": kept, "schedules": store.schedules}
     problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]

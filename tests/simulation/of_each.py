@@ -51,6 +51,7 @@ from worldflow.worlds.histories import History
 from worldflow.worlds.ledger import step_key
 from worldflow.worlds.payloads import fetch
 from worldflow.worlds.records import run_record
+from worldflow.worlds.workflow_pauses import pauses_in, pauses_key
 
 if TYPE_CHECKING:
     pass
@@ -138,6 +139,9 @@ def the_record_agrees(run: Run) -> Problems:
         return  # it died before it wrote the record, and another had acknowledged its message: the daily poke does it
     if state.held and not (run.is_blocked or state.paused or state.ended):
         yield f"it is {record.status}, and holds {list(state.held)}"
+    pause = pauses_in(run.sim.store.items.get(pauses_key(run.id))).get(record.workflow_name)
+    if state.paused and state.paused.of_workflow and not state.ended and (pause is None or pause.ending):
+        yield "it is paused with its workflow, which is not"
     if run.is_blocked and not record.blocked_reason:
         yield "it is blocked for no reason"
     expected = run_record(run.id, state, record.blocked_reason, record.updated_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import workflows.order as shop
@@ -29,6 +30,7 @@ from worldflow.engine.history.editing import editable
 from worldflow.engine.history.forking import up_to
 from worldflow.runtime import queries, sending, starting, updates, webhooks
 from worldflow.runtime.sweep import sweep
+from worldflow.runtime.workflow_pauses import pause_workflow, unpause_workflow
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Delayed, FactArrived, Start
 
@@ -160,6 +162,12 @@ class Users:
                 return f"hook {n}", lambda world: webhooks.resume_hook(world, token, a_value(n), resume_id=f"n{n}")
             case 16:
                 return f"webhook {n}", lambda world: self._call_webhook(world, n)
+            case 24 if n % 3 == 0:
+                unpause = partial(unpause_workflow, workflow=programs.NAME)
+                self._at(n * 10, "unpause the workflow", lambda world: list(unpause(world)))
+                return "pause the workflow", lambda world: pause_workflow(
+                    world, programs.NAME, "an incident", open_runs=n % 2 == 0
+                )
             case 24:
                 return f"pause {run_id}", lambda world: sending.pause(world, run_id, "an incident")
             case 25:
