@@ -191,6 +191,16 @@ def test_forks_retries_and_delayed_runs_wait_when_they_begin(system: System) -> 
     assert finish(system, "fork").status == "completed"
 
 
+def test_a_fork_of_a_run_that_waits_waits_as_that_does(system: System) -> None:
+    pause_workflow(system.world, pausable_workflow)
+    start(system, "r", pausable_workflow, name="r")
+    starting.fork(system.world, "r", "fork", after=1)
+    system.settle()
+    assert status(system, "fork") == "paused"
+    assert unpause(system) == ["r", "fork"]
+    assert [status(system, run_id) for run_id in ("r", "fork")] == ["completed", "completed"]
+
+
 def test_a_run_that_waits_has_no_place_at_a_limit(system: System) -> None:
     pause_workflow(system.world, limited_and_paused)
     start(system, "waits", limited_and_paused)

@@ -402,6 +402,22 @@ def _(after: After) -> None:
     assert (after.http.status, after.facts()) == (202, ["RunUnpaused"])
 
 
+@case("signal-pause-workflow")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.body["reason"]) == (200, "an incident")
+    assert after.http.body["by"] == "arn:aws:iam::123456789012:user/shop"
+
+
+@case("signal-unpause-workflow")
+def _(after: After) -> None:
+    assert after.http.body == {"workflow": "hello", "unpaused": 0, "complete": True}
+
+
+@case("signal-list-paused-workflows")
+def _(after: After) -> None:
+    assert after.http.body == {"workflows": []}
+
+
 @case("orchestrator-run-paused")
 def _(after: After) -> None:
     assert after.handled() and after.recorded() == ["RunPaused"]

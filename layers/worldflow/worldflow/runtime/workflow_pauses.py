@@ -44,7 +44,7 @@ def pause_workflow(
     """
     pause = pauses.pause(world, _name(workflow), brief(reason), brief(by))
     for run_id in _runs(world, pause.workflow, "running", "blocked") if open_runs else ():
-        fact = RunPaused(pause_id=pause.id, reason=pause.reason, by=pause.by, of_workflow=True)
+        fact = RunPaused(pause_id=pause.id_in(run_id), reason=pause.reason, by=pause.by, of_workflow=True)
         world.send([FactArrived(run_id=run_id, fact=fact)])
     return pause
 

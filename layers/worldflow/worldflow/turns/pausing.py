@@ -65,7 +65,7 @@ def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPa
     pause = pauses_in(item).get(record.workflow_name) if record and not record.ended else None
     if record is None or pause is None or pause.ending or record.attempt or continues(world, run_id):
         return record, None
-    return record, RunPaused(pause_id=pause.id, reason=pause.reason, by=pause.by, of_workflow=True)
+    return record, RunPaused(pause_id=pause.id_in(run_id), reason=pause.reason, by=pause.by, of_workflow=True)
 
 
 def look_again(draft: Pausable, world: World) -> None:

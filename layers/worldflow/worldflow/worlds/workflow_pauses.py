@@ -38,6 +38,10 @@ class WorkflowPause:
     ending: bool = False
     """The workflow is unpaused: new runs begin, and those that have waited are told one after the other."""
 
+    def id_in(self, run_id: str) -> str:
+        """The id of the pause in a run: a fork of it takes over its history, and may be paused by the same again."""
+        return f"{self.id}/{run_id}"
+
     def describe(self) -> dict[str, Any]:
         """The pause as JSON values."""
         given = {name: value for name, value in asdict(self).items() if value is not None and name != "id"}

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import AwareDatetime
 
 from worldflow import InvalidInputError
@@ -81,3 +82,11 @@ def read_attribute(text: str) -> Attribute:
     except (ValueError, RecursionError):
         return text
     return value if isinstance(value, str | int | float) else text
+
+
+def caller_of(router: APIGatewayHttpRouter) -> str | None:
+    """The identity that API Gateway has found the caller to have."""
+    context = router.current_event.raw_event.get("requestContext") or {}
+    authorizer = context.get("authorizer") or {}
+    found = (authorizer.get("iam") or {}).get("userArn") or (authorizer.get("jwt") or {}).get("claims", {}).get("sub")
+    return found if isinstance(found, str) else None

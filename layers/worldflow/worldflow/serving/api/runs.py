@@ -20,7 +20,17 @@ from worldflow.runtime import sending, starting
 from worldflow.serving.api.describing import describe_events, describe_run
 from worldflow.serving.api.errors import json_response
 from worldflow.serving.api.idempotency import Idempotency
-from worldflow.serving.api.parameters import Cursor, Id, Limit, Moment, Part, fields_of, read_attributes, read_input
+from worldflow.serving.api.parameters import (
+    Cursor,
+    Id,
+    Limit,
+    Moment,
+    Part,
+    caller_of,
+    fields_of,
+    read_attributes,
+    read_input,
+)
 from worldflow.worlds import World
 
 LAST = 10**9
@@ -194,7 +204,7 @@ def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempo
     @router.post("/runs/<run_id>/pause")
     def pause_run(run_id: Id, request: EndRequest | None = None) -> Response[Any]:
         logger.append_keys(run_id=run_id)
-        sending.pause(world, run_id, request.reason if request else None, by=_caller(router))
+        sending.pause(world, run_id, request.reason if request else None, by=caller_of(router))
         return json_response(202, {"run_id": run_id})
 
     @router.post("/runs/<run_id>/unpause")
@@ -208,14 +218,6 @@ def _add_sending(router: APIGatewayHttpRouter, world: World, idempotency: Idempo
         logger.append_keys(run_id=run_id)
         sending.resume(world, run_id)
         return json_response(202, {"run_id": run_id})
-
-
-def _caller(router: APIGatewayHttpRouter) -> str | None:
-    """The identity that API Gateway has found the caller to have."""
-    context = router.current_event.raw_event.get("requestContext") or {}
-    authorizer = context.get("authorizer") or {}
-    found = (authorizer.get("iam") or {}).get("userArn") or (authorizer.get("jwt") or {}).get("claims", {}).get("sub")
-    return found if isinstance(found, str) else None
 
 
 def _add_starting_again(router: APIGatewayHttpRouter, world: World, idempotency: Idempotency, key: Key) -> None:

@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel, ConfigDict
 
 from worldflow.runtime import workflow_pauses
-from worldflow.serving.api.parameters import Id
+from worldflow.serving.api.parameters import Id, caller_of
 from worldflow.worlds import World
 
 UNPAUSE_SECONDS = 15.0
@@ -20,7 +20,6 @@ class PauseRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: str | None = None
-    by: str | None = None
     open_runs: bool = False
 
 
@@ -32,8 +31,9 @@ def workflow_routes(world: World) -> APIGatewayHttpRouter:
         return {"workflows": [pause.describe() for pause in workflow_pauses.paused_workflows(world)]}
 
     @router.post("/workflows/<name>/pause")
-    def pause_workflow(name: Id, request: PauseRequest) -> dict[str, Any]:
-        return workflow_pauses.pause_workflow(world, name, **request.model_dump()).describe()
+    def pause_workflow(name: Id, request: PauseRequest | None = None) -> dict[str, Any]:
+        options = request.model_dump() if request else {}
+        return workflow_pauses.pause_workflow(world, name, **options, by=caller_of(router)).describe()
 
     @router.post("/workflows/<name>/unpause")
     def unpause_workflow(name: Id) -> dict[str, Any]:
