@@ -211,8 +211,19 @@ def test_a_call_of_an_entity_that_waits_for_it_fails(world: CrashingWorld, path:
     call(world, "r", "ask", *path)
     settle(world)
     *_, caller, called = path
-    problem = f"AnsweringAccount@{caller} cannot call AnsweringAccount@{called}, whose operation waits for this one"
+    problem = f"AnsweringAccount@{caller} cannot call AnsweringAccount@{called}, whose operation waits for it"
     assert answers(world, "r") == [f"WorldflowError: {problem} to end"]
+
+
+def test_entities_that_call_each_other_at_the_same_time_do_not_wait_for_ever(world: CrashingWorld) -> None:
+    call(world, "r1", "ask", "b")
+    call(world, "r2", "ask", "a", key="b")
+    settle(world)
+    refused = "WorldflowError: AnsweringAccount@{} cannot call AnsweringAccount@{}, whose operation waits for it to end"
+    assert answers(world, "r1", "r2") == [refused.format("a", "b"), refused.format("b", "a")]
+    call(world, "r3", "add", 1)
+    settle(world)
+    assert answers(world, "r3") == ["1"]
 
 
 def test_entities_call_each_other_again_when_nobody_waits(world: CrashingWorld) -> None:

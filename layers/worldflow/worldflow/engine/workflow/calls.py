@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -258,6 +258,12 @@ class Calls:
             problem = f"the recorded result no longer matches the annotation: {explain(error, 'result')}"
             raise SerializationError(problem, f"{definition.name}()") from None
         self._leave(call_id, result)
+
+    def waits_for(self, entities: Collection[str]) -> bool:
+        """Whether a call is open of one of these entities, by the ids of their runs."""
+        return any(
+            isinstance(call.definition, Step) and call.definition.entity in entities for call in self._open.values()
+        )
 
     def restart(self) -> None:
         """The time of what is open is counted from now."""

@@ -43,7 +43,7 @@ async def call(
     check_other(run, reference)
     if reference._run_id in run.entities.waiting:
         here = run.entities.waiting[-1]
-        raise WorldflowError(f"{here} cannot call {reference._run_id}, whose operation waits for this one to end")
+        raise WorldflowError(f"{here} cannot call {reference._run_id}, whose operation waits for it to end")
     step: Any = copy.copy(operation.step)
     step.entity, step.lock = reference._run_id, lock_id or run.entities.locks.get(reference._run_id)
     step.waiting = run.entities.waiting or None

@@ -82,6 +82,7 @@ class _Service:
 
     async def serve(self) -> None:
         publish("state", lambda: self._state)
+        self._run.inbox.refuses = self._refuses
         try:
             while True:
                 if self._run.length >= LONG and self._lock is None:
@@ -92,6 +93,15 @@ class _Service:
         except asyncio.CancelledError:
             await self._refuse_all()
             raise
+
+    def _refuses(self, fact: UpdateReceived) -> bool:
+        """Refuses a call for which an entity waits that the operation under way has called: neither would ever end."""
+        if not fact.waiting or not self._run.calls.waits_for(fact.waiting):
+            return False
+        me, other = generation(self._run.run_id)[0], fact.waiting[-1]
+        problem = f"{other} cannot call {me}, whose operation waits for it to end"
+        self._run.loop.create_task(self._reply(fact, error=WorldflowError(problem)))
+        return True
 
     def _accepts(self, fact: UpdateReceived) -> bool:
         """Whether a call is next: while the entity is locked, only those of a holder, of this lock or of one before."""

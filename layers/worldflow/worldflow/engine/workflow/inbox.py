@@ -77,6 +77,8 @@ class Inbox:
         self._updates: list[UpdateReceived] = []
         self._handlers: dict[str, Signature] = {}
         self._taker: asyncio.Future[None] | None = None
+        self.refuses: Callable[[UpdateReceived], bool] | None = None
+        """Refuses an update that is not to wait until it is taken, of a workflow that takes them."""
         self._validators: dict[str, Validator] = {}
         self._unvalidated: set[str] = set()
         self._begun: dict[str, UpdateReceived] = {}
@@ -109,7 +111,7 @@ class Inbox:
                 if fact.held:
                     self._unvalidated.add(fact.fact_id)
                 self._begin(fact)
-            case UpdateReceived():
+            case UpdateReceived() if self.refuses is None or not self.refuses(fact):
                 self._updates.append(fact)
                 self.look_again()
 
