@@ -61,18 +61,17 @@ async def call_step_within(
     arguments: dict[str, object],
     timeout: float | None,
 ) -> Result:
-    """`call_step`, with what is around it, which runs in a task of its own: the step's is made in its context. Time is
-    counted for both together, where it is counted here at all.
+    """`call_step`, with what is around it, which runs in a task of its own: the step's is made in its context. The
+    timeout is the step's alone, so that what is around it sees the error.
     """
-    together, alone = (timeout, None) if step.is_async else (None, timeout)
 
     async def proceed() -> object:
-        ended = await call_step(threads, step, arguments, alone)
+        ended = await call_step(threads, step, arguments, timeout)
         if ended.error is not None:
             raise ended.error
         return ended.value
 
-    return await _awaited(lambda: around(proceed), together)
+    return await _awaited(lambda: around(proceed), None)
 
 
 async def _awaited(begin: Callable[[], Awaitable[object]], timeout: float | None) -> Result:

@@ -70,7 +70,7 @@ class Interceptor:
 
     async def run_step(self, call: StepCall, proceed: Proceed) -> Any:
         """Called for each attempt of a step, in the process that runs it; `await proceed()` runs it. What this returns
-        is the step's result, and what it raises the step's error. It counts towards the step's timeout.
+        is the step's result, and what it raises the step's error. The step's timeout is raised by `proceed`.
         """
         return await proceed()
 
