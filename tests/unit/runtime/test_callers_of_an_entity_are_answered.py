@@ -10,6 +10,7 @@ from tests.support.crashes import Crashes, CrashingWorld, When, die_at_each_call
 from worldflow import (
     Entity,
     InvalidInputError,
+    RunEndedError,
     SerializationError,
     WorldflowError,
     continue_as_new,
@@ -21,7 +22,7 @@ from worldflow import (
 from worldflow.engine.history import Replied
 from worldflow.engine.values.serialization import Codec
 from worldflow.engine.workflow import entity_runs
-from worldflow.runtime import sending, starting, updates
+from worldflow.runtime import Orchestrator, sending, starting, updates
 from worldflow.turns.other_runs import OtherRuns
 from worldflow.turns.turns import Turns
 
@@ -147,6 +148,27 @@ def test_one_that_cannot_answer_for_hours_does_not_fail(world: CrashingWorld, mo
     serve(world)
     assert answers(world, "r") == ["5"]
     assert world.read_run("AnsweringAccount@a").status == "running"
+
+
+def test_one_that_has_failed_is_not_begun_anew_by_a_call(world: CrashingWorld) -> None:
+    turns = Turns(world, history_limit=4)
+    for run_id in ("r1", "r2", "r3"):
+        call(world, run_id, "add", 1)
+        settle(world, turns)
+    ended = "RunEndedError: run 'AnsweringAccount@a' has already ended (failed)"
+    assert answers(world, "r1", "r2", "r3") == ["1", ended, ended]
+
+    account = Orchestrator(world).entity(AnsweringAccount, "a")
+
+    async def call_from_outside() -> None:
+        asking = asyncio.create_task(account.add(1))
+        await asyncio.sleep(0.02)
+        await asyncio.to_thread(settle, world, turns)
+        await asking
+
+    with pytest.raises(RunEndedError):
+        asyncio.run(call_from_outside())
+    assert world.get_run("AnsweringAccount@a~2") is None
 
 
 # --- the caller is retried ---

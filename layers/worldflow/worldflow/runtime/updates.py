@@ -20,7 +20,15 @@ from worldflow.engine.history import (
     VersionMarked,
 )
 from worldflow.engine.history.failures import decode_exception
-from worldflow.engine.ids import check_entity, check_id, check_name, generation, generation_id, next_generation
+from worldflow.engine.ids import (
+    check_entity,
+    check_id,
+    check_name,
+    generation,
+    generation_id,
+    is_entity,
+    next_generation,
+)
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow import validators
 from worldflow.engine.workflow.definitions import Workflow
@@ -178,6 +186,9 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
     if update.successor is None and update.revives and not update.was_received:
         base, number = generation(update.run_id)
         if items.get_generation(world, base) == number:
+            record = reading.find_run(world, update.run_id)
+            if record and record.status == "failed" and is_entity(record.workflow_name):
+                raise RunEndedError(update.run_id, record.status)  # and no turn starts another
             update.after -= 1  # look at the end again: the turn that gets the message starts the next one
             return None
         update.successor = next_generation(update.run_id)

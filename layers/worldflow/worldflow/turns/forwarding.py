@@ -15,6 +15,7 @@ from worldflow.engine.history import (
     ChildCompleted,
     ChildFailed,
     Fact,
+    RunFailed,
     RunPaused,
     RunUnpaused,
     SignalReceived,
@@ -25,7 +26,7 @@ from worldflow.engine.history import (
     dump_events,
 )
 from worldflow.engine.history.state import RunState
-from worldflow.engine.ids import generation, generation_id, next_generation
+from worldflow.engine.ids import generation, generation_id, is_entity, next_generation
 from worldflow.turns.generations import create_generation, read_record
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
@@ -69,7 +70,9 @@ def forward(
             _answer_again(world, run_id, state, message.fact)
             continue
         following = state.successor or _newer(world, run_id)
-        if following is None and message.revival:
+        if following is None and message.revival and _keeps_its_place(state):
+            _answer_again(world, run_id, state, message.fact)
+        elif following is None and message.revival:
             following = revive(world, run_id, message.revival, message.fact)
         if following and following != getattr(message.fact, "successor", None):
             if begin_following:
@@ -90,8 +93,13 @@ def _retried(world: World, run_id: str, state: RunState, fact: AnyFact) -> str |
     return following.run_id if following and fork and (fork.run_id, fork.after) == (run_id, None) else None
 
 
+def _keeps_its_place(state: RunState) -> bool:
+    """Whether a run that has ended is an entity that failed: another would begin without its state."""
+    return state.started is not None and is_entity(state.started.workflow_name) and isinstance(state.ended, RunFailed)
+
+
 def _answer_again(world: World, run_id: str, state: RunState, fact: AnyFact) -> None:
-    """Answers a copy of a call of an entity whose run has ended."""
+    """Answers a call of an entity whose run has ended, and does not begin anew."""
     if isinstance(fact, UpdateReceived) and fact.caller:
         from worldflow.turns.acts.entity_calls import answer_again
 
