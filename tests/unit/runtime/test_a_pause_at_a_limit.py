@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.crashes import Crashes, CrashingWorld, die_at_each_call, never, persist, serve, settle
 from worldflow import Limit, step, wait_for_signal, workflow
+from worldflow.engine.history import Applied
 from worldflow.engine.history.limit_state import Asker, LimitState
 from worldflow.engine.history.limits import Declared
 from worldflow.runtime import sending, starting, workflow_pauses
@@ -121,3 +122,43 @@ def test_runs_of_a_paused_workflow_let_those_of_others_begin(world: CrashingWorl
     serve(world)
 
     assert [status(world, run_id) for run_id in ("bob", "cat")] == ["paused", "completed"]
+
+
+@pytest.mark.parametrize("signalled", [False, True])
+def test_a_pause_that_ends_in_the_turn_that_it_came_in_lets_no_run_begin(world: CrashingWorld, signalled: bool) -> None:
+    starting.start(world, "ann", works_in_the_workshop, {"name": "ann"})
+    settle(world)
+    starting.start(world, "bob", works_in_the_workshop, {"name": "bob"})
+    if signalled:
+        sending.signal(world, "bob", "other")
+        settle(world)
+    sending.pause(world, "bob")
+    sending.unpause(world, "bob")
+    settle(world)
+
+    started, *_ = world.load_history("bob")
+    assert started.held and not any(isinstance(event, Applied) for event in world.load_history("bob"))
+    sending.signal(world, "bob", "go")
+    sending.signal(world, "ann", "go")
+    settle(world)
+    assert [status(world, run_id) for run_id in ("ann", "bob")] == ["completed"] * 2
+
+
+def test_a_paused_run_that_is_terminated_gives_its_place_back() -> None:
+    def lived(crashes: Crashes = never, live_limit: int = 200) -> CrashingWorld:
+        world = CrashingWorld()
+        starting.start(world, "ann", works_in_the_workshop, {"name": "ann"})
+        settle(world)
+        sending.pause(world, "ann")
+        settle(world)
+        world.calls.clear()
+        world.crashes = crashes
+        persist(lambda: sending.terminate(world, "ann"))
+        serve(world, live_limit=live_limit)
+        return world
+
+    die_at_each_call(lived, lambda world: _is_free(world, "workshop"), "after")
+
+
+def _is_free(world: CrashingWorld, name: str) -> None:
+    assert not state_of(world, name).holders, world.crashed

@@ -148,7 +148,7 @@ class Draft:
             if self._refusal is None and not self._is_early(record.start_at, now):
                 record = throttling.throttled(self._world, record, now)
             early = self._refusal is not None or self._is_early(record.start_at, now)
-            if not (early or pause or pause_of_all or record.limit or record.fork_of):
+            if not (early or pausing.stops(pause or pause_of_all, messages) or record.limit or record.fork_of):
                 self._enter(record)
             if self.is_early and self._refusal is None and not any(isinstance(one, FactArrived) for one in messages):
                 return self._put_off()
@@ -156,8 +156,8 @@ class Draft:
             self._begin(record, now)
         elif "start" in self.state.held:
             started = self.state.started
-            stops = self._is_early(started.start_at, now) or (pause and self.state.accepts(pause))
-            if self.run.execution and not stops:
+            stops = pausing.stops(pause, messages) and pause and self.state.accepts(pause)
+            if not self._is_early(started.start_at, now) and self.run.execution and not stops:
                 self._enter(started)
         if self._refusal:
             self.record(self._refusal, max(now, self.state.at))

@@ -53,6 +53,11 @@ def wakes(messages: Sequence[RunMessage]) -> bool:
     )
 
 
+def stops(pause: RunPaused | None, messages: Sequence[RunMessage]) -> bool:
+    """Whether a run is paused when its turn is over that the pause begins with."""
+    return pause is not None and not wakes(messages)
+
+
 def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPaused | None]:
     """The record of a run that is about to begin, and the pause that it begins with if its workflow is paused.
 

@@ -53,6 +53,7 @@ def settle(world: World, run_id: str, draft: Draft) -> list[Outgoing]:
     if state.ended or "start" not in state.held:
         sent += [message for one in others for message in leave(world, one)]
     elif state.paused:
+        named += [place_of(draft.limit)] if draft.limit else []
         sent += [message for one in named for message in leave(world, one, for_good=False)]
     return sent
 

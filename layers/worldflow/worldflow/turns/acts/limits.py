@@ -55,7 +55,7 @@ def messages_of(
     """What a turn sends for the limited steps of its run. While that is paused, no attempt asks for a place or waits
     for one.
     """
-    limited, is_awake = LimitedSteps(run), run.state.paused is None
+    limited, is_awake = LimitedSteps(run), run.state.paused is None or run.state.ended is not None
     if not is_awake and (redo or any(isinstance(event, h.RunPaused) for event in events)):
         limited.park_all()
     limited.note([one for one in messages if is_awake or not isinstance(one, StepDue)], events, closed)
