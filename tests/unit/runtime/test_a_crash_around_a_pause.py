@@ -91,3 +91,16 @@ def test_the_process_dies_once(when: When):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_process_dies_many_times(seed: int):
     die_often(lived, check, seed)
+
+
+def test_the_last_word_of_a_turn_counts(world: CrashingWorld) -> None:
+    for is_last in (True, False):
+        run_id = f"r-{is_last}"
+        starting.start(world, run_id, lives_through_a_pause)
+        sending.unpause(world, run_id)
+        sending.pause(world, run_id)
+        if is_last:
+            sending.unpause(world, run_id)
+        serve(world)
+
+    assert [world.read_run(f"r-{is_last}").status for is_last in (True, False)] == ["running", "paused"]

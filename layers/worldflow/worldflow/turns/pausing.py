@@ -122,11 +122,18 @@ def take(draft: Pausable, message: RunMessage, fact: AnyFact, now: datetime) -> 
             # Something may have been decided in this turn: it counts in the next.
             draft.outbox.append(message.model_copy(update={"nonce": f"{message.nonce}+"}))
     elif isinstance(fact, RunUnpaused):
+        draft.outbox[:] = [one for one in draft.outbox if not _is_over(one, fact)]
         if draft.state.accepts(fact):
             _unpause(draft, fact, now)
     elif isinstance(fact, CancelRequested) and draft.state.paused and draft.state.accepts(fact):
         _unpause(draft, RunUnpaused(pause_id=draft.state.paused.pause_id), now)
     return isinstance(fact, (RunPaused, RunUnpaused))
+
+
+def _is_over(message: Outgoing, end: RunUnpaused) -> bool:
+    """Whether a message is a pause that was to count in the next turn, and that has ended in this one."""
+    pause = message.fact if isinstance(message, FactArrived) else None
+    return isinstance(pause, RunPaused) and (pause.of_workflow or False) >= (end.of_workflow or False)
 
 
 def _unpause(draft: Pausable, fact: RunUnpaused, now: datetime) -> None:
