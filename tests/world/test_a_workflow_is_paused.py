@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.systems import System, finish, skip, start
+from tests.support.systems import AWSSystem, System, finish, skip, start
 from worldflow import Limit, Throttle, continue_as_new, step, wait_for_signal, workflow
 from worldflow.runtime import sending, starting
 from worldflow.runtime.limits import list_limits
 from worldflow.runtime.workflow_pauses import pause_workflow, paused_workflows, unpause_workflow
 from worldflow.worlds import workflow_pauses
+from worldflow.worlds.outages import OutageError
 
 calls: list[str] = []
 
@@ -194,7 +195,7 @@ def test_forks_retries_and_delayed_runs_wait_when_they_begin(system: System) -> 
 def test_a_fork_of_a_run_that_waits_waits_as_that_does(system: System) -> None:
     pause_workflow(system.world, pausable_workflow)
     start(system, "r", pausable_workflow, name="r")
-    starting.fork(system.world, "r", "fork", after=1)
+    starting.fork(system.world, "r", "fork", after=2)
     system.settle()
     assert status(system, "fork") == "paused"
     assert unpause(system) == ["r", "fork"]
@@ -221,3 +222,14 @@ def test_a_throttled_run_waits_with_its_place(system: System) -> None:
     assert status(system, "two") == "paused"
     unpause(system, "throttled_and_paused")
     assert finish(system, "two").status == "completed"
+
+
+def test_a_run_does_not_begin_while_dynamodb_leaves_out_what_it_asks_for(
+    aws: AWSSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pause_workflow(aws.world, pausable_workflow)
+    with monkeypatch.context() as patch:
+        patch.setattr(aws.world.access.dynamodb, "batch_get_item", lambda **_: {"UnprocessedKeys": {"runs": {}}})
+        with pytest.raises(OutageError, match="throttling"):
+            aws.world.get_run_and_item("r", workflow_pauses.pauses_key("r"))
+    assert aws.world.get_run_and_item("r", workflow_pauses.pauses_key("r"))[1], "read again"
