@@ -161,6 +161,23 @@ def test_a_step_of_the_same_commit_does_not_begin(world: CrashingWorld, turns: T
     assert ran["charge"] == 0
 
 
+@workflow
+async def does_not_wait() -> None:
+    charging = asyncio.create_task(charge_with_care(1))
+    try:
+        await sleep("1h")
+    finally:
+        charging.cancel()
+        await asyncio.sleep(0)
+
+
+def test_a_run_that_ends_without_it_has_ended(world: CrashingWorld, turns: Turns) -> None:
+    office = Office(world, does_not_wait)
+    sending.cancel(world, "run-1")
+    settle(world, turns)
+    assert office.history()[-2:] == ["StepCancelRequested", "RunCancelled"]
+
+
 # --- crashes ---
 
 

@@ -332,7 +332,7 @@ class Draft:
         asked = [decision.step_id for decision in decisions if isinstance(decision, StepCancelRequested)]
         new = {event.step_id for event in self.events if isinstance(event, StepScheduled)} if asked else ()
         for step_id in asked:
-            if step_id in new and (step := self.state.steps.get(step_id)):
+            if step_id in new and not self.state.ended and (step := self.state.steps.get(step_id)):
                 self.apply_fact(attempts.never_begun(step), now)
 
     def _is_refused(self, fact: AnyFact) -> bool:
