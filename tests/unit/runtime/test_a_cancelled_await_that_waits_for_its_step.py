@@ -23,8 +23,8 @@ from tests.support.crashes import (
     whole_history,
 )
 from tests.support.office import Office, lose_steps, next_turn
-from worldflow import RetryPolicy, sleep, step, step_info, workflow
-from worldflow.engine.history import StepCancelRequested, StepFailed
+from worldflow import Limit, RetryPolicy, sleep, step, step_info, workflow
+from worldflow.engine.history import StepCancelRequested, StepFailed, TimerFired
 from worldflow.runtime import sending, starting
 from worldflow.turns.steps import StepExecutor
 from worldflow.turns.turns import Turns
@@ -176,6 +176,29 @@ def test_a_run_that_ends_without_it_has_ended(world: CrashingWorld, turns: Turns
     sending.cancel(world, "run-1")
     settle(world, turns)
     assert office.history()[-2:] == ["StepCancelRequested", "RunCancelled"]
+
+
+@step(limit=Limit("hoist", concurrency=1), cancellation="wait")
+async def lift_with_the_hoist() -> None: ...
+
+
+@workflow
+async def gives_up_at_the_hoist() -> None:
+    async with asyncio.timeout(60):
+        await lift_with_the_hoist()
+
+
+def test_one_with_a_place_at_a_limit_does_not_begin_after_its_report(world: CrashingWorld, turns: Turns) -> None:
+    office = Office(world, gives_up_at_the_hoist)
+    turns.take("run-1", [office.start()])
+    world.time += timedelta(minutes=2)
+    turns.take("run-1", [office.fact(TimerFired(timer_id="t1"))])
+    assert office.history()[-1] == "StepCancelRequested"
+    office.taken()
+
+    turns.take("run-1", [Poke(run_id="run-1")])
+    tasks = [message for message in office.taken() if isinstance(message, StepTask)]
+    assert tasks and all(task.report for task in tasks)
 
 
 # --- crashes ---

@@ -241,7 +241,11 @@ def _asker(token: str, step: OpenStep) -> Asker:
 
 
 def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
-    """The task of an attempt that has a place, and what ends it if it takes too long."""
+    """The task of an attempt that has a place, and what ends it if it takes too long. One whose await is cancelled does
+    not begin any more: the report that was asked for may have said so.
+    """
+    if step.cancel_requested:
+        return [steps.report(run, step)]
     return [steps.task(run, step, redo=again), *steps.watches(run, step)]
 
 
