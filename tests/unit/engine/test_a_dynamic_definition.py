@@ -13,7 +13,7 @@ from worldflow.engine.workflow.definitions import find_step, find_workflow, work
 from worldflow.serving.trigger_handler import arguments
 
 
-async def everything(arguments: dict[str, Any]) -> Any:
+async def whatever(arguments: dict[str, Any]) -> Any:
     return arguments
 
 
@@ -43,16 +43,16 @@ def test_a_function_of_other_parameters_is_refused(decorate: Any, function: Any)
 @pytest.mark.parametrize("option", [{"name": "a"}, {"version": 2}, {"ramp": 10}])
 def test_it_has_neither_a_name_nor_versions(option: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"takes no {next(iter(option))}"):
-        workflow(dynamic=True, **option)(everything)
+        workflow(dynamic=True, **option)(whatever)
     with pytest.raises(ConfigurationError, match="takes no stream"):
-        step(dynamic=True, stream="tokens")(everything)  # type: ignore[call-overload]
+        step(dynamic=True, stream="tokens")(whatever)  # type: ignore[call-overload]
 
 
 @pytest.mark.parametrize("decorate", [workflow, step])
 def test_there_is_one(decorate: Any) -> None:
-    decorate(dynamic=True)(everything)
-    decorate(dynamic=True)(everything)  # its module is loaded again
-    with pytest.raises(ConfigurationError, match=r"are dynamic: .*everything and .*another"):
+    decorate(dynamic=True)(whatever)
+    decorate(dynamic=True)(whatever)  # its module is loaded again
+    with pytest.raises(ConfigurationError, match=r"are dynamic: .*whatever and .*another"):
         decorate(dynamic=True)(another)
 
 
@@ -64,10 +64,10 @@ def test_only_what_is_dynamic_goes_by_other_names() -> None:
 
 
 def test_it_is_in_no_list_and_stands_in_for_nothing_of_the_engine() -> None:
-    workflow(dynamic=True)(everything)
+    workflow(dynamic=True)(whatever)
     step(dynamic=True)(another)
 
-    assert not {"everything", "*"} & set(workflow_names())
+    assert not {"whatever", "*"} & set(workflow_names())
     assert find_workflow("unknown").is_dynamic and find_step("unknown").name == "unknown"
     for name, version in (("unknown", 1), ("entity:Shop", None)):
         with pytest.raises(InvalidInputError, match="there is no workflow"):
@@ -109,7 +109,7 @@ class Order:
 
 
 def test_a_record_of_a_trigger_is_all_its_arguments() -> None:
-    made = workflow(dynamic=True)(everything)
+    made = workflow(dynamic=True)(whatever)
 
     assert arguments(made, {"any": 1}) == {"any": 1}
     with pytest.raises(InvalidInputError):
@@ -117,7 +117,7 @@ def test_a_record_of_a_trigger_is_all_its_arguments() -> None:
 
 
 def test_calls_by_name_are_those_of_the_name() -> None:
-    called = step(dynamic=True)(everything)
+    called = step(dynamic=True)(whatever)
 
     @workflow
     async def calls() -> Any:
