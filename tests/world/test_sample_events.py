@@ -199,6 +199,11 @@ def _(after: After) -> None:
     assert after.http.status == 404
 
 
+@case("signal-heartbeat-hook")
+def _(after: After) -> None:
+    assert (after.http.status, after.http.error["type"]) == (404, "HookNotFoundError")
+
+
 @case("signal-webhook")
 def _(after: After) -> None:
     # Its token is genuine: one that is not is answered 404.

@@ -12,9 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from worldflow.engine.history.limits import Place
-from worldflow.turns.acts.limits import grant, granted_by, is_closed, look, messages_of, watcher
-from worldflow.turns.acts.run import ActingRun
-from worldflow.turns.draft import Draft
+from worldflow.turns.acts.limits import grant, granted_by, is_closed, look, watcher
 from worldflow.worlds import limits
 from worldflow.worlds.base import World
 from worldflow.worlds.messages import Outgoing, Poke, RunMessage
@@ -32,30 +30,6 @@ def place_of(limit: dict[str, Any]) -> _PlaceOf:
     """The place that the start of a run has recorded."""
     place = Place.load(limit)
     return place.limit, place.key, limit["token"]
-
-
-def settle(world: World, run_id: str, draft: Draft) -> list[Outgoing]:
-    """What a turn sends that has committed: for the limited steps of its run, and for places that are not the run's.
-
-    A run that is paused before it begins has no use for a place either, until it is unpaused and asks again.
-    """
-    state, own = draft.state, None
-    if state.started and state.started.limit:
-        own = place_of(state.started.limit)
-    named = places_of(draft.messages)
-    others = [one for one in named if one != own]
-    if state.ended and draft.limit and own is None:
-        others.append(place_of(draft.limit))
-    sent: list[Outgoing] = []
-    if state.has_limits:
-        run = ActingRun(world, run_id, state)
-        sent += messages_of(run, draft.messages, draft.events, draft.obsolete.attempts, redo=draft.redo)
-    if state.ended or "start" not in state.held:
-        sent += [message for one in others for message in leave(world, one)]
-    elif state.paused:
-        named += [place_of(draft.limit)] if draft.limit else []
-        sent += [message for one in named for message in leave(world, one, for_good=False)]
-    return sent
 
 
 def leave_unless_open(world: World, messages: Sequence[RunMessage]) -> list[Outgoing]:

@@ -296,7 +296,7 @@ class Turn:
         """Asks for places of attempts at their limits, and gives back those that are not needed any more."""
         draft = self._drafted
         if self._state.has_limits or draft.limit or any(map(is_about_a_place, draft.messages)):
-            from worldflow.turns.places import settle  # which runs without limits do not need
+            from worldflow.turns.settling import settle  # which runs without limits do not need
 
             self._send(settle(self._world, self._run_id, draft))
 

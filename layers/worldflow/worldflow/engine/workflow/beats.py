@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
 from worldflow.engine.durations import Duration, seconds, spoken
 from worldflow.engine.errors import HookTimeoutError
 from worldflow.engine.history import HookResumed
+from worldflow.engine.workflow.mailbox import Mailbox
 from worldflow.engine.workflow.own_steps import BEAT
-
-if TYPE_CHECKING:
-    from worldflow.engine.workflow.inbox import Hook
+from worldflow.engine.workflow.run import Run
 
 LONGEST = timedelta(days=30)
 """Heartbeats are kept for a little longer."""
@@ -30,19 +28,21 @@ def read_timeout(timeout: Duration | None) -> float | None:
     return length
 
 
-async def received_in_time(hook: Hook[Any], timeout: float) -> HookResumed:
+async def received_in_time(
+    run: Run, hook_id: str, token: str, mail: Mailbox[HookResumed], timeout: float
+) -> HookResumed:
     """What comes next for a hook. Raises `HookTimeoutError`."""
-    run, limit = hook._inbox.run, timedelta(seconds=timeout)
+    limit = timedelta(seconds=timeout)
     due = run.now() + limit
     while True:
         try:
             async with asyncio.timeout_at(due.timestamp()):
-                return await hook._mail.get()
+                return await mail.get()
         except TimeoutError:
-            beat = await run.call_step(BEAT, (run.run_id, hook.hook_id), {})
+            beat = await run.call_step(BEAT, (run.run_id, hook_id), {})
         due = datetime.fromisoformat(beat) + limit if beat else run.now()
         if due <= run.now():
-            if hook._mail.unread():
-                return await hook._mail.get()
-            problem = f"nobody has reported for {spoken(timeout)} to the hook {hook.token!r}"
-            raise HookTimeoutError(problem, hook.token)
+            if mail.unread():
+                return await mail.get()
+            problem = f"nobody has reported for {spoken(timeout)} to the hook {token!r}"
+            raise HookTimeoutError(problem, token)

@@ -348,8 +348,11 @@ class Hook(Generic[T]):
 
     async def _receive(self) -> T:
         while True:
-            limit = self.heartbeat_timeout
-            fact = await (self._mail.get() if limit is None else received_in_time(self, limit))
+            if self.heartbeat_timeout is None:
+                fact = await self._mail.get()
+            else:
+                hook = self._inbox.run, self.hook_id, self.token, self._mail
+                fact = await received_in_time(*hook, self.heartbeat_timeout)
             try:
                 return self._read(fact)
             except SerializationError as error:
