@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -256,7 +257,9 @@ MOVES = st.lists(
 
 
 @given(st.integers(1, 3), MOVES)
-def test_whatever_happens_there_are_never_too_many_and_nobody_is_lost(concurrency: int, moves: list[tuple]) -> None:
+def test_whatever_happens_there_are_never_too_many_and_nobody_is_lost(
+    concurrency: int, moves: list[tuple[Any, ...]]
+) -> None:
     story = Story(concurrency)
     allowed = concurrency
     expected: set[str] = set()
