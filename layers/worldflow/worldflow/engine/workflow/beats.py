@@ -28,10 +28,12 @@ def read_timeout(timeout: Duration | None) -> float | None:
     return length
 
 
-async def received_in_time(
-    run: Run, hook_id: str, token: str, mail: Mailbox[HookResumed], timeout: float
+async def received(
+    run: Run, hook_id: str, token: str, mail: Mailbox[HookResumed], timeout: float | None
 ) -> HookResumed:
     """What comes next for a hook. Raises `HookTimeoutError`."""
+    if timeout is None:
+        return await mail.get()
     limit = timedelta(seconds=timeout)
     due = run.now() + limit
     while True:

@@ -41,7 +41,7 @@ from worldflow.engine.privacy import described
 from worldflow.engine.values.serialization import ANYTHING, Codec, explain
 from worldflow.engine.values.signatures import Signature
 from worldflow.engine.workflow.awaitables import Call
-from worldflow.engine.workflow.beats import received_in_time
+from worldflow.engine.workflow.beats import received
 from worldflow.engine.workflow.mailbox import Mailbox, Receive
 from worldflow.engine.workflow.own_steps import HOLDER
 from worldflow.engine.workflow.run import Run
@@ -348,11 +348,7 @@ class Hook(Generic[T]):
 
     async def _receive(self) -> T:
         while True:
-            if self.heartbeat_timeout is None:
-                fact = await self._mail.get()
-            else:
-                hook = self._inbox.run, self.hook_id, self.token, self._mail
-                fact = await received_in_time(*hook, self.heartbeat_timeout)
+            fact = await received(self._inbox.run, self.hook_id, self.token, self._mail, self.heartbeat_timeout)
             try:
                 return self._read(fact)
             except SerializationError as error:
