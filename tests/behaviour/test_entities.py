@@ -80,7 +80,7 @@ async def test_calls_from_workflows(env: Env) -> None:
     @workflow
     async def pays_entities() -> list[Any]:
         alice = BehavedAccount("alice")
-        got: list[Any] = await asyncio.gather(alice.deposit(5), alice.deposit(6, note="b"))
+        got: list[Any] = [*await asyncio.gather(alice.deposit(5), alice.deposit(6, note="b"))]
         try:
             await alice.withdraw(99)
         except Overdrawn as error:

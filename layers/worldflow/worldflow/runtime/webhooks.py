@@ -28,6 +28,7 @@ from worldflow.runtime.callers import asked_by, caller
 from worldflow.turns.webhook_tokens import _expiry, _is_signed
 from worldflow.worlds import items
 from worldflow.worlds.base import World
+from worldflow.worlds.hook_beats import put_hook_beat
 from worldflow.worlds.messages import FactArrived
 from worldflow.worlds.payloads import fetch, fetch_event, stash, stash_failure
 from worldflow.worlds.records import HookRecord
@@ -111,7 +112,7 @@ def heartbeat_hook(world: World, token: str) -> HookRecord:
     """
     check_token(token)
     hook = _live_hook(world, token)
-    items.beat_hook(world, hook)
+    put_hook_beat(world, hook)
     return hook
 
 
@@ -146,7 +147,7 @@ def receive(
     except HookNotFoundError:
         return _refusal(410, "this webhook no longer accepts requests")
     if ending == HEARTBEAT:
-        items.beat_hook(world, hook)
+        put_hook_beat(world, hook)
         return Answer(202)
     named = {name.lower(): value for name, value in (headers or {}).items()}
     request = WebhookRequest(method=method, headers=named, query=dict(query or {}), body=body)

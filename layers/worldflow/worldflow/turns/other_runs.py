@@ -20,6 +20,7 @@ from worldflow.turns.acts import entity_calls
 from worldflow.turns.generations import newest_generation, read_record
 from worldflow.worlds import items, reading
 from worldflow.worlds.base import World
+from worldflow.worlds.hook_beats import last_hook_beat
 from worldflow.worlds.messages import FactArrived, Revival
 from worldflow.worlds.payloads import stash
 from worldflow.worlds.records import RunRecord
@@ -135,7 +136,7 @@ class OtherRuns:
         return True
 
     def beat(self, run_id: str, hook_id: str) -> str | None:
-        return items.last_hook_beat(self._world, run_id, hook_id)
+        return last_hook_beat(self._world, run_id, hook_id)
 
     def holder(self, token: str) -> str | None:
         hook = items.get_hook(self._world, token)

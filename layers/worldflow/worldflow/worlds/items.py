@@ -1,7 +1,7 @@
 """Items: fields under a key, written on a condition on what is stored. A World stores them, this package says what for.
 
 The newest generation of a run and who holds a hook's token are here; outcomes, claims and heartbeats of steps are in
-`ledger.py`, schedules in `schedules.py`.
+`ledger.py`, those of hooks in `hook_beats.py`, schedules in `schedules.py`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from worldflow import clock
@@ -37,9 +37,6 @@ class Expected:
         value = stored.get(self.field)
         return value in self.one_of or (self.below is not None and value is not None and value < self.below)
 
-
-BEAT_DAYS = 35
-"""How long the heartbeat of a hook is kept."""
 
 ABSENT = Expected(absent=True)
 
@@ -114,19 +111,6 @@ def get_hook(world: Items, token: str) -> HookRecord | None:
     """Who holds a token. A consistent read."""
     item = world.get_item(_hook_key(token))
     return HookRecord.model_validate_json(item["hook"]) if item else None
-
-
-def beat_hook(world: Items, hook: HookRecord) -> None:
-    """Records that whoever has a hook's token has reported."""
-    now = world.now()
-    expires = int((now + timedelta(days=BEAT_DAYS)).timestamp())
-    world.put_item(f"beat#{hook.run_id}/{hook.hook_id}", {"at": now.isoformat(), "expires_at": expires})
-
-
-def last_hook_beat(world: Items, run_id: str, hook_id: str) -> str | None:
-    """When that was last, if ever. A consistent read."""
-    item = world.get_item(f"beat#{run_id}/{hook_id}")
-    return str(item["at"]) if item else None
 
 
 def delete_hook(world: Items, token: str, run_id: str) -> None:
