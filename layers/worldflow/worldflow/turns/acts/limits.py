@@ -110,7 +110,7 @@ class LimitedSteps:
                 self._messages.append(steps.report(self._run, step))
             if state.ended:
                 self._leave(step)
-            elif step.due is None or step.due <= now:
+            elif not step.cancel_requested and (step.due is None or step.due <= now):
                 self._ask(step, again=True, looks=True)
         limit = state.started.limit if state.started else None
         if limit and state.ended and not isinstance(state.ended, h.RunContinued):
@@ -130,6 +130,8 @@ class LimitedSteps:
             return
         if self._open(message.step_id, message.attempt) is None:
             self._leave(step)  # its place may just have been granted
+        elif step.cancel_requested:
+            self._messages.append(steps.report(self._run, step))
         elif message.granted:
             step.granted = message.granted
             self._messages += _sent(self._run, step, again=True)

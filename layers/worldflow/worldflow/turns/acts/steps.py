@@ -59,11 +59,14 @@ def _slot(run: ActingRun, step: OpenStep) -> str | None:
 def report(run: ActingRun, step: OpenStep) -> StepTask:
     """Asks for a report of an attempt that was given up, when no process has it any more."""
     assert step.attempt is not None
+    values = step.scheduled.input
     return StepTask(
         run_id=run.id,
         step_id=step.scheduled.step_id,
         attempt=step.attempt,
         name=step.scheduled.name,
+        # As the task has it: an outcome of another call would be replaced.
+        call_id=call_id(step.scheduled.name, values.stored if isinstance(values, Whole) else values),
         again="report",
         report=True,
         queue=step.scheduled.queue,
