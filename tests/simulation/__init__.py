@@ -15,12 +15,16 @@ time, and chance.
     deployments.py  code that is good, old, missing, in another order, raises, or spins
     processor.py    the time of the processor, which code says that it takes
     programs.py     the workflows: programs made up by chance, and the example of an order
+    crowds.py       many runs of a workflow with a limit, a throttle, a debounce, a batch or a schedule; and operators
+    recurring.py    schedules that recur
     users.py        who asks for what, and what was accepted
     course.py       a seed from beginning to end
     invariants.py   what must hold, and when it is asked
     runs.py         a run as the store has it
     of_each.py      what must hold of each run
     of_all.py       what must hold of all runs together
+    crowding.py     what must hold of crowds
+    limiting.py     what must hold of limits
     ownership.py    what must hold of values and of what the garbage collector closes
     guards.py       what the engine does for it, and how to take that out
     shrinking.py    a failing seed with as few faults as it takes
@@ -45,6 +49,10 @@ see that an invariant finds what it is for, take out a guard: `python -m tests.s
 **Values and garbage.** Workflows change whatever they are given, in place, and leave generators in reference cycles
 whose `finally` would decide something. The garbage collector works where the seed says so, in the middle of any run's
 code, and nowhere else.
+
+**Crowds.** In three seeds of ten many short runs of one workflow come at once, which has a limit, a throttle, a
+debounce, a batch, delays or a schedule. Operators pause, wake, cancel and delete runs of it, and change its limit. Now
+and then they go round and put right what such an incident left: so all of a crowd ends, or is stuck.
 
 **Attempts in flight.** Steps hang for longer than they may take, cancel their own task, or wait while nobody runs
 steps. Each attempt begins without waiting for others, and not when nobody wants it any more.

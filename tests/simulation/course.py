@@ -45,6 +45,7 @@ def _run(sim: Simulation, users: Users) -> list[str]:
     sim.incidents.plan()
     sim.settle()
     sim.incidents.mend()
+    users.crowd.go_round()
     sim.settle()
     if problems := invariants.at_rest(sim, users):
         return problems

@@ -9,6 +9,7 @@ import random
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ from worldflow.engine.errors import ConflictError
 from worldflow.turns import streams
 from worldflow.turns.step_runner import StepRunner
 from worldflow.turns.threads import Threads
-from worldflow.worlds import payloads
+from worldflow.worlds import limits, payloads
 
 
 async def _here(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
@@ -61,6 +62,7 @@ def held_still(seed: int) -> Iterator[None]:
         mock.patch.object(Threads, "call", _call_here),
         mock.patch.object(random, "SystemRandom", source),
         mock.patch.object(uuid, "uuid4", uuid4),
+        mock.patch.object(limits, "time", SimpleNamespace(sleep=lambda _: None)),
         mock.patch.object(payloads, "ThreadPoolExecutor", _NoThreads),
         mock.patch.object(StepRunner, "_threads_of_streams", lambda _: AtOnce()),
         mock.patch.object(streams, "INTERVAL", 0.0),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ class Execution:
     """Why its run wanted it no more when its invocation began, which had reason to ask, and the invocation that had
     committed so.
     """
+    limit: str | None = None
+    """The limit at which it has a place."""
+    ended: int | None = None
+    """The request after which it was over, or its process."""
 
 
 def observe_step(sim: Simulation, call: Callable[[], Any], is_async: bool) -> Any:
@@ -54,6 +59,7 @@ def observe_step(sim: Simulation, call: Callable[[], Any], is_async: bool) -> An
         at_most_once=bool(scheduled and scheduled.at_most_once),
         repeatable=scheduled is None or scheduled.ledger is False,  # what is not committed yet is pure
         unwanted=_unwanted(sim, key, process) if scheduled and _asks(sim, key, process, scheduled) else None,
+        limit=scheduled.limit["limit"] if scheduled and scheduled.limit else None,
     )
     sim.executions.setdefault(key, []).append(execution)
     sim.note(info.run_id, f"runs step {info.step_id}, attempt {info.attempt}", process)
@@ -71,13 +77,20 @@ def observe_step(sim: Simulation, call: Callable[[], Any], is_async: bool) -> An
             sim.strike("killed in a step", process, info.run_id, info.step_id)
             raise process.die()
 
+    def is_over() -> None:
+        execution.ended = sim.tick
+
     if not is_async:
-        begin()
-        return call()
+        with ExitStack() as stack:
+            stack.callback(is_over)
+            begin()
+            return call()
 
     async def observed() -> Any:
-        begin()
-        return await call()
+        with ExitStack() as stack:
+            stack.callback(is_over)
+            begin()
+            return await call()
 
     return observed()
 

@@ -17,12 +17,14 @@ from tests.simulation.queues import FifoQueue
 from tests.simulation.world import SimDeaths, SimWorld
 from worldflow.engine import here
 from worldflow.engine.history import StreamRowsEnd
+from worldflow.engine.history.limit_state import LimitState
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import next_generation
 from worldflow.engine.own_time import OwnTime
 from worldflow.engine.workflow import inbox
 from worldflow.turns import calling, draft, forwarding, generations
 from worldflow.turns.acts import Acts, children
+from worldflow.turns.acts import limits as acting_limits
 from worldflow.turns.acts import streams as acting_streams
 from worldflow.turns.arrivals import Arrival
 from worldflow.turns.draft import Draft
@@ -32,9 +34,9 @@ from worldflow.turns.streams import Writer
 from worldflow.turns.turn import Turn
 from worldflow.turns.turns import Turns
 from worldflow.turns.watchdog import _Watchdog
-from worldflow.worlds import ledger
+from worldflow.worlds import gathering, ledger, limits
 from worldflow.worlds.messages import Delayed, StepTask
-from worldflow.worlds.records import RunRecord
+from worldflow.worlds.records import Gathers, RunRecord
 
 _send, _notify_parent, _revive, _is_new = SimWorld.send, children.notify_parent, forwarding.revive, Turn._is_new
 _put_outcome = ledger.put_outcome
@@ -42,6 +44,12 @@ _read = inbox.read
 _create_generation = generations.create_generation
 _take, _send_fifo, _finish_run = Turns.take, FifoQueue.send, Acts.finish
 _execute, _apply_run = StepExecutor.execute, RunState.accepts
+_append_to_limit, _add_start, _put_item, _closes_at = (
+    limits._append,
+    gathering.append,
+    SimWorld.put_item,
+    Gathers.closes_at,
+)
 
 
 def _without_redo(self: Turns, run_id: str, messages: Any, **options: Any) -> None:
@@ -154,6 +162,27 @@ async def _wanted(*_: Any, **__: Any) -> bool:
     return True
 
 
+def _unread(world: Any, limit: Any, number: int, row: Any) -> bool:
+    """Takes a place whether or not others were faster."""
+    return _append_to_limit(world, limit, number, row) or True
+
+
+def _added(world: Any, run_id: str, row: Any) -> bool:
+    """Takes a start for added whether or not another was faster."""
+    return _add_start(world, run_id, row) or True
+
+
+def _unconditionally(prefix: str) -> Any:
+    def put_item(self: SimWorld, key: str, item: Any, expected: Any = None) -> bool:
+        return _put_item(self, key, item, None if key.startswith(prefix) else expected)
+
+    return put_item
+
+
+def _without_max_wait(self: Gathers, first: Any, last: Any) -> Any:
+    return _closes_at(self.model_copy(update={"max_wait": None}) if self.period else self, first, last)
+
+
 GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a commit is written if it is the next": (SimWorld, "_is_taken", lambda *_: False),
     "what was received before is done again": (Turns, "take", _without_redo),
@@ -193,6 +222,17 @@ GUARDS: dict[str, tuple[Any, str, Any]] = {
     "a later attempt looks at what is there": (Writer, "_look", lambda *_: False),
     "streams are written again": (acting_streams, "redo", lambda run: None),
     "what a stream has is counted": (acting_streams._Writing, "_look", _count_blindly),
+    "a limit counts its holders": (LimitState, "room", property(lambda self: len(self.waiting))),
+    "a place is given by the next commit": (limits, "_append", _unread),
+    "places go by priority": (LimitState, "in_turn", lambda self: iter(list(self.waiting.values()))),
+    "a dead holder is found": (acting_limits, "is_closed", lambda *_: False),
+    "who has a place is told again": (LimitState, "made_room_for", lambda *_: []),
+    "a limited run asks": (Draft, "_enter", lambda *_: None),
+    "a start is added if it is the next": (gathering, "append", _added),
+    "one run gathers": (SimWorld, "put_item", _unconditionally("window#")),
+    "a debounce has an end": (Gathers, "closes_at", _without_max_wait),
+    "a throttle gives each place once": (SimWorld, "put_item", _unconditionally("throttle#")),
+    "what is paused waits": (Draft, "waits", property(lambda self: self._begins_late)),
     "what is collected decides nothing": (
         here._on_collection,
         "__defaults__",

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from tests.simulation.crowding import OF_CROWDS
 from tests.simulation.of_all import OF_ALL
 from tests.simulation.of_each import OF_EACH, ORDER
 from tests.simulation.runs import Run
@@ -22,13 +23,18 @@ if TYPE_CHECKING:
     from tests.simulation.users import Users
 
 
+_NOT_OF_RUNS = ("schedule#", "throttle#", "window#", "joined#", "generation#limit#", "pauses#")
+"""Items that stay when all runs are archived, or that expire."""
+
+
 def at_rest(sim: Simulation, users: Users) -> list[str]:
     """What is wrong while nothing happens by itself any more."""
     runs = [Run(sim, run_id) for run_id in sim.run_ids()]
     begun = [run for run in runs if run.history]
+    of_all = [*OF_ALL, *(OF_CROWDS if users.crowd.kind else ())]
     problems = [f"{check.__name__}: {run.id}: {problem}" for check in ORDER for run in begun for problem in check(run)]
     if not problems:  # of a history that is none, nothing else can be said
-        problems = [f"{check.__name__}: {problem}" for check in OF_ALL for problem in check(sim, users)]
+        problems = [f"{check.__name__}: {problem}" for check in of_all for problem in check(sim, users)]
     if not problems:
         problems = [f"{check.__name__}: {run.id}: {what}" for check in OF_EACH for run in begun for what in check(run)]
     return problems
@@ -66,7 +72,7 @@ def after_the_end(sim: Simulation) -> list[str]:
 
 def told(sim: Simulation, run_id: str) -> tuple[RunRecord, list[Event]]:
     """What a reader is told of a run."""
-    client = sim.client()
+    client = sim.reader
     return client.world.read_run(run_id), client.world.read_events(run_id)
 
 
@@ -75,7 +81,7 @@ def after_archiving(
 ) -> list[str]:
     """What is wrong when all runs are archived: they are to be read as before, and nothing else is to be left."""
     store, problems = sim.store, []
-    kept = [key for key in store.items if not key.endswith(("#claim", "#beat")) and not key.startswith("pauses#")]
+    kept = [key for key in store.items if not key.endswith(("#claim", "#beat")) and not key.startswith(_NOT_OF_RUNS)]
     histories = [key for key in store.commits if is_of_run(key) or "#stream#" in key]
     left = {"records": store.records, "histories": histories, "items": kept, "schedules": store.schedules}
     problems += [f"nothing_is_left: {name} of {list(found)}" for name, found in left.items() if found]

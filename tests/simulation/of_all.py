@@ -6,8 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from tests.simulation.limiting import limits_are_kept
-from tests.simulation.runs import Run
+from tests.simulation.limiting import (
+    attempts_have_places,
+    limits_are_kept,
+    places_go_to_who_is_next,
+    the_oldest_makes_room,
+)
+from tests.simulation.runs import run_of
 from tests.simulation.streaming import streams_agree
 from worldflow.engine.history import (
     CancelRequested,
@@ -43,19 +48,19 @@ def no_message_is_left(sim: Simulation, users: Users) -> Problems:
 def what_was_started_exists(sim: Simulation, users: Users) -> Problems:
     for accepted in users.accepted:
         for run_id in accepted.starts:
-            if run_id not in sim.store.commits:
+            if run_id not in sim.store.commits and run_id not in users.crowd.removed:
                 yield f"{run_id}: was accepted and has not begun ({accepted.what})"
 
 
 def what_was_accepted_is_recorded(sim: Simulation, users: Users) -> Problems:
     for accepted in users.accepted:
         for message in accepted.facts:
-            if not _arrived(sim, message):
+            if message.run_id in sim.store.records and not _arrived(sim, message):
                 yield f"{message.run_id}: {accepted.what} was accepted and is not recorded: {message.fact!r}"
 
 
 def _arrived(sim: Simulation, message: FactArrived) -> bool:
-    run, fact = Run(sim, message.run_id), message.fact
+    run, fact = run_of(sim, message.run_id), message.fact
     match fact:
         case TerminateRequested():
             return run.state.ended is not None
@@ -85,7 +90,7 @@ def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
     for run_id, facts in sent.items():
         if run_id not in sim.store.records:
             continue
-        run = Run(sim, run_id)
+        run = run_of(sim, run_id)
         recorded = [event.fact_id for event in run.own if isinstance(event, SignalReceived)]
         expected = [fact_id for fact_id in facts if fact_id in recorded]
         found = [fact_id for fact_id in recorded if fact_id in expected]
@@ -100,13 +105,13 @@ def signals_keep_their_order(sim: Simulation, users: Users) -> Problems:
 
 def _seen_before(sim: Simulation, run_id: str, fact_id: str) -> bool:
     base, number = generation(run_id)
-    return any(fact_id in Run(sim, generation_id(base, n)).received for n in range(1, number))
+    return any(fact_id in run_of(sim, generation_id(base, n)).received for n in range(1, number))
 
 
 def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> Problems:
     """What one generation received, the one that goes on in its place does not receive again."""
     for run_id in sim.run_ids():
-        run = Run(sim, run_id)
+        run = run_of(sim, run_id)
         if not isinstance(run.state.ended, RunContinued):
             continue
         following = sim.store.history(run.state.ended.next_run_id)
@@ -121,7 +126,7 @@ def nothing_comes_twice_to_those_that_follow(sim: Simulation, users: Users) -> P
 
 def one_generation_lives(sim: Simulation, users: Users) -> Problems:
     for run_id in sim.run_ids():
-        run = Run(sim, run_id)
+        run = run_of(sim, run_id)
         if run.history and not run.state.ended and any(other.history for other in list(run.following)[1:]):
             yield f"{run_id}: goes on, and so does one that follows it"
 
@@ -159,4 +164,7 @@ OF_ALL: list[Callable[[Simulation, Users], Problems]] = [
     attempts_do_not_wait_for_others,
     streams_agree,
     limits_are_kept,
+    places_go_to_who_is_next,
+    attempts_have_places,
+    the_oldest_makes_room,
 ]

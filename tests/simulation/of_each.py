@@ -16,12 +16,13 @@ from tests.simulation.ownership import (
     what_happened_first_is_applied_first,
     what_was_sent_is_recorded,
 )
-from tests.simulation.runs import Run
+from tests.simulation.runs import Run, run_of
 from worldflow.engine.history import (
     CancelRequested,
     ChildCompleted,
     ChildFailed,
     Decision,
+    Fact,
     HookResumed,
     Replied,
     RunCancelled,
@@ -30,7 +31,10 @@ from worldflow.engine.history import (
     RunEnded,
     RunFailed,
     RunForked,
+    RunPaused,
+    RunRestored,
     RunStarted,
+    RunUnpaused,
     SignalReceived,
     StepCompleted,
     StepFailed,
@@ -115,7 +119,7 @@ ORDER: list[Callable[[Run], Problems]] = [
 def the_history_replays(run: Run) -> Problems:
     if run.is_tainted:
         return
-    client = run.sim.client()
+    client = run.sim.reader
     with run.sim.running(client):
         started = run.state.started
         assert started
@@ -153,6 +157,30 @@ def the_record_agrees(run: Run) -> Problems:
             yield f"its record says {name}={getattr(record, name)!r}, and its history {getattr(expected, name)!r}"
     if state.ended and record.seq != state.seq:
         yield f"its record is of event {record.seq}, and the end is {state.seq}"
+
+
+def no_run_begins_early(run: Run) -> Problems:
+    started = run.state.started
+    if started and started.start_at and run.begun and not run.state.forked:
+        early = started.start_at.timestamp() - run.begun.at
+        if early > run.sim.skew + 0.001:
+            yield f"it began {early} s early"
+
+
+def what_is_paused_stands_still(run: Run) -> Problems:
+    """From its pause until the end of it facts are held, and only force ends it."""
+    is_paused = False
+    for event in run.own:
+        if isinstance(event, RunPaused):
+            is_paused = True
+        elif isinstance(event, RunUnpaused):
+            is_paused = False
+        elif is_paused and not (
+            isinstance(event, (TerminateRequested, RunForked, RunRestored))
+            or (isinstance(event, Fact) and event.held)
+            or getattr(event, "forced", None)
+        ):
+            yield f"event {event.seq}, {event.event_type}, came while it was paused"
 
 
 def no_timer_fires_early(run: Run) -> Problems:
@@ -230,7 +258,7 @@ def who_crashed_has_died(run: Run) -> Problems:
             id = f"{run.id}:{event.step_id}:{event.attempt}"
             tasks = {message.id for message in run.sim.queues["steps"].sent if message.attempt == id}
             deaths = sum(run.sim.deaths[task] for task in tasks)
-            slack = run.sim.store.owed[f"step#{run.id}#{event.step_id}#{event.attempt}#deaths"]
+            slack = run.sim.store.counted[f"step#{run.id}#{event.step_id}#{event.attempt}#deaths"]
             if deaths + slack < LIFE_RECEIVES - 1:
                 yield f"{event.fact_id} has crashed, and its function has died {deaths} times"
 
@@ -277,7 +305,7 @@ def _is_paused(run: Run, step: OpenStep) -> bool:
 
 def _waits_for_a_blocked_entity(run: Run, step: OpenStep) -> bool:
     entity = step.scheduled.entity
-    return entity is not None and list(Run(run.sim, entity).following)[-1].is_blocked
+    return entity is not None and list(run_of(run.sim, entity).following)[-1].is_blocked
 
 
 def _holder(run: Run, token: str) -> str | None:
@@ -299,7 +327,7 @@ def _forgotten_children(run: Run) -> Problems:
                 if history and not asked and not record.ended and run_id not in run.sim.store.taken_late:
                     yield f"it has ended, and {run_id} does not know"
         elif not run.is_blocked and not any(isinstance(event, RunForked) for event in run.history):
-            newest = list(Run(run.sim, run_id).following)[-1] if record else None
+            newest = list(run_of(run.sim, run_id).following)[-1] if record else None
             if newest is None or not newest.history:
                 yield f"it waits for {run_id}, which has not begun"
             elif newest.state.ended and not newest.left_its_place:
@@ -310,7 +338,7 @@ def children_tell_what_they_came_to(run: Run) -> Problems:
     for event in run.own:
         if not isinstance(event, ChildCompleted) or event.child_run_id is None:
             continue
-        ended = Run(run.sim, event.child_run_id).state.ended
+        ended = run_of(run.sim, event.child_run_id).state.ended
         if not isinstance(ended, RunCompleted):
             yield f"{event.child_id} is said to have completed, and {event.child_run_id} has not"
         elif _plain(run, ended.result) != _plain(run, event.result):
@@ -318,7 +346,7 @@ def children_tell_what_they_came_to(run: Run) -> Problems:
 
 
 def _plain(run: Run, value: Any) -> Any:
-    return fetch(run.sim.client().world, value)
+    return fetch(run.sim.reader.world, value)
 
 
 def books_balance(run: Run) -> Problems:
@@ -371,6 +399,8 @@ OF_EACH: list[Callable[[Run], Problems]] = [
     nothing_that_was_used_is_recorded,
     the_history_replays,
     the_record_agrees,
+    no_run_begins_early,
+    what_is_paused_stands_still,
     no_timer_fires_early,
     no_attempt_begins_early,
     at_most_once_is_once,

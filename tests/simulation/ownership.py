@@ -46,7 +46,7 @@ def what_was_sent_is_recorded(run: Run) -> Problems:
     that a turn has found due.
     """
     inline = {event.step_id for event in run.history if isinstance(event, StepScheduled) and event.inline}
-    sent, world = sent_facts(run.sim), run.sim.client().world
+    sent, world = sent_facts(run.sim), run.sim.reader.world
     history = History(world, lambda: run.history)
     for event in run.own:
         if not isinstance(event, Fact) or (run.id, _id(event)) not in sent or is_timeout(event):
@@ -111,7 +111,7 @@ def _payload(event: Event) -> dict[str, Any]:
 
 def nothing_that_was_used_is_recorded(run: Run) -> Problems:
     """Nor is anything that the collector would have decided."""
-    client = run.sim.client()
+    client = run.sim.reader
     history = History(client.world, lambda: run.history)
     for event in run.own:
         if problem := out_of_place(history.read(event)):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SerializerFunctionWrapHandler, model_serializer,
 
 import workflows.order as shop
 from tests.simulation import processor
+from tests.simulation.crowds import CROWDS
 from tests.support import collector, generated
 from tests.support.generated import SIGNALS, TOKENS, UPDATES, Interpreter, Program
 from tests.support.values import spoil
@@ -374,6 +375,7 @@ def workflows(change: Change) -> dict[str, dict[int, Workflow[..., Any]]]:
         heavy_child,
         tallies,
         shop.fulfil_order,
+        *CROWDS.values(),
     ]
     return {workflow.name: {workflow.version: workflow} for workflow in found}
 

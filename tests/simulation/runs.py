@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from tests.simulation import programs
 from worldflow.engine.history import (
+    Applied,
     Event,
     Fact,
     RunForked,
     RunStarted,
     StepFailed,
+    load_events,
 )
 from worldflow.engine.history.state import RunState
 from worldflow.engine.ids import generation, generation_id
@@ -21,6 +23,7 @@ from worldflow.worlds.records import RunRecord
 
 if TYPE_CHECKING:
     from tests.simulation.simulation import Simulation
+    from tests.simulation.world import Commit
 
 
 class Run:
@@ -59,11 +62,22 @@ class Run:
         ):
             return True
         source = self.record.fork_of
-        return source is not None and Run(self.sim, source.run_id).is_tainted
+        return source is not None and run_of(self.sim, source.run_id).is_tainted
 
     def message_of(self, event: StepFailed) -> str:
         """The message of a failure."""
-        return fetch_failure(self.sim.client().world, event.error).message
+        return fetch_failure(self.sim.reader.world, event.error).message
+
+    @cached_property
+    def begun(self) -> Commit | None:
+        """The commit with which its workflow learned of its start, if it has."""
+        for commit in self.sim.store.commits.get(self.id, ()):
+            for event in load_events(commit.text):
+                if (isinstance(event, RunStarted) and not event.held) or (
+                    isinstance(event, Applied) and event.fact_id == "start"
+                ):
+                    return commit
+        return None
 
     @property
     def is_blocked(self) -> bool:
@@ -74,10 +88,21 @@ class Run:
         """This run, and the generations after it."""
         base, number = generation(self.id)
         while (run_id := generation_id(base, number)) in self.sim.store.records:
-            yield Run(self.sim, run_id)
+            yield run_of(self.sim, run_id)
             number += 1
 
     @property
     def left_its_place(self) -> bool:
         """Whether it ended so that another run goes on in its place."""
         return self.state.successor is not None
+
+
+def run_of(sim: Simulation, run_id: str) -> Run:
+    """A run that others have asked about, unless something has been written of it since. Its history is not to be
+    given to code.
+    """
+    stands = len(sim.store.commits.get(run_id, ())), sim.store.records.get(run_id)
+    known = sim.known_runs.get(run_id)
+    if known is None or known[0] != stands:
+        known = sim.known_runs[run_id] = stands, Run(sim, run_id)
+    return known[1]

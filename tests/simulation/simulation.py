@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from unittest import mock
 
@@ -24,11 +24,13 @@ from tests.simulation.incidents import Incidents
 from tests.simulation.processes import Kind, Process, Source, settings_of
 from tests.simulation.processor import processor
 from tests.simulation.queues import FifoQueue, Queue, StandardQueue, Stored
+from tests.simulation.recurring import Recurring
 from tests.simulation.world import Sealed, Store
 from tests.support.generated import collections
 from worldflow.serving.outages import TURN_DEATHS, TURN_RECEIVES
 from worldflow.turns.acts import acts
 from worldflow.turns.live_runs import LiveRuns
+from worldflow.worlds import limits
 from worldflow.worlds.messages import Delayed, Message, load_message, safe_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -92,6 +94,8 @@ class Simulation:
         self.archives = swarm.random() < 0.3
         self.page = swarm.choice([100, 100, 2])
         self.skew = swarm.choice([0.0, 0.0, 0.5, 3.0, 45.0])
+        self.sealed_after = random.Random(f"{seed} seals").choice([500, 10])
+        """Commits of a limit."""
         self.store = Store()
         self.queues = _queues()
         self.sources = _sources(self.queues)
@@ -110,6 +114,8 @@ class Simulation:
         """What `ownership.sent_facts` has read: what was sent, and the first message that said so."""
         self.held_back: dict[str, str] = {}
         """Tasks that were not received since another was in flight, and which one."""
+        self.known_runs: dict[str, tuple[Any, Any]] = {}
+        """What `runs.run_of` has read, and of which state of the store."""
         self.surprises: list[str] = []
         self.outlived = set[int]()
         """The invocations that took longer than their messages were out of sight."""
@@ -122,6 +128,7 @@ class Simulation:
         self.happenings = 0
         self.was_bad = self.code is not self.deployments.good
         self.incidents = Incidents(self, swarm)
+        self.recurring = Recurring(self)
         self._limits: dict[Kind, int] = {"orchestrator": swarm.choice([1, 2, 4]), "executor": swarm.choice([1, 2, 4])}
         self._processes: list[Process] = []
         self._names = itertools.count(1)
@@ -161,6 +168,11 @@ class Simulation:
                 yield
         finally:
             self._stack.pop()
+
+    @cached_property
+    def reader(self) -> Process:
+        """A process outside that only reads."""
+        return self.client()
 
     @property
     def at_work(self) -> Process:
@@ -280,6 +292,11 @@ class Simulation:
         self.queues["timers"].send(found[1], self.now)
         if self.faults.strike("schedule", ["schedule fires twice"]):
             self.at(self.now + 40, lambda: self.queues["timers"].send(found[1], self.now) and None)
+
+    def give_up(self, why: str) -> None:
+        """Ends a seed in which somebody waits for ever."""
+        self.surprise(why)
+        self.happenings = LIMIT
 
     # --- time ---
 
@@ -425,6 +442,7 @@ def simulation(seed: int, suppressed: Collection[str] = ()) -> Iterator[Simulati
         held_still(seed),
         expected_errors() as errors,
         mock.patch.object(acts, "PAGE", sim.page),
+        mock.patch.object(limits, "COMMITS", sim.sealed_after),
         mock.patch.object(LiveRuns, "load", _observed(sim, LiveRuns.load)),
         collections(sim.collects),
         processor(),

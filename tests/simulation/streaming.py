@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import programs
-from tests.simulation.runs import Run
+from tests.simulation.runs import Run, run_of
 from tests.support.stream_values import all_items, followed, what_stands
 from worldflow.engine.history import (
     RunForked,
@@ -28,7 +28,7 @@ Problems = Iterator[str]
 
 def streams_agree(sim: Simulation, users: Users) -> Problems:
     """Each stream has what the workflow decided to write, and what the attempts wrote that completed: once each."""
-    runs = [Run(sim, run_id) for run_id in sim.run_ids()]
+    runs = [run_of(sim, run_id) for run_id in sim.run_ids()]
     for run in runs:
         if generation(run.id)[1] > 1:
             continue
@@ -43,7 +43,7 @@ def streams_agree(sim: Simulation, users: Users) -> Problems:
 def written_by(sim: Simulation, run_ids: Iterable[str]) -> dict[str, list[Any]]:
     """What a reader is told of the streams of runs."""
     keys = {(generation(run_id)[0], name) for run_id in run_ids for name in programs.STREAMS}
-    return {stream_key(*key): followed(sim.client().world, *key) for key in sorted(keys)}
+    return {stream_key(*key): followed(sim.reader.world, *key) for key in sorted(keys)}
 
 
 def _has_no_gap(run: Run, name: str) -> Problems:
@@ -55,7 +55,7 @@ def _has_no_gap(run: Run, name: str) -> Problems:
 
 
 def _has_what_was_decided(run: Run, generations: list[Run], name: str) -> Problems:
-    world = run.sim.client().world
+    world = run.sim.reader.world
     before: dict[str, list[Any]] = {}
     whole: list[Any] = []
     for one in generations:
@@ -80,7 +80,7 @@ def _replaces(run: Run) -> bool:
 
 def _has_what_was_completed(generations: list[Run], name: str) -> Problems:
     for run in generations:
-        world = run.sim.client().world
+        world = run.sim.reader.world
         scheduled = {
             event.step_id: fetch(world, event.input)["item"]
             for event in run.history
@@ -105,7 +105,7 @@ def _of_step(run: Run, name: str, step_id: str) -> list[Any]:
         found: Any = row
         if isinstance(found, StreamRows) and found.step == step:
             offsets |= set(range(found.seq, found.seq + found.count))
-    items: list[StreamItem[Any]] = what_stands(all_items(run.sim.client().world, run.id, name))
+    items: list[StreamItem[Any]] = what_stands(all_items(run.sim.reader.world, run.id, name))
     return [item.value for item in items if item.offset in offsets]
 
 
@@ -118,7 +118,7 @@ def _called_in(run: Run, step_id: str) -> int:
 
 
 def _is_read_from_any_offset(run: Run, name: str) -> Problems:
-    world = run.sim.client().world
+    world = run.sim.reader.world
     items = all_items(world, run.id, name)
     for after in range(0, len(items), 3):
         if all_items(world, run.id, name, after) != [item for item in items if item.offset > after]:

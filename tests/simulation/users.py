@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import workflows.order as shop
 from tests.simulation import programs
+from tests.simulation.crowds import Crowd
 from tests.simulation.faults import INJECTED, Crash
 from tests.support.generated import SIGNALS, TOKENS, UPDATES
 from tests.support.values import a_value
 from worldflow.engine.errors import (
     HookNotFoundError,
     InvalidInputError,
+    LimitNotFoundError,
     NonDeterminismError,
     QueryNotFoundError,
     RunArchivedError,
@@ -44,6 +46,7 @@ REFUSALS = (
     RunExistsError,
     InvalidInputError,
     HookNotFoundError,
+    LimitNotFoundError,
     QueryNotFoundError,
     RunBlockedError,
 )
@@ -70,18 +73,20 @@ class Users:
         self._sim = sim
         self._chance = random.Random(f"{sim.seed} users")
         self._delays = random.Random(f"{sim.seed} delays")
-        self._ids = [f"r{number}" for number in range(self._chance.choice([1, 1, 2, 3]))]
+        self.crowd = Crowd(sim, self)
+        self._ids = [f"r{number}" for number in range(self._chance.choice([1, 1, 2, 3]))][: 1 if self.crowd.kind else 3]
         self._span = self._chance.choice([5.0, 60.0, 1_500.0, 200_000.0])
         self._sent = 0
 
     def plan(self) -> None:
         """Puts on the agenda who asks for what, and when."""
         chance = self._chance
+        self.crowd.plan()
         for run_id in self._ids:
             self._at(chance.uniform(0, self._span / 10), f"start {run_id}", self._start(run_id))
         for hour in range(chance.choice([0, 0, 0, 5])):
             self._at(3_600.0 * hour + 1, "sweep", sweep)
-        for _ in range(chance.choice([2, 6, 12])):
+        for _ in range(chance.choice([2, 6, 12]) // (3 if self.crowd.kind else 1)):
             what, request = self._something(chance.choice(self._ids))
             self._at(chance.uniform(0, self._span), what, request)
 

@@ -48,7 +48,7 @@ _Sending = Callable[[], None]
 _SERVICES = {
     **dict.fromkeys(("send", "acknowledge", "postpone"), "sqs"),
     **dict.fromkeys(("put_payload", "get_payload", "copy_payload"), "s3"),
-    **dict.fromkeys(("schedule", "unschedule"), "scheduler"),
+    **dict.fromkeys(("schedule", "unschedule", "arm_schedule"), "scheduler"),
 }
 """The services that requests go to, by the first words of their names, where it is not DynamoDB."""
 
@@ -86,6 +86,8 @@ class Store:
     """What was begun on messages, by their keys, and not taken back."""
     owed: Counter[str] = field(default_factory=Counter)
     """What is still to be taken back: by processes that may be gone."""
+    counted: Counter[str] = field(default_factory=Counter)
+    """What of that was counted as deaths."""
     payloads: dict[str, bytes] = field(default_factory=dict)
     archives: dict[str, bytes] = field(default_factory=dict)
     sealed: set[str] = field(default_factory=set)
@@ -452,7 +454,7 @@ class SimWorld(World):
         return SimArchive(self)
 
     def arm_schedule(self, record: ScheduleRecord) -> None:
-        raise NotImplementedError
+        self.write("arm_schedule", record.schedule_id, lambda: self._sim.recurring.arm(record, self.now()))
 
     def disarm_schedule(self, schedule_id: str) -> None:
         raise NotImplementedError
@@ -493,7 +495,13 @@ class SimDeaths(AWSDeaths):
         self._access.store.owed[key] += 1
 
     def count(self, key: str) -> int:
-        return int(self._access.read(f"count deaths {key}", "", lambda: len(self._access.store.deaths.get(key, ()))))
+        store = self._access.store
+
+        def count() -> int:
+            store.counted[key] = max(store.counted[key], store.owed[key])
+            return len(store.deaths.get(key, ()))
+
+        return int(self._access.read(f"count deaths {key}", "", count))
 
 
 def _about(key: str) -> str:
