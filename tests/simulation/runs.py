@@ -11,6 +11,7 @@ from worldflow.engine.history import (
     Applied,
     Event,
     Fact,
+    RunFailed,
     RunForked,
     RunStarted,
     StepFailed,
@@ -64,7 +65,7 @@ class Run:
         source = self.record.fork_of
         return source is not None and run_of(self.sim, source.run_id).is_tainted
 
-    def message_of(self, event: StepFailed) -> str:
+    def message_of(self, event: StepFailed | RunFailed) -> str:
         """The message of a failure."""
         return fetch_failure(self.sim.reader.world, event.error).message
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 
 import pytest
 
@@ -41,7 +43,7 @@ def tasks(world: CrashingWorld) -> list[StepTask]:
     ],
     ids=["granted", "done again"],
 )
-def test_only_a_report_is_asked_for(world: CrashingWorld, message) -> None:
+def test_only_a_report_is_asked_for(world: CrashingWorld, message: Callable[[datetime], RunMessage]) -> None:
     definitions._workflows._versions["shop"] = {1: definitions.Workflow(waits, "shop")}
     turns = Turns(world)
 
