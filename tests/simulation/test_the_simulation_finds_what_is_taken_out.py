@@ -11,7 +11,7 @@ from tests.simulation.guards import without
 SEEDS = 500
 
 GUARDS = {
-    "a commit is written if it is the next": 0,
+    "a commit is written if it is the next": 4,
     "what was received before is done again": 0,
     "the ledger is asked": 0,
     "a fact is recorded once": 0,
@@ -21,7 +21,7 @@ GUARDS = {
     "an attempt has a group of its own": 17,
     "values take no time of a workflow": 0,
     "who spins is stopped": 20,
-    "what happened first is applied first": 0,
+    "what happened first is applied first": 70,
     "what nobody wants is not begun": 292,
     "a step has a task of its own": 39,
     "what is received is a copy": 81,
