@@ -66,14 +66,14 @@ def places_go_to_who_is_next(sim: Simulation, users: Users) -> Problems:
 
 def the_oldest_makes_room(sim: Simulation, users: Users) -> Problems:
     """The newest is not asked to end for another. Which one that is, the clocks of processes say."""
-    for key in [] if sim.skew else _histories(sim):
-        rows = enumerate(_rows(sim, key))
-        asked = {read_token(token)[0]: number for number, row in rows for token, *_ in row.asks}  # last: after a pause
-        for run_id in asked.keys() & sim.store.records.keys():
-            for event in run_of(sim, run_id).history:
-                makes_room = "makes room for run" in (getattr(event, "reason", None) or "")
-                if isinstance(event, CancelRequested) and makes_room and asked[run_id] == max(asked.values()):
-                    yield f"{run_id}: was asked to make room, and no other came after it"
+    keys = [key for key in sorted(_histories(sim)) if "#crowd.newest#" in key and not sim.skew]
+    rows = enumerate(row for key in keys for row in _rows(sim, key))
+    asked = {read_token(token)[0]: number for number, row in rows for token, *_ in row.asks}  # last: after a pause
+    for run_id in asked.keys() & sim.store.records.keys():
+        for event in run_of(sim, run_id).history:
+            makes_room = "makes room for run" in (getattr(event, "reason", None) or "")
+            if isinstance(event, CancelRequested) and makes_room and asked[run_id] == max(asked.values()):
+                yield f"{run_id}: was asked to make room, and no other came after it"
 
 
 def _rank(asker: tuple[int, str | None, int], last: dict[str | None, int]) -> tuple[int, int, int]:
