@@ -105,7 +105,7 @@ async def test_many_items(caplog: pytest.LogCaptureFixture) -> None:
         orchestrator = Orchestrator(env.world)
 
         async def all_failures(page_ids: list[str]) -> list[str]:
-            found = []
+            found: list[str] = []
             for page in page_ids:
                 found += [failure["error"] for failure in await orchestrator.run(page).query("failures")]
             return found
@@ -137,7 +137,11 @@ async def test_items_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for month in (1, 2):
         (tmp_path / f"2026-{month}").write_text('{"n": 1}\n{"n": 2}\n')
     store_of = stores.store_of
-    monkeypatch.setattr(steps, "store_of", lambda url: store_of(url.replace("s3://acme-orders/", "file://")))
+
+    def on_this_machine(url: str) -> stores.Store:
+        return store_of(url.replace("s3://acme-orders/", "file://"))
+
+    monkeypatch.setattr(steps, "store_of", on_this_machine)
     async with WorkflowEnvironment() as env:
         assert await (await env.start(send_year, f"{tmp_path.as_uri()}/2026")).result() == 2
         assert await env.run("test-1~c1~c2~c1").result() == 2

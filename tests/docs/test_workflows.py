@@ -79,7 +79,7 @@ async def test_names_that_no_workflow_has() -> None:
 
     @workflow(dynamic=True)
     async def pipeline(arguments: dict[str, Any]) -> list[Any]:
-        results = []
+        results: list[Any] = []
         for name in await stages(workflow_info().workflow_name):
             results.append(await operation.named(name)(arguments))
         return results
