@@ -42,7 +42,7 @@ def define_anything() -> None:
     @workflow(dynamic=True)
     async def any_workflow(arguments: dict[str, Any]) -> list[str]:
         name = workflow_info().workflow_name
-        first = await anything.named("tell")({"of": name, "fails": 1})
+        first = await anything.named("mumble")({"of": name, "fails": 1})
         if child := arguments.get("child"):
             return [first, *await any_workflow.named(child)({})]
         if (left := arguments.get("left", 0)) > 0:
@@ -59,8 +59,8 @@ async def test_it_runs_what_no_other_workflow_has_the_name_of(env: Env) -> None:
     await env.handle("r~c1").signal("last", "done")
 
     assert await env.handle("r").result() == [
-        "tell({'of': 'of_a_script', 'fails': 1})",
-        "tell({'of': 'inner', 'fails': 1})",
+        "mumble({'of': 'of_a_script', 'fails': 1})",
+        "mumble({'of': 'inner', 'fails': 1})",
         "done",
     ]
     records = [await env.handle(id).record() for id in ("r", "r~c1")]
@@ -107,7 +107,7 @@ async def test_the_next_generation_has_the_arguments(env: Env) -> None:
     await env.advance("1m")
     await env.handle("r").signal("last", "end")
 
-    assert await env.handle("r").result() == ["tell({'of': 'looping', 'fails': 1})", "end"]
+    assert await env.handle("r").result() == ["mumble({'of': 'looping', 'fails': 1})", "end"]
     assert (await env.handle("r~2").record()).input == {"left": 0}
 
 

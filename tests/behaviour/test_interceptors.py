@@ -172,7 +172,7 @@ async def test_a_run_that_began_without_it_is_blocked_if_it_calls_something(env:
 
 
 @entity
-class Till(Entity):
+class Drawer(Entity):
     total: int = 0
 
     async def add(self, amount: int) -> str | None:
@@ -184,11 +184,11 @@ class Till(Entity):
 async def test_an_entity_is_one_workflow(env: Env) -> None:
     @workflow
     async def sells() -> str | None:
-        return await Till("1").add(3)
+        return await Drawer("1").add(3)
 
     around = Tenant()
     with intercept(around):
         await env.drive(env.orchestrator.start_workflow("r", sells, headers={"tenant": "acme"}))
         assert await env.handle("r").result() is None
     assert [name for name, _, _ in around.steps] == ["inline"]
-    assert {run.partition("@")[0] for run in around.workflows} == {"r", "Till"}
+    assert {run.partition("@")[0] for run in around.workflows} == {"r", "Drawer"}

@@ -100,6 +100,7 @@ def module_of(name: str, source: str, filename: str = "shop.py") -> types.Module
 
 WORKFLOW = "from worldflow import workflow\n@workflow\nasync def taken() -> None: ...\n"
 STEP = "from worldflow import step\n@step\nasync def taken() -> None: ...\n"
+ENTITY = "from worldflow import Entity, entity\n@entity\nclass taken(Entity): ...\n"
 
 
 @pytest.fixture(autouse=True)
@@ -109,10 +110,10 @@ def _nothing_is_taken() -> Iterator[None]:
         definitions.forget(name)
 
 
-@pytest.mark.parametrize(("kind", "source"), [("workflow", WORKFLOW), ("step", STEP)])
+@pytest.mark.parametrize(("kind", "source"), [("workflow", WORKFLOW), ("step", STEP), ("workflow", ENTITY)])
 def test_a_name_that_another_module_has(kind: str, source: str):
     module_of("shop", source)
-    problem = f"two {kind}s are named 'taken': shop.taken and store.taken. Rename one of them: @{kind}"
+    problem = f"two {kind}s are named '(entity:)?taken': shop.taken and store.taken. Rename one of them: @{kind}"
     with pytest.raises(ConfigurationError, match=problem):
         module_of("store", source, "store.py")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -162,7 +163,11 @@ def _source(definition: Definition) -> tuple[str, str, int] | None:
     """Where a function stands, which two that are one have in common."""
     function = as_function(definition.function)
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return (function.__qualname__, code.co_filename, code.co_firstlineno) if code else None
+    if code and code.co_qualname == function.__qualname__:
+        return (function.__qualname__, code.co_filename, code.co_firstlineno)
+    # It stands for something else, as the workflow of an entity does for its class.
+    file = getattr(sys.modules.get(function.__module__), "__file__", None)
+    return (function.__qualname__, file, 0) if file else None
 
 
 def _place(definition: Definition) -> str:
