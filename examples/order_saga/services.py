@@ -1,6 +1,7 @@
 """The shop's services, as far as the example needs them. They keep what they did in memory.
 
-Each takes an idempotency key, and answers a repeated request as it answered the first.
+Each takes an idempotency key, and answers a repeated request as it answered the first. To undo what was not done does
+nothing.
 """
 
 import asyncio
@@ -28,19 +29,18 @@ class Warehouse:
         self.stock = stock
         self.reservations: dict[str, tuple[str, int]] = {}
 
-    async def reserve(self, sku: str, quantity: int, key: str) -> str:
+    async def reserve(self, sku: str, quantity: int, key: str) -> None:
         await asyncio.sleep(self.latency)
         if key not in self.reservations:
             if self.stock.get(sku, 0) < quantity:
                 raise OutOfStock(f"{sku} is out of stock")
             self.stock[sku] -= quantity
             self.reservations[key] = (sku, quantity)
-        return key
 
-    async def release(self, reservation: str) -> None:
+    async def release(self, key: str) -> None:
         await asyncio.sleep(self.latency / 4)
-        if reservation in self.reservations:
-            sku, quantity = self.reservations.pop(reservation)
+        if key in self.reservations:
+            sku, quantity = self.reservations.pop(key)
             self.stock[sku] += quantity
 
 
@@ -51,37 +51,35 @@ class Bank:
         self.charges: dict[str, Decimal] = {}
         self.requests = 0
 
-    async def charge(self, card: str, amount: Decimal, key: str) -> str:
+    async def charge(self, card: str, amount: Decimal, key: str) -> None:
         self.requests += 1
         await asyncio.sleep(self.latency)
         if card == "declined":
             raise CardDeclined("the card was declined")
-        if card == "flaky" and self.requests == 1:
-            raise ConnectionError("the bank did not answer")
         self.charges[key] = amount
-        return key
+        if (card == "flaky" and self.requests == 1) or card == "unlucky":
+            raise ConnectionError("the bank's answer was lost")
 
-    async def refund(self, charge: str) -> None:
+    async def refund(self, key: str) -> None:
         await asyncio.sleep(self.latency / 4)
-        self.charges.pop(charge, None)
+        self.charges.pop(key, None)
 
 
 class Couriers:
     latency = 0.0
 
     def __init__(self) -> None:
-        self.parcels: set[str] = set()
+        self.parcels: dict[str, str] = {}
 
     async def book(self, address: str, key: str) -> str:
         await asyncio.sleep(self.latency)
         if address == "the moon":
             raise NoCourier(f"no courier goes to {address}")
-        self.parcels.add(f"PARCEL-{key}")
-        return f"PARCEL-{key}"
+        return self.parcels.setdefault(key, f"PARCEL-{len(self.parcels) + 1}")
 
-    async def cancel(self, parcel: str) -> None:
+    async def cancel(self, key: str) -> None:
         await asyncio.sleep(self.latency / 4)
-        self.parcels.discard(parcel)
+        self.parcels.pop(key, None)
 
 
 warehouse = Warehouse(KEYBOARD=10, SCREEN=10)

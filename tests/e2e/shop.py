@@ -1,7 +1,7 @@
 """The shop's own services: what the steps of an order do is kept here, where it can be compared with the orders.
 
 It is copied into the layer of workflows, and the steps of `layers/workflows/workflows/order.py` are registered anew:
-each does what it did, and tells the shop, under its idempotency key. A shop that has seen the key before changes
+each does what it did, and tells the shop, under the id that the order chose. A shop that has seen the id before changes
 nothing. Every call is noted too, with the process and the release of the code that made it, so that a step that ran
 twice is seen.
 """
@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 
 from workflows import order
-from worldflow import step, step_info
+from worldflow import StepInfo, step, step_info
 
 # Both are written here by the tests: where the shop is, and which release of the code this is.
 SHOP = ""
@@ -24,15 +24,16 @@ RELEASE = 1
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS stock (sku TEXT PRIMARY KEY, quantity INTEGER NOT NULL CHECK (quantity >= 0));
-CREATE TABLE IF NOT EXISTS reservations (key TEXT PRIMARY KEY, sku TEXT NOT NULL, quantity INTEGER NOT NULL,
-                                         released_by TEXT);
-CREATE TABLE IF NOT EXISTS charges (key TEXT PRIMARY KEY, amount TEXT NOT NULL, refunded_by TEXT);
+CREATE TABLE IF NOT EXISTS reservations (id TEXT PRIMARY KEY, run_id TEXT NOT NULL, sku TEXT NOT NULL,
+                                         quantity INTEGER NOT NULL, released_by TEXT);
+CREATE TABLE IF NOT EXISTS charges (id TEXT PRIMARY KEY, run_id TEXT NOT NULL, amount TEXT NOT NULL,
+                                    refunded_by TEXT);
 CREATE TABLE IF NOT EXISTS parcels (order_id TEXT PRIMARY KEY, key TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS calls (key TEXT NOT NULL, attempt INTEGER NOT NULL, step TEXT NOT NULL, pid INTEGER NOT NULL,
                                   release INTEGER NOT NULL, began REAL NOT NULL, ended REAL);
 """
 
-Effect = Callable[[sqlite3.Connection, str, Any], None]
+Effect = Callable[[sqlite3.Connection, StepInfo, Any], None]
 
 
 def open_shop(path: str, stock: dict[str, int]) -> None:
@@ -54,29 +55,31 @@ def visit(path: str) -> Iterator[sqlite3.Connection]:
             yield shop
 
 
-def reserve(shop: sqlite3.Connection, key: str, reservation: order.Reservation) -> None:
-    values = (key, reservation.sku, reservation.quantity)
-    if shop.execute("INSERT OR IGNORE INTO reservations (key, sku, quantity) VALUES (?, ?, ?)", values).rowcount:
+def reserve(shop: sqlite3.Connection, info: StepInfo, reservation: order.Reservation) -> None:
+    values = (reservation.reservation_id, info.run_id, reservation.sku, reservation.quantity)
+    if shop.execute("INSERT OR IGNORE INTO reservations VALUES (?, ?, ?, ?, NULL)", values).rowcount:
         shop.execute("UPDATE stock SET quantity = quantity - ? WHERE sku = ?", (reservation.quantity, reservation.sku))
 
 
-def release(shop: sqlite3.Connection, key: str, reservation: order.Reservation) -> None:
-    unreleased = "UPDATE reservations SET released_by = ? WHERE key = ? AND released_by IS NULL"
-    if shop.execute(unreleased, (key, reservation.reservation_id)).rowcount:
-        shop.execute("UPDATE stock SET quantity = quantity + ? WHERE sku = ?", (reservation.quantity, reservation.sku))
+def release(shop: sqlite3.Connection, info: StepInfo, reservation_id: str) -> None:
+    unreleased = "UPDATE reservations SET released_by = ? WHERE id = ? AND released_by IS NULL RETURNING quantity, sku"
+    freed = shop.execute(unreleased, (info.idempotency_key, reservation_id)).fetchall()
+    shop.executemany("UPDATE stock SET quantity = quantity + ? WHERE sku = ?", freed)
 
 
-def charge(shop: sqlite3.Connection, key: str, receipt: order.Receipt) -> None:
-    shop.execute("INSERT OR IGNORE INTO charges (key, amount) VALUES (?, ?)", (key, str(receipt.amount)))
+def charge(shop: sqlite3.Connection, info: StepInfo, receipt: order.Receipt) -> None:
+    values = (receipt.charge_id, info.run_id, str(receipt.amount))
+    shop.execute("INSERT OR IGNORE INTO charges VALUES (?, ?, ?, NULL)", values)
 
 
-def refund(shop: sqlite3.Connection, key: str, receipt: order.Receipt) -> None:
-    unrefunded = "UPDATE charges SET refunded_by = ? WHERE key = ? AND refunded_by IS NULL"
-    shop.execute(unrefunded, (key, receipt.charge_id))
+def refund(shop: sqlite3.Connection, info: StepInfo, charge_id: str) -> None:
+    unrefunded = "UPDATE charges SET refunded_by = ? WHERE id = ? AND refunded_by IS NULL"
+    shop.execute(unrefunded, (info.idempotency_key, charge_id))
 
 
-def ship(shop: sqlite3.Connection, key: str, tracking: str) -> None:
-    shop.execute("INSERT OR IGNORE INTO parcels VALUES (?, ?)", (tracking.removeprefix("PARCEL-"), key))
+def ship(shop: sqlite3.Connection, info: StepInfo, tracking: str) -> None:
+    values = (tracking.removeprefix("PARCEL-"), info.idempotency_key)
+    shop.execute("INSERT OR IGNORE INTO parcels VALUES (?, ?)", values)
 
 
 def told(function: Callable[..., Awaitable[Any]], effect: Effect, *, of_its: str) -> Callable[..., Awaitable[Any]]:
@@ -91,7 +94,7 @@ def told(function: Callable[..., Awaitable[Any]], effect: Effect, *, of_its: str
         dawdle()
         result = await function(*args)
         with visit(SHOP) as shop:
-            effect(shop, info.idempotency_key, result if of_its == "result" else args[0])
+            effect(shop, info, result if of_its == "result" else args[0])
         dawdle()
         with visit(SHOP) as shop:
             shop.execute("UPDATE calls SET ended = ? WHERE rowid = ?", (time.time(), row))

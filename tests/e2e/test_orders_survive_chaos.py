@@ -97,16 +97,16 @@ def check_books(shop: str, orders: list[Purchase]) -> list[str]:
         stock = dict(books.execute("SELECT sku, quantity FROM stock").fetchall())
         assert stock == {sku: quantity - sold[sku] for sku, quantity in STOCK.items()}
 
-        kept = "SELECT key, sku, quantity FROM reservations WHERE released_by IS NULL"
+        kept = "SELECT run_id, sku, quantity FROM reservations WHERE released_by IS NULL"
         reserved: Counter[tuple[str, str]] = Counter()
-        for key, sku, quantity in books.execute(kept).fetchall():
-            reserved[key.split("/")[0], sku] += quantity
+        for run_id, sku, quantity in books.execute(kept).fetchall():
+            reserved[run_id, sku] += quantity
         expected = {(order.run_id, sku): pieces for order in shipped for sku, pieces in order.quantities.items()}
         assert reserved == expected
 
         charged: dict[str, list[Decimal]] = {}
-        for key, amount in books.execute("SELECT key, amount FROM charges WHERE refunded_by IS NULL").fetchall():
-            charged.setdefault(key.split("/")[0], []).append(Decimal(amount))
+        for run_id, amount in books.execute("SELECT run_id, amount FROM charges WHERE refunded_by IS NULL").fetchall():
+            charged.setdefault(run_id, []).append(Decimal(amount))
         assert charged == {order.run_id: [order.total] for order in shipped}
 
         parcels = [row[0] for row in books.execute("SELECT order_id FROM parcels").fetchall()]

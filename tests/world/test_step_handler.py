@@ -148,14 +148,14 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_step_that_raises_has_failed(executor: StepExecutor) -> None:
-    fact = executor.failure(task("charge", card="declined", amount="5"))
+    fact = executor.failure(task("charge", charge_id="1", card="declined", amount="5"))
 
     assert (fact.error.type, fact.error.message) == ("workflows.order:CardDeclined", "the card was declined")
     assert not fact.retryable
 
 
 def test_what_may_be_tried_again_is_marked(executor: StepExecutor) -> None:
-    assert executor.failure(task("charge", card="flaky", amount="5")).retryable
+    assert executor.failure(task("charge", charge_id="1", card="flaky", amount="5")).retryable
 
 
 def test_a_failure_is_in_the_ledger_too(executor: StepExecutor) -> None:

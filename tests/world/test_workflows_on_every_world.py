@@ -17,6 +17,7 @@ from workflows.hello import hello
 from workflows.order import Approval, Line, Order, fulfil_order
 from worldflow.engine.history import StepCompleted
 from worldflow.runtime import sending, starting
+from worldflow.turns import beginning
 from worldflow.turns.turns import Turns
 from worldflow.worlds import RunRecord
 from worldflow.worlds.messages import FactArrived, Poke, Start
@@ -129,7 +130,7 @@ SCENARIOS: dict[str, tuple[Callable[[System], RunRecord], Expected]] = {
     ),
     "decline": (
         run_order(CHEAP, card="declined"),
-        Expected("failed", error="workflows.order:CardDeclined", steps=("reserve", "charge", "release")),
+        Expected("failed", error="workflows.order:CardDeclined", steps=("reserve", "charge", "refund", "release")),
     ),
     "a bank that answers the second time": (
         run_order(CHEAP, card="flaky"),
@@ -137,9 +138,7 @@ SCENARIOS: dict[str, tuple[Callable[[System], RunRecord], Expected]] = {
     ),
     "out of stock": (
         run_order(CHEAP, GONE, CHEAP),
-        Expected(
-            "failed", error="workflows.order:OutOfStock", steps=("reserve", "reserve", "reserve", "release", "release")
-        ),
+        Expected("failed", error="workflows.order:OutOfStock", steps=("reserve",) * 3 + ("release",) * 3),
     ),
     "no address": (
         run_order(CHEAP, customer="nowhere"),
@@ -180,6 +179,7 @@ def test_a_run_goes_the_same_way_on_every_world(name: str, tmp_path: Path, monke
     ):
         # Batches of messages that are sent side by side come in another order each time.
         monkeypatch.setitem(aws.world._messages.__dict__, "_threads", ThreadPoolExecutor(1))
+        monkeypatch.setattr(beginning, "seed", lambda chance: "the same ids in each run")
         outcomes = [_outcome(system, scenario) for system in (memory, file, aws)]
 
     for record, told in outcomes:
@@ -207,13 +207,14 @@ def test_what_is_reserved_is_released_when_the_run_is_cancelled_between_two_line
     turns = Turns(system.world)
     starting.start(system.world, "r", fulfil_order, {"order": order(CHEAP, CHEAP)})
     turns.take("r", [Start(run_id="r")])
-    reserved = {"reservation_id": "r/s1", "sku": CHEAP.sku, "quantity": 2}
+    (asked,) = (payload["input"] for _, payload in story(system, "r") if payload.get("step_id") == "s1")
+    reserved = {"reservation_id": asked["reservation_id"], "sku": CHEAP.sku, "quantity": 2}
     turns.take("r", [FactArrived(run_id="r", fact=StepCompleted(step_id="s1", result=reserved))])
     cancel(system, "r")
     finish(system, "r")
 
     released = [payload["input"] for kind, payload in story(system, "r") if payload.get("name") == "release"]
-    assert {"reservation": reserved} in released
+    assert {"reservation_id": asked["reservation_id"]} in released
 
 
 def test_starting_twice_gives_one_run(system: System) -> None:

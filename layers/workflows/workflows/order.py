@@ -7,8 +7,11 @@
 
 If anything fails after a reservation or a charge, the stock is released and the money refunded. The same happens on
 cancellation, unless the parcel has already been shipped. Steps with `cancellation="wait"` come to their end first: what
-has an unknown outcome cannot be undone. The steps stand in for the shop's own services, and pass them the idempotency
-key by which a service recognises a repeated request. The run's record shows the customer and the current status.
+is under way cannot be undone. A step that failed may have had its effect: the bank charged, but its answer was lost. So
+the workflow chooses the id of each reservation and charge, and registers the undo by this id before the step.
+
+The steps stand in for the shop's own services, which recognise a repeated request by its id, and do nothing if asked to
+undo what was not done. The run's record shows the customer and the current status.
 """
 
 import asyncio
@@ -28,6 +31,7 @@ from worldflow import (
     sleep,
     step,
     step_info,
+    uuid4,
     wait_for_signal,
     workflow,
 )
@@ -91,29 +95,29 @@ class ApprovalRefused(Exception):
 
 
 @step(cancellation="wait")
-async def reserve(line: Line) -> Reservation:
+async def reserve(reservation_id: str, line: Line) -> Reservation:
     if line.sku.startswith("SOLD-OUT"):
         raise OutOfStock(f"{line.sku} is out of stock")
-    return Reservation(reservation_id=step_info().idempotency_key, sku=line.sku, quantity=line.quantity)
+    return Reservation(reservation_id=reservation_id, sku=line.sku, quantity=line.quantity)
 
 
 @step
-async def release(reservation: Reservation) -> None:
-    _log.info("released %s", reservation.reservation_id)
+async def release(reservation_id: str) -> None:
+    _log.info("released %s", reservation_id)
 
 
 @step(retry=RetryPolicy(max_attempts=5, initial_interval="1s", max_interval="30s"), timeout="30s", cancellation="wait")
-async def charge(card: str, amount: Decimal) -> Receipt:
+async def charge(charge_id: str, card: str, amount: Decimal) -> Receipt:
     if card == "declined":
         raise CardDeclined("the card was declined")
     if card == "flaky" and step_info().attempt == 1:
         raise ConnectionError("the bank did not answer")
-    return Receipt(charge_id=step_info().idempotency_key, amount=amount)
+    return Receipt(charge_id=charge_id, amount=amount)
 
 
 @step
-async def refund(receipt: Receipt) -> None:
-    _log.info("refunded %s", receipt.charge_id)
+async def refund(charge_id: str) -> None:
+    _log.info("refunded %s", charge_id)
 
 
 @step(timeout="1m", cancellation="wait")
@@ -131,8 +135,9 @@ async def fulfil_order(order: Order) -> Shipment:
         if order.total > APPROVAL_LIMIT:
             await approval(order)
         set_status("charging")
-        receipt = await charge(order.card, order.total)
-        undo.push_async_callback(refund, receipt)
+        charge_id = str(uuid4())
+        undo.push_async_callback(refund, charge_id)  # first: a charge that fails may have been made
+        await charge(charge_id, order.card, order.total)
         set_status("packing")
         await sleep(PACKING_TIME)
         tracking = await ship(order, reservations)
@@ -157,9 +162,9 @@ async def compensations() -> AsyncGenerator[AsyncExitStack]:
 
 async def reserve_all(order: Order, undo: AsyncExitStack) -> list[Reservation]:
     async def hold(line: Line) -> Reservation:
-        reservation = await reserve(line)
-        undo.push_async_callback(release, reservation)
-        return reservation
+        reservation_id = str(uuid4())
+        undo.push_async_callback(release, reservation_id)
+        return await reserve(reservation_id, line)
 
     try:
         async with asyncio.TaskGroup() as group:
