@@ -42,8 +42,8 @@ async def inline(order: dict[str, Any]) -> int:
     return int(order["number"])
 
 
-@workflow(name="maps_lines")
-async def maps_lines(url: str, is_inline: bool) -> int:
+@workflow(name="lines_in_pages")
+async def lines_in_pages(url: str, is_inline: bool) -> int:
     one = inline if is_inline else queued
     return (await map_steps(one, S3Lines(url), page_size=PAGE_SIZE, concurrency=100)).succeeded
 
@@ -89,7 +89,7 @@ async def _map(path: Path, lines: Path, count: int, is_inline: bool) -> tuple[fl
         async with Worker(world, concurrency=100):
             began = time.perf_counter()
             run = await Orchestrator(world).start_workflow(
-                "map", maps_lines, {"url": lines.as_uri(), "is_inline": is_inline}
+                "map", lines_in_pages, {"url": lines.as_uri(), "is_inline": is_inline}
             )
             if await run.result() != count:
                 raise RuntimeError(f"{run}: not all items succeeded")
