@@ -53,20 +53,20 @@ def define_anything() -> None:
 async def test_it_runs_what_no_other_workflow_has_the_name_of(env: Env) -> None:
     define_anything()
 
-    await env.drive(env.orchestrator.start_workflow("r", "of_a_script", {"child": "inner"}))
+    await env.drive(env.orchestrator.start_workflow("r", "nobodys_script", {"child": "nobodys_child"}))
     await env.advance("1m")  # the step is tried again
     await env.restart()
     await env.handle("r~c1").signal("last", "done")
 
     assert await env.handle("r").result() == [
-        "mumble({'of': 'of_a_script', 'fails': 1})",
-        "mumble({'of': 'inner', 'fails': 1})",
+        "mumble({'of': 'nobodys_script', 'fails': 1})",
+        "mumble({'of': 'nobodys_child', 'fails': 1})",
         "done",
     ]
     records = [await env.handle(id).record() for id in ("r", "r~c1")]
     assert [(record.workflow_name, record.version, record.input) for record in records] == [
-        ("of_a_script", 0, {"child": "inner"}),
-        ("inner", 0, {}),
+        ("nobodys_script", 0, {"child": "nobodys_child"}),
+        ("nobodys_child", 0, {}),
     ]
 
 
@@ -78,12 +78,12 @@ async def test_what_has_the_name_is_called_by_it(env: Env) -> None:
         return amount * 2
 
     @workflow
-    async def inner(amount: int) -> Any:
-        call: Any = definitions.find_step("unknown")
+    async def nobodys_child(amount: int) -> Any:
+        call: Any = definitions.find_step("nobodys")
         return await call.named("charge")({"amount": amount})
 
-    run: Any = definitions.find_workflow("unknown")
-    outer = await env.start(run.named("inner"), {"amount": 2})
+    run: Any = definitions.find_workflow("nobodys")
+    outer = await env.start(run.named("nobodys_child"), {"amount": 2})
 
     assert await outer.result() == 4
     assert (await outer.record()).version == 1
@@ -93,21 +93,21 @@ async def test_so_is_a_child(env: Env) -> None:
     define_anything()
 
     @workflow
-    async def leaf() -> list[str]:
+    async def nobodys_leaf() -> list[str]:
         return ["leaf"]
 
-    await env.drive(env.orchestrator.start_workflow("r", "of_a_script", {"child": "leaf"}))
+    await env.drive(env.orchestrator.start_workflow("r", "nobodys_script", {"child": "nobodys_leaf"}))
     await env.advance("1m")
     assert (await env.handle("r").result())[1:] == ["leaf"]
 
 
 async def test_the_next_generation_has_the_arguments(env: Env) -> None:
     define_anything()
-    await env.drive(env.orchestrator.start_workflow("r", "looping", {"left": 1}))
+    await env.drive(env.orchestrator.start_workflow("r", "nobodys_loop", {"left": 1}))
     await env.advance("1m")
     await env.handle("r").signal("last", "end")
 
-    assert await env.handle("r").result() == ["mumble({'of': 'looping', 'fails': 1})", "end"]
+    assert await env.handle("r").result() == ["mumble({'of': 'nobodys_loop', 'fails': 1})", "end"]
     assert (await env.handle("r~2").record()).input == {"left": 0}
 
 
@@ -119,7 +119,7 @@ async def test_a_run_keeps_the_code_that_it_began_with(env: Env) -> None:
 
     run = await env.start(named)
     define_anything()
-    await env.drive(env.orchestrator.start_workflow("d", "later", {}))
+    await env.drive(env.orchestrator.start_workflow("d", "nobodys_later", {}))
     await env.advance("1m")
     kept = definitions._workflows._versions["named"]
     undeploy("named")
@@ -155,12 +155,12 @@ async def test_it_takes_no_name_while_a_module_has_not_imported(env: Env) -> Non
         return "executed"
 
     define_anything()
-    await env.drive(env.orchestrator.start_workflow("began", "unknown", {}))
+    await env.drive(env.orchestrator.start_workflow("began", "nobodys", {}))
     await env.advance("1m")
     definitions._steps._versions.pop("ghost")
     import_failures["shop"] = "SyntaxError: invalid syntax"
 
-    await env.drive(env.orchestrator.start_workflow("held", "of_the_shop", {}))
+    await env.drive(env.orchestrator.start_workflow("held", "nobodys_shop", {}))
     record = env.world.read_run("held")
     assert (record.status, "shop (SyntaxError" in (record.blocked_reason or "")) == ("blocked", True)
     assert "shop (SyntaxError" in await env.run(calls_a_ghost)
@@ -180,7 +180,7 @@ async def test_it_takes_no_name_while_a_module_has_not_imported(env: Env) -> Non
 
 async def test_an_unknown_entity_stays_unknown(env: Env) -> None:
     define_anything()
-    await env.drive(env.orchestrator.start_workflow("account", workflow_name="entity:Account"))
+    await env.drive(env.orchestrator.start_workflow("account", workflow_name="entity:Nobody"))
     assert env.world.read_run("account").status == "blocked"
 
 
@@ -190,7 +190,7 @@ async def test_an_input_that_does_not_fit_its_one_parameter_is_refused(env: Env)
         return sum(arguments.values())
 
     with pytest.raises(Exception, match=r"the input does not fit numbers\(arguments: dict\[str, int\]\)") as refused:
-        await env.orchestrator.start_workflow("r", "sums", {"a": "x"})
+        await env.orchestrator.start_workflow("r", "nobodys_sums", {"a": "x"})
     assert [field.field for field in refused.value.fields] == ["a"]  # type: ignore[attr-defined]
-    await env.drive(env.orchestrator.start_workflow("r", "sums", {"a": 1, "arguments": 2}))
+    await env.drive(env.orchestrator.start_workflow("r", "nobodys_sums", {"a": 1, "arguments": 2}))
     assert await env.handle("r").result() == 3

@@ -148,7 +148,7 @@ def steps(stack: Stack) -> list[list[str]]:
 def test_a_schedule_that_does_not_rotate_immediately_tries_its_function_out(stack: Stack) -> None:
     deadline = time.monotonic() + 20
     while not (called := steps(stack)):
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, stack.aws.log_file.read_text()[-3_000:]
         time.sleep(0.05)
     ((step, version),) = called
     assert step == "testSecret"

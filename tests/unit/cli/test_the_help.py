@@ -1,5 +1,8 @@
 """The help groups the commands; the version and a shell's completion are options."""
 
+import pytest
+import shellingham
+
 import worldflow
 from tests.unit.cli.conftest import Cli
 
@@ -15,5 +18,6 @@ def test_every_command_stands_under_a_heading(cli: Cli):
     assert "─ Commands ─" not in text
 
 
-def test_a_shell_is_told_how_to_complete(cli: Cli):
+def test_a_shell_is_told_how_to_complete(cli: Cli, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(shellingham, "detect_shell", lambda: ("bash", "/bin/bash"))
     assert "_WORLDFLOW_COMPLETE=complete_bash" in cli("--show-completion", "bash")
