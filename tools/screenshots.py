@@ -15,9 +15,9 @@ from typing import Any, Literal
 from playwright.sync_api import Page, sync_playwright
 
 from tools import chromium
-from worldflow import RetryPolicy, open_stream, record_usage, step, wait_for_signal, workflow
+from worldflow import Limit, RetryPolicy, open_stream, record_usage, step, wait_for_signal, workflow
 from worldflow.console.server import beside
-from worldflow.runtime import load_workflows, schedules, sending, starting
+from worldflow.runtime import load_workflows, schedules, sending, starting, workflow_pauses
 from worldflow.serving.background import BackgroundWorker
 from worldflow.serving.worker import Worker
 from worldflow.worlds import LocalWorld
@@ -39,6 +39,8 @@ PAGES: dict[str, tuple[str, Callable[[Page], object] | None]] = {
     "compare": ("/compare?a=import-7&b=import-7-fork", None),
     "start": ("/start?workflow=fulfil_order", None),
     "schedules": ("/schedules", None),
+    "schedule": ("/schedules/nightly", None),
+    "limits": ("/limits", None),
     "health": ("/health", None),
 }
 
@@ -58,6 +60,11 @@ async def import_file(file: str) -> int:
 @workflow
 async def keep_books(files: list[str]) -> int:
     return sum([await import_file(file) for file in files])
+
+
+@workflow(limit=Limit("rooms", concurrency=2, key=lambda house: house))
+async def let_a_room(house: str) -> str:
+    return str(await wait_for_signal("departure"))
 
 
 @step(name="assistant.model")
@@ -104,7 +111,7 @@ def main() -> int:
 
 
 def make_runs(world: LocalWorld) -> None:
-    """Orders that wait, ended and failed, a family, and the answer of a model."""
+    """Orders that wait, ended and failed, a family, the answer of a model, and runs that a limit or a pause holds."""
 
     def order(number: int, quantity: int, card: str = "good") -> dict[str, Any]:
         line = {"sku": "SCREEN", "quantity": quantity, "unit_price": Decimal("320.50")}
@@ -114,6 +121,8 @@ def make_runs(world: LocalWorld) -> None:
     starting.start(world, "order-1001", starting.resolve("fulfil_order", None), order(1001, 4, "flaky"))
     starting.start(world, "import-7", import_file, {"file": "march.csv"})
     starting.start(world, "answer-1", answer_question, {"question": "Where will it be sunny on Sunday?"})
+    for number in range(1, 6):
+        starting.start(world, f"guest-{number}", let_a_room, {"house": "Alpenblick"})
     for number in range(990, 1000):
         starting.start(world, f"order-{number}", starting.resolve("fulfil_order", None), order(number, 1))
     until(world, "order-1001", lambda: "approval" in (world.read_run("order-1001").status_text or ""))
@@ -128,6 +137,9 @@ def make_runs(world: LocalWorld) -> None:
     schedules.create(
         world, "nightly", "fulfil_order", input, schedule="cron(0 8 ? * MON-FRI *)", timezone="Europe/Vienna"
     )
+    workflow_pauses.pause_workflow(world, import_file, "the supplier sends broken files")
+    starting.start(world, "import-8", import_file, {"file": "april.txt"})
+    until(world, "import-8", lambda: world.read_run("import-8").status == "paused")
 
 
 def until(world: LocalWorld, run_id: str, is_so: Callable[[], bool]) -> None:
