@@ -10,8 +10,9 @@ from datetime import datetime
 import pytest
 
 from tests.support.crashes import CrashingWorld
-from worldflow import Limit, step
-from worldflow.engine.history import CancelRequested, StepCompleted
+from worldflow import Limit, step, wait_for_signal
+from worldflow.engine.history import CancelRequested, StepCompleted, StepFailed
+from worldflow.engine.history.failures import encode_exception
 from worldflow.engine.workflow import definitions
 from worldflow.runtime import starting
 from worldflow.turns.turns import Turns
@@ -62,3 +63,22 @@ def test_only_a_report_is_asked_for(world: CrashingWorld, message: Callable[[dat
     take("run-2", message(world.now()))
 
     assert [task for task in tasks(world) if task.run_id == "run-2" and not task.report] == []
+
+
+async def goes_on() -> None:
+    with suppress(asyncio.CancelledError, ConnectionError):
+        await passes()
+    await wait_for_signal("more")
+
+
+def test_no_report_is_asked_for_of_an_attempt_that_fails_meanwhile(world: CrashingWorld) -> None:
+    definitions._workflows._versions["shop"] = {1: definitions.Workflow(goes_on, "shop")}
+    turns = Turns(world)
+    starting.start(world, "run-1", "shop")
+    turns.take("run-1", [Start(run_id="run-1")])
+    tasks(world)
+
+    failed = StepFailed(step_id="s1", attempt=1, error=encode_exception(ConnectionError()))
+    turns.take("run-1", [FactArrived(run_id="run-1", fact=fact) for fact in (CancelRequested(), failed)])
+
+    assert tasks(world) == []

@@ -91,8 +91,10 @@ class LimitedSteps:
             if step.scheduled.is_limited and step.attempt and (step.scheduled.step_id, step.attempt) not in reported:
                 self._leave(step)
         for event in events:
-            if isinstance(event, h.StepCancelRequested) and (open_step := self._open(event.step_id)):
-                self._messages.append(steps.report(self._run, open_step))
+            if isinstance(event, h.StepCancelRequested):
+                open_step = self._open(event.step_id)
+                if open_step and open_step.attempt is not None:  # which may have failed in the same commit
+                    self._messages.append(steps.report(self._run, open_step))
             if isinstance(event, h.StepScheduled) and event.is_limited:
                 open_step = self._open(event.step_id)
                 if open_step and open_step.attempt == 1 and open_step.due is None:
