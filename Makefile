@@ -88,7 +88,6 @@ chat: $(VENV)/ready ## Serve a page to talk with that agent: http://127.0.0.1:80
 
 .PHONY: test
 test: $(VENV)/ready $(VENV)/cdk/ready $(VENV)/chromium/ready ## Run every test, the unit tests on every Python here; as if it were TEST_NOW=2028-02-29T12:00:00Z
-	python -m pytest -n 2 --ignore tests/e2e
 	@$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync) test-e2e test-beside
 
 # A stack waits more than it works: what no stack serves runs beside its tests.
@@ -96,6 +95,7 @@ test: $(VENV)/ready $(VENV)/cdk/ready $(VENV)/chromium/ready ## Run every test, 
 test-e2e: $(VENV)/ready
 	python -m pytest tests/e2e
 test-beside: $(VENV)/ready
+	python -m pytest -n 2 --ignore tests/e2e
 	@$(MAKE) --no-print-directory test-hours
 	@$(MAKE) --no-print-directory test-pythons
 	@$(MAKE) --no-print-directory test-agents
