@@ -51,7 +51,7 @@ def places_go_to_who_is_next(sim: Simulation, users: Users) -> Problems:
                 last = {fairness: number for fairness, number in row.snapshot["turns"]}
                 waiting = {token: (p, f, place) for place, (token, p, f, *_) in enumerate(row.snapshot["waiting"])}
                 asked, granted = len(waiting), row.snapshot["granted"]
-            for token in row.ends:
+            for token in (*row.ends, *row.parks):
                 waiting.pop(token, None)
             for token, priority, fairness, _ in row.asks:
                 asked += 1
