@@ -144,8 +144,7 @@ def the_record_agrees(run: Run) -> Problems:
     if state.held and not (run.is_blocked or state.paused or state.ended):
         yield f"it is {record.status}, and holds {list(state.held)}"
     pause = pauses_in(run.sim.store.items.get(pauses_key(run.id))).get(record.workflow_name)
-    # One that is ending, whoever unpauses it next ends.
-    if state.paused and state.paused.of_workflow and not state.ended and pause is None:
+    if state.paused and state.paused.of_workflow and not state.ended and (pause is None or pause.ending):
         yield "it is paused with its workflow, which is not"
     if run.is_blocked and not record.blocked_reason:
         yield "it is blocked for no reason"

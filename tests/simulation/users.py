@@ -90,8 +90,13 @@ class Users:
             what, request = self._something(chance.choice(self._ids))
             self._at(chance.uniform(0, self._span), what, request)
 
-    def ask(self, what: str, request: Request, tries: int = 3, *, copies: int = 1) -> None:
-        """Makes a request; one that fails without an answer may be made again, and one that succeeds repeated."""
+    def ask(
+        self, what: str, request: Request, tries: int = 3, *, copies: int = 1, until_answered: bool = False
+    ) -> None:
+        """Makes a request; one that fails without an answer may be made again, and one that succeeds repeated.
+
+        until_answered: it is made again until there is an answer.
+        """
         sim = self._sim
         client = sim.client()
         sim.note("", f"--- {what}", client)
@@ -103,11 +108,9 @@ class Users:
             sim.note("", f"{what} is refused: {type(error).__name__}", client)
         except (Crash, *INJECTED):
             sim.note("", f"{what} got no answer", client)
-            if tries > 1 and self._chance.random() < 0.7:
-                sim.at(
-                    sim.now + self._chance.choice([0.1, 2, 400]),
-                    lambda: self.ask(what, request, tries - 1, copies=copies),
-                )
+            if until_answered or (tries > 1 and self._chance.random() < 0.7):
+                again = partial(self.ask, what, request, tries - 1, copies=copies, until_answered=until_answered)
+                sim.at(sim.now + self._chance.choice([0.1, 2, 400]), again)
         else:
             sent = client.world.sent
             starts = tuple(message.run_id for message in map(undelayed, sent) if isinstance(message, Start))
@@ -118,9 +121,9 @@ class Users:
         finally:
             client.close()
 
-    def _at(self, delay: float, what: str, request: Request) -> None:
+    def _at(self, delay: float, what: str, request: Request, **how: Any) -> None:
         sim = self._sim
-        sim.at(sim.now + delay, lambda: self.ask(what, request))
+        sim.at(sim.now + delay, lambda: self.ask(what, request, **how))
 
     # --- what they ask for ---
 
@@ -169,7 +172,7 @@ class Users:
                 return f"webhook {n}", lambda world: self._call_webhook(world, n)
             case 24 if n % 3 == 0:
                 unpause = partial(unpause_workflow, workflow=programs.NAME)
-                self._at(n * 10, "unpause the workflow", lambda world: list(unpause(world)))
+                self._at(n * 10, "unpause the workflow", lambda world: list(unpause(world)), until_answered=True)
                 return "pause the workflow", lambda world: pause_workflow(
                     world, programs.NAME, "an incident", open_runs=n % 2 == 0
                 )
