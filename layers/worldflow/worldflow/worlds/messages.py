@@ -36,19 +36,23 @@ def safe_id(text: str) -> str:
     return text if _SAFE_ID.fullmatch(text) else hashlib.sha256(text.encode()).hexdigest()
 
 
-def _wire(message: BaseModel) -> str:
-    """A message's text. SQS takes every character but two, which only stand within JSON's strings."""
-    return message.model_dump_json(exclude_none=True).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
-
-
 _FACTS = OneOf("event_type", {kind.event_type: kind for kind in get_args(AnyFact)})
 _OUTCOMES = OneOf("event_type", {kind.event_type: kind for kind in (StepCompleted, StepFailed)})
 
 
-class BaseMessage(BaseModel):
+class _Value(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
+
+class _Sent(_Value):
     v: Literal[1] = 1
+
+    def dump(self) -> str:
+        """The message's text. SQS refuses two characters, which JSON has in strings only: they are escaped."""
+        return self.model_dump_json(exclude_none=True).replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
+
+
+class BaseMessage(_Sent):
     run_id: str
 
     @property
@@ -60,9 +64,6 @@ class BaseMessage(BaseModel):
     def dedup_id(self) -> str:
         """The same for every copy of this message, and for no other."""
         raise NotImplementedError
-
-    def dump(self) -> str:
-        return _wire(self)
 
 
 class _RunMessage(BaseMessage):
@@ -98,10 +99,8 @@ def start_of(
     return Delayed(due=start_at, message=start) if start_at else start
 
 
-class Revival(BaseModel):
+class Revival(_Value):
     """The run that is to be started for a signal, if the one that it was sent to has ended."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     workflow_name: str
     input: Json = None
@@ -247,12 +246,9 @@ class StepTask(BaseMessage):
         return safe_id(f"{self.run_id}:{self.step_id}:{self.attempt}{again}")
 
 
-class ScheduleDue(BaseModel):
+class ScheduleDue(_Sent):
     """A schedule is due: start its run. On AWS, EventBridge Scheduler sends it to the queue of timers."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
-
-    v: Literal[1] = 1
     kind: Literal["schedule_due"] = "schedule_due"
     schedule_id: str
     due: datetime
@@ -283,21 +279,15 @@ class ScheduleDue(BaseModel):
     def dedup_id(self) -> str:
         return safe_id(f"schedule#{self.run_id}")
 
-    def dump(self) -> str:
-        return _wire(self)
-
 
 def schedule_group(schedule_id: str) -> str:
     """The group of the messages that a schedule is due, which is that of no run."""
     return safe_id(f"schedule#{schedule_id}")
 
 
-class ScheduledRunEnded(BaseModel):
+class ScheduledRunEnded(_Sent):
     """A run of a schedule has ended: start the next one, if one waits for that."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
-
-    v: Literal[1] = 1
     kind: Literal["scheduled_run_ended"] = "scheduled_run_ended"
     schedule_id: str
     run_id: str
@@ -310,9 +300,6 @@ class ScheduledRunEnded(BaseModel):
     def dedup_id(self) -> str:
         return safe_id(f"schedule#{self.schedule_id}:ended:{self.run_id}")
 
-    def dump(self) -> str:
-        return _wire(self)
-
 
 RunMessage = Start | FactArrived | StepDue | HeartbeatDue | Poke
 ScheduleMessage = ScheduleDue | ScheduledRunEnded
@@ -320,24 +307,16 @@ Message = RunMessage | StepTask | ScheduleMessage
 _KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(Message)}
 
 
-class Delayed(BaseModel):
+class Delayed(_Sent):
     """A message that waits in the queue of timers until `due`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
-
-    v: Literal[1] = 1
     kind: Literal["delayed"] = "delayed"
     due: datetime
     message: Annotated[Message, OneOf("kind", _KINDS)]
 
-    def dump(self) -> str:
-        return _wire(self)
 
-
-class StepOutcome(BaseModel):
+class StepOutcome(_Value):
     """What an attempt of a step came to."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, ser_json_inf_nan="constants", defer_build=True)
 
     run_id: str
     fact: Annotated[StepCompleted | StepFailed, _OUTCOMES]
