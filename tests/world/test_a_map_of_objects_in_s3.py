@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.support.systems import AWSSystem, finish, start
@@ -87,3 +88,18 @@ def test_a_listing_is_read_in_parts(s3: Any, monkeypatch: pytest.MonkeyPatch) ->
         if (state := portion["next"]) is None:
             break
     assert keys == [f"in/{n}" for n in range(5)]
+
+
+def test_one_client_reads_all_pages(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(s3, "orders", b"1\n2\n3\n")
+    sessions, make = [], boto3.session.Session
+
+    def counted(**options: Any) -> Any:
+        sessions.append(options)
+        return make(**options)
+
+    monkeypatch.setattr(boto3.session, "Session", counted)
+    source = S3Lines(f"s3://{BUCKET}/orders")._as_json()
+    portion = steps.walk_source(source, 1, None)
+    assert [steps.read_page(source, portion["pin"], place) for _, *place in portion["pages"]] == [[1], [2], [3]]
+    assert len(sessions) <= 1

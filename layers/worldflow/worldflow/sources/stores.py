@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -85,13 +86,19 @@ class _File:
         return {"etag": f"{found.st_ino}-{found.st_mtime_ns}", "size": found.st_size}
 
 
+@cache
+def _client() -> Any:
+    """The client of S3: making one takes longer than reading most pages."""
+    import boto3
+
+    return boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client("s3")
+
+
 class _Object:
     def __init__(self, url: str) -> None:
-        import boto3
-
         self._url = url
         self._bucket, _, self._key = url.removeprefix("s3://").partition("/")
-        self._s3: Any = boto3.session.Session(region_name=os.environ.get("AWS_REGION")).client("s3")
+        self._s3 = _client()
 
     def pin(self) -> Pin:
         # Not by HeadObject: when that is refused, it does not say which permission is missing.
