@@ -44,8 +44,8 @@ def leave(world: World, place: _PlaceOf, *, for_good: bool = True) -> Iterator[O
     for_good: it is not asked for again.
     """
     name, key, token = place
-    gone = {"ends" if for_good else "parks": [token]}
-    state, row = limits.change(world, name, key, lambda state: state.plan(world.now(), **gone))  # type: ignore[arg-type]
+    ends, parks = ([token], []) if for_good else ([], [token])
+    state, row = limits.change(world, name, key, lambda state: state.plan(world.now(), ends=ends, parks=parks))
     now = world.now()
     for holder in granted_by(state, row, [token], again=False):
         yield grant((name, key), holder, now)

@@ -219,12 +219,10 @@ class LimitState:
         row = LimitRow(**fields).recorded(self.seq + 1, now)
         state, ahead = self.applied(row), list[Holder]()
         if "change" in fields and (free := self._sooner(state.effective.rate, now.timestamp())) is not None:
-            ahead = sorted((one for one in self.holders.values() if one.at > now.timestamp()), key=lambda one: one.at)
-            if changed is not None or not ahead:  # who deploys does not tell thousands that they begin earlier
+            later = sorted((one for one in self.holders.values() if one.at > now.timestamp()), key=lambda one: one.at)
+            if changed is not None or not later:  # a deployment does not notify thousands that they begin earlier
                 row = row.model_copy(update={"free": free})
-                state = self.applied(row)
-            else:
-                ahead = []
+                state, ahead = self.applied(row), later
         if grants := state._grants(now.timestamp(), ahead):
             row = row.model_copy(update={"grants": grants})
             state = self.applied(row)

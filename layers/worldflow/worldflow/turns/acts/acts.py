@@ -170,6 +170,15 @@ class Acts:
             return []
         return [termination(replaced.run_id, successor=run.id)]
 
+    def _notify_callers(self, started: h.RunStarted) -> Iterator[Outgoing]:
+        """Notifies the schedule whose next run waits for this one, and answers the callers of an entity."""
+        if started.notifies_schedule:
+            yield ScheduledRunEnded(schedule_id=started.notifies_schedule, run_id=self._run.id)
+        if is_entity(started.workflow_name):
+            from worldflow.turns.acts.entity_calls import answer_all  # which hardly any turn needs
+
+            yield from answer_all(self._run)
+
     def _set(self, timer: h.TimerStarted) -> list[Outgoing]:
         return [Delayed(due=timer.due, message=self._timer(timer))]
 
@@ -219,12 +228,8 @@ class Acts:
         messages = self._end_replaced() if redo else []
         if state.started and state.started.parent:
             messages += children.notify_parent(run, state.started.parent, record, nonce=run.id)
-        if state.started and state.started.notifies_schedule and not isinstance(state.ended, h.RunContinued):
-            messages.append(ScheduledRunEnded(schedule_id=state.started.notifies_schedule, run_id=run.id))
-        if state.started and is_entity(state.started.workflow_name) and not isinstance(state.ended, h.RunContinued):
-            from worldflow.turns.acts.entity_calls import answer_all  # which hardly any turn needs
-
-            messages += answer_all(run)
+        if state.started and not isinstance(state.ended, h.RunContinued):
+            messages += self._notify_callers(state.started)
         for hook in (*state.hooks.values(), *(state.closed_hooks.values() if redo else ())):
             items.delete_hook(run.world, hook.token, run.id)
         for event in events:
