@@ -51,7 +51,7 @@ PAUSE: Sequence[forms.Field] = (
     forms.Field("reason", "Reason", "text", False),
     forms.Field("open_runs", "Pause open runs, too", "boolean", False),
 )
-"""What is asked of who pauses a workflow."""
+"""The fields of the form that pauses a workflow."""
 
 Given = Mapping[str, Sequence[str]]
 
@@ -248,10 +248,9 @@ def act_on_workflow(world: World, action: str, asked: Asked) -> Done:
         return Done(f"Workflow {name} is paused: new runs wait.")
     if action != "unpause":
         raise InvalidInputError(f"there is no action {action!r}", [FieldError("action", "no such action")])
-    until, number = time.monotonic() + ANSWER_SECONDS, 0
-    for number, _ in enumerate(workflow_pauses.unpause_workflow(world, name), 1):
-        if time.monotonic() > until:
-            return Done(f"Let {number} waiting runs of {name} continue; others are left: unpause it again.")
+    number, complete = workflow_pauses.unpause_within(world, name, ANSWER_SECONDS)
+    if not complete:
+        return Done(f"Let {number} waiting runs of {name} continue; others are left: unpause it again.")
     return Done(f"Workflow {name} is unpaused. Waiting runs that continue: {number}.")
 
 

@@ -1,14 +1,15 @@
 """Pausing a workflow: its new runs wait, and begin one after the other when it is unpaused.
 
-A waiting run is begun and paused by its history, and stays so until it is told. Whoever unpauses the workflow tells
-them all, oldest first. If that process dies, the pause is still ending, and the next one that unpauses the workflow
-tells those that are left.
+The history of a waiting run says that the run is started and paused. It stays so until it receives `RunUnpaused`, which
+the process that unpauses the workflow sends to all waiting runs, oldest first. If that process dies, the pause is still
+`ending`, and the next call that unpauses the workflow continues with the runs that are left.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 from worldflow.engine.errors import FieldError, InvalidInputError
@@ -25,7 +26,7 @@ from worldflow.worlds.workflow_pauses import WorkflowPause
 
 
 def paused_workflows(world: World) -> list[WorkflowPause]:
-    """The workflows that are paused, and those whose waiting runs are not all told that they are no more, by name."""
+    """The workflows that are paused, and those with waiting runs that are yet to be unpaused, by name."""
     return sorted(pauses.read(world).values(), key=lambda pause: pause.workflow)
 
 
@@ -50,11 +51,11 @@ def pause_workflow(
 
 
 def unpause_workflow(world: World, workflow: Workflow[..., Any] | str) -> Iterator[str]:
-    """Lets runs of a workflow begin again: at once those that are started from now on, and each time the next value is
-    asked for one of those that wait, oldest first.
+    """Lets runs of a workflow begin again: new runs at once, and one waiting run, oldest first, for each value that is
+    requested from the iterator.
 
-    Yields the ids of those. At the end the pause is over; until then the call can be made again, and goes on with those
-    that are left. Stops if the workflow is paused again. Raises `InvalidInputError`.
+    Yields the ids of the waiting runs. At the end the pause is over. Stopped before that, call it again: it continues
+    with the runs that are left. Stops by itself if the workflow is paused again. Raises `InvalidInputError`.
     """
     name = _name(workflow)
     if not pauses.begin_to_end(world, name):
@@ -69,6 +70,15 @@ def unpause_workflow(world: World, workflow: Workflow[..., Any] | str) -> Iterat
     pauses.end(world, name)
 
 
+def unpause_within(world: World, workflow: str, seconds: float) -> tuple[int, bool]:
+    """Unpauses a workflow for at most this long. Returns how many waiting runs continue, and whether these were all."""
+    until, number = monotonic() + seconds, 0
+    for number, _ in enumerate(unpause_workflow(world, workflow), 1):
+        if monotonic() > until:
+            return number, False
+    return number, True
+
+
 def interval(rate: str | None) -> float:
     """The seconds from one run to the next at a rate such as `20/1s`; 0 for None. Raises `InvalidInputError`."""
     try:
@@ -78,7 +88,7 @@ def interval(rate: str | None) -> float:
 
 
 def _waiting(world: World, workflow: str) -> Iterator[str]:
-    """The runs that a pause of their workflow has stopped, not those that are paused by themselves."""
+    """The runs that a pause of their workflow has stopped, without runs that were paused individually."""
     for run_id in _runs(world, workflow, "paused"):
         record = world.get_run(run_id)
         if record and record.paused and record.paused.of_workflow:

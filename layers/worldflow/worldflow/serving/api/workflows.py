@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
@@ -13,7 +12,7 @@ from worldflow.serving.api.parameters import Id, caller_of
 from worldflow.worlds import World
 
 UNPAUSE_SECONDS = 15.0
-"""How long a request tells the runs that wait: half of a function's time."""
+"""How long a request lets waiting runs continue: half of the function's timeout."""
 
 
 class PauseRequest(BaseModel):
@@ -37,10 +36,7 @@ def workflow_routes(world: World) -> APIGatewayHttpRouter:
 
     @router.post("/workflows/<name>/unpause")
     def unpause_workflow(name: Id) -> dict[str, Any]:
-        until, number = monotonic() + UNPAUSE_SECONDS, 0
-        for number, _ in enumerate(workflow_pauses.unpause_workflow(world, name), 1):
-            if monotonic() > until:
-                return {"workflow": name, "unpaused": number, "complete": False}
-        return {"workflow": name, "unpaused": number, "complete": True}
+        number, complete = workflow_pauses.unpause_within(world, name, UNPAUSE_SECONDS)
+        return {"workflow": name, "unpaused": number, "complete": complete}
 
     return router
