@@ -1,7 +1,7 @@
-"""How quick a large map is, and how much it holds: `python -m benchmarks maps`.
+"""How fast a large map is, and how much memory it takes: `python -m benchmarks maps`.
 
 The items are the lines of a file, mapped in pages of a thousand on a `LocalWorld` in a file, by a worker and its client
-in one process. Each measurement has a process of its own, whose peak of memory is the whole of it.
+in one process. Each measurement runs in a new process, and reports the peak memory of that process.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Measured:
     commits: int
     """Of all runs."""
     peak: int
-    """Bytes of memory of the process, at most."""
+    """The most memory that the process had, in bytes."""
     size: int
     """Bytes of the file of the world."""
 

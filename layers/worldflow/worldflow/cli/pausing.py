@@ -47,7 +47,7 @@ def pause(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let no further run of a workflow begin: those that are started wait as `paused`."""
+    """Let no further run of a workflow begin: new runs wait as `paused`."""
     with open_world(local, stack) as world:
         made = workflow_pauses.pause_workflow(world, workflow, reason, by=user(), open_runs=open_runs)
     if as_json:
@@ -66,19 +66,19 @@ def unpause(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let runs of a workflow begin again: new ones at once, and those that wait one after the other, oldest first.
+    """Let runs of a workflow begin again: new runs at once, waiting runs one after the other, oldest first.
 
-    Interrupted, it is run again for those that are left.
+    If it is interrupted, run it again for the runs that are left.
     """
-    seconds, told = interval(rate), list[str]()
+    seconds, unpaused = interval(rate), list[str]()
     with open_world(local, stack) as world:
         due = monotonic()
         for run_id in workflow_pauses.unpause_workflow(world, workflow):
-            told.append(run_id)
+            unpaused.append(run_id)
             due = max(due + seconds, monotonic())
             wait_until(due)
     if as_json:
-        print_json({"workflow": workflow, "unpaused": told})
+        print_json({"workflow": workflow, "unpaused": unpaused})
     else:
-        runs = "1 run that waited" if len(told) == 1 else f"{len(told):,} runs that waited"
+        runs = "1 run that waited" if len(unpaused) == 1 else f"{len(unpaused):,} runs that waited"
         typer.echo(f"Unpaused workflow {workflow}. Requested {runs} to continue.")

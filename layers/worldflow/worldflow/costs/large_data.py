@@ -1,4 +1,4 @@
-"""What data costs that is too large for a history."""
+"""The cost of data that is too large for a history."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from worldflow.worlds.workflow_pauses import pauses_key
 
 
 def comes_with_record(fact: h.RunPaused, state: RunState) -> bool:
-    """Whether nobody sends a pause: the run has read it with its record."""
+    """Whether no message brings the pause: the run has read it with its record."""
     return bool(fact.of_workflow) and state.started is None
 
 
@@ -26,7 +26,7 @@ def look_up(world: MeteredWorld) -> None:
 def act(
     world: MeteredWorld, run_id: str, state: RunState, events: Sequence[Event], messages: Sequence[RunMessage]
 ) -> None:
-    """Sends the look of a run that its workflow's pause has stopped, or takes it."""
+    """Sends the message by which a run that its workflow's pause has stopped checks the pause again, or handles it."""
     if state.paused and state.paused.of_workflow:
         if any(isinstance(event, h.RunPaused) for event in events):
             world.send([second_look(run_id, state.paused)])

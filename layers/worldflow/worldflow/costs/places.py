@@ -1,7 +1,7 @@
 """What a run asks for on account of limits and throttles.
 
-Places are taken to be free, and their limits to be known to the process: a history does not tell who waited, and how
-often a commit was refused since another run's came before it.
+It assumes that places are free and that the process knows their limits: a history does not tell who waited, nor how
+often a commit was refused because another run's came first.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def throttle(world: MeteredWorld, workflow: str) -> None:
 
 
 def _know(world: MeteredWorld, place: Place) -> None:
-    """Has the process know a limit, as one has that is at work."""
+    """Lets the process know a limit, as a process that has used it does."""
     limit, memory = (place.limit, place.key), limits._memory(world)
     known = memory.get(limit, world.now())
     if known is None:

@@ -14,7 +14,7 @@ from worldflow.worlds.payloads import is_in_store
 
 
 def run_task(world: MeteredWorld, task: StepTask, fact: Outcome, say: Callable[[str], None]) -> None:
-    """What the step executor does with a task, of which this comes."""
+    """What the step executor does with a task whose outcome is `fact`."""
     world.delivered(task)
     if task.redo and task.ledger is not False:
         ledger.get_outcome(world, task.run_id, task.step_id, task.attempt)
@@ -41,7 +41,7 @@ def run_inline_again(world: MeteredWorld, run_id: str, state: RunState, fact: Ou
 
 
 def watch(world: MeteredWorld, run_id: str, state: RunState, message: HeartbeatDue) -> None:
-    """The look at a step that sends heartbeats, which is taken for one that does."""
+    """The check of a step's last heartbeat, on the assumption that the step sends them in time."""
     step = state.steps.get(message.step_id)
     if step and step.attempt == message.attempt and step.scheduled.heartbeat_timeout:
         ledger.last_beat(world, run_id, message.step_id, message.attempt)

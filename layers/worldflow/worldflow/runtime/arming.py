@@ -1,4 +1,4 @@
-"""What makes a schedule due follows its record."""
+"""Arming a schedule: what makes it due follows its record."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""Starting the runs of schedules when they are due, or when the run before has ended.
+"""Starting the runs of schedules when they are due, or when the previous run has ended.
 
 The record says what is about to be done before it is done: see `schedules.py`. Under the overlaps in `WAITS` it also
-says which moments wait for the last run to end. A run that is started under one of these notifies its schedule when it
-ends, after its own record says so. Whoever lets a moment wait looks once more, after that is written, whether the last
-run is still open: the notification came after that look, or the look sees the end. Whoever starts a run looks in the
-same way if others wait for that one.
+lists the moments that wait for the last run to end. A run that is started under one of these notifies its schedule when
+it ends, after its own record says so. The notification may come before a moment is listed. So a process that lists a
+moment, or starts a run while others wait, checks afterwards whether the last run is still open: either the check sees
+the end, or the notification comes after the record was written and finds the moments on it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ CONFLICT_LIMIT = 10
 """How often a write is retried that conflicted with another process."""
 
 COUNT_LIMIT = 10_000
-"""Moments that are counted as missed at once."""
+"""The most moments that one message counts as missed."""
 
 
 def fire(world: World, message: ScheduleMessage) -> None:
-    """Starts the run for which a schedule is due, unless it is deleted, paused, or overlaps with the run before; or the
-    run that waits for the end of the one before.
+    """Starts the run for which a schedule is due, unless the schedule is deleted or paused or its overlap forbids it;
+    when the last run has ended, starts the run that waits for that.
 
     When it returns, the message may be acknowledged; if it raises, it must come again.
     """
@@ -105,7 +105,7 @@ def _take(world: World, record: ScheduleRecord, due: datetime) -> None:
 
 
 def _take_late(world: World, record: ScheduleRecord, message: ScheduleDue) -> None:
-    """Handles the message of a moment before the last: a copy, unless each is to have a run and this has none."""
+    """Handles a message for the last moment or an earlier one: a copy, unless each gets a run and this has none."""
     if record.overlap == "allow" and record.remaining is None:
         _start_run(world, record, message.run_id, message.due, again=True)
         return
@@ -119,7 +119,7 @@ def _take_late(world: World, record: ScheduleRecord, message: ScheduleDue) -> No
 
 
 def _miss(world: World, record: ScheduleRecord, due: datetime, until: datetime) -> None:
-    """Counts the moments from `due` until then, for which no run is started any more."""
+    """Counts the moments from `due` to `until` as missed: no run is started for them."""
     if record.last_due and due <= record.last_due:
         return  # a copy, or it was counted with another
     recurrence, last, number = record.recurrence(), due, 1
@@ -133,7 +133,7 @@ def _miss(world: World, record: ScheduleRecord, due: datetime, until: datetime) 
 
 
 def _settle(world: World, record: ScheduleRecord) -> ScheduleRecord:
-    """Starts the first run that waits if the last one has ended; otherwise asks that one to end, if it is to."""
+    """Starts the first waiting run if the last one has ended; otherwise asks that one to end if the overlap says so."""
     while record.buffered and record.is_active:
         if running := _open_run(world, record.last_run_id):
             _make_way(world, record, running)

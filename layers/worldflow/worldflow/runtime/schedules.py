@@ -1,10 +1,10 @@
 """Schedules: creating and changing them, and starting their runs when they are due.
 
 A schedule's record is the truth; what makes it due (`Schedules.arm`) follows it. So the record is written first, and
-what is armed after it. Who dies between the two, or gets an error, asks again: the same request arms it again.
+what is armed after it. After a crash between the two, or an error, the caller repeats the request, which arms it again.
 
-**When it is due** its run gets an id made of the schedule's id and the moment. Three writes, each of them on the
-condition that nobody has written the record meanwhile:
+**When it is due** its run gets an id made of the schedule's id and the moment. There are three writes, and those of the
+record are made on the condition that no other process has written it meanwhile:
 
     1. the record says that this run is about to be started
     2. the run is started, which does nothing if there is such a run
@@ -13,7 +13,7 @@ condition that nobody has written the record meanwhile:
 A crash between any two leaves the message unacknowledged. It comes again, finds what it was about to do on the record,
 and does the rest. A message that finds another run there does the rest for that one first, so that two messages at once
 agree on which of them starts its run and which of them overlaps with it. Without the first write they would both start
-one; without the third nobody could tell a run that was not started yet from one whose record is gone.
+one; without the third, a run that was not started yet would look like one whose record is gone.
 
 A copy of a message finds its run on the record, or a later one, and starts nothing.
 """

@@ -37,10 +37,10 @@ class WorkflowCalls:
         )
 
     async def unpause_workflow(self, workflow: Workflow[..., Any] | str, *, rate: str | None = None) -> int:
-        """Lets runs of a workflow begin again, and returns how many have waited. New runs begin at once, and those that
-        have waited one after the other, oldest first. Interrupted, it is called again for those that are left.
+        """Lets runs of a workflow begin again, and returns how many have waited. New runs begin at once, waiting runs
+        one after the other, oldest first. If it is interrupted, call it again for the runs that are left.
 
-        rate: how many of these in a time, such as `20/1s`. Default: as fast as they can be told.
+        rate: how many waiting runs may begin in a time, such as `20/1s`. Default: no limit.
         Raises `InvalidInputError` for a name or a rate that is not valid.
         """
         seconds, number = workflow_pauses.interval(rate), 0
@@ -51,5 +51,5 @@ class WorkflowCalls:
         return number
 
     async def paused_workflows(self) -> list[WorkflowPause]:
-        """The workflows that are paused, by name. One is `ending` while `unpause_workflow` has runs left to tell."""
+        """The workflows that are paused, by name. One is `ending` while `unpause_workflow` has runs left."""
         return await asyncio.to_thread(workflow_pauses.paused_workflows, self._world)

@@ -146,7 +146,7 @@ class WorkerTurns:
         return lambda: self.stopped or time.monotonic() > end
 
     def _fire(self, deliveries: Sequence[Delivery]) -> None:
-        """Starts the runs of a schedule. Its messages have groups of their own."""
+        """Starts the runs of a schedule. No other messages are in their groups."""
         for delivery in deliveries:
             if isinstance(delivery.message, ScheduleMessage):
                 with self._handled([delivery]):

@@ -56,7 +56,7 @@ async def map_steps(
     tolerated_failures: int | None = None,
     tolerated_failure_percentage: float | None = None,
 ) -> MapResult[Any, Any] | MapSummary:
-    """Calls `f` for each item and returns what came of each, once all have ended or the outcome is clear.
+    """Calls `f` for each item and returns the outcome of each, once all have ended or the result is certain.
 
     f: a step, a workflow (each call is then a child), or an async function of one argument.
     items: started in their order. Of an async iterable, the next one is taken when it can start. A set is refused: its

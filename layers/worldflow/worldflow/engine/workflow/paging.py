@@ -178,7 +178,7 @@ class _Pages(Mapping[Any, Any]):
         self._function = function
         self._concurrency = concurrency
         self._items = self._succeeded = self._failed = 0
-        """How many items were started, and what came of them."""
+        """Numbers of items: in started pages, and of them succeeded and failed."""
         self._kept: list[MapFailure[Any]] = []
         self._runs: dict[int, str] = {}
         self._page_error: MapFailedError | None = None
