@@ -22,7 +22,7 @@ WorldflowError
 │   ├── HookNotFoundError        no live run holds the token
 │   ├── HookConflictError        another live run holds the token
 │   ├── HookFailedError          the sender reports a failure instead of a value
-│   └── HookTimeoutError         whoever is to send a value has not reported for too long
+│   └── HookTimeoutError         neither a value nor a heartbeat arrived in time
 ├── StreamError                  about a stream of a run
 │   ├── StreamClosedError        the stream is closed: nothing more can be written to it
 │   └── StreamLimitError         a value is larger, or a stream longer, than the limit
@@ -191,7 +191,7 @@ class HookFailedError(HookError):
 
 
 class HookTimeoutError(HookError):
-    """Neither a value nor a heartbeat has come for the `heartbeat_timeout` of the hook."""
+    """Neither a value nor a heartbeat arrived within the `heartbeat_timeout` of the hook."""
 
 
 class StreamError(WorldflowError):
@@ -213,14 +213,13 @@ class EntityLockLostError(WorldflowError):
 class MapFailedError(WorldflowError):
     """More items of `map_steps` failed than may fail. The error of the first of them is the `__cause__`.
 
-    `result` is the `MapResult`, or the `MapSummary` of pages. It is None in an error that was raised in another
-    run, such as a child: only the counts `total`, `succeeded` and `failed` are recorded there, as a result can have any
-    values.
+    `result` is the `MapResult`, or the `MapSummary` of a map in pages. It is None in an error that was raised in
+    another run, such as a child, which records only the counts `total`, `succeeded` and `failed`.
     """
 
     result: Any = None
     _page: Any = None
-    """Of a map's page: its outcome, as JSON."""
+    """The outcome of a page, as JSON; None for an error of anything else."""
 
     def __init__(self, message: str, total: int, succeeded: int, failed: int, *, result: Any = None) -> None:
         super().__init__(message)

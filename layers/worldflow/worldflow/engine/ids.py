@@ -25,7 +25,7 @@ _LIMIT = "limit#"
 _STARTS = "#starts"
 
 ENTITY = "entity:"
-"""How the names of the workflows of entities begin."""
+"""The prefix of the names of entities' workflows."""
 
 
 def check_name(name: str, field: str = "name") -> None:
@@ -68,9 +68,7 @@ def is_entity(workflow_name: str) -> bool:
 
 
 def check_entity(run_id: str, workflow_name: str) -> None:
-    """Raises `InvalidInputError` for a run of an entity whose id is not made of its class and a key: no reference would
-    reach it.
-    """
+    """Raises `InvalidInputError` for a run of an entity whose id is not `<class>@<key>`: no reference reaches it."""
     name = workflow_name.removeprefix(ENTITY)
     if is_entity(workflow_name) and not (run_id.startswith(f"{name}@") and run_id != f"{name}@"):
         raise _refusal(run_id, "run_id", f"{name}@ and a key, as that of an entity")

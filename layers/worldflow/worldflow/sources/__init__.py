@@ -1,4 +1,4 @@
-"""Items of `map_steps` that are in S3, and read in pages.
+"""Sources of items for `map_steps`: data in S3, read in pages.
 
     from worldflow import map_steps, workflow
     from worldflow.sources import S3Lines
@@ -7,7 +7,7 @@
     async def send_all() -> int:
         return (await map_steps(send_invoice, S3Lines("s3://acme-orders/2026.jsonl"), page_size=1_000)).succeeded
 
-A URL is `s3://bucket/key`, or `file:///path` on a `LocalWorld`. Steps of the engine's own read it, with the role of the
+A URL is `s3://bucket/key`, or `file:///path` on a `LocalWorld`. The engine's own steps read it, with the role of the
 step executor.
 """
 
@@ -42,8 +42,8 @@ class _Located(Source):
 class S3Lines(_Located):
     """The lines of an object, each of which is JSON. Empty lines are skipped.
 
-    url: `s3://bucket/key`, or `file:///path`. UTF-8, with line ends of Unix or Windows, not compressed.
-    Raises `ValueError` for another URL.
+    url: `s3://bucket/key`, or `file:///path`. UTF-8, with Unix or Windows line endings, not compressed.
+    Raises `ValueError` for any other URL.
     """
 
     _kind: ClassVar[str] = "lines"
@@ -51,13 +51,13 @@ class S3Lines(_Located):
 
 @dataclass(frozen=True, slots=True)
 class S3Csv(_Located):
-    """The records of an object of comma-separated values, each as a dict of texts by the names in the first.
+    """The records of a CSV object, each as a dict of strings. The first record is the header, with the names.
 
-    Fields may be quoted as Python's `csv` reads them, with line ends within. Empty lines are skipped.
+    Fields may be quoted as Python's `csv` reads them, and contain line breaks. Empty lines are skipped.
 
-    url: `s3://bucket/key`, or `file:///path`. UTF-8, with line ends of Unix or Windows, not compressed.
+    url: `s3://bucket/key`, or `file:///path`. UTF-8, with Unix or Windows line endings, not compressed.
     delimiter: one ASCII character. Default: a comma.
-    Raises `ValueError` for another URL or delimiter.
+    Raises `ValueError` for any other URL or delimiter.
     """
 
     delimiter: str = ","
@@ -75,10 +75,10 @@ class S3Csv(_Located):
 
 @dataclass(frozen=True, slots=True)
 class S3Objects(_Located):
-    """The keys of all objects below a prefix, in their order. Keys that end in a slash are skipped.
+    """The keys of all objects below a prefix, in ascending order. Keys that end in a slash are skipped.
 
-    url: `s3://bucket/prefix`, or `file:///path`, whose keys are the paths of files.
-    Raises `ValueError` for another URL.
+    url: `s3://bucket/prefix`, or `file:///path`: then the keys are paths of files.
+    Raises `ValueError` for any other URL.
     """
 
     _kind: ClassVar[str] = "objects"

@@ -1,6 +1,7 @@
-"""Bytes to records: lines, or those of CSV, whose quoted fields may have line ends within.
+"""Bytes to records: lines, or CSV records, whose quoted fields may contain line breaks.
 
-Where a record begins is known by its byte and its line, so that a page can be read alone, and an error can say where.
+Each record has the byte and the line at which it begins, so that a page can be read alone and an error can name the
+place.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from worldflow.engine.errors import FatalError
 
 LONGEST = 16 * 1024 * 1024
-"""Bytes of a record."""
+"""The most bytes that a record may have."""
 
 _BOM = b"\xef\xbb\xbf"
 _OTHERS = {
@@ -23,11 +24,11 @@ _OTHERS = {
     b"\x1f\x8b": "is compressed with gzip, and cannot be read in parts: store it as it is, or as many objects",
     b"\x28\xb5\x2f\xfd": "is compressed with zstd, and cannot be read in parts: store it as it is, or as many objects",
 }
-"""What objects begin with that are not read."""
+"""The first bytes of formats that are refused, and the error."""
 
 
 class Record(NamedTuple):
-    """A record, without its line end: from byte `start` up to `end`, in the lines from `line` up to `next_line`."""
+    """A record, without its line ending: bytes from `start` up to `end`, lines from `line` up to `next_line`."""
 
     start: int
     end: int
@@ -37,7 +38,7 @@ class Record(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no characters."""
+        """Whether it is an empty line."""
         return not self.data.strip(b"\r\n")
 
 
@@ -45,7 +46,7 @@ def records(name: str, chunks: Iterable[bytes], start: int, line: int, delimiter
     """The records of an object, from byte `start` on, which is the beginning of a line.
 
     delimiter: of CSV; None for lines.
-    Raises `FatalError` for what is not read.
+    Raises `FatalError` for another format, and for a record that is too long or a quoted field without an end.
     """
     separator = delimiter.encode() if delimiter else b""
     end, next_line, quoted = start, line, False
@@ -75,7 +76,7 @@ def records(name: str, chunks: Iterable[bytes], start: int, line: int, delimiter
 
 
 def _lines(name: str, chunks: Iterable[bytes], start: int, line: int) -> Iterator[bytes]:
-    """The lines with their ends."""
+    """The lines, with their line endings."""
     pieces: list[bytes] = []
     length = 0
     for chunk in chunks:
@@ -109,8 +110,8 @@ def _check_beginning(name: str, data: bytes) -> None:
 
 
 def _is_quoted_after(part: bytes, quoted: bool, separator: bytes) -> bool:
-    """Whether a field is still quoted at the end of a line, by the rules of Python's `csv`: a quote opens a field where
-    it is the first in it, and two within are one of its text.
+    """Whether a quoted field is still open at the end of a line, by the rules of Python's `csv`: a quote opens a field
+    as its first character, and two quotes within the field stand for one.
     """
     place = 0
     at_start = not quoted
@@ -131,7 +132,7 @@ def _is_quoted_after(part: bytes, quoted: bool, separator: bytes) -> bool:
         at_start = True
 
 
-# --- what a record says ---
+# --- the values of records ---
 
 
 def json_of(name: str, record: Record) -> Any:
@@ -140,7 +141,7 @@ def json_of(name: str, record: Record) -> Any:
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # raises for half of a pair
+            json.dumps(value, ensure_ascii=False).encode()  # raises for half of a surrogate pair
         return value
     except json.JSONDecodeError as error:
         byte = record.start + len(text[: error.pos].encode())

@@ -1,7 +1,7 @@
-"""The steps that read: one walks a source and returns where its pages begin, the other reads one of them.
+"""The steps that read a source: one walks it and returns where its pages begin, the other reads one page.
 
 Neither holds more than a few megabytes, however large the object is. A walk is done in portions, each a step that
-begins where the one before ended, so that no attempt lasts long and a retry repeats one portion only.
+begins where the previous one ended, so that no attempt lasts long and a retry repeats only one portion.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from worldflow.sources.records import Record, header_of, json_of, records, row_o
 from worldflow.sources.stores import Pin, chunks, store_of
 
 _PAGE_BYTES = 4 * 1024 * 1024
-"""After so many bytes a page ends, whatever its number of records: its items are in the history of its run."""
+"""A page ends after this many bytes, however few records it has: its items are in the history of its run."""
 
 _PORTION_BYTES, _PORTION_KEYS, _PORTION_PAGES = 256 * 1024 * 1024, 100_000, 1_000
-"""What one step walks, at most."""
+"""The most that one step walks."""
 
 
 def walk_source(source: dict[str, Any], page_size: int, state: dict[str, Any] | None) -> dict[str, Any]:
     """A portion of the pages of a source, from where the portion before ended.
 
-    Returns `pages`, each with the number of its items and its place, the `share` of the source that is walked by now,
-    the `pin`, and the `next` state, None at the end.
+    Returns `pages`, each as the number of its items and its place; the `share` of the source that has been walked;
+    the `pin`; and the state for the `next` portion, None at the end.
     """
     return _walk_keys(source, page_size, state) if source["kind"] == "objects" else _walk(source, page_size, state)
 

@@ -1,7 +1,7 @@
 """Where the bytes are: an object in S3, or a file.
 
-An object is read as it was when the map began. Its ETag is asked for first and then demanded with each read, so that an
-object that is replaced meanwhile is an error, and not half of each.
+An object is read as it was when the map began: its ETag is read first and is a condition of each later read. So
+replacing the object meanwhile is an error, and never yields half of each version.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ _CHUNK = 8 * 1024 * 1024
 """Bytes of one read."""
 
 Pin = dict[str, Any]
-"""Which version of an object is read: its `etag` and its `size`."""
+"""The version of an object: its `etag` and its `size`."""
 
 _EMPTY: Pin = {"etag": "", "size": 0}
-"""Of an object that has no first byte: nothing is read of it."""
+"""The version of an empty object, of which nothing is read."""
 
 
 class Store(Protocol):
     """One object, or all below a prefix."""
 
     def pin(self) -> Pin:
-        """The version that is there now. Raises `FatalError` if there is none."""
+        """The current version. Raises `FatalError` if there is none."""
 
     def read(self, pin: Pin, start: int, end: int) -> bytes:
-        """A range of its bytes. Raises `FatalError` if that version is not there any more."""
+        """A range of its bytes. Raises `FatalError` if the object is no longer that version."""
 
     def keys(self, after: str) -> Iterator[str]:
         """The keys below the prefix that follow `after`, in order."""
 
 
 def store_of(url: str) -> Store:
-    """What is at a URL. Raises `FatalError` for a file on Lambda."""
+    """The store of a URL. Raises `FatalError` for a file on Lambda."""
     if url.startswith("file://"):
         return _File(url)
     return _Object(url)
 
 
 def chunks(store: Store, pin: Pin, start: int, end: int) -> Iterator[bytes]:
-    """A range of an object's bytes, so many at a time."""
+    """A range of an object's bytes, in chunks."""
     for begin in range(start, end, _CHUNK):
         yield store.read(pin, begin, min(begin + _CHUNK, end))
 
@@ -101,7 +101,7 @@ class _Object:
         self._s3 = _client()
 
     def pin(self) -> Pin:
-        # Not by HeadObject: when that is refused, it does not say which permission is missing.
+        # Not HeadObject: its refusal does not name the missing permission.
         found = self._ask("get_object", Key=self._key, Range="bytes=0-0")
         return {"etag": found["ETag"], "size": int(found["ContentRange"].rpartition("/")[2])} if found else _EMPTY
 

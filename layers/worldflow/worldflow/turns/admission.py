@@ -53,7 +53,7 @@ def admission(
 
     record: its own, or its start where that is recorded and held.
     messages: those of its turn.
-    again: what its turns were to do may not have been done.
+    again: what its earlier turns were to send may not have been sent.
     """
     try:
         workflow = version_for(record.workflow_name, run_id, record.version)
@@ -65,7 +65,7 @@ def admission(
     try:
         arguments = workflow.signature.decode(input_of(world, record.input))
     except OutageError:
-        raise  # what place it is to ask for is not known yet
+        raise  # without the input the key of its place is unknown
     except Exception:
         return Admission()  # it begins, and fails of its input
     try:
@@ -75,7 +75,7 @@ def admission(
     except Exception as error:
         return Admission(decision=RunFailed(error=encode_exception(error), forced=True))
     limit = {**place.dump(), "token": run_token(run_id, record.created_at)}
-    # What the code has called its limit before.
+    # Places at a limit that the code named earlier.
     own = place_of(limit)
     others = [one for one in places_of(messages) if one != own]
     left = [message for one in others for message in leave(world, one, for_good=False)]
@@ -87,7 +87,7 @@ def admission(
 
 
 def _has_come(messages: Sequence[RunMessage], holder: Holder) -> bool:
-    """Whether a message says that a time has come, by the clock of the queue."""
+    """Whether the message of a place has arrived: by the queue's clock its time has come."""
     return any(isinstance(message, Poke) and message.nonce == granted_nonce(holder) for message in messages)
 
 
@@ -104,7 +104,7 @@ def _enter(
     """The admission of a run, and its place if it has one."""
     token, excess = limit["token"], workflow.starts.limit.excess if workflow.starts.limit else "queue"
     if excess != "queue" and continues(world, run_id):
-        excess = "queue"  # it has done some of its work, and its limit is new
+        excess = "queue"  # an earlier generation has done some of the work: it must not be refused
     asker = Asker(token, place.priority, place.fairness, workflow.timeout or 0.0)
     dead: list[str] = []
 

@@ -61,8 +61,8 @@ async def call_step_within(
     arguments: dict[str, object],
     timeout: float | None,
 ) -> Result:
-    """`call_step`, with what is around it, which runs in a task of its own: the step's is made in its context. The
-    timeout is the step's alone, so that what is around it sees the error.
+    """`call_step` within interceptors. They run in their own task, in whose context the step's task is made. The
+    timeout is the step's alone, so that interceptors see its error.
     """
 
     async def proceed() -> object:

@@ -70,7 +70,7 @@ def forward(
             _answer_again(world, run_id, state, message.fact)
             continue
         following = state.successor or _newer(world, run_id)
-        if following is None and message.revival and _keeps_its_place(state):
+        if following is None and message.revival and _is_failed_entity(state):
             _answer_again(world, run_id, state, message.fact)
         elif following is None and message.revival:
             following = revive(world, run_id, message.revival, message.fact)
@@ -82,8 +82,8 @@ def forward(
 
 
 def _retried(world: World, run_id: str, state: RunState, fact: AnyFact) -> str | None:
-    """The retry of a failed run that waits for a call of an entity which that run has made. The entity knows the call
-    as that run's.
+    """The retry of a failed run, if it waits for the outcome of a call of an entity that the failed run has made. The
+    entity answers the run that made the call.
     """
     step = state.steps.get(fact.step_id) if isinstance(fact, (StepCompleted, StepFailed)) else None
     if step is None or not step.scheduled.entity:
@@ -93,13 +93,13 @@ def _retried(world: World, run_id: str, state: RunState, fact: AnyFact) -> str |
     return following.run_id if following and fork and (fork.run_id, fork.after) == (run_id, None) else None
 
 
-def _keeps_its_place(state: RunState) -> bool:
-    """Whether a run that has ended is an entity that failed: another would begin without its state."""
+def _is_failed_entity(state: RunState) -> bool:
+    """Whether a run is an entity that has failed. It is not started anew: its state would be lost."""
     return state.started is not None and is_entity(state.started.workflow_name) and isinstance(state.ended, RunFailed)
 
 
 def _answer_again(world: World, run_id: str, state: RunState, fact: AnyFact) -> None:
-    """Answers a call of an entity whose run has ended, and does not begin anew."""
+    """Answers a call of an entity whose run has ended and is not started anew."""
     if isinstance(fact, UpdateReceived) and fact.caller:
         from worldflow.turns.acts.entity_calls import answer_again
 

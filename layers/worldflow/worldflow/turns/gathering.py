@@ -51,7 +51,7 @@ def gathered(world: World, record: RunRecord, messages: Sequence[RunMessage], no
     A signal or an update begins it at once. One that is to be cancelled is closed, and stays early.
     """
     gathers = record.gathers
-    if gathers is None or record.gathered:  # it has the input of all, and waits for a place of its throttle
+    if gathers is None or record.gathered:  # it already has all inputs, and waits for its throttle
         return record
     facts = [message.fact for message in messages if isinstance(message, FactArrived)]
     ends = any(isinstance(fact, (CancelRequested, TerminateRequested)) for fact in facts)

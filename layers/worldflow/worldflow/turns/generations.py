@@ -37,7 +37,7 @@ def _newest_archived(world: World, record: RunRecord) -> RunRecord | None:
 
 
 def continues(world: World, run_id: str) -> bool:
-    """Whether a run continues another, or tries again what that has failed at."""
+    """Whether the run before it has continued as this one, as its next generation or next attempt."""
     base, number = generation(run_id)
     before = world.get_run(generation_id(base, number - 1)) if number > 1 else None
     return before is not None and before.status == "continued"

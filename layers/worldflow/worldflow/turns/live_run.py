@@ -77,7 +77,7 @@ class Rules:
     """For tests; see `Execution`."""
 
     def too_long(self, events: int) -> HistoryLimitError:
-        """Why a run fails whose history has so many events."""
+        """The error of a run whose history has this many events."""
         return HistoryLimitError(
             f"the history has {events} events; the limit is {self.history_limit}: "
             f"let the workflow call continue_as_new() earlier"

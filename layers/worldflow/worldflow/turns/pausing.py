@@ -5,9 +5,9 @@ that was to wait. While the run is paused, facts are held, like those of a block
 no attempt is sent and no inline step runs. The turn that learns of the end of the pause applies what is held, and acts
 once more on all that is open, which sends the attempts that have fallen due.
 
-A run that is about to begin also learns whether its workflow is paused, by the same request as its record, and then
-begins with a pause. The process that unpauses the workflow finds such runs in a list, which shows them some moments
-after their commits. So a run that the workflow's pause stops looks once more, a minute later.
+A run that is about to begin reads, in one request with its record, whether its workflow is paused, and then begins with
+a pause. The process that unpauses the workflow finds such runs in a list, which shows them shortly after their commits.
+So a run that the workflow's pause stops looks once more, a minute later.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CHANGES = (RunPaused, RunUnpaused)
 """What the record of a run shows."""
 
 LOOK_AFTER = timedelta(minutes=1)
-"""By then a list shows that a run is paused."""
+"""When a paused run looks again. By then the list shows it."""
 
 
 def first_pause(messages: Sequence[RunMessage]) -> RunPaused | None:
@@ -54,15 +54,15 @@ def wakes(messages: Sequence[RunMessage]) -> bool:
 
 
 def stops(pause: RunPaused | None, messages: Sequence[RunMessage]) -> bool:
-    """Whether a run is paused when its turn is over that the pause begins with."""
+    """Whether a turn that begins with a pause leaves its run paused: no message of the turn ends the pause."""
     return pause is not None and not wakes(messages)
 
 
 def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPaused | None]:
     """The record of a run that is about to begin, and the pause that it begins with if its workflow is paused.
 
-    What a run continues or tries again has begun. Raises `ConflictError` if the run itself has, since its history was
-    read: a turn of old would ask for places once more.
+    The pause does not stop later generations and attempts: their work has begun. Raises `ConflictError` if the run has
+    begun since its history was read: an outdated turn would ask for its places once more.
     """
     record, item = world.get_run_and_item(run_id, pauses_key(run_id))
     if record and record.seq and not record.ended and world.load_history(run_id, commits=1):
@@ -74,8 +74,8 @@ def record_and_pause(world: World, run_id: str) -> tuple[RunRecord | None, RunPa
 
 
 def look_again(draft: Pausable, world: World) -> None:
-    """Ends the pause of a run whose workflow is not paused any more, where the process that unpaused it may have missed
-    this run. Sends the look at that which may not have been sent.
+    """Ends the pause of a run whose workflow is no longer paused: the process that unpaused it may have missed this
+    run. Otherwise sends the second look again, since that may not have been sent.
     """
     paused, started = draft.state.paused, draft.state.started
     if paused is None or not paused.of_workflow or started is None or draft.state.ended:
@@ -90,7 +90,7 @@ def look_again(draft: Pausable, world: World) -> None:
 
 
 def second_look(run_id: str, paused: RunPaused) -> Delayed:
-    """The poke that a run is to get which its workflow's pause has stopped."""
+    """The poke for a run that its workflow's pause has stopped."""
     return Delayed(due=paused.at + LOOK_AFTER, message=Poke(run_id=run_id, nonce=paused.pause_id))
 
 
@@ -131,7 +131,7 @@ def take(draft: Pausable, message: RunMessage, fact: AnyFact, now: datetime) -> 
 
 
 def _is_over(message: Outgoing, end: RunUnpaused) -> bool:
-    """Whether a message is a pause that was to count in the next turn, and that has ended in this one."""
+    """Whether a message is a pause for the next turn that this turn has already ended."""
     pause = message.fact if isinstance(message, FactArrived) else None
     return isinstance(pause, RunPaused) and (pause.of_workflow or False) >= (end.of_workflow or False)
 

@@ -1,9 +1,9 @@
-"""Places at limits that are not the run's, though a message says that it has them, or waits for them.
+"""Places at limits that a run has or waits for, and does not need.
 
-A run asks for the place that its code names when it is about to begin, and only its start records which. So the code
-may be another by the time that the place is granted: its limit has another key, another name, or is gone. And a run
-that is cancelled while it waits, though its start was recorded before it asked, has ended without one. The messages
-about a place name it, and the run gives back what is not its own: others wait for it.
+A run asks for the place that its code names when it is about to begin, and only its start records which place that was.
+By the time that the place is granted, the code may have changed: the limit has another key, another name, or is gone. A
+run may also be cancelled while it waits, after its start was recorded without a place. So messages about a place name
+it, and the run gives back every place but its own: others wait for them.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def place_of(limit: dict[str, Any]) -> _PlaceOf:
 
 
 def leave_unless_open(world: World, messages: Sequence[RunMessage]) -> list[Outgoing]:
-    """What is sent for places of a run that is not there, unless a generation of it has them."""
+    """Gives back the places of a run that does not exist, unless a generation of it is open. Returns the messages."""
     gone = [one for one in places_of(messages) if is_closed(world, one[2])]
     return [message for one in gone for message in leave(world, one)]
 
 
 def leave(world: World, place: _PlaceOf, *, for_good: bool = True) -> Iterator[Outgoing]:
-    """Gives a place back, or leaves its line. Yields what is sent to others.
+    """Gives a place back, or leaves its line. Yields the messages to others.
 
-    for_good: it is not asked for again.
+    for_good: the token does not ask again.
     """
     name, key, token = place
     ends, parks = ([token], []) if for_good else ([], [token])

@@ -1,4 +1,4 @@
-"""What a turn that has committed asks of limits, and gives back to them."""
+"""Asks limits for places and gives them back, after the commit of a turn."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from worldflow.worlds.messages import Outgoing
 
 
 def settle(world: World, run_id: str, draft: Draft) -> list[Outgoing]:
-    """What a turn sends that has committed: for the limited steps of its run, and for places that are not the run's.
+    """The messages of a committed turn: for the limited steps of its run, and for places that are not the run's.
 
-    A run that is paused before it begins has no use for a place either, until it is unpaused and asks again.
+    A run that is paused before it begins also leaves its place, and asks again when it is unpaused.
     """
     state, own = draft.state, None
     if state.started and state.started.limit:

@@ -46,7 +46,7 @@ def throttled(world: World, record: RunRecord, now: datetime) -> RunRecord:
 
 
 def input_of(world: World, recorded: Json) -> Mapping[str, Json]:
-    """The input of a run that has not begun. Raises `OutageError` where it cannot be read now."""
+    """The input of a run that has not begun. Raises `OutageError` if it cannot be read at the moment."""
     try:
         return fetch(world, recorded) or {}
     except Exception as error:

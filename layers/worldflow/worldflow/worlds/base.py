@@ -94,7 +94,7 @@ class World(Reading, Schedules, ABC):
         """The record of a run. A consistent read."""
 
     def get_run_and_item(self, run_id: str, key: str) -> tuple[RunRecord | None, Item | None]:
-        """The record of a run and an item, by one request where a World can. Consistent reads."""
+        """The record of a run and an item, in one request if the World can. Consistent reads."""
         return self.get_run(run_id), self.get_item(key)
 
     @abstractmethod

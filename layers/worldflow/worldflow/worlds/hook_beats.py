@@ -1,4 +1,4 @@
-"""When those who have the tokens of hooks have last reported: an item, and no event."""
+"""The last heartbeat of each hook: an item, not an event."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ KEPT = timedelta(days=35)
 
 
 def put_hook_beat(world: Items, hook: HookRecord) -> None:
-    """Records that whoever has a hook's token has reported."""
+    """Records a heartbeat of a hook."""
     now = world.now()
     beat = {"at": now.isoformat(), "expires_at": int((now + KEPT).timestamp())}
     world.put_item(_key(hook.run_id, hook.hook_id), beat)
 
 
 def last_hook_beat(world: Items, run_id: str, hook_id: str) -> str | None:
-    """When that was last, if ever. A consistent read."""
+    """The time of a hook's last heartbeat, in ISO format; None if there is none. A consistent read."""
     item = world.get_item(_key(run_id, hook_id))
     return str(item["at"]) if item else None
 

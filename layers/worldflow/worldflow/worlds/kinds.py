@@ -1,4 +1,4 @@
-"""Annotations for what may be of several kinds, told apart by a field: messages, and the facts in them."""
+"""An annotation for values of several kinds that a field tells apart: messages, and the facts in them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from worldflow.engine.history import BaseEvent
 
 
 class OneOf:
-    """Of an annotation: one of some kinds, told apart by a field. What checks a kind is made when the first of that
-    kind comes: a process meets few of them, and all would cost a cold start more than most steps take.
+    """An annotation: the value is of one of some kinds, which a field tells apart. The validator of a kind is made when
+    the first value of that kind arrives: a process meets few kinds, and to make all of them would slow a cold start by
+    more than most steps take.
     """
 
     def __init__(self, field: str, kinds: Mapping[str, type[Any]]) -> None:
@@ -26,7 +27,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(self.check, serialization=written)
 
     def check(self, value: Any) -> Any:
-        """The instance that a dict describes, or the one that it is. Raises pydantic's `ValidationError`."""
+        """The instance that a dict describes; an instance is returned as it is. Raises pydantic's `ValidationError`."""
         if isinstance(value, tuple(self._kinds.values())):
             return value
         if not isinstance(value, dict):
@@ -43,7 +44,7 @@ class OneOf:
 
 
 def _check_of(kind: type[Any]) -> Callable[[Any], Any]:
-    # A model must be made by itself: an adapter would make what reads it, and not what writes it.
+    # A model builds itself: an adapter would build its validator but not its serializer.
     return kind.model_validate if issubclass(kind, BaseModel) else TypeAdapter(kind).validate_python
 
 

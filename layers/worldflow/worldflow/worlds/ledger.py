@@ -129,16 +129,16 @@ def last_beat(world: Items, run_id: str, step_id: str, attempt: int) -> Beat | N
 
 
 def abandon(world: Items, run_id: str, step_id: str, attempt: int, *, awaited: bool = False) -> None:
-    """Says that an attempt is no longer wanted: its next heartbeat returns False, and it does not begin any more.
+    """Marks an attempt as no longer wanted: its next heartbeat returns False, and it does not begin.
 
-    awaited: its outcome is, until this is said again without.
+    awaited: its outcome is still awaited, until the attempt is marked again without this.
     """
     fields = {"abandoned": _AWAITED if awaited else _ABANDONED, "expires_at": expiry(world.now())}
     world.update_item(step_key(run_id, step_id, attempt, "beat"), fields, {})
 
 
 def is_awaited(world: Items, run_id: str, step_id: str, attempt: int) -> bool:
-    """Whether the outcome of an attempt that is abandoned is awaited. A consistent read."""
+    """Whether the outcome of an abandoned attempt is still awaited. A consistent read."""
     item = world.get_item(step_key(run_id, step_id, attempt, "beat"))
     return item is not None and item.get("abandoned") == _AWAITED
 

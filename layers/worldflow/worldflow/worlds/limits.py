@@ -260,9 +260,9 @@ def change_all(world: World, name: str, changed: Mapping[str, Any], change_id: s
 
 
 def tidy(world: World, out_of_time: Callable[[], bool] = lambda: False) -> int:
-    """Removes the histories of limits that were sealed more than a day ago, as far as there is time. Returns how many.
+    """Removes the histories of limits that were sealed more than a day ago. Returns how many.
 
-    A limit may have more keys than there is time for: each day they come in another order.
+    out_of_time: stops early when it returns True. The order is random, so that every key has its turn on some day.
     """
     removed = 0
     found = [(name, key) for name in names(world) for key in keys(world, name)]

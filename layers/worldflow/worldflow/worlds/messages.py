@@ -172,7 +172,7 @@ class Poke(_RunMessage):
     reread: bool | None = None
     """The history was restored to an earlier moment: what a process remembers of the run may be ahead of it."""
     place: tuple[str, str, str] | None = None
-    """What the run has at a limit, or waits for there: the limit's name, the key, and the token."""
+    """The place at a limit that the run has or waits for: the limit's name, the key, and the token."""
     nonce: str = Field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -281,7 +281,7 @@ class ScheduleDue(_Sent):
 
 
 def schedule_group(schedule_id: str) -> str:
-    """The group of the messages that a schedule is due, which is that of no run."""
+    """The group of a schedule's `ScheduleDue` messages, which no run has."""
     return safe_id(f"schedule#{schedule_id}")
 
 
@@ -316,7 +316,7 @@ class Delayed(_Sent):
 
 
 class StepOutcome(_Value):
-    """What an attempt of a step came to."""
+    """The outcome of an attempt of a step."""
 
     run_id: str
     fact: Annotated[StepCompleted | StepFailed, _OUTCOMES]
@@ -324,8 +324,8 @@ class StepOutcome(_Value):
     """That of the task; None where it was recorded by a version that did not say."""
 
     def is_of(self, call: str | None) -> bool:
-        """Whether this came of a call. When a run is restored to a point in time, what it calls after that may be
-        another step, or have other arguments, under an id that was used before.
+        """Whether this is the outcome of a call. A run that is restored to a point in time may then call another step,
+        or with other arguments, under an id that was used before.
         """
         return self.call is None or call is None or self.call == call
 

@@ -1,4 +1,4 @@
-"""What is known of a schedule: its definition, and its state."""
+"""The record of a schedule: its definition, and its state."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 Overlap = Literal["skip", "allow", "buffer_one", "buffer_all", "cancel_other", "terminate_other"]
 
 MAKES_WAY: frozenset[Overlap] = frozenset({"cancel_other", "terminate_other"})
-"""Under these the run before is asked to end."""
+"""With these the previous run is asked to end."""
 
 WAITS: frozenset[Overlap] = MAKES_WAY | {"buffer_one", "buffer_all"}
-"""Under these a moment may wait for the end of the run before."""
+"""With these a moment may wait for the end of the previous run."""
 
 BUFFER_LIMIT = 1_000
 """Moments that may wait."""
 
 
 def fitting(moments: Sequence[datetime], overlap: Overlap) -> list[datetime]:
-    """Of moments that are to wait for the end of a run, oldest first, those that may."""
+    """Those of the waiting moments, oldest first, that `overlap` lets wait for the end of a run."""
     match overlap:
         case "buffer_all":
             return list(moments[:BUFFER_LIMIT])
@@ -54,7 +54,7 @@ class ScheduleRecord(BaseModel):
     timezone: str = "UTC"
     overlap: Overlap = "skip"
     jitter: float | None = None
-    """Seconds within which its runs begin after they are due."""
+    """Seconds after their due time within which its runs begin."""
     catch_up: float | None = None
     """Seconds after which a moment is missed; None: never."""
     limited_to: int | None = None
@@ -66,7 +66,7 @@ class ScheduleRecord(BaseModel):
     counts_from: datetime
     """Where a rate begins to count, in whole seconds."""
     last_due: datetime | None = None
-    """The latest moment that was dealt with: by a run, or since it was skipped, is missed or waits."""
+    """The latest moment that was handled: it started a run, was skipped or missed, or waits."""
     last_run_id: str | None = None
     """The run that was started last."""
     starting: str | None = None
@@ -74,13 +74,13 @@ class ScheduleRecord(BaseModel):
     remaining: int | None = None
     """How many more runs are started; None: no limit. Triggered runs and those of a backfill do not count."""
     buffered: list[datetime] = []
-    """The moments that wait for the last run to end, oldest first."""
+    """The moments that wait for the end of the last run, oldest first."""
     skipped: int = 0
-    """Moments for which no run was started since the run before had not ended."""
+    """Moments without a run, because the previous run had not ended."""
     missed: int = 0
-    """Moments for which no run was started since they were older than `catch_up`."""
+    """Moments without a run, because they were older than `catch_up`."""
     version: str
-    """Another one with every write."""
+    """Changes with every write."""
 
     def recurrence(self) -> Recurrence:
         from worldflow.worlds.recurrence import parse  # which what only handles messages does without
@@ -102,18 +102,18 @@ class ScheduleRecord(BaseModel):
         return self.recurrence().after(after) if self.is_active else None
 
     def missed_until(self, now: datetime) -> datetime | None:
-        """A moment that comes now is missed if it is not later than this."""
+        """The time up to which moments that arrive now are missed; None without `catch_up`."""
         return now - timedelta(seconds=self.catch_up) if self.catch_up else None
 
     def fitted(self) -> ScheduleRecord:
-        """The record with as many moments waiting as its definition allows; the others are skipped."""
+        """The record with only as many waiting moments as its definition allows; the others are skipped."""
         kept = fitting(self.buffered, self.overlap) if self.is_active else []
         if kept == self.buffered:
             return self
         return self.model_copy(update={"buffered": kept, "skipped": self.skipped + len(self.buffered) - len(kept)})
 
     def begins_at(self, due: datetime) -> datetime | None:
-        """When the run of a moment begins, if not at once: the same whoever asks, and each time."""
+        """When the run of a moment begins; None for at once. Always the same for one moment."""
         if not self.jitter:
             return None
         digest = hashlib.sha256(f"{self.schedule_id}:{due.timestamp():.0f}".encode()).digest()

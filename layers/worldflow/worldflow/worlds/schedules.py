@@ -30,7 +30,7 @@ class Schedules(Items):
 
     @abstractmethod
     def arm_schedule(self, record: ScheduleRecord) -> None:
-        """Makes the schedule due at its moments from now on, or never unless it is active; in place of what was armed.
+        """Makes the schedule due at its moments from now on, in place of what was armed; an inactive one is never due.
 
         Raises `InvalidInputError` for an expression that the World does not take after all.
         """
@@ -40,8 +40,8 @@ class Schedules(Items):
         """The schedule is not due any more."""
 
     def rearm_schedule(self, schedule_id: str, due: datetime) -> None:
-        """Makes the schedule due at the moment that follows `due`, if nothing else does. Skips past moments, but for
-        those that its `catch_up` does not take for missed.
+        """Makes the schedule due at the moment that follows `due`, if nothing else does. Skips past moments, except
+        those within its `catch_up`.
 
         For a World that arms one moment at a time.
         """

@@ -1,9 +1,9 @@
-"""Paused workflows: an item says which, and a run that is about to begin reads it together with its record.
+"""Paused workflows: an item lists them, and a run that is about to begin reads it together with its record.
 
-DynamoDB answers some 3,000 reads of one item a second, and more runs may begin. So the item has copies, and a run reads
-the one that its id falls to. A change is numbered: it is written to the first copy on the condition that it is the
-next, and then to the others, where the greatest number wins. What a process that died has not copied, the same change
-made again copies.
+DynamoDB serves some 3,000 reads of one item a second, and more runs may begin. So the item has copies, and the run's id
+decides which copy it reads. Changes are numbered: each is written to the first copy on the condition that its number is
+the next, and then to the others, where the greatest number wins. If a process dies before it has written all copies,
+repeating the change writes them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from worldflow.worlds.records import time_text
 COPIES = 8
 
 TRIES = 50
-"""Changes in a row that others come before."""
+"""Writes in a row that may lose to other changes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,12 +34,12 @@ class WorkflowPause:
     at: datetime
     reason: str | None = None
     by: str | None = None
-    """Who asked for it."""
+    """The operator who paused it."""
     ending: bool = False
-    """The workflow is unpaused: new runs begin, and those that have waited are told one after the other."""
+    """The workflow is being unpaused: new runs begin, and the waiting runs are notified one by one."""
 
     def id_in(self, run_id: str) -> str:
-        """The id of the pause in a run: a fork of it takes over its history, and may be paused by the same again."""
+        """The id of the pause in a run. A fork takes over the run's history, and the same pause may pause it again."""
         return f"{self.id}/{run_id}"
 
     def describe(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def pauses_key(run_id: str) -> str:
 
 
 def pauses_in(item: Item | None) -> dict[str, WorkflowPause]:
-    """The paused workflows that an item tells of, by name."""
+    """The paused workflows in an item, by name."""
     stored: Mapping[str, Any] = json.loads(item["pauses"]) if item else {}
     return {
         name: WorkflowPause(workflow=name, **{**fields, "at": datetime.fromisoformat(fields["at"])})
@@ -79,7 +79,7 @@ def pause(world: Items, workflow: str, reason: str | None, by: str | None) -> Wo
 
 
 def begin_to_end(world: Items, workflow: str) -> bool:
-    """Lets new runs of a paused workflow begin. Returns whether it is paused, or was about to be no longer."""
+    """Lets new runs of a paused workflow begin. Returns whether it was paused, even if its pause is ending already."""
 
     def ending(before: WorkflowPause | None, number: int) -> WorkflowPause | None:
         return before and replace(before, ending=True)
@@ -96,7 +96,7 @@ _Change = Callable[[WorkflowPause | None, int], WorkflowPause | None]
 
 
 def _change(world: Items, workflow: str, change: _Change) -> dict[str, WorkflowPause]:
-    """Replaces the pause of a workflow by what `change` makes of it and of the number of the change."""
+    """Replaces the pause of a workflow by the result of `change`, which gets the pause and the number of the change."""
     for _ in range(TRIES):
         item = world.get_item(_key(0))
         number, pauses = int(item["number"]) if item else 0, pauses_in(item)

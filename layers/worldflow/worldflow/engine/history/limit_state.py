@@ -34,7 +34,7 @@ so that one that comes and goes does not overtake those that wait.
 UNLIMITED = Declared()
 
 SLOTS_SECONDS = 3_600.0
-"""How long a limit remembers the time of one that holds no place."""
+"""How long a limit remembers the start time of a token that holds no place."""
 
 DECLARED = "declared"
 """The id of a change by the code."""
@@ -54,8 +54,8 @@ class Asker:
     """How long it may hold its place, by its timeout."""
     since: float = 0.0
     reports: bool = True
-    """Whether it says when it ends. One that was called where only a rate counted does not: it takes a time, and holds
-    no place, also where the code has come to limit the concurrency.
+    """Whether it reports its end. A step that was called under a rate alone does not: it takes a start time and no
+    place, even if the code limits the concurrency by now.
     """
 
 
@@ -111,7 +111,7 @@ class LimitState:
 
     @property
     def places(self) -> list[Holder]:
-        """Those that hold a place, without those that have taken a time only."""
+        """The holders that count towards the concurrency: those with only a start time are left out."""
         return [holder for holder in self.holders.values() if holder.asker.reports]
 
     # --- reading ---
@@ -199,7 +199,7 @@ class LimitState:
         """The next row; None if nothing changes.
 
         ends: tokens that leave. One that is unknown has left.
-        parks: tokens that leave, and may ask again.
+        parks: tokens that leave and may ask again.
         asks: those that ask. One that is known, or was, has asked.
         declared, declared_at: what the code declares, and since when: what was declared last counts.
         changed, change: what an operator sets, and the id of this change.
@@ -233,9 +233,9 @@ class LimitState:
         return row
 
     def _grants(self, now: float, ahead: Sequence[Holder]) -> list[tuple[str, float]]:
-        """Who is granted a place next, and from when on.
+        """The tokens that are granted a place next, and the time from which each holds it.
 
-        ahead: those whose time is still to come, and that get another.
+        ahead: holders whose start time lies ahead, and which get a new one.
         """
         rate, free, room = self.effective.rate, self.next_free, self.room
         next_ones = islice(self.in_turn(), room) if room > 0 else ()
@@ -249,7 +249,7 @@ class LimitState:
         return grants
 
     def _sooner(self, rate: Rate | None, now: float) -> float | None:
-        """From when on times are given out at another rate, if that is before those of this one."""
+        """The `next_free` under another rate, if it is earlier than the present one; otherwise None."""
         if self.effective.rate is None:
             return None
         if rate is None:
@@ -282,7 +282,7 @@ class LimitState:
 
 
 def _asked(asker: Asker) -> list[Any]:
-    """One that asks, as a row has it."""
+    """An asker, as a row records it."""
     asked = [asker.token, asker.priority, asker.fairness, asker.seconds]
     return asked if asker.reports else [*asked, False]
 
@@ -293,7 +293,7 @@ def _fields(asker: Asker) -> list[Any]:
 
 
 def _without(waiting: Mapping[str, Asker], gone: Collection[str]) -> Mapping[str, Asker]:
-    """Those that wait but for some, of which hardly any waits."""
+    """`waiting` without the tokens in `gone`; the same mapping if none of them waits, as is usual."""
     left = {token for token in gone if token in waiting}
     return {token: asker for token, asker in waiting.items() if token not in left} if left else waiting
 

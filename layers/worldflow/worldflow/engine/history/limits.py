@@ -129,8 +129,8 @@ class LimitRow(BaseEvent):
     parks: Sequence[str] = ()
     """The tokens of those that leave for now, and may ask again."""
     asks: Sequence[Sequence[Any]] = ()
-    """Token, priority, fairness and seconds of those that ask, in order; and False of one that will not say when it
-    ends.
+    """Token, priority, fairness and seconds of those that ask, in order; then False for one that does not report its
+    end.
     """
     grants: Sequence[Sequence[Any]] = ()
     """Token and time (since 1970) of those that hold a place from then on."""
@@ -142,7 +142,7 @@ class LimitRow(BaseEvent):
     change: str | None = None
     """The id of that change."""
     free: float | None = None
-    """From when on times are given out, where the rate has become a faster one."""
+    """The new `next_free`, where the rate has become faster."""
     watch: str | None = None
     """The token of who looks from time to time whether holders are alive."""
     sealed: bool | None = None

@@ -98,7 +98,7 @@ class UpdateReceived(Fact):
     lock: str | None = None
     """The lock of the entity that the caller holds."""
     waiting: list[str] | None = None
-    """The runs of the entities that wait for the outcome."""
+    """The runs of the entities that wait for the outcome, the caller last."""
 
     @property
     def fact_id(self) -> str:

@@ -49,7 +49,7 @@ class RunStarted(Fact):
     traceparent: str | None = None
     """The span that the run is under; or its own, where it begins a trace. None where nobody traces it."""
     headers: dict[str, str] | None = None
-    """What the run carries for interceptors, with all that it calls."""
+    """Headers for interceptors, which the run passes on to its steps and children."""
     replaces: str | None = None
     """The run that ends since this one takes its place."""
     limit: dict[str, Any] | None = None
@@ -73,7 +73,7 @@ class RunStarted(Fact):
     gathered: int | None = None
     """How many starts the run has gathered, where its workflow has a debounce or a batch."""
     notifies_schedule: str | None = None
-    """The schedule that is notified when the run ends, since another run of it may wait for that."""
+    """The schedule to notify when the run ends, since its next run may wait for that."""
 
     @property
     def fact_id(self) -> str:

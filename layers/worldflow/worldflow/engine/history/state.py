@@ -20,8 +20,8 @@ CLOSED_ATTEMPTS = 100
 """Attempts of limited steps that are remembered when they are closed, in case their place was not given back."""
 
 LATE = timedelta(minutes=1)
-"""How late a wake-up may come. An attempt that fell due this shortly before a pause may not have been sent; sent again
-after the pause, it does not run twice. One that had a place at a limit was sent.
+"""How late a wake-up may come. An attempt that fell due less than this before a pause may not have been sent, so it is
+sent after the pause; a copy does not run twice. An attempt with a place at a limit has been sent.
 """
 
 CLOSED_HOOKS = 25
@@ -35,7 +35,7 @@ def with_what_was_unknown(fact: h.RunStarted, applied: h.Applied) -> h.RunStarte
         "timeout": fact.timeout or applied.timeout,
         "execution_timeout": fact.execution_timeout or applied.execution_timeout,
         "max_attempts": fact.max_attempts or applied.max_attempts,
-        "limit": applied.limit or fact.limit,  # its code may have come to name another
+        "limit": applied.limit or fact.limit,  # the code may name another limit by now
     }
     return fact.model_copy(update=known)
 

@@ -172,7 +172,7 @@ class Signature:
         return self._function(*args, **kwargs)
 
     def spread(self, arguments: Mapping[str, Any]) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        """Arguments by name as a call takes them: by place, and by name."""
+        """Splits arguments by name into the positional and keyword arguments of a call."""
         if self._simple and len(arguments) == len(self._simple[0]):
             # By place: a decorator in between may have other names for them.
             return [arguments[name] for name in self._simple[0]], {}

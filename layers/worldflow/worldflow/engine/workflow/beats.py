@@ -1,7 +1,7 @@
-"""Hooks whose holder must report: a wait for a value ends if nothing has come for too long, not even a heartbeat.
+"""Hooks with a `heartbeat_timeout`: a wait for a value ends if neither a value nor a heartbeat arrives in time.
 
-A heartbeat is an item and no event. When the time is over, the workflow asks for the last one, and waits for the rest
-of its time.
+A heartbeat is an item, not an event. When the time is over, the workflow reads the last heartbeat and waits until the
+timeout after that.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from worldflow.engine.workflow.own_steps import BEAT
 from worldflow.engine.workflow.run import Run
 
 LONGEST = timedelta(days=30)
-"""Heartbeats are kept for a little longer."""
+"""The maximum. The items of heartbeats are kept a little longer."""
 
 
 def read_timeout(timeout: Duration | None) -> float | None:
@@ -31,7 +31,7 @@ def read_timeout(timeout: Duration | None) -> float | None:
 async def received(
     run: Run, hook_id: str, token: str, mail: Mailbox[HookResumed], timeout: float | None
 ) -> HookResumed:
-    """What comes next for a hook. Raises `HookTimeoutError`."""
+    """The next value for a hook. Raises `HookTimeoutError`."""
     if timeout is None:
         return await mail.get()
     limit = timedelta(seconds=timeout)

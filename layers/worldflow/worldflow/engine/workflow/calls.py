@@ -260,7 +260,7 @@ class Calls:
         self._leave(call_id, result)
 
     def waits_for(self, entities: Collection[str]) -> bool:
-        """Whether a call is open of one of these entities, by the ids of their runs."""
+        """Whether a call of one of these entities is open. They are named by the ids of their runs."""
         return any(
             isinstance(call.definition, Step) and call.definition.entity in entities for call in self._open.values()
         )

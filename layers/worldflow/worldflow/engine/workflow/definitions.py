@@ -341,7 +341,7 @@ def check_found(definition: Workflow[..., Any] | Step[..., Any]) -> None:
 def find_workflow(name: str, version: int | None = None, advice: str = "") -> Workflow[..., Any]:
     """The workflow of this name and version. Raises `WorkflowNotFoundError`.
 
-    version: default: the highest, or the dynamic workflow for a name that none has.
+    version: default: the highest, or the dynamic workflow if no other has this name.
     advice: what to add to the error.
     """
     versions = _workflows.versions(name)

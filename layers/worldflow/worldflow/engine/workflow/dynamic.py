@@ -3,8 +3,8 @@
     @workflow(dynamic=True)
     async def anything(arguments: dict[str, Any]) -> Any: ...
 
-Its one parameter takes the arguments, by name. A run that began with it keeps it: its version is `DYNAMIC`, and that of
-a run that began with another definition never is. So a workflow whose code is missing is not taken for another.
+Its one parameter takes the arguments, by name. A run that began with the dynamic workflow has the version `DYNAMIC` and
+stays with it; a run that began with another definition never gets it, even if the code of that is missing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class Nameable:
     def named(self, name: str) -> Self:
         """The workflow or the step of this name, to be called with its arguments by name, as one mapping.
 
-        It is the one that has the name where the call runs, and else this dynamic one. Options are those of this one.
+        Where the call runs, it is the definition of that name if there is one, and otherwise this one. The options are
+        those of this one.
         Raises `ConfigurationError` for one that is not dynamic.
         """
         if not self.is_dynamic:
@@ -90,15 +91,15 @@ class WholeSignature(Signature):
 
 
 def make_dynamic(definition: D, function: Callable[..., Any]) -> D:
-    """Has a workflow or a step take all arguments as one."""
+    """Makes a workflow or a step take all arguments as one mapping."""
     definition.is_dynamic, definition.signature = True, WholeSignature(function, definition.name)
     return definition
 
 
 def dynamic_only(kind: str, refused: Mapping[str, object], decorate: Callable[[Any], T]) -> Callable[[Any], T]:
-    """A decorator that raises `ConfigurationError` for what cannot be dynamic.
+    """`decorate`, after a check that raises `ConfigurationError` for a function that cannot be dynamic.
 
-    refused: options that it cannot have, and what was given for them.
+    refused: the values of options that a dynamic definition cannot have, by name.
     """
 
     def check(function: Any) -> T:

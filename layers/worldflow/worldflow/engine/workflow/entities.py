@@ -35,7 +35,7 @@ LOCK, UNLOCK = "_lock", "_unlock"
 """Operations that every entity has. Those of users begin with no underscore."""
 
 _TAKEN = {"key", "lock", "signal"}
-"""What every reference has."""
+"""The names that every reference has."""
 
 LONGEST_LEASE = 86_400.0
 

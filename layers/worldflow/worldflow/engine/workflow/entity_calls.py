@@ -38,7 +38,7 @@ async def call(
 ) -> Any:
     """Calls an entity and returns the outcome. Within a lock, as its holder.
 
-    lock_id: the lock that the call asks for.
+    lock_id: the lock that the call asks for, if it is a call of `lock`.
     """
     check_other(run, reference)
     if reference._run_id in run.entities.waiting:
@@ -78,7 +78,7 @@ async def lock(run: Execution, reference: Entity, lease: float) -> str:
 
 
 async def unlock(run: Execution, reference: Entity, lock_id: str) -> None:
-    """Ends a lock. One that is no more, or not yet, is nothing to complain of. That of another run is left to it."""
+    """Ends a lock, whether it is granted yet, held or over. A fork does not end the locks of the original run."""
     if run.entities.locks.pop(reference._run_id, lock_id):
         await _send(run, reference, UNLOCK, {"lock": lock_id})
 

@@ -44,7 +44,7 @@ def _was_called(run_id: str, fact_id: str, since: str, caller: str, step_id: str
 
 
 _ENDLESS = RetryPolicy(max_attempts=1_000_000, max_interval="10m")
-"""An entity that failed would lose its state: it waits until an outage is over, however long."""
+"""An entity that fails loses its state, so its steps are retried until an outage is over."""
 
 ANSWER = _own(_answer, "answer_entity_call", _ENDLESS)
 WAS_CALLED = _own(_was_called, "find_entity_call", _ENDLESS)
@@ -76,7 +76,7 @@ class _Service:
             self._entity: Entity = definition.revive(self._key, state)
             self._state = definition.state(self._entity)
         except SerializationError as error:
-            run.give_up(error)  # and not fail: the next call would begin with the defaults
+            run.give_up(error)  # if the run failed, the next call would begin with the defaults
         self._lock: str | None = None
         self._lease: asyncio.TimerHandle | None = None
 
@@ -89,13 +89,13 @@ class _Service:
                     continue_as_new(state=self._definition.state(self._entity))
                 await self._take(await self._run.inbox.next_update(self._accepts))
                 if (task := asyncio.current_task()) and task.cancelling():
-                    raise asyncio.CancelledError  # which an operation has kept to itself
+                    raise asyncio.CancelledError  # an operation has swallowed it
         except asyncio.CancelledError:
             await self._refuse_all()
             raise
 
     def _refuses(self, fact: UpdateReceived) -> bool:
-        """Refuses a call for which an entity waits that the operation under way has called: neither would ever end."""
+        """Refuses a call from an entity that the running operation waits for: neither would ever end."""
         if not fact.waiting or not self._run.calls.waits_for(fact.waiting):
             return False
         me, other = generation(self._run.run_id)[0], fact.waiting[-1]
@@ -130,7 +130,7 @@ class _Service:
             await self._reply(fact, result)
 
     async def _fail(self, fact: UpdateReceived, error: BaseException) -> None:
-        """Answers a call whose operation has raised: the state is that from before it."""
+        """Answers a call whose operation has raised, and restores the state from before it."""
         self._entity = self._definition.revive(self._key, self._state)
         await self._reply(fact, error=error)
 

@@ -221,7 +221,7 @@ class Execution:
         return around_workflow(self.workflow, self.info, arguments)
 
     def _restart(self, fact: h.RunForked) -> None:
-        """What is counted in time begins anew."""
+        """Begins a fork or a retry: timeouts count from now, locks are lost, and the random source gets a new seed."""
         self.calls.restart()
         if fact.after is not None:
             self.entities.lose_locks()
@@ -318,7 +318,7 @@ class Execution:
             self.give_up(error)
 
     def give_up(self, error: Exception) -> NoReturn:
-        """Has the turn fail for what is no error of the workflow's."""
+        """Fails the turn, not the run: the error is not the workflow's."""
         self._fault = error
         raise asyncio.CancelledError from error
 

@@ -78,14 +78,14 @@ class Inbox:
         self._handlers: dict[str, Signature] = {}
         self._taker: asyncio.Future[None] | None = None
         self.refuses: Callable[[UpdateReceived], bool] | None = None
-        """Refuses an update that is not to wait until it is taken, of a workflow that takes them."""
+        """In a workflow that takes updates one by one: refuses an update that must not wait. Returns whether it did."""
         self._validators: dict[str, Validator] = {}
         self._unvalidated: set[str] = set()
         self._begun: dict[str, UpdateReceived] = {}
         self.running: dict[str, UpdateReceived] = {}
         self._handling: dict[str, asyncio.Task[None]] = {}
         self._finishing: list[asyncio.Task[Any]] = []
-        """Handlers that wait until no others run."""
+        """Handlers that are in `handlers_finished`."""
         self._seen: dict[str, None] = {}
 
     @property
@@ -256,7 +256,7 @@ class Inbox:
         self._handling[fact.fact_id] = task
 
     async def handlers_finished(self) -> None:
-        """Waits until no handler runs. One that asks does not wait for itself, or for others that wait like this."""
+        """Waits until no handler runs. A handler that calls this does not wait for itself or others that call it."""
         here = asyncio.current_task()
         is_handler = here in self._handling.values()
         if is_handler and here:

@@ -7,8 +7,8 @@
 
     intercept(Tenant())
 
-The first that is registered is the outermost. A module registers those of its process when it is imported, which every
-process that serves runs does.
+The first that is registered is the outermost. Register them in a module that every process imports, such as one that
+defines workflows.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _METHODS = ("run_step", "run_workflow")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCall:
-    """An attempt of a step that is about to run. `attempt` counts from 1. `arguments` are by name, and are not to be
-    changed. `headers` are those of the run.
+    """An attempt of a step that is about to run. `attempt` counts from 1. `arguments` are by name; do not change them.
+    `headers` are those of the run.
     """
 
     name: str
@@ -46,8 +46,8 @@ class StepCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowCall:
-    """A run whose workflow's function is about to be called, or called again by a replay. `arguments` are by name, and
-    are not to be changed. `headers` are those of the run.
+    """A run whose workflow's function is about to be called, or called again by a replay. `arguments` are by name; do
+    not change them. `headers` are those of the run.
     """
 
     name: str
@@ -75,9 +75,9 @@ class Interceptor:
         return await proceed()
 
     async def run_workflow(self, call: WorkflowCall, proceed: Proceed) -> Any:
-        """Called when a run begins, and by each replay; `await proceed()` runs the workflow's function. It is code of
-        the workflow: what holds for that holds for this. What it returns is the run's result, and what it raises the
-        run's error.
+        """Called when a run begins, and by each replay; `await proceed()` runs the workflow's function. This is
+        workflow code, with the same rules: it must be deterministic. What it returns is the run's result, and what it
+        raises the run's error.
         """
         return await proceed()
 
@@ -93,11 +93,11 @@ class _Registered(AbstractContextManager[None]):
 
 
 def intercept(*given: Interceptor) -> AbstractContextManager[None]:
-    """Has interceptors called for all workflows and steps of this process, the first outermost. Call it once, where a
-    module is imported that defines workflows; when the module is loaded again, the new ones replace the old. In tests,
-    `with intercept(...):` is undone at the end of the block.
+    """Registers interceptors for all workflows and steps of this process, the first outermost. Call it once, at the top
+    level of a module that defines workflows; when the module is loaded again, the new ones replace the old. In tests,
+    `with intercept(...):` removes them at the end of the block.
 
-    Raises `ConfigurationError` for what is no instance of `Interceptor`, and for methods that are not `async def`.
+    Raises `ConfigurationError` for anything but instances of `Interceptor`, and for methods that are not `async def`.
     """
     for one in given:
         if not isinstance(one, Interceptor):
@@ -114,7 +114,7 @@ def intercept(*given: Interceptor) -> AbstractContextManager[None]:
 
 
 def around_step(info: StepInfo, arguments: Mapping[str, Any], proceed: Proceed) -> Awaitable[Any]:
-    """The call of a step, with what is around it. `proceed` calls its function."""
+    """Calls a step within the interceptors. `proceed` calls its function."""
     call = StepCall(
         name=info.name,
         run_id=info.run_id,
@@ -130,7 +130,7 @@ def around_step(info: StepInfo, arguments: Mapping[str, Any], proceed: Proceed) 
 def around_workflow(
     workflow: Workflow[..., Any], info: WorkflowInfo, arguments: Mapping[str, Any]
 ) -> Coroutine[Any, Any, Any]:
-    """The call of a workflow's function, with what is around it."""
+    """Calls a workflow's function within the interceptors."""
     call = WorkflowCall(
         name=info.workflow_name, run_id=info.run_id, version=info.version, arguments=arguments, headers=info.headers
     )

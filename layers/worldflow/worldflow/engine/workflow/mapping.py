@@ -1,8 +1,8 @@
-"""What `map_steps` does: one function for each of many items, so many at a time, and so many failures.
+"""What `map_steps` does: calls a function for each of many items, with bounds on concurrency and failures.
 
 Plain asyncio, which a workflow's loop replays. Two kinds of tasks in a `TaskGroup`: one takes items and starts a task
-for each, in their order; those call the function and note what came of it. Whichever note decides the whole sets
-`_decided`, after which nothing is started any more, and what still runs is cancelled and awaited.
+for each, in their order; those call the function and record its outcome. The outcome that decides the whole sets
+`_decided`: nothing is started after that, and what still runs is cancelled and awaited.
 
 Many items are mapped in pages: see `paging.py`.
 """
@@ -112,9 +112,9 @@ class Mapping(Generic[T, R]):
         self._decided: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
         """Done when the outcome is clear: with why it is a failure, if so."""
         self._broken: BaseException | None = None
-        """Why the whole cannot go on, whatever comes of the items."""
+        """An error that ends the map regardless of the items' outcomes."""
         self._stopping = False
-        """Whether what is cancelled from here on is cancelled by this."""
+        """Whether this map is cancelling its own tasks."""
 
     async def run(self, items: list[T] | AsyncIterable[T], concurrency: int | None) -> MapResult[T, R]:
         """Takes the items, and returns the outcome. Raises `MapFailedError`."""

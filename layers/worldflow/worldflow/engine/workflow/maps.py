@@ -61,15 +61,15 @@ async def map_steps(
     f: a step, a workflow (each call is then a child), or an async function of one argument.
     items: started in their order. Of an async iterable, the next one is taken when it can start. A set is refused: its
         order differs between processes. An `S3Lines`, `S3Csv` or `S3Objects` of `worldflow.sources` is read in pages.
-    page_size: how many items, at most 10,000, each page has. A page is a child run, and the outcome a `MapSummary`;
-        `f` has to be a step or a workflow, without options. Default: no pages, or 1,000 items of a source.
-    pages: how many pages run at a time. Default: 10.
+    page_size: the number of items in a page, at most 10,000. Each page is a child run, and the outcome a `MapSummary`;
+        `f` must be a step or a workflow, without options. Default: no pages, or 1,000 items of a source.
+    pages: the number of pages that run at a time. Default: 10.
     concurrency: how many run at a time, of each page if there are pages. Default: all.
     min_successful: returns as soon as this many have succeeded, and cancels the others.
     tolerated_failures: how many may fail. Default: none, or with `min_successful` as many as leave it reachable.
     tolerated_failure_percentage: how many of 100 items may fail, instead of a number. Of an async iterable, this is
         known once its items have come to an end.
-    In pages, these numbers are of all items, and looked at whenever a page ends.
+    In pages, these numbers count the items of all pages and are checked whenever a page ends.
     Raises `MapFailedError`, which has the `result`, once too many have failed; the others are cancelled.
     """
     _check(f, concurrency, min_successful, tolerated_failures, tolerated_failure_percentage)

@@ -1,8 +1,8 @@
 """`map_steps` in pages: each page is a child run of the engine's own, which maps over the items of its page.
 
-The run that maps knows its pages by numbers: where each begins and how many items it has. It adds up what the pages
-report, and decides as they end. A page is given how many of its items may fail, which is what the whole has left when
-the page begins. So a page that fails decides the whole, and fails as a run: retrying the caller starts it again.
+The calling run knows where each page begins and how many items it has. It adds up the counts that pages report, and
+decides as they end. A page may have as many failures as the whole map has left when the page begins. So a page that
+fails decides the whole, and fails as a run: retrying the caller starts it again.
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from worldflow.engine.workflow.definitions import (
 from worldflow.engine.workflow.mapping import Listed, MapFailure, Mapping, MapSummary, Source, check_count, listed
 
 MAX_PAGES = 5_000
-"""Pages of one call: a page is two events, and one more where it moves the progress on."""
+"""Pages of one call. A page is two events, and a third when it changes the progress."""
 
 MAX_PAGE_SIZE = 10_000
 PAGE_SIZE, PAGES = 1_000, 10
 """The defaults of `page_size` and `pages`."""
 
 KEPT = 100
-"""Failures that the outcome has."""
+"""Failures that the outcome lists."""
 
 _KEPT_OF_PAGE = 40_000
-"""Bytes of the failures that a page reports: they stand in the caller's history."""
+"""Bytes of the failures that a page reports, which are in the caller's history."""
 
 _ITEM, _ERROR = 1_000, 2_000
 """Bytes of the item and the error of a failure that is kept."""
 
 Limits = tuple[int | None, int | None, float | None]
-"""How many have to succeed, how many may fail, and of how many in 100."""
+"""`min_successful`, `tolerated_failures` and `tolerated_failure_percentage`."""
 
 
 async def map_pages(
@@ -87,7 +87,9 @@ async def map_pages(
 
 
 def _sent(f: Callable[..., Any]) -> tuple[dict[str, Any], Callable[[Any], Json]]:
-    """What a page finds a function by, and what makes its argument JSON. Raises `TypeError` where it could not."""
+    """The reference by which a page finds a function, and the encoder of its argument. Raises `TypeError` if a page
+    could not find it.
+    """
     if not isinstance(f, (Step, Workflow)):
         raise TypeError(
             f"map_steps() in pages calls its function in other runs, by its name: it takes a @step or a @workflow, "
@@ -106,7 +108,10 @@ def _sent(f: Callable[..., Any]) -> tuple[dict[str, Any], Callable[[Any], Json]]
 
 
 def _check_pages(pages: int, size: int, fits: int) -> None:
-    """Raises `ValueError` for more pages than one history is to have."""
+    """Raises `ValueError` for more than `MAX_PAGES`.
+
+    fits: the page size that would fit.
+    """
     if pages > MAX_PAGES and size < fits <= MAX_PAGE_SIZE:
         raise ValueError(
             f"map_steps(page_size={size}) would make more than {MAX_PAGES:,} pages: page_size={fits} would fit"
@@ -122,7 +127,7 @@ def _check_pages(pages: int, size: int, fits: int) -> None:
 
 
 async def _walked(source: Source, size: int) -> list[dict[str, Any]]:
-    """The pages of a source, found portion by portion."""
+    """The pages of a source, which a step finds in portions."""
     given, walk = source._as_json(), find_step("worldflow.walk_source")
     pages: list[dict[str, Any]] = []
     total, state = 0, None
@@ -132,7 +137,7 @@ async def _walked(source: Source, size: int) -> list[dict[str, Any]]:
         for count, *place in portion["pages"]:
             pages.append({"first": total, "count": count, "source": given, "pin": portion["pin"], "place": place})
             total += count
-        is_full = total > 0.9 * size * len(pages)  # and not ended by its bytes
+        is_full = total > 0.9 * size * len(pages)  # the pages ended by their number of items, not by their bytes
         _check_pages(len(pages), size, math.ceil(total / portion["share"] / MAX_PAGES) if is_full else 0)
         if state is None:
             return pages
@@ -146,7 +151,7 @@ def _cut(forms: list[Json], size: int) -> Iterator[dict[str, Any]]:
 
 
 class _Gathered(AsyncIterator[dict[str, Any]]):
-    """The pages of an async iterable. A page is there when its last item is."""
+    """The pages of an async iterable. A page is complete when its last item has arrived."""
 
     def __init__(self, items: AsyncIterator[Any], size: int, encode: Callable[[Any], Json]) -> None:
         self._items = items
@@ -215,7 +220,7 @@ class _Pages(Mapping[Any, Any]):
         self._runs[index] = outcome["run"]
         self._succeeded += outcome["succeeded"]
         self._failed += outcome["failed"]
-        more = outcome["total"] - count  # objects that were put below the prefix, or deleted, in the meantime
+        more = outcome["total"] - count  # objects below the prefix that were added or deleted in the meantime
         self._items += more
         self._total = None if self._total is None else self._total + more
         for place, item, error in outcome["failures"][: KEPT - len(self._kept)]:
@@ -223,7 +228,7 @@ class _Pages(Mapping[Any, Any]):
             self._kept.append(MapFailure(index=place, item=item, error=failure))
 
     def _show(self) -> None:
-        """Sets the status text, where it has moved on by a percent."""
+        """Sets the status text whenever the percentage has changed."""
         done = self._succeeded + self._failed
         text = f"{done:,} items" if self._total is None else f"{done:,} of {self._total:,} items"
         percent = str(done * 100 // self._total) if self._total else text
@@ -232,7 +237,7 @@ class _Pages(Mapping[Any, Any]):
             set_status(text + (f", {self._failed:,} failed" if self._failed else ""))
 
     def _cause(self, first: MapFailure[Any]) -> BaseException:
-        return self._page_error or first.error  # by which a retry knows the page
+        return self._page_error or first.error  # from which a retry finds the page
 
     def _begin(self, item: Any) -> int:
         self._items += item["count"]
@@ -283,17 +288,20 @@ class _Page(Mapping[Json, Any]):
         return await self._called(self._read({self._name: form})[self._name])
 
     def results(self) -> list[Json]:
-        """Of all items in their order, so far."""
+        """The results so far, in the order of the items; None for an item without one."""
         encode = self._signature.result.encode
         return [encode(self._results[n]) if n in self._results else None for n in range(self._total or 0)]
 
     def failures(self) -> list[dict[str, Json]]:
-        """Of all items that failed, so far."""
+        """The items that have failed so far."""
         found = [self._failures[index] for index in sorted(self._failures)]
         return [{"index": each.index, "item": each.item, "error": _described(each.error)} for each in found]
 
     def outcome(self, kept: int) -> dict[str, Any]:
-        """What the caller is told."""
+        """The page's report to the caller.
+
+        kept: how many failures it may list.
+        """
         failures: list[list[Json]] = []
         room = _KEPT_OF_PAGE
         for index in sorted(self._failures)[:kept]:
@@ -311,13 +319,13 @@ def _described(error: BaseException) -> str:
 
 
 def _kept(failure: MapFailure[Json]) -> list[Json]:
-    """A failure within bounds: its index, item and error."""
+    """A failure as a page reports it: its index, item and error, each of bounded size."""
     item = failure.item if len(dump_value(failure.item)) <= _ITEM else None
     return [failure.index, item, _bounded(failure.error).model_dump(mode="json", exclude_defaults=True)]
 
 
 def _bounded(error: BaseException) -> Failure:
-    """An error without its traceback, and without what makes it long."""
+    """An error without its traceback, cut to its type and the start of its message if it is too long."""
     failure = encode_exception(error).model_copy(update={"traceback": ""})
     if len(failure.model_dump_json()) <= _ERROR:
         return failure
@@ -325,7 +333,7 @@ def _bounded(error: BaseException) -> Failure:
 
 
 def _found(function: dict[str, Any]) -> Any:
-    """The function of a map. Without it the run is blocked, as any run whose code is not deployed."""
+    """The function of a map. If it is not deployed, the run is blocked, like any run whose code is missing."""
     try:
         if "step" in function:
             return find_step(function["step"])
@@ -337,7 +345,7 @@ def _found(function: dict[str, Any]) -> Any:
 
 
 async def map_page(function: dict[str, Any], page: dict[str, Any], limits: dict[str, Any]) -> dict[str, Any]:
-    """Maps over the items of one page. It fails if more of them fail than may."""
+    """Maps over the items of one page. Raises `MapFailedError` if more of them fail than may."""
     if workflow_info().parent_run_id is None:
         raise FatalError("worldflow.map_page is started by map_steps() only")
     f, items = _found(function), page.get("items")

@@ -48,7 +48,7 @@ def workflow_of(history: Sequence[Event], advice: str = "") -> Workflow[..., Any
         known = (event for event in history if isinstance(event, Applied) and event.fact_id == started.fact_id)
         applied = next(known, None)
         if applied is None:
-            return workflow_for(name, started.run_id)  # which it begins with, once it is told of its start
+            return workflow_for(name, started.run_id)  # the version that it begins with when its start is applied
         version = applied.version
     return find_workflow(name, oldest_version(name) if version is None else version, advice)
 

@@ -15,7 +15,7 @@ from worldflow.engine.ids import check_name
 from worldflow.engine.values.signatures import as_function
 
 interceptors: list[Intercepting] = []
-"""What is called around steps and workflows, the outermost first."""
+"""The interceptors of this process, the outermost first."""
 
 
 class Definition(Protocol):
@@ -35,19 +35,19 @@ class Intercepting:
     interceptor: Any
     module: str
     place: tuple[str, int] | None
-    """The file and line of a module that is imported."""
+    """The file and line, if it was registered at the top level of a module."""
 
 
 FAMILY = ".*"
 """The end of a name that stands for others: `a.*` is what `a.b` and `a.c` lead to. See `families.py`."""
 
 DYNAMIC = 0
-"""The version of the dynamic definition, which takes the place of those that are not there. See `dynamic.py`."""
+"""The version of the dynamic definition, which stands in for names that no other has. See `dynamic.py`."""
 _ANY = "*"
-"""The name by which it is kept, which no other can have."""
+"""The name under which it is kept: not a valid name of any other."""
 
 OWN = "worldflow."
-"""How the names of the engine's own steps and workflows begin."""
+"""The prefix of the names of the engine's own steps and workflows."""
 
 import_failures: dict[str, str] = {}
 """The modules that did not import, and why. Their workflows are unknown, and so their runs are blocked, with this
@@ -59,7 +59,7 @@ class Registry(Generic[D]):
     """Definitions by name and, of one name, by version."""
 
     def __init__(self, kind: str, *reserved: str) -> None:
-        """reserved: how names begin for which no dynamic definition stands in."""
+        """reserved: prefixes of names for which no dynamic definition stands in."""
         self._kind = kind
         self._reserved = reserved
         self._versions: dict[str, dict[int, D]] = {}
@@ -72,7 +72,7 @@ class Registry(Generic[D]):
         return definition
 
     def add_own_later(self, name: str, module: str) -> None:
-        """The same for one that `module` makes known: it is imported when the name is looked for."""
+        """The same for a definition that `module` adds: the module is imported when the name is first looked up."""
         self._later[name] = module
 
     def add(self, definition: D, version: int = 1) -> D:
@@ -89,7 +89,7 @@ class Registry(Generic[D]):
         return definition
 
     def add_dynamic(self, definition: D) -> D:
-        """Makes a definition stand in for those that are not there."""
+        """Makes a definition stand in for every name that no other has."""
         other = self._versions.get(_ANY, {}).get(DYNAMIC)
         if other is not None and not _replaces(definition, other):
             raise ConfigurationError(
@@ -100,10 +100,10 @@ class Registry(Generic[D]):
         return definition
 
     def dynamic(self, name: str, *, is_pinned: bool = False) -> D | None:
-        """The dynamic definition under a name that no other has, if there is one.
+        """The dynamic definition, under a name that no other has; None if there is no dynamic one.
 
-        is_pinned: it is known to be the dynamic one. Otherwise it does not stand in while a module has not imported,
-            which may have the name.
+        is_pinned: the run is known to use the dynamic one. Otherwise it does not stand in while a module has failed to
+            import, since that module may define the name.
         """
         found = self._versions.get(_ANY, {}).get(DYNAMIC)
         if found is None or name.startswith(self._reserved) or (import_failures and not is_pinned):

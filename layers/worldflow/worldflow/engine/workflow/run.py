@@ -34,17 +34,17 @@ class WorkflowInfo:
 
 @dataclass(slots=True)
 class EntityUse:
-    """What a workflow has to do with entities, by the ids of their runs."""
+    """The entities that a workflow uses, by the ids of their runs."""
 
     locks: dict[str, str] = field(default_factory=dict)
     """The locks that it holds."""
     locking: set[str] = field(default_factory=set)
     """Those whose locks it waits for."""
     waiting: list[str] = field(default_factory=list)
-    """Of an entity: the entities that wait for what it does now, itself the last."""
+    """In the run of an entity: the entities that wait for the running operation, this one last."""
 
     def lose_locks(self) -> None:
-        """They are another run's, which this one is a fork of: calls in their blocks are refused."""
+        """In a fork: the locks belong to the original run, so calls within their blocks are refused."""
         self.locks = dict.fromkeys(self.locks, "")
 
 
@@ -80,7 +80,7 @@ class OtherRuns(Protocol):
         """The run that holds a hook's token."""
 
     def beat(self, run_id: str, hook_id: str) -> str | None:
-        """When the last heartbeat has come for a hook, if one has."""
+        """The time of the last heartbeat of a hook, in ISO format; None if there is none."""
 
 
 class Run(Protocol):

@@ -32,7 +32,7 @@ class StepInfo:
     origin: str | None = None
     """The run in which the step was first called, if this one continues it."""
     name: str = ""
-    """The name under which it was called, which a dynamic step has not known before."""
+    """The name under which it was called. A dynamic step has many."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Those of the run."""
     _beat: Callable[[Json], bool] = field(default=lambda _: True, repr=False, compare=False)

@@ -23,10 +23,10 @@ RESPONSE_LIMIT = 4 * 1024 * 1024
 """Bytes of a response's body. All that serve webhooks can answer with that many: a replay decides the same anywhere."""
 
 FAIL = ".fail"
-"""The end of a URL that reports a failure."""
+"""The suffix of the URL that reports a failure."""
 
 HEARTBEAT = ".heartbeat"
-"""The end of a URL that takes heartbeats."""
+"""The suffix of the URL for heartbeats."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e\x80-\xff]*")
 
@@ -104,12 +104,12 @@ class Webhook(Hook[WebhookRequest]):
 
     @property
     def fail_url(self) -> str:
-        """Where a request makes awaiting the webhook raise `HookFailedError`, with the request's body as its text."""
+        """A request to this URL makes awaiting the webhook raise `HookFailedError`, with the body as its text."""
         return f"{self.url}{FAIL}"
 
     @property
     def heartbeat_url(self) -> str:
-        """Where a request says that a value is still to come, for a webhook with a `heartbeat_timeout`."""
+        """A request to this URL is a heartbeat, for a webhook with a `heartbeat_timeout`."""
         return f"{self.url}{HEARTBEAT}"
 
     def _read(self, fact: HookResumed) -> WebhookRequest:

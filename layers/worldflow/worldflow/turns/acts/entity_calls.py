@@ -57,8 +57,8 @@ def call(run: ActingRun, step: OpenStep) -> FactArrived:
 
 
 def _asked_by(run: ActingRun, step: OpenStep) -> str:
-    """The run by whose id a call is known. That of a retry is the call of the run that failed, so that it is not made
-    twice; unless it failed there, and so has changed nothing.
+    """The run whose id the call carries. A retry repeats the id of the failed run, so that the call is not made twice;
+    unless the call failed there: then it has changed nothing and is made anew.
     """
     if step.origin is None:
         return run.id
@@ -109,7 +109,7 @@ def answer_all(run: ActingRun) -> Iterator[FactArrived]:
 
 
 def _unanswered(world: World, run_id: str) -> tuple[dict[str, Parent], dict[str, Replied]]:
-    """The callers that were sent no answer, by the ids of their calls, and all that the run has replied."""
+    """The callers without an answer, by the ids of their calls, and all replies of the run."""
     callers: dict[str, Parent] = {}
     replies: dict[str, Replied] = {}
     answers: dict[str, str] = {}

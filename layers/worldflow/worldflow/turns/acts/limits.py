@@ -30,7 +30,7 @@ from worldflow.worlds.base import World
 from worldflow.worlds.messages import Delayed, FactArrived, Outgoing, Poke, RunMessage, StepDue
 
 LOOK_AFTER = timedelta(minutes=1)
-"""After a lease has passed, so long until somebody looks. It becomes longer, the longer a holder is found alive."""
+"""How long after the end of a lease the first look comes. The looks become rarer while the holder is found alive."""
 
 LONGEST_LOOK = timedelta(hours=1)
 
@@ -45,7 +45,7 @@ class _Change:
     again: set[str] = field(default_factory=set)
     """Of those that ask, those that may have been sent before."""
     parks: list[str] = field(default_factory=list)
-    """Those that ask no more until the pause of the run is over, as far as they wait."""
+    """The tokens that leave the line until the pause of the run is over, if they wait."""
     looks: bool = False
 
 
@@ -120,7 +120,7 @@ class LimitedSteps:
             self._changes.setdefault((place.limit, place.key), _Change()).ends.append(limit["token"])
 
     def park_all(self) -> None:
-        """All that waits for a place leaves its line: another run is to have the place in the pause."""
+        """Takes all attempts that wait for a place out of their lines: during the pause other runs get the places."""
         for step in self._run.state.steps.values():
             if step.scheduled.is_limited and step.attempt is not None:
                 change, token = self._change(step)
@@ -245,8 +245,8 @@ def _asker(token: str, step: OpenStep) -> Asker:
 
 
 def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
-    """The task of an attempt that has a place, and what ends it if it takes too long. One whose await is cancelled does
-    not begin any more: the report that was asked for may have said so.
+    """The task of an attempt that has a place, and the messages that end it if it takes too long. An attempt whose
+    await is cancelled does not begin: its report may already say so.
     """
     if step.cancel_requested:
         return [steps.report(run, step)]
@@ -254,7 +254,7 @@ def _sent(run: ActingRun, step: OpenStep, *, again: bool) -> list[Outgoing]:
 
 
 def _time(at: float) -> datetime:
-    """A moment in seconds since 1970; the last there is for what a slow rate puts off until after that."""
+    """A time in seconds since 1970 as a datetime, at most `LAST_MOMENT`, which a slow rate can exceed."""
     return datetime.fromtimestamp(min(at, LAST_MOMENT), UTC)
 
 
@@ -288,12 +288,12 @@ def grant(limit: tuple[str, str], holder: Holder, now: datetime) -> Outgoing:
 
 
 def granted_nonce(holder: Holder) -> str:
-    """What tells the message that a run has a place at a time from others."""
+    """The nonce of the poke that a run has a place from a certain time on."""
     return f"granted-{holder.at}"
 
 
 def wake(limit: tuple[str, str], holder: Holder, now: datetime) -> StepDue | Poke:
-    """`grant`, by a process that sends nothing for later: the run does."""
+    """`grant`, for a process that cannot send delayed messages: the run is woken and sends its own."""
     message = grant(limit, holder, now)
     if not isinstance(message, Delayed):
         return message  # type: ignore[return-value]
@@ -303,9 +303,9 @@ def wake(limit: tuple[str, str], holder: Holder, now: datetime) -> StepDue | Pok
 
 
 def watcher(state: LimitState, row: LimitRow | None, *, again: bool) -> str | None:
-    """Who is to look from now on whether holders are dead, if that is another by a commit.
+    """The token that is to look for dead holders from now on, if this commit changes it.
 
-    again: also if nothing was committed: who looked before may have left then, and nobody been told.
+    again: also if nothing was committed: the turn that changed it may have died before it sent the message.
     """
     if row:
         return row.watch
@@ -313,7 +313,7 @@ def watcher(state: LimitState, row: LimitRow | None, *, again: bool) -> str | No
 
 
 def look(limit: tuple[str, str], state: LimitState, token: str, now: datetime) -> Outgoing:
-    """Wakes who waits, to look whether a holder is dead."""
+    """Wakes a waiting run or attempt, which then looks for dead holders."""
     due = _next_look(_time(min((holder.lease for holder in state.places), default=state.at)), now)
     run_id, step_id, attempt = read_token(token)
     message: StepDue | Poke
@@ -325,7 +325,7 @@ def look(limit: tuple[str, str], state: LimitState, token: str, now: datetime) -
 
 
 def _next_look(lease: datetime, now: datetime) -> datetime:
-    """When to look next. The moments depend on the lease alone, so that copies of a look lead to copies of the next."""
+    """When to look next. The times depend on the lease alone, so that copies of a look lead to copies of the next."""
     after = LOOK_AFTER
     while lease + after <= now:
         after += min(after, LONGEST_LOOK)
@@ -341,7 +341,7 @@ def dead_holders(world: World, state: LimitState) -> list[str]:
 
 
 def is_closed(world: World, token: str) -> bool:
-    """Whether the attempt, or the run with all its generations, is over by the history."""
+    """Whether the history says that the attempt, or the run with all its generations, is over."""
     run_id, step_id, attempt = read_token(token)
     if step_id is None:  # a run keeps its place over its generations
         base, _ = generation(run_id)

@@ -65,7 +65,7 @@ def report(run: ActingRun, step: OpenStep) -> StepTask:
         step_id=step.scheduled.step_id,
         attempt=step.attempt,
         name=step.scheduled.name,
-        # As the task has it: an outcome of another call would be replaced.
+        # The same as in the task: the outcome of a different call would be replaced.
         call_id=call_id(step.scheduled.name, values.stored if isinstance(values, Whole) else values),
         again="report",
         report=True,

@@ -166,7 +166,7 @@ class AWSAccess:
         return values_of(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, keys: Sequence[str]) -> list[dict[str, Any] | None]:
-        """The items of a few keys of the table of runs, by one request. Raises `OutageError` if it leaves some out."""
+        """Items of the table of runs, by their keys, in one request. Raises `OutageError` if it leaves some out."""
         table = self.settings.runs_table
         wanted = {"Keys": [as_attributes({"run_id": key}) for key in keys], "ConsistentRead": True}
         answer = self.dynamodb.batch_get_item(RequestItems={table: wanted})
