@@ -21,6 +21,6 @@ def test_new_runs_wait_until_it_is_unpaused(cli: Cli, monkeypatch: pytest.Monkey
     cli.settle()
     assert cli.json("status", "two")["status"] == "running"
     assert cli.run("workflows", "paused").stderr == "No workflow is paused.\n"
-    assert cli("workflows", "unpause", "ask") == "Unpaused workflow ask. Requested 0 runs that waited to continue.\n"
+    assert cli("workflows", "unpause", "ask") == "Unpaused workflow ask. Waiting runs that continue: 0.\n"
     cli.fails("workflows", "unpause", "ask", "--rate", "many", code=2)
     cli.fails("workflows", "pause", "no name")

@@ -134,6 +134,7 @@ def test_changing_one(cli: Cli):
 
 
 def test_showing_one(cli: Cli):
-    cli("schedule", "create", "report", "ask", WEEKDAYS, "--remaining", "3")
+    cli("schedule", "create", "report", "ask", WEEKDAYS, "--remaining", "3", "--catch-up", "90m")
     lines = dict(re.split(r"\s{2,}", line.strip()) for line in cli("schedule", "show", "report").splitlines())
     assert (lines["schedule id"], lines["overlap"], lines["remaining"]) == ("report", "skip", "3")
+    assert lines["catch up"] == "1h30m"

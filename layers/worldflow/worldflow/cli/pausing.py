@@ -80,5 +80,4 @@ def unpause(
     if as_json:
         print_json({"workflow": workflow, "unpaused": unpaused})
     else:
-        runs = "1 run that waited" if len(unpaused) == 1 else f"{len(unpaused):,} runs that waited"
-        typer.echo(f"Unpaused workflow {workflow}. Requested {runs} to continue.")
+        typer.echo(f"Unpaused workflow {workflow}. Waiting runs that continue: {len(unpaused):,}.")

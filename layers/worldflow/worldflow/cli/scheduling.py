@@ -21,6 +21,7 @@ from worldflow.cli.common import (
     read_json,
 )
 from worldflow.cli.starting import known_workflow
+from worldflow.engine.durations import spoken
 from worldflow.engine.workflow.definitions import Workflow
 from worldflow.runtime import extra_runs, schedules
 from worldflow.runtime.schedule_fields import Remaining
@@ -132,7 +133,8 @@ def show(schedule_id: ScheduleId, local: Local = None, stack: Stack = None, as_j
         print_json(described)
         return
     table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in described.items():
+    lengths = {name: spoken(described[name]) for name in ("jitter", "catch_up") if name in described}
+    for name, value in (described | lengths).items():
         table.add_row(name.replace("_", " "), value if isinstance(value, str) else json.dumps(value))
     console().print(table)
 
