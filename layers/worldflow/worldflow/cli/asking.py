@@ -82,7 +82,7 @@ def hook(
     stack: Stack = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a value to the run that holds a hook, or with --error a failure, or with --heartbeat that it is to come."""
+    """Send a value, a failure (--error) or a heartbeat (--heartbeat) to the run that holds a hook."""
     if value is not None and error is not None:
         raise typer.BadParameter("cannot be given together with --value", param_hint="--error")
     if heartbeat and (value is not None or error is not None):

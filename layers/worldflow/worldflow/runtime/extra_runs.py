@@ -57,7 +57,7 @@ def backfill(world: World, schedule_id: str, start: datetime, end: datetime) -> 
     record = _read(world, schedule_id)
     due = _moments_of(world, record, start, end)
     values = fetch(world, record.input)
-    # A moment of these may wait for its turn as well: when that comes its run exists, and the next waits for its end.
+    # The record may list such a moment as waiting: when its turn comes, its run exists, and the next waits for its end.
     notifies = schedule_id if record.overlap in WAITS else None
     return [_start(world, record, values, message.run_id, notifies) for message in due]
 

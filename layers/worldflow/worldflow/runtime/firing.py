@@ -185,7 +185,7 @@ def _start_run(world: World, record: ScheduleRecord, run_id: str, due: datetime,
         return  # it was started so long ago that it is archived
     begins = record.begins_at(due)
     if begins and starting.gathering(record.workflow, run_id):
-        begins = None  # it was changed since the schedule was made: its runs wait as it says itself
+        begins = None  # the workflow was changed since the schedule was made, and now has its own waiting time
     notifies = record.schedule_id if record.overlap in WAITS else None
     values = fetch(world, record.input)
     try:

@@ -203,7 +203,7 @@ def _after_the_end(world: World, update: PendingUpdate) -> Replied | None:
 
 
 def _received_later(world: World, update: PendingUpdate) -> str | None:
-    """The run that has received an update, of those that were started anew under the id of one that has ended."""
+    """The later run of the same id that has received an update, if there is one."""
     base, number = generation(update.run_id)
     for later in range(number + 1, items.get_generation(world, base) + 1):
         run_id = generation_id(base, later)

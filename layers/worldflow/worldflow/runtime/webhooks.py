@@ -162,7 +162,7 @@ def receive(
 
 
 def _parted(token: str) -> tuple[str, str | None]:
-    """A token without its ending, and that."""
+    """A token without its ending, and the ending, if it has one."""
     ending = next((one for one in (FAIL, HEARTBEAT) if token.endswith(one)), None)
     return (token.removesuffix(ending), ending) if ending else (token, None)
 
