@@ -13,7 +13,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError, LimitNotFound
 from worldflow.engine.history.limit_state import Asker, LimitState
 from worldflow.engine.history.limits import LAST_MOMENT, LimitRow, Place, Rate, read_token, run_token, step_token
 from worldflow.engine.history.state import RunState
-from worldflow.engine.workflow.limits import parse_rate
+from worldflow.engine.workflow.limits import is_count, parse_rate
 from worldflow.engine.workflow.ramps import is_limited, version_for
 from worldflow.turns.acts.limits import wake
 from worldflow.worlds import limits, reading
@@ -117,10 +117,10 @@ def _plan(world: World, state: LimitState, changed: Mapping[str, Any], reset: bo
 def _checked(concurrency: int | None, rate: str | None, burst: int | None) -> dict[str, Any]:
     changed: dict[str, Any] = {}
     if concurrency is not None:
-        if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency < 0:
+        if not is_count(concurrency, 0):
             raise _invalid("concurrency", f"must be an integer of at least 0, not {concurrency!r}")
         changed["concurrency"] = concurrency
-    if burst is not None and (not isinstance(burst, int) or isinstance(burst, bool) or burst < 1 or rate is None):
+    if burst is not None and (not is_count(burst) or rate is None):
         raise _invalid("burst", "must be an integer of at least 1, together with a rate")
     if rate is not None:
         try:

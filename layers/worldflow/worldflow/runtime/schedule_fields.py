@@ -12,6 +12,7 @@ from worldflow.engine.errors import FieldError, InvalidInputError
 from worldflow.engine.history import Json
 from worldflow.engine.values.serialization import ANYTHING
 from worldflow.engine.workflow.definitions import Workflow, check_usable
+from worldflow.engine.workflow.limits import is_count
 from worldflow.worlds.schedule_records import WAITS, Overlap
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
@@ -98,7 +99,7 @@ def read_remaining(remaining: Remaining) -> int | None:
     """A number of runs; None for no limit."""
     if remaining == "unlimited":
         return None
-    if not isinstance(remaining, int) or isinstance(remaining, bool) or remaining < 1:
+    if not is_count(remaining):
         raise InvalidInputError(
             f"remaining must be an integer of at least 1, or 'unlimited', not {remaining!r}",
             [FieldError("remaining", "must be an integer of at least 1, or 'unlimited'")],

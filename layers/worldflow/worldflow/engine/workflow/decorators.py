@@ -14,7 +14,7 @@ from worldflow.engine.workflow.cancellation import Cancellation
 from worldflow.engine.workflow.definitions import Step, Workflow, add_step, add_workflow
 from worldflow.engine.workflow.dynamic import dynamic_only, make_dynamic
 from worldflow.engine.workflow.guarantees import Guarantee, replacing_deprecated
-from worldflow.engine.workflow.limits import ByCall, Limit, Value
+from worldflow.engine.workflow.limits import ByCall, Limit, Value, is_count
 from worldflow.engine.workflow.methods import Method, method
 from worldflow.engine.workflow.ramps import check_ramp
 from worldflow.engine.workflow.registry import DYNAMIC
@@ -116,7 +116,7 @@ def workflow(
 
 
 def _check_version(version: object) -> None:
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+    if not is_count(version):
         raise ConfigurationError(f"@workflow(version=...) takes an integer of at least 1, not {version!r}")
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeGuard, TypeVar, get_args
 
 from worldflow.engine.durations import seconds
 from worldflow.engine.errors import ConfigurationError, InvalidInputError
@@ -71,9 +71,9 @@ class Limit:
             raise ConfigurationError(f"Limit({self.name!r}): {error.summary}") from None
         if self.concurrency is None and self.rate is None:
             raise self._wrong("needs a concurrency, a rate or both, such as concurrency=10 or rate='500/1m'")
-        if self.concurrency is not None and not _is_count(self.concurrency):
+        if self.concurrency is not None and not is_count(self.concurrency):
             raise self._wrong(f"concurrency must be an integer of at least 1, not {self.concurrency!r}")
-        if not _is_count(self.burst):
+        if not is_count(self.burst):
             raise self._wrong(f"burst must be an integer of at least 1, not {self.burst!r}")
         if self.burst > 1 and self.rate is None:
             raise self._wrong("burst only makes sense with a rate: add rate='500/1m', or remove burst")
@@ -179,8 +179,9 @@ def key_of(key: ByCall[Value] | None, signature: Signature, arguments: Mapping[s
     return _text(_call(key, signature.in_order(arguments)), what) or ""
 
 
-def _is_count(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool) and number >= 1
+def is_count(number: object, least: int = 1) -> TypeGuard[int]:
+    """Whether it is an integer of at least `least`."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= least
 
 
 def _call(function: Callable[..., Any], arguments: list[Any]) -> Any:

@@ -17,6 +17,7 @@ from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
 from worldflow.engine.errors import MapFailedError
+from worldflow.engine.workflow.limits import is_count
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -274,6 +275,5 @@ def listed(items: Iterable[T]) -> list[T]:
 
 def check_count(name: str, count: int | None, least: int) -> None:
     """Raises `ValueError` for an option that is not at least `least`."""
-    is_one = isinstance(count, int) and not isinstance(count, bool) and count >= least
-    if count is not None and not is_one:
+    if count is not None and not is_count(count, least):
         raise ValueError(f"map_steps({name}=...) must be an integer of at least {least}, not {count!r}")
